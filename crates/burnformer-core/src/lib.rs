@@ -1,0 +1,56 @@
+//! What every part of Burnformer stands on, without a tensor in it: settings in layers, files and folders that are written
+//! whole or not at all, a lock on a run folder, progress reports, and random numbers that are a function of what they are for.
+//!
+//! ```
+//! use burnformer_core::{ConfigError, Validate, atomic_write_bytes, settings};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Model {
+//!     d_model: usize,
+//!     n_heads: usize,
+//! }
+//!
+//! impl Validate for Model {
+//!     fn validate(&self) -> Result<(), ConfigError> {
+//!         ConfigError::check_divides(self.d_model, self.n_heads)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let base = Model { d_model: 512, n_heads: 8 };
+//! let file = folder.join("settings.toml");
+//! atomic_write_bytes(&file, "n_heads = 4\n")?;
+//!
+//! let model = settings::load(&base, Some(&file), &["d_model=256".to_owned()])?;
+//! assert_eq!((model.d_model, model.n_heads), (256, 4));
+//!
+//! let error = settings::load(&base, None, &["d_modle=256".to_owned()]).err().unwrap();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "`--set d_modle=256` sets the unknown key `d_modle`, did you mean `d_model`?"
+//! );
+//!
+//! // The settings as they turned out, to be read back without a preset.
+//! let run = folder.join("run.toml");
+//! atomic_write_bytes(&run, settings::to_toml(&model)?)?;
+//! let again: Model = settings::reload(&run, &[])?;
+//! assert_eq!(again.d_model, 256);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod config;
+pub mod files;
+pub mod lock;
+pub mod progress;
+pub mod random;
+pub mod settings;
+
+pub use config::{ConfigError, Validate};
+pub use files::{AtomicFolder, FileError, atomic_write, atomic_write_bytes};
+pub use lock::{FolderLock, LockError};
+pub use progress::{Interrupt, Progress, Silent, Stage, Unit};
+pub use settings::SettingsError;

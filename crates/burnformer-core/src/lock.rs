@@ -1,0 +1,123 @@
+//! A lock on a folder, so that two processes do not write into the same run.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Name of the lock file inside the folder.
+const LOCK_FILE: &str = ".lock";
+
+/// A folder that cannot be locked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Someone else holds the lock.
+    #[error(
+        "`{}` is in use by {}, wait until it ends or choose another folder",
+        folder.display(),
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Held {
+        /// The folder.
+        folder: PathBuf,
+        /// The process that holds the lock, if it could be read.
+        pid: Option<u32>,
+    },
+    /// The lock file cannot be opened, locked or written.
+    #[error("cannot lock the folder `{}`", folder.display())]
+    Io {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The exclusive right to write into a folder, given back on drop or when the process dies.
+///
+/// The lock is advisory: it keeps out those who ask for it. It lies on the hidden file `.lock`, which stays when the lock is
+/// given back: were it deleted, a process that had it open already could lock the deleted file while another one locks a
+/// new file of that name, and both would think they are alone.
+#[derive(Debug)]
+#[must_use = "the lock is given back when this is dropped"]
+pub struct FolderLock {
+    file: File,
+}
+
+impl FolderLock {
+    /// Locks `folder`, which must exist, without waiting.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if it is locked already, also by this process.
+    pub fn acquire(folder: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { folder: folder.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(folder.join(LOCK_FILE)).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held { folder: folder.to_owned(), pid: read_pid(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // A process that died left its number.
+        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file releases the lock; a number that stays behind could only make a message wrong.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn read_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locked_folder_is_refused_until_the_lock_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        let error = FolderLock::acquire(folder.path()).unwrap_err();
+        let (path, pid) = (folder.path().display(), std::process::id());
+        assert_eq!(
+            error.to_string(),
+            format!("`{path}` is in use by process {pid}, wait until it ends or choose another folder")
+        );
+        drop(lock);
+        let _again = FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn the_number_of_a_dead_process_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LOCK_FILE), "4000000000").unwrap();
+        let _lock = FolderLock::acquire(folder.path()).unwrap();
+        let error = FolderLock::acquire(folder.path()).unwrap_err();
+        let LockError::Held { pid, .. } = error else { panic!("{error}") };
+        assert_eq!(pid, Some(std::process::id()));
+    }
+
+    #[test]
+    fn two_folders_have_two_locks() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let _a = FolderLock::acquire(a.path()).unwrap();
+        let _b = FolderLock::acquire(b.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let error = FolderLock::acquire(Path::new("no/such/folder")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot lock the folder `no/such/folder`");
+    }
+}

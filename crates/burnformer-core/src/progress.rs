@@ -1,0 +1,127 @@
+//! How long work reports its progress and learns that it should stop, without knowing a terminal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a [`Stage`] counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Bytes, shown with a binary prefix.
+    Bytes,
+    /// Anything else by its plural name: "updates", "documents".
+    Items(&'static str),
+}
+
+/// A place that progress is reported to.
+pub trait Progress: Send + Sync {
+    /// Starts a stage of work, which ends when the returned value is dropped. `total` is `None` if nobody knows.
+    fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage>;
+}
+
+/// A stage of work that is under way. Dropping it ends the stage, done or not.
+pub trait Stage: Send + Sync {
+    /// Reports that `count` more units are done.
+    fn advance(&self, count: u64);
+
+    /// Replaces the short text beside the stage, such as the current loss.
+    fn message(&self, text: &str);
+}
+
+/// Progress that nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _name: &str, _total: Option<u64>, _unit: Unit) -> Box<dyn Stage> {
+        Box::new(Self)
+    }
+}
+
+impl Stage for Silent {
+    fn advance(&self, _count: u64) {}
+
+    fn message(&self, _text: &str) {}
+}
+
+/// A request to stop, shared by who makes it and the work that polls it. A clone is the same request.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// An interrupt that nobody has requested yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the work to stop at its next safe point. A signal handler may call this.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// `true` once someone has asked the work to stop.
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        fn push(&self, line: String) {
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    impl Progress for Log {
+        fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+            self.push(format!("{name} {total:?} {unit:?}"));
+            Box::new(self.clone())
+        }
+    }
+
+    impl Stage for Log {
+        fn advance(&self, count: u64) {
+            self.push(format!("+{count}"));
+        }
+
+        fn message(&self, text: &str) {
+            self.push(text.to_owned());
+        }
+    }
+
+    fn work(progress: &dyn Progress, interrupt: &Interrupt) {
+        let stage = progress.stage("train", Some(3), Unit::Items("updates"));
+        for step in 0..3 {
+            if interrupt.requested() {
+                return;
+            }
+            stage.advance(1);
+            if step == 1 {
+                interrupt.clone().request();
+            }
+        }
+        stage.message("done");
+    }
+
+    #[test]
+    fn work_reports_what_it_did_and_stops_when_asked() {
+        let log = Log::default();
+        work(&log, &Interrupt::new());
+        assert_eq!(*log.0.lock().unwrap(), ["train Some(3) Items(\"updates\")", "+1", "+1"]);
+    }
+
+    #[test]
+    fn progress_need_not_be_watched() {
+        let interrupt = Interrupt::new();
+        work(&Silent, &interrupt);
+        assert!(interrupt.requested());
+    }
+}
