@@ -1,0 +1,284 @@
+//! The device a program runs on, by the name its user gives.
+#![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
+
+use burn::tensor::Device;
+use std::fmt;
+use std::str::FromStr;
+
+/// A device by name: `ndarray`, `flex`, `wgpu`, `wgpu:N` or `auto`.
+///
+/// ```
+/// use burnformer_ops::DeviceChoice;
+///
+/// assert_eq!("wgpu:1".parse(), Ok(DeviceChoice::Wgpu(Some(1))));
+/// let device = DeviceChoice::Auto.open()?;
+/// # Ok::<(), burnformer_ops::DeviceError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// `wgpu` where it is compiled in and finds a real GPU, else the first of `ndarray` and `flex` that is compiled in,
+    /// else `wgpu` in software.
+    #[default]
+    Auto,
+    /// The CPU, through `burn-ndarray`.
+    NdArray,
+    /// The CPU, through `burn-flex`.
+    Flex,
+    /// A GPU through `burn-wgpu`: the best one, or the one with this number in [`DeviceChoice::available`].
+    Wgpu(Option<usize>),
+}
+
+/// Why there is no such device.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// Not the name of a device.
+    #[error("unknown device `{name}`, expected `auto`, `ndarray`, `flex`, `wgpu` or `wgpu:N` with N = 0, 1, …")]
+    UnknownName {
+        /// The name.
+        name: String,
+    },
+    /// The program was built without the backend.
+    #[error(
+        "device `{choice}` needs a program built with feature `{feature}`: rebuild with `--features {feature}`; \
+         this one has {compiled}"
+    )]
+    NotCompiled {
+        /// The device asked for.
+        choice: DeviceChoice,
+        /// The feature that is off.
+        feature: &'static str,
+        /// The features that are on.
+        compiled: String,
+    },
+    /// The machine has no driver that wgpu can use.
+    #[error(
+        "device `{choice}` found no GPU and no software renderer: install a Vulkan driver for the GPU, or \
+         `mesa-vulkan-drivers` (Debian, Fedora) or `vulkan-swrast` (Arch) to run in software, or choose `ndarray` or `flex`"
+    )]
+    NoDriver {
+        /// The device asked for.
+        choice: DeviceChoice,
+    },
+    /// There are GPUs, but not as many.
+    #[error("device `{choice}` does not exist: this machine has {}", match count {
+        1 => "one, `wgpu:0`".to_string(),
+        _ => format!("{count}, `wgpu:0` to `wgpu:{}`", count - 1),
+    })]
+    NoSuchGpu {
+        /// The device asked for.
+        choice: DeviceChoice,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl FromStr for DeviceChoice {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "ndarray" => Ok(Self::NdArray),
+            "flex" => Ok(Self::Flex),
+            "wgpu" => Ok(Self::Wgpu(None)),
+            _ => match name.strip_prefix("wgpu:").map(str::parse) {
+                Some(Ok(index)) => Ok(Self::Wgpu(Some(index))),
+                _ => Err(DeviceError::UnknownName { name: name.to_string() }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::NdArray => f.write_str("ndarray"),
+            Self::Flex => f.write_str("flex"),
+            Self::Wgpu(None) => f.write_str("wgpu"),
+            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The backends this program was built with.
+    #[must_use]
+    pub fn compiled() -> Vec<&'static str> {
+        let backends = [
+            ("ndarray", cfg!(feature = "ndarray")),
+            ("flex", cfg!(feature = "flex")),
+            ("wgpu", cfg!(feature = "wgpu")),
+        ];
+        backends.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
+    }
+
+    /// Every device this program can open on this machine, by choice and description.
+    #[must_use]
+    pub fn available() -> Vec<(Self, String)> {
+        let mut available = Vec::new();
+        if cfg!(feature = "ndarray") {
+            available.push((Self::NdArray, "CPU, burn-ndarray".to_string()));
+        }
+        if cfg!(feature = "flex") {
+            available.push((Self::Flex, "CPU, burn-flex".to_string()));
+        }
+        available.extend(wgpu::adapters().into_iter().enumerate().map(|(index, adapter)| {
+            let kind = if adapter.is_gpu { "GPU" } else { "software renderer" };
+            (Self::Wgpu(Some(index)), format!("{kind}, {}", adapter.name()))
+        }));
+        available
+    }
+
+    /// Opens the device. Call `.autodiff()` on it for training.
+    ///
+    /// # Errors
+    /// If its backend is not compiled in, or the machine has no such device.
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self {
+            Self::Auto => Self::best().open(),
+            Self::NdArray => {
+                #[cfg(feature = "ndarray")]
+                return Ok(Device::ndarray());
+                #[cfg(not(feature = "ndarray"))]
+                Err(self.not_compiled("ndarray"))
+            }
+            Self::Flex => {
+                #[cfg(feature = "flex")]
+                return Ok(Device::flex());
+                #[cfg(not(feature = "flex"))]
+                Err(self.not_compiled("flex"))
+            }
+            Self::Wgpu(index) => {
+                if !cfg!(feature = "wgpu") {
+                    return Err(self.not_compiled("wgpu"));
+                }
+                let adapters = wgpu::adapters();
+                let count = adapters.len();
+                let chosen = match index {
+                    // A GPU before a software renderer; adapters come best first otherwise.
+                    None => adapters.into_iter().min_by_key(|adapter| !adapter.is_gpu),
+                    Some(index) => adapters.into_iter().nth(index),
+                };
+                match chosen {
+                    Some(adapter) => Ok(adapter.device),
+                    None if count == 0 => Err(DeviceError::NoDriver { choice: self }),
+                    None => Err(DeviceError::NoSuchGpu { choice: self, count }),
+                }
+            }
+        }
+    }
+
+    fn best() -> Self {
+        if wgpu::adapters().iter().any(|adapter| adapter.is_gpu) {
+            Self::Wgpu(None)
+        } else if cfg!(feature = "ndarray") {
+            Self::NdArray
+        } else if cfg!(feature = "flex") {
+            Self::Flex
+        } else {
+            Self::Wgpu(None)
+        }
+    }
+
+    #[allow(dead_code)] // Not called when every backend is compiled in.
+    fn not_compiled(self, feature: &'static str) -> DeviceError {
+        let compiled: Vec<String> = Self::compiled().iter().map(|name| format!("`{name}`")).collect();
+        DeviceError::NotCompiled { choice: self, feature, compiled: compiled.join(", ") }
+    }
+}
+
+/// What wgpu finds on this machine.
+mod wgpu {
+    use burn::tensor::Device;
+
+    pub(super) struct Adapter {
+        pub(super) device: Device,
+        /// `false` for a renderer that runs on the CPU.
+        pub(super) is_gpu: bool,
+    }
+
+    impl Adapter {
+        /// The name the adapter gives itself. Opens the device.
+        pub(super) fn name(&self) -> String {
+            #[cfg(feature = "wgpu")]
+            if let Some(identity) = self.device.identity() {
+                return identity.name;
+            }
+            format!("{:?}", self.device)
+        }
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    pub(super) fn adapters() -> Vec<Adapter> {
+        Vec::new()
+    }
+
+    #[cfg(feature = "wgpu")]
+    pub(super) fn adapters() -> Vec<Adapter> {
+        use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
+        use burn::tensor::DeviceType;
+
+        let adapter = |device: &Device| {
+            let is_gpu = !matches!(
+                device.as_dispatch(),
+                DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu
+            );
+            Adapter { device: device.clone(), is_gpu }
+        };
+        Device::enumerate(DeviceType::Wgpu).iter().map(adapter).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_parses_and_prints_back() {
+        for name in ["auto", "ndarray", "flex", "wgpu", "wgpu:0", "wgpu:12"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_errors_that_list_the_valid_ones() {
+        for name in ["", "cuda", "NDARRAY", "wgpu:", "wgpu:-1", "wgpu:x", "ndarray:0"] {
+            let error = name.parse::<DeviceChoice>().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{name}`")) && error.contains("`wgpu:N`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_is_named() {
+        for (choice, feature, compiled) in [
+            (DeviceChoice::NdArray, "ndarray", cfg!(feature = "ndarray")),
+            (DeviceChoice::Flex, "flex", cfg!(feature = "flex")),
+            (DeviceChoice::Wgpu(None), "wgpu", cfg!(feature = "wgpu")),
+        ] {
+            match choice.open() {
+                Ok(_) => assert!(compiled),
+                Err(error) => {
+                    assert!(!compiled, "{error}");
+                    assert!(error.to_string().contains(&format!("--features {feature}")), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_available_device_opens() {
+        for (choice, description) in DeviceChoice::available() {
+            assert!(choice.open().is_ok(), "{choice}: {description}");
+        }
+        assert!(DeviceChoice::Auto.open().is_ok());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn a_gpu_beyond_the_last_is_an_error() {
+        let error = DeviceChoice::Wgpu(Some(99)).open().unwrap_err();
+        assert!(error.to_string().contains("`wgpu:99` does not exist"), "{error}");
+    }
+}

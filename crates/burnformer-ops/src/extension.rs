@@ -1,0 +1,166 @@
+//! The operators as an extension of burn's backend trait.
+#![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
+
+use crate::reference;
+use crate::{Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions};
+use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
+use burn::backend::{Backend, ExtensionType, backend_extension};
+
+/// A tensor that may be left out: `Option` cannot cross the border of an extension.
+#[derive(ExtensionType, Clone, Debug)]
+pub enum MaybeTensor<B: Backend> {
+    /// Left out.
+    None,
+    /// Given.
+    Some(FloatTensor<B>),
+}
+
+/// The biases of [`TransformerOps::qkv`].
+#[derive(ExtensionType, Clone, Debug)]
+pub enum QkvBias<B: Backend> {
+    /// No biases.
+    None,
+    /// One for each map.
+    Some {
+        /// Of the queries.
+        q: FloatTensor<B>,
+        /// Of the keys.
+        k: FloatTensor<B>,
+        /// Of the values.
+        v: FloatTensor<B>,
+    },
+}
+
+/// [`Mask`](crate::Mask) in a backend's own tensors. `true` = blocked.
+#[derive(ExtensionType, Clone, Debug)]
+pub enum MaskPrimitive<B: Backend> {
+    /// Nothing is blocked.
+    None,
+    /// `[batch_size, kv_length]`
+    Keys(BoolTensor<B>),
+    /// `[batch_size, q_length, kv_length]`
+    Full(BoolTensor<B>),
+}
+
+/// The operators of a Transformer on a backend's own tensors. Shapes and definitions: the functions of the same names in
+/// [`reference`](mod@crate::reference), which are the default bodies.
+#[backend_extension(
+    NdArray: cfg(feature = "ndarray"),
+    Flex: cfg(feature = "flex"),
+    Cube: cfg(feature = "wgpu"),
+    Autodiff
+)]
+#[allow(missing_docs)] // The definitions are documented at `reference`.
+pub trait TransformerOps: Backend {
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: MaybeTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::linear::<Self>(x, weight, bias)
+    }
+
+    fn qkv(
+        x: FloatTensor<Self>,
+        weight_q: FloatTensor<Self>,
+        weight_k: FloatTensor<Self>,
+        weight_v: FloatTensor<Self>,
+        #[extension_type] bias: QkvBias<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::qkv::<Self>(x, weight_q, weight_k, weight_v, bias)
+    }
+
+    fn attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        #[extension_type] mask: MaskPrimitive<Self>,
+        options: AttentionOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::attention::<Self>(q, k, v, mask, options)
+    }
+
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        #[extension_type] residual: MaybeTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: LayerNormOptions,
+    ) -> FloatTensor<Self> {
+        reference::layer_norm::<Self>(x, residual, weight, bias, options)
+    }
+
+    fn bias_activation(
+        x: FloatTensor<Self>,
+        #[extension_type] bias: MaybeTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        reference::bias_activation::<Self>(x, bias, activation)
+    }
+
+    fn dropout(
+        x: FloatTensor<Self>,
+        #[extension_type] residual: MaybeTensor<Self>,
+        options: Dropout,
+    ) -> FloatTensor<Self> {
+        reference::dropout::<Self>(x, residual, options)
+    }
+
+    fn embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
+        reference::embedding::<Self>(weight, ids)
+    }
+
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        options: CrossEntropyOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::cross_entropy::<Self>(logits, targets, options)
+    }
+
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::sum_of_squares::<Self>(x)
+    }
+
+    fn adam(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        #[extension_type] scale: MaybeTensor<Self>,
+        options: AdamOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::adam::<Self>(param, grad, first, second, scale, options)
+    }
+
+    fn adamw(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        #[extension_type] scale: MaybeTensor<Self>,
+        options: AdamOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::adamw::<Self>(param, grad, first, second, scale, options)
+    }
+
+    fn lamb(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        #[extension_type] scale: MaybeTensor<Self>,
+        options: LambOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::lamb::<Self>(param, grad, first, second, scale, options)
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl TransformerOps for burn_ndarray::NdArray {}
+
+#[cfg(feature = "flex")]
+impl TransformerOps for burn_flex::Flex {}
+
+#[cfg(feature = "wgpu")]
+impl TransformerOps for burn_wgpu::Wgpu {}

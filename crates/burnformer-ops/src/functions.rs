@@ -1,0 +1,283 @@
+//! The operators on burn's tensors, for every device.
+
+use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+use crate::shapes::{assert_axis, assert_same_axis};
+use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, reference};
+use burn::backend::Dispatch;
+use burn::tensor::{Bool, Int, Tensor};
+
+/// What attention must not look at. `true` = blocked.
+#[derive(Clone, Debug, Default)]
+pub enum Mask {
+    /// Every query sees every key.
+    #[default]
+    None,
+    /// Keys that no query sees, padding for example: `[batch_size, kv_length]`.
+    Keys(Tensor<2, Bool>),
+    /// Keys for each query: `[batch_size, q_length, kv_length]`.
+    Full(Tensor<3, Bool>),
+}
+
+impl Mask {
+    fn into_primitive(self) -> MaskPrimitive<Dispatch> {
+        match self {
+            Self::None => MaskPrimitive::None,
+            Self::Keys(keys) => MaskPrimitive::Keys(keys.into_dispatch()),
+            Self::Full(full) => MaskPrimitive::Full(full.into_dispatch()),
+        }
+    }
+}
+
+pub(crate) fn maybe<const D: usize>(tensor: Option<Tensor<D>>) -> MaybeTensor<Dispatch> {
+    tensor.map_or(MaybeTensor::None, |tensor| MaybeTensor::Some(tensor.into_dispatch()))
+}
+
+/// `x weightᵀ + bias` over the last axis.
+///
+/// # Shapes
+/// - x: `[.., d_in]`
+/// - weight: `[d_out, d_in]`, PyTorch's layout
+/// - bias: `[d_out]`
+/// - returns: `[.., d_out]`
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let [d_out, _] = weight.dims();
+    assert_same_axis("linear", "d_in", ("x", &x.dims(), D - 1), ("weight", &weight.dims(), 1));
+    if let Some(bias) = &bias {
+        assert_axis("linear", "bias", &bias.dims(), 0, "d_out", d_out);
+    }
+    let out = <Dispatch as TransformerOps>::linear(x.into_dispatch(), weight.into_dispatch(), maybe(bias));
+    Tensor::from_dispatch(out)
+}
+
+/// The three [`linear`] maps of one input that attention starts with, as one operator on three parameters.
+///
+/// # Shapes
+/// - x: `[.., d_in]`
+/// - weights: `[d_q, d_in]`, `[d_k, d_in]`, `[d_v, d_in]`
+/// - biases: `[d_q]`, `[d_k]`, `[d_v]`
+/// - returns: `[.., d_q]`, `[.., d_k]`, `[.., d_v]`
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn qkv<const D: usize>(x: Tensor<D>, weights: [Tensor<2>; 3], biases: Option<[Tensor<1>; 3]>) -> [Tensor<D>; 3] {
+    for weight in &weights {
+        assert_same_axis("qkv", "d_in", ("x", &x.dims(), D - 1), ("weight", &weight.dims(), 1));
+    }
+    for (weight, bias) in weights.iter().zip(biases.iter().flatten()) {
+        assert_same_axis("qkv", "d_out", ("weight", &weight.dims(), 0), ("bias", &bias.dims(), 0));
+    }
+    let [weight_q, weight_k, weight_v] = weights.map(Tensor::into_dispatch);
+    let bias = biases.map_or(QkvBias::None, |biases| {
+        let [q, k, v] = biases.map(Tensor::into_dispatch);
+        QkvBias::Some { q, k, v }
+    });
+    let (q, k, v) = <Dispatch as TransformerOps>::qkv(x.into_dispatch(), weight_q, weight_k, weight_v, bias);
+    [q, k, v].map(Tensor::from_dispatch)
+}
+
+/// Scaled dot-product attention: `dropout(softmax(scale · q kᵀ, masked)) v`, and the logarithm of the softmax's denominator.
+///
+/// A query all of whose keys are blocked gives zeros (and a logarithm of minus infinity).
+///
+/// # Shapes
+/// - q: `[batch_size, q_length, n_heads, d_head]`
+/// - k: `[batch_size, kv_length, n_heads, d_head]`
+/// - v: `[batch_size, kv_length, n_heads, d_value]`
+/// - returns: `[batch_size, q_length, n_heads, d_value]`, and `[batch_size, n_heads, q_length]` without gradient
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// Source: Vaswani et al. 2017, section 3.2.1. Ours keeps heads behind positions, so that a projection's output becomes
+/// heads, and heads an output, without moving anything.
+pub fn attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Mask,
+    options: AttentionOptions,
+) -> (Tensor<4>, Tensor<3>) {
+    check_attention(&q, &k, &v, &mask);
+    let (out, logsumexp) = <Dispatch as TransformerOps>::attention(
+        q.into_dispatch(),
+        k.into_dispatch(),
+        v.into_dispatch(),
+        mask.into_primitive(),
+        options,
+    );
+    (Tensor::from_dispatch(out), Tensor::from_dispatch(logsumexp))
+}
+
+/// [`attention`]'s first output, and the weights `[batch_size, n_heads, q_length, kv_length]` before dropout.
+///
+/// Always runs the composed definition, which materialises the weights and can be differentiated through them.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn attention_with_weights(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Mask,
+    options: AttentionOptions,
+) -> (Tensor<4>, Tensor<4>) {
+    check_attention(&q, &k, &v, &mask);
+    let (out, weights) = reference::attention_with_weights::<Dispatch>(
+        q.into_dispatch(),
+        k.into_dispatch(),
+        v.into_dispatch(),
+        mask.into_primitive(),
+        options,
+    );
+    (Tensor::from_dispatch(out), Tensor::from_dispatch(weights))
+}
+
+fn check_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Mask) {
+    let (q, k, v) = (q.dims(), k.dims(), v.dims());
+    let same = |name, axis, first: (&str, &[usize]), second: (&str, &[usize])| {
+        assert_same_axis("attention", name, (first.0, first.1, axis), (second.0, second.1, axis));
+    };
+    same("batch_size", 0, ("q", &q), ("k", &k));
+    same("n_heads", 2, ("q", &q), ("k", &k));
+    same("d_head", 3, ("q", &q), ("k", &k));
+    same("batch_size", 0, ("k", &k), ("v", &v));
+    same("kv_length", 1, ("k", &k), ("v", &v));
+    same("n_heads", 2, ("k", &k), ("v", &v));
+    match mask {
+        Mask::None => {}
+        Mask::Keys(keys) => {
+            assert_axis("attention", "mask", &keys.dims(), 0, "batch_size", q[0]);
+            assert_axis("attention", "mask", &keys.dims(), 1, "kv_length", k[1]);
+        }
+        Mask::Full(full) => {
+            assert_axis("attention", "mask", &full.dims(), 0, "batch_size", q[0]);
+            assert_axis("attention", "mask", &full.dims(), 1, "q_length", q[1]);
+            assert_axis("attention", "mask", &full.dims(), 2, "kv_length", k[1]);
+        }
+    }
+}
+
+/// Layer normalisation of `residual + dropout(x)` over the last axis.
+///
+/// # Shapes
+/// - x, residual: `[.., d_model]`
+/// - weight, bias: `[d_model]`
+/// - returns: `[.., d_model]`
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// Source: Ba, Kiros, Hinton 2016, section 3.
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    residual: Option<Tensor<D>>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    options: LayerNormOptions,
+) -> Tensor<D> {
+    let d_model = x.dims()[D - 1];
+    assert_axis("layer_norm", "weight", &weight.dims(), 0, "d_model", d_model);
+    assert_axis("layer_norm", "bias", &bias.dims(), 0, "d_model", d_model);
+    check_residual("layer_norm", &x, residual.as_ref());
+    let out = <Dispatch as TransformerOps>::layer_norm(
+        x.into_dispatch(),
+        maybe(residual),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        options,
+    );
+    Tensor::from_dispatch(out)
+}
+
+/// `activation(x + bias)`, the bias along the last axis. Gradients are exact on every backend.
+///
+/// # Shapes
+/// - x: `[.., d]`
+/// - bias: `[d]`
+/// - returns: `[.., d]`
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn bias_activation<const D: usize>(x: Tensor<D>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<D> {
+    if let Some(bias) = &bias {
+        assert_axis("bias_activation", "bias", &bias.dims(), 0, "d", x.dims()[D - 1]);
+    }
+    let out = <Dispatch as TransformerOps>::bias_activation(x.into_dispatch(), maybe(bias), activation);
+    Tensor::from_dispatch(out)
+}
+
+/// `residual + dropout(x)`; without a draw (`None`) the sum alone.
+///
+/// # Shapes
+/// - x, residual: `[batch_size, .., d]`, at least two axes
+/// - returns: the same
+///
+/// # Panics
+/// If the shapes do not fit, or the batch size is not the number of the draw's samples.
+///
+/// Source: Srivastava et al. 2014; Vaswani et al. 2017, section 5.4.
+pub fn dropout<const D: usize>(x: Tensor<D>, residual: Option<Tensor<D>>, options: Option<Dropout>) -> Tensor<D> {
+    check_residual("dropout", &x, residual.as_ref());
+    match (options, residual) {
+        (Some(options), residual) => {
+            let out = <Dispatch as TransformerOps>::dropout(x.into_dispatch(), maybe(residual), options);
+            Tensor::from_dispatch(out)
+        }
+        (None, Some(residual)) => residual + x,
+        (None, None) => x,
+    }
+}
+
+#[track_caller]
+fn check_residual<const D: usize>(operator: &str, x: &Tensor<D>, residual: Option<&Tensor<D>>) {
+    if let Some(residual) = residual {
+        assert!(
+            x.dims() == residual.dims(),
+            "{operator}: `residual` {:?} must have the shape of `x` {:?}",
+            residual.dims(),
+            x.dims()
+        );
+    }
+}
+
+/// Row `ids[b, t]` of `weight` for every position.
+///
+/// # Shapes
+/// - weight: `[vocab_size, d_model]`
+/// - ids: `[batch_size, seq_length]`, each in `[0, vocab_size)`, which the caller sees to: a check would wait for the device
+/// - returns: `[batch_size, seq_length, d_model]`
+pub fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
+    Tensor::from_dispatch(<Dispatch as TransformerOps>::embedding(weight.into_dispatch(), ids.into_dispatch()))
+}
+
+/// Cross-entropy summed over the rows that are not ignored, and their number; the loss is the quotient of the two, taken
+/// over all batches of a step.
+///
+/// # Shapes
+/// - logits: `[n, vocab_size]`
+/// - targets: `[n]`, each in `[0, vocab_size)` or the ignored value
+/// - returns: `[1]`, and `[1]` without gradient
+///
+/// # Panics
+/// If the shapes do not fit, or the smoothing is outside `[0, 1)`.
+///
+/// Source: Szegedy et al. 2016, section 7, and PyTorch: smoothing spreads over the whole vocabulary, the target included
+/// (OpenNMT and the paper's code leave target and padding out).
+pub fn cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    options: CrossEntropyOptions,
+) -> (Tensor<1>, Tensor<1>) {
+    assert_same_axis("cross_entropy", "n", ("logits", &logits.dims(), 0), ("targets", &targets.dims(), 0));
+    assert!(
+        (0.0..1.0).contains(&options.label_smoothing),
+        "cross_entropy: label smoothing {} is outside [0, 1)",
+        options.label_smoothing
+    );
+    let (sum, count) =
+        <Dispatch as TransformerOps>::cross_entropy(logits.into_dispatch(), targets.into_dispatch(), options);
+    (Tensor::from_dispatch(sum), Tensor::from_dispatch(count))
+}

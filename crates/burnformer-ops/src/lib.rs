@@ -1,0 +1,44 @@
+//! The operators a Transformer spends its time in, as an extension of burn's backend trait.
+//!
+//! Every operator is one function on burn's [`Tensor`](burn::tensor::Tensor) ([`attention`], [`layer_norm`], …). Its
+//! definition is one generic function on [`Backend`](burn::backend::Backend), in [`reference`](mod@reference); a backend
+//! may replace it by a faster body through [`TransformerOps`], and nothing above this crate can tell which one ran.
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use burnformer_ops::{Activation, DeviceChoice, bias_activation};
+//!
+//! let device = "auto".parse::<DeviceChoice>()?.open()?;
+//! let x = Tensor::<2>::from_floats([[-1.0, 0.0, 2.0]], &device);
+//! let y = bias_activation(x, None, Activation::Relu);
+//! assert_eq!(y.into_data().to_vec::<f32>().unwrap(), [0.0, 0.0, 2.0]);
+//! # Ok::<(), burnformer_ops::DeviceError>(())
+//! ```
+//!
+//! # Features
+//! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
+//! variants of its own kernels, for real GPUs.
+
+#[cfg(not(any(feature = "ndarray", feature = "flex", feature = "wgpu")))]
+compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex` or `wgpu`");
+
+mod autodiff;
+mod device;
+mod extension;
+mod functions;
+mod optimizer;
+mod options;
+pub mod reference;
+mod shapes;
+
+pub use device::{DeviceChoice, DeviceError};
+pub use extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+pub use functions::{
+    Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, layer_norm, linear,
+    qkv,
+};
+pub use optimizer::{adam, adamw, lamb, sum_of_squares};
+pub use options::{
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions,
+};
+pub use shapes::{assert_axis, assert_same_axis};
