@@ -1,0 +1,136 @@
+//! The encoder: self-attention and feed-forward layers.
+
+use crate::attention::{Attend, WeightSink};
+use crate::layer::Residual;
+use crate::{FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, Noise, NormOrder, assert_valid};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burnformer_core::{ConfigError, Validate};
+
+/// One layer of an [`Encoder`].
+///
+/// Source: Vaswani et al. 2017, section 3.1; pre-norm from Xiong et al. 2020.
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    attention: MultiHeadAttention,
+    norm_attn: LayerNorm,
+    feed_forward: FeedForward,
+    norm_ff: LayerNorm,
+    #[module(skip)]
+    norm_order: NormOrder,
+    dropout: f64,
+}
+
+impl EncoderLayer {
+    /// Allocates the layer on `device`.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    pub fn new(config: &LayerConfig, device: &Device) -> Self {
+        assert_valid(config);
+        Self {
+            attention: config.attention().init(device),
+            norm_attn: config.norm().init(device),
+            feed_forward: config.feed_forward().init(device),
+            norm_ff: config.norm().init(device),
+            norm_order: config.norm_order,
+            dropout: config.dropout,
+        }
+    }
+
+    /// # Shapes
+    /// - x: `[batch_size, seq_length, d_model]`
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Tensor<3> {
+        self.run(x, mask, noise, None)
+    }
+
+    fn run(&self, x: Tensor<3>, mask: Mask, noise: Noise, weights: WeightSink) -> Tensor<3> {
+        let [in_attn, after_attn, in_ff, after_ff] = noise.split();
+        let x = self.residual(&self.norm_attn, after_attn).around(x, |x| {
+            let (query, key_value) = self.attention.project_self(x);
+            self.attention.attend(query, key_value, Attend { mask, causal: false, noise: in_attn, weights })
+        });
+        self.residual(&self.norm_ff, after_ff).around(x, |x| self.feed_forward.forward(x, in_ff))
+    }
+
+    fn residual<'a>(&self, norm: &'a LayerNorm, noise: Noise) -> Residual<'a> {
+        Residual { norm, order: self.norm_order, dropout: self.dropout, noise }
+    }
+}
+
+/// Settings of an [`Encoder`].
+#[derive(Config, Debug)]
+pub struct EncoderConfig {
+    /// Number of layers.
+    pub n_layers: usize,
+    /// Settings of every layer.
+    pub layer: LayerConfig,
+}
+
+impl Validate for EncoderConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("n_layers", self.n_layers)?;
+        self.layer.validate().map_err(|error| error.within("layer"))
+    }
+}
+
+impl EncoderConfig {
+    /// Allocates the stack on `device`.
+    ///
+    /// # Panics
+    /// If [`Self::validate`] fails.
+    pub fn init(&self, device: &Device) -> Encoder {
+        assert_valid(self);
+        Encoder {
+            layers: (0..self.n_layers).map(|_| EncoderLayer::new(&self.layer, device)).collect(),
+            norm_final: self.layer.norm_final().map(|norm| norm.init(device)),
+        }
+    }
+}
+
+/// A stack of [`EncoderLayer`]s, with a final norm if they are pre-norm.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    layers: Vec<EncoderLayer>,
+    norm_final: Option<LayerNorm>,
+}
+
+impl Encoder {
+    /// # Shapes
+    /// - x: `[batch_size, seq_length, d_model]`, embedded tokens with their positions
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Tensor<3> {
+        self.run(x, mask, noise, None)
+    }
+
+    /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`, `[batch_size, n_heads, seq_length, seq_length]` for each layer
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward_with_weights(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let mut weights = Vec::with_capacity(self.layers.len());
+        let out = self.run(x, mask, noise, Some(&mut weights));
+        (out, weights)
+    }
+
+    fn run(&self, mut x: Tensor<3>, mask: Mask, noise: Noise, mut weights: WeightSink) -> Tensor<3> {
+        for (layer, noise) in self.layers.iter().zip(noise.layers(self.layers.len())) {
+            x = layer.run(x, mask.clone(), noise, weights.as_deref_mut());
+        }
+        match &self.norm_final {
+            None => x,
+            Some(norm) => norm.forward(x),
+        }
+    }
+}

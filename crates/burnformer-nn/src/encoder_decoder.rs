@@ -1,0 +1,118 @@
+//! Encoder and decoder together.
+
+use crate::{
+    Decoder, DecoderConfig, DecoderInput, DecoderWeights, Encoder, EncoderConfig, LayerConfig, Mask, Noise,
+    assert_valid,
+};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor};
+use burnformer_core::{ConfigError, Validate};
+
+/// Settings of an [`EncoderDecoder`].
+#[derive(Config, Debug)]
+pub struct EncoderDecoderConfig {
+    /// Number of layers of the encoder.
+    pub n_encoder_layers: usize,
+    /// Number of layers of the decoder.
+    pub n_decoder_layers: usize,
+    /// Settings of every layer.
+    pub layer: LayerConfig,
+}
+
+impl Validate for EncoderDecoderConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("n_encoder_layers", self.n_encoder_layers)?;
+        ConfigError::check_positive("n_decoder_layers", self.n_decoder_layers)?;
+        self.layer.validate().map_err(|error| error.within("layer"))
+    }
+}
+
+impl EncoderDecoderConfig {
+    /// Allocates both stacks on `device`.
+    ///
+    /// # Panics
+    /// If [`Self::validate`] fails.
+    pub fn init(&self, device: &Device) -> EncoderDecoder {
+        assert_valid(self);
+        EncoderDecoder {
+            encoder: EncoderConfig::new(self.n_encoder_layers, self.layer.clone()).init(device),
+            decoder: DecoderConfig::new(self.n_decoder_layers, self.layer.clone()).init(device),
+        }
+    }
+}
+
+/// What an [`EncoderDecoder`] is applied to.
+#[derive(Debug)]
+pub struct EncoderDecoderInput {
+    /// Embedded source tokens with their positions, `[batch_size, source_length, d_model]`.
+    pub source: Tensor<3>,
+    /// Embedded target tokens with their positions, `[batch_size, target_length, d_model]`.
+    pub target: Tensor<3>,
+    /// `true` marks padding in the source, `[batch_size, source_length]`.
+    pub source_mask_pad: Option<Tensor<2, Bool>>,
+    /// `true` marks padding in the target, `[batch_size, target_length]`.
+    pub target_mask_pad: Option<Tensor<2, Bool>>,
+    /// Draws dropout, in training.
+    pub noise: Noise,
+}
+
+/// The attention weights of every layer and head, before dropout.
+#[derive(Clone, Debug)]
+pub struct EncoderDecoderWeights {
+    /// `[batch_size, n_heads, source_length, source_length]` for each layer of the encoder.
+    pub encoder: Vec<Tensor<4>>,
+    /// Of the decoder.
+    pub decoder: DecoderWeights,
+}
+
+/// The Transformer between embeddings and output layer.
+///
+/// Source: Vaswani et al. 2017, figure 1.
+#[derive(Module, Debug)]
+pub struct EncoderDecoder {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// The decoder.
+    pub decoder: Decoder,
+}
+
+impl EncoderDecoder {
+    /// # Shapes
+    /// - returns: `[batch_size, target_length, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward(&self, input: EncoderDecoderInput) -> Tensor<3> {
+        let (source_mask, [encoder_noise, decoder_noise]) = (keys(input.source_mask_pad), input.noise.split());
+        let memory = self.encoder.forward(input.source, source_mask.clone(), encoder_noise);
+        self.decoder.forward(DecoderInput {
+            x: input.target,
+            memory,
+            mask: keys(input.target_mask_pad),
+            memory_mask: source_mask,
+            noise: decoder_noise,
+        })
+    }
+
+    /// [`Self::forward`], and all attention weights.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward_with_weights(&self, input: EncoderDecoderInput) -> (Tensor<3>, EncoderDecoderWeights) {
+        let (source_mask, [encoder_noise, decoder_noise]) = (keys(input.source_mask_pad), input.noise.split());
+        let (memory, encoder) = self.encoder.forward_with_weights(input.source, source_mask.clone(), encoder_noise);
+        let (out, decoder) = self.decoder.forward_with_weights(DecoderInput {
+            x: input.target,
+            memory,
+            mask: keys(input.target_mask_pad),
+            memory_mask: source_mask,
+            noise: decoder_noise,
+        });
+        (out, EncoderDecoderWeights { encoder, decoder })
+    }
+}
+
+fn keys(mask_pad: Option<Tensor<2, Bool>>) -> Mask {
+    mask_pad.map_or(Mask::None, Mask::Keys)
+}

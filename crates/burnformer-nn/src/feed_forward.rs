@@ -1,0 +1,75 @@
+//! The position-wise feed-forward sub-layer.
+
+use crate::{Linear, LinearConfig, Noise, assert_valid};
+use burn::config::Config;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use burnformer_core::{ConfigError, Validate};
+use burnformer_ops::{self as ops, Activation, Dropout};
+
+/// Settings of a [`FeedForward`] sub-layer.
+#[derive(Config, Debug)]
+pub struct FeedForwardConfig {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Width of the hidden layer, commonly `4 * d_model`.
+    pub d_ff: usize,
+    /// The non-linearity.
+    #[config(default = "Activation::Relu")]
+    pub activation: Activation,
+    /// Probability of dropping a hidden activation, in `[0, 1)`; the paper has none here.
+    #[config(default = 0.0)]
+    pub dropout: f64,
+}
+
+impl Validate for FeedForwardConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("d_model", self.d_model)?;
+        ConfigError::check_positive("d_ff", self.d_ff)?;
+        ConfigError::check_probability("dropout", self.dropout)
+    }
+}
+
+impl FeedForwardConfig {
+    /// Allocates the sub-layer on `device`, zero until [`init::by_name`](crate::init::by_name).
+    ///
+    /// # Panics
+    /// If [`Self::validate`] fails.
+    pub fn init(&self, device: &Device) -> FeedForward {
+        assert_valid(self);
+        FeedForward {
+            linear_in: LinearConfig::new(self.d_model, self.d_ff).init(device),
+            linear_out: LinearConfig::new(self.d_ff, self.d_model).init(device),
+            activation: self.activation,
+            dropout: self.dropout,
+        }
+    }
+}
+
+/// `linear_out(dropout(activation(linear_in(x))))`.
+///
+/// Source: Vaswani et al. 2017, section 3.3.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    linear_in: Linear,
+    linear_out: Linear,
+    #[module(skip)]
+    activation: Activation,
+    dropout: f64,
+}
+
+impl FeedForward {
+    /// # Shapes
+    /// - x: `[batch_size, seq_length, d_model]`
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// If the last axis of `x` is not `d_model` long.
+    pub fn forward(&self, x: Tensor<3>, noise: Noise) -> Tensor<3> {
+        let hidden = ops::linear(x, self.linear_in.weight.val(), None); // [batch_size, seq_length, d_ff]
+        let bias = self.linear_in.bias.as_ref().map(Param::val);
+        let hidden = ops::bias_activation(hidden, bias, self.activation);
+        let hidden = ops::dropout(hidden, None, Dropout::new(self.dropout, noise));
+        self.linear_out.forward(hidden)
+    }
+}

@@ -1,0 +1,75 @@
+//! The building blocks of a Transformer on burn: attention, encoder, decoder, positions, losses, initialisation.
+//!
+//! Modules are burn modules. Their weights have PyTorch's layout (`[d_out, d_in]`), masks are `true` where attention is
+//! blocked, and all randomness comes in as a [`Noise`] that is consumed by the one place that uses it.
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use burnformer_nn::{AttentionInput, MultiHeadAttentionConfig, init};
+//! use burnformer_ops::DeviceChoice;
+//!
+//! let device = DeviceChoice::Auto.open()?;
+//! let attention = MultiHeadAttentionConfig::new(12, 3).init(&device);
+//! let attention = init::by_name(attention, 42, init::xavier_uniform);
+//! let x = Tensor::<3>::ones([2, 5, 12], &device);
+//! let (out, weights) = attention.forward_with_weights(AttentionInput::self_attention(x).causal());
+//! assert_eq!(out.dims(), [2, 5, 12]);
+//! assert_eq!(weights.dims(), [2, 3, 5, 5]);
+//! # Ok::<(), burnformer_ops::DeviceError>(())
+//! ```
+
+mod attention;
+mod decoder;
+mod decoder_layer;
+mod embedding;
+mod encoder;
+mod encoder_decoder;
+mod feed_forward;
+pub mod init;
+mod layer;
+mod layer_norm;
+mod linear;
+mod loss;
+pub mod mask;
+mod positions;
+
+pub use attention::{AttentionInput, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
+pub use burnformer_core::random::Noise;
+pub use burnformer_ops::{Activation, Mask};
+pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderWeights};
+pub use decoder_layer::DecoderLayer;
+pub use embedding::{Embedding, EmbeddingConfig};
+pub use encoder::{Encoder, EncoderConfig, EncoderLayer};
+pub use encoder_decoder::{EncoderDecoder, EncoderDecoderConfig, EncoderDecoderInput, EncoderDecoderWeights};
+pub use feed_forward::{FeedForward, FeedForwardConfig};
+pub use layer::{LayerConfig, NormOrder};
+pub use layer_norm::{LayerNorm, LayerNormConfig};
+pub use linear::{Linear, LinearConfig};
+pub use loss::{CrossEntropyLoss, CrossEntropyLossConfig, LossSum};
+pub use positions::{
+    LearnedPositions, LearnedPositionsConfig, SinusoidLayout, SinusoidalPositions, SinusoidalPositionsConfig,
+};
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Shape, Tensor};
+use burnformer_core::{ConfigError, Validate};
+
+/// Panics with the error of a config that cannot work; building one in code is the caller's responsibility.
+#[track_caller]
+fn assert_valid(config: &impl Validate) {
+    let result: Result<(), ConfigError> = config.validate();
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}
+
+/// A parameter that holds `value` everywhere until it is initialised or loaded, and takes no memory before it is used.
+fn constant_param<const D: usize>(shape: [usize; D], value: f64, device: &Device) -> Param<Tensor<D>> {
+    Param::uninitialized(
+        ParamId::new(),
+        move |device, require_grad| Tensor::full(shape, value, device).set_require_grad(require_grad),
+        device.clone(),
+        true,
+        Shape::new(shape),
+    )
+}

@@ -1,0 +1,90 @@
+//! Settings that cannot work are typed errors that name the setting; shapes that cannot work panic with the shapes.
+
+use burn::tensor::Tensor;
+use burnformer_core::{ConfigError, Validate};
+use burnformer_nn::{
+    AttentionInput, CrossEntropyLossConfig, DecoderConfig, EmbeddingConfig, EncoderConfig, EncoderDecoderConfig,
+    FeedForwardConfig, LayerConfig, LayerNormConfig, LearnedPositionsConfig, LinearConfig, MultiHeadAttentionConfig,
+    SinusoidalPositionsConfig,
+};
+use burnformer_ops::DeviceChoice;
+
+#[track_caller]
+fn check(config: &impl Validate, field: &str) {
+    let error = config.validate().expect_err(field);
+    assert_eq!(error.field(), field, "{error}");
+}
+
+fn layer() -> LayerConfig {
+    LayerConfig::new(12, 3, 20)
+}
+
+#[test]
+fn zero_sizes_are_errors() {
+    check(&LinearConfig::new(0, 5), "d_in");
+    check(&LinearConfig::new(5, 0), "d_out");
+    check(&LayerNormConfig::new(0), "d_model");
+    check(&EmbeddingConfig::new(0, 4), "vocab_size");
+    check(&EmbeddingConfig::new(4, 0), "d_model");
+    check(&SinusoidalPositionsConfig::new(0, 4), "max_seq_length");
+    check(&LearnedPositionsConfig::new(4, 0), "d_model");
+    check(&FeedForwardConfig::new(4, 0), "d_ff");
+    check(&MultiHeadAttentionConfig::new(0, 1), "d_model");
+    check(&MultiHeadAttentionConfig::new(4, 0), "n_heads");
+    check(&LayerConfig::new(12, 3, 0), "d_ff");
+    check(&EncoderConfig::new(0, layer()), "n_layers");
+    check(&DecoderConfig::new(0, layer()), "n_layers");
+    check(&EncoderDecoderConfig::new(0, 1, layer()), "n_encoder_layers");
+    check(&EncoderDecoderConfig::new(1, 0, layer()), "n_decoder_layers");
+}
+
+#[test]
+fn heads_must_divide_the_width() {
+    let error = MultiHeadAttentionConfig::new(500, 8).validate().unwrap_err();
+    assert!(matches!(error, ConfigError::HeadsDoNotDivide { d_model: 500, n_heads: 8, .. }), "{error}");
+    let error = EncoderConfig::new(2, LayerConfig::new(500, 8, 4)).validate().unwrap_err();
+    assert_eq!(error.field(), "layer.n_heads", "{error}");
+}
+
+#[test]
+fn probabilities_lie_in_zero_to_one() {
+    for probability in [-0.1, 1.0, 1.5, f64::NAN] {
+        check(&FeedForwardConfig::new(4, 8).with_dropout(probability), "dropout");
+        check(&MultiHeadAttentionConfig::new(4, 2).with_dropout(probability), "dropout");
+        check(&layer().with_dropout(probability), "dropout");
+        check(&layer().with_attention_dropout(probability), "attention_dropout");
+        check(&layer().with_activation_dropout(probability), "activation_dropout");
+        check(&DecoderConfig::new(1, layer().with_dropout(probability)), "layer.dropout");
+        check(&CrossEntropyLossConfig::new().with_label_smoothing(probability), "label_smoothing");
+    }
+}
+
+#[test]
+fn eps_is_positive() {
+    for eps in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        check(&LayerNormConfig::new(4).with_eps(eps), "eps");
+        check(&layer().with_norm_eps(eps), "norm_eps");
+    }
+}
+
+#[test]
+#[should_panic(expected = "`d_model` (10) is not divisible by `n_heads` (3)")]
+fn building_from_an_invalid_config_panics_with_its_error() {
+    let _ = MultiHeadAttentionConfig::new(10, 3).init(&DeviceChoice::Auto.open().unwrap());
+}
+
+#[test]
+#[should_panic(expected = "multi-head attention: axis 2 (`d_model`) of `key` [2, 5, 11] must be 12")]
+fn an_input_of_another_width_panics_with_its_shape() {
+    let device = DeviceChoice::Auto.open().unwrap();
+    let attention = MultiHeadAttentionConfig::new(12, 3).init(&device);
+    let (query, memory) = (Tensor::ones([2, 3, 12], &device), Tensor::ones([2, 5, 11], &device));
+    let _ = attention.forward(AttentionInput::cross_attention(query, memory));
+}
+
+#[test]
+#[should_panic(expected = "position 9 is beyond `max_seq_length` (8)")]
+fn a_sequence_beyond_the_table_panics() {
+    let device = DeviceChoice::Auto.open().unwrap();
+    let _ = LearnedPositionsConfig::new(8, 4).init(&device).forward(4, 5);
+}

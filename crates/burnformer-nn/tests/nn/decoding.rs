@@ -1,0 +1,40 @@
+//! Cached decoding equals the full pass.
+
+use crate::support::{assert_close, devices, layer_configs, randomised, tensor, values};
+use burn::tensor::{Bool, Tensor};
+use burnformer_nn::{DecoderConfig, DecoderInput, Mask};
+
+/// Decodes `[2, 6, 12]` in pieces and compares with the full pass.
+fn check(pieces: &[usize]) {
+    for device in devices() {
+        for config in layer_configs() {
+            let decoder = randomised(DecoderConfig::new(2, config).init(&device));
+            let x = tensor("x", [2, 6, 12], &device);
+            let memory = tensor("memory", [2, 4, 12], &device);
+            let blocked = [[false, false, true, true], [false, false, false, true]];
+            let mask = || Mask::Keys(Tensor::<2, Bool>::from_data(blocked, &device));
+            let full =
+                decoder.forward(DecoderInput { memory_mask: mask(), ..DecoderInput::new(x.clone(), memory.clone()) });
+            let mut cache = decoder.cache(memory, mask());
+            assert_eq!(cache.seq_length(), 0);
+            let mut start = 0;
+            for &piece in pieces {
+                let out = decoder.forward_cached(x.clone().slice([0..2, start..start + piece]), &mut cache);
+                let expected = full.clone().slice([0..2, start..start + piece]);
+                assert_close(&format!("from {start} on {device:?}"), &values(out), &values(expected), 1e-5);
+                start += piece;
+                assert_eq!(cache.seq_length(), start);
+            }
+        }
+    }
+}
+
+#[test]
+fn position_by_position() {
+    check(&[1; 6]);
+}
+
+#[test]
+fn a_prefix_at_once_then_position_by_position() {
+    check(&[3, 1, 2]);
+}

@@ -1,0 +1,9 @@
+//! The blocks against PyTorch's golden values, and against what they promise.
+
+mod config;
+mod decoding;
+mod golden;
+mod gradients;
+mod initialisation;
+mod invariants;
+mod support;
