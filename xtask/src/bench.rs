@@ -8,8 +8,8 @@ use crate::invocation::{Invocation, Runner};
 
 /// Run the benchmarks.
 ///
-/// The identifier of a benchmark is `operation/shape/dtype/device`; FILTER is a regular expression on it. On
-/// a software Vulkan driver `wgpu` is too slow for the larger shapes, so it runs on request only.
+/// The identifier of a benchmark is `operation/shape/dtype/device`; FILTER is a regular expression on it. A software
+/// Vulkan driver runs the small shapes only.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask bench
@@ -17,7 +17,7 @@ use crate::invocation::{Invocation, Runner};
   cargo xtask bench --backends wgpu 'encoder.*/wgpu' -- --save-baseline before")]
 pub(crate) struct BenchArgs {
     /// Backends to compile in, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", default_value = "ndarray,flex")]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", default_value = "ndarray,flex,wgpu")]
     pub(crate) backends: Vec<Backend>,
 
     /// Stop each benchmark as soon as its spread is small (criterion's `--quick`).

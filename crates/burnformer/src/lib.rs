@@ -1,0 +1,30 @@
+//! Burnformer: train, fine-tune, inspect and serve Transformers in Rust, on [burn](https://docs.rs/burn).
+//!
+//! This crate re-exports the others under one name:
+//!
+//! | module | crate | what |
+//! | --- | --- | --- |
+//! | [`core`] | `burnformer-core` | random numbers by counter, layered settings, atomic files, locks, progress |
+//! | [`ops`] | `burnformer-ops` | the operators, as an extension of burn's backend trait; the device by name |
+//! | [`nn`] | `burnformer-nn` | attention, encoder, decoder, positions, losses, initialisation |
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use burnformer::nn::{EncoderConfig, LayerConfig, Mask, Noise, init};
+//! use burnformer::ops::DeviceChoice;
+//!
+//! let device = DeviceChoice::Auto.open()?;
+//! let encoder = EncoderConfig::new(2, LayerConfig::new(12, 3, 20)).init(&device);
+//! let encoder = init::by_name(encoder, 42, init::xavier_uniform);
+//! let x = Tensor::<3>::ones([2, 5, 12], &device); // [batch_size, seq_length, d_model]
+//! assert_eq!(encoder.forward(x, Mask::None, Noise::off()).dims(), [2, 5, 12]);
+//! # Ok::<(), burnformer::ops::DeviceError>(())
+//! ```
+//!
+//! # Features
+//! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
+//! variants of its own kernels, for real GPUs.
+
+pub use burnformer_core as core;
+pub use burnformer_nn as nn;
+pub use burnformer_ops as ops;
