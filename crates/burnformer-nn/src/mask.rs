@@ -14,7 +14,7 @@ pub fn from_padding(ids: Tensor<2, Int>, pad_id: i64) -> Tensor<2, Bool> {
 /// Turns Hugging Face's `attention_mask`, 1 = look at it and 0 = do not, into ours.
 ///
 /// # Shapes
-/// - attention_mask: `[batch_size, seq_length]`
+/// - `attention_mask`: `[batch_size, seq_length]`
 /// - returns: `[batch_size, seq_length]`
 pub fn from_attention_mask(attention_mask: Tensor<2, Int>) -> Tensor<2, Bool> {
     attention_mask.equal_elem(0)

@@ -28,3 +28,8 @@
 pub use burnformer_core as core;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;
+
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

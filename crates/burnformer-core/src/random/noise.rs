@@ -169,7 +169,7 @@ mod tests {
     fn sites_layers_planes_rows_and_samples_differ() {
         let numbers = |noise: Noise, shape| noise.into_draw().unwrap().multipliers(shape, 0.5);
         let [a, b] = Noise::training(7, [1]).split();
-        let mut layers = Noise::training(7, [1]).layers(2).map(|layer| layer.split::<1>());
+        let mut layers = Noise::training(7, [1]).layers(2).map(Noise::split::<1>);
         let [c] = layers.next().unwrap();
         let [d] = layers.next().unwrap();
         let shape = [1, 1, 1, 128];

@@ -4,6 +4,8 @@ use crate::support::{devices, layer_configs, parameters};
 use burnformer_nn::init::{self, Init};
 use burnformer_nn::{EncoderConfig, LayerConfig, LinearConfig};
 
+type Rule<'a> = &'a dyn Fn(&str, &[usize]) -> Init;
+
 #[test]
 fn the_same_seed_gives_the_same_weights_on_every_device() {
     let weights: Vec<_> = devices()
@@ -34,12 +36,12 @@ fn every_parameter_has_numbers_of_its_own_by_seed_and_name() {
 #[test]
 fn matrices_follow_their_rule_and_vectors_their_role() {
     let device = devices().remove(0);
-    let weights = |rule: &dyn Fn(&str, &[usize]) -> Init| {
+    let weights = |rule: Rule| {
         let encoder = EncoderConfig::new(1, LayerConfig::new(60, 3, 100)).init(&device);
         parameters(&init::by_name(encoder, 7, rule))
     };
     let xavier_bound = (6.0_f64 / 160.0).sqrt();
-    let cases: [(&str, &dyn Fn(&str, &[usize]) -> Init, f64, f64); 3] = [
+    let cases: [(&str, Rule, f64, f64); 3] = [
         ("xavier", &init::xavier_uniform, xavier_bound / 3.0_f64.sqrt(), xavier_bound),
         ("normal", &init::normal(0.1), 0.1, 0.6),
         ("truncated normal", &init::truncated_normal(0.1), 0.1 * 0.773_741_3_f64.sqrt(), 0.2),

@@ -145,7 +145,7 @@ fn weights_are_distributions_of_every_layer_and_change_nothing() {
             };
             let (out, weights) = model.forward_with_weights(input());
             assert_close("output", &values(out), &values(model.forward(input())), 1e-6);
-            let of = |weights: &[Tensor<4>]| weights.iter().map(|weights| weights.dims()).collect::<Vec<_>>();
+            let of = |weights: &[Tensor<4>]| weights.iter().map(Tensor::dims).collect::<Vec<_>>();
             assert_eq!(of(&weights.encoder), [[2, 3, 5, 5]; 2]);
             assert_eq!(of(&weights.decoder.self_attention), [[2, 3, 4, 4]]);
             assert_eq!(of(&weights.decoder.cross_attention), [[2, 3, 4, 5]]);

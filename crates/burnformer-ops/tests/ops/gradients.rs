@@ -84,7 +84,7 @@ fn qkv() {
     });
 }
 
-/// Batch 2, q 3, kv 5, heads 2, d_head 4, d_value 3.
+// Batch 2, q 3, kv 5, heads 2, d_head 4, d_value 3.
 fn check_attention(name: &str, mask: fn(&Device) -> Mask, causal: bool, dropout: f64) {
     let run = |inputs: Vec<Tensor<1>>, weights: bool| {
         let [q, k, v] = inputs.try_into().unwrap();
