@@ -142,7 +142,7 @@ mod tests {
             panic!("bench arguments must parse")
         };
         assert!(args.quick);
-        assert_eq!(args.backends, [Backend::Ndarray, Backend::Flex]);
+        assert_eq!(args.backends, [Backend::Ndarray, Backend::Flex, Backend::Wgpu]);
         assert_eq!(args.filter.as_deref(), Some("attention/b60"));
         assert_eq!(args.criterion_args, ["--save-baseline", "before"]);
     }

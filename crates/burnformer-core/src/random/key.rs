@@ -1,18 +1,19 @@
 //! Keys: which part of a program a random number is for.
 
 /// What random numbers are drawn for. Two purposes never share numbers, whatever the seed and the place.
+// The numbers are part of every key: a new one would change what a seed means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Initial weights; place = path of the parameter, counter = element.
-    Weights,
+    Weights = 1,
     /// The order of samples; counter = epoch.
-    Order,
+    Order = 2,
     /// Which texts are paired; counter = sample number.
-    Pair,
+    Pair = 3,
     /// Which tokens are masked, and how; counter = sample number.
-    Mask,
+    Mask = 4,
     /// Dropout; place = site in the model, counter = (sample number, row, column).
-    Dropout,
+    Dropout = 5,
 }
 
 /// The key of a family of draws: a mix of seed, purpose and place.
@@ -24,7 +25,7 @@ impl Key {
     #[must_use]
     pub fn new(seed: u64, purpose: Purpose, place: &str) -> Self {
         // The length keeps two places apart of which one is the other followed by zero bytes.
-        let mut key = mix(mix(seed) ^ (purpose as u64 + 1)) ^ place.len() as u64;
+        let mut key = mix(mix(seed) ^ (purpose as u64)) ^ place.len() as u64;
         for chunk in place.as_bytes().chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);

@@ -4,8 +4,8 @@ use crate::support::{assert_close, devices, gradients, layer_configs, randomised
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use burnformer_nn::{
-    AttentionInput, EmbeddingConfig, EncoderDecoderConfig, EncoderDecoderInput, LearnedPositionsConfig, Mask,
-    MultiHeadAttentionConfig, Noise,
+    AttentionInput, EmbeddingConfig, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, LearnedPositionsConfig,
+    Mask, MultiHeadAttentionConfig, Noise,
 };
 
 fn norm(values: &[f64]) -> f64 {
@@ -77,5 +77,23 @@ fn a_fully_blocked_query_gives_the_output_bias_and_finite_gradients() {
         let grads = (out * tensor("cotangent", [1, 3, 12], &device)).sum().backward();
         check(&attention, &grads, &device);
         assert!(values(x.grad(&grads).unwrap()).iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn gradient_checkpointing_changes_no_gradient() {
+    for device in devices() {
+        for config in layer_configs() {
+            let [plain, checkpointed] = [device.clone().autodiff(), device.clone().autodiff().gradient_checkpointing()]
+                .map(|device| {
+                    let encoder = randomised(EncoderConfig::new(2, config.clone()).init(&device));
+                    let noise = Noise::training(1, [4, 5]);
+                    let out = encoder.forward(tensor("x", [2, 7, 12], &device), Mask::None, noise);
+                    gradients(&encoder, &(out * tensor("cotangent", [2, 7, 12], &device)).sum().backward())
+                });
+            for (path, gradient) in plain {
+                assert_close(&format!("`{path}` on {device:?}"), &checkpointed[&path], &gradient, 1e-5);
+            }
+        }
     }
 }
