@@ -5,7 +5,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_axis};
+use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
 
 /// Settings of [`MultiHeadAttention`].
 #[derive(Config, Debug)]
@@ -21,8 +21,6 @@ pub struct MultiHeadAttentionConfig {
 
 impl Validate for MultiHeadAttentionConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("d_model", self.d_model)?;
-        ConfigError::check_positive("n_heads", self.n_heads)?;
         ConfigError::check_divides(self.d_model, self.n_heads)?;
         ConfigError::check_probability("dropout", self.dropout)
     }
@@ -111,10 +109,14 @@ impl KeyValue {
     pub(crate) fn after(self, past: Option<Self>) -> Self {
         match past {
             None => self,
-            Some(past) => Self {
-                key: Tensor::cat(vec![past.key, self.key], 1),
-                value: Tensor::cat(vec![past.value, self.value], 1),
-            },
+            Some(past) => {
+                let shapes = [past.key.dims(), self.key.dims()];
+                assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
+                Self {
+                    key: Tensor::cat(vec![past.key, self.key], 1),
+                    value: Tensor::cat(vec![past.value, self.value], 1),
+                }
+            }
         }
     }
 }
@@ -155,7 +157,7 @@ impl MultiHeadAttention {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward_with_weights(&self, input: AttentionInput) -> (Tensor<3>, Tensor<4>) {
+    pub fn forward_with_attn_weights(&self, input: AttentionInput) -> (Tensor<3>, Tensor<4>) {
         let mut weights = Vec::with_capacity(1);
         let out = self.run(input, Some(&mut weights));
         (out, weights.remove(0))
@@ -174,12 +176,8 @@ impl MultiHeadAttention {
     pub(crate) fn project_self(&self, x: Tensor<3>) -> (Tensor<4>, KeyValue) {
         self.check("x", &x);
         let maps = [&self.query, &self.key, &self.value];
-        let bias = |map: &Linear| map.bias.as_ref().map(Param::val);
-        let biases = match maps.map(bias) {
-            [Some(query), Some(key), Some(value)] => Some([query, key, value]),
-            _ => None,
-        };
-        let projected = ops::qkv(x, maps.map(|map| map.weight.val()), biases);
+        let bias = |map: &Linear| map.bias.as_ref().map(Param::val).expect("every projection has a bias");
+        let projected = ops::qkv(x, maps.map(|map| map.weight.val()), Some(maps.map(bias)));
         let [query, key, value] = projected.map(|x| self.split_heads(x));
         (query, KeyValue { key, value })
     }
@@ -221,8 +219,8 @@ impl MultiHeadAttention {
 
     #[track_caller]
     fn check(&self, name: &str, x: &Tensor<3>) {
-        let [_, d_model] = self.query.weight.dims();
-        assert_axis("multi-head attention", name, &x.dims(), 2, "d_model", d_model);
+        let weight = self.query.weight.lazy_shape();
+        assert_same_axis("multi-head attention", "d_model", (name, &x.dims(), 2), ("query.weight", &weight, 1));
     }
 }
 

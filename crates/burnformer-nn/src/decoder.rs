@@ -62,7 +62,7 @@ impl DecoderInput {
 
 /// The attention weights of a decoder, one tensor for each layer, before dropout.
 #[derive(Clone, Debug, Default)]
-pub struct DecoderWeights {
+pub struct DecoderAttnWeights {
     /// `[batch_size, n_heads, q_length, q_length]`
     pub self_attention: Vec<Tensor<4>>,
     /// `[batch_size, n_heads, q_length, kv_length]`
@@ -113,8 +113,8 @@ impl Decoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward_with_weights(&self, input: DecoderInput) -> (Tensor<3>, DecoderWeights) {
-        let mut weights = DecoderWeights::default();
+    pub fn forward_with_attn_weights(&self, input: DecoderInput) -> (Tensor<3>, DecoderAttnWeights) {
+        let mut weights = DecoderAttnWeights::default();
         let out = self.run(input, Some(&mut weights));
         (out, weights)
     }
@@ -136,8 +136,13 @@ impl Decoder {
     /// - returns: `[batch_size, n_new, d_model]`
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not fit, or the cache is that of a decoder with another number of layers.
     pub fn forward_cached(&self, mut x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
+        let (n_layers, n_cached) = (self.layers.len(), cache.layers.len());
+        assert!(
+            n_layers == n_cached,
+            "decoder cache: made by a decoder of {n_cached} layers, used by one of {n_layers}"
+        );
         for (layer, cached) in self.layers.iter().zip(&mut cache.layers) {
             let context = DecoderContext {
                 past: Some(&mut cached.past),
@@ -153,7 +158,7 @@ impl Decoder {
         self.normalise(x)
     }
 
-    fn run(&self, input: DecoderInput, mut weights: Option<&mut DecoderWeights>) -> Tensor<3> {
+    fn run(&self, input: DecoderInput, mut weights: Option<&mut DecoderAttnWeights>) -> Tensor<3> {
         let DecoderInput { mut x, memory, mask, memory_mask, noise } = input;
         for (layer, noise) in self.layers.iter().zip(noise.layers(self.layers.len())) {
             let (self_weights, cross_weights) = match weights.as_deref_mut() {

@@ -118,7 +118,7 @@ impl Encoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward_with_weights(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> (Tensor<3>, Vec<Tensor<4>>) {
+    pub fn forward_with_attn_weights(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> (Tensor<3>, Vec<Tensor<4>>) {
         let mut weights = Vec::with_capacity(self.layers.len());
         let out = self.run(x, mask, noise, Some(&mut weights));
         (out, weights)

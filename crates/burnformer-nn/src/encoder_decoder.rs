@@ -1,7 +1,7 @@
 //! Encoder and decoder together.
 
 use crate::{
-    Decoder, DecoderConfig, DecoderInput, DecoderWeights, Encoder, EncoderConfig, LayerConfig, Mask, Noise,
+    Decoder, DecoderAttnWeights, DecoderConfig, DecoderInput, Encoder, EncoderConfig, LayerConfig, Mask, Noise,
     assert_valid,
 };
 use burn::config::Config;
@@ -59,11 +59,11 @@ pub struct EncoderDecoderInput {
 
 /// The attention weights of every layer and head, before dropout.
 #[derive(Clone, Debug)]
-pub struct EncoderDecoderWeights {
+pub struct EncoderDecoderAttnWeights {
     /// `[batch_size, n_heads, source_length, source_length]` for each layer of the encoder.
     pub encoder: Vec<Tensor<4>>,
     /// Of the decoder.
-    pub decoder: DecoderWeights,
+    pub decoder: DecoderAttnWeights,
 }
 
 /// The Transformer between embeddings and output layer.
@@ -99,17 +99,18 @@ impl EncoderDecoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward_with_weights(&self, input: EncoderDecoderInput) -> (Tensor<3>, EncoderDecoderWeights) {
+    pub fn forward_with_attn_weights(&self, input: EncoderDecoderInput) -> (Tensor<3>, EncoderDecoderAttnWeights) {
         let (source_mask, [encoder_noise, decoder_noise]) = (keys(input.source_mask_pad), input.noise.split());
-        let (memory, encoder) = self.encoder.forward_with_weights(input.source, source_mask.clone(), encoder_noise);
-        let (out, decoder) = self.decoder.forward_with_weights(DecoderInput {
+        let (memory, encoder) =
+            self.encoder.forward_with_attn_weights(input.source, source_mask.clone(), encoder_noise);
+        let (out, decoder) = self.decoder.forward_with_attn_weights(DecoderInput {
             x: input.target,
             memory,
             mask: keys(input.target_mask_pad),
             memory_mask: source_mask,
             noise: decoder_noise,
         });
-        (out, EncoderDecoderWeights { encoder, decoder })
+        (out, EncoderDecoderAttnWeights { encoder, decoder })
     }
 }
 

@@ -5,9 +5,11 @@ use burn::config::Config;
 use burn::tensor::Tensor;
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, Activation, Dropout};
+use serde::{Deserialize, Serialize};
 
 /// Where a layer normalises.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NormOrder {
     /// `norm(x + sublayer(x))`: the paper, BERT.
     Post,
@@ -46,10 +48,8 @@ pub struct LayerConfig {
 
 impl Validate for LayerConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("d_model", self.d_model)?;
-        ConfigError::check_positive("n_heads", self.n_heads)?;
-        ConfigError::check_positive("d_ff", self.d_ff)?;
         ConfigError::check_divides(self.d_model, self.n_heads)?;
+        ConfigError::check_positive("d_ff", self.d_ff)?;
         ConfigError::check_finite_positive("norm_eps", self.norm_eps)?;
         ConfigError::check_probability("dropout", self.dropout)?;
         ConfigError::check_probability("attention_dropout", self.attention_dropout)?;

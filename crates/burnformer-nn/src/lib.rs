@@ -12,7 +12,7 @@
 //! let attention = MultiHeadAttentionConfig::new(12, 3).init(&device);
 //! let attention = init::by_name(attention, 42, init::xavier_uniform);
 //! let x = Tensor::<3>::ones([2, 5, 12], &device);
-//! let (out, weights) = attention.forward_with_weights(AttentionInput::self_attention(x).causal());
+//! let (out, weights) = attention.forward_with_attn_weights(AttentionInput::self_attention(x).causal());
 //! assert_eq!(out.dims(), [2, 5, 12]);
 //! assert_eq!(weights.dims(), [2, 3, 5, 5]);
 //! # Ok::<(), burnformer_ops::DeviceError>(())
@@ -36,11 +36,11 @@ mod positions;
 pub use attention::{AttentionInput, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
 pub use burnformer_core::random::Noise;
 pub use burnformer_ops::{Activation, Mask};
-pub use decoder::{Decoder, DecoderCache, DecoderConfig, DecoderInput, DecoderWeights};
+pub use decoder::{Decoder, DecoderAttnWeights, DecoderCache, DecoderConfig, DecoderInput};
 pub use decoder_layer::DecoderLayer;
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use encoder::{Encoder, EncoderConfig, EncoderLayer};
-pub use encoder_decoder::{EncoderDecoder, EncoderDecoderConfig, EncoderDecoderInput, EncoderDecoderWeights};
+pub use encoder_decoder::{EncoderDecoder, EncoderDecoderAttnWeights, EncoderDecoderConfig, EncoderDecoderInput};
 pub use feed_forward::{FeedForward, FeedForwardConfig};
 pub use layer::{LayerConfig, NormOrder};
 pub use layer_norm::{LayerNorm, LayerNormConfig};

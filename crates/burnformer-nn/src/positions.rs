@@ -5,9 +5,11 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burnformer_core::{ConfigError, Validate};
+use serde::{Deserialize, Serialize};
 
 /// The order of sines and cosines in a row.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SinusoidLayout {
     /// sin, cos, sin, cos, …: the paper.
     Interleaved,

@@ -1,7 +1,7 @@
 //! The operators on burn's tensors, for every device.
 
 use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
-use crate::shapes::{assert_axis, assert_same_axis};
+use crate::shapes::assert_same_axis;
 use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, reference};
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Int, Tensor};
@@ -43,10 +43,9 @@ pub(crate) fn maybe<const D: usize>(tensor: Option<Tensor<D>>) -> MaybeTensor<Di
 /// # Panics
 /// If the shapes do not fit.
 pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    let [d_out, _] = weight.dims();
     assert_same_axis("linear", "d_in", ("x", &x.dims(), D - 1), ("weight", &weight.dims(), 1));
     if let Some(bias) = &bias {
-        assert_axis("linear", "bias", &bias.dims(), 0, "d_out", d_out);
+        assert_same_axis("linear", "d_out", ("weight", &weight.dims(), 0), ("bias", &bias.dims(), 0));
     }
     let out = <Dispatch as TransformerOps>::linear(x.into_dispatch(), weight.into_dispatch(), maybe(bias));
     Tensor::from_dispatch(out)
@@ -63,11 +62,12 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
 /// # Panics
 /// If the shapes do not fit.
 pub fn qkv<const D: usize>(x: Tensor<D>, weights: [Tensor<2>; 3], biases: Option<[Tensor<1>; 3]>) -> [Tensor<D>; 3] {
-    for weight in &weights {
-        assert_same_axis("qkv", "d_in", ("x", &x.dims(), D - 1), ("weight", &weight.dims(), 1));
+    let names = [("weight_q", "bias_q"), ("weight_k", "bias_k"), ("weight_v", "bias_v")];
+    for ((name, _), weight) in names.iter().zip(&weights) {
+        assert_same_axis("qkv", "d_in", ("x", &x.dims(), D - 1), (name, &weight.dims(), 1));
     }
-    for (weight, bias) in weights.iter().zip(biases.iter().flatten()) {
-        assert_same_axis("qkv", "d_out", ("weight", &weight.dims(), 0), ("bias", &bias.dims(), 0));
+    for (((weight_name, bias_name), weight), bias) in names.iter().zip(&weights).zip(biases.iter().flatten()) {
+        assert_same_axis("qkv", "d_out", (weight_name, &weight.dims(), 0), (bias_name, &bias.dims(), 0));
     }
     let [weight_q, weight_k, weight_v] = weights.map(Tensor::into_dispatch);
     let bias = biases.map_or(QkvBias::None, |biases| {
@@ -149,13 +149,13 @@ fn check_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Mask) {
     match mask {
         Mask::None => {}
         Mask::Keys(keys) => {
-            assert_axis("attention", "mask", &keys.dims(), 0, "batch_size", q[0]);
-            assert_axis("attention", "mask", &keys.dims(), 1, "kv_length", k[1]);
+            assert_same_axis("attention", "batch_size", ("q", &q, 0), ("mask", &keys.dims(), 0));
+            assert_same_axis("attention", "kv_length", ("k", &k, 1), ("mask", &keys.dims(), 1));
         }
         Mask::Full(full) => {
-            assert_axis("attention", "mask", &full.dims(), 0, "batch_size", q[0]);
-            assert_axis("attention", "mask", &full.dims(), 1, "q_length", q[1]);
-            assert_axis("attention", "mask", &full.dims(), 2, "kv_length", k[1]);
+            assert_same_axis("attention", "batch_size", ("q", &q, 0), ("mask", &full.dims(), 0));
+            assert_same_axis("attention", "q_length", ("q", &q, 1), ("mask", &full.dims(), 1));
+            assert_same_axis("attention", "kv_length", ("k", &k, 1), ("mask", &full.dims(), 2));
         }
     }
 }
@@ -178,9 +178,8 @@ pub fn layer_norm<const D: usize>(
     bias: Tensor<1>,
     options: LayerNormOptions,
 ) -> Tensor<D> {
-    let d_model = x.dims()[D - 1];
-    assert_axis("layer_norm", "weight", &weight.dims(), 0, "d_model", d_model);
-    assert_axis("layer_norm", "bias", &bias.dims(), 0, "d_model", d_model);
+    assert_same_axis("layer_norm", "d_model", ("x", &x.dims(), D - 1), ("weight", &weight.dims(), 0));
+    assert_same_axis("layer_norm", "d_model", ("x", &x.dims(), D - 1), ("bias", &bias.dims(), 0));
     check_residual("layer_norm", &x, residual.as_ref());
     let out = <Dispatch as TransformerOps>::layer_norm(
         x.into_dispatch(),
@@ -203,7 +202,7 @@ pub fn layer_norm<const D: usize>(
 /// If the shapes do not fit.
 pub fn bias_activation<const D: usize>(x: Tensor<D>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<D> {
     if let Some(bias) = &bias {
-        assert_axis("bias_activation", "bias", &bias.dims(), 0, "d", x.dims()[D - 1]);
+        assert_same_axis("bias_activation", "d", ("x", &x.dims(), D - 1), ("bias", &bias.dims(), 0));
     }
     let out = <Dispatch as TransformerOps>::bias_activation(x.into_dispatch(), maybe(bias), activation);
     Tensor::from_dispatch(out)

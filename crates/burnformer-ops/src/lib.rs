@@ -41,4 +41,4 @@ pub use optimizer::{adam, adamw, lamb, sum_of_squares};
 pub use options::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions,
 };
-pub use shapes::{assert_axis, assert_same_axis};
+pub use shapes::assert_same_axis;

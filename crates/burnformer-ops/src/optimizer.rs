@@ -1,4 +1,5 @@
-//! One update of one parameter, on burn's tensors. All of them are without gradient tracking.
+//! One update of one parameter, on burn's tensors. They are meant for tensors without gradient tracking
+//! ([`Tensor::inner`]); with it, the update becomes part of the graph.
 
 use crate::extension::TransformerOps;
 use crate::functions::maybe;
@@ -20,7 +21,7 @@ macro_rules! update {
         /// gradient, and the settings; returns parameter, first and second moment.
         ///
         /// # Panics
-        /// If gradient or moments do not have the parameter's shape.
+        /// If gradient or moments do not have the parameter's shape, the factor is not `[1]`, or the step is 0.
         pub fn $name<const D: usize>(
             param: Tensor<D>,
             grad: Tensor<D>,
@@ -37,6 +38,14 @@ macro_rules! update {
                     param.dims()
                 );
             }
+            if let Some(scale) = &scale {
+                assert!(
+                    scale.dims() == [1],
+                    concat!(stringify!($name), ": `scale` {:?} must have the shape [1]"),
+                    scale.dims()
+                );
+            }
+            assert!(options.step() > 0, concat!(stringify!($name), ": steps count from 1"));
             let [first, second] = moments.map(Tensor::into_dispatch);
             let (param, first, second) = <Dispatch as TransformerOps>::$name(
                 param.into_dispatch(),

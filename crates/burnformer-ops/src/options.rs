@@ -102,6 +102,10 @@ pub struct AdamOptions {
 }
 
 impl AdamOptions {
+    pub(crate) fn step(&self) -> u64 {
+        self.step
+    }
+
     /// `1 - beta^step` for both moments, in double precision (single loses 5e-5 at the first step).
     pub(crate) fn bias_corrections(&self) -> [f64; 2] {
         [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powf(self.step as f64))
@@ -115,4 +119,10 @@ pub struct LambOptions {
     pub adam: AdamOptions,
     /// `true` scales the update by the ratio of the parameter's norm to its own; `false` for biases and norms.
     pub trust_ratio: bool,
+}
+
+impl LambOptions {
+    pub(crate) fn step(&self) -> u64 {
+        self.adam.step
+    }
 }

@@ -1,17 +1,5 @@
 //! Checks that tensors fit together, with messages that name the axes.
 
-/// Panics unless axis `axis` of a tensor is `expected` long.
-///
-/// # Panics
-/// With operator, axis name, both lengths and the whole shape.
-#[track_caller]
-pub fn assert_axis(operator: &str, tensor: &str, shape: &[usize], axis: usize, name: &str, expected: usize) {
-    assert!(
-        shape.get(axis) == Some(&expected),
-        "{operator}: axis {axis} (`{name}`) of `{tensor}` {shape:?} must be {expected}"
-    );
-}
-
 /// Panics unless two tensors agree along an axis each.
 ///
 /// # Panics
@@ -35,11 +23,5 @@ mod tests {
     #[should_panic(expected = "attention: `d_head` differs between `q` [2, 3, 4] (axis 2) and `k` [2, 3, 5] (axis 2)")]
     fn both_shapes_and_the_axis_are_named() {
         assert_same_axis("attention", "d_head", ("q", &[2, 3, 4], 2), ("k", &[2, 3, 5], 2));
-    }
-
-    #[test]
-    #[should_panic(expected = "linear: axis 1 (`d_in`) of `weight` [7, 5] must be 4")]
-    fn an_expected_length_is_named() {
-        assert_axis("linear", "weight", &[7, 5], 1, "d_in", 4);
     }
 }

@@ -49,7 +49,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     // In training: the rows of the batch are samples 0 to 59.
     let noise = Noise::training(SEED, (0..60).collect::<Vec<u64>>());
     let input = AttentionInput::self_attention(x).noise(noise);
-    let (output, weights) = attention.forward_with_weights(input);
+    let (output, weights) = attention.forward_with_attn_weights(input);
 
     println!("output  {:?}", output.dims());
     println!("weights {:?}", weights.dims());

@@ -1,6 +1,6 @@
 //! Keys: which part of a program a random number is for.
 
-/// What random numbers are drawn for. Two purposes never share numbers, whatever the seed and the place.
+/// What random numbers are drawn for. Under one seed and place, two purposes have different keys.
 // The numbers are part of every key: a new one would change what a seed means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {

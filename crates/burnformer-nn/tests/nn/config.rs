@@ -74,7 +74,9 @@ fn building_from_an_invalid_config_panics_with_its_error() {
 }
 
 #[test]
-#[should_panic(expected = "multi-head attention: axis 2 (`d_model`) of `key` [2, 5, 11] must be 12")]
+#[should_panic(
+    expected = "multi-head attention: `d_model` differs between `key` [2, 5, 11] (axis 2) and `query.weight` [12, 12] (axis 1)"
+)]
 fn an_input_of_another_width_panics_with_its_shape() {
     let device = DeviceChoice::Auto.open().unwrap();
     let attention = MultiHeadAttentionConfig::new(12, 3).init(&device);
@@ -87,4 +89,12 @@ fn an_input_of_another_width_panics_with_its_shape() {
 fn a_sequence_beyond_the_table_panics() {
     let device = DeviceChoice::Auto.open().unwrap();
     let _ = LearnedPositionsConfig::new(8, 4).init(&device).forward(4, 5);
+}
+
+#[test]
+fn choices_are_written_in_lower_case() {
+    let layer = serde_json::to_value(layer()).unwrap();
+    assert_eq!((&layer["norm_order"], &layer["activation"]), (&"post".into(), &"relu".into()));
+    let positions = serde_json::to_value(SinusoidalPositionsConfig::new(8, 4)).unwrap();
+    assert_eq!(positions["layout"], "interleaved");
 }

@@ -10,8 +10,8 @@ fn check(pieces: &[usize]) {
         for config in layer_configs() {
             let decoder = randomised(DecoderConfig::new(2, config).init(&device));
             let x = tensor("x", [2, 6, 12], &device);
-            let memory = tensor("memory", [2, 4, 12], &device);
-            let blocked = [[false, false, true, true], [false, false, false, true]];
+            let memory = tensor("memory", [2, 5, 12], &device);
+            let blocked = [[false, false, true, true, false], [false, false, false, true, true]];
             let mask = || Mask::Keys(Tensor::<2, Bool>::from_data(blocked, &device));
             let full =
                 decoder.forward(DecoderInput { memory_mask: mask(), ..DecoderInput::new(x.clone(), memory.clone()) });
@@ -37,4 +37,15 @@ fn position_by_position() {
 #[test]
 fn a_prefix_at_once_then_position_by_position() {
     check(&[3, 1, 2]);
+}
+
+#[test]
+#[should_panic(expected = "`batch_size` differs between `cache` [2, 3, 3, 4] (axis 0) and `x` [1, 1, 3, 4] (axis 0)")]
+fn another_batch_than_the_caches_panics() {
+    let device = devices().remove(0);
+    let [config, _] = layer_configs();
+    let decoder = randomised(DecoderConfig::new(1, config).init(&device));
+    let mut cache = decoder.cache(tensor("memory", [2, 5, 12], &device), Mask::None);
+    let _ = decoder.forward_cached(tensor("x", [2, 3, 12], &device), &mut cache);
+    let _ = decoder.forward_cached(tensor("x", [1, 1, 12], &device), &mut cache);
 }

@@ -1,6 +1,6 @@
 //! Scaled dot-product attention.
 
-use super::{bool_dtype, dropout, fill};
+use super::{bool_dtype, constant, dropout, fill};
 use crate::{AttentionOptions, MaskPrimitive, MaybeTensor};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Shape, TensorData, TensorMetadata};
@@ -61,14 +61,14 @@ fn composed<B: Backend>(
     if let Some(blocked) = &blocked {
         scores = fill::<B>(scores, blocked.clone(), BLOCKED);
     }
-    let maximum = B::float_max_dim(B::float_detach(scores.clone()), 3);
+    let maximum = B::float_max_dim(constant::<B>(&scores), 3);
     let mut exp = B::float_exp(B::float_sub(scores, maximum.clone()));
     if let Some(blocked) = blocked {
         exp = fill::<B>(exp, blocked, 0.0);
     }
     let sum = B::float_sum_dim(exp.clone(), 3); // [batch_size, n_heads, q_length, 1]
-    let empty = B::float_equal_elem(B::float_detach(sum.clone()), 0.0.into(), bool_dtype::<B>(&sum));
-    let logsumexp = B::float_add(maximum, B::float_log(B::float_detach(sum.clone())));
+    let empty = B::float_equal_elem(constant::<B>(&sum), 0.0.into(), bool_dtype::<B>(&sum));
+    let logsumexp = B::float_add(maximum, B::float_log(constant::<B>(&sum)));
     let logsumexp = fill::<B>(logsumexp, empty.clone(), f64::NEG_INFINITY);
     let weights = B::float_div(exp, fill::<B>(sum, empty, 1.0));
 
@@ -78,7 +78,7 @@ fn composed<B: Backend>(
     };
     let out = B::float_matmul(dropped, heads_first(v)); // [batch_size, n_heads, q_length, d_value]
     let logsumexp = B::float_reshape(logsumexp, Shape::new([batch_size, n_heads, q_length]));
-    (heads_first(out), weights, B::float_detach(logsumexp))
+    (heads_first(out), weights, logsumexp)
 }
 
 /// Where attention is blocked, in a shape that broadcasts to that of the scores; `None` if nowhere.
@@ -89,7 +89,8 @@ fn blocked<B: Backend>(scores: &FloatTensor<B>, mask: MaskPrimitive<B>, causal: 
         MaskPrimitive::Keys(keys) => Some(B::bool_reshape(keys, Shape::new([batch_size, 1, 1, kv_length]))),
         MaskPrimitive::Full(full) => Some(B::bool_reshape(full, Shape::new([batch_size, 1, q_length, kv_length]))),
     };
-    let future = causal.then(|| {
+    // A single query is the last, which sees every key.
+    let future = (causal && q_length > 1).then(|| {
         let blocked: Vec<bool> =
             (0..q_length).flat_map(|i| (0..kv_length).map(move |j| j + q_length > i + kv_length)).collect();
         let data = TensorData::new(blocked, [1, 1, q_length, kv_length]);

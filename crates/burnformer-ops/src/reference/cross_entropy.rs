@@ -1,6 +1,6 @@
 //! Cross-entropy of logits, summed and counted.
 
-use super::{bool_dtype, fill};
+use super::{bool_dtype, constant, fill};
 use crate::CrossEntropyOptions;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata};
@@ -25,7 +25,7 @@ pub fn cross_entropy<B: Backend>(
     let targets = B::int_reshape(targets, Shape::new([n, 1]));
     let ignored = B::bool_reshape(ignored, Shape::new([n, 1]));
 
-    let maximum = B::float_max_dim(B::float_detach(logits.clone()), 1);
+    let maximum = B::float_max_dim(constant::<B>(&logits), 1);
     let shifted = B::float_sub(logits, maximum); // [n, vocab_size]
     let log_sum = B::float_log(B::float_sum_dim(B::float_exp(shifted.clone()), 1)); // [n, 1]
     let at_target = B::float_gather(1, shifted.clone(), targets);

@@ -29,6 +29,11 @@ fn bool_dtype<B: Backend>(tensor: &FloatTensor<B>) -> BoolDType {
     get_or_init_device_settings::<B>(&tensor.device()).bool_dtype
 }
 
+/// `tensor` as a constant: no gradient flows through it. Detaching alone leaves a leaf tracked.
+fn constant<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_set_require_grad(B::float_detach(tensor.clone()), false)
+}
+
 /// `tensor` with `value` wherever `mask` is true; the mask is broadcast to the tensor's shape.
 fn fill<B: Backend>(tensor: FloatTensor<B>, mask: BoolTensor<B>, value: f64) -> FloatTensor<B> {
     let mask = B::bool_expand(mask, tensor.shape());

@@ -84,15 +84,15 @@ fn qkv() {
     });
 }
 
-// Batch 2, q 3, kv 5, heads 2, d_head 4, d_value 3.
+// Batch 2, q 3, kv 5, heads 4, d_head 7, d_value 6.
 fn check_attention(name: &str, mask: fn(&Device) -> Mask, causal: bool, dropout: f64) {
     let run = |inputs: Vec<Tensor<1>>, weights: bool| {
         let [q, k, v] = inputs.try_into().unwrap();
         let mask = mask(&q.device());
-        let q = q.reshape([2, 3, 2, 4]);
-        let (k, v) = (k.reshape([2, 5, 2, 4]), v.reshape([2, 5, 2, 3]));
+        let q = q.reshape([2, 3, 4, 7]);
+        let (k, v) = (k.reshape([2, 5, 4, 7]), v.reshape([2, 5, 4, 6]));
         let dropout = Dropout::new(dropout, Noise::training(1, [4, 9]));
-        let options = AttentionOptions { causal, dropout, ..AttentionOptions::new(4) };
+        let options = AttentionOptions { causal, dropout, ..AttentionOptions::new(7) };
         if weights {
             let (out, weights) = ops::attention_with_weights(q, k, v, mask, options);
             vec![flat(out), flat(weights)]
@@ -100,7 +100,7 @@ fn check_attention(name: &str, mask: fn(&Device) -> Mask, causal: bool, dropout:
             vec![flat(ops::attention(q, k, v, mask, options).0)]
         }
     };
-    let sizes = [2 * 3 * 2 * 4, 2 * 5 * 2 * 4, 2 * 5 * 2 * 3];
+    let sizes = [2 * 3 * 4 * 7, 2 * 5 * 4 * 7, 2 * 5 * 4 * 6];
     check(name, &sizes, &|inputs| run(inputs, false));
     check(&format!("{name}, through the weights"), &sizes, &|inputs| run(inputs, true));
 }

@@ -18,25 +18,27 @@ fn attend(q: [usize; 4], k: [usize; 4], v: [usize; 4], mask: Mask) {
 
 #[test]
 #[should_panic(
-    expected = "attention: `d_head` differs between `q` [2, 3, 2, 4] (axis 3) and `k` [2, 5, 2, 6] (axis 3)"
+    expected = "attention: `d_head` differs between `q` [2, 3, 4, 7] (axis 3) and `k` [2, 5, 4, 6] (axis 3)"
 )]
 fn attention_names_the_head_width() {
-    attend([2, 3, 2, 4], [2, 5, 2, 6], [2, 5, 2, 4], Mask::None);
+    attend([2, 3, 4, 7], [2, 5, 4, 6], [2, 5, 4, 6], Mask::None);
 }
 
 #[test]
 #[should_panic(
-    expected = "attention: `kv_length` differs between `k` [2, 5, 2, 4] (axis 1) and `v` [2, 6, 2, 4] (axis 1)"
+    expected = "attention: `kv_length` differs between `k` [2, 5, 4, 7] (axis 1) and `v` [2, 6, 4, 7] (axis 1)"
 )]
 fn attention_names_the_length() {
-    attend([2, 3, 2, 4], [2, 5, 2, 4], [2, 6, 2, 4], Mask::None);
+    attend([2, 3, 4, 7], [2, 5, 4, 7], [2, 6, 4, 7], Mask::None);
 }
 
 #[test]
-#[should_panic(expected = "attention: axis 1 (`kv_length`) of `mask` [2, 3] must be 5")]
+#[should_panic(
+    expected = "attention: `kv_length` differs between `k` [2, 5, 4, 7] (axis 1) and `mask` [2, 3] (axis 1)"
+)]
 fn attention_names_the_masks_axis() {
     let mask = Mask::Keys(Tensor::<2, Bool>::from_data([[false; 3]; 2], &device()));
-    attend([2, 3, 2, 4], [2, 5, 2, 4], [2, 5, 2, 4], mask);
+    attend([2, 3, 4, 7], [2, 5, 4, 7], [2, 5, 4, 7], mask);
 }
 
 #[test]
@@ -47,7 +49,7 @@ fn linear_names_the_input_width() {
 }
 
 #[test]
-#[should_panic(expected = "layer_norm: axis 0 (`d_model`) of `weight` [4] must be 3")]
+#[should_panic(expected = "layer_norm: `d_model` differs between `x` [2, 3] (axis 1) and `weight` [4] (axis 0)")]
 fn layer_norm_names_the_width() {
     let device = device();
     let vector = |n| Tensor::<1>::ones([n], &device);
