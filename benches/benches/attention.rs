@@ -44,7 +44,7 @@ fn multi_head_attention(criterion: &mut Criterion, bench: &Bench, size: Size, [b
         let x = uniform("x", [b, t, d_model], &device);
         let run = || {
             let noise = Noise::training(0, samples.as_slice());
-            module.forward_with_weights(AttentionInput::self_attention(x.clone()).noise(noise))
+            module.forward_with_attn_weights(AttentionInput::self_attention(x.clone()).noise(noise))
         };
         let tokens = (b * t) as u64;
         if device.is_autodiff() {

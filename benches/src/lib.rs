@@ -25,7 +25,7 @@ pub enum Size {
     Large,
 }
 
-/// Every device of every compiled backend.
+/// Every device of every compiled backend; says on stderr which are left out, and what of.
 #[must_use]
 pub fn devices() -> Vec<Bench> {
     let open = |(choice, description): (DeviceChoice, String)| {
@@ -36,7 +36,13 @@ pub fn devices() -> Vec<Bench> {
         let device = choice.open().unwrap_or_else(|error| panic!("{error}"));
         Bench { device, name: choice.to_string(), is_software_gpu }
     };
-    DeviceChoice::available().into_iter().map(open).collect()
+    let available = DeviceChoice::available();
+    for backend in DeviceChoice::compiled() {
+        if !available.iter().any(|(choice, _)| choice.to_string().starts_with(backend)) {
+            eprintln!("{backend} is compiled in, but this machine has no device for it: its benchmarks are left out");
+        }
+    }
+    available.into_iter().map(open).collect()
 }
 
 impl Bench {
@@ -56,7 +62,7 @@ impl Bench {
         let mut group = criterion.benchmark_group(operation);
         group.throughput(Throughput::Elements(n_tokens)).sample_size(10);
         group.bench_function(format!("{shape}/f32/{}", self.name), |bencher| {
-            bencher.iter_with_large_drop(|| {
+            bencher.iter(|| {
                 let out = run();
                 self.device.sync().expect("the device finishes its work");
                 out

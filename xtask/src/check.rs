@@ -9,7 +9,7 @@ use crate::backend::{Backend, feature_args};
 use crate::invocation::{Invocation, Runner, find_program};
 use crate::layers;
 
-/// Check formatting, layers, lints, documentation and spelling.
+/// Check formatting, layers, lints (also with each backend alone), documentation and spelling.
 ///
 /// Runs all steps, or only the named ones, and reports every one of them before it fails. Spelling is checked
 /// where the program `typos` is installed.
@@ -41,6 +41,8 @@ pub(crate) enum Step {
     Layers,
     /// Lints, warnings denied
     Clippy,
+    /// Lints of builds with one backend alone
+    Features,
     /// Documentation, warnings denied
     Docs,
     /// Spelling (typos)
@@ -53,6 +55,7 @@ impl Step {
             Self::Fmt => "fmt",
             Self::Layers => "layers",
             Self::Clippy => "clippy",
+            Self::Features => "features",
             Self::Docs => "docs",
             Self::Typos => "typos",
         }
@@ -93,9 +96,9 @@ pub(crate) fn run(runner: &Runner, args: &CheckArgs) -> Result<()> {
 /// Repairs by clippy can leave lines that want formatting, so with `fix` formatting comes behind it.
 fn plan(asked: &[Step], fix: bool) -> Vec<Step> {
     let order = if fix {
-        [Step::Clippy, Step::Fmt, Step::Layers, Step::Docs, Step::Typos]
+        [Step::Clippy, Step::Fmt, Step::Layers, Step::Features, Step::Docs, Step::Typos]
     } else {
-        [Step::Fmt, Step::Layers, Step::Clippy, Step::Docs, Step::Typos]
+        [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos]
     };
     order.into_iter().filter(|step| asked.is_empty() || asked.contains(step)).collect()
 }
@@ -112,7 +115,10 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
             };
         }
         Step::Fmt => runner.run(&fmt(args.fix)),
-        Step::Clippy => runner.run(&clippy(args, runner.is_ci())),
+        Step::Clippy => runner.run(&clippy(&args.backends, args.fix, runner.is_ci())),
+        Step::Features => {
+            args.backends.iter().try_for_each(|&backend| runner.run(&clippy(&[backend], false, runner.is_ci())))
+        }
         Step::Docs => runner.run(&docs(args, runner.is_ci())),
         Step::Typos => runner.run(&typos(args.fix)),
     };
@@ -136,12 +142,12 @@ fn fmt(fix: bool) -> Invocation {
     Invocation::cargo(["fmt", "--all"]).args((!fix).then_some("--check"))
 }
 
-fn clippy(args: &CheckArgs, ci: bool) -> Invocation {
-    let fix: &[&str] = if args.fix { &["--fix", "--allow-dirty", "--allow-staged"] } else { &[] };
+fn clippy(backends: &[Backend], fix: bool, ci: bool) -> Invocation {
+    let fix: &[&str] = if fix { &["--fix", "--allow-dirty", "--allow-staged"] } else { &[] };
     Invocation::cargo(["clippy", "--release", "--workspace", "--all-targets"])
         .args(ci.then_some("--locked"))
         .args(fix.iter().copied())
-        .args(feature_args(&args.backends))
+        .args(feature_args(backends))
         .args(["--", "-D", "warnings"])
 }
 
@@ -166,7 +172,7 @@ mod tests {
 
     #[test]
     fn all_steps_run_in_fixed_order() {
-        let order = [Step::Fmt, Step::Layers, Step::Clippy, Step::Docs, Step::Typos];
+        let order = [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos];
         assert_eq!(plan(&[], false), order);
         assert_eq!(plan(&[Step::Layers, Step::Fmt, Step::Layers], false), [Step::Fmt, Step::Layers]);
     }
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn warnings_are_denied() {
         assert_eq!(
-            clippy(&check_args(false), false).line(),
+            clippy(&check_args(false).backends, false, false).line(),
             "cargo clippy --release --workspace --all-targets --no-default-features --features ndarray,flex,wgpu \
              -- -D warnings"
         );
@@ -192,7 +198,7 @@ mod tests {
 
     #[test]
     fn ci_keeps_the_lock_file() {
-        assert!(clippy(&check_args(false), true).line().contains(" --locked "));
+        assert!(clippy(&check_args(false).backends, false, true).line().contains(" --locked "));
         assert!(docs(&check_args(false), true).line().contains(" --locked "));
     }
 
@@ -200,10 +206,12 @@ mod tests {
     fn files_are_changed_only_when_asked_for() {
         assert_eq!(fmt(false).line(), "cargo fmt --all --check");
         assert_eq!(typos(false).line(), "typos");
-        assert!(!clippy(&check_args(false), false).line().contains("--fix"));
+        assert!(!clippy(&check_args(false).backends, false, false).line().contains("--fix"));
         assert_eq!(fmt(true).line(), "cargo fmt --all");
         assert_eq!(typos(true).line(), "typos --write-changes");
-        assert!(clippy(&check_args(true), false).line().contains(" --fix --allow-dirty --allow-staged "));
+        assert!(
+            clippy(&check_args(true).backends, true, false).line().contains(" --fix --allow-dirty --allow-staged ")
+        );
     }
 
     #[test]

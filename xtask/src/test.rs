@@ -28,7 +28,7 @@ pub(crate) struct TestArgs {
 }
 
 pub(crate) fn run(runner: &Runner, args: &TestArgs) -> Result<()> {
-    if args.backends.contains(&Backend::Wgpu) {
+    if args.backends.contains(&Backend::Wgpu) && !runner.is_dry_run() {
         vulkan::ensure_driver(runner)?;
     }
     runner.run(&invocation(args, runner.is_ci()))
