@@ -134,7 +134,7 @@ fn report(step: Step, outcome: &Outcome, elapsed: Duration) -> String {
         Outcome::Failed(error) => ("FAILED", Some(error.as_str())),
         Outcome::LeftOut(reason) => ("left out", Some(*reason)),
     };
-    let line = format!("{:<8}{word:<10}{:>7.1} s", step.name(), elapsed.as_secs_f64());
+    let line = format!("{:<10}{word:<10}{:>7.1} s", step.name(), elapsed.as_secs_f64());
     note.map_or(line.clone(), |note| format!("{line}  {note}"))
 }
 
@@ -217,8 +217,8 @@ mod tests {
     #[test]
     fn the_report_says_why() {
         let failed = report(Step::Fmt, &Outcome::Failed("`cargo fmt` failed".into()), Duration::from_millis(1500));
-        assert_eq!(failed, "fmt     FAILED        1.5 s  `cargo fmt` failed");
+        assert_eq!(failed, "fmt       FAILED        1.5 s  `cargo fmt` failed");
         let passed = report(Step::Clippy, &Outcome::Passed, Duration::from_secs(90));
-        assert_eq!(passed, "clippy  ok           90.0 s");
+        assert_eq!(passed, "clippy    ok           90.0 s");
     }
 }

@@ -24,7 +24,8 @@ pub enum DeviceChoice {
     NdArray,
     /// The CPU, through `burn-flex`.
     Flex,
-    /// A GPU through `burn-wgpu`: the best one, or the one with this number in [`DeviceChoice::available`].
+    /// A GPU through `burn-wgpu`: the one with this number in [`DeviceChoice::available`], which lists the best first; 0 if
+    /// none is given.
     Wgpu(Option<usize>),
 }
 
@@ -156,12 +157,7 @@ impl DeviceChoice {
                 }
                 let adapters = wgpu::adapters();
                 let count = adapters.len();
-                let chosen = match index {
-                    // A GPU before a software renderer; adapters come best first otherwise.
-                    None => adapters.into_iter().min_by_key(|adapter| !adapter.is_gpu),
-                    Some(index) => adapters.into_iter().nth(index),
-                };
-                match chosen {
+                match adapters.into_iter().nth(index.unwrap_or(0)) {
                     Some(adapter) => Ok(adapter.device),
                     None if count == 0 => Err(DeviceError::NoDriver { choice: self }),
                     None => Err(DeviceError::NoSuchGpu { choice: self, count }),
@@ -215,19 +211,27 @@ mod wgpu {
         Vec::new()
     }
 
+    /// The adapters, best first: discrete before integrated before virtual GPUs, software renderers last.
     #[cfg(feature = "wgpu")]
     pub(super) fn adapters() -> Vec<Adapter> {
         use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
         use burn::tensor::DeviceType;
 
-        let adapter = |device: &Device| {
-            let is_gpu = !matches!(
-                device.as_dispatch(),
-                DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu
-            );
-            Adapter { device: device.clone(), is_gpu }
+        let ranked = |device: &Device| {
+            let rank = match device.as_dispatch() {
+                DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) => match wgpu.kind {
+                    WgpuDeviceKind::DiscreteGpu(_) => 0,
+                    WgpuDeviceKind::IntegratedGpu(_) => 1,
+                    WgpuDeviceKind::Cpu => 3,
+                    _ => 2,
+                },
+                _ => 2,
+            };
+            (rank, Adapter { device: device.clone(), is_gpu: rank < 3 })
         };
-        Device::enumerate(DeviceType::Wgpu).iter().map(adapter).collect()
+        let mut adapters: Vec<_> = Device::enumerate(DeviceType::Wgpu).iter().map(ranked).collect();
+        adapters.sort_by_key(|(rank, _)| *rank);
+        adapters.into_iter().map(|(_, adapter)| adapter).collect()
     }
 }
 
