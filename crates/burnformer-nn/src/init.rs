@@ -3,6 +3,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
+use rayon::prelude::*;
 
 /// What a parameter starts as.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,7 +108,7 @@ impl<R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByName<R> {
         let values: Vec<f32> = match (self.rule)(&path, &shape) {
             Init::Keep => return param,
             Init::Constant(value) => vec![value as f32; n_elements],
-            init => (0..n_elements as u64).map(|element| draw(element, init) as f32).collect(),
+            init => (0..n_elements as u64).into_par_iter().map(|element| draw(element, init) as f32).collect(),
         };
         let id = param.id;
         let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
