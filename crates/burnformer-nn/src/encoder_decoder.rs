@@ -84,15 +84,7 @@ impl EncoderDecoder {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward(&self, input: EncoderDecoderInput) -> Tensor<3> {
-        let (source_mask, [encoder_noise, decoder_noise]) = (keys(input.source_mask_pad), input.noise.split());
-        let memory = self.encoder.forward(input.source, source_mask.clone(), encoder_noise);
-        self.decoder.forward(DecoderInput {
-            x: input.target,
-            memory,
-            mask: keys(input.target_mask_pad),
-            memory_mask: source_mask,
-            noise: decoder_noise,
-        })
+        self.decoder.forward(decoder_input(input, |source, mask, noise| self.encoder.forward(source, mask, noise)))
     }
 
     /// [`Self::forward`], and all attention weights.
@@ -100,18 +92,24 @@ impl EncoderDecoder {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward_with_attn_weights(&self, input: EncoderDecoderInput) -> (Tensor<3>, EncoderDecoderAttnWeights) {
-        let (source_mask, [encoder_noise, decoder_noise]) = (keys(input.source_mask_pad), input.noise.split());
-        let (memory, encoder) =
-            self.encoder.forward_with_attn_weights(input.source, source_mask.clone(), encoder_noise);
-        let (out, decoder) = self.decoder.forward_with_attn_weights(DecoderInput {
-            x: input.target,
-            memory,
-            mask: keys(input.target_mask_pad),
-            memory_mask: source_mask,
-            noise: decoder_noise,
+        let mut encoder = Vec::new();
+        let input = decoder_input(input, |source, mask, noise| {
+            let (memory, weights) = self.encoder.forward_with_attn_weights(source, mask, noise);
+            encoder = weights;
+            memory
         });
+        let (out, decoder) = self.decoder.forward_with_attn_weights(input);
         (out, EncoderDecoderAttnWeights { encoder, decoder })
     }
+}
+
+/// Encodes the source; the decoder looks at the result where the source is not padding.
+fn decoder_input(input: EncoderDecoderInput, encode: impl FnOnce(Tensor<3>, Mask, Noise) -> Tensor<3>) -> DecoderInput {
+    let EncoderDecoderInput { source, target, source_mask_pad, target_mask_pad, noise } = input;
+    let [encoder_noise, noise] = noise.split();
+    let memory_mask = keys(source_mask_pad);
+    let memory = encode(source, memory_mask.clone(), encoder_noise);
+    DecoderInput { x: target, memory, mask: keys(target_mask_pad), memory_mask, noise }
 }
 
 fn keys(mask_pad: Option<Tensor<2, Bool>>) -> Mask {
