@@ -1,0 +1,49 @@
+//! What can go wrong between a file and a batch.
+
+use burnformer_core::files::FileError;
+use burnformer_core::lock::LockError;
+use burnformer_core::config::ConfigError;
+
+use crate::readers::ReadError;
+use crate::rust_docs::RustDocsError;
+use crate::tokenizer::TokenizerError;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file, or a row of it, cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The documentation of a source tree or of a project's dependencies cannot be collected.
+    #[error(transparent)]
+    RustDocs(#[from] RustDocsError),
+    /// A tokenizer cannot be trained, loaded or saved.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file or folder cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A folder is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The work was asked to stop; what was finished stays.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl DataError {
+    /// `true` if only one row is lost by it, so that `on_bad_row = "skip"` may leave it out: a row that cannot be read, a
+    /// file that is torn or may not be opened. What concerns every row alike, such as a column that no row has, is none.
+    #[must_use]
+    pub fn is_bad_row(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_bad_row(),
+            Self::RustDocs(error) => error.is_bad_row(),
+            _ => false,
+        }
+    }
+}
