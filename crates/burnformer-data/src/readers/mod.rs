@@ -1,12 +1,23 @@
-//! Files of text, tables and JSON lines as records.
+//! Files of running text, parallel text, JSON lines, tables and Parquet as records, plain or compressed.
+//!
+//! Files are read row by row, whatever their size. A row that is no good is an error behind which the next row follows.
 
-/// A file or a row that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {}
+mod bytes;
+mod columns;
+mod error;
+mod files;
+mod input;
+mod jsonl;
+mod lines;
+mod parallel;
+mod parquet;
+mod table;
+#[cfg(test)]
+mod testing;
+mod text;
 
-impl ReadError {
-    pub(crate) fn is_bad_row(&self) -> bool {
-        match *self {}
-    }
-}
+pub use columns::Columns;
+pub use error::{Place, ReadError};
+pub use files::Files;
+pub use input::{Format, Input};
+pub use text::TextLayout;

@@ -1,0 +1,146 @@
+//! Which field of a row holds what, and how the fields become a record.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Place, ReadError};
+use crate::Record;
+
+/// Names of the columns that hold the text of a row and what is known about it.
+///
+/// In JSON lines and Parquet a name may be a path: `meta.author` is the field `author` within `meta`, `choices.0` the
+/// first element of the list `choices`. In a table without header the columns are called `1`, `2` and so on.
+///
+/// Each of these columns but `group` must hold something in every row: text, or where `label` and `group` are
+/// concerned also a number or a Boolean, which is turned into text. A row in which all of them are blank is passed
+/// over like a blank line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Columns {
+    /// The text, or the first one of a pair.
+    pub text: String,
+    /// The second text of a pair.
+    pub pair: Option<String>,
+    /// The class.
+    pub label: Option<String>,
+    /// What the row has in common with others, which a split keeps together. May be null or blank: then the row is
+    /// alone.
+    pub group: Option<String>,
+}
+
+/// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named.
+pub(super) type Each<T> = [Option<T>; 4];
+
+/// The place of `label` in [`Each`].
+const LABEL: usize = 2;
+/// The place of `group` in [`Each`].
+const GROUP: usize = 3;
+
+/// What a field holds.
+pub(super) enum Cell {
+    /// It is not there, or null.
+    Nothing,
+    /// Text.
+    Text(String),
+    /// A number or a Boolean: what it is called, and as text.
+    Scalar(&'static str, String),
+    /// Anything else: what it is called.
+    Other(&'static str),
+}
+
+impl Columns {
+    /// The names.
+    pub(super) fn names(&self) -> Each<&str> {
+        [Some(&self.text), self.pair.as_ref(), self.label.as_ref(), self.group.as_ref()]
+            .map(|name| name.map(String::as_str))
+    }
+
+    /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank.
+    pub(super) fn record(&self, at: Place, cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
+        let name = |column: usize| self.names()[column].unwrap_or_default().to_owned();
+        let mut values: Each<String> = Default::default();
+        for (column, cell) in cells.into_iter().enumerate() {
+            values[column] = match cell {
+                None => None,
+                Some(Cell::Text(value)) => Some(value),
+                Some(Cell::Scalar(_, value)) if column >= LABEL => Some(value),
+                Some(Cell::Nothing) if column == GROUP => None,
+                Some(Cell::Nothing) => return Err(ReadError::MissingField { at, field: name(column) }),
+                Some(Cell::Scalar(found, _) | Cell::Other(found)) => {
+                    let expected = if column < LABEL { "text" } else { "text, a number or a Boolean" };
+                    return Err(ReadError::WrongType { at, field: name(column), found, expected });
+                }
+            };
+        }
+        let is_blank = |value: &String| value.trim().is_empty();
+        if values[..GROUP].iter().flatten().all(is_blank) {
+            return Ok(None);
+        }
+        if let Some(column) = values[..GROUP].iter().position(|value| value.as_ref().is_some_and(is_blank)) {
+            return Err(ReadError::BlankField { at, field: name(column) });
+        }
+        let [text, pair, label, group] = values;
+        let record = Record::new(text.unwrap_or_default(), at.path, at.number);
+        Ok(Some(Record { pair, label, group: group.filter(|value| !is_blank(value)), ..record }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::testing::{columns, shown};
+    use super::*;
+
+    /// What a row with these cells becomes.
+    fn row(cells: Each<Cell>) -> Vec<String> {
+        let names = ["text", "pair", "label", "group"];
+        let mut asked = cells.iter().zip(names).map(|(cell, name)| if cell.is_some() { name } else { "" });
+        let mut name = || asked.next().unwrap();
+        let columns = columns(name(), name(), name(), name());
+        let at = Place { path: Path::new("a").into(), unit: "row", number: 7 };
+        shown(columns.record(at, cells).transpose().into_iter())
+    }
+
+    fn text(text: &str) -> Option<Cell> {
+        Some(Cell::Text(text.to_owned()))
+    }
+
+    fn number(text: &str) -> Option<Cell> {
+        Some(Cell::Scalar("a number", text.to_owned()))
+    }
+
+    #[test]
+    fn fields_go_where_the_columns_say() {
+        assert_eq!(row([text("a"), None, None, None]), [r#"7 "a""#]);
+        let all = r#"7 "a" pair=" b" label="1" group="g""#;
+        assert_eq!(row([text("a"), text(" b"), number("1"), text("g")]), [all]);
+    }
+
+    #[test]
+    fn only_a_group_may_be_nothing() {
+        let nothing = || Some(Cell::Nothing);
+        for group in [nothing(), text(" ")] {
+            assert_eq!(row([text("a"), None, None, group]), [r#"7 "a""#]);
+        }
+        assert_eq!(row([nothing(), None, None, None]), ["error: row 7 of `a` has no `text`"]);
+        assert_eq!(row([text(""), nothing(), None, None]), ["error: row 7 of `a` has no `pair`"]);
+        assert_eq!(row([text("a"), None, nothing(), None]), ["error: row 7 of `a` has no `label`"]);
+    }
+
+    #[test]
+    fn a_row_is_blank_as_a_whole_or_not_at_all() {
+        assert!(row([text(" "), text(""), text("\t"), text("g")]).is_empty());
+        assert!(row([text(""), None, None, None]).is_empty());
+        assert_eq!(row([text("a"), None, text(" "), None]), ["error: row 7 of `a` has nothing in `label`"]);
+        assert_eq!(row([text(""), text("b"), text(""), None]), ["error: row 7 of `a` has nothing in `text`"]);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_named() {
+        let error = "error: `text` in row 7 of `a` is a number, expected text";
+        assert_eq!(row([number("1"), None, None, None]), [error]);
+        let list = || Some(Cell::Other("a list"));
+        let error = "error: `group` in row 7 of `a` is a list, expected text, a number or a Boolean";
+        assert_eq!(row([text("a"), None, None, list()]), [error]);
+        assert_eq!(row([text("a"), list(), None, None]), ["error: `pair` in row 7 of `a` is a list, expected text"]);
+    }
+}

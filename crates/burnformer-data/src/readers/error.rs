@@ -1,0 +1,272 @@
+//! What can be wrong with files and their rows.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+
+/// A file or a row that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// A path, or a pattern with `*`, `?` or `[`, that no file belongs to.
+    #[error("`{pattern}` matches no file, expected a file, a folder with files, or a pattern such as `data/*.txt`")]
+    NoFile {
+        /// As the user wrote it.
+        pattern: String,
+    },
+    /// A pattern that cannot be understood.
+    #[error("`{pattern}` is not a pattern")]
+    Pattern {
+        /// As the user wrote it.
+        pattern: String,
+        /// What is wrong with it.
+        source: glob::PatternError,
+    },
+    /// A folder that cannot be searched for files.
+    #[error("cannot list `{}`", path.display())]
+    List {
+        /// The folder, or what lies in it.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Parallel text needs as many files on one side as on the other.
+    #[error("`paths` holds {sources} files and `target` {targets}, expected as many: they are paired in this order")]
+    Unpaired {
+        /// Files of the source side.
+        sources: usize,
+        /// Files of the target side.
+        targets: usize,
+    },
+    /// The system does not let the file be read.
+    #[error("cannot read `{}`", path.display())]
+    Io {
+        /// The file.
+        path: Arc<Path>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A compressed file ends too early, as after a broken download.
+    #[error(
+        "the compressed data of `{}` ends too early, within line {}, fetch the file again",
+        at.path.display(),
+        at.number
+    )]
+    Torn {
+        /// The line that is cut off.
+        at: Place,
+        /// What the decompressor said.
+        source: io::Error,
+    },
+    /// A compressed file holds something else than was written.
+    #[error(
+        "the compressed data of `{}` is corrupt, within or before line {}, fetch the file again",
+        at.path.display(),
+        at.number
+    )]
+    Corrupt {
+        /// The line where it was noticed.
+        at: Place,
+        /// What the decompressor said.
+        source: io::Error,
+    },
+    /// A file of another kind than the settings say.
+    #[error("`{}` is {found}, expected {expected}, {remedy}", path.display())]
+    WrongKind {
+        /// The file.
+        path: Arc<Path>,
+        /// What it is.
+        found: &'static str,
+        /// What it should be.
+        expected: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Text in another encoding.
+    #[error("{at} is not UTF-8 from byte {byte} on, convert the file, for instance with `iconv -f latin1 -t utf-8`")]
+    NotUtf8 {
+        /// The row.
+        at: Place,
+        /// The first byte that is wrong, counted from one at the beginning of the line or field.
+        byte: usize,
+    },
+    /// A byte that no text holds.
+    #[error("{at} holds the byte 0 (its byte {byte}), expected text")]
+    Nul {
+        /// The row.
+        at: Place,
+        /// Where, counted from one at the beginning of the line.
+        byte: usize,
+    },
+    /// A line, paragraph or row that does not fit into memory with certainty.
+    #[error("{at} begins a line, paragraph or row of more than {limit} bytes, expected shorter ones")]
+    TooLong {
+        /// Where it begins.
+        at: Place,
+        /// The most it may have, in bytes.
+        limit: usize,
+    },
+    /// A file does not have a column that the settings name.
+    #[error("`{}` has no column `{column}`, it has {}", path.display(), quoted(columns))]
+    MissingColumn {
+        /// The file.
+        path: Arc<Path>,
+        /// The column asked for.
+        column: String,
+        /// Those it has.
+        columns: Vec<String>,
+    },
+    /// A row with another number of fields than the header, or than the first row where there is no header.
+    #[error("{at} has {found} fields, expected {expected} as in the first row")]
+    FieldCount {
+        /// The row.
+        at: Place,
+        /// Its fields.
+        found: usize,
+        /// Those of the first row.
+        expected: usize,
+    },
+    /// A quote that is opened but not closed before the file ends.
+    #[error("{at} opens a quote that is never closed, expected another `\"`, or `\"\"` for a quote within the text")]
+    UnclosedQuote {
+        /// The row.
+        at: Place,
+    },
+    /// A line that is not JSON.
+    #[error("{at} is not JSON at column {column}: {reason}")]
+    NotJson {
+        /// The line.
+        at: Place,
+        /// The byte in the line, counted from one.
+        column: usize,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A line that is JSON, but no object.
+    #[error("{at} holds {found}, expected an object such as `{{\"text\": \"…\"}}`")]
+    NotObject {
+        /// The line.
+        at: Place,
+        /// What it holds, in words.
+        found: &'static str,
+    },
+    /// JSON that is one value over the whole file.
+    #[error(
+        "`{}` is JSON but not JSON lines, expected an object in each line, convert it, for instance with \
+         `jq -c '.[]'`",
+        path.display()
+    )]
+    NotJsonLines {
+        /// The file.
+        path: Arc<Path>,
+    },
+    /// A row without a field that the settings name, or with null in it.
+    #[error("{at} has no `{field}`")]
+    MissingField {
+        /// The row.
+        at: Place,
+        /// The field asked for.
+        field: String,
+    },
+    /// A row that is blank in one field but not in all that were asked for.
+    #[error("{at} has nothing in `{field}`")]
+    BlankField {
+        /// The row.
+        at: Place,
+        /// The field asked for.
+        field: String,
+    },
+    /// A line of parallel text that is blank in one of the two files.
+    #[error("{at} is blank, but not so in `{}`", other.display())]
+    BlankSide {
+        /// The blank line.
+        at: Place,
+        /// The file that has text in this line.
+        other: Arc<Path>,
+    },
+    /// A field that holds a value of the wrong type.
+    #[error("`{field}` in {at} is {found}, expected {expected}")]
+    WrongType {
+        /// The row.
+        at: Place,
+        /// The field asked for.
+        field: String,
+        /// What it holds, in words.
+        found: &'static str,
+        /// What it should hold, in words.
+        expected: &'static str,
+    },
+    /// Two files of parallel text that do not have the same number of lines.
+    #[error(
+        "`{}` has {lines} lines and `{}` {target_lines}, expected as many: line by line they belong together",
+        path.display(),
+        target.display()
+    )]
+    LineCount {
+        /// The file of the source side.
+        path: Arc<Path>,
+        /// Its lines.
+        lines: u64,
+        /// The file of the target side.
+        target: Arc<Path>,
+        /// Its lines.
+        target_lines: u64,
+    },
+    /// A Parquet file that is torn, corrupt, or of a kind that cannot be read.
+    #[error("cannot read `{}` as Parquet, behind row {rows}", path.display())]
+    Parquet {
+        /// The file.
+        path: Arc<Path>,
+        /// How many rows were read before.
+        rows: u64,
+        /// What the parser said.
+        source: ParquetError,
+    },
+}
+
+impl ReadError {
+    pub(crate) fn is_bad_row(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoFile { .. }
+                | Self::Pattern { .. }
+                | Self::List { .. }
+                | Self::Unpaired { .. }
+                | Self::WrongKind { .. }
+                | Self::MissingColumn { .. }
+                | Self::NotJsonLines { .. }
+                | Self::LineCount { .. }
+        )
+    }
+}
+
+/// Where a row stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub path: Arc<Path>,
+    /// What its rows are called: `line` or `row`.
+    pub unit: &'static str,
+    /// The number of the row, counted from one.
+    pub number: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of `{}`", self.unit, self.number, self.path.display())
+    }
+}
+
+/// The first names of a list, in backticks.
+fn quoted(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n > SHOWN => format!("{} and {} more", shown.join(", "), n - SHOWN),
+        _ => shown.join(", "),
+    }
+}

@@ -1,0 +1,320 @@
+//! The files that settings stand for, as a source.
+
+use std::collections::HashSet;
+use std::fs::{self, Metadata};
+use std::hash::Hasher;
+use std::io;
+use std::iter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use glob::MatchOptions;
+use twox_hash::XxHash3_64;
+use walkdir::WalkDir;
+
+use super::lines::Lines;
+use super::parallel::Pairs;
+use super::table::Dialect;
+use super::text::Documents;
+use super::{Format, Input, ReadError, jsonl, parquet, table};
+use crate::source::{Part, RecordReader, Source};
+use crate::{DataError, Record};
+
+/// The files that an [`Input`] stands for: a part each, or where text is parallel, a part for each pair.
+#[derive(Clone, Debug)]
+pub struct Files {
+    parts: Vec<Part>,
+    files: Vec<Sides>,
+    format: Format,
+}
+
+/// A file, and where text is parallel the one with the other side.
+type Sides = (Arc<Path>, Option<Arc<Path>>);
+
+impl Files {
+    /// Finds the files of `input`.
+    pub(super) fn find(input: &Input) -> Result<Self, ReadError> {
+        let sources = resolve(&input.paths)?;
+        let targets = match &input.format {
+            Format::Parallel { target } => resolve(target)?.into_iter().map(Some).collect(),
+            _ => vec![None; sources.len()],
+        };
+        if sources.len() != targets.len() {
+            return Err(ReadError::Unpaired { sources: sources.len(), targets: targets.len() });
+        }
+        // A pair counts as met before only if both sides do: two translations may share a source.
+        let mut met = HashSet::new();
+        let key = |path: &Arc<Path>| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let mut files: Vec<Sides> = sources.into_iter().zip(targets).collect();
+        files.retain(|(source, target)| met.insert((key(source), target.as_ref().map(key))));
+        let parts = files.iter().map(part).collect::<Result<_, _>>()?;
+        Ok(Self { parts, files, format: input.format.clone() })
+    }
+}
+
+impl Source for Files {
+    fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    fn read(&self, part: usize) -> RecordReader {
+        let (sides, format) = (self.files[part].clone(), self.format.clone());
+        Box::new(iter::once_with(move || open(&sides, format)).flatten())
+    }
+}
+
+/// The records of a file.
+fn open((path, target): &Sides, format: Format) -> RecordReader {
+    match format {
+        Format::Text { layout } => records(Lines::open(path).map(|lines| Documents::new(lines, layout))),
+        Format::Parallel { .. } => {
+            let target = target.as_ref().unwrap_or(path);
+            records(Lines::open(path).and_then(|source| Ok(Pairs::new(source, Lines::open(target)?))))
+        }
+        Format::Jsonl { columns } => records(Lines::open(path).map(|lines| jsonl::Objects::new(lines, columns))),
+        Format::Csv { columns, header, delimiter } => {
+            let dialect = Dialect { delimiter: delimiter as u8, quotes: true, header };
+            records(Lines::open(path).map(|lines| table::Rows::new(lines, dialect, columns)))
+        }
+        Format::Tsv { columns, header } => {
+            let dialect = Dialect { delimiter: b'\t', quotes: false, header };
+            records(Lines::open(path).map(|lines| table::Rows::new(lines, dialect, columns)))
+        }
+        Format::Parquet { columns } => records(parquet::Rows::open(path, columns)),
+    }
+}
+
+/// The rows of a file up to its end, or to an error that is more than a bad row.
+fn records<I>(rows: Result<I, ReadError>) -> RecordReader
+where
+    I: Iterator<Item = Result<Record, ReadError>> + Send + 'static,
+{
+    let mut rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return Box::new(iter::once(Err(DataError::from(error)))),
+    };
+    let mut has_ended = false;
+    Box::new(iter::from_fn(move || {
+        if has_ended {
+            return None;
+        }
+        let row = rows.next();
+        has_ended = match &row {
+            Some(Err(error)) => !error.is_bad_row(),
+            Some(Ok(_)) => false,
+            None => true,
+        };
+        row.map(|row| row.map_err(DataError::from))
+    }))
+}
+
+/// The files that `patterns` stand for, one after the other.
+fn resolve(patterns: &[String]) -> Result<Vec<Arc<Path>>, ReadError> {
+    let mut files = Vec::new();
+    for pattern in patterns {
+        let before = files.len();
+        // A file whose name looks like a pattern is found all the same.
+        if Path::new(pattern).exists() {
+            below(Path::new(pattern), &mut files)?;
+        } else {
+            let options = MatchOptions {
+                case_sensitive: true,
+                require_literal_separator: true,
+                require_literal_leading_dot: true,
+            };
+            let paths = glob::glob_with(pattern, options)
+                .map_err(|source| ReadError::Pattern { pattern: pattern.clone(), source })?;
+            for path in paths {
+                let path = path.map_err(|error| list_error(error.path().to_owned(), error.into()))?;
+                below(&path, &mut files)?;
+            }
+        }
+        if files.len() == before {
+            return Err(ReadError::NoFile { pattern: pattern.clone() });
+        }
+        files[before..].sort();
+    }
+    Ok(files)
+}
+
+/// Adds the file `path`, or the files below the folder `path`.
+fn below(path: &Path, files: &mut Vec<Arc<Path>>) -> Result<(), ReadError> {
+    if !path.is_dir() {
+        files.push(path.into());
+        return Ok(());
+    }
+    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    let entries = WalkDir::new(path).follow_links(true).min_depth(1).into_iter();
+    for entry in entries.filter_entry(|entry| !is_hidden(entry.file_name())) {
+        let entry = entry.map_err(|error| {
+            let at = error.path().unwrap_or(path).to_owned();
+            list_error(at, error.into())
+        })?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path().into());
+        }
+    }
+    Ok(())
+}
+
+fn list_error(path: PathBuf, source: io::Error) -> ReadError {
+    ReadError::List { path, source }
+}
+
+/// What progress and resuming know of a file.
+fn part((path, target): &Sides) -> Result<Part, ReadError> {
+    let mut part = Part { name: path.display().to_string(), bytes: 0, fingerprint: 0 };
+    let mut hash = XxHash3_64::new();
+    for path in iter::once(path).chain(target) {
+        let metadata = fs::metadata(path).map_err(|source| ReadError::Io { path: path.clone(), source })?;
+        part.bytes += metadata.len();
+        hash.write_u64(metadata.len());
+        hash.write_u128(modified_ns(&metadata));
+        hash.write(path.as_os_str().as_encoded_bytes());
+    }
+    part.fingerprint = hash.finish();
+    Ok(part)
+}
+
+/// When a file was modified, in nanoseconds since 1970; 0 where that is not known.
+fn modified_ns(metadata: &Metadata) -> u128 {
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    modified.map_or(0, |time| time.as_nanos())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TextLayout;
+    use super::super::testing::{gzip, write, zstd};
+    use super::*;
+
+    const TEXT: Format = Format::Text { layout: TextLayout::Lines };
+
+    /// The files that `patterns` stand for in `folder`.
+    fn find(folder: &Path, patterns: &[&str], format: Format) -> Result<Files, DataError> {
+        let at = |pattern: &&str| folder.join(pattern).display().to_string();
+        Input { paths: patterns.iter().map(at).collect(), format }.open()
+    }
+
+    fn names(folder: &Path, patterns: &[&str]) -> Vec<String> {
+        let files = find(folder, patterns, TEXT).unwrap();
+        let name = |part: &Part| Path::new(&part.name).strip_prefix(folder).unwrap().display().to_string();
+        files.parts().iter().map(name).collect()
+    }
+
+    /// The texts of all parts, or messages of errors.
+    fn texts(files: &Files) -> Vec<String> {
+        let rows = (0..files.parts().len()).flat_map(|part| files.read(part));
+        rows.map(|row| row.map_or_else(|error| error.to_string(), |row| row.text)).collect()
+    }
+
+    #[test]
+    fn folders_and_patterns_stand_for_sorted_files_without_repetition() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.txt", "a.txt", "x/c.txt", "x/.d.txt", ".x/e.txt", "x/f/g", "a[1].txt"] {
+            write(folder.path(), name, "");
+        }
+        let all = ["a.txt", "a[1].txt", "b.txt", "x/c.txt", "x/f/g"];
+        assert_eq!(names(folder.path(), &["."]), all);
+        assert_eq!(names(folder.path(), &["x", "*", "a.txt"]), ["x/c.txt", "x/f/g", "a.txt", "a[1].txt", "b.txt"]);
+        assert_eq!(names(folder.path(), &["**/*.txt"]), ["a.txt", "a[1].txt", "b.txt", "x/c.txt"]);
+        assert_eq!(names(folder.path(), &["a[1].txt", "x/../a.txt", "a.txt"]), ["a[1].txt", "x/../a.txt"]);
+        assert_eq!(names(folder.path(), &["x/.d.txt"]), ["x/.d.txt"]);
+    }
+
+    #[test]
+    fn a_pattern_without_files_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a.txt", "");
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        for pattern in ["*.csv", "b.txt", "empty"] {
+            let error = find(folder.path(), &["a.txt", pattern], TEXT).unwrap_err();
+            let wanted =
+                format!("{pattern}` matches no file, expected a file, a folder with files, or a pattern such as");
+            assert!(error.to_string().contains(&wanted), "{error}");
+            assert!(!error.is_bad_row());
+        }
+        let error = find(folder.path(), &["***"], TEXT).unwrap_err();
+        assert!(error.to_string().ends_with("***` is not a pattern") && !error.is_bad_row(), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "store/a", "");
+        fs::create_dir(folder.path().join("x")).unwrap();
+        std::os::unix::fs::symlink("../store/a", folder.path().join("x/a")).unwrap();
+        assert_eq!(names(folder.path(), &["x"]), ["x/a"]);
+        std::os::unix::fs::symlink("..", folder.path().join("x/up")).unwrap();
+        let error = find(folder.path(), &["x"], TEXT).unwrap_err();
+        assert!(error.to_string().starts_with("cannot list `") && !error.is_bad_row(), "{error}");
+    }
+
+    #[test]
+    fn a_part_changes_its_fingerprint_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "a", "rain");
+        write(folder.path(), "b", "rain");
+        let parts = |name: &str| find(folder.path(), &[name], TEXT).unwrap().parts().to_vec();
+        let before = parts("a");
+        assert_eq!((before[0].bytes, &before), (4, &parts("a")));
+        assert_ne!(before[0].fingerprint, parts("b")[0].fingerprint);
+        fs::File::options().append(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert_ne!(before[0].fingerprint, parts("a")[0].fingerprint);
+    }
+
+    #[test]
+    fn all_formats_are_read_from_files_however_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = || super::super::testing::columns("t", "", "", "");
+        let cases = [
+            (TEXT, "rain"),
+            (Format::Jsonl { columns: columns() }, "{\"t\": \"rain\"}"),
+            (Format::Csv { columns: columns(), header: true, delimiter: ';' }, "\u{feff}t;u\nrain;1"),
+            (Format::Tsv { columns: columns(), header: true }, "u\tt\n1\train\n"),
+            (Format::Parallel { target: vec![folder.path().join("a").display().to_string()] }, "rain\n"),
+        ];
+        for (format, content) in cases {
+            for content in [content.into(), gzip(content), zstd(content)] {
+                write(folder.path(), "a", content);
+                assert_eq!(texts(&find(folder.path(), &["a"], format.clone()).unwrap()), ["rain"]);
+            }
+        }
+    }
+
+    #[test]
+    fn parallel_files_are_paired_in_the_order_given() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in [("1", "one"), ("2", "two"), ("x", "zwei"), ("y", "eins")] {
+            write(folder.path(), name, content);
+        }
+        let target = |names: &[&str]| {
+            let target = names.iter().map(|name| folder.path().join(name).display().to_string()).collect();
+            Format::Parallel { target }
+        };
+        let files = find(folder.path(), &["1", "2"], target(&["y", "x"])).unwrap();
+        let pairs: Vec<_> = (0..2).flat_map(|part| files.read(part)).map(|row| row.unwrap().pair.unwrap()).collect();
+        assert_eq!(pairs, ["eins", "zwei"]);
+        assert_eq!(find(folder.path(), &["1", "1"], target(&["y", "x"])).unwrap().parts().len(), 2);
+        let error = find(folder.path(), &["1", "2"], target(&["x"])).unwrap_err();
+        let wanted = "`paths` holds 2 files and `target` 1, expected as many: they are paired in this order";
+        assert_eq!(error.to_string(), wanted);
+        assert!(!error.is_bad_row());
+    }
+
+    #[test]
+    fn reading_ends_behind_an_error_that_is_more_than_a_bad_row() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a", "[1]\n{\"t\": \"rain\"}\n");
+        write(folder.path(), "b", "{}\n{\"t\": \"snow\"}\n");
+        let columns = super::super::testing::columns("t", "", "", "");
+        let files = find(folder.path(), &["a", "b"], Format::Jsonl { columns }).unwrap();
+        assert_eq!(files.read(0).count(), 1);
+        assert_eq!(files.read(1).count(), 2);
+        fs::remove_file(folder.path().join("b")).unwrap();
+        let rows: Vec<_> = files.read(1).collect();
+        assert!(rows.len() == 1 && rows[0].as_ref().unwrap_err().is_bad_row());
+    }
+}

@@ -1,0 +1,192 @@
+//! Settings: which files are read, and how.
+
+use burnformer_core::config::{ConfigError, Validate};
+use serde::{Deserialize, Serialize};
+
+use super::{Columns, Files, TextLayout};
+use crate::DataError;
+
+/// Which files are read, and how. [`Self::open`] makes a [`Source`](crate::source::Source) of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Files, folders, and patterns such as `data/**/*.txt`, read in this order; what one folder or pattern stands
+    /// for is sorted by path. A folder stands for all files below it, except for hidden ones. A file met twice is
+    /// read once.
+    pub paths: Vec<String>,
+    /// How they are read. Each of them may be compressed with gzip or zstd, whatever its name, except for Parquet
+    /// files.
+    pub format: Format,
+}
+
+/// How files are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Format {
+    /// Running text.
+    Text {
+        /// How lines make up paragraphs and documents.
+        #[serde(default)]
+        layout: TextLayout,
+    },
+    /// Parallel text: a line of `paths` and the same line of `target` are a pair. Lines that are blank on both sides
+    /// are passed over.
+    Parallel {
+        /// The other sides, as many files as `paths` stands for, paired with those in the order of the two lists.
+        target: Vec<String>,
+    },
+    /// JSON lines: an object in each line.
+    Jsonl {
+        /// Which fields hold what.
+        columns: Columns,
+    },
+    /// Comma-separated values: a field that begins with `"` goes on to the next `"`, beyond commas and lines.
+    Csv {
+        /// Which columns hold what.
+        columns: Columns,
+        /// Whether the first row names the columns.
+        #[serde(default = "yes")]
+        header: bool,
+        /// What separates fields.
+        #[serde(default = "comma")]
+        delimiter: char,
+    },
+    /// Tab-separated values, where quotes mean nothing, as in GLUE.
+    Tsv {
+        /// Which columns hold what.
+        columns: Columns,
+        /// Whether the first row names the columns.
+        #[serde(default = "yes")]
+        header: bool,
+    },
+    /// Parquet.
+    Parquet {
+        /// Which columns hold what.
+        columns: Columns,
+    },
+}
+
+impl Input {
+    /// Finds the files.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] as [`Validate::validate`] has it, and [`DataError::Read`] if one of the paths or patterns
+    /// stands for no file. Whether the files can be read is seen when they are.
+    pub fn open(&self) -> Result<Files, DataError> {
+        self.validate()?;
+        Ok(Files::find(self)?)
+    }
+}
+
+impl Validate for Input {
+    fn validate(&self) -> Result<(), ConfigError> {
+        check("paths", &"empty", !self.paths.is_empty(), "at least one path")?;
+        self.format.validate().map_err(|error| error.within("format"))
+    }
+}
+
+impl Validate for Format {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let (columns, header) = match self {
+            Self::Text { .. } => return Ok(()),
+            Self::Parallel { target } => {
+                return check("target", &"empty", !target.is_empty(), "at least one path");
+            }
+            Self::Csv { delimiter, .. } if !delimiter.is_ascii() || matches!(delimiter, '"' | '\r' | '\n') => {
+                return check("delimiter", delimiter, false, "a character of ASCII other than a quote or a line's end");
+            }
+            Self::Csv { columns, header, .. } | Self::Tsv { columns, header } => (columns, *header),
+            Self::Jsonl { columns } | Self::Parquet { columns } => (columns, true),
+        };
+        for (key, name) in ["text", "pair", "label", "group"].into_iter().zip(columns.names()) {
+            let (Some(name), key) = (name, format!("columns.{key}")) else { continue };
+            check(&key, &"empty", !name.is_empty(), "the name of a column")?;
+            let is_number = name.parse::<usize>().is_ok_and(|number| number > 0);
+            check(
+                &key,
+                &name,
+                header || is_number,
+                "the number of a column, counted from 1, since there is no header",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn check(field: &str, value: &impl ToString, holds: bool, range: &'static str) -> Result<(), ConfigError> {
+    if holds {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange { field: field.to_owned(), value: value.to_string(), range })
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn comma() -> char {
+    ','
+}
+
+#[cfg(test)]
+mod tests {
+    use burnformer_core::settings;
+
+    use super::super::testing::columns;
+    use super::*;
+
+    fn input(format: Format) -> Input {
+        Input { paths: vec!["a".to_owned()], format }
+    }
+
+    fn load(toml: &str) -> Result<Input, String> {
+        settings::reload_text("a.toml", toml, &[])
+            .map_err(|error| std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        let text = load("paths = ['a']\nformat.kind = 'text'").unwrap();
+        assert_eq!(text, input(Format::Text { layout: TextLayout::Lines }));
+        let csv = load("paths = ['a']\nformat = { kind = 'csv', columns.text = 't', columns.label = 'l' }").unwrap();
+        assert_eq!(csv, input(Format::Csv { columns: columns("t", "", "l", ""), header: true, delimiter: ',' }));
+        let tsv = load("paths = ['a']\nformat = { kind = 'tsv', columns.text = 't' }").unwrap();
+        assert_eq!(tsv, input(Format::Tsv { columns: columns("t", "", "", ""), header: true }));
+    }
+
+    #[test]
+    fn settings_come_back_from_toml() {
+        let columns = || columns("1", "2", "3", "4");
+        for format in [
+            Format::Text { layout: TextLayout::BlankLines },
+            Format::Text { layout: TextLayout::File },
+            Format::Parallel { target: vec!["b".to_owned()] },
+            Format::Jsonl { columns: columns() },
+            Format::Csv { columns: columns(), header: false, delimiter: ';' },
+            Format::Tsv { columns: columns(), header: false },
+            Format::Parquet { columns: columns() },
+        ] {
+            let input = input(format);
+            assert_eq!(load(&settings::to_toml(&input).unwrap()), Ok(input));
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        let check = |input: Input, message: &str| assert_eq!(input.open().unwrap_err().to_string(), message);
+        let no_paths = Input { paths: vec![], ..input(Format::Text { layout: TextLayout::Lines }) };
+        check(no_paths, "`paths` is empty, expected at least one path");
+        check(input(Format::Parallel { target: vec![] }), "`format.target` is empty, expected at least one path");
+        let csv = |columns, header, delimiter| input(Format::Csv { columns, header, delimiter });
+        check(
+            csv(columns("t", "", "", ""), true, '；'),
+            "`format.delimiter` is ；, expected a character of ASCII other than a quote or a line's end",
+        );
+        let numbered = "expected the number of a column, counted from 1, since there is no header";
+        check(csv(columns("1", "", "l", ""), false, ','), &format!("`format.columns.label` is l, {numbered}"));
+        let tsv = Format::Tsv { columns: columns("0", "", "", ""), header: false };
+        check(input(tsv), &format!("`format.columns.text` is 0, {numbered}"));
+        let jsonl = Format::Jsonl { columns: columns("", "", "", "") };
+        check(input(jsonl), "`format.columns.text` is empty, expected the name of a column");
+    }
+}

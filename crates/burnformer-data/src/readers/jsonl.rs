@@ -1,0 +1,170 @@
+//! JSON lines: an object in each line.
+
+use serde_json::Value;
+
+use super::columns::Cell;
+use super::lines::Lines;
+use super::{Columns, ReadError};
+use crate::Record;
+
+/// The objects of a file as records. Blank lines are passed over.
+pub(super) struct Objects {
+    lines: Lines,
+    columns: Columns,
+    is_first: bool,
+}
+
+impl Objects {
+    /// The objects in `lines`.
+    pub(super) fn new(lines: Lines, columns: Columns) -> Self {
+        Self { lines, columns, is_first: true }
+    }
+}
+
+impl Iterator for Objects {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (number, line) = match self.lines.read()? {
+                Ok((_, line)) if line.trim().is_empty() => continue,
+                Ok(line) => line,
+                Err(error) => return Some(Err(error)),
+            };
+            let is_first = std::mem::replace(&mut self.is_first, false);
+            if is_first && (line.trim_start().starts_with('[') || line.trim() == "{") {
+                return Some(Err(ReadError::NotJsonLines { path: self.lines.path().clone() }));
+            }
+            let parsed = serde_json::from_str::<Value>(line);
+            let at = self.lines.place(number);
+            let row = match parsed {
+                Ok(value) if value.is_object() => {
+                    self.columns.record(at, self.columns.names().map(|name| Some(cell(find(&value, name?)))))
+                }
+                Ok(value) => Err(ReadError::NotObject { at, found: kind(&value) }),
+                Err(error) => {
+                    let (column, text) = (error.column(), error.to_string());
+                    let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
+                    Err(ReadError::NotJson { at, column, reason })
+                }
+            };
+            if let Some(row) = row.transpose() {
+                return Some(row);
+            }
+        }
+    }
+}
+
+/// The value at the dotted `path`. A key that holds dots itself comes first.
+fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let get = |key: &str| match value {
+        Value::Object(fields) => fields.get(key),
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => None,
+    };
+    get(path).or_else(|| {
+        let (key, rest) = path.split_once('.')?;
+        find(get(key)?, rest)
+    })
+}
+
+fn cell(value: Option<&Value>) -> Cell {
+    match value {
+        None | Some(Value::Null) => Cell::Nothing,
+        Some(Value::String(text)) => Cell::Text(text.clone()),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => Cell::Scalar(kind(value), value.to_string()),
+        Some(value) => Cell::Other(kind(value)),
+    }
+}
+
+/// What a value is called.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a Boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::testing::{columns, lines, shown};
+    use super::*;
+
+    fn read(content: &str, columns: Columns) -> Vec<String> {
+        shown(Objects::new(lines(content, 1 << 20), columns))
+    }
+
+    #[test]
+    fn fields_are_found_at_any_depth() {
+        let content = "\n{\"a\": {\"b\": [\"x\", {\"c\": \"y\"}]}, \"n\": -3, \"t\": true, \"a.b.0\": \"z\"}\r\n \n";
+        assert_eq!(read(content, columns("a.b.1.c", "a.b.0", "n", "t")), [r#"2 "y" pair="z" label="-3" group="true""#]);
+        let missing = columns("a.b.2", "", "", "");
+        assert_eq!(read(content, missing), ["error: line 2 of `a` has no `a.b.2`"]);
+        let null = "{\"t\": \"x\", \"g\": null}\n{\"t\": \"y\", \"t\": \"z\"}";
+        assert_eq!(read(null, columns("t", "", "", "g")), [r#"1 "x""#, r#"2 "z""#]);
+        assert_eq!(read(null, columns("t", "", "g", ""))[0], "error: line 1 of `a` has no `g`");
+        assert_eq!(read(r#"{"t": "x", "s": 4.0}"#, columns("t", "", "s", "")), [r#"1 "x" label="4.0""#]);
+    }
+
+    #[test]
+    fn each_type_has_a_name() {
+        let expected = ["text, a number or a Boolean", "text"];
+        for (value, found) in [("[]", "a list"), ("{}", "an object")] {
+            let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[0]);
+            assert_eq!(read(&format!("{{\"t\": \"\", \"x\": {value}}}"), columns("t", "", "x", "")), [error]);
+        }
+        for (value, found) in [("1.5", "a number"), ("false", "a Boolean"), ("[]", "a list")] {
+            let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[1]);
+            assert_eq!(read(&format!("{{\"x\": {value}}}"), columns("x", "", "", "")), [error]);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_is_one_bad_row() {
+        let content = "\"x\"\n{\"t\": \"a\",}\n{\"t\": \"b\"} {}\nnull\n{\"t\": \"c\"";
+        assert_eq!(
+            read(content, columns("t", "", "", "")),
+            [
+                "error: line 1 of `a` holds text, expected an object such as `{\"text\": \"…\"}`",
+                "error: line 2 of `a` is not JSON at column 11: trailing comma",
+                "error: line 3 of `a` is not JSON at column 12: trailing characters",
+                "error: line 4 of `a` holds null, expected an object such as `{\"text\": \"…\"}`",
+                "error: line 5 of `a` is not JSON at column 9: EOF while parsing an object",
+            ]
+        );
+    }
+
+    #[test]
+    fn one_value_over_the_whole_file_is_not_json_lines() {
+        for content in ["\n[\n{\"t\": \"a\"}]", "{\n\"t\": \"a\"}", " [{\"t\": \"a\"}]"] {
+            let error = Objects::new(lines(content, 1000), columns("t", "", "", "")).next().unwrap().unwrap_err();
+            let wanted = "`a` is JSON but not JSON lines, expected an object in each line, convert it, for instance with \
+                          `jq -c '.[]'`";
+            assert_eq!(error.to_string(), wanted);
+            assert!(!error.is_bad_row());
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        let read = read(&format!("{{\"t\": {}", "[".repeat(1 << 19)), columns("t", "", "", ""));
+        assert_eq!(read, ["error: line 1 of `a` is not JSON at column 133: recursion limit exceeded"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(rows in prop::collection::vec((".*[a-z].*", ".*[a-z]"), 0..6)) {
+            let content: String = rows.iter().map(|(t, l)| format!("{}\n", json!({"t": t, "l": {"x": l}}))).collect();
+            let read = Objects::new(lines(&content, 1 << 20), columns("t", "", "l.x", ""));
+            let read: Vec<_> = read.map(|row| row.map(|row| (row.text, row.label.unwrap())).unwrap()).collect();
+            prop_assert_eq!(read, rows);
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Lines of a file, one at a time, checked to be text.
+
+use std::io::{self, BufRead, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::bytes::{self, Bytes};
+use super::{Place, ReadError};
+
+/// The most bytes a line may have, and what is made of lines: a paragraph, a row of a table.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Lines of a file.
+pub(super) struct Lines {
+    bytes: Bytes,
+    path: Arc<Path>,
+    number: u64,
+    line: Vec<u8>,
+    max_bytes: usize,
+    is_broken: bool,
+}
+
+impl Lines {
+    /// Opens the file `path`.
+    pub(super) fn open(path: &Arc<Path>) -> Result<Self, ReadError> {
+        Ok(Self::new(bytes::open(path)?, path, MAX_BYTES))
+    }
+
+    /// Lines of at most `max_bytes` each.
+    pub(super) fn new(bytes: Bytes, path: &Arc<Path>, max_bytes: usize) -> Self {
+        Self { bytes, path: path.clone(), number: 0, line: Vec::new(), max_bytes, is_broken: false }
+    }
+
+    /// The next line and its number, without `\n` or `\r\n` at its end.
+    pub(super) fn read(&mut self) -> Option<Result<(u64, &str), ReadError>> {
+        let path = self.path.clone();
+        let checked = |(number, line)| Ok((number, check(line, || place(&path, number))?));
+        Some(self.read_bytes()?.and_then(checked))
+    }
+
+    /// The next line and its number like [`Self::read`], but not checked to be text.
+    pub(super) fn read_bytes(&mut self) -> Option<Result<(u64, &[u8]), ReadError>> {
+        if self.is_broken {
+            return None;
+        }
+        self.line.clear();
+        let limit = self.max_bytes as u64 + 2; // with the end of the line
+        let read = self.bytes.by_ref().take(limit).read_until(b'\n', &mut self.line);
+        if !matches!(read, Ok(0)) {
+            self.number += 1;
+        }
+        match read {
+            Ok(0) => None,
+            Ok(_) => Some(self.cut()),
+            Err(error) => Some(Err(self.broken(error))),
+        }
+    }
+
+    /// Reads on to the end and tells how many lines the file has.
+    pub(super) fn count(&mut self) -> Result<u64, ReadError> {
+        loop {
+            match self.bytes.skip_until(b'\n') {
+                Ok(0) => return Ok(self.number),
+                Ok(_) => self.number += 1,
+                Err(error) => return Err(self.broken(error)),
+            }
+        }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// The place of line `number`.
+    pub(super) fn place(&self, number: u64) -> Place {
+        place(&self.path, number)
+    }
+
+    /// The most bytes a line may have.
+    pub(super) fn max_bytes(&self) -> usize {
+        self.max_bytes
+    }
+
+    /// Whether an error ended the file.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// The line without its end, if it is not too long.
+    fn cut(&mut self) -> Result<(u64, &[u8]), ReadError> {
+        let has_ended = self.line.pop_if(|last| *last == b'\n').is_some();
+        if has_ended {
+            self.line.pop_if(|last| *last == b'\r');
+        }
+        if self.line.len() <= self.max_bytes {
+            return Ok((self.number, &self.line));
+        }
+        self.line = Vec::new();
+        if !has_ended && let Err(error) = self.bytes.skip_until(b'\n') {
+            return Err(self.broken(error));
+        }
+        Err(ReadError::TooLong { at: self.place(self.number), limit: self.max_bytes })
+    }
+
+    /// Ends the file with `error`.
+    fn broken(&mut self, source: io::Error) -> ReadError {
+        self.is_broken = true;
+        let at = self.place(self.number);
+        if source.raw_os_error().is_some() {
+            ReadError::Io { path: at.path, source }
+        } else if source.kind() == io::ErrorKind::UnexpectedEof {
+            ReadError::Torn { at, source }
+        } else {
+            ReadError::Corrupt { at, source }
+        }
+    }
+}
+
+/// `bytes` as text, or what makes them none in the row `at`.
+pub(super) fn check(bytes: &[u8], at: impl FnOnce() -> Place) -> Result<&str, ReadError> {
+    match str::from_utf8(bytes) {
+        Err(error) => Err(ReadError::NotUtf8 { at: at(), byte: error.valid_up_to() + 1 }),
+        Ok(text) if bytes.contains(&0) => Err(ReadError::Nul { at: at(), byte: text.find('\0').unwrap_or(0) + 1 }),
+        Ok(text) => Ok(text),
+    }
+}
+
+fn place(path: &Arc<Path>, number: u64) -> Place {
+    Place { path: path.clone(), unit: "line", number }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use proptest::prelude::*;
+
+    use super::super::testing::{gzip, lines, write, zstd};
+    use super::*;
+
+    /// Each line with its number, or the message of an error.
+    fn all(mut lines: Lines) -> Vec<Result<(u64, String), String>> {
+        let mut all = Vec::new();
+        while let Some(line) = lines.read() {
+            all.push(line.map(|(number, line)| (number, line.to_owned())).map_err(|error| error.to_string()));
+        }
+        all
+    }
+
+    fn line(number: u64, line: &str) -> Result<(u64, String), String> {
+        Ok((number, line.to_owned()))
+    }
+
+    #[test]
+    fn lines_end_in_either_way_and_the_last_one_need_not() {
+        assert_eq!(all(lines("a\r\n\nb\rc\r\r\nd", 10)), [line(1, "a"), line(2, ""), line(3, "b\rc\r"), line(4, "d")]);
+        assert_eq!(all(lines("a\n", 10)), [line(1, "a")]);
+        assert_eq!(all(lines("", 10)), []);
+    }
+
+    #[test]
+    fn a_line_that_is_no_text_says_where_and_the_next_one_follows() {
+        let read = all(lines(b"a\nna\xefve\nb\0c\nd", 10));
+        let not_utf8 = "line 2 of `a` is not UTF-8 from byte 3 on, convert the file, for instance with \
+                        `iconv -f latin1 -t utf-8`";
+        let nul = "line 3 of `a` holds the byte 0 (its byte 2), expected text";
+        assert_eq!(read, [line(1, "a"), Err(not_utf8.to_owned()), Err(nul.to_owned()), line(4, "d")]);
+    }
+
+    #[test]
+    fn a_line_of_any_length_is_left_out_without_the_next_one() {
+        for too_long in ["12345", "123456", "1234567", "12345678901234567890"] {
+            for end in ["\n", "\r\n"] {
+                let read = all(lines(format!("1234{end}{too_long}{end}4321"), 4));
+                let message =
+                    "line 2 of `a` begins a line, paragraph or row of more than 4 bytes, expected shorter ones";
+                assert_eq!(read, [line(1, "1234"), Err(message.to_owned()), line(3, "4321")], "{too_long}{end:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_come_back(texts in prop::collection::vec("[^\n\r\0]{0,8}", 0..8), crlf: bool) {
+            let end = if crlf { "\r\n" } else { "\n" };
+            let content: String = texts.iter().map(|text| format!("{text}{end}")).collect();
+            prop_assert_eq!(lines(&content, 40).count().unwrap(), texts.len() as u64);
+            let read: Vec<String> = all(lines(&content, 40)).into_iter().map(|line| line.unwrap().1).collect();
+            prop_assert_eq!(read, texts);
+        }
+    }
+
+    /// Lines that do not compress well, so that a tear leaves many of them whole.
+    fn noise() -> String {
+        (0..50_000u64).map(|n| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect()
+    }
+
+    #[test]
+    fn a_torn_file_gives_the_lines_before_the_tear() {
+        let folder = tempfile::tempdir().unwrap();
+        for whole in [gzip(noise()), zstd(noise())] {
+            let path = write(folder.path(), "a.txt", &whole[..whole.len() * 2 / 3]);
+            let read = all(Lines::open(&path).unwrap());
+            let (last, before) = read.split_last().unwrap();
+            assert!(before.len() > 100 && before.iter().zip(noise().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
+            let wanted = format!(
+                "the compressed data of `{}` ends too early, within line {}, fetch the file again",
+                path.display(),
+                before.len() + 1
+            );
+            assert_eq!(last, &Err(wanted));
+        }
+    }
+
+    #[test]
+    fn a_file_torn_at_any_byte_is_torn_or_has_fewer_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        for whole in [gzip("rain\nsnow\n"), zstd("rain\nsnow\n")] {
+            for cut in 0..whole.len() {
+                let path = write(folder.path(), "a.txt", &whole[..cut]);
+                // So short a file is not known to be compressed.
+                if let Ok(lines) = Lines::open(&path) {
+                    let failed = all(lines).into_iter().filter(Result::is_err).count();
+                    assert!(failed == 1 || cut < 4, "{cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_corrupt_file_is_an_error_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut whole = gzip("rain\nsnow\n");
+        let checksum = whole.len() - 8;
+        whole[checksum] ^= 1;
+        let read = all(Lines::open(&write(folder.path(), "a.gz", whole)).unwrap());
+        assert!(read.last().unwrap().as_ref().unwrap_err().contains("a.gz` is corrupt, within or before line"));
+        let mut whole = zstd(noise());
+        let middle = whole.len() / 2;
+        whole[middle..middle + 50].fill(0x55);
+        let read = all(Lines::open(&write(folder.path(), "a.zst", whole)).unwrap());
+        assert!(read.iter().any(Result::is_err));
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: Arc<Path> = folder.path().into();
+        let Err(error) = Lines::open(&path) else { panic!() };
+        assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
+    }
+
+    /// Endless lines, which count how many bytes were asked for.
+    struct Endless(Arc<AtomicUsize>);
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            buffer.fill(b'a');
+            buffer[buffer.len() - 1] = b'\n';
+            self.0.fetch_add(buffer.len(), Ordering::Relaxed);
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn reading_does_not_run_ahead() {
+        let n_read = Arc::new(AtomicUsize::new(0));
+        let bytes = BufReader::with_capacity(1000, Endless(n_read.clone()));
+        let mut lines = Lines::new(Box::new(Cursor::new("").chain(bytes)), &Path::new("a").into(), 10_000);
+        for n in 1..100 {
+            assert_eq!(lines.read().unwrap().unwrap().1.len(), 999);
+            assert_eq!(n_read.load(Ordering::Relaxed), n * 1000);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Parquet files, row by row, of which only the columns that are asked for are read.
+
+use std::fs::File;
+use std::io::Read;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Arc;
+
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use parquet::schema::types::{SchemaDescriptor, Type};
+
+use super::columns::Cell;
+use super::{Columns, Place, ReadError, lines};
+use crate::Record;
+
+/// The rows of a file as records.
+pub(super) struct Rows {
+    rows: RowIter<'static>,
+    columns: Columns,
+    path: Arc<Path>,
+    number: u64,
+    is_broken: bool,
+}
+
+impl Rows {
+    /// Opens the file `path`.
+    pub(super) fn open(path: &Arc<Path>, columns: Columns) -> Result<Self, ReadError> {
+        let io = |source| ReadError::Io { path: path.clone(), source };
+        let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, source };
+        let mut magic = Vec::new();
+        File::open(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
+        if magic == [0x1f, 0x8b] {
+            let (found, expected) = ("compressed with gzip", "Parquet, which is compressed within");
+            return Err(ReadError::WrongKind { path: path.clone(), found, expected, remedy: "decompress it" });
+        }
+        let file = File::open(path).map_err(io)?;
+        let reader = guard(|| SerializedFileReader::new(file)).map_err(fail)?;
+        let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        for name in columns.names().into_iter().flatten() {
+            if !has(schema.root_schema(), name) {
+                let columns = schema.columns().iter().map(|column| column.path().string()).collect();
+                return Err(ReadError::MissingColumn { path: path.clone(), column: name.to_owned(), columns });
+            }
+        }
+        let projection = project(&schema, &columns).map_err(fail)?;
+        let rows = guard(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection))).map_err(fail)?;
+        Ok(Self { rows, columns, path: path.clone(), number: 0, is_broken: false })
+    }
+
+    fn record(&self, row: &Row) -> Result<Option<Record>, ReadError> {
+        let at = Place { path: self.path.clone(), unit: "row", number: self.number };
+        let mut cells = [const { None }; 4];
+        for (cell, name) in cells.iter_mut().zip(self.columns.names()) {
+            let Some(name) = name else { continue };
+            *cell = Some(cell_of(find(row, name), &at)?);
+        }
+        self.columns.record(at, cells)
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if self.is_broken {
+                return None;
+            }
+            match guard(|| self.rows.next().transpose()) {
+                Ok(None) => return None,
+                Ok(Some(row)) => {
+                    self.number += 1;
+                    if let Some(record) = self.record(&row).transpose() {
+                        return Some(record);
+                    }
+                }
+                Err(source) => {
+                    self.is_broken = true;
+                    return Some(Err(ReadError::Parquet { path: self.path.clone(), rows: self.number, source }));
+                }
+            }
+        }
+    }
+}
+
+/// What `read` gives. The parser panics over some corrupt files, which is an error like others here.
+fn guard<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    panic::catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(ParquetError::General("the parser gave up on a corrupt file".to_owned())))
+}
+
+/// Whether there may be a field at the dotted `path`. What lists hold is known only row by row.
+fn has(group: &Type, path: &str) -> bool {
+    let field = |name: &str| group.get_fields().iter().find(|field| field.name() == name);
+    field(path).is_some()
+        || path.split_once('.').is_some_and(|(name, rest)| {
+            field(name).is_some_and(|field| field.is_group() && (is_list(field) || has(field, rest)))
+        })
+}
+
+fn is_list(field: &Type) -> bool {
+    let info = field.get_basic_info();
+    info.logical_type_ref().is_some() || info.converted_type() != parquet::basic::ConvertedType::NONE
+}
+
+/// The schema with only those fields that `columns` lie in.
+fn project(schema: &SchemaDescriptor, columns: &Columns) -> ParquetResult<Type> {
+    let root = schema.root_schema();
+    let is_asked = |field: &str| {
+        let lies_in =
+            |name: &str| name.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        columns.names().into_iter().flatten().any(lies_in)
+    };
+    let fields = root.get_fields().iter().filter(|field| is_asked(field.name())).cloned().collect();
+    Type::group_type_builder(root.name()).with_fields(fields).build()
+}
+
+/// The field at the dotted `path`. A name that holds dots itself comes first.
+fn find<'a>(row: &'a Row, path: &str) -> Option<&'a Field> {
+    let get = |name: &str| row.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
+    get(path).or_else(|| {
+        let (name, rest) = path.split_once('.')?;
+        find_in(get(name)?, rest)
+    })
+}
+
+/// Like [`find`], in what a field holds.
+fn find_in<'a>(field: &'a Field, path: &str) -> Option<&'a Field> {
+    match field {
+        Field::Group(row) => find(row, path),
+        Field::ListInternal(list) => {
+            let get = |index: &str| list.elements().get(index.parse::<usize>().ok()?);
+            get(path).or_else(|| {
+                let (index, rest) = path.split_once('.')?;
+                find_in(get(index)?, rest)
+            })
+        }
+        _ => None,
+    }
+}
+
+fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
+    Ok(match field {
+        None | Some(Field::Null) => Cell::Nothing,
+        Some(Field::Str(text)) => Cell::Text(lines::check(text.as_bytes(), || at.clone())?.to_owned()),
+        // Many writers do not say that their bytes are text.
+        Some(Field::Bytes(bytes)) => Cell::Text(lines::check(bytes.data(), || at.clone())?.to_owned()),
+        Some(Field::Bool(value)) => Cell::Scalar("a Boolean", value.to_string()),
+        Some(Field::Group(_)) => Cell::Other("a struct"),
+        Some(Field::ListInternal(_)) => Cell::Other("a list"),
+        Some(Field::MapInternal(_)) => Cell::Other("a map"),
+        // The crate's own text of a float below zero is in scientific notation, unlike that in JSON.
+        Some(Field::Float(value)) => Cell::Scalar("a number", format!("{value:?}")),
+        Some(Field::Double(value)) => Cell::Scalar("a number", format!("{value:?}")),
+        Some(Field::Date(_) | Field::TimeMillis(_) | Field::TimeMicros(_)) => Cell::Other("a date or a time"),
+        Some(Field::TimestampMillis(_) | Field::TimestampMicros(_)) => Cell::Other("a date or a time"),
+        Some(number) => Cell::Scalar("a number", number.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+    use parquet::schema::parser::parse_message_type;
+
+    use super::super::testing::{columns, gzip, shown, write};
+    use super::*;
+
+    const SCHEMA: &str = "message rows {
+        required binary text (UTF8); optional binary label (UTF8); required int32 class; required double score;
+        required boolean good; required group meta { optional binary author (UTF8); }
+        required group choices (LIST) { repeated group list { required binary element (UTF8); } }
+        required binary raw;
+    }";
+
+    /// Writes `$values` with their levels into the next column.
+    macro_rules! column {
+        ($group:expr, $kind:ty, $values:expr, $defined:expr, $repeated:expr) => {{
+            let mut column = $group.next_column().unwrap().unwrap();
+            column.typed::<$kind>().write_batch(&$values, $defined, $repeated).unwrap();
+            column.close().unwrap();
+        }};
+    }
+
+    fn bytes(values: &[&str]) -> Vec<ByteArray> {
+        values.iter().map(|value| ByteArray::from(*value)).collect()
+    }
+
+    fn row_group(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, texts: [&str; 2]) {
+        column!(group, ByteArrayType, bytes(&texts), None, None);
+        column!(group, ByteArrayType, bytes(&["x"]), Some(&[1, 0]), None);
+        column!(group, Int32Type, [-1, 2], None, None);
+        column!(group, DoubleType, [-4.0, 0.5], None, None);
+        column!(group, BoolType, [true, false], None, None);
+        column!(group, ByteArrayType, bytes(&["Ann"]), Some(&[1, 0]), None);
+        column!(group, ByteArrayType, bytes(&["one", "two", "three"]), Some(&[1, 1, 1]), Some(&[0, 1, 0]));
+        column!(group, ByteArrayType, [ByteArray::from(vec![b'a']), ByteArray::from(vec![b'b', 0xff])], None, None);
+    }
+
+    /// A file of two row groups with two rows each.
+    fn file() -> Vec<u8> {
+        let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+        let properties = Arc::new(WriterProperties::builder().build());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+        for texts in [["rain", "snow"], [" ", "hail"]] {
+            let mut group = writer.next_row_group().unwrap();
+            row_group(&mut group, texts);
+            group.close().unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    /// The rows of a file `a` with this content.
+    fn read(content: &[u8], columns: Columns) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "a", content);
+        let shown = match Rows::open(&path, columns) {
+            Ok(rows) => shown(rows),
+            Err(error) => shown(std::iter::once(Err(error))),
+        };
+        shown.into_iter().map(|row| row.replace(&path.display().to_string(), "a")).collect()
+    }
+
+    #[test]
+    fn rows_come_from_all_row_groups() {
+        let rows = [r#"1 "rain""#, r#"2 "snow""#, r#"4 "hail""#];
+        assert_eq!(read(&file(), columns("text", "", "", "")), rows);
+    }
+
+    #[test]
+    fn scalars_structs_and_lists_are_found() {
+        let read_all = read(&file(), columns("text", "choices.0", "score", "meta.author"));
+        assert_eq!(read_all[0], r#"1 "rain" pair="one" label="-4.0" group="Ann""#);
+        assert_eq!(read_all[1], r#"2 "snow" pair="three" label="0.5""#);
+        let labels = |name| read(&file(), columns("text", "", name, ""))[0].clone();
+        assert_eq!(labels("class"), r#"1 "rain" label="-1""#);
+        assert_eq!(labels("good"), r#"1 "rain" label="true""#);
+        assert_eq!(read(&file(), columns("raw", "", "", ""))[0], r#"1 "a""#);
+    }
+
+    #[test]
+    fn a_bad_row_is_left_alone() {
+        let missing = read(&file(), columns("text", "", "label", ""));
+        assert_eq!(missing[..2], [r#"1 "rain" label="x""#, "error: row 2 of `a` has no `label`"]);
+        assert_eq!(read(&file(), columns("choices.1", "", "", ""))[1], "error: row 2 of `a` has no `choices.1`");
+        let error = "error: row 2 of `a` is not UTF-8 from byte 2 on, convert the file, for instance with";
+        assert!(read(&file(), columns("raw", "", "", ""))[1].starts_with(error));
+        for (name, found) in [("choices", "a list"), ("meta", "a struct"), ("class", "a number"), ("good", "a Boolean")]
+        {
+            let error = format!("error: `{name}` in row 1 of `a` is {found}, expected text");
+            assert_eq!(read(&file(), columns(name, "", "", ""))[0], error);
+        }
+    }
+
+    #[test]
+    fn a_missing_column_is_answered_with_those_there_are() {
+        let error = "error: `a` has no column `txt`, it has `text`, `label`, `class`, `score`, `good`, `meta.author`, \
+                     `choices.list.element`, `raw`";
+        for columns in [columns("txt", "", "", ""), columns("text", "txt", "", "")] {
+            assert_eq!(read(&file(), columns), [error]);
+        }
+        assert!(read(&file(), columns("meta.editor", "", "", ""))[0].contains("no column `meta.editor`"));
+        assert!(read(&file(), columns("text.0", "", "", ""))[0].contains("no column `text.0`"));
+    }
+
+    #[test]
+    fn another_kind_of_file_is_an_error() {
+        let gzipped = read(&gzip(file()), columns("text", "", "", ""));
+        assert_eq!(
+            gzipped,
+            ["error: `a` is compressed with gzip, expected Parquet, which is compressed within, decompress it"]
+        );
+        for content in ["", "rain\nsnow\n", "PAR1PAR1"] {
+            let read = read(content.as_bytes(), columns("text", "", "", ""));
+            assert_eq!(read, ["error: cannot read `a` as Parquet, behind row 0"]);
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_even_where_the_parser_panics() {
+        let whole = file();
+        let all = || columns("text", "choices.0", "class", "meta.author");
+        let mut damaged: Vec<Vec<u8>> = (0..whole.len()).step_by(20).map(|cut| whole[..cut].to_vec()).collect();
+        for index in (0..whole.len()).step_by(whole.len().div_ceil(300)) {
+            let mut flipped = whole.clone();
+            flipped[index] ^= [0x01, 0x80, 0xff][index % 3];
+            damaged.push(flipped);
+        }
+        for content in damaged {
+            assert!(read(&content, all()).len() < 1000);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Tables of text: CSV, where quotes may hold anything, and TSV as GLUE has it, where quotes are characters like
+//! others.
+//!
+//! Rows are cut here and not by the crate `csv`, since that would follow a quote which is never closed through the
+//! whole file and hold all of it in memory.
+
+use super::columns::{Cell, Each};
+use super::lines::{self, Lines};
+use super::{Columns, ReadError};
+use crate::Record;
+
+/// How a table is written.
+pub(super) struct Dialect {
+    /// What separates fields: one byte of ASCII.
+    pub delimiter: u8,
+    /// Whether a field that begins with a quote goes on to the next quote, beyond delimiters and lines.
+    pub quotes: bool,
+    /// Whether the first row names the columns.
+    pub header: bool,
+}
+
+/// The rows of a file as records. Blank lines are passed over.
+pub(super) struct Rows {
+    lines: Lines,
+    dialect: Dialect,
+    columns: Columns,
+    /// How many fields a row has, and which of them are asked for. Known from the first row on.
+    shape: Option<(usize, Each<usize>)>,
+    row: Row,
+}
+
+impl Rows {
+    /// The rows in `lines`.
+    pub(super) fn new(lines: Lines, dialect: Dialect, columns: Columns) -> Self {
+        Self { lines, dialect, columns, shape: None, row: Row::default() }
+    }
+
+    /// Reads the next row into `self.row` and tells its first line.
+    fn read_row(&mut self) -> Option<Result<u64, ReadError>> {
+        self.row.clear();
+        let mut first = None;
+        loop {
+            let Some(read) = self.lines.read_bytes() else {
+                return first.map(|first| Err(ReadError::UnclosedQuote { at: self.lines.place(first) }));
+            };
+            let (number, line) = match read {
+                Ok((_, line)) if first.is_none() && line.trim_ascii().is_empty() => continue,
+                Ok(line) => line,
+                Err(error) => return Some(Err(error)),
+            };
+            let first = *first.get_or_insert(number);
+            if self.row.add_line(line, &self.dialect) {
+                return Some(Ok(first));
+            }
+            let limit = self.lines.max_bytes();
+            if self.row.bytes.len() > limit {
+                return Some(Err(ReadError::TooLong { at: self.lines.place(first), limit }));
+            }
+        }
+    }
+
+    /// What the first row tells: how many fields there are, and which are asked for.
+    fn shape_of_first(&self) -> Result<(usize, Each<usize>), ReadError> {
+        let n_fields = self.row.ends.len();
+        let columns: Vec<String> = if self.dialect.header {
+            (0..n_fields).map(|field| String::from_utf8_lossy(self.row.field(field)).into_owned()).collect()
+        } else {
+            (1..=n_fields).map(|number| number.to_string()).collect()
+        };
+        let mut asked = [None; 4];
+        for (asked, name) in asked.iter_mut().zip(self.columns.names()) {
+            let Some(name) = name else { continue };
+            *asked = columns.iter().position(|column| column == name);
+            if asked.is_none() {
+                let (path, column) = (self.lines.path().clone(), name.to_owned());
+                return Err(ReadError::MissingColumn { path, column, columns });
+            }
+        }
+        Ok((n_fields, asked))
+    }
+
+    /// The record of the row that begins at line `number`.
+    fn record(&self, number: u64, expected: usize, asked: Each<usize>) -> Result<Option<Record>, ReadError> {
+        let (at, found) = (self.lines.place(number), self.row.ends.len());
+        if found != expected {
+            return Err(ReadError::FieldCount { at, found, expected });
+        }
+        let mut cells = [const { None }; 4];
+        for (cell, field) in cells.iter_mut().zip(asked) {
+            let Some(field) = field else { continue };
+            *cell = Some(Cell::Text(lines::check(self.row.field(field), || at.clone())?.to_owned()));
+        }
+        self.columns.record(at, cells)
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let number = match self.read_row()? {
+                Ok(number) => number,
+                Err(error) => return Some(Err(error)),
+            };
+            let (n_fields, asked) = match self.shape {
+                Some(shape) => shape,
+                None => match self.shape_of_first() {
+                    Err(error) => return Some(Err(error)),
+                    Ok(shape) => {
+                        self.shape = Some(shape);
+                        if self.dialect.header {
+                            continue;
+                        }
+                        shape
+                    }
+                },
+            };
+            if let Some(row) = self.record(number, n_fields, asked).transpose() {
+                return Some(row);
+            }
+        }
+    }
+}
+
+/// The fields of a row.
+#[derive(Default)]
+struct Row {
+    bytes: Vec<u8>,
+    /// Where the fields end in `bytes`; each begins where the one before ends.
+    ends: Vec<usize>,
+    /// Whether a quote is open.
+    is_quoted: bool,
+}
+
+impl Row {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.is_quoted = false;
+    }
+
+    fn field(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
+    }
+
+    /// Takes in the fields of `line`, and tells whether the row ends with it.
+    fn add_line(&mut self, mut line: &[u8], dialect: &Dialect) -> bool {
+        let mut is_start = !self.is_quoted;
+        loop {
+            let mark = match line.first() {
+                Some(b'"') if is_start && dialect.quotes => {
+                    self.is_quoted = true;
+                    line = &line[1..];
+                    b'"'
+                }
+                _ if self.is_quoted => b'"',
+                _ => dialect.delimiter,
+            };
+            is_start = false;
+            let Some(index) = line.iter().position(|&byte| byte == mark) else {
+                self.bytes.extend_from_slice(line);
+                if self.is_quoted {
+                    self.bytes.push(b'\n');
+                } else {
+                    self.ends.push(self.bytes.len());
+                }
+                return !self.is_quoted;
+            };
+            self.bytes.extend_from_slice(&line[..index]);
+            line = &line[index + 1..];
+            if !self.is_quoted {
+                self.ends.push(self.bytes.len());
+                is_start = true;
+            } else if line.first() == Some(&b'"') {
+                self.bytes.push(b'"');
+                line = &line[1..];
+            } else {
+                self.is_quoted = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::{columns, lines, shown};
+    use super::*;
+
+    const CSV: Dialect = Dialect { delimiter: b',', quotes: true, header: true };
+    const TSV: Dialect = Dialect { delimiter: b'\t', quotes: false, header: true };
+
+    fn read(content: impl AsRef<[u8]>, dialect: Dialect, columns: Columns) -> Vec<String> {
+        shown(Rows::new(lines(content, 40), dialect, columns))
+    }
+
+    #[test]
+    fn quotes_hold_anything_in_csv_and_mean_nothing_in_tsv() {
+        let content = "id,text,label\r\n1,\"one, \"\"two\"\"\r\n\r\nthree\",x\r\n\r\n2,5\" nail,\"\"\"\"\r\n";
+        let rows = [r#"2 "one, \"two\"\n\nthree" label="x""#, r#"6 "5\" nail" label="\"""#];
+        assert_eq!(read(content, CSV, columns("text", "", "label", "")), rows);
+        let content = "id\ttext\n1\t\"one\n2\ttwo\" \n\n3\t \n";
+        assert_eq!(
+            read(content, TSV, columns("text", "", "", "id")),
+            [r#"2 "\"one" group="1""#, r#"3 "two\" " group="2""#]
+        );
+    }
+
+    #[test]
+    fn a_table_without_header_has_numbered_columns() {
+        let dialect = Dialect { header: false, delimiter: b';', ..CSV };
+        assert_eq!(read("a;b\nc;d", dialect, columns("2", "", "1", "")), [r#"1 "b" label="a""#, r#"2 "d" label="c""#]);
+        let dialect = Dialect { header: false, ..TSV };
+        let read = read("a\tb", dialect, columns("3", "", "1", ""));
+        assert_eq!(read[0], "error: `a` has no column `3`, it has `1`, `2`");
+    }
+
+    #[test]
+    fn a_missing_column_is_more_than_a_bad_row() {
+        let rows = |content: &str| Rows::new(lines(content, 1000), CSV, columns("text", "", "label", "")).next();
+        let error = rows("id,text\n1,a\n").unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "`a` has no column `label`, it has `id`, `text`");
+        assert!(!error.is_bad_row());
+        let many: Vec<String> = (1..=30).map(|n| n.to_string()).collect();
+        let error = rows(&many.join(",")).unwrap().unwrap_err();
+        assert!(error.to_string().ends_with("`19`, `20` and 10 more"), "{error}");
+        assert!(rows("").is_none());
+    }
+
+    #[test]
+    fn a_bad_row_is_left_alone() {
+        let content = b"text,label\na\nb,x,y\n\"c\nc\xff\",\"z\"\nd,x\0\ne,\xff\nf,x\n";
+        let iconv = "convert the file, for instance with `iconv -f latin1 -t utf-8`";
+        assert_eq!(
+            read(content, CSV, columns("text", "", "label", "")),
+            [
+                "error: line 2 of `a` has 1 fields, expected 2 as in the first row".to_owned(),
+                "error: line 3 of `a` has 3 fields, expected 2 as in the first row".to_owned(),
+                format!("error: line 4 of `a` is not UTF-8 from byte 4 on, {iconv}"),
+                "error: line 6 of `a` holds the byte 0 (its byte 2), expected text".to_owned(),
+                format!("error: line 7 of `a` is not UTF-8 from byte 1 on, {iconv}"),
+                r#"8 "f" label="x""#.to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_not_followed_for_ever() {
+        let message =
+            "opens a quote that is never closed, expected another `\"`, or `\"\"` for a quote within the text";
+        let unclosed = read("text\na\n\"b\nc\n", CSV, columns("text", "", "", ""));
+        assert_eq!(unclosed, [r#"2 "a""#.to_owned(), format!("error: line 3 of `a` {message}")]);
+        let content = format!("text\n\"b\n{}a\n", "twenty bytes of text\n".repeat(2));
+        let error = "error: line 2 of `a` begins a line, paragraph or row of more than 40 bytes, expected shorter ones";
+        assert_eq!(read(content, CSV, columns("text", "", "", "")), [error, r#"5 "a""#]);
+    }
+
+    /// What the crate `csv` reads.
+    fn by_csv(content: &str, quotes: bool) -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new();
+        reader.has_headers(false).flexible(true).quoting(quotes);
+        let rows = reader.from_reader(content.as_bytes()).into_records();
+        rows.map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_cut_as_by_the_crate_csv(content in "[a\",\n]{0,24}", quotes: bool) {
+            let dialect = Dialect { quotes, ..CSV };
+            let mut rows = Rows::new(lines(&content, 40), dialect, columns("1", "", "", ""));
+            let mut wanted = by_csv(&content, quotes).into_iter();
+            while let Some(row) = rows.read_row() {
+                let wanted = wanted.next().unwrap();
+                if row.is_ok() { // An open quote is none for that crate.
+                    let field = |index| String::from_utf8_lossy(rows.row.field(index));
+                    let fields: Vec<_> = (0..rows.row.ends.len()).map(field).collect();
+                    prop_assert_eq!(fields, wanted);
+                }
+            }
+            prop_assert_eq!(wanted.next(), None);
+        }
+
+        #[test]
+        fn any_text_comes_back(
+            texts in prop::collection::vec(("[^\r\0]{0,9}[a-z\"][^\r\0]{0,9}", "[^\r\0]{0,9}[a-z,]"), 0..6),
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["label", "text"]).unwrap();
+            for (text, label) in &texts {
+                writer.write_record([label, text]).unwrap();
+            }
+            let content = writer.into_inner().unwrap();
+            let rows = Rows::new(lines(content, 1000), CSV, columns("text", "", "label", ""));
+            let read: Vec<_> = rows.map(|row| row.map(|row| (row.text, row.label.unwrap())).unwrap()).collect();
+            prop_assert_eq!(read, texts);
+        }
+    }
+}

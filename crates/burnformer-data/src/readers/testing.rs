@@ -1,0 +1,67 @@
+//! What the tests of the readers share.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::lines::Lines;
+use super::{Columns, ReadError};
+use crate::Record;
+
+/// The file `name` in `folder` with `bytes` in it.
+pub(super) fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> Arc<Path> {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path.into()
+}
+
+/// `bytes`, compressed with gzip.
+pub(super) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// `bytes`, compressed with zstd, with a checksum as its command line writes it.
+pub(super) fn zstd(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes.as_ref()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Lines of the file `a` with the content `bytes`, of at most `max_bytes` each.
+pub(super) fn lines(bytes: impl AsRef<[u8]>, max_bytes: usize) -> Lines {
+    Lines::new(Box::new(Cursor::new(bytes.as_ref().to_vec())), &Path::new("a").into(), max_bytes)
+}
+
+/// Columns of these names, where an empty name is none.
+pub(super) fn columns(text: &str, pair: &str, label: &str, group: &str) -> Columns {
+    let name = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+    Columns { text: text.to_owned(), pair: name(pair), label: name(label), group: name(group) }
+}
+
+/// Each row up to an error that is more than a bad row, as text: its line, what it holds, and the message of an error.
+pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Vec<String> {
+    let mut has_ended = false;
+    let rows = rows.take_while(|row| {
+        let is_behind = has_ended;
+        has_ended |= row.as_ref().is_err_and(|error| !error.is_bad_row());
+        !is_behind
+    });
+    rows.map(|row| match row {
+        Err(error) => format!("error: {error}"),
+        Ok(record) => {
+            let others = [("pair", &record.pair), ("label", &record.label), ("group", &record.group)];
+            let others = others.into_iter().filter_map(|(name, value)| Some(format!(" {name}={:?}", value.as_ref()?)));
+            let sign = if record.continues { "+" } else { "" };
+            format!("{sign}{} {:?}{}", record.line, record.text, others.collect::<String>())
+        }
+    })
+    .collect()
+}
