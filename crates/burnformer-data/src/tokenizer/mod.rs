@@ -1,6 +1,281 @@
 //! Tokenizers: training, loading, saving, and what the rest of the crate needs to know of them.
+//!
+//! The work is done by Hugging Face's library [`tokenizers`], whose files this module reads and writes.
+//!
+//! ```
+//! use burnformer_core::{Interrupt, Silent};
+//! use burnformer_data::tokenizer::{TokenizerConfig, train};
+//!
+//! # fn main() -> Result<(), burnformer_data::DataError> {
+//! let texts = ["A rose is a rose.", "A rose by any other name"].map(|text| Ok(text.to_owned()));
+//! let config = TokenizerConfig { vocab_size: 60, ..TokenizerConfig::default() };
+//! let tokenizer = train(texts.into_iter(), &config, None, &Silent, &Interrupt::new())?;
+//!
+//! let ids = tokenizer.encode("Rose!")?;
+//! assert_eq!(tokenizer.token(ids[0]).as_deref(), Some("rose"));
+//! assert_eq!(ids[1], tokenizer.specials().unk_id.unwrap());
+//! # Ok(())
+//! # }
+//! ```
 
-/// A tokenizer that cannot be trained, loaded or saved.
-#[derive(Debug, thiserror::Error)]
+mod encoder;
+mod error;
+mod format;
+mod load;
+mod pieces;
+mod save;
+mod specials;
+mod train;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use tokenizers::{DecoderWrapper, ModelWrapper, PostProcessor as _, TruncationParams, truncate_encodings};
+
+pub use encoder::Encoder;
+pub use error::TokenizerError;
+use pieces::Cut;
+pub use specials::Specials;
+pub use train::{TokenizerConfig, train};
+
+/// How a tokenizer cuts text into tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum TokenizerError {}
+pub enum TokenizerKind {
+    /// The longest known pieces of each word, as in BERT.
+    #[default]
+    WordPiece,
+    /// Pairs of bytes, merged in the order in which they were learnt, as in GPT-2 and `RoBERTa`. It knows no unknown text.
+    ByteLevelBpe,
+    /// Whole words, as they stand between white space.
+    WordLevel,
+}
+
+/// Turns text into token ids and back. A clone is the same tokenizer and costs nothing.
+#[derive(Clone)]
+pub struct Tokenizer(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    /// Finds special tokens in the text.
+    marked: tokenizers::Tokenizer,
+    /// Takes special tokens in the text as text.
+    plain: tokenizers::Tokenizer,
+    kind: TokenizerKind,
+    cut: Cut,
+    /// `true` if a text is encoded as if there were a blank in front, unless there is one.
+    prefix_blank: bool,
+    specials: Specials,
+    special_ids: Vec<u32>,
+    starts_word: Vec<bool>,
+    fingerprint: u128,
+    max_length: Option<usize>,
+}
+
+/// A text, or a pair of texts, with the special tokens around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The tokens.
+    pub ids: Vec<u32>,
+    /// For each token which text it belongs to: 0 or 1. `RoBERTa`'s tokenizers say 0 for both.
+    pub type_ids: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// The tokens of `text`, without any around it. Special tokens written in the text, such as `[MASK]`, are taken as text.
+    ///
+    /// For many texts an [`Encoder`] is faster.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`] for a text on which a pattern in the tokenizer gives up.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = Vec::new();
+        self.encode_piece(&self.with_prefix(text), &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Encodes as [`Self::encode`] does, with a memory for what was encoded before.
+    #[must_use]
+    pub fn encoder(&self) -> Encoder {
+        Encoder::new(self.clone())
+    }
+
+    /// The tokens of `text`, or of `text` and `pair`, with the special tokens that models expect around them, as in
+    /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, so that a user can ask for `[MASK]`.
+    ///
+    /// More than `max_length` tokens are cut at the end of the longer text, then of both alike.
+    ///
+    /// # Errors
+    /// [`TokenizerError::TooShort`] if the special tokens alone are `max_length` or more, [`TokenizerError::Encode`] as
+    /// [`Self::encode`].
+    pub fn encode_with_specials(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        max_length: Option<usize>,
+    ) -> Result<Encoded, TokenizerError> {
+        let marked = &self.0.marked;
+        let encode = |text| marked.encode_fast(text, false).map_err(TokenizerError::encode);
+        let mut encoding = encode(text)?;
+        let mut pair = pair.map(encode).transpose()?;
+        if let Some(max_length) = max_length {
+            let n_specials = marked.get_post_processor().map_or(0, |it| it.added_tokens(pair.is_some()));
+            if max_length <= n_specials {
+                return Err(TokenizerError::TooShort { max_length, n_specials });
+            }
+            let limit = TruncationParams { max_length: max_length - n_specials, ..TruncationParams::default() };
+            (encoding, pair) = truncate_encodings(encoding, pair, &limit).map_err(TokenizerError::encode)?;
+        }
+        if let Some(pair) = &mut pair {
+            pair.set_type_ids(vec![1; pair.len()]);
+        }
+        let encoding = marked.post_process(encoding, pair, true).map_err(TokenizerError::encode)?;
+        Ok(Encoded { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() })
+    }
+
+    /// The text that `ids` stand for, as far as tokens tell: WordPiece and whole words do not keep white space. Ids that
+    /// do not exist are left out, and special tokens too if `skip_specials` is `true`.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`] if a pattern in the tokenizer gives up.
+    pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
+        let text = self.0.marked.decode(ids, skip_specials);
+        let text = text.map_err(|error| TokenizerError::Decode { reason: error.to_string() })?;
+        Ok(match self.0.marked.get_decoder() {
+            Some(DecoderWrapper::WordPiece(decoder)) if decoder.cleanup => close_up(text),
+            _ if self.0.prefix_blank => text.strip_prefix(' ').map(str::to_owned).unwrap_or(text),
+            _ => text,
+        })
+    }
+
+    /// The token with this id.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.0.marked.id_to_token(id)
+    }
+
+    /// The id of this token.
+    #[must_use]
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.0.marked.token_to_id(token)
+    }
+
+    /// The number of rows that an embedding of all tokens needs: one more than the greatest id.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.0.starts_word.len()
+    }
+
+    /// How it cuts text.
+    #[must_use]
+    pub fn kind(&self) -> TokenizerKind {
+        self.0.kind
+    }
+
+    /// The special tokens, by what they are for.
+    #[must_use]
+    pub fn specials(&self) -> &Specials {
+        &self.0.specials
+    }
+
+    /// The ids of all special tokens, in ascending order.
+    #[must_use]
+    pub fn special_ids(&self) -> &[u32] {
+        &self.0.special_ids
+    }
+
+    /// `true` if a word begins with this token, `false` if the token goes on with the word in front of it.
+    ///
+    /// In WordPiece the latter have the prefix `##`. In byte-level BPE a word begins with a blank.
+    #[must_use]
+    pub fn starts_word(&self, id: u32) -> bool {
+        self.0.starts_word.get(id as usize).copied().unwrap_or(true)
+    }
+
+    /// Two tokenizers with the same fingerprint give the same tokens. It survives saving and loading.
+    #[must_use]
+    pub fn fingerprint(&self) -> u128 {
+        self.0.fingerprint
+    }
+
+    /// The greatest number of tokens, special ones included, that the model it belongs to can take, if it says so.
+    #[must_use]
+    pub fn max_length(&self) -> Option<usize> {
+        self.0.max_length
+    }
+
+    /// The same tokenizer for a model that can take `max_length` tokens, special ones included.
+    #[must_use]
+    pub fn with_max_length(self, max_length: usize) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        inner.max_length = Some(max_length);
+        Self(Arc::new(inner))
+    }
+
+    fn cut(&self) -> Cut {
+        self.0.cut
+    }
+
+    /// `text` as it is to be cut into pieces.
+    fn with_prefix<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.0.prefix_blank && !text.is_empty() && !text.starts_with(' ') {
+            Cow::Owned(format!(" {text}"))
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// Appends the tokens of a piece of a text.
+    fn encode_piece(&self, piece: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        let encoding = self.0.plain.encode_fast(piece, false).map_err(TokenizerError::encode)?;
+        // A word that looks like a special token is in the vocabulary as one.
+        let unknown = self.0.specials.unk_id.filter(|_| self.0.kind != TokenizerKind::ByteLevelBpe);
+        ids.extend(encoding.get_ids().iter().map(|&id| match unknown {
+            Some(unknown) if self.0.special_ids.binary_search(&id).is_ok() => unknown,
+            _ => id,
+        }));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("kind", &self.0.kind)
+            .field("vocab_size", &self.vocab_size())
+            .field("specials", &self.0.specials)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes out blanks that are probably not in the text, as Hugging Face's transformers does with the text as a whole.
+fn close_up(mut text: String) -> String {
+    for (apart, together) in
+        [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re")]
+    {
+        if text.contains(apart) {
+            text = text.replace(apart, together);
+        }
+    }
+    text
+}
+
+/// Which tokens begin a word, by id.
+fn word_starts(library: &tokenizers::Tokenizer) -> Vec<bool> {
+    let begins = |token: &str| match library.get_model() {
+        ModelWrapper::WordPiece(model) => {
+            model.continuing_subword_prefix.is_empty() || !token.starts_with(&model.continuing_subword_prefix)
+        }
+        ModelWrapper::BPE(_) => token.starts_with(format::BLANK),
+        _ => true,
+    };
+    let vocabulary = library.get_vocab(true);
+    let vocab_size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
+    let mut starts = vec![true; vocab_size];
+    for (token, id) in vocabulary {
+        starts[id as usize] = begins(&token);
+    }
+    starts
+}

@@ -1,0 +1,67 @@
+//! Encoding of many texts: what the library says of a piece of text is remembered.
+
+use twox_hash::XxHash3_64;
+
+use super::{Tokenizer, TokenizerError};
+
+/// How many pieces are remembered: a power of two, so that a hash finds its slot by a mask. Four megabytes.
+const SLOTS: usize = 1 << 16;
+/// The greatest length of a piece that is remembered, in bytes.
+const MAX_PIECE: usize = 32;
+/// The greatest number of tokens of a piece that is remembered.
+const MAX_IDS: usize = 8;
+
+/// Encodes texts one after the other with the same results as [`Tokenizer::encode`], but several times faster where the
+/// tokenizer allows it. Each thread needs one of its own.
+///
+/// Words that occur often are looked up in a table of fixed size; all others go through the library.
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    slots: Vec<Slot>,
+    fresh: Vec<u32>,
+}
+
+/// A piece of text and its tokens. No piece is empty, so neither is a slot in use.
+#[derive(Clone)]
+struct Slot {
+    piece: [u8; MAX_PIECE],
+    ids: [u32; MAX_IDS],
+    piece_length: u8,
+    n_ids: u8,
+}
+
+impl Encoder {
+    pub(super) fn new(tokenizer: Tokenizer) -> Self {
+        let empty = Slot { piece: [0; MAX_PIECE], ids: [0; MAX_IDS], piece_length: 0, n_ids: 0 };
+        Self { tokenizer, slots: vec![empty; SLOTS], fresh: Vec::new() }
+    }
+
+    /// Appends the tokens of `text` to `ids`. Special tokens written in the text are taken as text.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`] as [`Tokenizer::encode`]; `ids` may then hold a part of the tokens.
+    pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        let Self { tokenizer, slots, fresh } = self;
+        for piece in tokenizer.cut().pieces(&tokenizer.with_prefix(text)) {
+            if piece.len() > MAX_PIECE {
+                tokenizer.encode_piece(piece, ids)?;
+                continue;
+            }
+            // The mask keeps the value below `SLOTS`, so nothing is lost.
+            let slot = &mut slots[XxHash3_64::oneshot(piece.as_bytes()) as usize & (SLOTS - 1)];
+            if &slot.piece[..usize::from(slot.piece_length)] != piece.as_bytes() {
+                fresh.clear();
+                tokenizer.encode_piece(piece, fresh)?;
+                if fresh.len() > MAX_IDS {
+                    ids.extend_from_slice(fresh);
+                    continue;
+                }
+                slot.piece[..piece.len()].copy_from_slice(piece.as_bytes());
+                slot.ids[..fresh.len()].copy_from_slice(fresh);
+                (slot.piece_length, slot.n_ids) = (piece.len() as u8, fresh.len() as u8);
+            }
+            ids.extend_from_slice(&slot.ids[..usize::from(slot.n_ids)]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! What can go wrong with a tokenizer.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A tokenizer that cannot be trained, loaded or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// A file cannot be read, or is not UTF-8.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder without a tokenizer in it.
+    #[error("`{}` holds neither `tokenizer.json` nor `vocab.txt`", folder.display())]
+    Nothing {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file that is no JSON, or not of the format that it should be of.
+    #[error("`{}` is not a valid `{format}`", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The name that files of the expected format have.
+        format: &'static str,
+        /// What is wrong with it, and where.
+        source: serde_json::Error,
+    },
+    /// A tokenizer of a kind that is not supported.
+    #[error("`{}` has {found}, expected WordPiece, byte-level BPE or whole words", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it has, in words.
+        found: &'static str,
+    },
+    /// A tokenizer that contradicts itself, such as merges of tokens that it does not have.
+    #[error("`{}` is not usable: its vocabulary, merges and special tokens do not fit together", path.display())]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A vocabulary that lists a token twice, so that one of its ids can never occur.
+    #[error("`{}` lists the token `{token}` twice, in lines {first} and {second}: remove one of them", path.display())]
+    DuplicateToken {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: String,
+        /// Its first line, counted from one.
+        first: usize,
+        /// Its second line, counted from one.
+        second: usize,
+    },
+    /// A special token that is not in the vocabulary.
+    #[error(
+        "`{}` has no token `{token}`: add it, or name the token that takes its place in `tokenizer_config.json`",
+        path.display()
+    )]
+    MissingToken {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: String,
+    },
+    /// Nothing to learn from.
+    #[error("the texts to train a tokenizer on contain no words")]
+    EmptyCorpus,
+    /// Not every character would get a token.
+    #[error(
+        "`vocab_size` is {vocab_size}, but special tokens and single characters alone are {needed}: raise it, or lower \
+         `limit_alphabet`"
+    )]
+    VocabTooSmall {
+        /// The number of tokens asked for.
+        vocab_size: usize,
+        /// The least number that would do.
+        needed: usize,
+    },
+    /// The library refused a text.
+    #[error("the tokenizer cannot encode a text: {reason}")]
+    Encode {
+        /// What the library said.
+        reason: String,
+    },
+    /// The library refused token ids.
+    #[error("the tokenizer cannot decode tokens: {reason}")]
+    Decode {
+        /// What the library said.
+        reason: String,
+    },
+    /// There is no room for text beside the special tokens.
+    #[error("a maximum of {max_length} tokens leaves no room beside {n_specials} special tokens")]
+    TooShort {
+        /// The greatest number of tokens allowed.
+        max_length: usize,
+        /// How many of them are special.
+        n_specials: usize,
+    },
+}
+
+impl TokenizerError {
+    pub(super) fn encode(error: tokenizers::Error) -> Self {
+        Self::Encode { reason: error.to_string() }
+    }
+}

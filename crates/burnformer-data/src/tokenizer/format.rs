@@ -1,0 +1,151 @@
+//! The `tokenizer.json` of each kind, as a fresh tokenizer needs it.
+
+use serde_json::{Value, json};
+
+/// The characters of a byte-level token that stands for a blank.
+pub(super) const BLANK: char = 'Ġ';
+
+/// What happens to a text before it is cut into words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Normalization {
+    pub lowercase: bool,
+    pub strip_accents: Option<bool>,
+    pub split_chinese: bool,
+}
+
+impl Normalization {
+    fn json(self) -> Value {
+        let Self { lowercase, strip_accents, split_chinese } = self;
+        json!({
+            "type": "BertNormalizer",
+            "clean_text": true,
+            "handle_chinese_chars": split_chinese,
+            "strip_accents": strip_accents,
+            "lowercase": lowercase,
+        })
+    }
+}
+
+/// The special tokens of WordPiece, in the order of their ids when it is trained.
+pub(super) const WORD_PIECE_SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// The special tokens of byte-level BPE, those of `RoBERTa`, in the order of their ids.
+pub(super) const BYTE_LEVEL_SPECIALS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+/// The special tokens of whole words, in the order of their ids.
+pub(super) const WORD_LEVEL_SPECIALS: [&str; 4] = ["<unk>", "<pad>", "<bos>", "<eos>"];
+
+/// WordPiece as in BERT, with `(token, id)` as its vocabulary.
+pub(super) fn word_piece(vocabulary: &[(String, u32)], normalization: Normalization) -> Value {
+    let model = json!({
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": vocab(vocabulary),
+    });
+    json!({
+        "version": "1.0",
+        "added_tokens": added(vocabulary, &WORD_PIECE_SPECIALS),
+        "normalizer": normalization.json(),
+        "pre_tokenizer": { "type": "BertPreTokenizer" },
+        "post_processor": template(vocabulary, "[CLS]", "[SEP]"),
+        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
+        "model": model,
+    })
+}
+
+/// Byte-level BPE as in `RoBERTa`, except that a text is encoded as if it began with a blank: so a word is the same token at
+/// the beginning of a sentence as within it.
+pub(super) fn byte_level(vocabulary: &[(String, u32)], merges: &[(&str, &str)], normalization: Normalization) -> Value {
+    let Normalization { lowercase, strip_accents, .. } = normalization;
+    let mut steps = Vec::new();
+    if strip_accents.unwrap_or(lowercase) {
+        steps.extend([json!({ "type": "NFD" }), json!({ "type": "StripAccents" })]);
+    }
+    if lowercase {
+        steps.push(json!({ "type": "Lowercase" }));
+    }
+    let bytes = json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true });
+    let special = |token: &str| json!([token, id(vocabulary, token)]);
+    let model = json!({
+        "type": "BPE",
+        "dropout": null,
+        "unk_token": null,
+        "continuing_subword_prefix": null,
+        "end_of_word_suffix": null,
+        "fuse_unk": false,
+        "byte_fallback": false,
+        "ignore_merges": false,
+        "vocab": vocab(vocabulary),
+        "merges": merges,
+    });
+    json!({
+        "version": "1.0",
+        "added_tokens": added(vocabulary, &BYTE_LEVEL_SPECIALS),
+        "normalizer": (!steps.is_empty()).then(|| json!({ "type": "Sequence", "normalizers": steps })),
+        "pre_tokenizer": bytes,
+        "post_processor": {
+            "type": "RobertaProcessing",
+            "sep": special("</s>"),
+            "cls": special("<s>"),
+            "trim_offsets": true,
+            "add_prefix_space": true,
+        },
+        "decoder": bytes,
+        "model": model,
+    })
+}
+
+/// Whole words between white space.
+pub(super) fn word_level(vocabulary: &[(String, u32)], normalization: Normalization) -> Value {
+    json!({
+        "version": "1.0",
+        "added_tokens": added(vocabulary, &WORD_LEVEL_SPECIALS),
+        "normalizer": normalization.json(),
+        "pre_tokenizer": { "type": "WhitespaceSplit" },
+        "post_processor": template(vocabulary, "<bos>", "<eos>"),
+        "decoder": null,
+        "model": { "type": "WordLevel", "unk_token": "<unk>", "vocab": vocab(vocabulary) },
+    })
+}
+
+fn vocab(vocabulary: &[(String, u32)]) -> Value {
+    vocabulary.iter().map(|(token, id)| (token.clone(), Value::from(*id))).collect()
+}
+
+fn id(vocabulary: &[(String, u32)], token: &str) -> Option<u32> {
+    vocabulary.iter().find(|(it, _)| it == token).map(|(_, id)| *id)
+}
+
+/// Those of the special tokens `names` that there are.
+fn added(vocabulary: &[(String, u32)], names: &[&str]) -> Value {
+    let mut ids: Vec<_> = names.iter().filter_map(|&name| Some((id(vocabulary, name)?, name))).collect();
+    ids.sort_unstable();
+    let token = |(id, content): (u32, &str)| {
+        json!({
+            "id": id,
+            "content": content,
+            "single_word": false,
+            // The blank in front of a masked word is part of the word.
+            "lstrip": content == "<mask>",
+            "rstrip": false,
+            "normalized": false,
+            "special": true,
+        })
+    };
+    ids.into_iter().map(token).collect()
+}
+
+/// `begin A end` for one text and `begin A end B end` for two.
+fn template(vocabulary: &[(String, u32)], begin: &str, end: &str) -> Value {
+    let special = |token: &str, type_id: u32| json!({ "SpecialToken": { "id": token, "type_id": type_id } });
+    let text = |name: &str, type_id: u32| json!({ "Sequence": { "id": name, "type_id": type_id } });
+    let ids = |token: &str| json!({ "id": token, "ids": [id(vocabulary, token)], "tokens": [token] });
+    let single = [special(begin, 0), text("A", 0), special(end, 0)];
+    let second = [text("B", 1), special(end, 1)];
+    json!({
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": single.iter().chain(&second).collect::<Vec<_>>(),
+        "special_tokens": { begin: ids(begin), end: ids(end) },
+    })
+}

@@ -1,0 +1,67 @@
+//! Writing a tokenizer, so that Hugging Face's libraries can read it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use burnformer_core::files::{FileError, atomic_write_bytes};
+use serde_json::{Map, Value};
+use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
+
+use super::Tokenizer;
+use super::load::{CONFIG_FILE, TOKENIZER_FILE};
+
+impl Tokenizer {
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it is not there. Each file is
+    /// there as a whole or as it was.
+    ///
+    /// # Errors
+    /// [`FileError::Io`] if something cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), FileError> {
+        fs::create_dir_all(folder).map_err(|source| FileError::Io {
+            attempt: "create",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let write = |file: &str, content: Result<String, io::Error>| {
+            let path = folder.join(file);
+            match content {
+                Ok(content) => atomic_write_bytes(&path, content + "\n"),
+                Err(source) => Err(FileError::Io { attempt: "write", path, source }),
+            }
+        };
+        write(CONFIG_FILE, serde_json::to_string_pretty(&self.config()).map_err(io::Error::other))?;
+        write(TOKENIZER_FILE, self.0.marked.to_string(true).map_err(io::Error::other))
+    }
+
+    /// The content of `tokenizer_config.json`.
+    fn config(&self) -> Map<String, Value> {
+        let library = &self.0.marked;
+        let mut config = Map::new();
+        let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
+        match (library.get_model(), library.get_normalizer(), library.get_pre_tokenizer()) {
+            (
+                ModelWrapper::WordPiece(_),
+                Some(NormalizerWrapper::BertNormalizer(bert)),
+                Some(PreTokenizerWrapper::BertPreTokenizer(_)),
+            ) => {
+                set("tokenizer_class", "BertTokenizer".into());
+                set("do_lower_case", bert.lowercase.into());
+                set("strip_accents", bert.strip_accents.into());
+                set("tokenize_chinese_chars", bert.handle_chinese_chars.into());
+            }
+            _ => {
+                set("tokenizer_class", "PreTrainedTokenizerFast".into());
+            }
+        }
+        if let Some(max_length) = self.max_length() {
+            set("model_max_length", max_length.into());
+        }
+        for (key, id) in self.specials().keys() {
+            if let Some(token) = self.token(id) {
+                set(key, token.into());
+            }
+        }
+        config
+    }
+}

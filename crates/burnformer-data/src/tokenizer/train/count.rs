@@ -1,0 +1,124 @@
+//! How often each word occurs.
+
+use std::collections::HashMap;
+
+use burnformer_core::progress::{Interrupt, Progress, Unit};
+use rayon::prelude::*;
+use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
+
+use crate::DataError;
+use crate::tokenizer::pieces::Cut;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// How much text is read before it is counted, in bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
+type Counts = HashMap<String, u64>;
+
+/// The words that `tokenizer` finds in `texts` before it cuts them into tokens, in ascending order, and how often each
+/// occurs.
+///
+/// Pieces of the text as it is written are counted first, so that each different one is normalised only once.
+pub(super) fn count_words(
+    tokenizer: &Tokenizer,
+    texts: impl Iterator<Item = Result<String, DataError>> + Send,
+    total_bytes: Option<u64>,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Vec<(String, u64)>, DataError> {
+    let stage = progress.stage("count words", total_bytes, Unit::Bytes);
+    let mut texts = texts;
+    let mut pieces = Counts::new();
+    let mut batch = read_batch(&mut texts)?;
+    while !batch.is_empty() {
+        if interrupt.requested() {
+            return Err(DataError::Interrupted);
+        }
+        let (next, counts) = rayon::join(|| read_batch(&mut texts), || count_pieces(tokenizer, &batch));
+        pieces = merge(pieces, counts?);
+        stage.advance(batch.iter().map(|text| text.len() as u64).sum());
+        batch = next?;
+    }
+    let words = match tokenizer.cut() {
+        Cut::Whole => pieces,
+        Cut::Words { .. } | Cut::Blanks => {
+            let mut words = Counts::new();
+            for (piece, count) in pieces {
+                each_word(tokenizer, &piece, |word| add(&mut words, word, count))?;
+            }
+            words
+        }
+    };
+    let mut words: Vec<_> = words.into_iter().collect();
+    words.par_sort_unstable();
+    Ok(words)
+}
+
+/// The next texts, up to the first that makes them [`BATCH_BYTES`] long.
+fn read_batch(texts: &mut impl Iterator<Item = Result<String, DataError>>) -> Result<Vec<String>, DataError> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for text in texts {
+        let text = text?;
+        bytes += text.len();
+        batch.push(text);
+        if bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    Ok(batch)
+}
+
+fn count_pieces(tokenizer: &Tokenizer, batch: &[String]) -> Result<Counts, TokenizerError> {
+    let cut = tokenizer.cut();
+    let count = |mut counts, text: &String| {
+        match cut {
+            Cut::Whole => each_word(tokenizer, text, |word| add(&mut counts, word, 1))?,
+            Cut::Words { .. } | Cut::Blanks => {
+                for piece in cut.pieces(&tokenizer.with_prefix(text)) {
+                    add(&mut counts, piece, 1);
+                }
+            }
+        }
+        Ok(counts)
+    };
+    let partial = batch.par_iter().try_fold(Counts::new, count);
+    partial.try_reduce(Counts::new, |left, right| Ok(merge(left, right)))
+}
+
+/// Calls `visit` with every word of `text`, as the library cuts it.
+fn each_word(tokenizer: &Tokenizer, text: &str, mut visit: impl FnMut(&str)) -> Result<(), TokenizerError> {
+    let library = &tokenizer.0.plain;
+    let mut normalized = NormalizedString::from(text);
+    if let Some(normalizer) = library.get_normalizer() {
+        normalizer.normalize(&mut normalized).map_err(TokenizerError::encode)?;
+    }
+    let mut words = PreTokenizedString::from(normalized);
+    if let Some(pre_tokenizer) = library.get_pre_tokenizer() {
+        pre_tokenizer.pre_tokenize(&mut words).map_err(TokenizerError::encode)?;
+    }
+    for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
+        if !word.is_empty() {
+            visit(word);
+        }
+    }
+    Ok(())
+}
+
+fn add(counts: &mut Counts, word: &str, count: u64) {
+    match counts.get_mut(word) {
+        Some(sum) => *sum += count,
+        None => {
+            counts.insert(word.to_owned(), count);
+        }
+    }
+}
+
+/// The sums of both, by adding the smaller one to the larger one.
+fn merge(left: Counts, right: Counts) -> Counts {
+    let (mut sums, others) = if left.len() < right.len() { (right, left) } else { (left, right) };
+    for (word, count) in others {
+        *sums.entry(word).or_default() += count;
+    }
+    sums
+}

@@ -1,0 +1,162 @@
+//! Learning a vocabulary from a corpus.
+
+mod count;
+mod merges;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_core::progress::{Interrupt, Progress};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use self::count::count_words;
+use self::merges::{Goal, learn};
+use super::format::{self, BYTE_LEVEL_SPECIALS, Normalization, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS};
+use super::load::TOKENIZER_FILE;
+use super::{Tokenizer, TokenizerError, TokenizerKind};
+use crate::DataError;
+
+/// Settings of a tokenizer that is to be trained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizerConfig {
+    /// How it cuts text into tokens.
+    pub kind: TokenizerKind,
+    /// The greatest number of tokens, special ones included. There are fewer if the corpus does not hold so many.
+    pub vocab_size: usize,
+    /// How often something must occur to become a token: a pair of shorter tokens, or a whole word.
+    pub min_frequency: u64,
+    /// `true` if upper and lower case are not told apart.
+    pub lowercase: bool,
+    /// `true` if accents are dropped; nothing stands for what `lowercase` is.
+    pub strip_accents: Option<bool>,
+    /// `true` if each Chinese character is a word. It does not concern byte-level BPE.
+    pub split_chinese: bool,
+    /// How many different characters WordPiece knows, the commonest ones; words with others are unknown.
+    pub limit_alphabet: usize,
+}
+
+impl Default for TokenizerConfig {
+    /// WordPiece with the settings of BERT, and enough characters for Chinese.
+    fn default() -> Self {
+        Self {
+            kind: TokenizerKind::WordPiece,
+            vocab_size: 30_000,
+            min_frequency: 2,
+            lowercase: true,
+            strip_accents: None,
+            split_chinese: true,
+            limit_alphabet: 6_000,
+        }
+    }
+}
+
+impl Validate for TokenizerConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("vocab_size", self.vocab_size)?;
+        ConfigError::check_positive("limit_alphabet", self.limit_alphabet)
+    }
+}
+
+impl TokenizerConfig {
+    fn normalization(&self) -> Normalization {
+        let Self { lowercase, strip_accents, split_chinese, .. } = *self;
+        Normalization { lowercase, strip_accents, split_chinese }
+    }
+
+    /// The special tokens, in the order of their ids.
+    fn specials(&self) -> &'static [&'static str] {
+        match self.kind {
+            TokenizerKind::WordPiece => &WORD_PIECE_SPECIALS,
+            TokenizerKind::ByteLevelBpe => &BYTE_LEVEL_SPECIALS,
+            TokenizerKind::WordLevel => &WORD_LEVEL_SPECIALS,
+        }
+    }
+
+    /// The tokenizer with this vocabulary, in the order of the ids.
+    fn tokenizer(&self, tokens: Vec<String>, merges: &[(usize, usize)]) -> Result<Tokenizer, TokenizerError> {
+        // A vocabulary has fewer tokens than there are ids, since each of them was in memory once.
+        let vocabulary: Vec<(String, u32)> = (0..).zip(tokens).map(|(id, token)| (token, id)).collect();
+        let json = match self.kind {
+            TokenizerKind::WordPiece => format::word_piece(&vocabulary, self.normalization()),
+            TokenizerKind::WordLevel => format::word_level(&vocabulary, self.normalization()),
+            TokenizerKind::ByteLevelBpe => {
+                let token = |id: usize| vocabulary[id].0.as_str();
+                let merges: Vec<_> = merges.iter().map(|&(left, right)| (token(left), token(right))).collect();
+                format::byte_level(&vocabulary, &merges, self.normalization())
+            }
+        };
+        Tokenizer::from_json(json, &Map::<String, Value>::new(), Path::new(TOKENIZER_FILE))
+    }
+}
+
+/// Trains a tokenizer on `texts`, which are read once. The same texts give the same tokenizer, bit by bit, on any number of
+/// threads.
+///
+/// `total_bytes` is how much text there is, for `progress`. Memory depends on how many different words there are, not on how
+/// much text; it is some hundred bytes a word.
+///
+/// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`, `<unk>`,
+/// `<mask>` for byte-level BPE; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling frequency. For
+/// the other two, single characters follow, then what merging the commonest pair of tokens over and over gives.
+///
+/// Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2. WordPiece is
+/// trained in the same way, as in Hugging Face's library, with the tokens within a word marked by `##`.
+///
+/// # Errors
+/// [`DataError::Config`] if `config` is not valid; the first error of `texts`; [`DataError::Interrupted`];
+/// [`TokenizerError::EmptyCorpus`] without any word; [`TokenizerError::VocabTooSmall`].
+pub fn train(
+    texts: impl Iterator<Item = Result<String, DataError>> + Send,
+    config: &TokenizerConfig,
+    total_bytes: Option<u64>,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<Tokenizer, DataError> {
+    config.validate()?;
+    let specials: Vec<String> = config.specials().iter().map(|&token| token.to_owned()).collect();
+    // Only the parts that cut text into words matter yet.
+    let blank = config.tokenizer(specials.clone(), &[])?;
+    let words = count_words(&blank, texts, total_bytes, progress, interrupt)?;
+    if words.is_empty() {
+        return Err(TokenizerError::EmptyCorpus.into());
+    }
+    let goal = Goal { vocab_size: config.vocab_size, min_frequency: config.min_frequency };
+    let learnt = match config.kind {
+        TokenizerKind::WordLevel => return Ok(config.tokenizer(commonest(specials, words, &goal)?, &[])?),
+        TokenizerKind::ByteLevelBpe => learn(specials, words, Alphabet::Bytes, &goal, progress, interrupt)?,
+        TokenizerKind::WordPiece => {
+            learn(specials, words, Alphabet::Commonest(config.limit_alphabet), &goal, progress, interrupt)?
+        }
+    };
+    Ok(config.tokenizer(learnt.tokens, &learnt.merges)?)
+}
+
+/// The commonest words behind the special tokens; those equally common in the order of their characters.
+fn commonest(
+    mut specials: Vec<String>,
+    mut words: Vec<(String, u64)>,
+    goal: &Goal,
+) -> Result<Vec<String>, TokenizerError> {
+    if goal.vocab_size <= specials.len() {
+        return Err(TokenizerError::VocabTooSmall { vocab_size: goal.vocab_size, needed: specials.len() + 1 });
+    }
+    let known: HashSet<&String> = specials.iter().collect();
+    words.retain(|(word, count)| *count >= goal.min_frequency && !known.contains(word));
+    words.sort_unstable_by(|(left, left_count), (right, right_count)| {
+        right_count.cmp(left_count).then_with(|| left.cmp(right))
+    });
+    words.truncate(goal.vocab_size - specials.len());
+    specials.extend(words.into_iter().map(|(word, _)| word));
+    Ok(specials)
+}
+
+/// Which characters are tokens from the beginning.
+#[derive(Clone, Copy, Debug)]
+enum Alphabet {
+    /// Those that stand for bytes, whether they occur or not. Tokens within a word are as those at its beginning.
+    Bytes,
+    /// So many of those that occur, the commonest ones. Tokens within a word have a prefix.
+    Commonest(usize),
+}
