@@ -92,7 +92,11 @@ impl ConfigError {
         Err(Self::HeadsDoNotDivide { field: "n_heads".to_owned(), d_model, n_heads })
     }
 
-    fn check(field: &str, value: &impl ToString, holds: bool, range: &'static str) -> Result<(), Self> {
+    /// Refuses what does not hold; `range` says what would, in words or as an interval.
+    ///
+    /// # Errors
+    /// [`ConfigError::OutOfRange`] unless `holds`.
+    pub fn check(field: &str, value: &impl ToString, holds: bool, range: &'static str) -> Result<(), Self> {
         if holds {
             return Ok(());
         }

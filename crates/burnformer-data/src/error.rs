@@ -1,11 +1,14 @@
 //! What can go wrong between a file and a batch.
 
+use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
-use burnformer_core::config::ConfigError;
 
+use crate::corpus::CorpusError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
+use crate::samples::SamplesError;
+use crate::split::{Part, SplitBy};
 use crate::tokenizer::TokenizerError;
 
 /// An error of this crate.
@@ -21,6 +24,12 @@ pub enum DataError {
     /// A tokenizer cannot be trained, loaded or saved.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A corpus cannot be built or read.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// Samples cannot be drawn from a corpus.
+    #[error(transparent)]
+    Samples(#[from] SamplesError),
     /// A setting cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -30,6 +39,16 @@ pub enum DataError {
     /// A folder is in use.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// Too few things to divide.
+    #[error("the {part} part of the split is empty: {found} documents cannot be divided by {by}, choose other shares")]
+    EmptyPart {
+        /// The part that got nothing.
+        part: Part,
+        /// What the split keeps together or balances.
+        by: SplitBy,
+        /// How many documents there are, duplicates left out.
+        found: usize,
+    },
     /// The work was asked to stop; what was finished stays.
     #[error("interrupted")]
     Interrupted,

@@ -1,5 +1,9 @@
 //! Where records come from, part by part, and what happens to rows that are no good.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burnformer_core::progress::{Progress, Stage, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Record};
@@ -9,18 +13,36 @@ pub trait Source: Send + Sync {
     /// The parts, in the order in which they are read.
     fn parts(&self) -> &[Part];
 
-    /// The records of part number `part`, read while they are asked for.
+    /// The records of part number `part`, read while they are asked for. Bytes of the part that were read may be added to
+    /// `bytes`, for progress; those that are not are taken to be read at the end.
     ///
     /// After an error that is a bad row ([`DataError::is_bad_row`]) the iterator goes on behind it, or ends where there is
     /// nothing to go on with; after any other error it ends.
     ///
     /// # Panics
     /// If there is no such part.
-    fn read(&self, part: usize) -> RecordReader;
+    fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader;
 }
 
 /// Records as they are read.
 pub type RecordReader = Box<dyn Iterator<Item = Result<Record, DataError>> + Send>;
+
+/// How many bytes were read. A clone counts with the original.
+#[derive(Clone, Debug, Default)]
+pub struct BytesRead(Arc<AtomicU64>);
+
+impl BytesRead {
+    /// Counts so many more.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many there were so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// One part of a source: a file, or a crate with its documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,5 +95,151 @@ impl Skipped {
             }
             item => item.map(Some),
         }
+    }
+
+    /// Counts those of `other` too.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.examples.extend(other.examples);
+        self.examples.truncate(EXAMPLES);
+    }
+}
+
+/// The texts of all records of a source, second texts of pairs too, for training a tokenizer. Shows its progress.
+pub struct Texts<'a> {
+    source: &'a dyn Source,
+    sides: Sides,
+    policy: OnBadRow,
+    part: usize,
+    open: Option<(RecordReader, BytesRead, u64)>,
+    pair: Option<String>,
+    skipped: Skipped,
+    stage: Box<dyn Stage>,
+}
+
+/// Which texts of pairs are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// Both, one after the other.
+    #[default]
+    Both,
+    /// The first ones.
+    First,
+    /// The second ones.
+    Second,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts of `source`, from the first.
+    pub fn new(source: &'a dyn Source, sides: Sides, policy: OnBadRow, progress: &dyn Progress) -> Self {
+        let total = source.parts().iter().map(|part| part.bytes).sum();
+        let stage = progress.stage("read text", Some(total), Unit::Bytes);
+        Self { source, sides, policy, part: 0, open: None, pair: None, skipped: Skipped::default(), stage }
+    }
+
+    /// The rows left out so far.
+    #[must_use]
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// The next row of the open part; at its end opens the next one. Nothing is left behind the last part.
+    fn row(&mut self) -> Option<Result<Record, DataError>> {
+        loop {
+            let part = self.source.parts().get(self.part)?;
+            let (reader, bytes, shown) = self.open.get_or_insert_with(|| {
+                let bytes = BytesRead::default();
+                (self.source.read(self.part, &bytes), bytes, 0)
+            });
+            let row = reader.next();
+            let done = if row.is_some() { bytes.get().min(part.bytes) } else { part.bytes };
+            self.stage.advance(done.saturating_sub(*shown));
+            *shown = done.max(*shown);
+            if row.is_some() {
+                return row;
+            }
+            self.open = None;
+            self.part += 1;
+        }
+    }
+}
+
+impl Iterator for Texts<'_> {
+    type Item = Result<String, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(pair) = self.pair.take() {
+            return Some(Ok(pair));
+        }
+        loop {
+            let row = self.row()?;
+            let Record { text, pair, .. } = match self.skipped.filter(self.policy, row) {
+                Ok(Some(record)) => record,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.part = self.source.parts().len();
+                    return Some(Err(error));
+                }
+            };
+            match (self.sides, pair) {
+                (Sides::Second, None) => {}
+                (Sides::Second, Some(pair)) => return Some(Ok(pair)),
+                (Sides::First, _) => return Some(Ok(text)),
+                (Sides::Both, pair) => {
+                    self.pair = pair;
+                    return Some(Ok(text));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use burnformer_core::progress::Silent;
+
+    use super::*;
+    use crate::testing::{Memory, record};
+
+    fn source() -> Memory {
+        let pair = Record { pair: Some("zwei".to_owned()), ..record(&["two"]) };
+        Memory::new(vec![vec![Some(record(&["one"])), None], vec![], vec![Some(pair), None, None]])
+    }
+
+    fn texts(sides: Sides) -> Vec<String> {
+        Texts::new(&source(), sides, OnBadRow::Skip, &Silent).map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn texts_come_in_order_with_the_sides_asked_for() {
+        assert_eq!(texts(Sides::Both), ["one", "two", "zwei"]);
+        assert_eq!(texts(Sides::First), ["one", "two"]);
+        assert_eq!(texts(Sides::Second), ["zwei"]);
+    }
+
+    #[test]
+    fn bad_rows_are_an_end_or_are_counted() {
+        let source = source();
+        let mut texts = Texts::new(&source, Sides::Both, OnBadRow::Skip, &Silent);
+        assert_eq!(texts.by_ref().count(), 3);
+        assert_eq!((texts.skipped().rows, texts.skipped().examples.len()), (3, 3));
+        let strict: Vec<bool> =
+            Texts::new(&source, Sides::Both, OnBadRow::Error, &Silent).map(|text| text.is_ok()).collect();
+        assert_eq!(strict, [true, false]);
+    }
+
+    #[test]
+    fn only_bad_rows_are_skipped() {
+        let mut skipped = Skipped::default();
+        let fatal = || Err::<(), _>(DataError::Interrupted);
+        assert!(skipped.filter(OnBadRow::Skip, fatal()).is_err());
+        let missing = crate::readers::Input {
+            paths: vec![Path::new("missing").display().to_string()],
+            format: crate::readers::Format::Text { layout: crate::readers::TextLayout::Lines },
+        };
+        assert!(skipped.filter(OnBadRow::Skip, missing.open().map(|_| ())).is_err());
+        assert_eq!(skipped.rows, 0);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 
 use super::ReadError;
+use crate::source::BytesRead;
 
 /// Bytes of a file, decompressed, without the mark at its beginning.
 pub(super) type Bytes = Box<dyn BufRead + Send>;
@@ -17,10 +18,11 @@ const BUFFER: usize = 64 << 10;
 /// How many bytes tell one kind of file from another.
 const MAGIC: usize = 8;
 
-/// Opens the text file `path`.
-pub(super) fn open(path: &Arc<Path>) -> Result<Bytes, ReadError> {
+/// Opens the text file `path`. What is read of the file, compressed as it may be, is added to `counter`.
+pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadError> {
     let fail = |source| ReadError::Io { path: path.clone(), source };
-    let (magic, file) = peek(BufReader::with_capacity(BUFFER, File::open(path).map_err(fail)?)).map_err(fail)?;
+    let file = Counted { file: File::open(path).map_err(fail)?, counter: counter.clone() };
+    let (magic, file) = peek(BufReader::with_capacity(BUFFER, file)).map_err(fail)?;
     match &magic[..] {
         [0x1f, 0x8b, ..] => text(path, BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
         // The second is a frame to be skipped, which some parallel compressors begin with.
@@ -69,6 +71,20 @@ fn peek<R: BufRead>(mut bytes: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
     Ok((magic.clone(), Cursor::new(magic).chain(bytes)))
 }
 
+/// A file whose bytes are counted.
+struct Counted {
+    file: File,
+    counter: BytesRead,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.counter.add(n as u64);
+        Ok(n)
+    }
+}
+
 /// Nothing but an error.
 struct Failing(Option<io::Error>);
 
@@ -88,7 +104,7 @@ mod tests {
     fn read(content: &[u8]) -> Result<Vec<u8>, ReadError> {
         let folder = tempfile::tempdir().unwrap();
         let mut bytes = Vec::new();
-        open(&write(folder.path(), "a.gz", content))?.read_to_end(&mut bytes).unwrap();
+        open(&write(folder.path(), "a.gz", content), &BytesRead::default())?.read_to_end(&mut bytes).unwrap();
         Ok(bytes)
     }
 
@@ -141,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_one_bad_row() {
-        let Err(error) = open(&Path::new("missing/a.txt").into()) else { panic!() };
+        let Err(error) = open(&Path::new("missing/a.txt").into(), &BytesRead::default()) else { panic!() };
         assert_eq!(error.to_string(), "cannot read `missing/a.txt`");
         assert!(error.is_bad_row());
     }

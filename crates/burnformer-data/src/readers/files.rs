@@ -18,7 +18,7 @@ use super::parallel::Pairs;
 use super::table::Dialect;
 use super::text::Documents;
 use super::{Format, Input, ReadError, jsonl, parquet, table};
-use crate::source::{Part, RecordReader, Source};
+use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
 /// The files that an [`Input`] stands for: a part each, or where text is parallel, a part for each pair.
@@ -58,30 +58,30 @@ impl Source for Files {
         &self.parts
     }
 
-    fn read(&self, part: usize) -> RecordReader {
-        let (sides, format) = (self.files[part].clone(), self.format.clone());
-        Box::new(iter::once_with(move || open(&sides, format)).flatten())
+    fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader {
+        let (sides, format, bytes) = (self.files[part].clone(), self.format.clone(), bytes.clone());
+        Box::new(iter::once_with(move || open(&sides, format, &bytes)).flatten())
     }
 }
 
 /// The records of a file.
-fn open((path, target): &Sides, format: Format) -> RecordReader {
+fn open((path, target): &Sides, format: Format, bytes: &BytesRead) -> RecordReader {
     match format {
-        Format::Text { layout } => records(Lines::open(path).map(|lines| Documents::new(lines, layout))),
+        Format::Text { layout } => records(Lines::open(path, bytes).map(|lines| Documents::new(lines, layout))),
         Format::Parallel { .. } => {
             let target = target.as_ref().unwrap_or(path);
-            records(Lines::open(path).and_then(|source| Ok(Pairs::new(source, Lines::open(target)?))))
+            records(Lines::open(path, bytes).and_then(|source| Ok(Pairs::new(source, Lines::open(target, bytes)?))))
         }
-        Format::Jsonl { columns } => records(Lines::open(path).map(|lines| jsonl::Objects::new(lines, columns))),
+        Format::Jsonl { columns } => records(Lines::open(path, bytes).map(|lines| jsonl::Objects::new(lines, columns))),
         Format::Csv { columns, header, delimiter } => {
             let dialect = Dialect { delimiter: delimiter as u8, quotes: true, header };
-            records(Lines::open(path).map(|lines| table::Rows::new(lines, dialect, columns)))
+            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, columns)))
         }
         Format::Tsv { columns, header } => {
             let dialect = Dialect { delimiter: b'\t', quotes: false, header };
-            records(Lines::open(path).map(|lines| table::Rows::new(lines, dialect, columns)))
+            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, columns)))
         }
-        Format::Parquet { columns } => records(parquet::Rows::open(path, columns)),
+        Format::Parquet { columns } => records(parquet::Rows::open(path, columns, bytes)),
     }
 }
 
@@ -205,7 +205,7 @@ mod tests {
 
     /// The texts of all parts, or messages of errors.
     fn texts(files: &Files) -> Vec<String> {
-        let rows = (0..files.parts().len()).flat_map(|part| files.read(part));
+        let rows = (0..files.parts().len()).flat_map(|part| files.read(part, &BytesRead::default()));
         rows.map(|row| row.map_or_else(|error| error.to_string(), |row| row.text)).collect()
     }
 
@@ -295,7 +295,10 @@ mod tests {
             Format::Parallel { target }
         };
         let files = find(folder.path(), &["1", "2"], target(&["y", "x"])).unwrap();
-        let pairs: Vec<_> = (0..2).flat_map(|part| files.read(part)).map(|row| row.unwrap().pair.unwrap()).collect();
+        let pairs: Vec<_> = (0..2)
+            .flat_map(|part| files.read(part, &BytesRead::default()))
+            .map(|row| row.unwrap().pair.unwrap())
+            .collect();
         assert_eq!(pairs, ["eins", "zwei"]);
         assert_eq!(find(folder.path(), &["1", "1"], target(&["y", "x"])).unwrap().parts().len(), 2);
         let error = find(folder.path(), &["1", "2"], target(&["x"])).unwrap_err();
@@ -311,10 +314,10 @@ mod tests {
         write(folder.path(), "b", "{}\n{\"t\": \"snow\"}\n");
         let columns = super::super::testing::columns("t", "", "", "");
         let files = find(folder.path(), &["a", "b"], Format::Jsonl { columns }).unwrap();
-        assert_eq!(files.read(0).count(), 1);
-        assert_eq!(files.read(1).count(), 2);
+        assert_eq!(files.read(0, &BytesRead::default()).count(), 1);
+        assert_eq!(files.read(1, &BytesRead::default()).count(), 2);
         fs::remove_file(folder.path().join("b")).unwrap();
-        let rows: Vec<_> = files.read(1).collect();
+        let rows: Vec<_> = files.read(1, &BytesRead::default()).collect();
         assert!(rows.len() == 1 && rows[0].as_ref().unwrap_err().is_bad_row());
     }
 }

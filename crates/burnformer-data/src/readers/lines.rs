@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::bytes::{self, Bytes};
 use super::{Place, ReadError};
+use crate::source::BytesRead;
 
 /// The most bytes a line may have, and what is made of lines: a paragraph, a row of a table.
 const MAX_BYTES: usize = 64 << 20;
@@ -21,9 +22,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens the file `path`.
-    pub(super) fn open(path: &Arc<Path>) -> Result<Self, ReadError> {
-        Ok(Self::new(bytes::open(path)?, path, MAX_BYTES))
+    /// Opens the file `path`, and counts what is read of it.
+    pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Self, ReadError> {
+        Ok(Self::new(bytes::open(path, counter)?, path, MAX_BYTES))
     }
 
     /// Lines of at most `max_bytes` each.
@@ -202,7 +203,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for whole in [gzip(noise()), zstd(noise())] {
             let path = write(folder.path(), "a.txt", &whole[..whole.len() * 2 / 3]);
-            let read = all(Lines::open(&path).unwrap());
+            let read = all(Lines::open(&path, &BytesRead::default()).unwrap());
             let (last, before) = read.split_last().unwrap();
             assert!(before.len() > 100 && before.iter().zip(noise().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
             let wanted = format!(
@@ -221,7 +222,7 @@ mod tests {
             for cut in 0..whole.len() {
                 let path = write(folder.path(), "a.txt", &whole[..cut]);
                 // So short a file is not known to be compressed.
-                if let Ok(lines) = Lines::open(&path) {
+                if let Ok(lines) = Lines::open(&path, &BytesRead::default()) {
                     let failed = all(lines).into_iter().filter(Result::is_err).count();
                     assert!(failed == 1 || cut < 4, "{cut}");
                 }
@@ -235,12 +236,12 @@ mod tests {
         let mut whole = gzip("rain\nsnow\n");
         let checksum = whole.len() - 8;
         whole[checksum] ^= 1;
-        let read = all(Lines::open(&write(folder.path(), "a.gz", whole)).unwrap());
+        let read = all(Lines::open(&write(folder.path(), "a.gz", whole), &BytesRead::default()).unwrap());
         assert!(read.last().unwrap().as_ref().unwrap_err().contains("a.gz` is corrupt, within or before line"));
         let mut whole = zstd(noise());
         let middle = whole.len() / 2;
         whole[middle..middle + 50].fill(0x55);
-        let read = all(Lines::open(&write(folder.path(), "a.zst", whole)).unwrap());
+        let read = all(Lines::open(&write(folder.path(), "a.zst", whole), &BytesRead::default()).unwrap());
         assert!(read.iter().any(Result::is_err));
     }
 
@@ -248,7 +249,7 @@ mod tests {
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path: Arc<Path> = folder.path().into();
-        let Err(error) = Lines::open(&path) else { panic!() };
+        let Err(error) = Lines::open(&path, &BytesRead::default()) else { panic!() };
         assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
     }
 

@@ -15,6 +15,7 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use super::columns::Cell;
 use super::{Columns, Place, ReadError, lines};
 use crate::Record;
+use crate::source::BytesRead;
 
 /// The rows of a file as records.
 pub(super) struct Rows {
@@ -22,12 +23,14 @@ pub(super) struct Rows {
     columns: Columns,
     path: Arc<Path>,
     number: u64,
+    /// What is read, and the bytes of a row: the file's, shared out evenly.
+    counter: (BytesRead, u64),
     is_broken: bool,
 }
 
 impl Rows {
-    /// Opens the file `path`.
-    pub(super) fn open(path: &Arc<Path>, columns: Columns) -> Result<Self, ReadError> {
+    /// Opens the file `path`. What is read of it is added to `counter`.
+    pub(super) fn open(path: &Arc<Path>, columns: Columns, counter: &BytesRead) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.clone(), source };
         let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, source };
         let mut magic = Vec::new();
@@ -37,8 +40,10 @@ impl Rows {
             return Err(ReadError::WrongKind { path: path.clone(), found, expected, remedy: "decompress it" });
         }
         let file = File::open(path).map_err(io)?;
+        let n_bytes = file.metadata().map_err(io)?.len();
         let reader = guard(|| SerializedFileReader::new(file)).map_err(fail)?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
+        let n_rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
         for name in columns.names().into_iter().flatten() {
             if !has(schema.root_schema(), name) {
                 let columns = schema.columns().iter().map(|column| column.path().string()).collect();
@@ -47,7 +52,8 @@ impl Rows {
         }
         let projection = project(&schema, &columns).map_err(fail)?;
         let rows = guard(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection))).map_err(fail)?;
-        Ok(Self { rows, columns, path: path.clone(), number: 0, is_broken: false })
+        let counter = (counter.clone(), n_bytes / n_rows.max(1));
+        Ok(Self { rows, columns, path: path.clone(), number: 0, counter, is_broken: false })
     }
 
     fn record(&self, row: &Row) -> Result<Option<Record>, ReadError> {
@@ -73,6 +79,7 @@ impl Iterator for Rows {
                 Ok(None) => return None,
                 Ok(Some(row)) => {
                     self.number += 1;
+                    self.counter.0.add(self.counter.1);
                     if let Some(record) = self.record(&row).transpose() {
                         return Some(record);
                     }
@@ -219,7 +226,7 @@ mod tests {
     fn read(content: &[u8], columns: Columns) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "a", content);
-        let shown = match Rows::open(&path, columns) {
+        let shown = match Rows::open(&path, columns, &BytesRead::default()) {
             Ok(rows) => shown(rows),
             Err(error) => shown(std::iter::once(Err(error))),
         };

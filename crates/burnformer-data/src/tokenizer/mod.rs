@@ -9,7 +9,7 @@
 //! # fn main() -> Result<(), burnformer_data::DataError> {
 //! let texts = ["A rose is a rose.", "A rose by any other name"].map(|text| Ok(text.to_owned()));
 //! let config = TokenizerConfig { vocab_size: 60, ..TokenizerConfig::default() };
-//! let tokenizer = train(texts.into_iter(), &config, None, &Silent, &Interrupt::new())?;
+//! let tokenizer = train(texts.into_iter(), &config, &Silent, &Interrupt::new())?;
 //!
 //! let ids = tokenizer.encode("Rose!")?;
 //! assert_eq!(tokenizer.token(ids[0]).as_deref(), Some("rose"));

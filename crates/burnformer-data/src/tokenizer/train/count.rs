@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use burnformer_core::progress::{Interrupt, Progress, Unit};
+use burnformer_core::progress::Interrupt;
 use rayon::prelude::*;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
 
@@ -22,11 +22,8 @@ type Counts = HashMap<String, u64>;
 pub(super) fn count_words(
     tokenizer: &Tokenizer,
     texts: impl Iterator<Item = Result<String, DataError>> + Send,
-    total_bytes: Option<u64>,
-    progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Vec<(String, u64)>, DataError> {
-    let stage = progress.stage("count words", total_bytes, Unit::Bytes);
     let mut texts = texts;
     let mut pieces = Counts::new();
     let mut batch = read_batch(&mut texts)?;
@@ -36,7 +33,6 @@ pub(super) fn count_words(
         }
         let (next, counts) = rayon::join(|| read_batch(&mut texts), || count_pieces(tokenizer, &batch));
         pieces = merge(pieces, counts?);
-        stage.advance(batch.iter().map(|text| text.len() as u64).sum());
         batch = next?;
     }
     let words = match tokenizer.cut() {

@@ -94,7 +94,8 @@ impl TokenizerConfig {
 /// Trains a tokenizer on `texts`, which are read once. The same texts give the same tokenizer, bit by bit, on any number of
 /// threads.
 ///
-/// `total_bytes` is how much text there is, for `progress`. Memory depends on how many different words there are, not on how
+/// [`Texts`](crate::source::Texts) reads them from a source and shows how far it is; `progress` is for what follows. Memory
+/// depends on how many different words there are, not on how
 /// much text; it is some hundred bytes a word.
 ///
 /// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`, `<unk>`,
@@ -110,7 +111,6 @@ impl TokenizerConfig {
 pub fn train(
     texts: impl Iterator<Item = Result<String, DataError>> + Send,
     config: &TokenizerConfig,
-    total_bytes: Option<u64>,
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Tokenizer, DataError> {
@@ -118,7 +118,7 @@ pub fn train(
     let specials: Vec<String> = config.specials().iter().map(|&token| token.to_owned()).collect();
     // Only the parts that cut text into words matter yet.
     let blank = config.tokenizer(specials.clone(), &[])?;
-    let words = count_words(&blank, texts, total_bytes, progress, interrupt)?;
+    let words = count_words(&blank, texts, interrupt)?;
     if words.is_empty() {
         return Err(TokenizerError::EmptyCorpus.into());
     }

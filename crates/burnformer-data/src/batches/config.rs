@@ -1,0 +1,51 @@
+//! How samples become batches.
+
+use std::thread::available_parallelism;
+
+use burnformer_core::config::{ConfigError, Validate};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`Batches`](super::Batches).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchConfig {
+    /// How large a batch is.
+    pub size: BatchSize,
+    /// How many consecutive samples are sorted by length together. More means less padding and a longer way to the first
+    /// batch.
+    pub window: usize,
+    /// Rows are filled up to a multiple of this length, so that a device meets few different shapes.
+    pub pad_to_multiple_of: usize,
+    /// How many threads make batches ahead.
+    pub workers: usize,
+}
+
+/// How large a batch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", content = "at_most", rename_all = "kebab-case")]
+pub enum BatchSize {
+    /// So many sequences.
+    Sequences(usize),
+    /// As many sequences as make so many places, padding included; one sequence if that alone is longer.
+    Tokens(usize),
+}
+
+impl Default for BatchConfig {
+    fn default() -> Self {
+        let workers = available_parallelism().map_or(1, usize::from);
+        Self { size: BatchSize::Sequences(32), window: 1024, pad_to_multiple_of: 8, workers }
+    }
+}
+
+impl Validate for BatchConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let (BatchSize::Sequences(size) | BatchSize::Tokens(size)) = self.size;
+        ConfigError::check_positive("size", size)?;
+        ConfigError::check_positive("window", self.window)?;
+        if let BatchSize::Sequences(n) = self.size {
+            ConfigError::check("window", &self.window, self.window >= n, "at least the sequences of a batch")?;
+        }
+        ConfigError::check_positive("pad_to_multiple_of", self.pad_to_multiple_of)?;
+        ConfigError::check_positive("workers", self.workers)
+    }
+}

@@ -1,0 +1,144 @@
+//! Batches made ahead on threads.
+
+use std::sync::Arc;
+
+use burnformer_core::config::Validate;
+use burnformer_core::random::{Key, Purpose};
+use serde::{Deserialize, Serialize};
+
+use super::{Batch, BatchConfig, Cells, Padding, window};
+use crate::DataError;
+use crate::corpus::CorpusError;
+use crate::parallel::Ordered;
+use crate::samples::Samples;
+
+/// Where a batch stands: the window of samples it is cut from, and its place there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// The window; window `w` has the samples `w * size` to `(w + 1) * size`.
+    pub window: u64,
+    /// The batch within it.
+    pub batch: usize,
+}
+
+/// The batches of a set of samples from a position on, without end or up to the end of an epoch.
+///
+/// They are the same whatever the number of threads. A few windows for each thread are made ahead and held in memory.
+pub struct Batches<B> {
+    windows: Ordered<Result<Vec<B>, DataError>>,
+    /// What is left of the window at `next`.
+    left: std::vec::IntoIter<B>,
+    next: Position,
+    cells: Cells,
+    failed: bool,
+}
+
+impl<B: Batch> Batches<B> {
+    /// The batches from `start` on, without end.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    ///
+    /// # Panics
+    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    pub fn endless(
+        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        pad_id: u32,
+        config: &BatchConfig,
+        seed: u64,
+        start: Position,
+    ) -> Result<Self, DataError> {
+        Self::new(samples, pad_id, config, seed, start, u64::MAX)
+    }
+
+    /// The batches of the first epoch: each sample once. For evaluation.
+    ///
+    /// # Errors
+    /// As [`Batches::endless`].
+    ///
+    /// # Panics
+    /// As [`Batches::endless`].
+    pub fn epoch(
+        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        pad_id: u32,
+        config: &BatchConfig,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        let end = samples.per_epoch();
+        Self::new(samples, pad_id, config, seed, Position::default(), end)
+    }
+
+    fn new(
+        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        pad_id: u32,
+        config: &BatchConfig,
+        seed: u64,
+        start: Position,
+        end: u64,
+    ) -> Result<Self, DataError> {
+        if let Err(error) = config.validate() {
+            panic!("{error}");
+        }
+        let size = config.window as u64;
+        let padding = Padding { pad_id, multiple_of: config.pad_to_multiple_of };
+        let key = Key::new(seed, Purpose::Order, "batches");
+        let windows = Ordered::start(config.workers, start.window..end.div_ceil(size), || {
+            let (samples, config) = (Arc::clone(&samples), config.clone());
+            move |window: u64| {
+                let first = window * size;
+                let numbers = first..(first + size).min(end);
+                let samples = numbers.map(|number| Ok((number, samples.sample(number)?)));
+                let samples = samples.collect::<Result<Vec<_>, DataError>>()?;
+                Ok(window::cut(window, samples, &config, &padding, key))
+            }
+        });
+        let windows = windows.map_err(|source| CorpusError::Thread { source })?;
+        let mut batches =
+            Self { windows, left: Vec::new().into_iter(), next: start, cells: Cells::default(), failed: false };
+        batches.fill()?;
+        batches.left.by_ref().take(start.batch).for_each(drop);
+        Ok(batches)
+    }
+
+    /// Where the next batch stands. Started from here, the rest is the same.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.next
+    }
+
+    /// How much of the batches so far is padding.
+    #[must_use]
+    pub fn cells(&self) -> Cells {
+        self.cells
+    }
+
+    /// Takes the next window. Leaves nothing where there is none.
+    fn fill(&mut self) -> Result<(), DataError> {
+        if let Some(window) = self.windows.next() {
+            self.left = window?.into_iter();
+        }
+        Ok(())
+    }
+}
+
+impl<B: Batch> Iterator for Batches<B> {
+    type Item = Result<B, DataError>;
+
+    /// The next batch. The first error is the last thing that comes.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        if self.left.as_slice().is_empty() {
+            self.next = Position { window: self.next.window + 1, batch: 0 };
+            if let Err(error) = self.fill() {
+                self.failed = true;
+                return Some(Err(error));
+            }
+        }
+        let batch = self.left.next()?;
+        self.next.batch += 1;
+        self.cells += batch.cells();
+        Some(Ok(batch))
+    }
+}

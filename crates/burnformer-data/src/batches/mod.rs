@@ -1,0 +1,65 @@
+//! Samples put together in batches of similar length, ahead of their use.
+//!
+//! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches. A
+//! batch has a [`Position`], and any position is reached by making one window, whatever came before.
+
+mod config;
+mod loader;
+mod padded;
+mod pretraining;
+#[cfg(feature = "tensor")]
+mod tensor;
+mod text;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{BatchConfig, BatchSize};
+pub use loader::{Batches, Position};
+pub use padded::{Padded, Padding};
+pub use pretraining::PretrainingBatch;
+#[cfg(feature = "tensor")]
+pub use tensor::{PaddedTensors, PretrainingTensors};
+pub use text::{TextPairBatch, WindowBatch};
+
+use crate::samples::Sample;
+
+/// Samples of similar length as rows of equal length.
+pub trait Batch: Send + 'static {
+    /// What a row is made of.
+    type Sample: Sample;
+
+    /// Puts samples together. `numbers` are theirs, in the same order.
+    fn collate(numbers: Vec<u64>, samples: Vec<Self::Sample>, padding: &Padding) -> Self;
+
+    /// The numbers of the samples, one for each row; what dropout draws by.
+    fn numbers(&self) -> &[u64];
+
+    /// How much of the rows is padding.
+    fn cells(&self) -> Cells;
+}
+
+/// How many places of a batch there are, and how many of them hold a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cells {
+    /// Places that hold a token.
+    pub tokens: u64,
+    /// Places in all.
+    pub total: u64,
+}
+
+impl Cells {
+    /// The share of places that hold padding, in `[0, 1]`; 0 if there are none.
+    #[must_use]
+    pub fn padding_share(&self) -> f64 {
+        if self.total == 0 { 0.0 } else { (self.total - self.tokens) as f64 / self.total as f64 }
+    }
+}
+
+impl std::ops::AddAssign for Cells {
+    fn add_assign(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.total += other.total;
+    }
+}

@@ -1,0 +1,55 @@
+//! Rows of tokens, filled up to one length.
+
+use super::Cells;
+
+/// How rows are filled up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Padding {
+    /// What fills them.
+    pub pad_id: u32,
+    /// Their length is a multiple of this.
+    pub multiple_of: usize,
+}
+
+/// Rows of tokens of one length, row after row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Padded {
+    /// `[batch_size, seq_length]`, one row after the other.
+    pub ids: Vec<u32>,
+    /// How many tokens of each row are no padding.
+    pub lengths: Vec<usize>,
+    /// Length of the rows.
+    pub seq_length: usize,
+}
+
+impl Padded {
+    /// Puts rows one below the other.
+    pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [u32]> + Clone, padding: &Padding) -> Self {
+        let longest = rows.clone().map(<[u32]>::len).max().unwrap_or(0);
+        let seq_length = longest.next_multiple_of(padding.multiple_of);
+        let (mut ids, mut lengths) = (Vec::with_capacity(rows.len() * seq_length), Vec::with_capacity(rows.len()));
+        for row in rows {
+            lengths.push(row.len());
+            ids.extend_from_slice(row);
+            ids.resize(lengths.len() * seq_length, padding.pad_id);
+        }
+        Self { ids, lengths, seq_length }
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// `[batch_size, seq_length]`: `true` marks padding.
+    pub fn mask_pad(&self) -> impl Iterator<Item = bool> {
+        self.lengths.iter().flat_map(|&length| (0..self.seq_length).map(move |column| column >= length))
+    }
+
+    /// How much of the rows is padding.
+    #[must_use]
+    pub fn cells(&self) -> Cells {
+        Cells { tokens: self.lengths.iter().map(|&length| length as u64).sum(), total: self.ids.len() as u64 }
+    }
+}

@@ -1,0 +1,55 @@
+//! Batches for BERT's pretraining.
+
+use super::{Batch, Cells, Padded, Padding};
+use crate::samples::PretrainingSample;
+
+/// Sequences with hidden tokens, and what was hidden.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PretrainingBatch {
+    /// Numbers of the samples.
+    pub numbers: Vec<u64>,
+    /// The sequences.
+    pub tokens: Padded,
+    /// How many tokens of each sequence belong to its first segment.
+    pub first_lengths: Vec<usize>,
+    /// Places of the hidden tokens in `[batch_size * seq_length]`: `row * seq_length + column`, in order.
+    pub masked_positions: Vec<u32>,
+    /// The hidden tokens.
+    pub masked_labels: Vec<u32>,
+    /// For each row, whether its second text follows the first; empty without next-sentence prediction.
+    pub is_next: Vec<bool>,
+}
+
+impl PretrainingBatch {
+    /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
+    pub fn segments(&self) -> impl Iterator<Item = u8> {
+        self.first_lengths.iter().zip(&self.tokens.lengths).flat_map(|(&first, &length)| {
+            (0..self.tokens.seq_length).map(move |column| u8::from((first..length).contains(&column)))
+        })
+    }
+}
+
+impl Batch for PretrainingBatch {
+    type Sample = PretrainingSample;
+
+    fn collate(numbers: Vec<u64>, samples: Vec<PretrainingSample>, padding: &Padding) -> Self {
+        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), padding);
+        let mut batch = Self { numbers, tokens, ..Self::default() };
+        for (row, sample) in samples.into_iter().enumerate() {
+            let first = (row * batch.tokens.seq_length) as u32;
+            batch.first_lengths.push(sample.first_length);
+            batch.masked_positions.extend(sample.masked.positions.iter().map(|position| first + position));
+            batch.masked_labels.extend(sample.masked.labels);
+            batch.is_next.extend(sample.is_next);
+        }
+        batch
+    }
+
+    fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    fn cells(&self) -> Cells {
+        self.tokens.cells()
+    }
+}

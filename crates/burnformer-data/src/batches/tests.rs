@@ -1,0 +1,204 @@
+//! What batches promise: every sample once, little padding, any position without the ones before.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::DataError;
+use crate::samples::{LanguageModel, LanguageModelConfig, Pretraining, PretrainingConfig, Samples, TextPair, Window};
+use crate::testing::{all, numbered};
+
+/// Samples of lengths that look random, each with its number as its tokens.
+#[derive(Debug)]
+struct Lengths(u64);
+
+impl Samples for Lengths {
+    type Sample = Window;
+
+    fn per_epoch(&self) -> u64 {
+        self.0
+    }
+
+    fn sample(&self, number: u64) -> Result<Window, DataError> {
+        let length = 2 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58) as usize;
+        Ok(Window { ids: vec![number as u32 + 1; length] })
+    }
+}
+
+fn config(size: BatchSize, window: usize) -> BatchConfig {
+    BatchConfig { size, window, pad_to_multiple_of: 4, workers: 2 }
+}
+
+fn epoch(samples: u64, config: &BatchConfig, seed: u64) -> Vec<WindowBatch> {
+    let batches = Batches::epoch(Arc::new(Lengths(samples)), 0, config, seed).unwrap();
+    batches.collect::<Result<_, _>>().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn an_epoch_has_every_sample_once(n in 1_u64..300, window in 8_usize..100, by_tokens: bool, size in 1_usize..9, seed: u64) {
+        let size = if by_tokens { BatchSize::Tokens(size * 40) } else { BatchSize::Sequences(size.min(window)) };
+        let batches = epoch(n, &config(size, window), seed);
+        let mut numbers: Vec<u64> = batches.iter().flat_map(|batch| batch.numbers.clone()).collect();
+        numbers.sort_unstable();
+        prop_assert_eq!(numbers, (0..n).collect::<Vec<_>>());
+        for batch in &batches {
+            prop_assert_eq!(batch.inputs.seq_length % 4, 0);
+            prop_assert!(batch.inputs.seq_length < batch.inputs.lengths.iter().max().unwrap() + 4);
+            match size {
+                BatchSize::Sequences(most) => prop_assert!(batch.numbers.len() <= most),
+                BatchSize::Tokens(most) => prop_assert!(batch.inputs.ids.len() <= most || batch.numbers.len() == 1),
+            }
+            for (row, (&number, &length)) in batch.numbers.iter().zip(&batch.inputs.lengths).enumerate() {
+                let ids = &batch.inputs.ids[row * batch.inputs.seq_length..][..batch.inputs.seq_length];
+                prop_assert!(ids[..length].iter().all(|&id| id == number as u32 + 1));
+                prop_assert!(ids[length..].iter().all(|&id| id == 0));
+            }
+        }
+    }
+
+    #[test]
+    fn any_position_is_reached_without_what_was_before(n in 1_u64..200, skip in 0_usize..40, workers in 1_usize..4, seed: u64) {
+        let config = BatchConfig { workers, ..config(BatchSize::Sequences(5), 32) };
+        let start = |position| Batches::<WindowBatch>::endless(Arc::new(Lengths(n)), 0, &config, seed, position).unwrap();
+        let mut batches = start(Position::default());
+        for batch in batches.by_ref().take(skip) {
+            batch.unwrap();
+        }
+        let resumed: Vec<_> = start(batches.position()).take(9).map(Result::unwrap).collect();
+        let never_stopped: Vec<_> = batches.take(9).map(Result::unwrap).collect();
+        prop_assert_eq!(resumed, never_stopped);
+    }
+}
+
+#[test]
+fn batches_do_not_depend_on_the_number_of_threads() {
+    let [one, four] =
+        [1, 4].map(|workers| epoch(500, &BatchConfig { workers, ..config(BatchSize::Tokens(300), 64) }, 3));
+    assert_eq!(one, four);
+}
+
+#[test]
+fn sorting_by_length_saves_padding() {
+    let padding = |window| {
+        let mut batches =
+            Batches::<WindowBatch>::epoch(Arc::new(Lengths(4096)), 0, &config(BatchSize::Sequences(16), window), 1)
+                .unwrap();
+        assert_eq!(batches.by_ref().map(|batch| batch.unwrap().numbers.len()).sum::<usize>(), 4096);
+        batches.cells().padding_share()
+    };
+    let (unsorted, sorted) = (padding(16), padding(1024));
+    // Lengths are uniform in 1 to 64: half of a batch is padding unless it is sorted.
+    assert!(unsorted > 0.4 && sorted < 0.1, "{unsorted} and {sorted}");
+}
+
+#[test]
+fn batches_of_a_window_are_not_in_the_order_of_their_lengths() {
+    let lengths: Vec<usize> =
+        epoch(512, &config(BatchSize::Sequences(16), 512), 1).iter().map(|b| b.inputs.seq_length).collect();
+    assert!(!lengths.is_sorted() && !lengths.is_sorted_by(|a, b| a >= b), "{lengths:?}");
+}
+
+#[test]
+fn a_pretraining_batch_says_where_everything_is() {
+    let shape: Vec<Vec<usize>> = (0..20).map(|d| (0..4).map(|s| 1 + (d + 3 * s) % 7).collect()).collect();
+    let built = numbered(&shape);
+    let config = PretrainingConfig { max_seq_length: 24, ..PretrainingConfig::default() };
+    let documents = all(&built.corpus);
+    let samples =
+        Arc::new(Pretraining::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, 1).unwrap());
+    let batches =
+        Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), 0, &self::config(BatchSize::Sequences(4), 16), 1);
+    for batch in batches.unwrap() {
+        let batch = batch.unwrap();
+        let length = batch.tokens.seq_length;
+        let segments: Vec<u8> = batch.segments().collect();
+        let mask: Vec<bool> = batch.tokens.mask_pad().collect();
+        let mut masked = batch.masked_positions.iter().zip(&batch.masked_labels);
+        for (row, &number) in batch.numbers.iter().enumerate() {
+            let sample = samples.sample(number).unwrap();
+            let n = sample.ids.len();
+            assert_eq!(batch.tokens.ids[row * length..][..n], sample.ids);
+            assert_eq!(batch.is_next[row], sample.is_next.unwrap());
+            for column in 0..length {
+                let second = column >= sample.first_length && column < n;
+                assert_eq!(segments[row * length + column], u8::from(second));
+                assert_eq!(mask[row * length + column], column >= n);
+            }
+            for (position, label) in sample.masked.positions.iter().zip(&sample.masked.labels) {
+                assert_eq!(masked.next(), Some((&((row * length) as u32 + position), label)));
+            }
+        }
+        assert_eq!(masked.next(), None);
+    }
+}
+
+#[test]
+fn both_sides_of_pairs_have_their_own_length() {
+    let pair = |source: &[u32], target: &[u32]| TextPair { source: source.to_vec(), target: target.to_vec() };
+    let samples = vec![pair(&[1, 2, 3], &[4]), pair(&[5], &[6, 7, 8, 9, 10])];
+    let batch = TextPairBatch::collate(vec![8, 3], samples, &Padding { pad_id: 0, multiple_of: 1 });
+    assert_eq!(batch.source.ids, [1, 2, 3, 5, 0, 0]);
+    assert_eq!(batch.target.ids, [4, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
+    assert_eq!(batch.cells(), Cells { tokens: 10, total: 16 });
+}
+
+#[test]
+fn inputs_and_targets_are_one_token_apart() {
+    let built = numbered(&[vec![5]]);
+    let config = LanguageModelConfig { max_seq_length: 8 };
+    let samples = LanguageModel::new(Arc::clone(&built.corpus), &[0], &built.tokenizer, &config, 1).unwrap();
+    let mut batches =
+        Batches::<WindowBatch>::epoch(Arc::new(samples), 0, &self::config(BatchSize::Sequences(1), 1), 1).unwrap();
+    let batch = batches.next().unwrap().unwrap();
+    assert_eq!(batch.inputs.ids, [2, 5, 6, 7, 8, 9, 0, 0]);
+    assert_eq!(batch.targets.ids, [5, 6, 7, 8, 9, 3, 0, 0]);
+}
+
+/// Fails at one sample.
+struct Broken;
+
+impl Samples for Broken {
+    type Sample = Window;
+
+    fn per_epoch(&self) -> u64 {
+        100
+    }
+
+    fn sample(&self, number: u64) -> Result<Window, DataError> {
+        if number == 40 { Err(DataError::Interrupted) } else { Lengths(100).sample(number) }
+    }
+}
+
+#[test]
+fn an_error_is_the_last_thing_that_comes() {
+    let batches = Batches::<WindowBatch>::epoch(Arc::new(Broken), 0, &config(BatchSize::Sequences(8), 16), 1).unwrap();
+    let results: Vec<bool> = batches.map(|batch| batch.is_ok()).collect();
+    assert_eq!(results, [true, true, true, true, false]);
+}
+
+#[cfg(feature = "tensor")]
+#[test]
+fn tensors_hold_what_the_batch_holds() {
+    let batch = PretrainingBatch {
+        numbers: vec![4, 9],
+        tokens: Padded { ids: vec![2, 7, 3, 8, 3, 2, 7, 3, 3, 0], lengths: vec![5, 4], seq_length: 5 },
+        first_lengths: vec![3, 3],
+        masked_positions: vec![1, 6],
+        masked_labels: vec![30, 31],
+        is_next: vec![true, false],
+    };
+    let tensors = batch.to_device(&burn::tensor::Device::default());
+    let ints = |data: burn::tensor::TensorData| data.iter::<i64>().collect::<Vec<_>>();
+    assert_eq!(tensors.tokens.ids.dims(), [2, 5]);
+    assert_eq!(ints(tensors.tokens.ids.into_data()), [2, 7, 3, 8, 3, 2, 7, 3, 3, 0]);
+    assert_eq!(ints(tensors.segments.into_data()), [0, 0, 0, 1, 1, 0, 0, 0, 1, 0]);
+    assert_eq!(ints(tensors.masked_positions.into_data()), [1, 6]);
+    assert_eq!(ints(tensors.masked_labels.into_data()), [30, 31]);
+    assert_eq!(ints(tensors.next_sentence_labels.unwrap().into_data()), [0, 1]);
+    let mask: Vec<bool> = tensors.tokens.mask_pad.into_data().iter::<bool>().collect();
+    assert_eq!(mask, [false, false, false, false, false, false, false, false, false, true]);
+}

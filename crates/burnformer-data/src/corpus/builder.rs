@@ -1,0 +1,303 @@
+//! Building a corpus: read, tokenise on all cores, write shard by shard.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use burnformer_core::files::remove_leftovers;
+use burnformer_core::lock::FolderLock;
+use burnformer_core::progress::{Interrupt, Progress, Unit};
+use twox_hash::XxHash3_128;
+
+use super::chunks::{Chunk, Chunks};
+use super::format::Entry;
+use super::manifest::{is_own_file, shard_path};
+use super::tokenized::{Tokenized, Worker};
+use super::writer::ShardWriter;
+use super::{Corpus, CorpusError, Hash, Manifest, PAIR_FOLDER, Position, Tokenization, open_shards};
+use crate::DataError;
+use crate::parallel::Ordered;
+use crate::source::{OnBadRow, Skipped, Source};
+
+/// Tokens after which a shard is full: 16 MiB of a vocabulary of up to 65,536 entries.
+const SHARD_TOKENS: usize = 8 << 20;
+
+/// Turns a source into a corpus.
+///
+/// The result depends on source, tokenizers and policy, not on the number of threads nor on interruptions: every finished
+/// shard stays, and building again goes on behind it. Memory is bounded by a shard and a few chunks of 256 KiB to 1 MiB of
+/// text a thread, whatever the size of the corpus.
+pub struct CorpusBuilder {
+    source: Arc<dyn Source>,
+    tokenization: Tokenization,
+    on_bad_row: OnBadRow,
+    shard_tokens: usize,
+    n_threads: usize,
+}
+
+/// How a corpus came about.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The corpus, open.
+    pub corpus: Corpus,
+    /// `true` if it was there already, built from the same sources in the same way.
+    pub reused: bool,
+    /// Tokens that an interrupted build had left and that were not computed again.
+    pub resumed_tokens: u64,
+    /// Examples of the rows that were left out in this run; [`Manifest::skipped_rows`] counts those of all.
+    pub skipped: Skipped,
+}
+
+impl CorpusBuilder {
+    /// A builder that ends with an error at the first bad row and uses all cores.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>, tokenization: Tokenization) -> Self {
+        let n_threads = available_parallelism().map_or(1, usize::from);
+        Self { source, tokenization, on_bad_row: OnBadRow::Error, shard_tokens: SHARD_TOKENS, n_threads }
+    }
+
+    /// What to do with a bad row.
+    #[must_use]
+    pub fn on_bad_row(mut self, policy: OnBadRow) -> Self {
+        self.on_bad_row = policy;
+        self
+    }
+
+    /// How many threads tokenise, beside the one that reads and the caller's, which writes.
+    #[must_use]
+    pub fn threads(mut self, n_threads: usize) -> Self {
+        self.n_threads = n_threads.max(1);
+        self
+    }
+
+    /// Tokens after which a shard is full.
+    #[must_use]
+    pub fn shard_tokens(mut self, n_tokens: usize) -> Self {
+        self.shard_tokens = n_tokens.clamp(1, 1 << 30);
+        self
+    }
+
+    /// Builds the corpus in `folder`, or goes on with a build that was interrupted there, or uses what is there if nothing
+    /// it depends on has changed. A corpus of other sources in that folder is replaced.
+    ///
+    /// # Errors
+    /// - of the source, unless the policy skips them; the shards finished by then stay, for the next try;
+    /// - [`CorpusError::Occupied`] if the folder holds anything but a corpus;
+    /// - [`CorpusError::Empty`] if there is no text;
+    /// - [`DataError::Interrupted`], with the finished shards left in place;
+    /// - [`DataError::Lock`] if another process builds there.
+    pub fn build(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
+        let created = !folder.exists();
+        fs::create_dir_all(folder).map_err(|source| CorpusError::Read { path: folder.to_owned(), source })?;
+        let lock = FolderLock::acquire(folder)?;
+        remove_leftovers(folder)?;
+        let begun = self.begun(folder)?;
+        if begun.complete {
+            let corpus = Corpus::open(folder)?;
+            return Ok(Outcome { corpus, reused: true, resumed_tokens: 0, skipped: Skipped::default() });
+        }
+        let resumed_tokens = begun.counts().tokens;
+        let result = self.go_on(folder, begun, progress, interrupt);
+        drop(lock);
+        let skipped = match result {
+            Ok(skipped) => skipped,
+            Err(error) => {
+                leave_nothing(folder, created);
+                return Err(error);
+            }
+        };
+        Ok(Outcome { corpus: Corpus::open(folder)?, reused: false, resumed_tokens, skipped })
+    }
+
+    /// What stands in the folder, if it is this build's; else the beginning of one, and the folder cleared for it.
+    fn begun(&self, folder: &Path) -> Result<Manifest, DataError> {
+        let build = self.fingerprint();
+        let tokenizer = Hash(self.tokenization.tokenizer.fingerprint());
+        let pair_tokenizer = self.tokenization.pair_tokenizer.as_ref().map(|pair| Hash(pair.fingerprint()));
+        if let Ok(Some(manifest)) = Manifest::load(folder)
+            && manifest.build == build
+            // A shard that was lost or damaged since is a reason to build again.
+            && open_shards(folder, &manifest).is_ok()
+        {
+            return Ok(manifest);
+        }
+        clear(folder)?;
+        Ok(Manifest {
+            build,
+            complete: false,
+            next: Position::default(),
+            tokenizer,
+            pair_tokenizer,
+            vocab_size: self.tokenization.vocab_size() as u64,
+            shards: Vec::new(),
+            labels: Vec::new(),
+            text_bytes: 0,
+            unknown_tokens: 0,
+            empty_records: 0,
+            skipped_rows: 0,
+        })
+    }
+
+    /// A hash of all that the result depends on.
+    fn fingerprint(&self) -> Hash {
+        let Tokenization { tokenizer, pair_tokenizer, sentences } = &self.tokenization;
+        let parts: Vec<_> = self.source.parts().iter().map(|part| (&part.name, part.bytes, part.fingerprint)).collect();
+        let all = (
+            (super::format::VERSION, self.shard_tokens, self.on_bad_row),
+            (tokenizer.fingerprint(), pair_tokenizer.as_ref().map(crate::tokenizer::Tokenizer::fingerprint)),
+            (sentences, parts),
+        );
+        Hash(XxHash3_128::oneshot(format!("{all:?}").as_bytes()))
+    }
+
+    fn go_on(
+        &self,
+        folder: &Path,
+        manifest: Manifest,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Skipped, DataError> {
+        let Tokenization { tokenizer, pair_tokenizer, .. } = &self.tokenization;
+        tokenizer.save(folder)?;
+        if let Some(pair) = pair_tokenizer {
+            pair.save(&folder.join(PAIR_FOLDER))?;
+        }
+        let parts = self.source.parts();
+        let total = parts.iter().map(|part| part.bytes).sum();
+        let stage = progress.stage("tokenize", Some(total), Unit::Bytes);
+        stage.advance(parts[..manifest.next.part.min(parts.len())].iter().map(|part| part.bytes).sum());
+
+        let chunks = Chunks::new(Arc::clone(&self.source), self.on_bad_row, manifest.next);
+        let tokenized = Ordered::start(self.n_threads, chunks, || {
+            let mut worker = Worker::new(&self.tokenization);
+            move |chunk: Result<Chunk, DataError>| -> Result<(Chunk, Tokenized), DataError> {
+                let mut chunk = chunk?;
+                let tokenized = worker.tokenize(std::mem::take(&mut chunk.records))?;
+                Ok((chunk, tokenized))
+            }
+        });
+        let tokenized = tokenized.map_err(|source| CorpusError::Thread { source })?;
+
+        let mut build = Build::new(folder, manifest, self.shard_tokens);
+        for result in tokenized {
+            let (chunk, tokenized) = result?;
+            if interrupt.requested() {
+                return Err(DataError::Interrupted);
+            }
+            let bytes = chunk.bytes;
+            build.append(chunk, &tokenized)?;
+            stage.advance(bytes);
+            stage.message(&format!("{} tokens", build.n_tokens()));
+        }
+        build.finish()
+    }
+}
+
+/// The part of a build that runs in order: labels, shards, the description.
+struct Build<'a> {
+    folder: &'a Path,
+    /// What the description will say once the open shard is written.
+    manifest: Manifest,
+    /// Number of each label seen so far.
+    labels: HashMap<String, u32>,
+    shard: ShardWriter,
+    shard_tokens: usize,
+    skipped: Skipped,
+}
+
+impl<'a> Build<'a> {
+    fn new(folder: &'a Path, manifest: Manifest, shard_tokens: usize) -> Self {
+        let labels = manifest.labels.iter().cloned().zip(0..).collect();
+        let shard = next_shard(&manifest);
+        Self { folder, manifest, labels, shard, shard_tokens, skipped: Skipped::default() }
+    }
+
+    fn n_tokens(&self) -> u64 {
+        self.manifest.counts().tokens + self.shard.n_tokens() as u64
+    }
+
+    fn append(&mut self, chunk: Chunk, tokenized: &Tokenized) -> Result<(), DataError> {
+        let labels: Vec<u32> = tokenized.documents.iter().map(|piece| self.number(piece.label.as_deref())).collect();
+        self.shard.append(tokenized, &labels);
+        self.manifest.next = chunk.next;
+        self.manifest.text_bytes += tokenized.text_bytes;
+        self.manifest.unknown_tokens += tokenized.unknown_tokens;
+        self.manifest.empty_records += tokenized.empty;
+        self.manifest.skipped_rows += chunk.skipped.rows;
+        self.skipped.join(chunk.skipped);
+        if self.shard.n_tokens() >= self.shard_tokens { self.close() } else { Ok(()) }
+    }
+
+    /// The number of a label, the next free one if it is new.
+    fn number(&mut self, label: Option<&str>) -> u32 {
+        let Some(label) = label else { return Entry::UNLABELLED };
+        if let Some(&number) = self.labels.get(label) {
+            return number;
+        }
+        let number = self.manifest.labels.len() as u32;
+        self.manifest.labels.push(label.to_owned());
+        self.labels.insert(label.to_owned(), number);
+        number
+    }
+
+    /// Writes the open shard, then the description that counts it.
+    fn close(&mut self) -> Result<(), DataError> {
+        if self.shard.n_tokens() > 0 {
+            self.shard.write(&shard_path(self.folder, self.manifest.shards.len()))?;
+            self.manifest.shards.push(self.shard.counts());
+        }
+        self.manifest.save(self.folder)?;
+        self.shard = next_shard(&self.manifest);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Skipped, DataError> {
+        if self.n_tokens() == 0 {
+            let (empty, skipped) = (self.manifest.empty_records, self.manifest.skipped_rows);
+            let found = format!("{empty} records without a token, {skipped} rows skipped");
+            return Err(CorpusError::Empty { found }.into());
+        }
+        self.manifest.complete = true;
+        self.close()?;
+        Ok(self.skipped)
+    }
+}
+
+fn next_shard(manifest: &Manifest) -> ShardWriter {
+    ShardWriter::new(manifest.build.0, manifest.shards.len() as u64, manifest.vocab_size)
+}
+
+/// Removes an earlier corpus.
+///
+/// # Errors
+/// If anything else is in the folder; nothing is removed then.
+fn clear(folder: &Path) -> Result<(), DataError> {
+    let fail = |source| CorpusError::Read { path: folder.to_owned(), source };
+    let mut own = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_own_file(&name) {
+            own.push(entry.path());
+        } else if !is_beside(&name) {
+            return Err(CorpusError::Occupied { folder: folder.to_owned(), file: name }.into());
+        }
+    }
+    // The description goes first: without it, what is left is no corpus.
+    own.sort();
+    own.into_iter().try_for_each(fs::remove_file).map_err(|error| fail(error).into())
+}
+
+/// `true` for what lies beside the shards of a corpus and is written over: locks, tokenizers.
+fn is_beside(name: &str) -> bool {
+    name.starts_with('.') || [PAIR_FOLDER, "tokenizer.json", "tokenizer_config.json"].contains(&name)
+}
+
+/// After a failure: takes back a folder that was made for this build and in which no shard was finished.
+fn leave_nothing(folder: &Path, created: bool) {
+    if created && matches!(Manifest::load(folder), Ok(None)) {
+        let _ = fs::remove_dir_all(folder);
+    }
+}

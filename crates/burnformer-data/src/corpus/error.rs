@@ -1,0 +1,102 @@
+//! What can be wrong with a corpus on the disk.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::format::VERSION;
+
+/// A corpus that cannot be built or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CorpusError {
+    /// The system does not let us read a file.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder without the description of a corpus.
+    #[error("`{}` is not a corpus, it has no `corpus.json`", folder.display())]
+    NotACorpus {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder that holds something else, in which no corpus is built.
+    #[error("`{}` holds other files (`{file}`) and no corpus, choose an empty or a new folder", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the files in it.
+        file: String,
+    },
+    /// A description that cannot be understood.
+    #[error("`{}` does not describe a corpus", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A build that was interrupted.
+    #[error("the corpus in `{}` is unfinished, run its build again to go on with it", folder.display())]
+    Unfinished {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file that is not a shard at all.
+    #[error("`{}` is not a shard of tokens, build the corpus again", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A shard of another version.
+    #[error("`{}` has format version {version}, expected {VERSION}, build the corpus again", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What the file says.
+        version: u64,
+    },
+    /// A shard whose content cannot be what was written.
+    #[error("`{}` is damaged: {problem}; build the corpus again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        problem: &'static str,
+    },
+    /// A shard of another build, or in the place of another shard.
+    #[error("`{}` does not belong to this corpus, build it again", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system has no thread to give.
+    #[error("cannot start a thread")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A corpus in which nothing is left to learn from.
+    #[error("the corpus has no text: {found}")]
+    Empty {
+        /// What there was instead.
+        found: String,
+    },
+    /// More documents than can be numbered.
+    #[error("the corpus has {n_documents} documents, at most {} can be numbered, split it", u32::MAX)]
+    TooManyDocuments {
+        /// How many there are.
+        n_documents: u64,
+    },
+    /// A tokenizer other than the one the corpus was built with.
+    #[error("the corpus was built with another tokenizer ({built} instead of {given}), use the one in its folder")]
+    OtherTokenizer {
+        /// Fingerprint of the one it was built with.
+        built: String,
+        /// Fingerprint of the one that was given.
+        given: String,
+    },
+}

@@ -1,0 +1,135 @@
+//! The description of a corpus, a JSON file beside its shards.
+
+use std::path::{Path, PathBuf};
+
+use burnformer_core::files::atomic_write_bytes;
+use serde::{Deserialize, Serialize};
+
+use super::CorpusError;
+use crate::DataError;
+
+/// Name of the description in the folder of a corpus.
+const FILE: &str = "corpus.json";
+
+/// What a corpus consists of and was built from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Hash of everything the result depends on: sources, tokenizers, sentence ends, settings.
+    pub build: Hash,
+    /// `false` while it is being built.
+    pub complete: bool,
+    /// Where the build goes on.
+    pub next: Position,
+    /// Fingerprint of the tokenizer.
+    pub tokenizer: Hash,
+    /// Fingerprint of the tokenizer of second texts, if they have one of their own.
+    pub pair_tokenizer: Option<Hash>,
+    /// Entries of the vocabulary, of the larger one if there are two.
+    pub vocab_size: u64,
+    /// What is in each shard.
+    pub shards: Vec<Counts>,
+    /// Names of the labels, in the order in which they first appear.
+    pub labels: Vec<String>,
+    /// Bytes of text, in UTF-8.
+    pub text_bytes: u64,
+    /// Tokens that stand for what the vocabulary cannot say.
+    pub unknown_tokens: u64,
+    /// Records that were left out since no token is left of them.
+    pub empty_records: u64,
+    /// Rows that were left out since they could not be read.
+    pub skipped_rows: u64,
+}
+
+/// How much is in a shard or in a corpus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Documents; one that is longer than a shard counts once for each.
+    pub documents: u64,
+    /// Sentences.
+    pub sentences: u64,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+/// A place in the sources.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// The part.
+    pub part: usize,
+    /// How many records of it lie before, those that were skipped included.
+    pub record: u64,
+}
+
+/// A hash of 128 bits, written in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hash(pub u128);
+
+impl std::fmt::Display for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        hash.to_string()
+    }
+}
+
+impl TryFrom<String> for Hash {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u128::from_str_radix(&text, 16).map(Self)
+    }
+}
+
+impl Manifest {
+    /// What is in all shards together.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        for Counts { documents, sentences, tokens } in &self.shards {
+            sum.documents += documents;
+            sum.sentences += sentences;
+            sum.tokens += tokens;
+        }
+        sum
+    }
+
+    /// Reads the description in `folder`, or nothing if there is none.
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, CorpusError> {
+        let path = folder.join(FILE);
+        match std::fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(manifest) => Ok(Some(manifest)),
+                Err(source) => Err(CorpusError::Manifest { path, source }),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(CorpusError::Read { path, source }),
+        }
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<(), DataError> {
+        let path = folder.join(FILE);
+        let mut text =
+            serde_json::to_vec_pretty(self).map_err(|source| CorpusError::Manifest { path: path.clone(), source })?;
+        text.push(b'\n');
+        Ok(atomic_write_bytes(&path, text)?)
+    }
+}
+
+/// Where shard number `number` lies.
+pub(super) fn shard_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("shard-{number:05}.bin"))
+}
+
+/// `true` if a build may replace or remove a file of this name.
+pub(super) fn is_own_file(name: &str) -> bool {
+    let shard = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".bin"));
+    name == FILE || shard.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}

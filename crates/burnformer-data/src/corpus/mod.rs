@@ -1,0 +1,251 @@
+//! A corpus on the disk: tokenised documents in memory-mapped shards.
+//!
+//! [`CorpusBuilder`] turns a [`Source`](crate::source::Source) into a folder of shards, and [`Corpus`] opens it. The folder
+//! also holds the tokenizer, so that it can be moved as a whole. While it is open, its files must not be changed in place;
+//! a build never does that.
+
+mod builder;
+mod chunks;
+mod error;
+mod format;
+mod ids;
+mod manifest;
+mod shard;
+mod tokenized;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+pub use builder::{CorpusBuilder, Outcome};
+pub use error::CorpusError;
+pub use ids::Ids;
+pub use manifest::{Counts, Hash, Manifest, Position};
+pub use tokenized::Tokenization;
+
+use crate::DataError;
+use crate::tokenizer::Tokenizer;
+use format::Entry;
+use manifest::shard_path;
+use shard::{Located, Shard};
+
+/// Name of the folder in that of a corpus in which the tokenizer of second texts lies.
+const PAIR_FOLDER: &str = "pair";
+
+/// Tokenised documents on the disk, open for reading.
+#[derive(Debug)]
+pub struct Corpus {
+    folder: PathBuf,
+    manifest: Manifest,
+    shards: Vec<Shard>,
+    /// Number of the first document of each shard, and the number of documents.
+    firsts: Vec<u64>,
+    /// The documents that go on with the one before, in order: each the first of its shard.
+    continued: Vec<u32>,
+}
+
+impl Corpus {
+    /// Opens the corpus in `folder`.
+    ///
+    /// This takes milliseconds, however large it is: headers are read, and what lies behind them is compared with its
+    /// checksums when it is first used. [`Corpus::verify`] reads all of it.
+    ///
+    /// # Errors
+    /// If there is no finished corpus, or a shard is missing, damaged, cut off or foreign; the error names it.
+    pub fn open(folder: &Path) -> Result<Self, DataError> {
+        let manifest = Manifest::load(folder)?.ok_or_else(|| CorpusError::NotACorpus { folder: folder.to_owned() })?;
+        if !manifest.complete {
+            return Err(CorpusError::Unfinished { folder: folder.to_owned() }.into());
+        }
+        let shards = open_shards(folder, &manifest)?;
+        let mut firsts = vec![0];
+        for shard in &shards {
+            firsts.push(firsts[firsts.len() - 1] + shard.header().n_documents);
+        }
+        let n_documents = firsts[firsts.len() - 1];
+        if n_documents > u64::from(u32::MAX) {
+            return Err(CorpusError::TooManyDocuments { n_documents }.into());
+        }
+        let continued = shards.iter().zip(&firsts).filter(|(shard, _)| shard.header().continues);
+        let continued = continued.map(|(_, &first)| first as u32).collect();
+        Ok(Self { folder: folder.to_owned(), manifest, shards, firsts, continued })
+    }
+
+    /// What it consists of and was built from.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The tokenizer it was built with, from its folder.
+    ///
+    /// # Errors
+    /// If it cannot be loaded, or is not the one the corpus was built with.
+    pub fn tokenizer(&self) -> Result<Tokenizer, DataError> {
+        load_tokenizer(&self.folder, self.manifest.tokenizer)
+    }
+
+    /// The tokenizer of second texts, if they have one of their own.
+    ///
+    /// # Errors
+    /// As [`Corpus::tokenizer`].
+    pub fn pair_tokenizer(&self) -> Result<Option<Tokenizer>, DataError> {
+        let folder = self.folder.join(PAIR_FOLDER);
+        self.manifest.pair_tokenizer.map(|fingerprint| load_tokenizer(&folder, fingerprint)).transpose()
+    }
+
+    /// How many documents there are.
+    #[must_use]
+    pub fn n_documents(&self) -> u32 {
+        self.firsts[self.firsts.len() - 1] as u32
+    }
+
+    /// Document number `index`, in the order of the source.
+    ///
+    /// # Errors
+    /// If its part of the shard is damaged.
+    ///
+    /// # Panics
+    /// If there is no such document.
+    pub fn document(&self, index: u32) -> Result<Document<'_>, DataError> {
+        let (shard, index) = self.locate(index);
+        let shard = &self.shards[shard];
+        Ok(Document { shard, located: shard.document(index)? })
+    }
+
+    /// `true` if the two are pieces of one document, which was longer than a shard, or the same.
+    #[must_use]
+    pub fn are_one(&self, a: u32, b: u32) -> bool {
+        (a.min(b) + 1..=a.max(b)).all(|index| self.continued.binary_search(&index).is_ok())
+    }
+
+    /// Compares every byte with its checksums, on all cores.
+    ///
+    /// # Errors
+    /// The first damage found.
+    pub fn verify(&self) -> Result<(), DataError> {
+        Ok(self.shards.par_iter().try_for_each(Shard::verify)?)
+    }
+
+    fn locate(&self, index: u32) -> (usize, usize) {
+        let index = u64::from(index);
+        assert!(index < u64::from(self.n_documents()), "document {index} of {}", self.n_documents());
+        let shard = self.firsts.partition_point(|&first| first <= index) - 1;
+        (shard, (index - self.firsts[shard]) as usize)
+    }
+}
+
+fn open_shards(folder: &Path, manifest: &Manifest) -> Result<Vec<Shard>, CorpusError> {
+    let open = |(number, counts): (usize, &Counts)| {
+        let path = shard_path(folder, number);
+        let shard = Shard::open(&path)?;
+        let header = shard.header();
+        let found = Counts { documents: header.n_documents, sentences: header.n_sentences, tokens: header.n_tokens };
+        let belongs = header.build == manifest.build.0
+            && header.number == number as u64
+            && header.vocab_size == manifest.vocab_size
+            && found == *counts;
+        if belongs { Ok(shard) } else { Err(CorpusError::Misplaced { path }) }
+    };
+    manifest.shards.iter().enumerate().map(open).collect()
+}
+
+fn load_tokenizer(folder: &Path, fingerprint: Hash) -> Result<Tokenizer, DataError> {
+    let tokenizer = Tokenizer::load(folder)?;
+    let given = Hash(tokenizer.fingerprint());
+    if given == fingerprint {
+        Ok(tokenizer)
+    } else {
+        Err(CorpusError::OtherTokenizer { built: fingerprint.to_string(), given: given.to_string() }.into())
+    }
+}
+
+/// One document of a [`Corpus`].
+#[derive(Clone, Copy, Debug)]
+pub struct Document<'a> {
+    shard: &'a Shard,
+    located: Located<'a>,
+}
+
+impl<'a> Document<'a> {
+    /// How many sentences it has, at least one.
+    #[must_use]
+    pub fn n_sentences(&self) -> usize {
+        self.located.ends.len()
+    }
+
+    /// How many tokens it has.
+    #[must_use]
+    pub fn n_tokens(&self) -> usize {
+        self.sentence_end(self.n_sentences())
+    }
+
+    /// Where the first `n` sentences end, in tokens.
+    ///
+    /// # Panics
+    /// If it has fewer sentences.
+    #[must_use]
+    pub fn sentence_end(&self, n: usize) -> usize {
+        let end = if n == 0 { self.located.start } else { self.located.ends[n - 1] };
+        (end - self.located.start) as usize
+    }
+
+    /// The number of the first sentence that begins at token `offset` or behind it; the number of sentences if none does.
+    #[must_use]
+    pub fn sentence_from(&self, offset: usize) -> usize {
+        let starts_before = |n: usize| self.sentence_end(n) < offset;
+        let (mut low, mut high) = (0, self.n_sentences());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if starts_before(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// The tokens of `range`, counted from the beginning of the document.
+    ///
+    /// # Errors
+    /// If the shard is damaged there.
+    ///
+    /// # Panics
+    /// If the range reaches past the end of the document.
+    pub fn tokens(&self, range: Range<usize>) -> Result<Ids<'a>, DataError> {
+        assert!(range.end <= self.n_tokens(), "tokens {range:?} of a document with {}", self.n_tokens());
+        let at = |offset: usize| self.located.start + offset as u32;
+        Ok(self.shard.tokens(at(range.start)..at(range.end))?)
+    }
+
+    /// The tokens of sentence number `index`.
+    ///
+    /// # Errors
+    /// If the shard is damaged there.
+    ///
+    /// # Panics
+    /// If there is no such sentence.
+    pub fn sentence(&self, index: usize) -> Result<Ids<'a>, DataError> {
+        self.tokens(self.sentence_end(index)..self.sentence_end(index + 1))
+    }
+
+    /// The number of its label in [`Manifest::labels`].
+    #[must_use]
+    pub fn label(&self) -> Option<u32> {
+        (self.located.entry.label != Entry::UNLABELLED).then_some(self.located.entry.label)
+    }
+
+    /// A hash of its group's name, if it has a group.
+    #[must_use]
+    pub fn group(&self) -> Option<u64> {
+        (self.located.entry.group != 0).then_some(self.located.entry.group)
+    }
+
+    /// A hash of its text: equal texts have equal hashes.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        self.located.entry.content
+    }
+}

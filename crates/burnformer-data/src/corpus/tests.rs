@@ -1,0 +1,368 @@
+//! Corpora survive what happens to files and builds.
+
+use std::fs;
+use std::sync::Arc;
+
+use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::Record;
+use crate::sentences::SentenceSplitter;
+use crate::source::OnBadRow;
+use crate::testing::{FIRST_WORD, Memory, all, build, numbered, record, tokenizer};
+
+fn tokenization(n_words: u32) -> Tokenization {
+    Tokenization { tokenizer: tokenizer(n_words), pair_tokenizer: None, sentences: SentenceSplitter::whole() }
+}
+
+fn builder(source: Memory) -> CorpusBuilder {
+    CorpusBuilder::new(Arc::new(source), tokenization(100)).threads(2)
+}
+
+fn run(builder: &CorpusBuilder, folder: &Path) -> Result<Outcome, DataError> {
+    builder.build(folder, &Silent, &Interrupt::new())
+}
+
+/// `n` documents of two sentences.
+fn documents(n: u32) -> Vec<Record> {
+    (0..n).map(|i| record(&[format!("t{} t1 t2", i % 90), format!("t{} t4", (i * 7) % 90)])).collect()
+}
+
+/// `n` parts of `per_part` documents.
+fn parts(n: u32, per_part: u32) -> Memory {
+    Memory::new((0..n).map(|_| documents(per_part).into_iter().map(Some).collect()).collect())
+}
+
+/// The names and contents of all files of a corpus but the lock.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| name != ".lock")
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn sentences(corpus: &Corpus) -> Vec<Vec<Vec<u32>>> {
+    let of = |index| {
+        let document = corpus.document(index).unwrap();
+        (0..document.n_sentences()).map(|n| document.sentence(n).unwrap().iter().collect()).collect()
+    };
+    all(corpus).into_iter().map(of).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_was_built_is_read_again(
+        texts in prop::collection::vec(prop::collection::vec(prop::collection::vec(0_u32..70_000, 1..8), 1..6), 1..12),
+        shard_tokens in 1_usize..40,
+        n_threads in 1_usize..4,
+        wide: bool,
+    ) {
+        // Beyond 65,536 entries of the vocabulary an id takes four bytes.
+        let n_words = if wide { 70_000 } else { 300 };
+        let texts: Vec<Vec<Vec<u32>>> =
+            texts.iter().map(|d| d.iter().map(|s| s.iter().map(|id| id % n_words).collect()).collect()).collect();
+        let line = |ids: &Vec<u32>| ids.iter().map(|id| format!("t{id}")).collect::<Vec<_>>().join(" ");
+        let records = texts.iter().map(|d| Some(record(&d.iter().map(line).collect::<Vec<_>>()))).collect::<Vec<_>>();
+        let source = Memory::new(records.chunks(3).map(<[_]>::to_vec).collect());
+        let folder = tempfile::tempdir().unwrap();
+        let builder = CorpusBuilder::new(Arc::new(source), tokenization(n_words)).threads(n_threads).shard_tokens(shard_tokens);
+        let corpus = run(&builder, folder.path()).unwrap().corpus;
+        corpus.verify().unwrap();
+        let expected: Vec<Vec<Vec<u32>>> =
+            texts.iter().map(|d| d.iter().map(|s| s.iter().map(|id| id + FIRST_WORD).collect()).collect()).collect();
+        prop_assert_eq!(sentences(&corpus), expected);
+        let counts = corpus.manifest().counts();
+        prop_assert_eq!(counts.tokens as usize, texts.iter().flatten().map(Vec::len).sum::<usize>());
+        prop_assert_eq!(counts.sentences as usize, texts.iter().map(Vec::len).sum::<usize>());
+    }
+}
+
+#[test]
+fn a_build_does_not_depend_on_the_number_of_threads() {
+    let [one, three] = [1, 3].map(|n_threads| {
+        let folder = tempfile::tempdir().unwrap();
+        run(&builder(parts(5, 700)).threads(n_threads).shard_tokens(4000), folder.path()).unwrap();
+        files(folder.path())
+    });
+    assert!(one.len() > 4, "{} files", one.len());
+    assert!(one == three);
+}
+
+/// Requests the interrupt when so many tokens are announced.
+struct StopAt(u64, Interrupt);
+
+impl Progress for StopAt {
+    fn stage(&self, _: &str, _: Option<u64>, _: Unit) -> Box<dyn Stage> {
+        Box::new(Self(self.0, self.1.clone()))
+    }
+}
+
+impl Stage for StopAt {
+    fn advance(&self, _: u64) {}
+
+    fn message(&self, text: &str) {
+        if text.split(' ').next().unwrap().parse::<u64>().unwrap() >= self.0 {
+            self.1.request();
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_build_goes_on_and_gives_the_same_files() {
+    let whole = tempfile::tempdir().unwrap();
+    let builder = builder(parts(8, 500)).shard_tokens(4000);
+    run(&builder, whole.path()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut n_interruptions = 0;
+    let mut tokens = 0;
+    let outcome = loop {
+        let interrupt = Interrupt::new();
+        match builder.build(folder.path(), &StopAt(tokens + 6000, interrupt.clone()), &interrupt) {
+            Ok(outcome) => break outcome,
+            Err(DataError::Interrupted) => n_interruptions += 1,
+            Err(error) => panic!("{error}"),
+        }
+        let error = Corpus::open(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("unfinished, run its build again"), "{error}");
+        tokens = Manifest::load(folder.path()).unwrap().unwrap().counts().tokens;
+    };
+    assert!(n_interruptions >= 2, "{n_interruptions} interruptions");
+    assert_eq!(outcome.resumed_tokens, tokens);
+    assert!(files(folder.path()) == files(whole.path()));
+}
+
+#[test]
+fn a_build_is_reused_until_something_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(!run(&builder(parts(2, 10)), folder.path()).unwrap().reused);
+    assert!(run(&builder(parts(2, 10)).threads(1), folder.path()).unwrap().reused);
+    assert!(!run(&builder(parts(2, 11)), folder.path()).unwrap().reused, "other sources");
+    assert!(!run(&builder(parts(2, 11)).on_bad_row(OnBadRow::Skip), folder.path()).unwrap().reused, "another policy");
+    let other = CorpusBuilder::new(Arc::new(parts(2, 11)), tokenization(101));
+    assert!(!run(&other, folder.path()).unwrap().reused, "another tokenizer");
+    assert_eq!(files(folder.path()).iter().filter(|(name, _)| name.starts_with("shard")).count(), 1);
+    fs::remove_file(shard_path(folder.path(), 0)).unwrap();
+    assert!(!run(&other, folder.path()).unwrap().reused, "a shard is missing");
+}
+
+#[test]
+fn a_folder_with_other_files_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("thesis.tex"), "years of work").unwrap();
+    let error = run(&builder(parts(1, 1)), folder.path()).unwrap_err();
+    assert!(error.to_string().contains("holds other files (`thesis.tex`)"), "{error}");
+    assert_eq!(files(folder.path()), [("thesis.tex".to_owned(), b"years of work".to_vec())]);
+}
+
+#[test]
+fn a_build_that_fails_leaves_nothing_behind() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("corpus");
+    let bad = Memory::new(vec![vec![Some(record(&["t1"])), None]]);
+    let error = run(&builder(bad), &folder).unwrap_err();
+    assert!(error.is_bad_row(), "{error}");
+    assert!(error.to_string().contains("line 2"), "{error}");
+    assert!(!folder.exists());
+
+    let error = run(&builder(Memory::of(vec![record(&["", " "])])), &folder).unwrap_err();
+    assert_eq!(error.to_string(), "the corpus has no text: 1 records without a token, 0 rows skipped");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn bad_rows_and_empty_records_are_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = vec![None, Some(record(&["t1"])), Some(record(&[""])), None, Some(record(&["t2 oov", "t3"]))];
+    let outcome = run(&builder(Memory::new(vec![rows])).on_bad_row(OnBadRow::Skip), folder.path()).unwrap();
+    let manifest = outcome.corpus.manifest();
+    assert_eq!((manifest.skipped_rows, manifest.empty_records, manifest.unknown_tokens), (2, 1, 1));
+    assert_eq!(outcome.skipped.rows, 2);
+    assert!(outcome.skipped.examples[1].to_string().contains("line 4"), "{}", outcome.skipped.examples[1]);
+    assert_eq!(sentences(&outcome.corpus), [vec![vec![6]], vec![vec![7, 1], vec![8]]]);
+}
+
+#[test]
+fn labels_groups_pairs_and_contents_are_kept() {
+    let labelled = |text: &str, label: &str, group: Option<&str>| Record {
+        label: Some(label.to_owned()),
+        group: group.map(str::to_owned),
+        ..record(&[text])
+    };
+    let pair = Record { pair: Some("t4 t5".to_owned()), ..record(&["t3"]) };
+    let built = build(
+        vec![labelled("t1", "b", Some("x")), labelled("t2", "a", None), labelled("t1", "b", Some("x")), pair],
+        tokenizer(10),
+    );
+    let [first, second, third, pair] = [0, 1, 2, 3].map(|index| built.corpus.document(index).unwrap());
+    assert_eq!(built.corpus.manifest().labels, ["b", "a"]);
+    assert_eq!([first.label(), second.label(), third.label(), pair.label()], [Some(0), Some(1), Some(0), None]);
+    assert_eq!(first.group(), third.group());
+    assert!(first.group().is_some() && second.group().is_none());
+    assert_eq!(first.content(), third.content());
+    assert_ne!(first.content(), second.content());
+    assert_eq!(pair.sentence(1).unwrap().iter().collect::<Vec<_>>(), [9, 10]);
+}
+
+#[test]
+fn pieces_of_a_document_are_one_document_even_across_shards() {
+    let piece = |text: &str, continues| Some(Record { continues, ..record(&[text]) });
+    let long = vec![piece("t1", false), piece("t2 t3", true), piece("t4", true), piece("t5", false)];
+    // A chunk ends with its part, so that the shard can end inside the document.
+    let source = Memory::new(long.into_iter().map(|row| vec![row]).collect());
+    let whole = tempfile::tempdir().unwrap();
+    let corpus = run(&builder(source.clone()), whole.path()).unwrap().corpus;
+    assert_eq!(sentences(&corpus), [vec![vec![6], vec![7, 8], vec![9]], vec![vec![10]]]);
+    assert!(!corpus.are_one(0, 1));
+
+    let cut = tempfile::tempdir().unwrap();
+    let corpus = run(&builder(source).shard_tokens(2), cut.path()).unwrap().corpus;
+    assert_eq!(corpus.n_documents(), 3);
+    assert!(corpus.are_one(0, 1) && corpus.are_one(1, 0) && corpus.are_one(2, 2));
+    assert!(!corpus.are_one(1, 2) && !corpus.are_one(0, 2));
+}
+
+#[test]
+fn a_sentence_is_found_by_its_offset() {
+    let built = numbered(&[vec![3, 1, 4]]);
+    let document = built.corpus.document(0).unwrap();
+    let found: Vec<usize> = (0..10).map(|offset| document.sentence_from(offset)).collect();
+    assert_eq!(found, [0, 1, 1, 1, 2, 3, 3, 3, 3, 3]);
+}
+
+/// A corpus of one shard of several blocks.
+fn large() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    run(&builder(parts(1, 9000)), folder.path()).unwrap();
+    folder
+}
+
+fn damage(folder: &TempDir, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DataError> {
+    let path = shard_path(folder.path(), 0);
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    Corpus::open(folder.path())?.verify()
+}
+
+#[test]
+fn damage_is_found_and_its_file_named() {
+    let folder = large();
+    let intact = fs::read(shard_path(folder.path(), 0)).unwrap();
+    let length = intact.len();
+    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 8] = [
+        ("is not a shard", &|bytes| bytes.clear()),
+        ("is not a shard", &|bytes| bytes[0] ^= 1),
+        ("has format version 257, expected 1", &|bytes| bytes[9] ^= 1),
+        ("its length is not what its header says", &|bytes| bytes.truncate(length - 1)),
+        ("its length is not what its header says", &|bytes| bytes[48] ^= 1),
+        ("asks for more than any file can hold", &|bytes| bytes[64..72].fill(0xff)),
+        ("the checksum of its header is wrong", &|bytes| bytes[length - 1] ^= 1),
+        ("the checksum of a block is wrong", &|bytes| bytes[length / 2] ^= 1),
+    ];
+    for (expected, change) in cases {
+        fs::write(shard_path(folder.path(), 0), &intact).unwrap();
+        let error = damage(&folder, |bytes| change(bytes)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} instead of {expected}");
+        assert!(error.contains("shard-00000.bin"), "{error}");
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&builder(parts(1, 3)), folder.path()).unwrap();
+    let path = shard_path(folder.path(), 0);
+    let intact = fs::read(&path).unwrap();
+    for place in 0..intact.len() {
+        let mut bytes = intact.clone();
+        bytes[place] ^= 0x10;
+        fs::write(&path, bytes).unwrap();
+        let result = Corpus::open(folder.path()).and_then(|corpus| corpus.verify());
+        assert!(result.is_err(), "byte {place} of {}", intact.len());
+    }
+}
+
+#[test]
+fn a_hostile_shard_with_right_checksums_is_refused() {
+    let folder = large();
+    let path = shard_path(folder.path(), 0);
+    let intact = fs::read(&path).unwrap();
+    // Ids of two bytes; 5 tokens, 2 sentences, 3 words for each of 9000 documents.
+    let sentences = format::HEADER + 2 * 45_000;
+    let documents = sentences + 4 * 18_000;
+    let cases: [(&str, usize, &[u8]); 4] = [
+        ("outside the vocabulary", format::HEADER + 1000, &[0xff, 0xff]),
+        ("not in order", sentences + 4000, &[0xff; 4]),
+        ("outside its tokens", documents - 4, &[0xff; 4]),
+        ("outside its sentences", documents + 24 * 70 + 16, &[0xff; 4]),
+    ];
+    for (expected, place, lie) in cases {
+        let mut bytes = intact.clone();
+        bytes[place..place + lie.len()].copy_from_slice(lie);
+        seal(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        let error = Corpus::open(folder.path()).unwrap().verify().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} instead of {expected}");
+    }
+}
+
+/// Makes the checksums right again.
+fn seal(bytes: &mut [u8]) {
+    let n_blocks = (bytes.len() - format::HEADER).div_ceil(format::BLOCK + format::WORD);
+    let body = format::HEADER..bytes.len() - n_blocks * format::WORD;
+    let checksums: Vec<u64> = bytes[body.clone()].chunks(format::BLOCK).map(format::checksum).collect();
+    bytes[body.end..].copy_from_slice(bytemuck::cast_slice(&checksums));
+    let mut words = [0_u64; format::HEADER / format::WORD];
+    words.copy_from_slice(bytemuck::cast_slice(&bytes[..format::HEADER]));
+    let n = words.len() - 1;
+    words[n] = format::checksum_of(&words[..n], &bytes[body.end..]);
+    bytes[..format::HEADER].copy_from_slice(bytemuck::cast_slice(&words));
+}
+
+#[test]
+fn shards_of_another_build_are_refused() {
+    let (one, other) = (large(), tempfile::tempdir().unwrap());
+    run(&builder(parts(1, 9000)).on_bad_row(OnBadRow::Skip), other.path()).unwrap();
+    fs::copy(shard_path(other.path(), 0), shard_path(one.path(), 0)).unwrap();
+    let error = Corpus::open(one.path()).unwrap_err();
+    assert!(error.to_string().contains("does not belong to this corpus"), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_no_corpus_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Corpus::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("is not a corpus, it has no `corpus.json`"), "{error}");
+    fs::write(folder.path().join("corpus.json"), "{").unwrap();
+    let error = Corpus::open(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("does not describe a corpus"), "{error}");
+}
+
+#[test]
+fn the_tokenizer_comes_with_the_corpus() {
+    let folder = large();
+    let corpus = Corpus::open(folder.path()).unwrap();
+    assert_eq!(corpus.tokenizer().unwrap().fingerprint(), tokenizer(100).fingerprint());
+    assert!(corpus.pair_tokenizer().unwrap().is_none());
+    tokenizer(7).save(folder.path()).unwrap();
+    let error = corpus.tokenizer().unwrap_err();
+    assert!(error.to_string().contains("built with another tokenizer"), "{error}");
+}
+
+#[test]
+fn two_builds_do_not_share_a_folder() {
+    let folder = large();
+    let _lock = burnformer_core::lock::FolderLock::acquire(folder.path()).unwrap();
+    let error = run(&builder(parts(1, 1)), folder.path()).unwrap_err();
+    assert!(matches!(error, DataError::Lock(_)), "{error}");
+}

@@ -1,0 +1,144 @@
+//! Records turned into token ids.
+
+use twox_hash::XxHash3_64;
+
+use crate::sentences::SentenceSplitter;
+use crate::tokenizer::{Encoder, Tokenizer, TokenizerError};
+use crate::{DataError, Record};
+
+/// How the text of a record becomes sentences of token ids.
+#[derive(Clone, Debug)]
+pub struct Tokenization {
+    /// For the text, and for the second text of a pair unless `pair_tokenizer` is given.
+    pub tokenizer: Tokenizer,
+    /// For the second text of a pair, if its vocabulary is another one.
+    pub pair_tokenizer: Option<Tokenizer>,
+    /// Where sentences end. A record with a pair has two sentences, its two texts, whatever this says.
+    pub sentences: SentenceSplitter,
+}
+
+impl Tokenization {
+    /// The size of the larger vocabulary.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        let pair = self.pair_tokenizer.as_ref().map_or(0, Tokenizer::vocab_size);
+        self.tokenizer.vocab_size().max(pair)
+    }
+}
+
+/// Documents as token ids, with sentence and document ends.
+#[derive(Debug, Default)]
+pub(super) struct Tokenized {
+    pub(super) ids: Vec<u32>,
+    /// End of each sentence in `ids`.
+    pub(super) sentence_ends: Vec<u32>,
+    pub(super) documents: Vec<Piece>,
+    /// Bytes of the text.
+    pub(super) text_bytes: u64,
+    /// Tokens that stand for what the vocabulary cannot say.
+    pub(super) unknown_tokens: u64,
+    /// Records of which no token is left.
+    pub(super) empty: u64,
+}
+
+/// A document, or the next piece of one.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) content: u64,
+    pub(super) group: u64,
+    pub(super) label: Option<String>,
+    pub(super) continues: bool,
+    /// End of its sentences in [`Tokenized::sentence_ends`].
+    pub(super) end: u32,
+}
+
+/// Turns records into token ids on one thread.
+pub(super) struct Worker {
+    encoder: Encoder,
+    pair_encoder: Encoder,
+    sentences: SentenceSplitter,
+    unk_id: Option<u32>,
+    pair_unk_id: Option<u32>,
+}
+
+impl Worker {
+    pub(super) fn new(tokenization: &Tokenization) -> Self {
+        let Tokenization { tokenizer, pair_tokenizer, sentences } = tokenization;
+        let pair = pair_tokenizer.as_ref().unwrap_or(tokenizer);
+        Self {
+            encoder: tokenizer.encoder(),
+            pair_encoder: pair.encoder(),
+            sentences: sentences.clone(),
+            unk_id: tokenizer.specials().unk_id,
+            pair_unk_id: pair.specials().unk_id,
+        }
+    }
+
+    pub(super) fn tokenize(&mut self, records: Vec<Record>) -> Result<Tokenized, DataError> {
+        let mut chunk = Tokenized::default();
+        for record in records {
+            self.add(&record, &mut chunk)?;
+        }
+        Ok(chunk)
+    }
+
+    fn add(&mut self, record: &Record, chunk: &mut Tokenized) -> Result<(), TokenizerError> {
+        let (n_ids, n_sentences) = (chunk.ids.len(), chunk.sentence_ends.len());
+        if let Some(pair) = &record.pair {
+            let complete = sentence(&mut self.encoder, &record.text, self.unk_id, chunk)?
+                && sentence(&mut self.pair_encoder, pair, self.pair_unk_id, chunk)?;
+            if !complete {
+                chunk.ids.truncate(n_ids);
+                chunk.sentence_ends.truncate(n_sentences);
+            }
+        } else {
+            for paragraph in record.text.split('\n') {
+                for text in self.sentences.sentences(paragraph) {
+                    sentence(&mut self.encoder, text, self.unk_id, chunk)?;
+                }
+            }
+        }
+        if chunk.sentence_ends.len() == n_sentences {
+            chunk.empty += 1;
+            return Ok(());
+        }
+        chunk.text_bytes += (record.text.len() + record.pair.as_ref().map_or(0, String::len)) as u64;
+        chunk.documents.push(Piece {
+            content: content_hash(record),
+            group: record.group.as_ref().map_or(0, |group| hash(group).max(1)),
+            label: record.label.clone(),
+            continues: record.continues,
+            end: chunk.sentence_ends.len() as u32,
+        });
+        Ok(())
+    }
+}
+
+/// Appends one sentence, if anything is left of it.
+fn sentence(
+    encoder: &mut Encoder,
+    text: &str,
+    unk_id: Option<u32>,
+    chunk: &mut Tokenized,
+) -> Result<bool, TokenizerError> {
+    let start = chunk.ids.len();
+    encoder.encode_into(text, &mut chunk.ids)?;
+    if chunk.ids.len() == start {
+        return Ok(false);
+    }
+    if let Some(unk_id) = unk_id {
+        chunk.unknown_tokens += chunk.ids[start..].iter().filter(|&&id| id == unk_id).count() as u64;
+    }
+    chunk.sentence_ends.push(chunk.ids.len() as u32);
+    Ok(true)
+}
+
+fn hash(text: &str) -> u64 {
+    XxHash3_64::oneshot(text.as_bytes())
+}
+
+/// Equal for records of equal text, whatever their label.
+fn content_hash(record: &Record) -> u64 {
+    let text = hash(&record.text);
+    record.pair.as_ref().map_or(text, |pair| XxHash3_64::oneshot_with_seed(text, pair.as_bytes()))
+}

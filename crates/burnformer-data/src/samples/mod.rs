@@ -1,0 +1,46 @@
+//! Samples as functions of their number.
+//!
+//! A sample depends on the corpus, the seed and its number, and on nothing else: not on the batch it is in, on the threads
+//! that make it, or on the samples before it. Numbers run on over epochs; in each epoch every sample comes once, in an order
+//! of its own.
+
+mod error;
+mod language_model;
+mod masking;
+mod order;
+mod places;
+mod pretraining;
+mod text_pairs;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::SamplesError;
+pub use language_model::{LanguageModel, LanguageModelConfig, Window};
+pub use masking::{Masked, Masking, MaskingConfig};
+pub use pretraining::{Pretraining, PretrainingConfig, PretrainingSample};
+pub use text_pairs::{TextPair, TextPairs, TextPairsConfig};
+
+use crate::DataError;
+
+/// A set of samples that can be had in any order.
+pub trait Samples: Send + Sync {
+    /// What a sample is.
+    type Sample: Sample;
+
+    /// How many samples an epoch has, at least one.
+    fn per_epoch(&self) -> u64;
+
+    /// Sample `number`. Its epoch is `number / per_epoch()`.
+    ///
+    /// # Errors
+    /// If the corpus is damaged there.
+    fn sample(&self, number: u64) -> Result<Self::Sample, DataError>;
+}
+
+/// One sample.
+pub trait Sample: Send + 'static {
+    /// Its length in tokens, by which samples are put together in batches; of the longer text if it has two that are padded
+    /// by themselves.
+    fn length(&self) -> usize;
+}

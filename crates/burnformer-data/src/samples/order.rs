@@ -1,0 +1,25 @@
+//! The order of samples in each epoch.
+
+use burnformer_core::random::{Key, Permutation, Purpose};
+
+/// A new order of `len` things in every epoch.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    key: Key,
+    len: u64,
+}
+
+impl Order {
+    pub(super) fn new(seed: u64, len: u64) -> Self {
+        Self { key: Key::new(seed, Purpose::Order, "samples"), len }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Which thing sample `number` is made of.
+    pub(super) fn at(&self, number: u64) -> u64 {
+        Permutation::new(self.key, number / self.len, self.len).at(number % self.len)
+    }
+}

@@ -1,0 +1,253 @@
+//! Samples for BERT's pretraining: masked language model and next-sentence prediction.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_core::random::{Key, Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+use super::order::Order;
+use super::places::Places;
+use super::{Masked, Masking, MaskingConfig, Sample, Samples, SamplesError};
+use crate::DataError;
+use crate::corpus::{Corpus, Document};
+use crate::tokenizer::Tokenizer;
+
+/// Settings of [`Pretraining`], by default those of BERT with sequences of 128 tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainingConfig {
+    /// Longest sequence in tokens, special ones included.
+    pub max_seq_length: usize,
+    /// Pairs of texts for next-sentence prediction; else single texts.
+    pub next_sentence: bool,
+    /// Probability that a sequence is cut to a random length, so that the model meets short ones too, in `[0, 1]`.
+    pub short_seq_probability: f64,
+    /// Which tokens are hidden.
+    pub masking: MaskingConfig,
+}
+
+impl Default for PretrainingConfig {
+    fn default() -> Self {
+        let masking = MaskingConfig::default();
+        Self { max_seq_length: 128, next_sentence: true, short_seq_probability: 0.1, masking }
+    }
+}
+
+impl Validate for PretrainingConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let (length, short) = (self.max_seq_length, self.short_seq_probability);
+        ConfigError::check(
+            "max_seq_length",
+            &length,
+            length >= 5,
+            "at least 5, for two tokens and three special ones",
+        )?;
+        ConfigError::check("short_seq_probability", &short, (0.0..=1.0).contains(&short), "a value in [0, 1]")?;
+        self.masking.validate().map_err(|error| error.within("masking"))
+    }
+}
+
+/// One sequence with hidden tokens: `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PretrainingSample {
+    /// The tokens, some of them hidden.
+    pub ids: Vec<u32>,
+    /// How many of them belong to the first segment, `[CLS]` and the first `[SEP]` included.
+    pub first_length: usize,
+    /// `true` if B is what follows A in its document, `false` if it comes from another one.
+    pub is_next: Option<bool>,
+    /// What was hidden.
+    pub masked: Masked,
+}
+
+impl Sample for PretrainingSample {
+    fn length(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+/// Draws [`PretrainingSample`]s from the documents of a corpus.
+///
+/// A document of `n` tokens gives `n / (max_seq_length - 3)` samples, rounded up. Each begins with the first sentence in its
+/// share of the document and takes sentences until the sequence is full. They are divided between A and B at a random
+/// sentence; with probability one half B is replaced by a text from another document. What is too long is shortened token by
+/// token, at a random end of the longer text. Without next-sentence prediction a sample is just its share of the document.
+///
+/// Source: Devlin et al. 2019, "BERT", section 3.1 and appendix A.2, and the code published with it. Differences, so that a
+/// sample is a function of its number: where a B is replaced, the sentences it would have had are not moved to the next
+/// sample but left out in this epoch; and documents of one sentence give no pairs (in that code all of theirs are random
+/// ones, which gives the answer away).
+#[derive(Debug)]
+pub struct Pretraining {
+    corpus: Arc<Corpus>,
+    config: PretrainingConfig,
+    order: Order,
+    places: Places,
+    pair_key: Key,
+    masking: Masking,
+    cls_id: u32,
+    sep_id: u32,
+}
+
+impl Pretraining {
+    /// Samples of the given documents of `corpus`.
+    ///
+    /// # Errors
+    /// If the tokenizer lacks a special token, no document has enough sentences, or the corpus is damaged.
+    ///
+    /// # Panics
+    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    pub fn new(
+        corpus: Arc<Corpus>,
+        documents: &[u32],
+        tokenizer: &Tokenizer,
+        config: &PretrainingConfig,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        if let Err(error) = config.validate() {
+            panic!("{error}");
+        }
+        let specials = tokenizer.specials();
+        let cls_id = specials.bos_id.ok_or(SamplesError::NoToken { role: "first (`[CLS]`)" })?;
+        let sep_id = specials.eos_id.ok_or(SamplesError::NoToken { role: "separating (`[SEP]`)" })?;
+        let masking = Masking::new(&config.masking, tokenizer, seed)?;
+        let text_length = text_length(config);
+        let n_needed = 1 + usize::from(config.next_sentence);
+        let places = Places::new(&corpus, documents, |document| {
+            if document.n_sentences() < n_needed { 0 } else { document.n_tokens().div_ceil(text_length) }
+        })?;
+        let found = places.documents().len();
+        if found == 0 {
+            let reason = if config.next_sentence { "two sentences" } else { "a sentence" };
+            return Err(SamplesError::None { n_documents: documents.len(), reason }.into());
+        }
+        let (first, last) = (places.documents()[0], places.documents()[found - 1]);
+        if config.next_sentence && corpus.are_one(first, last) {
+            return Err(SamplesError::OneDocument { found: 1 }.into());
+        }
+        let order = Order::new(seed, places.len());
+        let pair_key = Key::new(seed, Purpose::Pair, "");
+        Ok(Self { corpus, config: config.clone(), order, places, pair_key, masking, cls_id, sep_id })
+    }
+
+    /// How many of the documents give samples.
+    #[must_use]
+    pub fn n_documents(&self) -> usize {
+        self.places.documents().len()
+    }
+
+    fn single(&self, number: u64) -> Result<(Vec<u32>, usize), DataError> {
+        let (place, part) = self.places.find(self.order.at(number));
+        let document = self.corpus.document(self.places.documents()[place])?;
+        let mut stream = Stream::new(self.pair_key, number);
+        let length = self.target_length(&mut stream);
+        let start = part * text_length(&self.config);
+        let text = start..document.n_tokens().min(start + length);
+        let mut ids = Vec::with_capacity(text.len() + 2);
+        ids.push(self.cls_id);
+        document.tokens(text)?.append_to(&mut ids);
+        ids.push(self.sep_id);
+        let first_length = ids.len();
+        Ok((ids, first_length))
+    }
+
+    fn pair(&self, number: u64) -> Result<(Vec<u32>, usize, bool), DataError> {
+        let (place, part) = self.places.find(self.order.at(number));
+        let document = self.corpus.document(self.places.documents()[place])?;
+        let mut stream = Stream::new(self.pair_key, number);
+        let length = self.target_length(&mut stream);
+
+        let first = document.sentence_from(part * text_length(&self.config)).min(document.n_sentences() - 2);
+        let start = document.sentence_end(first);
+        let end = document.sentence_from(start + length).max(first + 2);
+        let middle = first + 1 + stream.below((end - first - 1) as u64) as usize;
+        let mut a = start..document.sentence_end(middle);
+
+        let is_next = stream.bits() & 1 == 1;
+        let (other, mut b) = if is_next {
+            (document, a.end..document.sentence_end(end))
+        } else {
+            let other = self.corpus.document(self.other_document(place, &mut stream))?;
+            (other, random_text(&other, length.saturating_sub(a.len()), &mut stream))
+        };
+        shorten(&mut a, &mut b, text_length(&self.config), &mut stream);
+
+        let mut ids = Vec::with_capacity(a.len() + b.len() + 3);
+        ids.push(self.cls_id);
+        document.tokens(a)?.append_to(&mut ids);
+        ids.push(self.sep_id);
+        let first_length = ids.len();
+        other.tokens(b)?.append_to(&mut ids);
+        ids.push(self.sep_id);
+        Ok((ids, first_length, is_next))
+    }
+
+    /// How many tokens of text the sample should have: usually as many as fit.
+    fn target_length(&self, stream: &mut Stream) -> usize {
+        let longest = text_length(&self.config);
+        if stream.uniform() < self.config.short_seq_probability {
+            2 + stream.below(longest as u64 - 1) as usize
+        } else {
+            longest
+        }
+    }
+
+    /// A document that is not the one at `place`, each with the same probability.
+    fn other_document(&self, place: usize, stream: &mut Stream) -> u32 {
+        let documents = self.places.documents();
+        loop {
+            let drawn = stream.below(documents.len() as u64 - 1) as usize;
+            let other = documents[drawn + usize::from(drawn >= place)];
+            if !self.corpus.are_one(documents[place], other) {
+                return other;
+            }
+        }
+    }
+}
+
+impl Samples for Pretraining {
+    type Sample = PretrainingSample;
+
+    fn per_epoch(&self) -> u64 {
+        self.order.len()
+    }
+
+    fn sample(&self, number: u64) -> Result<PretrainingSample, DataError> {
+        let (mut ids, first_length, is_next) = if self.config.next_sentence {
+            let (ids, first_length, is_next) = self.pair(number)?;
+            (ids, first_length, Some(is_next))
+        } else {
+            let (ids, first_length) = self.single(number)?;
+            (ids, first_length, None)
+        };
+        let masked = self.masking.mask(number, &mut ids);
+        Ok(PretrainingSample { ids, first_length, is_next, masked })
+    }
+}
+
+/// How many tokens of text fit beside the special ones.
+fn text_length(config: &PretrainingConfig) -> usize {
+    config.max_seq_length - if config.next_sentence { 3 } else { 2 }
+}
+
+/// Sentences from a random one on, until there are `length` tokens, at least one sentence.
+fn random_text(document: &Document<'_>, length: usize, stream: &mut Stream) -> Range<usize> {
+    let first = stream.below(document.n_sentences() as u64) as usize;
+    let start = document.sentence_end(first);
+    let end = document.sentence_from(start + length).max(first + 1);
+    start..document.sentence_end(end)
+}
+
+/// Shortens the longer text at a random end, token by token, until both have `length` tokens together.
+fn shorten(a: &mut Range<usize>, b: &mut Range<usize>, length: usize, stream: &mut Stream) {
+    while a.len() + b.len() > length {
+        let longer = if a.len() > b.len() { &mut *a } else { &mut *b };
+        if stream.bits() & 1 == 0 {
+            longer.start += 1;
+        } else {
+            longer.end -= 1;
+        }
+    }
+}
