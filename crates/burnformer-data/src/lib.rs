@@ -4,7 +4,62 @@
 //! files ─ Source ─▶ Record ─ Tokenizer ─▶ shards ─ Corpus ─▶ samples ─ Batches ─▶ batches
 //! ```
 //!
-//! Everything before the last arrow works without burn; the feature `tensor` (on by default) puts batches on a device.
+//! | step | module |
+//! | --- | --- |
+//! | text, tables, JSON lines, Parquet, compressed or not | [`readers`] |
+//! | the documentation of Rust crates | [`rust_docs`] |
+//! | where sentences end | [`sentences`] |
+//! | tokenizers: train, load, save | [`tokenizer`] |
+//! | tokenised documents in memory-mapped files | [`corpus`] |
+//! | training, validation and test | [`split`] |
+//! | samples as functions of seed and number | [`samples`] |
+//! | batches of similar length, made ahead | [`batches`] |
+//! | what is in a corpus | [`statistics`] |
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use burnformer_core::{Interrupt, Silent};
+//! use burnformer_data::batches::{BatchConfig, Batches, PretrainingBatch};
+//! use burnformer_data::corpus::{CorpusBuilder, Tokenization};
+//! use burnformer_data::readers::{Format, Input, TextLayout};
+//! use burnformer_data::samples::{Pretraining, PretrainingConfig};
+//! use burnformer_data::sentences::{Language, SentenceSplitter};
+//! use burnformer_data::source::{OnBadRow, Sides, Source, Texts};
+//! use burnformer_data::tokenizer::{TokenizerConfig, train};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! std::fs::write(folder.join("a.txt"), "The kettle sang. Nobody listened.\nThen it boiled over.")?;
+//! std::fs::write(folder.join("b.txt"), "Rain fell on the harbour. The boats lay still.")?;
+//! let paths = vec![folder.join("*.txt").display().to_string()];
+//! let source: Arc<dyn Source> = Arc::new(Input { paths, format: Format::Text { layout: TextLayout::Lines } }.open()?);
+//!
+//! let texts = Texts::new(source.as_ref(), Sides::Both, OnBadRow::Error, &Silent);
+//! let config = TokenizerConfig { vocab_size: 200, ..TokenizerConfig::default() };
+//! let tokenizer = train(texts, &config, &Silent, &Interrupt::new())?;
+//!
+//! let sentences = SentenceSplitter::new(Language::ENGLISH);
+//! let tokenization = Tokenization { tokenizer: tokenizer.clone(), pair_tokenizer: None, sentences };
+//! let builder = CorpusBuilder::new(source, tokenization);
+//! let corpus = Arc::new(builder.build(&folder.join("corpus"), &Silent, &Interrupt::new())?.corpus);
+//! assert_eq!((corpus.n_documents(), corpus.manifest().counts().sentences), (2, 5));
+//!
+//! let samples = Pretraining::new(corpus, &[0, 1], &tokenizer, &PretrainingConfig::default(), 42)?;
+//! let pad_id = tokenizer.specials().pad_id.unwrap();
+//! let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), 42)?;
+//! for batch in batches {
+//!     let batch = batch?;
+//!     assert_eq!(batch.tokens.batch_size(), batch.is_next.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! `tensor` (default) puts batches on a burn device; without it the crate knows nothing of burn. With it, the program that
+//! uses the crate chooses burn's backend.
 
 mod error;
 mod parallel;

@@ -5,6 +5,7 @@
 //! | module | crate | what |
 //! | --- | --- | --- |
 //! | [`core`] | `burnformer-core` | random numbers by counter, layered settings, atomic files, locks, progress |
+//! | [`data`] | `burnformer-data` | readers, tokenizers, token shards, samples, batches, splits, statistics |
 //! | [`ops`] | `burnformer-ops` | the operators, as an extension of burn's backend trait; the device by name |
 //! | [`nn`] | `burnformer-nn` | attention, encoder, decoder, positions, losses, initialisation |
 //!
@@ -26,6 +27,7 @@
 //! variants of its own kernels, for real GPUs.
 
 pub use burnformer_core as core;
+pub use burnformer_data as data;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;
 

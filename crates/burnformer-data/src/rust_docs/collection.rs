@@ -9,7 +9,7 @@ use twox_hash::{XxHash3_64, XxHash3_128};
 use super::error::{BadFile, RustDocsError};
 use super::items::ItemKind;
 use crate::record::Record;
-use crate::source::{Part, RecordReader, Source};
+use crate::source::{BytesRead, Part, RecordReader, Source};
 
 /// The documentation of many crates, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl Source for Documents {
         &self.parts
     }
 
-    fn read(&self, part: usize) -> RecordReader {
+    fn read(&self, part: usize, _bytes: &BytesRead) -> RecordReader {
         let docs = Arc::clone(&self.crates[part]);
         let records = (0..docs.files.len()).map({
             let docs = Arc::clone(&docs);
@@ -172,7 +172,7 @@ impl Source for Items {
         &self.parts
     }
 
-    fn read(&self, part: usize) -> RecordReader {
+    fn read(&self, part: usize, _bytes: &BytesRead) -> RecordReader {
         let docs = Arc::clone(&self.crates[part]);
         let records = (0..docs.files.len()).flat_map({
             let docs = Arc::clone(&docs);

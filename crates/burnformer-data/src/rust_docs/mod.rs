@@ -96,7 +96,7 @@ impl RustDocs {
             Crates::SourceTree { folder } => (folder, tree::crates(folder)?),
         };
         crates.sort();
-        let stage = progress.stage("reading documentation", Some(crates.len() as u64), Unit::Items("crates"));
+        let stage = progress.stage("read documentation", Some(crates.len() as u64), Unit::Items("crates"));
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).stack_size(items::STACK_BYTES);
         let threads = threads.build()?;

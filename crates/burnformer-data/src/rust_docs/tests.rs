@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Record;
-use crate::source::{OnBadRow, Skipped, Source};
+use crate::source::{BytesRead, OnBadRow, Skipped, Source};
 
 /// A folder with these files.
 fn tree(files: &[(&str, &str)]) -> TempDir {
@@ -171,11 +171,11 @@ fn documents_are_files_with_their_repository() {
     let documents = source_tree(folder.path()).collect(&Silent).unwrap().documents();
     let names: Vec<_> = documents.parts().iter().map(|part| (part.name.as_str(), part.bytes)).collect();
     assert_eq!(names, [("a 1.0.0", 16 + 19 + 15), ("b 2.0.0", 22)]);
-    let records: Vec<_> = documents.read(0).map(Result::unwrap).collect();
+    let records: Vec<_> = documents.read(0, &BytesRead::default()).map(Result::unwrap).collect();
     let path = folder.path().join("a/src/lib.rs");
     let record = Record::new("This is a crate.\nIt has more to say.\nDoes the thing.".into(), Arc::from(path), 3);
     assert_eq!(records, [Record { group: Some("https://example.com/x/y".into()), ..record }]);
-    assert_eq!(documents.read(1).next().unwrap().unwrap().group, records[0].group);
+    assert_eq!(documents.read(1, &BytesRead::default()).next().unwrap().unwrap().group, records[0].group);
 }
 
 #[test]
@@ -190,8 +190,11 @@ fn items_are_first_paragraphs_with_their_kind() {
         ),
     ])
     .items();
-    let records: Vec<_> =
-        items.read(0).map(Result::unwrap).map(|record| (record.label.unwrap(), record.line, record.text)).collect();
+    let records: Vec<_> = items
+        .read(0, &BytesRead::default())
+        .map(Result::unwrap)
+        .map(|record| (record.label.unwrap(), record.line, record.text))
+        .collect();
     let expected = [
         // Where the text was read first, which is in the README.
         ("mod", 1, "This is a crate."),
@@ -211,7 +214,7 @@ fn a_text_for_different_kinds_is_no_item_but_stays_in_the_document() {
         ("b/src/lib.rs", "/// The same for both.\nenum E {}\n/// The same for two.\nfn g() {}"),
     ]);
     assert_eq!(lines(&collection), ["The same for both.", "The same for two."]);
-    let items: Vec<_> = collection.items().read(0).map(|record| record.unwrap().text).collect();
+    let items: Vec<_> = collection.items().read(0, &BytesRead::default()).map(|record| record.unwrap().text).collect();
     assert_eq!(items, ["The same for two."]);
 }
 
@@ -224,7 +227,7 @@ fn a_file_that_is_no_rust_is_a_bad_row_and_the_rest_is_read() {
     ]);
     fs::write(folder.path().join("src/c.rs"), b"//! \xff").unwrap();
     let documents = source_tree(folder.path()).collect(&Silent).unwrap().documents();
-    let rows: Vec<_> = documents.read(0).collect();
+    let rows: Vec<_> = documents.read(0, &BytesRead::default()).collect();
     assert_eq!(rows[0].as_ref().unwrap().text, "This is read all the same.");
     let errors: Vec<_> = rows[1..].iter().map(|row| row.as_ref().unwrap_err().to_string()).collect();
     let at = |name: &str| folder.path().join("src").join(name).display().to_string();
