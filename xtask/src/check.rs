@@ -9,7 +9,7 @@ use crate::backend::{Backend, feature_args};
 use crate::invocation::{Invocation, Runner, find_program};
 use crate::layers;
 
-/// Check formatting, layers, lints (also with each backend alone), documentation and spelling.
+/// Check formatting, layers, lints (also with each backend alone and without burn), documentation and spelling.
 ///
 /// Runs all steps, or only the named ones, and reports every one of them before it fails. Spelling is checked
 /// where the program `typos` is installed.
@@ -41,7 +41,7 @@ pub(crate) enum Step {
     Layers,
     /// Lints, warnings denied
     Clippy,
-    /// Lints of builds with one backend alone
+    /// Lints of builds with one backend alone, and of burnformer-data without burn
     Features,
     /// Documentation, warnings denied
     Docs,
@@ -117,7 +117,8 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
         Step::Fmt => runner.run(&fmt(args.fix)),
         Step::Clippy => runner.run(&clippy(&args.backends, args.fix, runner.is_ci())),
         Step::Features => {
-            args.backends.iter().try_for_each(|&backend| runner.run(&clippy(&[backend], false, runner.is_ci())))
+            let alone = args.backends.iter().map(|&backend| clippy(&[backend], false, runner.is_ci()));
+            alone.chain([data_without_burn(runner.is_ci())]).try_for_each(|invocation| runner.run(&invocation))
         }
         Step::Docs => runner.run(&docs(args, runner.is_ci())),
         Step::Typos => runner.run(&typos(args.fix)),
@@ -149,6 +150,13 @@ fn clippy(backends: &[Backend], fix: bool, ci: bool) -> Invocation {
         .args(fix.iter().copied())
         .args(feature_args(backends))
         .args(["--", "-D", "warnings"])
+}
+
+/// In the workspace other crates switch its feature `tensor` on.
+fn data_without_burn(ci: bool) -> Invocation {
+    Invocation::cargo(["clippy", "--release", "--package", "burnformer-data", "--all-targets"])
+        .args(ci.then_some("--locked"))
+        .args(["--no-default-features", "--", "-D", "warnings"])
 }
 
 fn docs(args: &CheckArgs, ci: bool) -> Invocation {
@@ -200,6 +208,7 @@ mod tests {
     fn ci_keeps_the_lock_file() {
         assert!(clippy(&check_args(false).backends, false, true).line().contains(" --locked "));
         assert!(docs(&check_args(false), true).line().contains(" --locked "));
+        assert!(data_without_burn(true).line().contains(" --locked "));
     }
 
     #[test]

@@ -179,26 +179,3 @@ fn an_error_is_the_last_thing_that_comes() {
     let results: Vec<bool> = batches.map(|batch| batch.is_ok()).collect();
     assert_eq!(results, [true, true, true, true, false]);
 }
-
-#[cfg(feature = "tensor")]
-#[test]
-fn tensors_hold_what_the_batch_holds() {
-    let batch = PretrainingBatch {
-        numbers: vec![4, 9],
-        tokens: Padded { ids: vec![2, 7, 3, 8, 3, 2, 7, 3, 3, 0], lengths: vec![5, 4], seq_length: 5 },
-        first_lengths: vec![3, 3],
-        masked_positions: vec![1, 6],
-        masked_labels: vec![30, 31],
-        is_next: vec![true, false],
-    };
-    let tensors = batch.to_device(&burn::tensor::Device::default());
-    let ints = |data: burn::tensor::TensorData| data.iter::<i64>().collect::<Vec<_>>();
-    assert_eq!(tensors.tokens.ids.dims(), [2, 5]);
-    assert_eq!(ints(tensors.tokens.ids.into_data()), [2, 7, 3, 8, 3, 2, 7, 3, 3, 0]);
-    assert_eq!(ints(tensors.segments.into_data()), [0, 0, 0, 1, 1, 0, 0, 0, 1, 0]);
-    assert_eq!(ints(tensors.masked_positions.into_data()), [1, 6]);
-    assert_eq!(ints(tensors.masked_labels.into_data()), [30, 31]);
-    assert_eq!(ints(tensors.next_sentence_labels.unwrap().into_data()), [0, 1]);
-    let mask: Vec<bool> = tensors.tokens.mask_pad.into_data().iter::<bool>().collect();
-    assert_eq!(mask, [false, false, false, false, false, false, false, false, false, true]);
-}
