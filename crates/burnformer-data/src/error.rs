@@ -8,7 +8,7 @@ use crate::corpus::CorpusError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
 use crate::samples::SamplesError;
-use crate::split::{Part, SplitBy};
+use crate::split::{SplitBy, Subset};
 use crate::tokenizer::TokenizerError;
 
 /// An error of this crate.
@@ -43,7 +43,7 @@ pub enum DataError {
     #[error("the {part} part of the split is empty: {found} documents cannot be divided by {by}, choose other shares")]
     EmptyPart {
         /// The part that got nothing.
-        part: Part,
+        part: Subset,
         /// What the split keeps together or balances.
         by: SplitBy,
         /// How many documents there are, duplicates left out.

@@ -45,7 +45,7 @@ impl std::fmt::Display for SplitBy {
     }
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for Subset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Train => "training",
@@ -70,9 +70,9 @@ impl Validate for SplitConfig {
     }
 }
 
-/// A part of a split.
+/// What a part of a split is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
+pub enum Subset {
     /// To learn from.
     Train,
     /// To choose by.
@@ -185,11 +185,11 @@ impl Split {
         }
         let lacks = |part: &[u32], share: f64| share > 0.0 && part.is_empty();
         let part = if lacks(&self.train, 1.0) {
-            Some(Part::Train)
+            Some(Subset::Train)
         } else if lacks(&self.validation, config.validation) {
-            Some(Part::Validation)
+            Some(Subset::Validation)
         } else if lacks(&self.test, config.test) {
-            Some(Part::Test)
+            Some(Subset::Test)
         } else {
             None
         };
@@ -216,8 +216,9 @@ mod tests {
     }
 
     /// The part of every item; duplicates have none.
-    fn parts(split: &Split) -> HashMap<u32, Part> {
-        let named = [(&split.train, Part::Train), (&split.validation, Part::Validation), (&split.test, Part::Test)];
+    fn parts(split: &Split) -> HashMap<u32, Subset> {
+        let named =
+            [(&split.train, Subset::Train), (&split.validation, Subset::Validation), (&split.test, Subset::Test)];
         named.into_iter().flat_map(|(part, name)| part.iter().map(move |&index| (index, name))).collect()
     }
 

@@ -40,12 +40,15 @@ impl Default for BatchConfig {
 impl Validate for BatchConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         let (BatchSize::Sequences(size) | BatchSize::Tokens(size)) = self.size;
-        ConfigError::check_positive("size", size)?;
-        ConfigError::check_positive("window", self.window)?;
+        // Far beyond use, far below what overflows or fills the memory.
+        let within =
+            |field, value: usize, most, range| ConfigError::check(field, &value, (1..=most).contains(&value), range);
+        within("size", size, 1 << 30, "1 to 1073741824")?;
+        within("window", self.window, 1 << 20, "1 to 1048576")?;
         if let BatchSize::Sequences(n) = self.size {
             ConfigError::check("window", &self.window, self.window >= n, "at least the sequences of a batch")?;
         }
-        ConfigError::check_positive("pad_to_multiple_of", self.pad_to_multiple_of)?;
-        ConfigError::check_positive("workers", self.workers)
+        within("pad_to_multiple_of", self.pad_to_multiple_of, 4096, "1 to 4096")?;
+        within("workers", self.workers, 1024, "1 to 1024")
     }
 }

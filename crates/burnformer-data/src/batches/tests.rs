@@ -179,3 +179,30 @@ fn an_error_is_the_last_thing_that_comes() {
     let results: Vec<bool> = batches.map(|batch| batch.is_ok()).collect();
     assert_eq!(results, [true, true, true, true, false]);
 }
+
+#[test]
+fn settings_that_cannot_work_are_named_and_survive_a_file() {
+    use burnformer_core::config::Validate;
+
+    let error = |config: BatchConfig| config.validate().unwrap_err().to_string();
+    let default = BatchConfig::default;
+    assert_eq!(
+        error(BatchConfig { window: usize::MAX, ..default() }),
+        format!("`window` is {}, expected 1 to 1048576", usize::MAX)
+    );
+    assert_eq!(
+        error(BatchConfig { window: 31, ..default() }),
+        "`window` is 31, expected at least the sequences of a batch"
+    );
+    assert_eq!(error(BatchConfig { size: BatchSize::Tokens(0), ..default() }), "`size` is 0, expected 1 to 1073741824");
+    assert_eq!(error(BatchConfig { workers: 0, ..default() }), "`workers` is 0, expected 1 to 1024");
+    for size in [BatchSize::Tokens(4096), BatchSize::Sequences(16)] {
+        let config = BatchConfig { size, ..default() };
+        let text = burnformer_core::settings::to_toml(&config).unwrap();
+        assert_eq!(
+            burnformer_core::settings::reload_text::<BatchConfig>("run.toml", &text, &[]).unwrap(),
+            config,
+            "{text}"
+        );
+    }
+}

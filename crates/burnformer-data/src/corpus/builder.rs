@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use burnformer_core::files::remove_leftovers;
+use burnformer_core::files::{FileError, remove_leftovers};
 use burnformer_core::lock::FolderLock;
 use burnformer_core::progress::{Interrupt, Progress, Unit};
 use twox_hash::XxHash3_128;
@@ -90,25 +90,23 @@ impl CorpusBuilder {
     /// - [`DataError::Lock`] if another process builds there.
     pub fn build(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
         let created = !folder.exists();
-        fs::create_dir_all(folder).map_err(|source| CorpusError::Read { path: folder.to_owned(), source })?;
+        fs::create_dir_all(folder).map_err(cannot("create", folder))?;
         let lock = FolderLock::acquire(folder)?;
+        let result = self.build_alone(folder, progress, interrupt);
+        drop(lock);
+        if result.is_err() && created {
+            leave_nothing(folder);
+        }
+        result
+    }
+
+    fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
         remove_leftovers(folder)?;
         let begun = self.begun(folder)?;
-        if begun.complete {
-            let corpus = Corpus::open(folder)?;
-            return Ok(Outcome { corpus, reused: true, resumed_tokens: 0, skipped: Skipped::default() });
-        }
-        let resumed_tokens = begun.counts().tokens;
-        let result = self.go_on(folder, begun, progress, interrupt);
-        drop(lock);
-        let skipped = match result {
-            Ok(skipped) => skipped,
-            Err(error) => {
-                leave_nothing(folder, created);
-                return Err(error);
-            }
-        };
-        Ok(Outcome { corpus: Corpus::open(folder)?, reused: false, resumed_tokens, skipped })
+        self.save_tokenizers(folder)?;
+        let (reused, resumed_tokens) = (begun.complete, if begun.complete { 0 } else { begun.counts().tokens });
+        let skipped = if reused { Skipped::default() } else { self.go_on(folder, begun, progress, interrupt)? };
+        Ok(Outcome { corpus: Corpus::open(folder)?, reused, resumed_tokens, skipped })
     }
 
     /// What stands in the folder, if it is this build's; else the beginning of one, and the folder cleared for it.
@@ -140,6 +138,14 @@ impl CorpusBuilder {
         })
     }
 
+    fn save_tokenizers(&self, folder: &Path) -> Result<(), DataError> {
+        self.tokenization.tokenizer.save(folder)?;
+        if let Some(pair) = &self.tokenization.pair_tokenizer {
+            pair.save(&folder.join(PAIR_FOLDER))?;
+        }
+        Ok(())
+    }
+
     /// A hash of all that the result depends on.
     fn fingerprint(&self) -> Hash {
         let Tokenization { tokenizer, pair_tokenizer, sentences } = &self.tokenization;
@@ -159,11 +165,6 @@ impl CorpusBuilder {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<Skipped, DataError> {
-        let Tokenization { tokenizer, pair_tokenizer, .. } = &self.tokenization;
-        tokenizer.save(folder)?;
-        if let Some(pair) = pair_tokenizer {
-            pair.save(&folder.join(PAIR_FOLDER))?;
-        }
         let parts = self.source.parts();
         let total = parts.iter().map(|part| part.bytes).sum();
         let stage = progress.stage("tokenize", Some(total), Unit::Bytes);
@@ -274,10 +275,9 @@ fn next_shard(manifest: &Manifest) -> ShardWriter {
 /// # Errors
 /// If anything else is in the folder; nothing is removed then.
 fn clear(folder: &Path) -> Result<(), DataError> {
-    let fail = |source| CorpusError::Read { path: folder.to_owned(), source };
     let mut own = Vec::new();
-    for entry in fs::read_dir(folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
+    for entry in fs::read_dir(folder).map_err(cannot("list", folder))? {
+        let entry = entry.map_err(cannot("list", folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if is_own_file(&name) {
             own.push(entry.path());
@@ -287,7 +287,11 @@ fn clear(folder: &Path) -> Result<(), DataError> {
     }
     // The description goes first: without it, what is left is no corpus.
     own.sort();
-    own.into_iter().try_for_each(fs::remove_file).map_err(|error| fail(error).into())
+    own.iter().try_for_each(|path| Ok(fs::remove_file(path).map_err(cannot("remove", path))?))
+}
+
+fn cannot(attempt: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
+    move |source| FileError::Io { attempt, path: path.to_owned(), source }
 }
 
 /// `true` for what lies beside the shards of a corpus and is written over: locks, tokenizers.
@@ -295,9 +299,9 @@ fn is_beside(name: &str) -> bool {
     name.starts_with('.') || [PAIR_FOLDER, "tokenizer.json", "tokenizer_config.json"].contains(&name)
 }
 
-/// After a failure: takes back a folder that was made for this build and in which no shard was finished.
-fn leave_nothing(folder: &Path, created: bool) {
-    if created && matches!(Manifest::load(folder), Ok(None)) {
+/// After a failure: takes back a folder that was made for this build, if no shard was finished.
+fn leave_nothing(folder: &Path) {
+    if matches!(Manifest::load(folder), Ok(None)) {
         let _ = fs::remove_dir_all(folder);
     }
 }

@@ -99,6 +99,14 @@ impl Corpus {
         self.manifest.pair_tokenizer.map(|fingerprint| load_tokenizer(&folder, fingerprint)).transpose()
     }
 
+    /// Makes sure that `tokenizer` is the one the corpus was built with.
+    ///
+    /// # Errors
+    /// [`CorpusError::OtherTokenizer`] if it is not.
+    pub fn check_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), CorpusError> {
+        check_tokenizer(tokenizer, self.manifest.tokenizer)
+    }
+
     /// How many documents there are.
     #[must_use]
     pub fn n_documents(&self) -> u32 {
@@ -157,12 +165,16 @@ fn open_shards(folder: &Path, manifest: &Manifest) -> Result<Vec<Shard>, CorpusE
 
 fn load_tokenizer(folder: &Path, fingerprint: Hash) -> Result<Tokenizer, DataError> {
     let tokenizer = Tokenizer::load(folder)?;
+    check_tokenizer(&tokenizer, fingerprint)?;
+    Ok(tokenizer)
+}
+
+fn check_tokenizer(tokenizer: &Tokenizer, fingerprint: Hash) -> Result<(), CorpusError> {
     let given = Hash(tokenizer.fingerprint());
     if given == fingerprint {
-        Ok(tokenizer)
-    } else {
-        Err(CorpusError::OtherTokenizer { built: fingerprint.to_string(), given: given.to_string() }.into())
+        return Ok(());
     }
+    Err(CorpusError::OtherTokenizer { built: fingerprint.to_string(), given: given.to_string() })
 }
 
 /// One document of a [`Corpus`].

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use super::places::Places;
-use super::{Sample, Samples, SamplesError};
+use super::{Sample, Samples, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::Corpus;
 use crate::tokenizer::Tokenizer;
@@ -28,7 +28,7 @@ impl Default for LanguageModelConfig {
 
 impl Validate for LanguageModelConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("max_seq_length", self.max_seq_length)
+        check_max_seq_length(self.max_seq_length, 1, "1 to 1048576")
     }
 }
 
@@ -63,7 +63,7 @@ impl LanguageModel {
     /// Windows of the given documents of `corpus`.
     ///
     /// # Errors
-    /// If the tokenizer lacks a first or last token, there is no document, or the corpus is damaged.
+    /// If the tokenizer is not the corpus's or lacks a first or last token, there is no document, or the corpus is damaged.
     ///
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
@@ -77,6 +77,7 @@ impl LanguageModel {
         if let Err(error) = config.validate() {
             panic!("{error}");
         }
+        corpus.check_tokenizer(tokenizer)?;
         let specials = tokenizer.specials();
         let first_id = specials.bos_id.ok_or(SamplesError::NoToken { role: "first" })?;
         let last_id = specials.eos_id.ok_or(SamplesError::NoToken { role: "last" })?;

@@ -114,9 +114,14 @@ impl Masking {
         Masked { positions: chosen, labels }
     }
 
+    /// `false` for special tokens, and for those of another vocabulary: the second texts of pairs may have their own.
+    fn is_ordinary(&self, id: u32) -> bool {
+        self.ordinary.get(id as usize).copied().unwrap_or(false)
+    }
+
     fn choose(&self, ids: &[u32], stream: &mut Stream) -> Vec<u32> {
         let mut candidates: Vec<u32> =
-            (0_u32..).zip(ids).filter(|(_, id)| self.ordinary[**id as usize]).map(|(position, _)| position).collect();
+            (0_u32..).zip(ids).filter(|(_, id)| self.is_ordinary(**id)).map(|(position, _)| position).collect();
         if candidates.is_empty() {
             return candidates;
         }

@@ -21,7 +21,16 @@ pub use masking::{Masked, Masking, MaskingConfig};
 pub use pretraining::{Pretraining, PretrainingConfig, PretrainingSample};
 pub use text_pairs::{TextPair, TextPairs, TextPairsConfig};
 
+use burnformer_core::config::ConfigError;
+
 use crate::DataError;
+
+/// Longest sequence that settings may ask for, so that sizes computed from it stay far from overflow.
+const LONGEST: usize = 1 << 20;
+
+fn check_max_seq_length(max_seq_length: usize, least: usize, range: &'static str) -> Result<(), ConfigError> {
+    ConfigError::check("max_seq_length", &max_seq_length, (least..=LONGEST).contains(&max_seq_length), range)
+}
 
 /// A set of samples that can be had in any order.
 pub trait Samples: Send + Sync {

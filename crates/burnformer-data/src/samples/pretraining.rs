@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use super::places::Places;
-use super::{Masked, Masking, MaskingConfig, Sample, Samples, SamplesError};
+use super::{Masked, Masking, MaskingConfig, Sample, Samples, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::{Corpus, Document};
 use crate::tokenizer::Tokenizer;
@@ -37,13 +37,8 @@ impl Default for PretrainingConfig {
 
 impl Validate for PretrainingConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        let (length, short) = (self.max_seq_length, self.short_seq_probability);
-        ConfigError::check(
-            "max_seq_length",
-            &length,
-            length >= 5,
-            "at least 5, for two tokens and three special ones",
-        )?;
+        check_max_seq_length(self.max_seq_length, 5, "5 (two tokens and three special ones) to 1048576")?;
+        let short = self.short_seq_probability;
         ConfigError::check("short_seq_probability", &short, (0.0..=1.0).contains(&short), "a value in [0, 1]")?;
         self.masking.validate().map_err(|error| error.within("masking"))
     }
@@ -95,7 +90,7 @@ impl Pretraining {
     /// Samples of the given documents of `corpus`.
     ///
     /// # Errors
-    /// If the tokenizer lacks a special token, no document has enough sentences, or the corpus is damaged.
+    /// If the tokenizer is not the corpus's or lacks a special token, no document has enough sentences, or the corpus is damaged.
     ///
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
@@ -109,6 +104,7 @@ impl Pretraining {
         if let Err(error) = config.validate() {
             panic!("{error}");
         }
+        corpus.check_tokenizer(tokenizer)?;
         let specials = tokenizer.specials();
         let cls_id = specials.bos_id.ok_or(SamplesError::NoToken { role: "first (`[CLS]`)" })?;
         let sep_id = specials.eos_id.ok_or(SamplesError::NoToken { role: "separating (`[SEP]`)" })?;

@@ -408,5 +408,16 @@ fn settings_that_cannot_work_are_named() {
         "`masking.random_share` is 0.3, expected a value in [0, 1 - mask_share]"
     );
     let error = config(4).validate().unwrap_err();
-    assert_eq!(error.to_string(), "`max_seq_length` is 4, expected at least 5, for two tokens and three special ones");
+    assert_eq!(error.to_string(), "`max_seq_length` is 4, expected 5 (two tokens and three special ones) to 1048576");
+}
+
+#[test]
+fn another_tokenizer_is_refused() {
+    let built = corpus();
+    let config = PretrainingConfig::default();
+    let other = tokenizer(3);
+    let error = Pretraining::new(Arc::clone(&built.corpus), &[0, 1], &other, &config, 1).unwrap_err();
+    assert!(error.to_string().contains("built with another tokenizer"), "{error}");
+    let config = LanguageModelConfig::default();
+    assert!(LanguageModel::new(Arc::clone(&built.corpus), &[0], &other, &config, 1).is_err());
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::order::Order;
 use super::places::Places;
-use super::{Sample, Samples, SamplesError};
+use super::{Sample, Samples, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::Corpus;
 
@@ -27,7 +27,7 @@ impl Default for TextPairsConfig {
 
 impl Validate for TextPairsConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("max_seq_length", self.max_seq_length)
+        check_max_seq_length(self.max_seq_length, 1, "1 to 1048576")
     }
 }
 
