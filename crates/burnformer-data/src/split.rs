@@ -257,9 +257,9 @@ mod tests {
 
     #[test]
     fn every_label_has_its_shares() {
-        let labelled = |i: u32| Item { label: Some(u32::from(i % 10 == 0)), ..item(u64::from(i)) };
+        let labelled = |i: u32| Item { label: Some(u32::from(i.is_multiple_of(10))), ..item(u64::from(i)) };
         let split = Split::of_items((0..2000).map(labelled), &config(SplitBy::Label, 0.1, 0.2), 1).unwrap();
-        let rare = |part: &[u32]| part.iter().filter(|index| *index % 10 == 0).count();
+        let rare = |part: &[u32]| part.iter().filter(|index| index.is_multiple_of(10)).count();
         assert_eq!((rare(&split.train), rare(&split.validation), rare(&split.test)), (140, 20, 40));
         assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (1400, 200, 400));
     }

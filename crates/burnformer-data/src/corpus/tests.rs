@@ -246,6 +246,9 @@ fn large() -> TempDir {
     folder
 }
 
+/// What happens to the bytes of a file.
+type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 fn damage(folder: &TempDir, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DataError> {
     let path = shard_path(folder.path(), 0);
     let mut bytes = fs::read(&path).unwrap();
@@ -259,7 +262,7 @@ fn damage_is_found_and_its_file_named() {
     let folder = large();
     let intact = fs::read(shard_path(folder.path(), 0)).unwrap();
     let length = intact.len();
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 8] = [
+    let cases: [(&str, Change); 8] = [
         ("is not a shard", &|bytes| bytes.clear()),
         ("is not a shard", &|bytes| bytes[0] ^= 1),
         ("has format version 257, expected 1", &|bytes| bytes[9] ^= 1),
