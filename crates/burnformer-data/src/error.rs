@@ -5,6 +5,7 @@ use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
 
 use crate::corpus::CorpusError;
+use crate::labelled::LabelError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
 use crate::samples::SamplesError;
@@ -27,6 +28,9 @@ pub enum DataError {
     /// A corpus cannot be built or read.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// Texts lack classes, or have others than expected.
+    #[error(transparent)]
+    Label(#[from] LabelError),
     /// Samples cannot be drawn from a corpus.
     #[error(transparent)]
     Samples(#[from] SamplesError),

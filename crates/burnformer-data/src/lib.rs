@@ -10,6 +10,7 @@
 //! | the documentation of Rust crates | [`rust_docs`] |
 //! | where sentences end | [`sentences`] |
 //! | tokenizers: train, load, save | [`tokenizer`] |
+//! | texts with a class each | [`labelled`] |
 //! | tokenised documents in memory-mapped files | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | samples as functions of seed and number | [`samples`] |
@@ -69,6 +70,7 @@ mod testing;
 
 pub mod batches;
 pub mod corpus;
+pub mod labelled;
 pub mod readers;
 pub mod rust_docs;
 pub mod samples;

@@ -3,6 +3,7 @@
 //! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches. A
 //! batch has a [`Position`], and any position is reached by making one window, whatever came before.
 
+mod classification;
 mod config;
 mod loader;
 mod padded;
@@ -15,13 +16,16 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use classification::ClassificationBatch;
 pub use config::{BatchConfig, BatchSize};
 pub use loader::{Batches, Position};
 pub use padded::{Padded, Padding};
 pub use pretraining::PretrainingBatch;
 #[cfg(feature = "tensor")]
-pub use tensor::{PaddedTensors, PretrainingTensors};
+pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors};
 pub use text::{TextPairBatch, WindowBatch};
+
+use std::ops::Range;
 
 use crate::samples::Sample;
 
@@ -32,6 +36,25 @@ pub trait Batch: Send + 'static {
 
     /// Puts samples together. `numbers` are theirs, in the same order.
     fn collate(numbers: Vec<u64>, samples: Vec<Self::Sample>, padding: &Padding) -> Self;
+
+    /// Some of the rows, as a batch of its own whose rows are as long.
+    ///
+    /// # Panics
+    /// If there are no such rows.
+    #[must_use]
+    fn rows(&self, rows: Range<usize>) -> Self;
+
+    /// Cuts the batch into batches of at most `n_rows` rows, which must be positive.
+    fn split(self, n_rows: usize) -> Vec<Self>
+    where
+        Self: Sized,
+    {
+        let batch_size = self.numbers().len();
+        if batch_size <= n_rows {
+            return vec![self];
+        }
+        (0..batch_size).step_by(n_rows).map(|start| self.rows(start..(start + n_rows).min(batch_size))).collect()
+    }
 
     /// The numbers of the samples, one for each row; what dropout draws by.
     fn numbers(&self) -> &[u64];

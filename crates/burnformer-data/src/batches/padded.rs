@@ -1,5 +1,7 @@
 //! Rows of tokens, filled up to one length.
 
+use std::ops::Range;
+
 use super::Cells;
 
 /// How rows are filled up.
@@ -36,6 +38,16 @@ impl Padded {
         Self { ids, lengths, seq_length }
     }
 
+    /// Some of the rows, as long as they are.
+    ///
+    /// # Panics
+    /// If there are no such rows.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Self {
+        let places = rows.start * self.seq_length..rows.end * self.seq_length;
+        Self { ids: self.ids[places].to_vec(), lengths: self.lengths[rows].to_vec(), seq_length: self.seq_length }
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn batch_size(&self) -> usize {
@@ -45,6 +57,13 @@ impl Padded {
     /// `[batch_size, seq_length]`: `true` marks padding.
     pub fn mask_pad(&self) -> impl Iterator<Item = bool> {
         self.lengths.iter().flat_map(|&length| (0..self.seq_length).map(move |column| column >= length))
+    }
+
+    /// `[batch_size, seq_length]`: 1 behind the first `first_lengths` tokens of each row, 0 in front and in padding.
+    pub(super) fn segments<'a>(&'a self, first_lengths: &'a [usize]) -> impl Iterator<Item = u8> + 'a {
+        first_lengths.iter().zip(&self.lengths).flat_map(|(&first, &length)| {
+            (0..self.seq_length).map(move |column| u8::from((first..length).contains(&column)))
+        })
     }
 
     /// How much of the rows is padding.

@@ -1,5 +1,7 @@
 //! Batches for BERT's pretraining.
 
+use std::ops::Range;
+
 use super::{Batch, Cells, Padded, Padding};
 use crate::samples::PretrainingSample;
 
@@ -23,9 +25,7 @@ pub struct PretrainingBatch {
 impl PretrainingBatch {
     /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
     pub fn segments(&self) -> impl Iterator<Item = u8> {
-        self.first_lengths.iter().zip(&self.tokens.lengths).flat_map(|(&first, &length)| {
-            (0..self.tokens.seq_length).map(move |column| u8::from((first..length).contains(&column)))
-        })
+        self.tokens.segments(&self.first_lengths)
     }
 }
 
@@ -43,6 +43,21 @@ impl Batch for PretrainingBatch {
             batch.is_next.extend(sample.is_next);
         }
         batch
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Self {
+        let place = |row: usize| (row * self.tokens.seq_length) as u32;
+        let before = |row: usize| self.masked_positions.partition_point(|&position| position < place(row));
+        let masked = before(rows.start)..before(rows.end);
+        let moved = self.masked_positions[masked.clone()].iter().map(|position| position - place(rows.start));
+        Self {
+            numbers: self.numbers[rows.clone()].to_vec(),
+            tokens: self.tokens.rows(rows.clone()),
+            first_lengths: self.first_lengths[rows.clone()].to_vec(),
+            masked_positions: moved.collect(),
+            masked_labels: self.masked_labels[masked].to_vec(),
+            is_next: if self.is_next.is_empty() { Vec::new() } else { self.is_next[rows].to_vec() },
+        }
     }
 
     fn numbers(&self) -> &[u64] {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{Padded, PretrainingBatch, TextPairBatch, WindowBatch};
+use super::{ClassificationBatch, Padded, PretrainingBatch, TextPairBatch, WindowBatch};
 
 /// [`Padded`] on a device.
 #[derive(Clone, Debug)]
@@ -27,6 +27,17 @@ pub struct PretrainingTensors {
     /// `[batch_size]`: 0 if the second text follows the first, 1 if it is random, as in BERT; nothing without next-sentence
     /// prediction.
     pub next_sentence_labels: Option<Tensor<1, Int>>,
+}
+
+/// [`ClassificationBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct ClassificationTensors {
+    /// The texts, `[batch_size, seq_length]`.
+    pub tokens: PaddedTensors,
+    /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
+    pub segments: Tensor<2, Int>,
+    /// `[batch_size]`: the number of the class.
+    pub labels: Tensor<1, Int>,
 }
 
 impl Padded {
@@ -55,6 +66,19 @@ impl PretrainingBatch {
             masked_labels: ints(self.masked_labels.iter().map(|&id| id as i32), n_masked, device),
             next_sentence_labels: (!self.is_next.is_empty())
                 .then(|| ints(self.is_next.iter().map(|&next| i32::from(!next)), [shape[0]], device)),
+        }
+    }
+}
+
+impl ClassificationBatch {
+    /// Copies the batch to `device`.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> ClassificationTensors {
+        let shape = [self.tokens.batch_size(), self.tokens.seq_length];
+        ClassificationTensors {
+            tokens: self.tokens.to_device(device),
+            segments: ints(self.tokens.segments(&self.first_lengths).map(i32::from), shape, device),
+            labels: ints(self.labels.iter().map(|&label| label as i32), [shape[0]], device),
         }
     }
 }

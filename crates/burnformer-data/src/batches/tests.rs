@@ -137,6 +137,33 @@ fn a_pretraining_batch_says_where_everything_is() {
 }
 
 #[test]
+fn parts_of_a_batch_put_together_are_the_batch() {
+    let shape: Vec<Vec<usize>> = (0..20).map(|d| (0..4).map(|s| 1 + (d + 3 * s) % 7).collect()).collect();
+    let built = numbered(&shape);
+    let config = PretrainingConfig { max_seq_length: 24, ..PretrainingConfig::default() };
+    let samples = Pretraining::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1);
+    let config = self::config(BatchSize::Sequences(8), 16);
+    for batch in Batches::<PretrainingBatch>::epoch(Arc::new(samples.unwrap()), 0, &config, 1).unwrap() {
+        let batch = batch.unwrap();
+        let parts = batch.clone().split(3);
+        assert_eq!(parts.len(), batch.numbers.len().div_ceil(3));
+        let mut whole = PretrainingBatch::default();
+        whole.tokens.seq_length = batch.tokens.seq_length;
+        for part in parts {
+            let first = whole.tokens.ids.len() as u32;
+            whole.masked_positions.extend(part.masked_positions.iter().map(|position| first + position));
+            whole.numbers.extend(part.numbers);
+            whole.tokens.ids.extend(part.tokens.ids);
+            whole.tokens.lengths.extend(part.tokens.lengths);
+            whole.first_lengths.extend(part.first_lengths);
+            whole.masked_labels.extend(part.masked_labels);
+            whole.is_next.extend(part.is_next);
+        }
+        assert_eq!(whole, batch);
+    }
+}
+
+#[test]
 fn both_sides_of_pairs_have_their_own_length() {
     let pair = |source: &[u32], target: &[u32]| TextPair { source: source.to_vec(), target: target.to_vec() };
     let samples = vec![pair(&[1, 2, 3], &[4]), pair(&[5], &[6, 7, 8, 9, 10])];

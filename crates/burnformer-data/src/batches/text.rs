@@ -1,5 +1,7 @@
 //! Batches of plain text: windows for language models, pairs for translation.
 
+use std::ops::Range;
+
 use super::{Batch, Cells, Padded, Padding};
 use crate::samples::{TextPair, Window};
 
@@ -21,6 +23,11 @@ impl Batch for WindowBatch {
         let inputs = Padded::new(samples.iter().map(|window| &window.ids[..window.ids.len() - 1]), padding);
         let targets = Padded::new(samples.iter().map(|window| &window.ids[1..]), padding);
         Self { numbers, inputs, targets }
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Self {
+        let numbers = self.numbers[rows.clone()].to_vec();
+        Self { numbers, inputs: self.inputs.rows(rows.clone()), targets: self.targets.rows(rows) }
     }
 
     fn numbers(&self) -> &[u64] {
@@ -50,6 +57,11 @@ impl Batch for TextPairBatch {
         let source = Padded::new(samples.iter().map(|pair| pair.source.as_slice()), padding);
         let target = Padded::new(samples.iter().map(|pair| pair.target.as_slice()), padding);
         Self { numbers, source, target }
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Self {
+        let numbers = self.numbers[rows.clone()].to_vec();
+        Self { numbers, source: self.source.rows(rows.clone()), target: self.target.rows(rows) }
     }
 
     fn numbers(&self) -> &[u64] {

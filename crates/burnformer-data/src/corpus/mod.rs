@@ -132,6 +132,29 @@ impl Corpus {
         (a.min(b) + 1..=a.max(b)).all(|index| self.continued.binary_search(&index).is_ok())
     }
 
+    /// How often each token occurs in these documents, by id, counted on all cores.
+    ///
+    /// # Errors
+    /// If a shard is damaged there.
+    ///
+    /// # Panics
+    /// If there is no such document.
+    pub fn token_counts(&self, documents: &[u32]) -> Result<Vec<u64>, DataError> {
+        let none = || vec![0_u64; self.manifest.vocab_size as usize];
+        let count = |mut counts: Vec<u64>, &index: &u32| {
+            let document = self.document(index)?;
+            for id in document.tokens(0..document.n_tokens())?.iter() {
+                counts[id as usize] += 1;
+            }
+            Ok(counts)
+        };
+        let add = |mut counts: Vec<u64>, more: Vec<u64>| {
+            counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
+            Ok(counts)
+        };
+        documents.par_iter().try_fold(none, count).try_reduce(none, add)
+    }
+
     /// Compares every byte with its checksums, on all cores.
     ///
     /// # Errors

@@ -369,3 +369,16 @@ fn two_builds_do_not_share_a_folder() {
     let error = run(&builder(parts(1, 1)), folder.path()).unwrap_err();
     assert!(matches!(error, DataError::Lock(_)), "{error}");
 }
+
+#[test]
+fn tokens_are_counted_in_the_documents_asked_for() {
+    let built = numbered(&[vec![2, 3], vec![4], vec![1, 1]]);
+    let counts = built.corpus.token_counts(&[0, 2, 2]).unwrap();
+    assert_eq!(counts.len(), built.tokenizer.vocab_size());
+    let first = FIRST_WORD as usize;
+    // Words are numbered through: five in the first document, four in the second, two in the third.
+    let expected = [[1; 5].as_slice(), &[0; 4], &[2; 2]].concat();
+    assert_eq!(counts[first..first + 11], expected);
+    assert_eq!(counts.iter().sum::<u64>(), 9);
+    assert_eq!(built.corpus.token_counts(&[]).unwrap().iter().sum::<u64>(), 0);
+}

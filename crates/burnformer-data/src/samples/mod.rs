@@ -4,6 +4,7 @@
 //! that make it, or on the samples before it. Numbers run on over epochs; in each epoch every sample comes once, in an order
 //! of its own.
 
+mod classification;
 mod error;
 mod language_model;
 mod masking;
@@ -15,6 +16,7 @@ mod text_pairs;
 #[cfg(test)]
 mod tests;
 
+pub use classification::{Classification, ClassificationSample};
 pub use error::SamplesError;
 pub use language_model::{LanguageModel, LanguageModelConfig, Window};
 pub use masking::{Masked, Masking, MaskingConfig};

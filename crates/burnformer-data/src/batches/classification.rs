@@ -1,0 +1,47 @@
+//! Batches for classification.
+
+use std::ops::Range;
+
+use super::{Batch, Cells, Padded, Padding};
+use crate::samples::ClassificationSample;
+
+/// Texts with their classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClassificationBatch {
+    /// Numbers of the samples.
+    pub numbers: Vec<u64>,
+    /// The texts.
+    pub tokens: Padded,
+    /// How many tokens of each text belong to its first segment.
+    pub first_lengths: Vec<usize>,
+    /// The number of the class of each text.
+    pub labels: Vec<u32>,
+}
+
+impl Batch for ClassificationBatch {
+    type Sample = ClassificationSample;
+
+    fn collate(numbers: Vec<u64>, samples: Vec<ClassificationSample>, padding: &Padding) -> Self {
+        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), padding);
+        let first_lengths = samples.iter().map(|sample| sample.first_length).collect();
+        let labels = samples.iter().map(|sample| sample.label).collect();
+        Self { numbers, tokens, first_lengths, labels }
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Self {
+        Self {
+            numbers: self.numbers[rows.clone()].to_vec(),
+            tokens: self.tokens.rows(rows.clone()),
+            first_lengths: self.first_lengths[rows.clone()].to_vec(),
+            labels: self.labels[rows].to_vec(),
+        }
+    }
+
+    fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    fn cells(&self) -> Cells {
+        self.tokens.cells()
+    }
+}
