@@ -1,0 +1,80 @@
+//! The body that all heads share.
+
+use super::{BertConfig, BertEmbeddings};
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Int, Tensor};
+use burnformer_nn::{Encoder, EncoderConfig, Mask, Noise};
+
+/// What a BERT model is applied to.
+#[derive(Debug)]
+pub struct BertInput {
+    /// Tokens, `[batch_size, seq_length]`.
+    pub ids: Tensor<2, Int>,
+    /// Segment of every token, `[batch_size, seq_length]`; `None` is 0 everywhere.
+    pub segments: Option<Tensor<2, Int>>,
+    /// `true` marks padding, `[batch_size, seq_length]`; `None` where there is none.
+    pub mask_pad: Option<Tensor<2, Bool>>,
+    /// Leave to draw dropout, in training.
+    pub noise: Noise,
+}
+
+impl BertInput {
+    /// Sequences of one segment without padding, in evaluation.
+    #[must_use]
+    pub fn new(ids: Tensor<2, Int>) -> Self {
+        Self { ids, segments: None, mask_pad: None, noise: Noise::off() }
+    }
+}
+
+/// Embeddings and a post-norm encoder.
+///
+/// Source: Devlin et al. 2019, section 3. Hidden states at padding mean nothing, but no other position sees them.
+#[derive(Module, Debug)]
+pub struct Bert {
+    pub(super) embeddings: BertEmbeddings,
+    encoder: Encoder,
+}
+
+impl Bert {
+    pub(super) fn new(config: &BertConfig, device: &Device) -> Self {
+        config.assert_valid();
+        Self {
+            embeddings: BertEmbeddings::new(config, device),
+            encoder: EncoderConfig::new(config.n_layers, config.layer()).init(device),
+        }
+    }
+
+    /// # Shapes
+    /// - input: see [`BertInput`]
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward(&self, input: BertInput) -> Tensor<3> {
+        let (x, mask, noise) = self.embed(input);
+        self.encoder.forward(x, mask, noise)
+    }
+
+    /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`, `[batch_size, n_heads, seq_length, seq_length]` for each layer
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_with_attn_weights(&self, input: BertInput) -> (Tensor<3>, Vec<Tensor<4>>) {
+        let (x, mask, noise) = self.embed(input);
+        self.encoder.forward_with_attn_weights(x, mask, noise)
+    }
+
+    /// What goes into the encoder.
+    pub fn embeddings(&self) -> &BertEmbeddings {
+        &self.embeddings
+    }
+
+    fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, Noise) {
+        let [in_embeddings, in_encoder] = input.noise.split();
+        let x = self.embeddings.forward(input.ids, input.segments, in_embeddings);
+        (x, input.mask_pad.map_or(Mask::None, Mask::Keys), in_encoder)
+    }
+}

@@ -1,0 +1,122 @@
+//! BERT as it is pretrained: masked tokens and next sentences.
+
+use super::hugging_face::ConfigFile;
+use super::{Bert, BertConfig, BertInput, BertPooler, MaskedTokenHead, files};
+use crate::{ModelError, ModelKind};
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use burnformer_nn::{Linear, LinearConfig, init};
+use std::path::Path;
+
+/// BERT with both of its pretraining heads.
+///
+/// Source: Devlin et al. 2019, section 3.1. The masked token head's output layer is the table of the token embeddings.
+#[derive(Module, Debug)]
+pub struct BertForPreTraining {
+    bert: Bert,
+    pooler: BertPooler,
+    mlm: MaskedTokenHead,
+    next_sentence: Linear,
+}
+
+/// The answers of both pretraining heads.
+#[derive(Clone, Debug)]
+pub struct PretrainingLogits {
+    /// Which token was masked, `[n_masked, vocab_size]`.
+    pub mlm: Tensor<2>,
+    /// Whether the second text follows the first (class 0) or is a random one (class 1), `[batch_size, 2]`.
+    pub next_sentence: Tensor<2>,
+}
+
+impl BertForPreTraining {
+    /// Allocates the model on `device`, zero until it is initialised or loaded.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn new(config: &BertConfig, device: &Device) -> Self {
+        Self {
+            bert: Bert::new(config, device),
+            pooler: BertPooler::new(config, device),
+            mlm: MaskedTokenHead::new(config, device),
+            next_sentence: LinearConfig::new(config.d_model, 2).init(device),
+        }
+    }
+
+    /// A model with initial weights, as the published code draws them: matrices and tables from a truncated normal
+    /// distribution, the row of the padding token too.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn init(config: &BertConfig, seed: u64, device: &Device) -> Self {
+        init::by_name(Self::new(config, device), seed, init::truncated_normal(config.init_std))
+    }
+
+    /// The model with the logarithm of each token's frequency as the bias of the masked token head, where `counts` says how
+    /// often the token occurs; one more is added to each count.
+    ///
+    /// A model begins with the loss of guessing by frequency, which a bias of zero takes thousands of updates to learn: an
+    /// update by Adam is no larger than the learning rate. The published code begins with zero.
+    ///
+    /// # Panics
+    /// If there is not one count for each token.
+    #[must_use]
+    pub fn with_token_counts(mut self, counts: &[u64]) -> Self {
+        self.mlm.set_bias(counts);
+        self
+    }
+
+    /// The model with sinusoids as the first values of its learned positions, as large as the other tables' values.
+    ///
+    /// A step from one position to the next is then one linear map for all positions, which attention learns sooner than a
+    /// map of its own for each of them. The published code begins with random positions. Sinusoids: Vaswani et al. 2017,
+    /// section 3.5.
+    #[must_use]
+    pub fn with_sinusoidal_positions(mut self, config: &BertConfig) -> Self {
+        self.bert.embeddings.set_sinusoidal_positions(config.init_std);
+        self
+    }
+
+    /// # Shapes
+    /// - input: see [`BertInput`]
+    /// - `masked_positions`: `[n_masked]`, at least one, each `row * seq_length + column`; only these go through the
+    ///   masked token head
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward(&self, input: BertInput, masked_positions: Tensor<1, Int>) -> PretrainingLogits {
+        let hidden = self.bert.forward(input);
+        let [batch_size, seq_length, d_model] = hidden.dims();
+        let rows = hidden.clone().reshape([batch_size * seq_length, d_model]);
+        PretrainingLogits {
+            mlm: self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token()),
+            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden)),
+        }
+    }
+
+    /// The body.
+    pub fn bert(&self) -> &Bert {
+        &self.bert
+    }
+
+    /// Writes `config.json` and `model.safetensors` into a folder that exists, each as a whole or not at all. `config`
+    /// is what the model was made of.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn save(&self, config: &BertConfig, folder: &Path) -> Result<(), ModelError> {
+        files::save(self, &ConfigFile::new(ModelKind::BertForPreTraining, config), folder)
+    }
+
+    /// The model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote, and its settings.
+    ///
+    /// # Errors
+    /// If the folder holds another model, or files that do not fit together.
+    pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
+        ModelKind::BertForPreTraining.expect(folder)?;
+        let config = ConfigFile::read(folder)?.settings(folder)?;
+        let model = files::load(&config, folder, || Self::new(&config, device))?;
+        Ok((model, config))
+    }
+}

@@ -1,0 +1,285 @@
+//! Model folders: what is written is read again, by us and as transformers writes it.
+
+use crate::support::{Golden, assert_close, config, device, devices, fixture, gradients, input, values};
+use burn::tensor::{Int, Tensor, TensorData};
+use burnformer_models::weights::WeightsFile;
+use burnformer_models::{
+    BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput, ModelKind, hugging_face_name, stats,
+    weights,
+};
+use burnformer_nn::{Activation, Linear, Noise};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+
+fn labels(n: usize) -> Vec<String> {
+    (0..n).map(|label| format!("label {label}")).collect()
+}
+
+fn json(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
+}
+
+fn set_json(folder: &Path, key: &str, value: Value) {
+    let mut config = json(folder);
+    config[key] = value;
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
+/// Rewrites the weights of a folder, as files of other origin have them.
+fn rewrite(folder: &Path, change: impl FnOnce(Vec<(String, TensorData)>) -> Vec<(String, TensorData)>) {
+    let path = folder.join("model.safetensors");
+    let mut file = WeightsFile::open(&path).unwrap();
+    let tensors = file.names().into_iter().map(|name| (name.clone(), file.read(&name).unwrap())).collect();
+    // A list of no modules: everything to be written is extra.
+    weights::save(&Vec::<Linear>::new(), str::to_owned, change(tensors), &path).unwrap();
+}
+
+#[test]
+fn a_pretraining_model_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for device in devices() {
+        let config = config();
+        let model = BertForPreTraining::init(&config, 1, &device);
+        model.save(&config, folder.path()).unwrap();
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::BertForPreTraining);
+        let (again, found) = BertForPreTraining::load(folder.path(), &device).unwrap();
+        assert_eq!(found, config);
+        let answer = |model: &BertForPreTraining| {
+            let masked = Tensor::<1, Int>::from_data([1, 5], &device);
+            let logits = model.forward(input([[5, 6, 7, 8], [9, 10, 11, 12]], &device), masked);
+            [values(logits.mlm), values(logits.next_sentence)]
+        };
+        assert_eq!(answer(&again), answer(&model));
+    }
+}
+
+#[test]
+fn a_classifier_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for device in devices() {
+        let config = BertConfig { activation: Activation::Relu, ..config() };
+        let model = BertForSequenceClassification::init(&config, 5, 1, &device);
+        model.save(&config, &labels(5), folder.path()).unwrap();
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::BertForSequenceClassification);
+        let (again, found, names) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
+        assert_eq!((found, names), (config, labels(5)));
+        let answer = |model: &BertForSequenceClassification| {
+            let noise = Noise::training(1, [7, 8]);
+            values(model.forward(BertInput { noise, ..input([[5, 6, 7, 8], [9, 10, 11, 12]], &device) }))
+        };
+        assert_eq!(answer(&again), answer(&model));
+    }
+}
+
+#[test]
+fn a_saved_config_says_what_transformers_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let (model, config) = BertForPreTraining::load(&fixture("pretraining"), &device).unwrap();
+    model.save(&config, folder.path()).unwrap();
+    let (model, config, labels) = BertForSequenceClassification::load(&fixture("classification"), &device).unwrap();
+    let classifier = tempfile::tempdir().unwrap();
+    model.save(&config, &labels, classifier.path()).unwrap();
+    for (folder, name) in [(&folder, "pretraining"), (&classifier, "classification")] {
+        let (found, expected) = (json(folder.path()), json(&fixture(name)));
+        let mut ours: Vec<&String> = found.as_object().unwrap().keys().collect();
+        ours.retain(|key| expected.get(key).is_none());
+        // What the fixture's script did not set, and an older transformers must know.
+        let extra: &[&str] = if name == "classification" {
+            &["position_embedding_type", "problem_type"]
+        } else {
+            &["position_embedding_type"]
+        };
+        assert_eq!(ours, extra);
+        for (key, value) in found.as_object().unwrap() {
+            assert!(extra.contains(&key.as_str()) || *value == expected[key], "{key}: {value}, {}", expected[key]);
+        }
+    }
+    assert_eq!(json(classifier.path())["problem_type"], "single_label_classification");
+}
+
+#[test]
+fn saved_weights_have_the_names_and_values_of_transformers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, config) = BertForPreTraining::load(&fixture("pretraining"), &device()).unwrap();
+    model.save(&config, folder.path()).unwrap();
+    let open = |folder: &Path| WeightsFile::open(&folder.join("model.safetensors")).unwrap();
+    let (mut found, mut expected) = (open(folder.path()), open(&fixture("pretraining")));
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    assert_eq!(sorted(found.names()), sorted(expected.names()));
+    for name in found.names() {
+        assert_eq!(found.read(&name).unwrap(), expected.read(&name).unwrap(), "{name}");
+    }
+    let bytes = fs::read(folder.path().join("model.safetensors")).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
+}
+
+#[test]
+fn every_activation_survives() {
+    let folder = tempfile::tempdir().unwrap();
+    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        let config = BertConfig { activation, ..config() };
+        BertForPreTraining::init(&config, 1, &device()).save(&config, folder.path()).unwrap();
+        let (_, found) = BertForPreTraining::load(folder.path(), &device()).unwrap();
+        assert_eq!(found, config);
+    }
+}
+
+#[test]
+fn dropout_before_the_classifier_survives_where_it_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let config = BertConfig { dropout: 0.0, attention_dropout: 0.0, ..config() };
+    BertForSequenceClassification::init(&config, 5, 1, &device).save(&config, &labels(5), folder.path()).unwrap();
+    assert_eq!(json(folder.path())["classifier_dropout"], Value::Null);
+    set_json(folder.path(), "classifier_dropout", json!(0.5));
+    let (model, config, _) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
+    let answer = |noise| values(model.forward(BertInput { noise, ..input([[5, 6]], &device) }));
+    assert_ne!(answer(Noise::training(1, [7])), answer(Noise::off()));
+    model.save(&config, &labels(5), folder.path()).unwrap();
+    assert_eq!(json(folder.path())["classifier_dropout"], 0.5);
+}
+
+#[test]
+fn two_classes_without_names_have_those_of_transformers() {
+    let folder = tempfile::tempdir().unwrap();
+    BertForSequenceClassification::init(&config(), 2, 1, &device()).save(&config(), &labels(2), folder.path()).unwrap();
+    let mut config = json(folder.path());
+    config.as_object_mut().unwrap().retain(|key, _| !key.contains("label"));
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let (_, _, labels) = BertForSequenceClassification::load(folder.path(), &device()).unwrap();
+    assert_eq!(labels, ["LABEL_0", "LABEL_1"]);
+}
+
+/// Copies a fixture, so that it can be changed.
+fn copy(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(fixture(name).join(file), folder.path().join(file)).unwrap();
+    }
+    folder
+}
+
+/// The masked-token logits of the pretraining fixture's model in `folder`.
+fn check_golden(folder: &Path) {
+    let (golden, device) = (Golden::open(&fixture("pretraining")), device());
+    let (model, _) = BertForPreTraining::load(folder, &device).unwrap();
+    let logits = model.forward(golden.input(&device), golden.ints("input.masked_positions", &device));
+    assert_close("mlm", &values(logits.mlm), &golden.floats("output.mlm"), 2e-5);
+}
+
+#[test]
+fn the_names_of_old_files_are_known() {
+    let folder = copy("pretraining");
+    let rename = |name: String| {
+        let name = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        name.replace("cls.predictions.bias", "cls.predictions.decoder.bias")
+    };
+    rewrite(folder.path(), |tensors| tensors.into_iter().map(|(name, data)| (rename(name), data)).collect());
+    let names = WeightsFile::open(&folder.path().join("model.safetensors")).unwrap().names();
+    assert_eq!(names.iter().filter(|name| name.contains("gamma")).count(), 6);
+    check_golden(folder.path());
+}
+
+#[test]
+fn second_names_of_tied_weights_are_accepted_if_they_are_equal() {
+    let add = |scale: f32| {
+        let folder = copy("pretraining");
+        rewrite(folder.path(), |mut tensors| {
+            let get = |name: &str| tensors.iter().find(|(found, _)| found == name).unwrap().1.clone();
+            let (mut table, bias) = (get("bert.embeddings.word_embeddings.weight"), get("cls.predictions.bias"));
+            table.as_mut_slice::<f32>().unwrap()[7] *= scale;
+            tensors.push(("cls.predictions.decoder.weight".to_owned(), table));
+            tensors.push(("cls.predictions.decoder.bias".to_owned(), bias));
+            tensors.push(("bert.embeddings.position_ids".to_owned(), TensorData::from([[0_i64, 1, 2]])));
+            tensors
+        });
+        folder
+    };
+    check_golden(add(1.0).path());
+    let folder = add(1.5);
+    let error = BertForPreTraining::load(folder.path(), &device()).unwrap_err();
+    let expected = format!(
+        "weight `cls.predictions.decoder.weight` in `{}` differs from `bert.embeddings.word_embeddings.weight`, \
+         expected one table for both",
+        folder.path().join("model.safetensors").display()
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_classifier_continues_a_pretrained_body() {
+    let folder = tempfile::tempdir().unwrap();
+    for device in devices() {
+        let config = config();
+        let pretrained = BertForPreTraining::init(&config, 1, &device);
+        pretrained.save(&config, folder.path()).unwrap();
+        let device = device.autodiff();
+        let (model, found, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device).unwrap();
+        assert_eq!(found, config);
+        assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
+        let rows = [[5, 6, 7, 8]];
+        let hidden = values(model.bert().forward(input(rows, &device)));
+        assert_eq!(hidden, values(pretrained.bert().forward(input(rows, &device.clone().inner()))));
+        // Fresh weights are those of a new model with the same seed, so that a fine-tuning run can be repeated.
+        let out = tempfile::tempdir().unwrap();
+        let weight = |model: &BertForSequenceClassification, name: &str| {
+            model.save(&config, &labels(5), out.path()).unwrap();
+            WeightsFile::open(&out.path().join("model.safetensors")).unwrap().read(name).unwrap()
+        };
+        let new = BertForSequenceClassification::init(&config, 5, 2, &device);
+        assert_eq!(weight(&model, "classifier.weight"), weight(&new, "classifier.weight"));
+        let grads = model.forward(input(rows, &device)).powi_scalar(2).sum().backward();
+        assert_eq!(gradients(&model, &grads).len(), stats::parameters(&model).len());
+        // Another classifier will do as well.
+        let (_, _, fresh) = BertForSequenceClassification::adapt(out.path(), 7, 2, &device).unwrap();
+        assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
+    }
+}
+
+#[test]
+fn a_pooler_that_is_missing_is_fresh_and_named() {
+    let folder = copy("pretraining");
+    set_json(folder.path(), "architectures", json!(["BertForMaskedLM"]));
+    rewrite(folder.path(), |mut tensors| {
+        tensors.retain(|(name, _)| !name.contains("pooler") && !name.contains("seq_relationship"));
+        tensors
+    });
+    let (model, config, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device()).unwrap();
+    assert_eq!(fresh, ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"]);
+    let (again, _) = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
+    let answer = |model: &BertForSequenceClassification| values(model.forward(input([[5, 6, 7]], &device())));
+    assert_eq!(answer(&again), answer(&model));
+    let zero = BertForSequenceClassification::new(&config, 5, &device());
+    assert_ne!(answer(&model), answer(&zero));
+}
+
+#[test]
+fn a_file_of_the_body_alone_gives_a_classifier() {
+    let folder = copy("classification");
+    set_json(folder.path(), "architectures", json!(["BertModel"]));
+    rewrite(folder.path(), |tensors| {
+        let alone = |(name, data): (String, _)| Some((name.strip_prefix("bert.")?.to_owned(), data));
+        let position_ids = ("embeddings.position_ids".to_owned(), TensorData::from([[0_i64, 1, 2]]));
+        tensors.into_iter().filter_map(alone).chain([position_ids]).collect()
+    });
+    let (model, _, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device()).unwrap();
+    assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
+    let golden = Golden::open(&fixture("classification"));
+    let hidden = values(model.bert().forward(golden.input(&device())));
+    assert_close("hidden", &hidden, &golden.floats("output.hidden"), 2e-5);
+}
+
+#[test]
+fn no_two_parameters_share_a_name() {
+    let model = BertForPreTraining::new(&config(), &device());
+    let mut names: Vec<String> = stats::parameters(&model).iter().map(|(path, _)| hugging_face_name(path)).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), stats::parameters(&model).len());
+}

@@ -1,0 +1,109 @@
+//! Models, answers and gradients of transformers, made by `fixtures/make_fixtures.py`: hidden states and logits to 2e-5
+//! (they are as large as 5), attention weights and losses to 1e-5, gradients to 1e-4 of each tensor's norm, on every
+//! backend.
+
+use crate::support::{Golden, assert_close, assert_near, device, devices, fixture, gradients, norm, values};
+use burn::module::Module;
+use burn::tensor::{Gradients, Tensor};
+use burnformer_models::stats::n_parameters;
+use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification};
+use burnformer_nn::{Activation, CrossEntropyLossConfig};
+
+/// Hidden states and logits, in the largest difference of an element.
+const OUTPUT: f64 = 2e-5;
+/// Attention weights and losses, in the largest difference of an element.
+const WEIGHT: f64 = 1e-5;
+/// Gradients, relative to the norm of the tensor.
+const GRADIENT: f64 = 1e-4;
+/// The norm that the gradient of a key bias, which vanishes, may have.
+const ROUNDING: f64 = 1e-5;
+
+fn check_attn_weights(golden: &Golden, weights: Vec<Tensor<4>>) {
+    assert_eq!(weights.len(), golden.names("attn_weights.").len());
+    for (layer, weights) in weights.into_iter().enumerate() {
+        let name = format!("attn_weights.{layer}");
+        assert_close(&name, &values(weights), &golden.floats(&name), WEIGHT);
+    }
+}
+
+/// Compares the gradient of every parameter; those of key biases vanish, which softmax ignores.
+fn check_gradients<M: Module>(golden: &Golden, model: &M, grads: &Gradients) {
+    let found = gradients(model, grads);
+    assert_eq!(found.len(), golden.names("grad.").len());
+    for (name, found) in found {
+        let expected = golden.floats(&format!("grad.{name}"));
+        if name.ends_with("key.bias") {
+            let size = norm(found);
+            assert!(size < ROUNDING, "`{name}`: {size:e}");
+        } else {
+            assert_near(&name, &found, &expected, GRADIENT);
+        }
+    }
+}
+
+#[test]
+fn pretraining() {
+    let folder = fixture("pretraining");
+    let golden = Golden::open(&folder);
+    for device in devices() {
+        let device = device.autodiff();
+        let (model, config) = BertForPreTraining::load(&folder, &device).unwrap();
+        assert_eq!((config.activation, config.pad_id, config.n_segments), (Activation::Gelu, 3, 9));
+        let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
+        assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
+        check_attn_weights(&golden, weights);
+
+        let logits = model.forward(golden.input(&device), golden.ints("input.masked_positions", &device));
+        assert_close("mlm", &values(logits.mlm.clone()), &golden.floats("output.mlm"), OUTPUT);
+        let next_sentence = golden.floats("output.next_sentence");
+        assert_close("next_sentence", &values(logits.next_sentence.clone()), &next_sentence, OUTPUT);
+
+        let loss = CrossEntropyLossConfig::new().init();
+        let mlm = loss.forward(logits.mlm, golden.ints("input.mlm_targets", &device)).mean();
+        let next_sentence = loss.forward(logits.next_sentence, golden.ints("input.next_sentence", &device)).mean();
+        assert_close("mlm_loss", &values(mlm.clone()), &golden.floats("output.mlm_loss"), WEIGHT);
+        let expected = golden.floats("output.next_sentence_loss");
+        assert_close("next_sentence_loss", &values(next_sentence.clone()), &expected, WEIGHT);
+        check_gradients(&golden, &model, &(mlm + next_sentence).backward());
+    }
+}
+
+#[test]
+fn classification() {
+    let folder = fixture("classification");
+    let golden = Golden::open(&folder);
+    for device in devices() {
+        let device = device.autodiff();
+        let (model, config, labels) = BertForSequenceClassification::load(&folder, &device).unwrap();
+        assert_eq!((config.activation, config.norm_eps), (Activation::GeluTanh, 1e-2));
+        assert_eq!(labels, ["anger", "fear", "joy", "love", "sadness", "surprise"]);
+        let hidden = model.bert().forward(golden.input(&device));
+        assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
+        let (logits, weights) = model.forward_with_attn_weights(golden.input(&device));
+        assert_close("logits, with weights", &values(logits), &golden.floats("output.logits"), OUTPUT);
+        check_attn_weights(&golden, weights);
+
+        let logits = model.forward(golden.input(&device));
+        assert_close("logits", &values(logits.clone()), &golden.floats("output.logits"), OUTPUT);
+        let loss = CrossEntropyLossConfig::new().init().forward(logits, golden.ints("input.targets", &device)).mean();
+        assert_close("loss", &values(loss.clone()), &golden.floats("output.loss"), WEIGHT);
+        check_gradients(&golden, &model, &loss.backward());
+    }
+}
+
+#[test]
+fn the_published_sizes_have_as_many_parameters_as_there() {
+    let counts = std::fs::read_to_string(fixture("n_parameters.json")).unwrap();
+    let counts: serde_json::Value = serde_json::from_str(&counts).unwrap();
+    let number = |value: &serde_json::Value| value.as_u64().unwrap() as usize;
+    let (vocab_size, n_labels) = (number(&counts["vocab_size"]), number(&counts["n_labels"]));
+    let device = device();
+    for name in BertConfig::PRESETS {
+        let config = BertConfig::preset(name, vocab_size, 0).unwrap();
+        let expected = &counts["sizes"][name];
+        let found = n_parameters(&BertForPreTraining::new(&config, &device));
+        assert_eq!(found, number(&expected["pretraining"]), "{name}");
+        let found = n_parameters(&BertForSequenceClassification::new(&config, n_labels, &device));
+        assert_eq!(found, number(&expected["classification"]), "{name}");
+    }
+}

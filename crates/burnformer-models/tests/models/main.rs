@@ -1,0 +1,8 @@
+//! Whole models against transformers, their files, and what they promise.
+
+mod errors;
+mod files;
+mod golden;
+mod invariants;
+mod support;
+mod weights;

@@ -1,0 +1,133 @@
+//! Weights of any module.
+
+use crate::support::{device, devices, norm, values};
+use burn::module::Module;
+use burn::tensor::{Tensor, TensorData};
+use burnformer_models::weights::{self, WeightsFile};
+use burnformer_models::{ModelError, stats};
+use burnformer_nn::{FeedForwardConfig, Linear, LinearConfig, Noise, init};
+use half::{bf16, f16};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::path::Path;
+
+fn linear(seed: u64) -> Linear {
+    init::by_name(LinearConfig::new(3, 5).init(&device()), seed, init::normal(1.0))
+}
+
+/// A file with `weight` of this type, 1.5, 2.5, … and a bias of zeros.
+fn write(path: &Path, dtype: Dtype, number: impl Fn(f32) -> Vec<u8>) {
+    let bytes: Vec<u8> = (1..=15).flat_map(|i| number(i as f32 + 0.5)).collect();
+    let weight = TensorView::new(dtype, vec![5, 3], &bytes).unwrap();
+    let bias = TensorView::new(Dtype::F32, vec![5], &[0; 20]).unwrap();
+    safetensors::serialize_to_file([("weight", weight), ("bias", bias)], None, path).unwrap();
+}
+
+#[test]
+fn half_precision_becomes_single() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.safetensors");
+    let check = || {
+        for device in devices() {
+            let linear = weights::load(LinearConfig::new(3, 5).init(&device), str::to_owned, |_| false, &path).unwrap();
+            let expected: Vec<f64> = (1..=15).map(|i| f64::from(i) + 0.5).collect();
+            assert_eq!(values(linear.weight.val()), expected);
+        }
+    };
+    write(&path, Dtype::F32, |x| x.to_le_bytes().to_vec());
+    check();
+    write(&path, Dtype::F16, |x| f16::from_f32(x).to_le_bytes().to_vec());
+    check();
+    write(&path, Dtype::BF16, |x| bf16::from_f32(x).to_le_bytes().to_vec());
+    check();
+}
+
+#[test]
+fn any_module_is_read_as_it_was_written_on_any_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let rename = |path: &str| format!("model.{path}");
+    for device in devices() {
+        let module = init::by_name(FeedForwardConfig::new(3, 5).init(&device.clone().autodiff()), 1, init::normal(1.0));
+        weights::save(&module, rename, Vec::new(), &path).unwrap();
+        for other in devices() {
+            let again = weights::load(FeedForwardConfig::new(3, 5).init(&other), rename, |_| false, &path).unwrap();
+            let x = Tensor::<3>::ones([1, 2, 3], &other);
+            let expected = Tensor::<3>::ones([1, 2, 3], &device.clone().autodiff());
+            let difference = norm(
+                values(again.forward(x, Noise::off()))
+                    .iter()
+                    .zip(values(module.forward(expected, Noise::off())))
+                    .map(|(x, y)| x - y),
+            );
+            assert!(difference < 1e-5, "{difference:e}");
+        }
+    }
+}
+
+#[test]
+fn a_loaded_parameter_trains_on_an_autodiff_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    weights::save(&linear(1), str::to_owned, Vec::new(), &path).unwrap();
+    for device in devices() {
+        let device = device.autodiff();
+        let linear = weights::load(LinearConfig::new(3, 5).init(&device), str::to_owned, |_| false, &path).unwrap();
+        let grads = linear.forward(Tensor::<2>::ones([2, 3], &device)).sum().backward();
+        assert_eq!(values(linear.weight.val().grad(&grads).unwrap()), [2.0; 15]);
+    }
+}
+
+#[test]
+fn extra_tensors_lie_behind_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let extra = vec![
+        ("moment".to_owned(), TensorData::from([0.5_f64, 1.5])),
+        ("step".to_owned(), TensorData::from([i32::MIN, i32::MAX])),
+    ];
+    weights::save(&linear(1), str::to_owned, extra, &path).unwrap();
+    let mut file = WeightsFile::open(&path).unwrap();
+    assert_eq!(file.names(), ["weight", "bias", "moment", "step"]);
+    assert_eq!(file.read("moment").unwrap(), TensorData::from([0.5_f32, 1.5]));
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let step = tensors.tensor("step").unwrap();
+    let expected: Vec<u8> = [i64::from(i32::MIN), i64::from(i32::MAX)].iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_eq!((step.dtype(), step.data()), (Dtype::I64, expected.as_slice()));
+
+    let again = weights::load(linear(2), str::to_owned, |name| ["moment", "step"].contains(&name), &path).unwrap();
+    assert_eq!(values(again.weight.val()), values(linear(1).weight.val()));
+    let error = weights::load(linear(2), str::to_owned, |name| name == "step", &path).unwrap_err();
+    assert!(matches!(error, ModelError::UnexpectedWeight { name, .. } if name == "moment"));
+}
+
+#[test]
+#[should_panic(expected = "weights: two tensors are named `x`")]
+fn two_parameters_of_one_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let _ = weights::save(&linear(1), |_| "x".to_owned(), Vec::new(), &folder.path().join("weights.safetensors"));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_or_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("no/weights.safetensors");
+    let error = weights::save(&linear(1), str::to_owned, Vec::new(), &path).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot write `{}`", path.display()));
+    let error = WeightsFile::open(&path).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
+}
+
+#[test]
+fn parameters_are_listed_in_the_order_of_their_fields() {
+    let module = FeedForwardConfig::new(3, 5).init(&device());
+    let expected = [
+        ("linear_in.weight", vec![5, 3]),
+        ("linear_in.bias", vec![5]),
+        ("linear_out.weight", vec![3, 5]),
+        ("linear_out.bias", vec![3]),
+    ];
+    assert_eq!(stats::parameters(&module), expected.map(|(path, shape)| (path.to_owned(), shape)));
+    assert_eq!(stats::n_parameters(&module), module.num_params());
+}
