@@ -1,0 +1,111 @@
+//! Classification of texts.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use burnformer_data::batches::ClassificationBatch;
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, Noise};
+use serde::{Deserialize, Serialize};
+
+use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::metrics::ConfusionMatrix;
+use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+
+/// Tells which class a text, or a pair of texts, belongs to.
+#[derive(Debug)]
+pub struct ClassificationTask {
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    labels: Vec<String>,
+    loss: CrossEntropyLoss,
+}
+
+impl ClassificationTask {
+    /// Classification into `labels` by models with these settings on tokens of `tokenizer`.
+    ///
+    /// # Errors
+    /// If the tokenizer has more tokens than the model.
+    pub fn new(config: BertConfig, tokenizer: Tokenizer, labels: Vec<String>) -> Result<Self, TaskError> {
+        check_vocabulary(&tokenizer, config.vocab_size)?;
+        Ok(Self { config, tokenizer, labels, loss: CrossEntropyLossConfig::new().init() })
+    }
+
+    /// The names of the classes.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+}
+
+/// Which classes were answered for which.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassificationTally {
+    /// The answers.
+    pub confusion: ConfusionMatrix,
+    /// Sum of the negative log-likelihoods of the right answers, in nats.
+    #[serde(with = "exact")]
+    pub loss_sum: f64,
+}
+
+impl Tally for ClassificationTally {
+    fn metrics(&self) -> Vec<Metric> {
+        let loss = self.loss_sum / self.confusion.total().max(1) as f64;
+        vec![("loss", loss), ("accuracy", self.confusion.accuracy()), ("macro_f1", self.confusion.macro_f1())]
+    }
+
+    fn quality(&self) -> f64 {
+        self.confusion.macro_f1()
+    }
+}
+
+impl Task for ClassificationTask {
+    type Model = BertForSequenceClassification;
+    type Batch = ClassificationBatch;
+    type Counts = u64;
+    type Tally = ClassificationTally;
+
+    fn counts(&self, batch: &ClassificationBatch) -> u64 {
+        batch.labels.len() as u64
+    }
+
+    fn forward(
+        &self,
+        model: &BertForSequenceClassification,
+        batch: &ClassificationBatch,
+        totals: &u64,
+        noise: Noise,
+        device: &Device,
+    ) -> Forward {
+        let tensors = batch.to_device(device);
+        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
+        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, noise };
+        let logits = model.forward(input); // [batch_size, n_labels]
+        let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
+        let loss = self.loss.forward(logits, tensors.labels).sum;
+        let scores = Tensor::cat(vec![loss.clone().inner(), answers], 0);
+        Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn tally(&self) -> ClassificationTally {
+        ClassificationTally { confusion: ConfusionMatrix::new(self.labels.len()), loss_sum: 0.0 }
+    }
+
+    fn add_scores(&self, tally: &mut ClassificationTally, batch: &ClassificationBatch, scores: &[f64]) {
+        let Some((loss, answers)) = scores.split_first() else { return };
+        tally.loss_sum += loss;
+        for (&label, &answer) in batch.labels.iter().zip(answers) {
+            tally.confusion.add(label as usize, answer as usize);
+        }
+    }
+
+    fn save(&self, model: &BertForSequenceClassification, folder: &Path) -> Result<(), TaskError> {
+        model.save(&self.config, &self.labels, folder)?;
+        Ok(with_max_length(&self.tokenizer, &self.config).save(folder)?)
+    }
+
+    fn load(&self, folder: &Path, device: &Device) -> Result<BertForSequenceClassification, TaskError> {
+        Ok(BertForSequenceClassification::load(folder, device)?.0)
+    }
+}

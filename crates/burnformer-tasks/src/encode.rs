@@ -1,0 +1,78 @@
+//! Texts on their way into a model, outside training.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burnformer_data::batches::{Padded, Padding};
+use burnformer_data::tokenizer::{Encoded, Tokenizer};
+use burnformer_models::{BertConfig, BertInput};
+use burnformer_nn::Noise;
+
+use crate::TaskError;
+
+/// How many texts go through a model at once.
+const BATCH: usize = 32;
+
+/// The mask of padding, or nothing where there is none, so that attention need not look at it.
+pub(crate) fn mask_pad(tokens: &Padded, mask: Tensor<2, Bool>) -> Option<Tensor<2, Bool>> {
+    tokens.lengths.iter().any(|&length| length < tokens.seq_length).then_some(mask)
+}
+
+/// Every token needs a row in the model's embedding.
+pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), TaskError> {
+    let tokens = tokenizer.vocab_size();
+    if tokens > rows { Err(TaskError::VocabularyMismatch { tokens, rows }) } else { Ok(()) }
+}
+
+/// The greatest number of tokens that a model was made for: that of its tokenizer, but no more than it has positions.
+pub(crate) fn max_length(tokenizer: &Tokenizer, config: &BertConfig) -> usize {
+    tokenizer.max_length().map_or(config.max_seq_length, |length| length.min(config.max_seq_length))
+}
+
+/// The tokenizer as it belongs into the model's folder.
+pub(crate) fn with_max_length(tokenizer: &Tokenizer, config: &BertConfig) -> Tokenizer {
+    tokenizer.clone().with_max_length(max_length(tokenizer, config))
+}
+
+/// Runs `answer` on the texts in batches of similar length, and returns what it says of each, in the order of the texts.
+pub(crate) fn in_batches<A>(
+    texts: &[Encoded],
+    pad_id: u32,
+    device: &Device,
+    mut answer: impl FnMut(BertInput) -> Result<Vec<A>, TaskError>,
+) -> Result<Vec<A>, TaskError> {
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&text| texts[text].ids.len());
+    let mut answers: Vec<Option<A>> = texts.iter().map(|_| None).collect();
+    for batch in order.chunks(BATCH) {
+        let rows: Vec<&Encoded> = batch.iter().map(|&text| &texts[text]).collect();
+        for (&text, answer) in batch.iter().zip(answer(input(&rows, pad_id, device))?) {
+            answers[text] = Some(answer);
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// The texts as rows of one length.
+pub(crate) fn input(texts: &[&Encoded], pad_id: u32, device: &Device) -> BertInput {
+    let padding = Padding { pad_id, multiple_of: 1 };
+    let tokens = Padded::new(texts.iter().map(|text| text.ids.as_slice()), &padding);
+    let segments = Padded::new(texts.iter().map(|text| text.type_ids.as_slice()), &Padding { pad_id: 0, ..padding });
+    let shape = [segments.batch_size(), segments.seq_length];
+    let segments: Vec<i32> = segments.ids.iter().map(|&segment| segment as i32).collect();
+    let segments = Tensor::<2, Int>::from_data(TensorData::new(segments, shape), device);
+    let tensors = tokens.to_device(device);
+    let mask_pad = mask_pad(&tokens, tensors.mask_pad);
+    BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, noise: Noise::off() }
+}
+
+/// Row by row, the softmax of `logits` `[n, n_classes]`, read from the device.
+pub(crate) fn probabilities(logits: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
+    let [_, n_classes] = logits.dims();
+    let values: Vec<f64> = logits.try_into_data()?.iter::<f64>().collect();
+    let softmax = |row: &[f64]| {
+        let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let exp: Vec<f64> = row.iter().map(|logit| (logit - greatest).exp()).collect();
+        let sum: f64 = exp.iter().sum();
+        exp.into_iter().map(|it| it / sum).collect()
+    };
+    Ok(values.chunks(n_classes).map(softmax).collect())
+}

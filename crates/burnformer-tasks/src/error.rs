@@ -1,0 +1,82 @@
+//! What can go wrong between a text and an answer.
+
+use std::path::PathBuf;
+
+use burn::tensor::ExecutionError;
+use burnformer_core::files::FileError;
+use burnformer_data::DataError;
+use burnformer_data::tokenizer::TokenizerError;
+use burnformer_models::{ModelError, ModelKind};
+use burnformer_ops::DeviceError;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// A model folder cannot be read or written.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Texts or batches cannot be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A text cannot be tokenised, or a tokenizer not loaded.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A tokenizer cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The device does not exist.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The device failed.
+    #[error("the device failed")]
+    Execution(#[from] ExecutionError),
+    /// A tokenizer with more tokens than the model has rows for.
+    #[error("the tokenizer has {tokens} tokens, the model only {rows}: they do not belong together")]
+    VocabularyMismatch {
+        /// Of the tokenizer.
+        tokens: usize,
+        /// Of the model.
+        rows: usize,
+    },
+    /// A model for another task.
+    #[error("`{}` holds a model for {}, expected one for {expected}", folder.display(), described(*found))]
+    OtherTask {
+        /// The folder.
+        folder: PathBuf,
+        /// What it holds.
+        found: ModelKind,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// Nothing to fill.
+    #[error("the text has no `{mask}`: write it where a token is to be predicted")]
+    NoMask {
+        /// The mask token.
+        mask: String,
+    },
+    /// A tokenizer without a token that the task needs.
+    #[error("the tokenizer has no {role} token, which this task needs")]
+    NoToken {
+        /// What the token is for.
+        role: &'static str,
+    },
+    /// A text all of whose masks lie behind the part that the model can take.
+    #[error(
+        "every `{mask}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
+    )]
+    MaskCutOff {
+        /// The mask token.
+        mask: String,
+        /// The greatest number of tokens.
+        max_length: usize,
+    },
+}
+
+fn described(kind: ModelKind) -> &'static str {
+    match kind {
+        ModelKind::BertForPreTraining => "masked language modelling",
+        ModelKind::BertForSequenceClassification => "text classification",
+        _ => "another task",
+    }
+}

@@ -1,0 +1,39 @@
+//! How good a model is.
+
+use burn::tensor::Device;
+use burnformer_core::progress::{Interrupt, Progress, Unit};
+use burnformer_data::DataError;
+use burnformer_data::batches::Batch;
+use burnformer_nn::Noise;
+
+use crate::{Task, TaskError};
+
+/// Tallies a model's answers to `batches`, without dropout. `model` should be without gradient tracking
+/// ([`Module::valid`](burn::module::Module::valid)), and `device` the one it is on, without tracking too.
+///
+/// # Errors
+/// The first error among the batches, a failure of the device, or on request of `interrupt`.
+pub fn evaluate<T: Task>(
+    task: &T,
+    model: &T::Model,
+    batches: impl IntoIterator<Item = Result<T::Batch, DataError>>,
+    n_samples: u64,
+    device: &Device,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<T::Tally, TaskError> {
+    let stage = progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
+    let mut tally = task.tally();
+    for batch in batches {
+        if interrupt.requested() {
+            return Err(DataError::Interrupted.into());
+        }
+        let batch = batch?;
+        let counts = task.counts(&batch);
+        let forward = task.forward(model, &batch, &counts, Noise::off(), device);
+        let scores: Vec<f64> = forward.scores.try_into_data()?.iter::<f64>().collect();
+        task.add_scores(&mut tally, &batch, &scores);
+        stage.advance(batch.numbers().len() as u64);
+    }
+    Ok(tally)
+}

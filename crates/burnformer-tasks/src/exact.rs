@@ -1,0 +1,11 @@
+//! Floats that JSON gives back to the bit: written as the shortest text that reads back as the same number.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    format!("{number:?}").serialize(serializer)
+}
+
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}

@@ -1,0 +1,128 @@
+//! Which tokens a masked language model would put in the place of `[MASK]`.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burnformer_data::tokenizer::{Encoded, Tokenizer};
+use burnformer_models::{BertForPreTraining, ModelKind};
+use serde::Serialize;
+
+use crate::encode::{check_vocabulary, input, max_length, probabilities};
+use crate::{AttentionMap, TaskError};
+
+/// Predicts hidden tokens.
+#[derive(Debug)]
+pub struct FillMask {
+    model: BertForPreTraining,
+    tokenizer: Tokenizer,
+    max_length: usize,
+    pad_id: u32,
+    mask_id: u32,
+    device: Device,
+}
+
+/// What a model would put in one place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilledMask {
+    /// Which token of the text it is, counted from 0, `[CLS]` included.
+    pub position: usize,
+    /// The most probable tokens, the best first.
+    pub fills: Vec<Fill>,
+}
+
+/// A token for a place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fill {
+    /// The token.
+    pub token: String,
+    /// Its number.
+    pub id: u32,
+    /// Its probability, in `[0, 1]`.
+    pub probability: f64,
+    /// The text with the token in this place; other hidden tokens stay hidden.
+    pub text: String,
+}
+
+impl FillMask {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// If it holds no masked language model with its tokenizer.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
+        let found = ModelKind::of(folder)?;
+        if found != ModelKind::BertForPreTraining {
+            let expected = "masked language modelling";
+            return Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected });
+        }
+        let (model, config) = BertForPreTraining::load(folder, device)?;
+        let tokenizer = Tokenizer::load(folder)?;
+        check_vocabulary(&tokenizer, config.vocab_size)?;
+        let mask_id = tokenizer.specials().mask_id.ok_or(TaskError::NoToken { role: "mask" })?;
+        let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
+        let max_length = max_length(&tokenizer, &config);
+        Ok(Self { model, tokenizer, max_length, pad_id, mask_id, device: device.clone() })
+    }
+
+    /// The mask token, to be written in a text.
+    #[must_use]
+    pub fn mask(&self) -> String {
+        self.tokenizer.token(self.mask_id).unwrap_or_default()
+    }
+
+    /// The `top_k` most probable tokens for every mask in `text`, in order.
+    ///
+    /// # Errors
+    /// [`TaskError::NoMask`] if there is none.
+    pub fn fill(&self, text: &str, top_k: usize) -> Result<Vec<FilledMask>, TaskError> {
+        let encoded = self.encode(text)?;
+        let positions: Vec<usize> =
+            (0..encoded.ids.len()).filter(|&position| encoded.ids[position] == self.mask_id).collect();
+        if positions.is_empty() {
+            let mask = self.mask();
+            let is_there = self.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
+            let max_length = self.max_length;
+            return Err(if is_there { TaskError::MaskCutOff { mask, max_length } } else { TaskError::NoMask { mask } });
+        }
+        let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), &self.device);
+        let logits = self.model.forward(input(&[&encoded], self.pad_id, &self.device), places).mlm;
+        let filled = probabilities(logits)?.into_iter().zip(positions);
+        filled.map(|(probabilities, position)| self.filled(&encoded, position, &probabilities, top_k)).collect()
+    }
+
+    /// The attention weights of every layer and head over `text`.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenised.
+    pub fn attention(&self, text: &str) -> Result<AttentionMap, TaskError> {
+        let encoded = self.encode(text)?;
+        let input = input(&[&encoded], self.pad_id, &self.device);
+        AttentionMap::new(&self.tokenizer, &encoded.ids, self.model.bert().forward_with_attn_weights(input).1)
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoded, TaskError> {
+        Ok(self.tokenizer.encode_with_specials(text, None, Some(self.max_length))?)
+    }
+
+    fn filled(
+        &self,
+        encoded: &Encoded,
+        position: usize,
+        probabilities: &[f64],
+        top_k: usize,
+    ) -> Result<FilledMask, TaskError> {
+        let mut ids: Vec<usize> = (0..probabilities.len().min(self.tokenizer.vocab_size())).collect();
+        ids.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        ids.truncate(top_k);
+        let fill = |id: usize| {
+            let mut text = encoded.ids.clone();
+            text[position] = id as u32;
+            // Without what stands around the text; other masks are special too, and stay.
+            let inner = &text[1..text.len() - 1];
+            let text = self.tokenizer.decode(inner, false)?;
+            let token = self.tokenizer.token(id as u32).unwrap_or_default();
+            Ok(Fill { token, id: id as u32, probability: probabilities[id], text })
+        };
+        Ok(FilledMask { position, fills: ids.into_iter().map(fill).collect::<Result<_, TaskError>>()? })
+    }
+}

@@ -1,0 +1,40 @@
+//! Where text and model meet: what a batch costs, what a model answers, and how good the answers are.
+//!
+//! A [`Task`] turns a batch into a loss that can be differentiated and into numbers that add up to metrics. A [`Pipeline`]
+//! turns a model folder into a function on text:
+//!
+//! ```no_run
+//! use burnformer_tasks::Pipeline;
+//!
+//! # fn main() -> Result<(), burnformer_tasks::TaskError> {
+//! if let Pipeline::FillMask(pipeline) = Pipeline::from_folder("runs/base")? {
+//!     for fill in &pipeline.fill("The cat sat on the [MASK].", 3)?[0].fills {
+//!         println!("{} {:.3}", fill.token, fill.probability);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod attention_map;
+mod classification;
+mod encode;
+mod error;
+mod evaluate;
+mod exact;
+mod fill_mask;
+pub mod metrics;
+mod pipeline;
+mod pretraining;
+mod task;
+mod text_classification;
+
+pub use attention_map::AttentionMap;
+pub use classification::{ClassificationTally, ClassificationTask};
+pub use error::TaskError;
+pub use evaluate::evaluate;
+pub use fill_mask::{Fill, FillMask, FilledMask};
+pub use pipeline::Pipeline;
+pub use pretraining::{PretrainingCounts, PretrainingTally, PretrainingTask};
+pub use task::{Forward, Metric, Tally, Task};
+pub use text_classification::{Prediction, TextClassification};

@@ -1,0 +1,208 @@
+//! Which class was taken for which, and the scores that follow from it.
+
+use std::ops::AddAssign;
+
+use burnformer_core::random::{Key, Purpose, Stream};
+use serde::{Deserialize, Serialize};
+
+/// How often the standard error of the macro-F1 draws a test set anew.
+const RESAMPLES: u64 = 1_000;
+/// The most examples it draws each time.
+const MAX_DRAWS: u64 = 100_000;
+
+/// How many examples of each class were taken for each class; adds up over batches.
+///
+/// The scores are scikit-learn's with `labels=range(n_classes)` and `zero_division=0`: a quotient without a denominator is 0,
+/// so a class that is neither among the truths nor among the predictions counts as an F1 of 0 in the macro mean.
+///
+/// ```
+/// use burnformer_tasks::metrics::ConfusionMatrix;
+///
+/// let mut confusion = ConfusionMatrix::new(2);
+/// for (truth, predicted) in [(0, 0), (0, 1), (1, 1), (1, 1)] {
+///     confusion.add(truth, predicted);
+/// }
+/// assert_eq!(confusion.accuracy(), 0.75);
+/// assert_eq!(confusion.of_class(0).recall, 0.5);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfusionMatrix {
+    /// `[truth][predicted]`
+    counts: Vec<Vec<u64>>,
+}
+
+/// Scores of one class against all others, each in `[0, 1]`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ClassScores {
+    /// Share of the predictions of this class that are right.
+    pub precision: f64,
+    /// Share of this class's examples that were found.
+    pub recall: f64,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Examples of this class.
+    pub support: u64,
+}
+
+impl ConfusionMatrix {
+    /// Nothing counted yet.
+    #[must_use]
+    pub fn new(n_classes: usize) -> Self {
+        Self { counts: vec![vec![0; n_classes]; n_classes] }
+    }
+
+    /// Counts one example.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    pub fn add(&mut self, truth: usize, predicted: usize) {
+        let n_classes = self.n_classes();
+        assert!(truth < n_classes, "confusion matrix: truth {truth} is none of {n_classes} classes");
+        assert!(predicted < n_classes, "confusion matrix: prediction {predicted} is none of {n_classes} classes");
+        self.counts[truth][predicted] += 1;
+    }
+
+    /// How many examples of class `truth` were taken for `predicted`.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    #[must_use]
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        self.counts[truth][predicted]
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn n_classes(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Number of examples.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    /// Share of the examples whose class was found.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        let right = (0..self.n_classes()).map(|class| self.counts[class][class]).sum();
+        ratio(right, self.total())
+    }
+
+    /// `√(p (1 - p) / n)` of accuracy `p` over `n` examples.
+    #[must_use]
+    pub fn accuracy_standard_error(&self) -> f64 {
+        let p = self.accuracy();
+        (p * (1.0 - p) / self.total().max(1) as f64).sqrt()
+    }
+
+    /// Scores of one class.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    #[must_use]
+    pub fn of_class(&self, class: usize) -> ClassScores {
+        let [found, truths, predictions] = self.margins(class);
+        ClassScores {
+            precision: ratio(found, predictions),
+            recall: ratio(found, truths),
+            f1: f1([found, truths, predictions]),
+            support: truths,
+        }
+    }
+
+    /// Mean of the classes' F1, each class with the same weight.
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
+        mean_f1((0..self.n_classes()).map(|class| self.margins(class)))
+    }
+
+    /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of Efron
+    /// 1979), the same for the same `seed`.
+    ///
+    /// Of more than 100,000 examples only so many are drawn, and the deviation is scaled with `1 / √n` to all.
+    #[must_use]
+    pub fn macro_f1_standard_error(&self, seed: u64) -> f64 {
+        let total = self.total();
+        if total == 0 {
+            return 0.0;
+        }
+        let n_classes = self.n_classes();
+        let cells = (0..n_classes).flat_map(|truth| (0..n_classes).map(move |predicted| (truth, predicted)));
+        // Where each cell's examples end when all are laid in a row.
+        let ends: Vec<(u64, (usize, usize))> = cells
+            .filter(|&(truth, predicted)| self.counts[truth][predicted] > 0)
+            .scan(0, |end, (truth, predicted)| {
+                *end += self.counts[truth][predicted];
+                Some((*end, (truth, predicted)))
+            })
+            .collect();
+
+        let key = Key::new(seed, Purpose::Order, "bootstrap");
+        let draws = total.min(MAX_DRAWS);
+        let scores = (0..RESAMPLES).map(|resample| {
+            let mut stream = Stream::new(key, resample);
+            let mut margins = vec![[0; 3]; n_classes];
+            for _ in 0..draws {
+                let example = stream.below(total);
+                let (truth, predicted) = ends[ends.partition_point(|&(end, _)| end <= example)].1;
+                margins[truth][0] += u64::from(truth == predicted);
+                margins[truth][1] += 1;
+                margins[predicted][2] += 1;
+            }
+            mean_f1(margins.into_iter())
+        });
+        let scores: Vec<f64> = scores.collect();
+        let mean = scores.iter().sum::<f64>() / RESAMPLES as f64;
+        let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
+        (squares / (RESAMPLES - 1) as f64 * draws as f64 / total as f64).sqrt()
+    }
+
+    /// Examples of `class` that were found, all of them, and all predictions of it.
+    fn margins(&self, class: usize) -> [u64; 3] {
+        let predictions = self.counts.iter().map(|row| row[class]).sum();
+        [self.counts[class][class], self.counts[class].iter().sum(), predictions]
+    }
+}
+
+impl AddAssign for ConfusionMatrix {
+    /// # Panics
+    /// If the numbers of classes differ.
+    fn add_assign(&mut self, other: Self) {
+        let (n_classes, others) = (self.n_classes(), other.n_classes());
+        assert_eq!(n_classes, others, "confusion matrix: {n_classes} classes and {others} do not add up");
+        for (count, more) in self.counts.iter_mut().flatten().zip(other.counts.into_iter().flatten()) {
+            *count += more;
+        }
+    }
+}
+
+/// The confusion of answering with the most frequent class always, the first of several: what a model must beat. `counts` are
+/// the examples of each class.
+#[must_use]
+pub fn majority(counts: &[u64]) -> ConfusionMatrix {
+    let mut confusion = ConfusionMatrix::new(counts.len());
+    // `max_by_key` finds the last of several.
+    if let Some((most_frequent, _)) = counts.iter().enumerate().rev().max_by_key(|(_, count)| **count) {
+        for (row, &count) in confusion.counts.iter_mut().zip(counts) {
+            row[most_frequent] = count;
+        }
+    }
+    confusion
+}
+
+/// `2 found / (truths + predictions)`, which is the harmonic mean of precision and recall.
+fn f1([found, truths, predictions]: [u64; 3]) -> f64 {
+    ratio(2 * found, truths + predictions)
+}
+
+fn mean_f1(margins: impl ExactSizeIterator<Item = [u64; 3]>) -> f64 {
+    let n_classes = margins.len().max(1) as f64;
+    margins.map(f1).sum::<f64>() / n_classes
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}

@@ -1,0 +1,53 @@
+//! What a model's answers are worth, as pure functions equal to scikit-learn's and scipy's.
+//!
+//! Everything is counted per example and can be added up over batches; nothing is a mean of batch means.
+
+mod confusion;
+mod table;
+
+pub use confusion::{ClassScores, ConfusionMatrix, majority};
+
+/// `exp` of the mean negative log-likelihood per token (in nats): the size of a vocabulary among which choosing evenly is as
+/// hard.
+#[must_use]
+pub fn perplexity(mean_negative_log_likelihood: f64) -> f64 {
+    mean_negative_log_likelihood.exp()
+}
+
+/// Entropy of the distribution that `counts` are proportional to, in nats: the loss of the best constant prediction.
+///
+/// 0 if there is nothing to count.
+pub fn entropy(counts: impl IntoIterator<Item = u64>) -> f64 {
+    // With n = Σ c: -Σ c/n ln(c/n) = ln n - (Σ c ln c) / n.
+    let (mut total, mut sum) = (0.0, 0.0);
+    for count in counts.into_iter().filter(|&count| count > 0) {
+        let count = count as f64;
+        total += count;
+        sum += count * count.ln();
+    }
+    // Rounding must not make the entropy of a single class negative.
+    if total == 0.0 { 0.0 } else { (total.ln() - sum / total).max(0.0) }
+}
+
+/// The interval in which the probability of success lies after `successes` in `total` trials, `z` standard deviations wide to
+/// either side: 1.96 for 95 %.
+///
+/// Unlike `p ± z √(p (1 - p) / n)` it holds for few trials and stays within `[0, 1]`; without trials it is all of that.
+///
+/// Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+///
+/// # Panics
+/// If there are more successes than trials.
+#[must_use]
+pub fn wilson_interval(successes: u64, total: u64, z: f64) -> (f64, f64) {
+    assert!(successes <= total, "wilson_interval: {successes} successes in {total} trials");
+    if total == 0 {
+        return (0.0, 1.0);
+    }
+    let n = total as f64;
+    let p = successes as f64 / n;
+    let shrink = 1.0 + z * z / n;
+    let centre = (p + z * z / (2.0 * n)) / shrink;
+    let half_width = z / shrink * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    ((centre - half_width).max(0.0), (centre + half_width).min(1.0))
+}

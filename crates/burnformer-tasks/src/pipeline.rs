@@ -1,0 +1,43 @@
+//! From a model folder to answers, in one call.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_models::ModelKind;
+use burnformer_ops::DeviceChoice;
+
+use crate::{FillMask, TaskError, TextClassification};
+
+/// A model folder, ready for use.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Pipeline {
+    /// Predicts hidden tokens.
+    FillMask(Box<FillMask>),
+    /// Tells the class of a text.
+    TextClassification(Box<TextClassification>),
+}
+
+impl Pipeline {
+    /// Loads what `folder` holds, on the best device.
+    ///
+    /// # Errors
+    /// If the folder holds no model with a tokenizer, or one that is not supported.
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self, TaskError> {
+        Self::from_folder_on(folder, &DeviceChoice::Auto.open()?)
+    }
+
+    /// Loads what `folder` holds, on `device`.
+    ///
+    /// # Errors
+    /// As [`Self::from_folder`].
+    pub fn from_folder_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self, TaskError> {
+        let folder = folder.as_ref();
+        match ModelKind::of(folder)? {
+            ModelKind::BertForSequenceClassification => {
+                Ok(Self::TextClassification(Box::new(TextClassification::load(folder, device)?)))
+            }
+            _ => Ok(Self::FillMask(Box::new(FillMask::load(folder, device)?))),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! BERT's pretraining: masked language model, and next-sentence prediction.
+
+use std::ops::AddAssign;
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor};
+use burnformer_data::batches::PretrainingBatch;
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForPreTraining, BertInput};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, LossSum, Noise};
+use serde::{Deserialize, Serialize};
+
+use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::metrics::perplexity;
+use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+
+/// Predicts hidden tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
+///
+/// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs leave the second part out.
+#[derive(Debug)]
+pub struct PretrainingTask {
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    loss: CrossEntropyLoss,
+}
+
+impl PretrainingTask {
+    /// Pretraining of models with these settings on tokens of `tokenizer`.
+    ///
+    /// # Errors
+    /// If the tokenizer has more tokens than the model.
+    pub fn new(config: BertConfig, tokenizer: Tokenizer) -> Result<Self, TaskError> {
+        check_vocabulary(&tokenizer, config.vocab_size)?;
+        Ok(Self { config, tokenizer, loss: CrossEntropyLossConfig::new().init() })
+    }
+
+    /// The settings of the model.
+    #[must_use]
+    pub fn config(&self) -> &BertConfig {
+        &self.config
+    }
+}
+
+/// How many tokens and pairs are predicted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PretrainingCounts {
+    /// Hidden tokens.
+    pub masked: u64,
+    /// Pairs of texts.
+    pub pairs: u64,
+}
+
+impl AddAssign for PretrainingCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.masked += other.masked;
+        self.pairs += other.pairs;
+    }
+}
+
+/// Sums over hidden tokens and pairs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PretrainingTally {
+    /// Hidden tokens.
+    pub masked: u64,
+    /// Those of which the most probable token was right.
+    pub masked_correct: u64,
+    /// Sum of the negative log-likelihoods of the hidden tokens, in nats.
+    #[serde(with = "exact")]
+    pub mlm_loss_sum: f64,
+    /// Pairs of texts.
+    pub pairs: u64,
+    /// Those of which the more probable answer was right.
+    pub pairs_correct: u64,
+    /// Sum of the negative log-likelihoods of the answers, in nats.
+    #[serde(with = "exact")]
+    pub nsp_loss_sum: f64,
+}
+
+impl PretrainingTally {
+    /// Mean negative log-likelihood of a hidden token, in nats.
+    #[must_use]
+    pub fn mlm_loss(&self) -> f64 {
+        self.mlm_loss_sum / self.masked.max(1) as f64
+    }
+
+    /// Mean negative log-likelihood of an answer, in nats.
+    #[must_use]
+    pub fn nsp_loss(&self) -> f64 {
+        self.nsp_loss_sum / self.pairs.max(1) as f64
+    }
+}
+
+impl Tally for PretrainingTally {
+    fn metrics(&self) -> Vec<Metric> {
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let mut metrics = vec![
+            ("loss", self.mlm_loss() + self.nsp_loss()),
+            ("mlm_loss", self.mlm_loss()),
+            ("mlm_accuracy", share(self.masked_correct, self.masked)),
+            ("mlm_perplexity", perplexity(self.mlm_loss())),
+        ];
+        if self.pairs > 0 {
+            metrics.extend([("nsp_loss", self.nsp_loss()), ("nsp_accuracy", share(self.pairs_correct, self.pairs))]);
+        }
+        metrics
+    }
+
+    fn quality(&self) -> f64 {
+        -(self.mlm_loss() + self.nsp_loss())
+    }
+}
+
+impl Task for PretrainingTask {
+    type Model = BertForPreTraining;
+    type Batch = PretrainingBatch;
+    type Counts = PretrainingCounts;
+    type Tally = PretrainingTally;
+
+    fn counts(&self, batch: &PretrainingBatch) -> PretrainingCounts {
+        PretrainingCounts { masked: batch.masked_labels.len() as u64, pairs: batch.is_next.len() as u64 }
+    }
+
+    fn forward(
+        &self,
+        model: &BertForPreTraining,
+        batch: &PretrainingBatch,
+        totals: &PretrainingCounts,
+        noise: Noise,
+        device: &Device,
+    ) -> Forward {
+        let tensors = batch.to_device(device);
+        let (positions, labels) = if batch.masked_labels.is_empty() {
+            // No backend promises to multiply a matrix without rows: one row that does not count stands in.
+            let ints = |value: i32| Tensor::<1, Int>::from_data([value], device);
+            (ints(0), ints(IGNORED))
+        } else {
+            (tensors.masked_positions, tensors.masked_labels)
+        };
+        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
+        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, noise };
+        let logits = model.forward(input, positions);
+
+        let (mlm, mlm_correct) = self.score(logits.mlm, labels);
+        let mut loss = mlm.sum.clone() / totals.masked.max(1) as f64;
+        let mut scores = vec![mlm.sum.inner(), mlm_correct];
+        if let Some(labels) = tensors.next_sentence_labels {
+            let (nsp, nsp_correct) = self.score(logits.next_sentence, labels);
+            loss = loss + nsp.sum.clone() / totals.pairs.max(1) as f64;
+            scores.extend([nsp.sum.inner(), nsp_correct]);
+        }
+        Forward { loss, scores: Tensor::cat(scores, 0) }
+    }
+
+    fn tally(&self) -> PretrainingTally {
+        PretrainingTally::default()
+    }
+
+    fn add_scores(&self, tally: &mut PretrainingTally, batch: &PretrainingBatch, scores: &[f64]) {
+        let counts = self.counts(batch);
+        tally.masked += counts.masked;
+        tally.mlm_loss_sum += scores[0];
+        tally.masked_correct += scores[1] as u64;
+        tally.pairs += counts.pairs;
+        if let [_, _, loss, correct] = scores {
+            tally.nsp_loss_sum += loss;
+            tally.pairs_correct += *correct as u64;
+        }
+    }
+
+    fn save(&self, model: &BertForPreTraining, folder: &Path) -> Result<(), TaskError> {
+        model.save(&self.config, folder)?;
+        Ok(with_max_length(&self.tokenizer, &self.config).save(folder)?)
+    }
+
+    fn load(&self, folder: &Path, device: &Device) -> Result<BertForPreTraining, TaskError> {
+        Ok(BertForPreTraining::load(folder, device)?.0)
+    }
+}
+
+/// The target that does not count.
+const IGNORED: i32 = -100;
+
+impl PretrainingTask {
+    /// The loss, and how many rows have their greatest logit at the target.
+    fn score(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> (LossSum, Tensor<1>) {
+        let n = targets.dims()[0];
+        let best = logits.clone().inner().argmax(1).reshape([n]);
+        let correct = best.equal(targets.clone().inner()).float().sum();
+        (self.loss.forward(logits, targets), correct)
+    }
+}

@@ -1,0 +1,219 @@
+//! Tasks and pipelines on small models of random weights.
+
+use std::path::Path;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_data::batches::{Batch, ClassificationBatch, Padded, PretrainingBatch};
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification};
+use burnformer_nn::Noise;
+use burnformer_ops::DeviceChoice;
+use burnformer_tasks::{
+    ClassificationTask, FillMask, Pipeline, PretrainingCounts, PretrainingTask, Tally, Task, TaskError,
+    TextClassification, evaluate,
+};
+
+const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
+
+fn device() -> Device {
+    DeviceChoice::Auto.open().unwrap()
+}
+
+fn tokenizer(folder: &Path) -> Tokenizer {
+    let path = folder.join("vocab.txt");
+    std::fs::write(&path, WORDS).unwrap();
+    Tokenizer::load(path).unwrap()
+}
+
+fn config() -> BertConfig {
+    let small = BertConfig::preset("bert-tiny", 14, 0).unwrap();
+    BertConfig { d_model: 12, n_heads: 3, d_ff: 20, max_seq_length: 9, init_std: 0.5, ..small }
+}
+
+fn pretraining_batch() -> PretrainingBatch {
+    PretrainingBatch {
+        numbers: vec![4, 9, 11],
+        tokens: Padded {
+            ids: vec![2, 5, 4, 3, 7, 8, 3, 2, 4, 3, 9, 3, 0, 0, 2, 5, 6, 3, 4, 3, 0],
+            lengths: vec![7, 5, 6],
+            seq_length: 7,
+        },
+        first_lengths: vec![4, 3, 4],
+        masked_positions: vec![2, 8, 18],
+        masked_labels: vec![6, 7, 10],
+        is_next: vec![true, false, true],
+    }
+}
+
+#[test]
+fn a_steps_loss_is_the_sum_of_its_parts_whatever_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
+    let device = device();
+    let model = BertForPreTraining::init(&config(), 1, &device);
+    let loss = |parts: Vec<PretrainingBatch>| {
+        let mut totals = PretrainingCounts::default();
+        parts.iter().for_each(|part| totals += task.counts(part));
+        let mut tally = task.tally();
+        let losses = parts.iter().map(|part| {
+            let forward = task.forward(&model, part, &totals, Noise::off(), &device);
+            let scores: Vec<f64> = forward.scores.into_data().iter::<f64>().collect();
+            task.add_scores(&mut tally, part, &scores);
+            forward.loss.into_scalar::<f32>()
+        });
+        let loss: f32 = losses.sum();
+        (f64::from(loss), tally)
+    };
+    let (whole, tally) = loss(vec![pretraining_batch()]);
+    let (parts, of_parts) = loss(pretraining_batch().split(1));
+    assert!((whole - parts).abs() < 1e-5, "{whole} and {parts}");
+    assert_eq!((tally.masked, tally.pairs), (3, 3));
+    assert_eq!((of_parts.masked_correct, of_parts.pairs_correct), (tally.masked_correct, tally.pairs_correct));
+    // The loss is the sum of both means, which the tally has too.
+    assert!((tally.mlm_loss() + tally.nsp_loss() - whole).abs() < 1e-5);
+    assert!((tally.quality() + whole).abs() < 1e-5);
+}
+
+#[test]
+fn a_batch_without_pairs_or_masks_has_the_other_loss_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
+    let device = device().autodiff();
+    let model = BertForPreTraining::init(&config(), 1, &device);
+    let tally = |batch: &PretrainingBatch| {
+        let forward = task.forward(&model, batch, &task.counts(batch), Noise::off(), &device);
+        forward.loss.backward();
+        let mut tally = task.tally();
+        task.add_scores(&mut tally, batch, &forward.scores.into_data().iter::<f64>().collect::<Vec<_>>());
+        tally
+    };
+    let whole = tally(&pretraining_batch());
+    let single = tally(&PretrainingBatch { is_next: Vec::new(), ..pretraining_batch() });
+    assert!((single.mlm_loss() - whole.mlm_loss()).abs() < 1e-6);
+    let names: Vec<_> = single.metrics().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["loss", "mlm_loss", "mlm_accuracy", "mlm_perplexity"]);
+    let unmasked =
+        tally(&PretrainingBatch { masked_positions: Vec::new(), masked_labels: Vec::new(), ..pretraining_batch() });
+    assert!((unmasked.nsp_loss() - whole.nsp_loss()).abs() < 1e-6);
+    assert_eq!((unmasked.masked, unmasked.mlm_loss_sum), (0, 0.0));
+}
+
+#[test]
+fn a_tally_survives_json_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tally = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap().tally();
+    tally.mlm_loss_sum = 0.1 + 0.2;
+    tally.nsp_loss_sum = f64::MIN_POSITIVE / 3.0;
+    let json = serde_json::to_string(&tally).unwrap();
+    assert_eq!(serde_json::from_str::<burnformer_tasks::PretrainingTally>(&json).unwrap(), tally);
+}
+
+fn labels() -> Vec<String> {
+    ["rest", "motion", "neither"].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn classes_do_not_depend_on_the_texts_beside() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let task = ClassificationTask::new(config(), tokenizer(folder.path()), labels()).unwrap();
+    let model = BertForSequenceClassification::init(&config(), 3, 1, &device);
+    task.save(&model, folder.path()).unwrap();
+    let Pipeline::TextClassification(classifier) = Pipeline::from_folder_on(folder.path(), &device).unwrap() else {
+        panic!("a classifier was saved")
+    };
+    assert_eq!(classifier.labels(), labels());
+    let texts = [
+        ("the cat sat.", None),
+        ("dogs", None),
+        ("the dog ran over the hills", Some("the cat sat over the hill.")),
+        ("", None),
+    ];
+    let together = classifier.classify(&texts).unwrap();
+    assert_eq!(together.len(), texts.len());
+    for (text, prediction) in texts.iter().zip(&together) {
+        let alone = &classifier.classify(&[*text]).unwrap()[0];
+        assert_eq!((&alone.label, alone.index), (&prediction.label, prediction.index));
+        for (a, b) in alone.probabilities.iter().zip(&prediction.probabilities) {
+            assert!((a - b).abs() < 1e-5, "{text:?}: {alone:?} and {prediction:?}");
+        }
+        assert!((prediction.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+        assert_eq!(prediction.label, labels()[prediction.index]);
+    }
+    assert!(classifier.classify(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn evaluation_counts_every_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let task = ClassificationTask::new(config(), tokenizer(folder.path()), labels()).unwrap();
+    let model = BertForSequenceClassification::init(&config(), 3, 1, &device);
+    let batch = ClassificationBatch {
+        numbers: vec![0, 1],
+        tokens: Padded { ids: vec![2, 5, 6, 3, 2, 7, 3, 0], lengths: vec![4, 3], seq_length: 4 },
+        first_lengths: vec![4, 3],
+        labels: vec![2, 0],
+    };
+    let batches = [Ok(batch.clone()), Ok(batch)];
+    let tally = evaluate(&task, &model.valid(), batches, 4, &device, &Silent, &Interrupt::new()).unwrap();
+    assert_eq!(tally.confusion.total(), 4);
+    assert_eq!((0..3).map(|class| tally.confusion.count(2, class)).sum::<u64>(), 2);
+    let loss = tally.metrics()[0].1;
+    assert!((loss - tally.loss_sum / 4.0).abs() < 1e-12 && loss > 0.0);
+    let interrupt = Interrupt::new();
+    interrupt.request();
+    let batches = [Ok(ClassificationBatch::default())];
+    assert!(evaluate(&task, &model, batches, 1, &device, &Silent, &interrupt).is_err());
+}
+
+#[test]
+fn masks_are_filled_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
+    task.save(&BertForPreTraining::init(&config(), 1, &device), folder.path()).unwrap();
+    let model = FillMask::load(folder.path(), &device).unwrap();
+    let filled = model.fill("the [MASK] sat [MASK].", 4).unwrap();
+    assert_eq!(filled.iter().map(|mask| mask.position).collect::<Vec<_>>(), [2, 4]);
+    for mask in &filled {
+        assert_eq!(mask.fills.len(), 4);
+        assert!(mask.fills.is_sorted_by(|a, b| a.probability >= b.probability));
+        assert!(mask.fills.iter().all(|fill| fill.text.contains("sat")));
+    }
+    let all = &model.fill("the [MASK] sat", 100).unwrap()[0].fills;
+    assert!((all.iter().map(|fill| fill.probability).sum::<f64>() - 1.0).abs() < 1e-6 && all.len() == 14);
+
+    let map = model.attention("the cat sat").unwrap();
+    assert_eq!(map.tokens, ["[CLS]", "the", "cat", "sat", "[SEP]"]);
+    assert_eq!((map.weights.len(), map.weights[0].len()), (2, 3));
+    for row in map.weights.iter().flatten().flatten().chain(&map.mean_over_heads(1)) {
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+    }
+
+    assert_eq!(
+        model.fill("the cat", 1).unwrap_err().to_string(),
+        "the text has no `[MASK]`: write it where a token is to be predicted"
+    );
+    let error = model.fill("the cat sat over the hill the cat [MASK]", 1).unwrap_err();
+    assert!(matches!(error, TaskError::MaskCutOff { max_length: 9, .. }), "{error}");
+}
+
+#[test]
+fn folders_and_vocabularies_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
+    task.save(&BertForPreTraining::init(&config(), 1, &device), folder.path()).unwrap();
+    let error = TextClassification::load(folder.path(), &device).unwrap_err().to_string();
+    assert!(
+        error.ends_with("holds a model for masked language modelling, expected one for text classification"),
+        "{error}"
+    );
+    let few = BertConfig { vocab_size: 13, ..config() };
+    let error = PretrainingTask::new(few, tokenizer(folder.path())).unwrap_err();
+    assert_eq!(error.to_string(), "the tokenizer has 14 tokens, the model only 13: they do not belong together");
+    assert!(Pipeline::from_folder_on(folder.path().join("nothing"), &device).is_err());
+}
