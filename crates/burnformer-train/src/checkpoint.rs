@@ -1,0 +1,209 @@
+//! Checkpoints: a model folder, the optimiser's moments, and where the run stands.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::Hasher;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, TensorData};
+use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
+use burnformer_tasks::Task;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
+
+use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
+
+pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+pub(crate) const STATE_FILE: &str = "state.json";
+/// Grows when the layout changes.
+const FORMAT: u32 = 1;
+
+/// What a run goes on from.
+pub struct Checkpoint<T: Task> {
+    /// The model, on a device that tracks gradients.
+    pub model: T::Model,
+    /// The optimiser with its moments.
+    pub optimizer: Optimizer,
+    /// Where the run stands.
+    pub state: TrainState<T::Tally>,
+}
+
+/// The content of `state.json`.
+#[derive(Serialize, Deserialize)]
+struct StateFile<L> {
+    format: u32,
+    /// What batches, and so positions, depend on.
+    batches: String,
+    state: TrainState<L>,
+    optimizer_steps: u64,
+    /// Of every other file of the checkpoint.
+    checksums: BTreeMap<String, String>,
+}
+
+/// The folder of the checkpoint after `step` steps.
+pub(crate) fn path(checkpoints: &Path, step: u64) -> PathBuf {
+    checkpoints.join(format!("step-{step}"))
+}
+
+impl<T: Task> Checkpoint<T> {
+    /// Writes the checkpoint as a whole or not at all. One of the same step is replaced.
+    pub(crate) fn write(
+        task: &T,
+        model: &T::Model,
+        optimizer: &Optimizer,
+        state: &TrainState<T::Tally>,
+        batches: &str,
+        checkpoints: &Path,
+    ) -> Result<(), TrainError> {
+        let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
+        task.save(model, folder.path())?;
+        write_moments(&optimizer.state(), &folder.path().join(OPTIMIZER_FILE))?;
+        let file = StateFile {
+            format: FORMAT,
+            batches: batches.to_owned(),
+            state: state.clone(),
+            optimizer_steps: optimizer.n_steps(),
+            checksums: checksums(folder.path())?,
+        };
+        let path = folder.path().join(STATE_FILE);
+        let json = serde_json::to_vec_pretty(&file).map_err(|error| FileError::Io {
+            attempt: "write",
+            path: path.clone(),
+            source: error.into(),
+        })?;
+        atomic_write_bytes(&path, json)?;
+        Ok(folder.commit_replacing()?)
+    }
+
+    /// Reads the latest checkpoint that is whole. Those that are not are handed to `damaged`.
+    pub(crate) fn latest(
+        task: &T,
+        config: &OptimizerConfig,
+        batches: &str,
+        checkpoints: &Path,
+        device: &Device,
+        mut damaged: impl FnMut(TrainError),
+    ) -> Result<Option<Self>, TrainError> {
+        for step in steps(checkpoints)?.into_iter().rev() {
+            match Self::read(task, config, batches, &path(checkpoints, step), device) {
+                Err(error @ TrainError::Damaged { .. }) => damaged(error),
+                result => return result.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(
+        task: &T,
+        config: &OptimizerConfig,
+        batches: &str,
+        folder: &Path,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
+        let json = fs::read(folder.join(STATE_FILE)).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+        let file: StateFile<T::Tally> =
+            serde_json::from_slice(&json).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+        if file.format != FORMAT {
+            return Err(damaged(format!("it has format {}, expected {FORMAT}", file.format)));
+        }
+        let found = checksums(folder)?;
+        for (name, checksum) in &file.checksums {
+            if found.get(name) != Some(checksum) {
+                return Err(damaged(format!("`{name}` is not what was written")));
+            }
+        }
+        if file.batches != batches {
+            return Err(TrainError::OtherRun { what: "data", begun: file.batches, now: batches.to_owned() });
+        }
+        let model = task.load(folder, device)?;
+        let moments = read_moments(&folder.join(OPTIMIZER_FILE)).map_err(damaged)?;
+        let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
+        Ok(Self { model, optimizer, state: file.state })
+    }
+}
+
+/// The steps of which there are checkpoints, in order.
+pub(crate) fn steps(checkpoints: &Path) -> Result<Vec<u64>, TrainError> {
+    let read = |source| TrainError::Read { path: checkpoints.to_owned(), source };
+    let mut steps = Vec::new();
+    for entry in fs::read_dir(checkpoints).map_err(read)? {
+        let name = entry.map_err(read)?.file_name();
+        steps.extend(name.to_str().and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok()));
+    }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// Removes all checkpoints but the latest `keep` and that of the best step.
+pub(crate) fn prune(checkpoints: &Path, keep: usize, best: Option<u64>) -> Result<(), TrainError> {
+    let steps = steps(checkpoints)?;
+    for &step in &steps[..steps.len().saturating_sub(keep)] {
+        if best != Some(step) {
+            let path = path(checkpoints, step);
+            fs::remove_dir_all(&path).map_err(|source| FileError::Io { attempt: "remove", path, source })?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksum of every file in a checkpoint but the one that holds them.
+fn checksums(folder: &Path) -> Result<BTreeMap<String, String>, TrainError> {
+    let read = |source| TrainError::Read { path: folder.to_owned(), source };
+    let mut sums = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let entry = entry.map_err(read)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != STATE_FILE && entry.path().is_file() {
+            sums.insert(name, checksum(&entry.path())?);
+        }
+    }
+    Ok(sums)
+}
+
+fn checksum(path: &Path) -> Result<String, TrainError> {
+    let read = |source| TrainError::Read { path: path.to_owned(), source };
+    let mut file = fs::File::open(path).map_err(read)?;
+    let mut hasher = XxHash3_64::with_seed(0);
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(read)? {
+            0 => return Ok(format!("{:016x}", hasher.finish())),
+            n => hasher.write(&buffer[..n]),
+        }
+    }
+}
+
+fn write_moments(moments: &[(String, TensorData)], path: &Path) -> Result<(), TrainError> {
+    let failed = |source: std::io::Error| FileError::Io { attempt: "write", path: path.to_owned(), source };
+    let bytes = serialized(moments).map_err(|error| failed(std::io::Error::other(error)))?;
+    Ok(atomic_write_bytes(path, bytes)?)
+}
+
+fn serialized(moments: &[(String, TensorData)]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let mut views = Vec::with_capacity(moments.len());
+    for (name, data) in moments {
+        views.push((name, TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())?));
+    }
+    safetensors::serialize(views, None)
+}
+
+fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
+    let problem = |error: &dyn std::fmt::Display| format!("`{OPTIMIZER_FILE}`: {error}");
+    let bytes = fs::read(path).map_err(|error| problem(&error))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| problem(&error))?;
+    let moment = |(name, view): (String, TensorView<'_>)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(problem(&format!("`{name}` is {:?}, expected F32", view.dtype())));
+        }
+        let (words, _) = view.data().as_chunks();
+        let values: Vec<f32> = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
+        Ok((name, TensorData::new(values, view.shape().to_vec())))
+    };
+    let mut moments = tensors.tensors().into_iter().map(moment).collect::<Result<Vec<_>, _>>()?;
+    moments.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(moments)
+}

@@ -1,0 +1,120 @@
+//! How a model is trained.
+
+use std::thread::available_parallelism;
+
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::batches::{BatchConfig, BatchSize};
+use serde::{Deserialize, Serialize};
+
+use crate::{OptimizerConfig, ScheduleConfig};
+
+/// How a model is trained. A step is one update of the weights, on `micro_batch_size * grad_accum_steps` samples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Updates.
+    pub steps: u64,
+    /// Samples that go through the model at once.
+    pub micro_batch_size: usize,
+    /// Passes whose gradients make one update.
+    pub grad_accum_steps: usize,
+    /// What an update is.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleConfig,
+    /// Gradients are scaled down to this norm over all parameters; absent for no clipping.
+    pub clip_norm: Option<f64>,
+    /// Steps between two lines of metrics, which are averaged over them.
+    pub log_every: u64,
+    /// Steps between two evaluations on the validation samples.
+    pub evaluate_every: u64,
+    /// The greatest number of validation samples, always the same ones; absent for all.
+    pub validation_samples: Option<u64>,
+    /// Evaluations without improvement after which the run ends; absent to go on to the last step.
+    pub patience: Option<u64>,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// How many of the latest checkpoints are kept, beside the best.
+    pub keep_checkpoints: usize,
+    /// How many consecutive samples are sorted by length together.
+    pub window: usize,
+    /// Rows are filled up to a multiple of this length.
+    pub pad_to_multiple_of: usize,
+    /// Threads that make batches ahead.
+    pub workers: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            micro_batch_size: 32,
+            grad_accum_steps: 1,
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            clip_norm: Some(1.0),
+            log_every: 10,
+            evaluate_every: 100,
+            validation_samples: Some(1024),
+            patience: None,
+            checkpoint_every: 500,
+            keep_checkpoints: 1,
+            window: 1024,
+            pad_to_multiple_of: 8,
+            workers: available_parallelism().map_or(1, |n| usize::from(n).min(4)),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Samples of a step.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        self.micro_batch_size * self.grad_accum_steps
+    }
+
+    /// How batches for training are made: a whole step at once.
+    #[must_use]
+    pub fn batches(&self) -> BatchConfig {
+        BatchConfig {
+            size: BatchSize::Sequences(self.batch_size()),
+            window: self.window,
+            pad_to_multiple_of: self.pad_to_multiple_of,
+            workers: self.workers,
+        }
+    }
+
+    /// How batches for evaluation are made: as many samples as fit into a pass.
+    #[must_use]
+    pub fn validation_batches(&self) -> BatchConfig {
+        BatchConfig { size: BatchSize::Sequences(self.micro_batch_size), ..self.batches() }
+    }
+}
+
+impl Validate for TrainConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |field, value: u64| ConfigError::check(field, &value, value > 0, "at least 1");
+        positive("steps", self.steps)?;
+        let within =
+            |field, value: usize| ConfigError::check(field, &value, (1..=1 << 20).contains(&value), "1 to 1048576");
+        within("micro_batch_size", self.micro_batch_size)?;
+        within("grad_accum_steps", self.grad_accum_steps)?;
+        self.optimizer.validate().map_err(|error| error.within("optimizer"))?;
+        self.schedule.validate().map_err(|error| error.within("schedule"))?;
+        if let Some(clip_norm) = self.clip_norm {
+            ConfigError::check_finite_positive("clip_norm", clip_norm)?;
+        }
+        for (field, value) in [
+            ("log_every", self.log_every),
+            ("evaluate_every", self.evaluate_every),
+            ("checkpoint_every", self.checkpoint_every),
+            ("validation_samples", self.validation_samples.unwrap_or(1)),
+            ("patience", self.patience.unwrap_or(1)),
+        ] {
+            positive(field, value)?;
+        }
+        ConfigError::check_positive("keep_checkpoints", self.keep_checkpoints)?;
+        let holds = self.window >= self.batch_size();
+        ConfigError::check("window", &self.window, holds, "at least `micro_batch_size * grad_accum_steps`")?;
+        self.batches().validate()
+    }
+}

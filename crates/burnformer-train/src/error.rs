@@ -1,0 +1,124 @@
+//! What can go wrong in training.
+
+use std::io;
+use std::path::PathBuf;
+
+use burn::tensor::ExecutionError;
+use burnformer_core::files::FileError;
+use burnformer_core::lock::LockError;
+use burnformer_data::DataError;
+use burnformer_tasks::TaskError;
+
+use crate::{CurvesError, HistoryError, OptimizerStateError};
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The model cannot be read, written or run.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// Samples cannot be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device failed.
+    #[error("the device failed")]
+    Execution(#[from] ExecutionError),
+    /// A file or folder cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The run is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The metrics cannot be written or read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The learning curves cannot be drawn.
+    #[error(transparent)]
+    Curves(#[from] CurvesError),
+    /// The optimiser's state belongs to another model.
+    #[error(transparent)]
+    OptimizerState(#[from] OptimizerStateError),
+    /// The system does not let us read a file.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder that holds a run already.
+    #[error("`{}` holds a run already: go on with it by `--resume`, or choose another folder", folder.display())]
+    RunExists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder that holds something else.
+    #[error("`{}` holds other files (`{file}`), choose an empty or a new folder", folder.display())]
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+        /// One of the files in it.
+        file: String,
+    },
+    /// A folder without a run.
+    #[error("`{}` holds no run, it has no `run.toml`", folder.display())]
+    NotARun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A run without a usable checkpoint.
+    #[error("the run in `{}` has no usable checkpoint to go on from, remove the folder and start again", folder.display())]
+    NoCheckpoint {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A checkpoint whose files are not what was written.
+    #[error("the checkpoint `{}` is damaged: {problem}", folder.display())]
+    Damaged {
+        /// The folder of the checkpoint.
+        folder: PathBuf,
+        /// What was found.
+        problem: String,
+    },
+    /// A checkpoint of a run on other data or in other steps.
+    #[error("the run cannot go on with another `{what}`: it began with {begun}, and now there is {now}")]
+    OtherRun {
+        /// What has changed.
+        what: &'static str,
+        /// What it was.
+        begun: String,
+        /// What it is.
+        now: String,
+    },
+    /// Too few samples.
+    #[error(
+        "there are {n_samples} samples for training, but a step takes {batch_size}: lower `train.micro_batch_size` or `train.grad_accum_steps`, or add text"
+    )]
+    TooFewSamples {
+        /// How many there are.
+        n_samples: u64,
+        /// How many are needed.
+        batch_size: usize,
+    },
+    /// A loss that is no number.
+    #[error(
+        "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}: the run has diverged; lower `train.optimizer.learning_rate` or lengthen the warm-up"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The norm of the gradient.
+        gradient_norm: f64,
+    },
+}
+
+impl TrainError {
+    /// `true` if the work was asked to stop.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Data(DataError::Interrupted) | Self::Task(TaskError::Data(DataError::Interrupted)))
+    }
+}

@@ -1,0 +1,124 @@
+//! Gradients of a model by parameter path: summed over micro-batches, measured, clipped.
+
+use burn::backend::{Dispatch, DispatchTensor};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Gradients, Shape, Tensor};
+use burnformer_ops::TransformerOps;
+use std::collections::BTreeMap;
+
+/// Sums of gradients over the backward passes of one update, by parameter path (`bert.encoder.layers.0.norm_ff.weight`).
+#[derive(Debug, Default)]
+pub struct GradientSums {
+    /// In the order of paths, which is the order of summation in [`Self::norm`].
+    sums: BTreeMap<String, DispatchTensor>,
+}
+
+impl GradientSums {
+    /// No gradients yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the gradients that a backward pass gave the parameters of `model`. A parameter without one adds nothing.
+    ///
+    /// # Panics
+    /// If a parameter has another shape than in the passes before.
+    pub fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
+        model.visit(&mut Add { sums: &mut self.sums, gradients, path: Vec::new() });
+    }
+
+    /// Paths of the parameters of `model` that are to be trained and have got no gradient, in order.
+    #[must_use]
+    pub fn missing<M: Module>(&self, model: &M) -> Vec<String> {
+        trained_parameters(model).into_keys().filter(|path| !self.sums.contains_key(path)).collect()
+    }
+
+    /// Euclidean norm of all gradients as one vector, `[1]`, on their device. The order of summation is fixed.
+    ///
+    /// # Panics
+    /// If there is no gradient.
+    #[must_use]
+    pub fn norm(&self) -> Tensor<1> {
+        let squares = self.sums.values().map(|sum| Dispatch::sum_of_squares(sum.clone())).map(Tensor::from_dispatch);
+        squares.reduce(|sum: Tensor<1>, squares| sum + squares).expect("the norm needs at least one gradient").sqrt()
+    }
+
+    /// What clipping by the global norm multiplies gradients with: `min(1, max_norm / (norm + 1e-6))`, `[1]`. Nothing is
+    /// read back from the device.
+    ///
+    /// An infinite or undefined norm gives NaN, and an update with it makes every parameter NaN: training that has diverged
+    /// shows in the next loss.
+    ///
+    /// Source: Pascanu et al. 2013, section 3.2; PyTorch's `clip_grad_norm_`, which makes 0 of an infinite norm and goes on.
+    #[must_use]
+    pub fn clip_factor(norm: Tensor<1>, max_norm: f64) -> Tensor<1> {
+        // Zero, but NaN for what is not finite: a quotient by infinity is 0, and not every device keeps NaN in a minimum.
+        let poison = norm.clone() * 0.0;
+        ((norm + 1e-6).recip() * max_norm).clamp_max(1.0) + poison
+    }
+
+    /// Takes the gradient of one parameter out.
+    pub(crate) fn take<const D: usize>(&mut self, path: &str) -> Option<Tensor<D>> {
+        self.sums.remove(path).map(Tensor::from_dispatch)
+    }
+
+    /// The first path whose gradient was not taken.
+    pub(crate) fn first_path(&self) -> Option<&str> {
+        self.sums.keys().next().map(String::as_str)
+    }
+}
+
+/// Path and shape of every parameter that is to be trained.
+pub(crate) fn trained_parameters<M: Module>(model: &M) -> BTreeMap<String, Shape> {
+    let mut visitor = Trained { shapes: BTreeMap::new(), path: Vec::new() };
+    model.visit(&mut visitor);
+    visitor.shapes
+}
+
+struct Add<'a> {
+    sums: &'a mut BTreeMap<String, DispatchTensor>,
+    gradients: Gradients,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Add<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = param.val().grad_remove(&mut self.gradients) else { return };
+        let path = self.path.join(".");
+        let sum = match self.sums.remove(&path) {
+            Some(sum) => Tensor::<D>::from_dispatch(sum) + gradient,
+            None => gradient,
+        };
+        self.sums.insert(path, sum.into_dispatch());
+    }
+}
+
+struct Trained {
+    shapes: BTreeMap<String, Shape>,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Trained {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            self.shapes.insert(self.path.join("."), param.shape());
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! `metrics.jsonl`: what a run measured, one flat JSON object per line, written so that a killed run can go on.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use burnformer_core::files::{FileError, atomic_write_bytes};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A history that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The system refused.
+    #[error("cannot {attempt} the history `{}`", path.display())]
+    Io {
+        /// What was attempted, as a verb.
+        attempt: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Later entries cannot be taken out.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line is no entry.
+    #[error(
+        "line {line} of `{}` is not an entry of a history such as `{{\"step\":1,\"split\":\"train\",\"loss\":0.5}}`, \
+         repair or remove it",
+        path.display()
+    )]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl HistoryError {
+    fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { attempt, path: path.to_owned(), source }
+    }
+}
+
+/// What was measured at one step: `{"step":40,"split":"train","loss":6.1}`, keys in this order.
+///
+/// A value that is not finite is written as `null` and read as NaN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryEntry {
+    /// Updates done so far.
+    pub step: u64,
+    /// What was measured on: `train`, `validation` or `test`.
+    pub split: String,
+    /// Names and values; no name is `step` or `split`.
+    pub values: Vec<(String, f64)>,
+}
+
+impl HistoryEntry {
+    /// The value called `name`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<f64> {
+        self.values.iter().find(|(found, _)| found == name).map(|&(_, value)| value)
+    }
+}
+
+impl Serialize for HistoryEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2 + self.values.len()))?;
+        map.serialize_entry("step", &self.step)?;
+        map.serialize_entry("split", &self.split)?;
+        for (name, value) in &self.values {
+            map.serialize_entry(name, &value.is_finite().then_some(value))?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for HistoryEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entry;
+        impl<'de> Visitor<'de> for Entry {
+            type Value = HistoryEntry;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a flat object with `step` and `split`")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HistoryEntry, A::Error> {
+                let (mut step, mut split, mut values) = (None, None, Vec::new());
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "step" => step = Some(map.next_value()?),
+                        "split" => split = Some(map.next_value()?),
+                        _ => values.push((name, map.next_value::<Option<f64>>()?.unwrap_or(f64::NAN))),
+                    }
+                }
+                let step = step.ok_or_else(|| de::Error::missing_field("step"))?;
+                let split = split.ok_or_else(|| de::Error::missing_field("split"))?;
+                Ok(HistoryEntry { step, split, values })
+            }
+        }
+        deserializer.deserialize_map(Entry)
+    }
+}
+
+/// The file of a run's metrics, open to append to.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    file: File,
+}
+
+impl History {
+    /// Begins a history; an older one under that name is lost.
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`] if the file cannot be created.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
+        let path = path.as_ref();
+        let file = File::create(path).map_err(HistoryError::io("create", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Goes on behind `step`: entries of later steps, and a last line that was not finished, are taken out, all at once or not
+    /// at all. A file that is not there is begun.
+    ///
+    /// # Errors
+    /// As [`History::read`], and [`HistoryError::File`] if the file cannot be replaced.
+    pub fn open_at(path: impl AsRef<Path>, step: u64) -> Result<Self, HistoryError> {
+        let path = path.as_ref();
+        let found = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::create(path),
+            Err(error) => return Err(HistoryError::io("read", path)(error)),
+        };
+        // Lines are kept as they are, so that nothing changes in the digits of an old entry.
+        let mut kept = Vec::with_capacity(found.len() + 1);
+        for (line, entry) in parse(path, &found)? {
+            if entry.step <= step {
+                kept.extend_from_slice(line);
+                kept.push(b'\n');
+            }
+        }
+        if kept != found {
+            atomic_write_bytes(path, &kept)?;
+        }
+        let file = OpenOptions::new().append(true).open(path).map_err(HistoryError::io("open", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Writes one line, at once.
+    ///
+    /// # Errors
+    /// [`HistoryError::Io`] if the disk is full, for example.
+    pub fn append(&mut self, entry: &HistoryEntry) -> Result<(), HistoryError> {
+        let written = serde_json::to_vec(entry).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            // One call, so that a process that is killed leaves whole lines, except on a full disk.
+            self.file.write_all(&line)?;
+            self.file.flush()
+        });
+        written.map_err(HistoryError::io("write", &self.path))
+    }
+
+    /// All entries of a file, also while it is being written: a last line without its end is left out.
+    ///
+    /// # Errors
+    /// [`HistoryError::Line`] names the first line that is no entry, [`HistoryError::Io`] a file that cannot be read.
+    pub fn read(path: impl AsRef<Path>) -> Result<Vec<HistoryEntry>, HistoryError> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(HistoryError::io("read", path))?;
+        Ok(parse(path, &bytes)?.into_iter().map(|(_, entry)| entry).collect())
+    }
+}
+
+/// The lines of `bytes` without their ends, and what they say. A last line that is torn is left out; one that lacks nothing but
+/// its end is not.
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], HistoryEntry)>, HistoryError> {
+    let mut entries = Vec::new();
+    let mut lines = bytes.split(|&byte| byte == b'\n').enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        match serde_json::from_slice(line) {
+            Ok(entry) => entries.push((line, entry)),
+            // Behind the last end of a line: nothing, or what is torn.
+            Err(_) if lines.peek().is_none() => {}
+            Err(source) => return Err(HistoryError::Line { path: path.to_owned(), line: index + 1, source }),
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(step: u64, split: &str, values: &[(&str, f64)]) -> HistoryEntry {
+        let values = values.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+        HistoryEntry { step, split: split.to_owned(), values }
+    }
+
+    /// A folder with a history of three steps, two entries at the second.
+    fn written() -> (tempfile::TempDir, PathBuf, Vec<HistoryEntry>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let entries = vec![
+            entry(10, "train", &[("loss", 6.125), ("learning_rate", 1e-4)]),
+            entry(20, "train", &[("loss", 5.5), ("learning_rate", 2e-4)]),
+            entry(20, "validation", &[("loss", 5.75), ("accuracy", 0.1)]),
+            entry(30, "train", &[("loss", 0.1 + 0.2)]),
+        ];
+        let mut history = History::create(&path).unwrap();
+        entries.iter().for_each(|entry| history.append(entry).unwrap());
+        (folder, path, entries)
+    }
+
+    #[test]
+    fn what_is_appended_is_read() {
+        let (_folder, path, entries) = written();
+        assert_eq!(History::read(&path).unwrap(), entries);
+        assert_eq!(entries[2].value("accuracy"), Some(0.1));
+        assert_eq!(entries[2].value("learning_rate"), None);
+    }
+
+    #[test]
+    fn a_line_has_its_keys_in_the_order_they_were_given() {
+        let (_folder, path, _) = written();
+        let text = fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().next(), Some(r#"{"step":10,"split":"train","loss":6.125,"learning_rate":0.0001}"#));
+    }
+
+    #[test]
+    fn what_is_not_finite_is_null_and_read_as_nan() {
+        let (_folder, path, _) = written();
+        let mut history = History::create(&path).unwrap();
+        history.append(&entry(1, "train", &[("loss", f64::NAN), ("norm", f64::INFINITY), ("rate", 0.5)])).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"step\":1,\"split\":\"train\",\"loss\":null,\"norm\":null,\"rate\":0.5}\n");
+        let values = &History::read(&path).unwrap()[0].values;
+        assert!(values[0].1.is_nan() && values[1].1.is_nan() && values[2].1 == 0.5, "{values:?}");
+    }
+
+    #[test]
+    fn going_on_behind_a_step_drops_what_came_later() {
+        let (_folder, path, entries) = written();
+        let before = fs::read(&path).unwrap();
+        let mut history = History::open_at(&path, 20).unwrap();
+        assert_eq!(History::read(&path).unwrap(), entries[..3]);
+        history.append(&entries[3]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    /// Cut anywhere in its last line, as by a full disk or a loss of power.
+    #[test]
+    fn a_torn_last_line_is_left_out_and_taken_out() {
+        let (_folder, path, entries) = written();
+        let whole = fs::read(&path).unwrap();
+        let last = whole[..whole.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+        for length in last..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            // Only the end of the line is missing in the end.
+            let n_entries = if length == whole.len() - 1 { 4 } else { 3 };
+            assert_eq!(History::read(&path).unwrap(), entries[..n_entries], "{length} bytes");
+            History::open_at(&path, 30).unwrap().append(&entries[3]).unwrap();
+            assert_eq!(History::read(&path).unwrap().len(), n_entries + 1, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_history_that_is_not_there_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let first = entry(1, "train", &[]);
+        History::open_at(&path, 7).unwrap().append(&first).unwrap();
+        assert_eq!(History::read(&path).unwrap(), [first]);
+    }
+
+    #[test]
+    fn a_line_that_is_no_entry_is_named_and_nothing_is_changed() {
+        let (_folder, path, _) = written();
+        let good = r#"{"step":1,"split":"train"}"#;
+        for bad in [
+            "",
+            "loss",
+            "[1]",
+            r#"{"step":1}"#,
+            r#"{"split":"train"}"#,
+            r#"{"step":-1,"split":"train"}"#,
+            r#"{"step":1,"split":"train","loss":"low"}"#,
+            r#"{"step":1,"split":"train"}}"#,
+        ] {
+            let text = format!("{good}\n{bad}\n{good}\n");
+            fs::write(&path, &text).unwrap();
+            let error = History::read(&path).unwrap_err();
+            assert!(matches!(error, HistoryError::Line { line: 2, .. }), "{bad}: {error:?}");
+            History::open_at(&path, 0).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let message = History::read(&path).unwrap_err().to_string();
+        assert!(message.starts_with("line 2 of `") && message.ends_with("repair or remove it"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing/metrics.jsonl");
+        let error = History::create(&path).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot create the history `{}`", path.display()));
+        assert!(matches!(History::read(&path), Err(HistoryError::Io { attempt: "read", .. })));
+    }
+}

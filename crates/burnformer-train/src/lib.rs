@@ -1,0 +1,32 @@
+//! Training: a loop that counts steps, optimisers, schedules, clipping by global norm, evaluation, checkpoints, run folders.
+//!
+//! The loop knows a task only through [`Task`](burnformer_tasks::Task). Its losses do not depend on how a step is cut into
+//! batches, and a run that was stopped goes on as if it had not been.
+
+mod card;
+mod checkpoint;
+mod config;
+mod curves;
+mod error;
+mod gradients;
+mod history;
+mod memory;
+mod optimizer;
+mod run_folder;
+mod schedule;
+mod state;
+mod trainer;
+
+pub use card::ModelCard;
+pub use checkpoint::Checkpoint;
+pub use config::TrainConfig;
+pub use curves::{CurvesError, learning_curves};
+pub use error::TrainError;
+pub use gradients::GradientSums;
+pub use history::{History, HistoryEntry, HistoryError};
+pub use memory::MemoryEstimate;
+pub use optimizer::{AdamConfig, Optimizer, OptimizerConfig, OptimizerStateError, SgdConfig};
+pub use run_folder::RunFolder;
+pub use schedule::ScheduleConfig;
+pub use state::{Best, TrainState};
+pub use trainer::{Data, Event, Outcome, Stop, Trainer};

@@ -1,0 +1,107 @@
+//! The state of an optimiser as host data, for checkpoints.
+
+use super::{Optimizer, OptimizerConfig};
+use crate::gradients::trained_parameters;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor};
+use burn::module::Module;
+use burn::tensor::{DType, Device, Shape, TensorData, read_sync};
+use std::collections::BTreeMap;
+
+/// A state that does not belong to the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OptimizerStateError {
+    /// A tensor of no parameter, or of one that is not to be trained, or by another optimiser.
+    #[error(
+        "the state of the optimiser has a tensor `{name}`, but the model no such parameter to train, \
+         resume with the settings of the run that wrote it"
+    )]
+    Unknown {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A parameter without the moments it had when it was updated.
+    #[error("the state of the optimiser lacks the tensor `{name}`, resume with the settings of the run that wrote it")]
+    Missing {
+        /// Name of the tensor.
+        name: String,
+    },
+    /// A moment of another shape than its parameter.
+    #[error("`{name}` of the optimiser's state has shape {found:?}, expected that of its parameter, {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The parameter's shape.
+        expected: Vec<usize>,
+    },
+    /// A moment of numbers that are no floats of 32 bits.
+    #[error("`{name}` of the optimiser's state has type `{found}`, expected `{}`", DType::F32.name())]
+    Type {
+        /// Name of the tensor.
+        name: String,
+        /// Its type.
+        found: &'static str,
+    },
+}
+
+impl Optimizer {
+    /// Every moment as `f32` data, by name in order: `PATH.first` and `PATH.second` (Adam, AdamW, LAMB), `PATH.momentum`
+    /// (SGD). Waits for the device.
+    ///
+    /// # Panics
+    /// If the device fails.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, TensorData)> {
+        let read = |(name, moment): (&String, &DispatchTensor)| {
+            let data = read_sync(Dispatch::float_into_data(moment.clone()));
+            (name.clone(), data.expect("the device hands out its data").convert::<f32>())
+        };
+        self.moments.iter().map(read).collect()
+    }
+
+    /// An optimiser that goes on from a [`Self::state`] after `n_steps` updates of `model`, with moments on `device`.
+    ///
+    /// # Errors
+    /// [`OptimizerStateError`] if the moments are not those of the parameters of `model` that are to be trained.
+    pub fn load_state<M: Module>(
+        config: OptimizerConfig,
+        n_steps: u64,
+        state: Vec<(String, TensorData)>,
+        model: &M,
+        device: &Device,
+    ) -> Result<Self, OptimizerStateError> {
+        let device = device.clone().inner();
+        let mut expected = shapes(&config, model);
+        let mut moments = BTreeMap::new();
+        for (name, data) in state {
+            // What was found once is expected no more: a second tensor of that name is unknown.
+            let Some(shape) = expected.remove(&name) else {
+                return Err(OptimizerStateError::Unknown { name });
+            };
+            if *data.shape() != shape {
+                let (found, expected) = (data.shape().to_vec(), shape.to_vec());
+                return Err(OptimizerStateError::Shape { name, found, expected });
+            }
+            if data.dtype() != DType::F32 {
+                return Err(OptimizerStateError::Type { name, found: data.dtype().name() });
+            }
+            moments.insert(name, Dispatch::float_from_data(data, device.as_dispatch()));
+        }
+        match expected.into_keys().next() {
+            // Before the first update there are none.
+            Some(name) if n_steps > 0 => Err(OptimizerStateError::Missing { name }),
+            _ => Ok(Self { config, n_steps, moments }),
+        }
+    }
+}
+
+/// Name and shape of every moment that an optimiser of `model` has.
+fn shapes<M: Module>(config: &OptimizerConfig, model: &M) -> BTreeMap<String, Shape> {
+    let moments = |(path, shape): (String, Shape)| {
+        config.moments().iter().map(move |name| (format!("{path}.{name}"), shape.clone()))
+    };
+    trained_parameters(model).into_iter().flat_map(moments).collect()
+}

@@ -1,0 +1,162 @@
+//! The folder of a run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burnformer_core::files::{FileError, atomic_write, atomic_write_bytes, remove_leftovers};
+use burnformer_core::lock::FolderLock;
+
+use crate::checkpoint::{self, OPTIMIZER_FILE, STATE_FILE};
+use crate::{HistoryEntry, TrainError, learning_curves};
+
+/// The settings of a run, as they turned out.
+const SETTINGS_FILE: &str = "run.toml";
+/// The metrics of a run.
+const METRICS_FILE: &str = "metrics.jsonl";
+/// The metrics as a picture.
+const CURVES_FILE: &str = "learning_curves.svg";
+/// What a model is and how it came about, for people.
+const CARD_FILE: &str = "README.md";
+/// The folder of the checkpoints.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// A run's folder, locked as long as this lives.
+///
+/// ```text
+/// run.toml                 settings, as they turned out
+/// metrics.jsonl            a line for each report
+/// learning_curves.svg      the same as a picture
+/// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`
+/// config.json …            the best model, in Hugging Face's format, with README.md
+/// ```
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: FolderLock,
+}
+
+impl RunFolder {
+    /// Begins a run with these settings in a new or empty folder.
+    ///
+    /// # Errors
+    /// If the folder holds something or cannot be written.
+    pub fn create(path: &Path, settings: &str) -> Result<Self, TrainError> {
+        Self::check_free(path)?;
+        let checkpoints = path.join(CHECKPOINTS);
+        fs::create_dir_all(&checkpoints).map_err(|source| FileError::Io {
+            attempt: "create",
+            path: checkpoints.clone(),
+            source,
+        })?;
+        let folder = Self { path: path.to_owned(), _lock: FolderLock::acquire(path)? };
+        atomic_write_bytes(&folder.path.join(SETTINGS_FILE), settings)?;
+        Ok(folder)
+    }
+
+    /// Makes sure that a run can begin in `path`, without touching anything.
+    ///
+    /// # Errors
+    /// If the folder holds something.
+    pub fn check_free(path: &Path) -> Result<(), TrainError> {
+        if path.join(SETTINGS_FILE).exists() {
+            return Err(TrainError::RunExists { folder: path.to_owned() });
+        }
+        let Ok(mut entries) = fs::read_dir(path) else { return Ok(()) };
+        let foreign = entries.find_map(|entry| {
+            let name = entry.ok()?.file_name().to_string_lossy().into_owned();
+            (!name.starts_with('.')).then_some(name)
+        });
+        match foreign {
+            Some(file) => Err(TrainError::Occupied { folder: path.to_owned(), file }),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens the folder of a run to go on with it.
+    ///
+    /// # Errors
+    /// If there is no run, or another process works in it.
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        if !path.join(SETTINGS_FILE).is_file() {
+            return Err(TrainError::NotARun { folder: path.to_owned() });
+        }
+        let folder = Self { path: path.to_owned(), _lock: FolderLock::acquire(path)? };
+        for folder in [folder.path.clone(), folder.checkpoints()] {
+            if folder.is_dir() {
+                remove_leftovers(&folder)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The file with the settings of the run in `path`.
+    #[must_use]
+    pub fn settings_file(path: &Path) -> PathBuf {
+        path.join(SETTINGS_FILE)
+    }
+
+    /// The file with the metrics of the run in `path`.
+    #[must_use]
+    pub fn metrics_file(path: &Path) -> PathBuf {
+        path.join(METRICS_FILE)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the settings: those a run goes on with may have been changed.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_settings(&self, settings: &str) -> Result<(), TrainError> {
+        Ok(atomic_write_bytes(&self.path.join(SETTINGS_FILE), settings)?)
+    }
+
+    /// Writes the model card.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_card(&self, card: &str) -> Result<(), TrainError> {
+        Ok(atomic_write_bytes(&self.path.join(CARD_FILE), card)?)
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join(CHECKPOINTS)
+    }
+
+    pub(crate) fn metrics(&self) -> PathBuf {
+        Self::metrics_file(&self.path)
+    }
+
+    /// Draws the learning curves.
+    pub(crate) fn draw(&self, entries: &[HistoryEntry]) -> Result<(), TrainError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let title = self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(atomic_write_bytes(&self.path.join(CURVES_FILE), learning_curves(entries, &title)?)?)
+    }
+
+    /// Copies the model of a checkpoint to the top of the folder, the weights last.
+    pub(crate) fn publish(&self, step: u64) -> Result<(), TrainError> {
+        let from = checkpoint::path(&self.checkpoints(), step);
+        let read = |source| TrainError::Read { path: from.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&from).map_err(read)? {
+            let name = entry.map_err(read)?.file_name();
+            if name != OPTIMIZER_FILE && name != STATE_FILE {
+                names.push(name);
+            }
+        }
+        names.sort_by_key(|name| name.to_string_lossy().ends_with(".safetensors"));
+        for name in names {
+            let path = from.join(&name);
+            let mut file = fs::File::open(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
+            atomic_write(&self.path.join(&name), |target| std::io::copy(&mut file, target).map(drop))?;
+        }
+        Ok(())
+    }
+}

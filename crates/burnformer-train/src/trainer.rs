@@ -1,0 +1,432 @@
+//! The loop.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
+use burnformer_data::batches::{Batch, Batches};
+use burnformer_data::samples::Samples;
+use burnformer_nn::Noise;
+use burnformer_tasks::{Metric, Tally, Task, evaluate};
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::{Best, GradientSums, History, HistoryEntry, Optimizer, RunFolder, TrainConfig, TrainError, TrainState};
+
+/// Samples to train on, and to choose by.
+pub struct Data<S> {
+    /// To train on.
+    pub train: Arc<S>,
+    /// To evaluate on.
+    pub validation: Option<Arc<S>>,
+    /// What rows are filled up with.
+    pub pad_id: u32,
+    /// Names the data: a run goes on only with the same.
+    pub fingerprint: String,
+}
+
+/// What happens in a run.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A line of metrics.
+    Metrics(&'a HistoryEntry),
+    /// The evaluation that was just told is the best so far.
+    Best(Best),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// After which step.
+        step: u64,
+    },
+    /// A checkpoint is damaged, so that the run goes on from an older one.
+    Damaged(TrainError),
+    /// Parameters that the loss of the first step does not depend on.
+    Untrained(&'a [String]),
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It did all its steps.
+    Finished,
+    /// Evaluations did not get better any more.
+    Early,
+    /// It was asked to stop, and can be resumed.
+    Interrupted,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome<L> {
+    /// Why.
+    pub stop: Stop,
+    /// Where it stands.
+    pub state: TrainState<L>,
+    /// The step whose model is at the top of the run folder.
+    pub published: u64,
+}
+
+/// Trains a model.
+pub struct Trainer<'a, T: Task> {
+    /// For what.
+    pub task: &'a T,
+    /// How.
+    pub config: &'a TrainConfig,
+    /// Of all that is random.
+    pub seed: u64,
+    /// Where to; without gradient tracking.
+    pub device: Device,
+    /// What is told.
+    pub progress: &'a dyn Progress,
+    /// When to stop.
+    pub interrupt: &'a Interrupt,
+}
+
+/// What the loop carries from step to step.
+struct Run<'a, T: Task> {
+    model: T::Model,
+    optimizer: Optimizer,
+    state: TrainState<T::Tally>,
+    history: History,
+    entries: Vec<HistoryEntry>,
+    /// Batches since the last line of metrics, with scores that are still on the device.
+    pending: Vec<(T::Batch, Tensor<1>)>,
+    /// Norm of the latest gradient, `[1]`.
+    gradient_norm: Option<Tensor<1>>,
+    learning_rate: f64,
+    tokens_logged: u64,
+    seconds_logged: f64,
+    clock: Instant,
+    folder: &'a RunFolder,
+    /// The step of the latest checkpoint.
+    written: Option<u64>,
+}
+
+impl<T: Task> Trainer<'_, T> {
+    /// Trains `model`, which is on [`Self::device`] with gradient tracking, from its first step.
+    ///
+    /// # Errors
+    /// If there are too few samples, the loss diverges, or data, device or disk fail. What was written stays.
+    pub fn start<S>(
+        &self,
+        model: T::Model,
+        data: &Data<S>,
+        folder: &RunFolder,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome<T::Tally>, TrainError>
+    where
+        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+    {
+        self.check(data)?;
+        let optimizer = Optimizer::new(self.config.optimizer.clone());
+        let history = History::create(folder.metrics())?;
+        let state = TrainState::new(self.task.tally());
+        let run = self.run(model, optimizer, state, history, Vec::new(), folder, None);
+        self.train(run, data, on_event)
+    }
+
+    /// Goes on with the run in `folder` from its latest checkpoint. The losses are those of a run that was never stopped.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; if there is no usable checkpoint, or it belongs to other data.
+    pub fn resume<S>(
+        &self,
+        data: &Data<S>,
+        folder: &RunFolder,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome<T::Tally>, TrainError>
+    where
+        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+    {
+        self.check(data)?;
+        let (optimizer, batches) = (&self.config.optimizer, self.batches_name(data));
+        let device = self.device.clone().autodiff();
+        let latest = Checkpoint::latest(self.task, optimizer, &batches, &folder.checkpoints(), &device, |error| {
+            on_event(Event::Damaged(error));
+        })?;
+        let Some(Checkpoint { model, optimizer, state }) = latest else {
+            return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
+        };
+        let history = History::open_at(folder.metrics(), state.step)?;
+        let entries = History::read(folder.metrics())?;
+        let step = state.step;
+        let run = self.run(model, optimizer, state, history, entries, folder, Some(step));
+        self.train(run, data, on_event)
+    }
+
+    #[allow(clippy::too_many_arguments)] // Private, and each is of a type of its own.
+    fn run<'a>(
+        &self,
+        model: T::Model,
+        optimizer: Optimizer,
+        state: TrainState<T::Tally>,
+        history: History,
+        entries: Vec<HistoryEntry>,
+        folder: &'a RunFolder,
+        written: Option<u64>,
+    ) -> Run<'a, T> {
+        Run {
+            model,
+            optimizer,
+            history,
+            entries,
+            pending: Vec::new(),
+            gradient_norm: None,
+            learning_rate: 0.0,
+            tokens_logged: state.tokens,
+            seconds_logged: state.seconds,
+            clock: Instant::now(),
+            folder,
+            written,
+            state,
+        }
+    }
+
+    fn check<S: Samples>(&self, data: &Data<S>) -> Result<(), TrainError> {
+        let (n_samples, batch_size) = (data.train.per_epoch(), self.config.batch_size());
+        if n_samples < batch_size as u64 {
+            return Err(TrainError::TooFewSamples { n_samples, batch_size });
+        }
+        Ok(())
+    }
+
+    /// What the position of a batch depends on.
+    fn batches_name<S>(&self, data: &Data<S>) -> String {
+        let config = self.config;
+        format!(
+            "data {}, seed {}, batches of {} in windows of {}",
+            data.fingerprint,
+            self.seed,
+            config.batch_size(),
+            config.window
+        )
+    }
+
+    fn train<S>(
+        &self,
+        mut run: Run<'_, T>,
+        data: &Data<S>,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome<T::Tally>, TrainError>
+    where
+        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+    {
+        let config = self.config;
+        let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
+        stage.advance(run.state.step);
+        let batches = config.batches();
+        let mut batches = Batches::<T::Batch>::endless(
+            Arc::clone(&data.train),
+            data.pad_id,
+            &batches,
+            self.seed,
+            run.state.position,
+        )?;
+        let batches_name = self.batches_name(data);
+        let stop = loop {
+            let step = run.state.step;
+            if step > 0 {
+                let is_best = match self.evaluate_if_due(&mut run, data, on_event) {
+                    Err(error) if error.is_interruption() => break Stop::Interrupted,
+                    result => result?,
+                };
+                if run.written != Some(step)
+                    && (is_best || step.is_multiple_of(config.checkpoint_every) || step >= config.steps)
+                {
+                    self.checkpoint(&mut run, &batches_name, on_event)?;
+                }
+            }
+            if step >= config.steps {
+                break Stop::Finished;
+            }
+            if config.patience.is_some_and(|patience| run.state.evaluations_without_improvement >= patience) {
+                break Stop::Early;
+            }
+            if self.interrupt.requested() {
+                break Stop::Interrupted;
+            }
+            let Some(batch) = batches.next() else { break Stop::Finished };
+            run = self.step(run, batch?, on_event)?;
+            run.state.position = batches.position();
+            stage.advance(1);
+            if run.state.step.is_multiple_of(config.log_every) || run.state.step == config.steps {
+                self.log(&mut run, stage.as_ref(), on_event)?;
+            }
+        };
+        if run.written != Some(run.state.step) {
+            self.checkpoint(&mut run, &batches_name, on_event)?;
+        }
+        let published = run.state.best.map_or(run.state.step, |best| best.step);
+        run.folder.publish(published)?;
+        Ok(Outcome { stop, state: run.state, published })
+    }
+
+    /// One update. The run is handed over, so that its weights are nowhere else and can be updated in place.
+    fn step<'a>(
+        &self,
+        mut run: Run<'a, T>,
+        batch: T::Batch,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Run<'a, T>, TrainError> {
+        let config = self.config;
+        let device = self.device.clone().autodiff();
+        run.state.step += 1;
+        run.state.tokens += batch.cells().tokens;
+        let parts = batch.split(config.micro_batch_size);
+        let mut totals = T::Counts::default();
+        for part in &parts {
+            totals += self.task.counts(part);
+        }
+        let mut gradients = GradientSums::new();
+        for part in parts {
+            let noise = Noise::training(self.seed, part.numbers());
+            let forward = self.task.forward(&run.model, &part, &totals, noise, &device);
+            gradients.add(&run.model, forward.loss.backward());
+            run.pending.push((part, forward.scores));
+        }
+        if run.state.step == 1 {
+            let untrained = gradients.missing(&run.model);
+            if !untrained.is_empty() {
+                on_event(Event::Untrained(&untrained));
+            }
+        }
+        let norm = gradients.norm();
+        let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm.clone(), max_norm));
+        run.gradient_norm = Some(norm);
+        let peak = config.optimizer.learning_rate();
+        run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
+        run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
+        Ok(run)
+    }
+
+    /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed on: neither a line of metrics nor a
+    /// checkpoint is made of it.
+    fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
+        for (batch, scores) in run.pending.drain(..) {
+            let scores: Vec<f64> = scores.try_into_data()?.iter::<f64>().collect();
+            self.task.add_scores(&mut run.state.tally, &batch, &scores);
+        }
+        run.state.seconds += run.clock.elapsed().as_secs_f64();
+        run.clock = Instant::now();
+        let gradient_norm = match &run.gradient_norm {
+            Some(norm) => norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN),
+            None => 0.0,
+        };
+        let loss = run.state.tally.metrics().first().map_or(f64::NAN, |metric| metric.1);
+        if loss.is_finite() && gradient_norm.is_finite() {
+            return Ok(gradient_norm);
+        }
+        Err(TrainError::Diverged { step: run.state.step, loss, gradient_norm })
+    }
+
+    fn log(
+        &self,
+        run: &mut Run<'_, T>,
+        stage: &dyn Stage,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let gradient_norm = self.settle(run)?;
+        let step = run.state.step;
+        let metrics = run.state.tally.metrics();
+        let seconds = run.state.seconds - run.seconds_logged;
+        let tokens_per_s = (run.state.tokens - run.tokens_logged) as f64 / seconds.max(1e-9);
+        let more = [
+            ("learning_rate", run.learning_rate),
+            ("gradient_norm", gradient_norm),
+            ("tokens", run.state.tokens as f64),
+            ("tokens_per_s", tokens_per_s.round()),
+            ("seconds", (run.state.seconds * 1e3).round() / 1e3),
+        ];
+        stage.message(&summary(&metrics));
+        run.state.tally = self.task.tally();
+        (run.tokens_logged, run.seconds_logged) = (run.state.tokens, run.state.seconds);
+        run.append(step, "train", metrics.into_iter().chain(more), on_event)
+    }
+
+    /// Evaluates if that is to be done after this step and was not, and says whether the model is the best so far.
+    fn evaluate_if_due<S>(
+        &self,
+        run: &mut Run<'_, T>,
+        data: &Data<S>,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, TrainError>
+    where
+        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+    {
+        let step = run.state.step;
+        let is_due = step.is_multiple_of(self.config.evaluate_every) || step == self.config.steps;
+        let Some(validation) = data.validation.as_ref().filter(|_| is_due && run.state.evaluated < step) else {
+            return Ok(false);
+        };
+        self.settle(run)?;
+        let config = self.config.validation_batches();
+        let batches = Batches::<T::Batch>::epoch(Arc::clone(validation), data.pad_id, &config, self.seed)?;
+        let n_samples = validation.per_epoch().min(self.config.validation_samples.unwrap_or(u64::MAX));
+        let n_batches = n_samples.div_ceil(self.config.micro_batch_size as u64);
+        let tally = evaluate(
+            self.task,
+            &run.model.valid(),
+            batches.take(usize::try_from(n_batches).unwrap_or(usize::MAX)),
+            n_samples,
+            &self.device,
+            self.progress,
+            self.interrupt,
+        )?;
+        run.clock = Instant::now();
+        run.state.evaluated = step;
+        let metrics = tally.metrics();
+        let best = Best { step, quality: tally.quality(), loss: metrics.first().map_or(f64::NAN, |metric| metric.1) };
+        run.append(step, "validation", metrics.into_iter(), on_event)?;
+        let is_best = run.state.best.is_none_or(|old| best.is_better_than(&old));
+        if is_best {
+            run.state.best = Some(best);
+            run.state.evaluations_without_improvement = 0;
+            on_event(Event::Best(best));
+        } else {
+            run.state.evaluations_without_improvement += 1;
+        }
+        Ok(is_best)
+    }
+
+    fn checkpoint(
+        &self,
+        run: &mut Run<'_, T>,
+        batches: &str,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        self.settle(run)?;
+        let checkpoints = run.folder.checkpoints();
+        let step = run.state.step;
+        Checkpoint::<T>::write(self.task, &run.model, &run.optimizer, &run.state, batches, &checkpoints)?;
+        run.written = Some(step);
+        checkpoint::prune(&checkpoints, self.config.keep_checkpoints, run.state.best.map(|best| best.step))?;
+        run.folder.draw(&run.entries)?;
+        on_event(Event::Checkpoint { step });
+        Ok(())
+    }
+}
+
+impl<T: Task> Run<'_, T> {
+    /// Writes a line of metrics.
+    fn append(
+        &mut self,
+        step: u64,
+        split: &str,
+        values: impl Iterator<Item = Metric>,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let values = values.map(|(name, value)| (name.to_owned(), value)).collect();
+        let entry = HistoryEntry { step, split: split.to_owned(), values };
+        self.history.append(&entry)?;
+        on_event(Event::Metrics(&entry));
+        self.entries.push(entry);
+        Ok(())
+    }
+}
+
+/// The first metrics, for the place beside a progress bar.
+fn summary(metrics: &[Metric]) -> String {
+    let shown = metrics.iter().take(3).map(|(name, value)| format!("{name} {value:.3}"));
+    shown.collect::<Vec<_>>().join("  ")
+}

@@ -1,0 +1,231 @@
+//! The encoder–decoder learns to copy, trained by the same loop: a task is a trait.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_core::random::{Key, Purpose, Stream};
+use burnformer_data::DataError;
+use burnformer_data::batches::{Batch, Cells, Padding};
+use burnformer_data::samples::{Sample, Samples};
+use burnformer_models::weights;
+use burnformer_nn::{
+    CrossEntropyLossConfig, Decoder, DecoderConfig, DecoderInput, Embedding, EmbeddingConfig, Encoder, EncoderConfig,
+    LayerConfig, Linear, LinearConfig, Mask, Noise, SinusoidalPositions, SinusoidalPositionsConfig, init,
+};
+use burnformer_tasks::{Forward, Metric, Tally, Task, TaskError};
+use burnformer_train::{AdamConfig, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, Trainer};
+use serde::{Deserialize, Serialize};
+
+use crate::support::cpus;
+
+const VOCAB_SIZE: usize = 11;
+const LENGTH: usize = 10;
+const D_MODEL: usize = 64;
+/// Begins a target; sources hold 1 to 10, as in The Annotated Transformer.
+const BOS: i32 = 0;
+
+/// An encoder–decoder with its embeddings and output layer.
+#[derive(Module, Debug)]
+struct Copier {
+    source: Embedding,
+    target: Embedding,
+    positions: SinusoidalPositions,
+    encoder: Encoder,
+    decoder: Decoder,
+    output: Linear,
+}
+
+impl Copier {
+    fn init(device: &Device) -> Self {
+        let layer = LayerConfig::new(D_MODEL, 4, 4 * D_MODEL).with_dropout(0.0);
+        let embedding = EmbeddingConfig::new(VOCAB_SIZE, D_MODEL);
+        let model = Self {
+            source: embedding.init(device),
+            target: embedding.init(device),
+            positions: SinusoidalPositionsConfig::new(LENGTH + 1, D_MODEL).init(device),
+            encoder: EncoderConfig::new(2, layer.clone()).init(device),
+            decoder: DecoderConfig::new(2, layer).init(device),
+            output: LinearConfig::new(D_MODEL, VOCAB_SIZE).init(device),
+        };
+        init::by_name(model, 3, init::xavier_uniform)
+    }
+
+    fn embed(&self, table: &Embedding, ids: Tensor<2, Int>) -> Tensor<3> {
+        let seq_length = ids.dims()[1];
+        table.forward(ids) * (D_MODEL as f64).sqrt() + self.positions.forward(0, seq_length)
+    }
+
+    /// `[batch_size, length, vocab_size]`
+    fn forward(&self, source: Tensor<2, Int>, target: Tensor<2, Int>, noise: Noise) -> Tensor<3> {
+        let [encode, decode] = noise.split();
+        let memory = self.encoder.forward(self.embed(&self.source, source), Mask::None, encode);
+        let target = self.embed(&self.target, target);
+        let input = DecoderInput { noise: decode, ..DecoderInput::new(target, memory) };
+        self.output.forward(self.decoder.forward(input))
+    }
+}
+
+#[derive(Clone)]
+struct Sequence([i32; LENGTH]);
+
+impl Sample for Sequence {
+    fn length(&self) -> usize {
+        LENGTH
+    }
+}
+
+struct Sequences;
+
+impl Samples for Sequences {
+    type Sample = Sequence;
+
+    fn per_epoch(&self) -> u64 {
+        1 << 40
+    }
+
+    fn sample(&self, number: u64) -> Result<Sequence, DataError> {
+        let mut stream = Stream::new(Key::new(5, Purpose::Order, "copies"), number);
+        Ok(Sequence(std::array::from_fn(|_| 1 + stream.below(VOCAB_SIZE as u64 - 1) as i32)))
+    }
+}
+
+struct Copies {
+    numbers: Vec<u64>,
+    rows: Vec<Sequence>,
+}
+
+impl Batch for Copies {
+    type Sample = Sequence;
+
+    fn collate(numbers: Vec<u64>, rows: Vec<Sequence>, _padding: &Padding) -> Self {
+        Self { numbers, rows }
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Self {
+        Self { numbers: self.numbers[rows.clone()].to_vec(), rows: self.rows[rows].to_vec() }
+    }
+
+    fn numbers(&self) -> &[u64] {
+        &self.numbers
+    }
+
+    fn cells(&self) -> Cells {
+        let total = (self.rows.len() * LENGTH) as u64;
+        Cells { tokens: total, total }
+    }
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Loss {
+    sum: f64,
+    count: u64,
+}
+
+impl Tally for Loss {
+    fn metrics(&self) -> Vec<Metric> {
+        vec![("loss", self.sum / self.count.max(1) as f64)]
+    }
+
+    fn quality(&self) -> f64 {
+        -self.sum
+    }
+}
+
+struct Copying;
+
+impl Task for Copying {
+    type Model = Copier;
+    type Batch = Copies;
+    type Counts = u64;
+    type Tally = Loss;
+
+    fn counts(&self, batch: &Copies) -> u64 {
+        (batch.rows.len() * LENGTH) as u64
+    }
+
+    fn forward(&self, model: &Copier, batch: &Copies, totals: &u64, noise: Noise, device: &Device) -> Forward {
+        let n = batch.rows.len();
+        let source: Vec<i32> = batch.rows.iter().flat_map(|row| row.0).collect();
+        let shifted = batch.rows.iter().flat_map(|row| std::iter::once(BOS).chain(row.0).take(LENGTH));
+        let tensor = |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, [n, LENGTH]), device);
+        let source = tensor(source);
+        let logits = model.forward(source.clone(), tensor(shifted.collect()), noise);
+        let loss = CrossEntropyLossConfig::new().init();
+        let sum = loss.forward(logits.reshape([n * LENGTH, VOCAB_SIZE]), source.reshape([n * LENGTH])).sum;
+        Forward { scores: sum.clone().inner(), loss: sum / *totals as f64 }
+    }
+
+    fn tally(&self) -> Loss {
+        Loss::default()
+    }
+
+    fn add_scores(&self, tally: &mut Loss, batch: &Copies, scores: &[f64]) {
+        tally.sum += scores[0];
+        tally.count += self.counts(batch);
+    }
+
+    fn save(&self, model: &Copier, folder: &Path) -> Result<(), TaskError> {
+        Ok(weights::save(model, str::to_owned, Vec::new(), &folder.join("model.safetensors"))?)
+    }
+
+    fn load(&self, folder: &Path, device: &Device) -> Result<Copier, TaskError> {
+        let model = Copier::init(device);
+        Ok(weights::load(model, str::to_owned, |_| false, &folder.join("model.safetensors"))?)
+    }
+}
+
+#[test]
+fn a_trained_encoder_decoder_returns_its_input() {
+    let (name, device) = cpus().remove(0);
+    let place = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        steps: 400,
+        micro_batch_size: 40,
+        optimizer: OptimizerConfig::Adam(AdamConfig {
+            learning_rate: 2e-3,
+            beta_1: 0.9,
+            beta_2: 0.98,
+            eps: 1e-9,
+            weight_decay: 0.0,
+        }),
+        schedule: ScheduleConfig::Linear { warmup_steps: 60, min_learning_rate: 0.0 },
+        log_every: 100,
+        checkpoint_every: 400,
+        ..TrainConfig::default()
+    };
+    let (progress, interrupt) = (Silent, Interrupt::new());
+    let trainer = Trainer {
+        task: &Copying,
+        config: &config,
+        seed: 1,
+        device: device.clone(),
+        progress: &progress,
+        interrupt: &interrupt,
+    };
+    let data = Data { train: Arc::new(Sequences), validation: None, pad_id: 0, fingerprint: String::new() };
+    let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
+    let model = Copier::init(&device.clone().autodiff());
+    trainer.start(model, &data, &folder, &mut |_| {}).unwrap();
+
+    let model = Copying.load(folder.path(), &device).unwrap();
+    let n = 20;
+    let rows: Vec<i32> = (0..n).flat_map(|i| Sequences.sample((1 << 39) + i).unwrap().0).collect();
+    let tensor = |values: &[i32], width| {
+        Tensor::<2, Int>::from_data(TensorData::new(values.to_vec(), [n as usize, width]), &device)
+    };
+    let source = tensor(&rows, LENGTH);
+    let mut target: Vec<Vec<i32>> = vec![vec![BOS]; n as usize];
+    for length in 1..=LENGTH {
+        let logits = model.forward(source.clone(), tensor(&target.concat(), length), Noise::off());
+        let last = logits.slice([0..n as usize, length - 1..length]).argmax(2);
+        for (row, token) in target.iter_mut().zip(last.into_data().iter::<i32>()) {
+            row.push(token);
+        }
+    }
+    let copies: Vec<i32> = target.iter().flat_map(|row| row[1..].to_vec()).collect();
+    assert_eq!(copies, rows, "{name}");
+}
