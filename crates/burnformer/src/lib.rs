@@ -8,6 +8,9 @@
 //! | [`data`] | `burnformer-data` | readers, tokenizers, token shards, samples, batches, splits, statistics |
 //! | [`ops`] | `burnformer-ops` | the operators, as an extension of burn's backend trait; the device by name |
 //! | [`nn`] | `burnformer-nn` | attention, encoder, decoder, positions, losses, initialisation |
+//! | [`models`] | `burnformer-models` | BERT with its heads, in Hugging Face's files |
+//! | [`tasks`] | `burnformer-tasks` | losses, predictions and metrics of each task; pipelines for use in one call |
+//! | [`train`] | `burnformer-train` | the training loop: optimisers, schedules, evaluation, checkpoints, run folders |
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -28,8 +31,11 @@
 
 pub use burnformer_core as core;
 pub use burnformer_data as data;
+pub use burnformer_models as models;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;
+pub use burnformer_tasks as tasks;
+pub use burnformer_train as train;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]

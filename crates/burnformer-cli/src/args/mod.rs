@@ -1,0 +1,141 @@
+//! The command line as types. No logic: what the flags amount to is decided by [`crate::input`] and [`crate::commands`].
+
+mod apply;
+mod completions;
+mod data;
+mod devices;
+mod finetune;
+mod input;
+mod names;
+mod pretrain;
+mod run;
+mod shared;
+mod tokenizer;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs};
+pub(crate) use completions::CompletionsArgs;
+pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
+pub(crate) use devices::DevicesArgs;
+pub(crate) use finetune::FinetuneArgs;
+pub(crate) use input::{FormatArgs, InputFormat};
+pub(crate) use pretrain::PretrainArgs;
+pub(crate) use run::RunArgs;
+pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
+pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
+
+/// Train, fine-tune, inspect and use Transformers.
+///
+/// Results go to the standard output, everything else to the standard error. The exit status is 0 if the work is done, 1 if
+/// it is done but what was asked for does not hold, 2 if it could not be done, and 130 or 143 if it was stopped by Ctrl-C or
+/// SIGTERM.
+#[derive(Debug, Parser)]
+#[command(
+    name = "burnformer",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  burnformer devices
+  burnformer tokenizer train --help"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) verbosity: VerbosityArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How much the program says on the standard error.
+#[derive(Args, Debug)]
+pub(crate) struct VerbosityArgs {
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]
+    pub(crate) quiet: bool,
+
+    /// Say more: settings as they turned out, files that were left out
+    #[arg(short, long, global = true, display_order = 1000)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Tokenizer(TokenizerArgs),
+    Data(DataArgs),
+    Pretrain(PretrainArgs),
+    Finetune(FinetuneArgs),
+    Evaluate(EvaluateArgs),
+    Predict(PredictArgs),
+    FillMask(FillMaskArgs),
+    Inspect(InspectArgs),
+    Devices(DevicesArgs),
+    Completions(CompletionsArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// The command and all below it, with their names from the program's on.
+    fn all(command: &clap::Command, above: &str) -> Vec<(String, clap::Command)> {
+        let name = format!("{above}{}", command.get_name());
+        let below = command.get_subcommands().flat_map(|below| all(below, &format!("{name} ")));
+        std::iter::once((name.clone(), command.clone())).chain(below).collect()
+    }
+
+    /// The words of a command line, of which those in single quotes are one.
+    fn words(line: &str) -> Vec<&str> {
+        let parts = line.split('\'').enumerate();
+        parts.flat_map(|(n, part)| if n % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
+    }
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_and_shows_examples_that_parse() {
+        for (name, command) in all(&Cli::command(), "") {
+            assert!(command.get_about().is_some(), "`{name}` does not say what it does");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<_> = help.lines().filter_map(|line| line.strip_prefix("  burnformer ")).collect();
+            assert!(
+                examples.iter().any(|example| format!("burnformer {example}").starts_with(&name)),
+                "`{name}`: {help}"
+            );
+            for example in examples {
+                let words = words(example.split(" > ").next().unwrap_or_default());
+                let parsed = Cli::try_parse_from(std::iter::once("burnformer").chain(words));
+                let is_help = parsed.as_ref().is_err_and(|error| error.kind() == clap::error::ErrorKind::DisplayHelp);
+                assert!(is_help || parsed.is_ok(), "`{example}` of `{name}`: {parsed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_names_of_choices_are_those_of_the_library() {
+        for (command, flag, choices) in [
+            ("tokenizer train --input a --out b", "--kind", &["word-piece", "byte-level-bpe", "word-level"][..]),
+            ("data build --input a --tokenizer t --out b", "--layout", &["lines", "blank-lines", "file"]),
+            ("data build --input a --tokenizer t --out b", "--on-bad-row", &["error", "skip"]),
+            ("data split --input a --out b", "--by", &["document", "group", "label"]),
+        ] {
+            for choice in choices {
+                let line = format!("burnformer {command} {flag} {choice}");
+                if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                    panic!("`{line}`: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn quiet_and_verbose_exclude_each_other() {
+        let error = Cli::try_parse_from(["burnformer", "devices", "-q", "-v"]).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict);
+    }
+}

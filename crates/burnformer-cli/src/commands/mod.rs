@@ -1,0 +1,69 @@
+//! What the program does: a file for each command, with its work and its report.
+
+mod classification_scores;
+mod completions;
+mod data_build;
+mod data_rust_docs;
+mod data_split;
+mod data_stats;
+mod devices;
+mod evaluate;
+mod fill_mask;
+mod finetune;
+mod heat_map;
+mod inspect;
+mod lines;
+mod predict;
+mod pretrain;
+mod pretraining_scores;
+mod tokenizer_train;
+mod training;
+
+use anyhow::Result;
+use burnformer::core::progress::Interrupt;
+
+use crate::args::{Command, DataCommand, TokenizerCommand};
+use crate::terminal::Terminal;
+
+/// What every command is given beside its arguments.
+pub(crate) struct Context {
+    /// Where it reports results and progress.
+    pub(crate) terminal: Terminal,
+    /// Whether it should stop at the next safe point, with [`burnformer::data::DataError::Interrupted`].
+    pub(crate) interrupt: Interrupt,
+}
+
+/// How work ended that could be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As it was asked for.
+    Done,
+    /// Something that was asked for does not hold.
+    NotMet,
+}
+
+/// Runs `command`.
+///
+/// # Errors
+/// Why it could not be done.
+pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
+    match command {
+        Command::Tokenizer(args) => match &args.command {
+            TokenizerCommand::Train(args) => tokenizer_train::run(args, context),
+        },
+        Command::Data(args) => match &args.command {
+            DataCommand::Build(args) => data_build::run(args, context),
+            DataCommand::Stats(args) => data_stats::run(args, context),
+            DataCommand::Split(args) => data_split::run(args, context),
+            DataCommand::RustDocs(args) => data_rust_docs::run(args, context),
+        },
+        Command::Pretrain(args) => pretrain::run(args, context),
+        Command::Finetune(args) => finetune::run(args, context),
+        Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Predict(args) => predict::run(args, context),
+        Command::FillMask(args) => fill_mask::run(args, context),
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::Devices(args) => devices::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+    }
+}

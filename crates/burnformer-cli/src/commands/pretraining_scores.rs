@@ -1,0 +1,114 @@
+//! How good a model is on hidden tokens and pairs of texts.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use burnformer::data::DataError;
+use burnformer::data::batches::{BatchConfig, Batches, PretrainingBatch};
+use burnformer::data::samples::{Pretraining, Samples};
+use burnformer::models::BertForPreTraining;
+use burnformer::tasks::metrics::{entropy, wilson_interval};
+use burnformer::tasks::{Metric, PretrainingTask, Tally, evaluate};
+use serde::Serialize;
+
+use super::Context;
+use crate::output::fact;
+
+/// The samples that a model is measured on, always the same.
+pub(super) struct Sampled {
+    pub(super) samples: Arc<Pretraining>,
+    /// The greatest number of samples; absent for all.
+    pub(super) at_most: Option<u64>,
+    pub(super) batches: BatchConfig,
+    pub(super) batch_size: u64,
+    pub(super) pad_id: u32,
+    pub(super) seed: u64,
+}
+
+/// How good a model is on hidden tokens and pairs of texts.
+#[derive(Serialize)]
+pub(super) struct PretrainingScores {
+    samples: u64,
+    masked_tokens: u64,
+    pairs: u64,
+    #[serde(serialize_with = "as_object")]
+    metrics: Vec<Metric>,
+    /// Entropy of the hidden tokens, in nats: the loss of a model that knows no more than how frequent each token is.
+    unigram_entropy: f64,
+    /// 95 % interval of the accuracy on pairs.
+    nsp_accuracy_interval: Option<(f64, f64)>,
+}
+
+/// Metrics as an object with a key for each.
+pub(super) fn as_object<S: serde::Serializer>(metrics: &[Metric], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(metrics.iter().copied())
+}
+
+impl Sampled {
+    fn n_samples(&self) -> u64 {
+        self.samples.per_epoch().min(self.at_most.unwrap_or(u64::MAX))
+    }
+
+    fn batches(&self) -> Result<impl Iterator<Item = Result<PretrainingBatch, DataError>> + use<>> {
+        let n_batches = usize::try_from(self.n_samples().div_ceil(self.batch_size)).unwrap_or(usize::MAX);
+        Ok(Batches::epoch(Arc::clone(&self.samples), self.pad_id, &self.batches, self.seed)?.take(n_batches))
+    }
+
+    /// Entropy of the hidden tokens, in nats.
+    pub(super) fn unigram_entropy(&self) -> Result<f64> {
+        let mut counts = BTreeMap::new();
+        for batch in self.batches()? {
+            for label in batch?.masked_labels {
+                *counts.entry(label).or_insert(0) += 1;
+            }
+        }
+        Ok(entropy(counts.into_values()))
+    }
+
+    /// Measures `model`, which tracks no gradients and is on `device`.
+    pub(super) fn score(
+        &self,
+        task: &PretrainingTask,
+        model: &BertForPreTraining,
+        device: &Device,
+        context: &Context,
+    ) -> Result<PretrainingScores> {
+        let (batches, n_samples) = (self.batches()?, self.n_samples());
+        let tally = evaluate(task, model, batches, n_samples, device, &context.terminal, &context.interrupt)?;
+        Ok(PretrainingScores {
+            samples: n_samples,
+            masked_tokens: tally.masked,
+            pairs: tally.pairs,
+            metrics: tally.metrics(),
+            unigram_entropy: self.unigram_entropy()?,
+            nsp_accuracy_interval: (tally.pairs > 0).then(|| wilson_interval(tally.pairs_correct, tally.pairs, 1.96)),
+        })
+    }
+}
+
+impl PretrainingScores {
+    /// Each number with its name and what belongs to it.
+    pub(super) fn lines(&self) -> Vec<(String, String)> {
+        let line = |(name, value): &Metric| {
+            let more = match (*name, self.nsp_accuracy_interval) {
+                ("mlm_loss", _) => format!(" nats (unigram entropy {:.4})", self.unigram_entropy),
+                ("mlm_accuracy", _) => format!(" ({} hidden tokens)", self.masked_tokens),
+                ("nsp_accuracy", Some((low, high))) => {
+                    format!(" (95 % interval {low:.4} to {high:.4}, {} pairs)", self.pairs)
+                }
+                _ => String::new(),
+            };
+            (name.replace('_', " "), format!("{value:.4}{more}"))
+        };
+        self.metrics.iter().map(line).collect()
+    }
+}
+
+impl Display for PretrainingScores {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.lines().iter().try_for_each(|(name, value)| fact(f, name, value))
+    }
+}

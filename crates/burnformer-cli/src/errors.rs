@@ -1,0 +1,182 @@
+//! What an error says to a user: its causes, each once, and advice.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use anyhow::Error;
+use burnformer::data::DataError;
+use burnformer::data::corpus::CorpusError;
+use burnformer::data::labelled::LabelError;
+use burnformer::data::readers::ReadError;
+use burnformer::data::samples::SamplesError;
+use burnformer::data::tokenizer::TokenizerError;
+use burnformer::models::{ModelError, ModelKind};
+use burnformer::tasks::TaskError;
+use burnformer::train::TrainError;
+
+/// An error of the command line, with what the user can do about it.
+#[derive(Debug)]
+pub(crate) struct Advised {
+    message: String,
+    hint: String,
+}
+
+impl Advised {
+    /// An error that says `message`, and advises `hint`.
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Advised {}
+
+/// What `error` says, then what each cause says that does not repeat the one before.
+pub(crate) fn causes(error: &(dyn StdError + 'static)) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if causes.last().is_none_or(|last| !last.contains(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes
+}
+
+/// What the user can do about `error` beyond what it says itself.
+pub(crate) fn hint(error: &Error) -> Option<String> {
+    // It may be a context, and contexts are not in the chain as themselves.
+    if let Some(advised) = error.downcast_ref::<Advised>() {
+        return Some(advised.hint.clone());
+    }
+    error
+        .chain()
+        .map(passed_on)
+        .find_map(|cause| {
+            let data = cause.downcast_ref().and_then(hint_on_data);
+            let model = cause.downcast_ref().and_then(hint_on_model);
+            let task = cause.downcast_ref().and_then(hint_on_task);
+            data.or(model).or(task).or_else(|| cause.downcast_ref().and_then(hint_on_training))
+        })
+        .map(str::to_owned)
+}
+
+fn hint_on_data(error: &DataError) -> Option<&str> {
+    match error {
+        DataError::RustDocs(error) => error.hint(),
+        DataError::Corpus(CorpusError::NotACorpus { .. }) => Some("`burnformer data build` makes a corpus of text"),
+        DataError::Read(ReadError::MissingColumn { .. } | ReadError::MissingField { .. }) => {
+            Some("`--text-column`, `--pair-column`, `--label-column` and `--group-column` say which columns hold what")
+        }
+        DataError::Label(LabelError::NoLabel { .. }) => Some("`--label-column` says which column holds the class"),
+        DataError::Label(LabelError::Unknown { .. }) => {
+            Some("leave such texts out, or train with texts of that class too")
+        }
+        DataError::Samples(SamplesError::OneDocument { .. }) => {
+            Some("`--set data.samples.next_sentence=false`, or larger shares below `data.split`, or more text")
+        }
+        DataError::Tokenizer(TokenizerError::TooShort { .. }) => Some("raise `--max-seq-length`"),
+        error if error.is_bad_row() => Some("with `--on-bad-row skip` what cannot be used is left out and counted"),
+        _ => None,
+    }
+}
+
+fn hint_on_model(error: &ModelError) -> Option<&str> {
+    match error {
+        ModelError::NotAModelFolder { file: "config.json", .. } => {
+            Some("`burnformer pretrain` and `burnformer finetune` make model folders")
+        }
+        _ => None,
+    }
+}
+
+fn hint_on_task(error: &TaskError) -> Option<&str> {
+    match error {
+        TaskError::VocabularyMismatch { .. } => {
+            Some("raise `model.vocab_size`, or take the tokenizer that the model was trained with")
+        }
+        TaskError::OtherTask { found: ModelKind::BertForPreTraining, .. } => {
+            Some("`burnformer finetune` makes a classifier of it")
+        }
+        TaskError::OtherTask { found: ModelKind::BertForSequenceClassification, .. } => {
+            Some("`burnformer predict` tells classes with it")
+        }
+        _ => None,
+    }
+}
+
+fn hint_on_training(error: &TrainError) -> Option<&str> {
+    match error {
+        TrainError::NotARun { .. } => Some("leave out `--resume` to begin one"),
+        TrainError::OtherRun { .. } => Some("put back what has changed, or begin a new run in another folder"),
+        _ => None,
+    }
+}
+
+/// `true` if work ended because it was asked to.
+pub(crate) fn is_interruption(error: &Error) -> bool {
+    error.chain().map(passed_on).any(|cause| matches!(cause.downcast_ref(), Some(DataError::Interrupted)))
+}
+
+/// What `cause` is about, if all it does is to pass on an error of another crate: that has its place in the chain.
+fn passed_on<'a>(cause: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+    match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(TrainError::Task(inner)), _) => passed_on(inner),
+        (Some(TrainError::Data(inner)), _) | (_, Some(TaskError::Data(inner))) => inner,
+        (_, Some(TaskError::Model(inner))) => inner,
+        _ => cause,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let error = anyhow!(io::Error::other("disk full")).context("cannot write `a`: disk full").context("stopped");
+        assert_eq!(causes(error.as_ref()), ["stopped", "cannot write `a`: disk full"]);
+        let error = anyhow!(io::Error::other("disk full")).context("cannot write `a`");
+        assert_eq!(causes(error.as_ref()), ["cannot write `a`", "disk full"]);
+    }
+
+    #[test]
+    fn advice_is_found_below_any_context() {
+        let error = Error::from(Advised::new("no label", "give it one")).context("cannot split");
+        assert_eq!(causes(error.as_ref()), ["cannot split", "no label"]);
+        assert_eq!(hint(&error).as_deref(), Some("give it one"));
+        assert_eq!(hint(&anyhow!("no label")), None);
+        let error = anyhow!("no label").context(Advised::new("cannot split", "give it one")).context("stopped");
+        assert_eq!(hint(&error).as_deref(), Some("give it one"));
+    }
+
+    #[test]
+    fn advice_is_found_in_errors_that_are_passed_on() {
+        let error = || ModelError::NotAModelFolder { folder: "a".into(), file: "config.json" };
+        let expected = Some("`burnformer pretrain` and `burnformer finetune` make model folders");
+        assert_eq!(hint(&error().into()).as_deref(), expected);
+        assert_eq!(hint(&TaskError::Model(error()).into()).as_deref(), expected);
+        assert_eq!(hint(&TrainError::Task(error().into()).into()).as_deref(), expected);
+    }
+
+    #[test]
+    fn an_interruption_is_told_from_other_errors_below_any_context() {
+        assert!(is_interruption(&Error::from(DataError::Interrupted).context("cannot train")));
+        assert!(!is_interruption(&anyhow!("interrupted")));
+        for error in [TrainError::Data(DataError::Interrupted), TaskError::Data(DataError::Interrupted).into()] {
+            assert!(is_interruption(&Error::from(error).context("cannot train")));
+        }
+        assert!(is_interruption(&TaskError::Data(DataError::Interrupted).into()));
+    }
+}

@@ -1,0 +1,67 @@
+//! The `burnformer` program: parse the command line, run the command, say what went wrong.
+//!
+//! A command has its flags in [`args`] and its work in [`commands`]. It is given a [`commands::Context`], reports through
+//! [`terminal::Terminal`], and returns an [`Outcome`] or an error; the exit status is decided here.
+
+mod args;
+mod baseline;
+mod commands;
+mod errors;
+mod input;
+mod output;
+mod records;
+mod settings;
+mod signals;
+mod terminal;
+
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+use burnformer::core::progress::Interrupt;
+use clap::Parser;
+
+use args::Cli;
+use commands::{Context, Outcome};
+use signals::Signals;
+use terminal::{ClosedPipe, Terminal};
+
+/// Training takes and gives back large buffers all the time; the system's allocator hands each back to the system, which
+/// then has to clear it anew: a third of the time on the CPU.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The work is done, and what was asked for holds.
+const DONE: u8 = 0;
+/// The work is done, but what was asked for does not hold.
+const NOT_MET: u8 = 1;
+/// The work could not be done: the command line, the settings, a file. Clap ends with it too.
+const FAILED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
+    let status = match Signals::watch(&context.interrupt, &context.terminal) {
+        Ok(signals) => status(commands::run(&cli.command, &context), &signals, &context.terminal),
+        Err(error) => failed(&Error::from(error).context("cannot watch for signals"), &context.terminal),
+    };
+    ExitCode::from(status)
+}
+
+/// The exit status of a command that ended with `result`, after saying what went wrong.
+fn status(result: Result<Outcome>, signals: &Signals, terminal: &Terminal) -> u8 {
+    match result {
+        Ok(Outcome::Done) => DONE,
+        Ok(Outcome::NotMet) => NOT_MET,
+        Err(error) if error.is::<ClosedPipe>() => DONE,
+        Err(error) if errors::is_interruption(&error) => {
+            terminal.note("interrupted");
+            signals.status()
+        }
+        Err(error) => failed(&error, terminal),
+    }
+}
+
+fn failed(error: &Error, terminal: &Terminal) -> u8 {
+    terminal.error(&errors::causes(error.as_ref()), errors::hint(error).as_deref());
+    FAILED
+}

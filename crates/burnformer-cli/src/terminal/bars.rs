@@ -1,0 +1,115 @@
+//! Progress as bars, which go when their stage ends.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use burnformer::core::progress::{Stage, Unit};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use super::amount::Amount;
+
+/// Time between two pictures while nothing else happens, so that people see that the program lives.
+const TICK: Duration = Duration::from_millis(200);
+
+/// A stage shown as a bar.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// A new bar below those there are.
+    pub(super) fn start(bars: &MultiProgress, name: &str, total: Option<u64>, unit: Unit) -> Self {
+        let bar = bars.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
+        bar.set_style(style(total.is_some(), unit));
+        bar.set_prefix(name.to_owned());
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+}
+
+fn style(has_total: bool, unit: Unit) -> ProgressStyle {
+    let template =
+        if has_total { "{prefix} {bar:24} {amount} {wide_msg}" } else { "{prefix} {spinner} {amount} {wide_msg}" };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.progress_chars("━╸ ").with_key("amount", move |state: &ProgressState, out: &mut dyn Write| {
+        let amount = Amount { done: state.pos(), total: state.len(), unit, rate: state.per_sec() };
+        let _ = write!(out, "{amount}");
+    })
+}
+
+impl Stage for Bar {
+    fn advance(&self, count: u64) {
+        self.0.inc(count);
+    }
+
+    fn message(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use indicatif::{ProgressDrawTarget, TermLike};
+
+    use super::*;
+
+    /// A screen that remembers what was written since it was last cleared.
+    #[derive(Clone, Debug, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl TermLike for Screen {
+        fn width(&self) -> u16 {
+            100
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(text)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.0.lock().unwrap().clear();
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_bar_shows_its_stage_and_goes_with_it() {
+        let screen = Screen::default();
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+        let bar = Bar::start(&bars, "train", Some(4), Unit::Items("updates"));
+        bar.0.disable_steady_tick();
+        bar.advance(1);
+        bar.message("loss 2.5");
+        bar.0.force_draw();
+        let shown = screen.0.lock().unwrap().clone();
+        for part in ["train ━━━━━━╸", "1 of 4 updates", "loss 2.5"] {
+            assert!(shown.contains(part), "{shown:?}");
+        }
+        drop(bar);
+        assert_eq!(screen.0.lock().unwrap().trim(), "");
+    }
+}

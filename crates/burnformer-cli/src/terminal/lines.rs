@@ -1,0 +1,111 @@
+//! Progress as a line every few seconds, for logs.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use burnformer::core::progress::{Stage, Unit};
+use indicatif::HumanDuration;
+
+use super::Terminal;
+use super::amount::Amount;
+
+/// Time between two lines of a stage. A shorter stage says nothing.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// A stage that writes lines.
+pub(super) struct Lines {
+    terminal: Terminal,
+    name: String,
+    total: Option<u64>,
+    unit: Unit,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    done: u64,
+    message: String,
+    /// When the last line was written.
+    last: Option<Instant>,
+}
+
+impl Lines {
+    /// A stage that starts now.
+    pub(super) fn start(terminal: Terminal, name: &str, total: Option<u64>, unit: Unit) -> Self {
+        let state = State { done: 0, message: String::new(), last: None };
+        Self { terminal, name: name.to_owned(), total, unit, start: Instant::now(), state: Mutex::new(state) }
+    }
+
+    /// Counts on and tells the line to be written at `now`, if it is time for one.
+    fn advance_at(&self, count: u64, now: Instant) -> Option<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done += count;
+        if now.duration_since(state.last.unwrap_or(self.start)) < PERIOD {
+            return None;
+        }
+        state.last = Some(now);
+        let amount = Amount::steady(state.done, self.total, self.unit, now.duration_since(self.start));
+        let separator = if state.message.is_empty() { "" } else { ", " };
+        Some(format!("{}: {amount}{separator}{}", self.name, state.message))
+    }
+
+    /// The last line, if there was any before.
+    fn end_at(&self, now: Instant) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last?;
+        let amount = Amount { done: state.done, total: None, unit: self.unit, rate: 0.0 };
+        Some(format!("{}: {amount} in {:#}", self.name, HumanDuration(now.duration_since(self.start))))
+    }
+}
+
+impl Stage for Lines {
+    fn advance(&self, count: u64) {
+        if let Some(line) = self.advance_at(count, Instant::now()) {
+            self.terminal.note(line);
+        }
+    }
+
+    fn message(&self, text: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        text.clone_into(&mut state.message);
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Some(line) = self.end_at(Instant::now()) {
+            self.terminal.note(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::VerbosityArgs;
+
+    fn stage() -> Lines {
+        let terminal = Terminal::new(&VerbosityArgs { quiet: true, verbose: false });
+        Lines::start(terminal, "tokenize", Some(80 << 20), Unit::Bytes)
+    }
+
+    #[test]
+    fn a_long_stage_writes_a_line_every_few_seconds() {
+        let stage = stage();
+        let at = |seconds| stage.start + Duration::from_secs(seconds);
+        assert_eq!(stage.advance_at(20 << 20, at(4)), None);
+        stage.message("7 tokens");
+        let line = stage.advance_at(20 << 20, at(8)).unwrap();
+        assert_eq!(line, "tokenize: 40.00 MiB of 80.00 MiB, 5.00 MiB/s, 8s left, 7 tokens");
+        assert_eq!(stage.advance_at(20 << 20, at(12)), None);
+        assert!(stage.advance_at(20 << 20, at(13)).is_some());
+        assert_eq!(stage.end_at(at(16)).unwrap(), "tokenize: 80.00 MiB in 16s");
+    }
+
+    #[test]
+    fn a_short_stage_says_nothing() {
+        let stage = stage();
+        assert_eq!(stage.advance_at(80 << 20, stage.start + Duration::from_secs(4)), None);
+        assert_eq!(stage.end_at(stage.start + Duration::from_secs(4)), None);
+    }
+}

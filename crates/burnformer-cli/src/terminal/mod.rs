@@ -1,0 +1,135 @@
+//! What a command says: results on the standard output; notes, warnings, errors and progress on the standard error.
+
+mod amount;
+mod bars;
+mod lines;
+mod style;
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use burnformer::core::progress::{Progress, Silent, Stage, Unit};
+use indicatif::MultiProgress;
+use serde::Serialize;
+
+use crate::args::{ReportFormat, VerbosityArgs};
+use style::Style;
+
+/// Where a command speaks. A clone speaks in the same place.
+#[derive(Clone, Debug)]
+pub(crate) struct Terminal {
+    verbosity: Verbosity,
+    style: Style,
+    /// The bars under way, if the standard error can show any.
+    bars: Option<MultiProgress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// Nobody reads the standard output any more, as behind `| head`.
+#[derive(Debug)]
+pub(crate) struct ClosedPipe;
+
+impl Display for ClosedPipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the standard output is closed")
+    }
+}
+
+impl std::error::Error for ClosedPipe {}
+
+impl Terminal {
+    /// A terminal that says as much as `args` allow.
+    pub(crate) fn new(args: &VerbosityArgs) -> Self {
+        let verbosity = match (args.quiet, args.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let is_terminal = io::stderr().is_terminal();
+        let can_move = is_terminal && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
+        let bars = (can_move && verbosity > Verbosity::Quiet).then(MultiProgress::new);
+        Self { verbosity, style: Style::new(is_terminal), bars }
+    }
+
+    /// Writes a result to the standard output, in lines of its own.
+    pub(crate) fn print(&self, text: &str) -> Result<()> {
+        let write = || {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{}", text.trim_end_matches('\n'))?;
+            out.flush()
+        };
+        match self.aside(write) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
+            written => written.context("cannot write to the standard output"),
+        }
+    }
+
+    /// Prints the result of a command.
+    pub(crate) fn report(&self, report: &(impl Serialize + Display), format: ReportFormat) -> Result<()> {
+        match format {
+            ReportFormat::Text => self.print(&report.to_string()),
+            ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
+        }
+    }
+
+    /// Says what only some want to know: with `--verbose`.
+    pub(crate) fn detail(&self, text: impl Display) {
+        self.say(Verbosity::Verbose, text);
+    }
+
+    /// Says what is good to know, but with `--quiet`.
+    pub(crate) fn note(&self, text: impl Display) {
+        self.say(Verbosity::Normal, text);
+    }
+
+    /// Says what may be wrong, but with `--quiet`.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.say(Verbosity::Normal, format_args!("{} {text}", self.style.warning("warning:")));
+    }
+
+    /// Says why a command failed: the error, what caused it, and advice.
+    pub(crate) fn error(&self, causes: &[String], hint: Option<&str>) {
+        let (error, causes) = causes.split_first().map_or(("unknown", causes), |(error, rest)| (error.as_str(), rest));
+        self.say(Verbosity::Quiet, format_args!("{} {error}", self.style.error("error:")));
+        for cause in causes {
+            self.say(Verbosity::Quiet, format_args!("  caused by: {cause}"));
+        }
+        if let Some(hint) = hint {
+            self.say(Verbosity::Quiet, format_args!("{} {hint}", self.style.hint("hint:")));
+        }
+    }
+
+    /// A line on the standard error, from `least` on. If nobody takes it, there is nobody to tell.
+    fn say(&self, least: Verbosity, text: impl Display) {
+        if self.verbosity >= least {
+            self.aside(|| {
+                let _ = writeln!(io::stderr(), "{text}");
+            });
+        }
+    }
+
+    /// Writes while no bar is in the way.
+    fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+impl Progress for Terminal {
+    fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+        match &self.bars {
+            _ if self.verbosity == Verbosity::Quiet => Silent.stage(name, total, unit),
+            Some(bars) => Box::new(bars::Bar::start(bars, name, total, unit)),
+            None => Box::new(lines::Lines::start(self.clone(), name, total, unit)),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! `burnformer evaluate`, `predict`, `fill-mask` and `inspect`.
+
+use serde_json::Value;
+
+use crate::support::{DEVICE, Folder, Run};
+
+/// Runs a command on the device of the tests.
+#[track_caller]
+fn run(folder: &Folder, line: &str) -> Run {
+    let run = folder.run(&format!("{line} {DEVICE}")).succeeds();
+    assert_eq!(run.stderr, "", "{line}");
+    run
+}
+
+fn lines(run: &Run) -> Vec<Value> {
+    run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Makes sure that all of `expected` is in `found`, numbers to six digits: other batches have other roundings.
+#[track_caller]
+fn check_alike(expected: &Value, found: &Value) {
+    match (expected, found) {
+        (Value::Object(expected), _) => expected.iter().for_each(|(name, value)| check_alike(value, &found[name])),
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{a} and {b}");
+        }
+        _ => assert_eq!(expected, found),
+    }
+}
+
+#[test]
+fn a_classifier_is_measured_as_at_the_end_of_its_training() {
+    let folder = Folder::with_models();
+    let line = "evaluate runs/intents --input test.csv --label-column category";
+    for size in [1, 5, 32] {
+        let report = run(&folder, &format!("{line} --batch-size {size} --format json")).json();
+        check_alike(&folder.json("intents.json")["test"], &report);
+    }
+    let text = run(&folder, line).stdout;
+    for part in ["model                runs/intents\n", "texts                12\n", "truth \\ predicted"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_pretrained_model_is_measured_as_at_the_end_of_its_training() {
+    let folder = Folder::with_models();
+    let line = "evaluate runs/mini --corpus corpus";
+    let report = run(&folder, &format!("{line} --format json --batch-size 8")).json();
+    check_alike(&folder.json("mini.json")["validation"], &report);
+    let samples = |part: &str| {
+        let report = run(&folder, &format!("{line} --part {part} --format json")).json();
+        report["samples"].as_u64().unwrap()
+    };
+    // A twentieth of the documents each, and the rest.
+    let [train, validation, test] = ["train", "validation", "test"].map(samples);
+    assert!(
+        validation == report["samples"] && train > 5 * validation && train > 5 * test,
+        "{train} {validation} {test}"
+    );
+    assert!(samples("all") >= train + validation + test);
+    assert!(run(&folder, &format!("{line} --part test")).stdout.contains("data                 corpus (test)\n"));
+}
+
+#[test]
+fn texts_to_predict_come_from_arguments_input_and_files() {
+    let folder = Folder::with_models();
+    folder.write("texts.txt", "Kettle 1 leaks.\nKettle 2 holds water.\n");
+    folder.write("rows.jsonl", "{\"text\": \"Kettle 1 leaks.\"}\n{\"text\": \"Kettle 2 holds water.\"}\n");
+    let predict = "predict runs/intents --format json";
+    let on_input = |text: &[u8]| folder.run_on(&format!("{predict} {DEVICE}"), text).succeeds();
+    let answers = on_input(b"Kettle 1 leaks.\n\nKettle 2 holds water.");
+    let texts: Vec<Value> = lines(&answers).iter().map(|line| line["text"].clone()).collect();
+    assert_eq!(texts, ["Kettle 1 leaks.", "Kettle 2 holds water."]);
+    assert!(lines(&answers)[0]["probability"].as_f64().unwrap() >= 0.5);
+    assert_eq!(run(&folder, &format!("{predict} --input texts.txt")).stdout, answers.stdout);
+    assert_eq!(run(&folder, &format!("{predict} --input rows.jsonl")).stdout, answers.stdout);
+    let one = folder.run_with(&format!("{predict} {DEVICE}"), "Kettle 1 leaks.").succeeds();
+    check_alike(&lines(&answers)[0], &lines(&one)[0]);
+    assert_eq!(lines(&run(&folder, &format!("{predict} --input texts.txt --layout file"))).len(), 1);
+    assert_eq!(on_input(b"").stdout, "");
+}
+
+#[test]
+fn predictions_for_people_are_lines_of_fields() {
+    let folder = Folder::with_models();
+    let answer = folder.run_with(&format!("predict runs/intents {DEVICE}"), "A\tkettle\nleaks.").succeeds().stdout;
+    let [label, probability, text] = answer.trim_end_matches('\n').split('\t').collect::<Vec<_>>()[..] else {
+        panic!("{answer}")
+    };
+    assert!(["bad", "good"].contains(&label));
+    assert!((0.5..=1.0).contains(&probability.parse::<f64>().unwrap()));
+    assert_eq!(text, "A kettle leaks.");
+}
+
+#[test]
+fn every_class_is_told_on_request() {
+    let folder = Folder::with_models();
+    let answer = lines(&run(&folder, "predict runs/intents kettle --top-k 9 --format json")).remove(0);
+    let classes = answer["classes"].as_array().unwrap();
+    let probabilities: Vec<f64> = classes.iter().map(|class| class["probability"].as_f64().unwrap()).collect();
+    assert!(probabilities.len() == 2 && probabilities[0] >= probabilities[1], "{answer}");
+    assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-6, "{answer}");
+    assert_eq!(classes[0]["label"], answer["label"]);
+}
+
+#[test]
+fn masks_are_filled_in_order() {
+    let folder = Folder::with_models();
+    let line = format!("fill-mask runs/mini --top-k 3 {DEVICE}");
+    let answer = folder.run_on(&format!("{line} --format json"), b"the [MASK] boat [MASK].\nold [MASK]\n").succeeds();
+    let [two, one] = <[Value; 2]>::try_from(lines(&answer)).unwrap_or_else(|_| panic!("{answer:?}"));
+    let masks = |line: &Value| line["masks"].as_array().unwrap().clone();
+    assert_eq!((masks(&two).len(), masks(&one).len()), (2, 1));
+    assert_eq!((&masks(&two)[0]["position"], &masks(&two)[1]["position"]), (&2.into(), &4.into()));
+    let fills = masks(&one)[0]["fills"].as_array().unwrap().clone();
+    let probability = |fill: &Value| fill["probability"].as_f64().unwrap();
+    assert!(fills.len() == 3 && fills.windows(2).all(|pair| probability(&pair[0]) >= probability(&pair[1])));
+
+    let text = folder.run_with(&line, "the [MASK] boat [MASK].").succeeds().stdout;
+    assert!(text.starts_with("the [MASK] boat [MASK].\n  mask 1\n   0."), "{text}");
+    assert_eq!(text.lines().count(), 1 + 2 * 4);
+}
+
+#[test]
+fn a_model_and_its_course_are_shown() {
+    let folder = Folder::with_models();
+    let json = run(&folder, "inspect runs/mini --format json").json();
+    assert_eq!((&json["architecture"], &json["parameters"]), (&"BertForPreTraining".into(), &8184.into()));
+    let sum: u64 = json["blocks"].as_array().unwrap().iter().map(|block| block["parameters"].as_u64().unwrap()).sum();
+    assert_eq!(sum, 8184);
+    assert_eq!((json["history"].as_array().unwrap().len(), &json["config"]["d_model"]), (12, &16.into()));
+    assert_eq!(json.get("attention"), None);
+    let text = run(&folder, "inspect runs/intents").stdout;
+    for part in [
+        "classes              bad, good\n",
+        "bert.encoder.layers.1  ",
+        "\ncourse of training\n",
+        " validation  accuracy ",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    // A checkpoint is a model folder as well, but not that of a run.
+    let checkpoint = run(&folder, "inspect runs/mini/checkpoints/step-12 --format json").json();
+    assert_eq!((&checkpoint["parameters"], &checkpoint["history"]), (&8184.into(), &Value::Array(Vec::new())));
+}
+
+#[test]
+fn where_a_model_looks_is_shown() {
+    let folder = Folder::with_models();
+    let json = |flags: &str| {
+        let line = format!("inspect runs/mini --format json {flags} {DEVICE} --text");
+        folder.run_with(&line, "the old boat").succeeds().json()
+    };
+    let (all, second) = (json(""), json("--head 2"));
+    let tokens = ["[CLS]", "the", "old", "boat", "[SEP]"];
+    assert_eq!(all["attention"]["tokens"], Value::from(tokens.to_vec()));
+    let heads = |json: &Value, layer: usize| json["attention"]["weights"][layer].as_array().unwrap().clone();
+    for layer in 0..2 {
+        let weights = heads(&all, layer);
+        assert_eq!((weights.len(), &heads(&second, layer)), (2, &vec![weights[1].clone()]));
+        for row in weights.iter().flat_map(|head| head.as_array().unwrap()) {
+            let row: Vec<f64> = row.as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).collect();
+            assert!(row.len() == tokens.len() && (row.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{row:?}");
+        }
+    }
+    for (flags, title) in [("", "(mean over heads)"), ("--head 2", "(head 2)")] {
+        let line = format!("inspect runs/intents {flags} {DEVICE} --text");
+        let text = folder.run_with(&line, "the old boat").succeeds().stdout;
+        assert!(text.contains(&format!("attention of layer 2 {title}: ")) && text.contains("\n   4 boat "), "{text}");
+    }
+}

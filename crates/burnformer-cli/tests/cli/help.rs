@@ -1,0 +1,124 @@
+//! Help and completions.
+
+use crate::support::{Folder, table};
+
+/// Every command, and what its examples need to be there.
+const COMMANDS: [(&str, &[&str]); 16] = [
+    ("", &[]),
+    ("tokenizer", &[]),
+    ("tokenizer train", &[]),
+    ("data", &[]),
+    ("data build", &[TRAIN]),
+    ("data stats", &[TRAIN, BUILD]),
+    ("data split", &[]),
+    ("data rust-docs", &[]),
+    ("pretrain", &[MORE]),
+    ("finetune", &[]),
+    ("evaluate", &[]),
+    ("predict", &[]),
+    ("fill-mask", &[]),
+    ("inspect", &[]),
+    ("devices", &[]),
+    ("completions", &[]),
+];
+const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokenizer";
+/// With models the tokenizer is there.
+const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
+/// Those that need models, and those whose examples would take hours.
+const WITH_MODELS: [&str; 6] = ["pretrain", "finetune", "evaluate", "predict", "fill-mask", "inspect"];
+const TRAINING: [&str; 2] = ["pretrain", "finetune"];
+const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
+
+/// The examples in the help of `command`.
+fn examples(folder: &Folder, command: &str) -> Vec<String> {
+    let help = folder.run(&format!("{command} --help")).succeeds();
+    assert!(help.stdout.contains(&format!("Usage: burnformer {command}")), "{}", help.stdout);
+    let (_, examples) = help.stdout.split_once("Examples:\n").unwrap();
+    examples.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// Rows of texts with labels, as JSON lines.
+fn labelled(rows: std::ops::Range<usize>) -> String {
+    let label = |n: usize| if n.is_multiple_of(2) { "bad" } else { "good" };
+    let row = |n: usize| serde_json::json!({"text": format!("Kettle {n}."), "label": label(n)});
+    rows.map(|n| format!("{}\n", row(n))).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn every_example_in_the_help_works() {
+    use std::process::Command;
+
+    use crate::support::{PROGRAM, Run};
+
+    let programs = std::path::Path::new(PROGRAM).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let check = |folder: &Folder, example: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", example]).current_dir(folder.path("project")).env("PATH", &path);
+        if example.contains("completions") {
+            shell.env("HOME", folder.path("home"));
+        }
+        let run = Run::of(shell.output().unwrap());
+        assert_eq!(run.status, Some(0), "`{example}`: {run:?}");
+    };
+    for (command, preparations) in COMMANDS {
+        let folder = Folder::new();
+        let prepared = if WITH_MODELS.contains(&command) { Folder::with_models() } else { Folder::with_text() };
+        for path in prepared.names().iter().filter(|path| path.is_file()) {
+            let name = prepared.relative(path).to_str().unwrap();
+            folder.write_bytes(&format!("project/{name}"), &std::fs::read(path).unwrap());
+        }
+        folder.write("project/train.tsv", &table(0..48, "label").replace("\",", "\"\t").replace("text,", "text\t"));
+        folder.write("project/train.jsonl", &labelled(0..48));
+        folder.write("project/test.jsonl", &labelled(48..60));
+        folder.write("project/questions.txt", "Does it leak?\nDoes it hold?\n");
+        crate::rust_docs::write_crate(&folder, "boat");
+        crate::rust_docs::write_project(&folder, "project", "../boat");
+        for place in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
+            folder.write(&format!("home/{place}/old"), "");
+        }
+        for preparation in preparations {
+            check(&folder, &format!("burnformer {preparation}"));
+        }
+        for example in examples(&folder, command) {
+            if TRAINING.contains(&command) {
+                // Where a run begins there must be none.
+                let out = if example.contains("--resume") { "--out runs" } else { "--out new" };
+                check(&folder, &format!("{} --dry-run", example.replace(" --dry-run", "").replace("--out runs", out)));
+            } else {
+                check(&folder, &example);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_program_alone_shows_its_commands() {
+    let run = Folder::new().run("");
+    assert_eq!(run.status, Some(2));
+    for (command, _) in COMMANDS {
+        assert!(command.contains(' ') || run.stderr.contains(command), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn shells_learn_every_command_and_flag() {
+    let folder = Folder::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = folder.run(&format!("completions {shell}")).succeeds().stdout;
+        for word in [
+            "tokenizer",
+            "rust-docs",
+            "devices",
+            "vocab-size",
+            "byte-level-bpe",
+            "source-tree",
+            "fill-mask",
+            "bert-mini",
+            "max-per-class",
+        ] {
+            assert!(script.contains(word), "`{word}` is not in the script for {shell}");
+        }
+    }
+}

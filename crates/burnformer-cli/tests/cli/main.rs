@@ -1,0 +1,17 @@
+//! The program itself, run as a user runs it: what it prints, where, with which exit status, and what it leaves behind.
+
+mod apply;
+mod build;
+mod errors;
+mod help;
+#[cfg(unix)]
+mod interrupted;
+mod rust_docs;
+#[cfg(unix)]
+mod signals;
+mod split;
+mod streams;
+mod support;
+mod tokenizer;
+mod train;
+mod trouble;

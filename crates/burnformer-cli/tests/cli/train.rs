@@ -1,0 +1,211 @@
+//! `burnformer pretrain` and `burnformer finetune`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{DEVICE, Folder, Run, SMALL};
+
+const FINETUNE: &str =
+    "finetune --model runs/mini --train train.csv --label-column category --set train.micro_batch_size=8";
+
+/// Runs a command that trains on the device of the tests.
+#[track_caller]
+fn run(folder: &Folder, line: &str) -> Run {
+    folder.run(&format!("{line} {DEVICE}")).succeeds()
+}
+
+fn weights(folder: &Folder, run: &str) -> Vec<u8> {
+    fs::read(folder.path(&format!("{run}/model.safetensors"))).unwrap()
+}
+
+#[test]
+fn pretraining_leaves_a_model_and_how_it_came_about() {
+    let folder = Folder::with_models();
+    let report = folder.json("mini.json");
+    assert_eq!((&report["folder"], &report["steps"]), (&"runs/mini".into(), &12.into()));
+    assert_eq!(report["stopped"], "all steps done");
+    let metrics = folder.rows("runs/mini/metrics.jsonl");
+    let of = |split: &str| metrics.iter().filter(|row| row["split"] == split).collect::<Vec<_>>();
+    assert_eq!((of("train").len(), of("validation").len()), (12, 12));
+    // What is reported is the best model, and that was measured in the run too.
+    let best = of("validation").into_iter().find(|row| row["step"] == report["best_step"]).unwrap();
+    let losses = [&best["loss"], &report["validation"]["metrics"]["loss"]].map(|loss| loss.as_f64().unwrap());
+    assert!((losses[0] - losses[1]).abs() < 1e-5, "{losses:?}");
+    assert!(of("validation").iter().all(|row| row["loss"].as_f64() >= best["loss"].as_f64()));
+
+    let settings = folder.read("runs/mini/run.toml");
+    for line in ["seed = 42\n", "corpus = \"corpus\"\n", "d_model = 16\n", "steps = 12\n", "max_seq_length = 24\n"] {
+        assert!(settings.contains(line), "{settings}");
+    }
+    let card = folder.read("runs/mini/README.md");
+    let shown = format!("| loss | {:.4} |", losses[1]);
+    for part in ["pipeline_tag: fill-mask\n", "\n# mini\n", "| seed | 42 |", shown.as_str()] {
+        assert!(card.contains(part), "{card}");
+    }
+    assert!(folder.read("runs/mini/learning_curves.svg").starts_with("<svg"));
+    assert_eq!(folder.json("runs/mini/config.json")["architectures"], json!(["BertForPreTraining"]));
+    assert_eq!(folder.read("runs/mini/tokenizer.json"), folder.read("tokenizer/tokenizer.json"));
+
+    let log = folder.read("mini.log");
+    for part in ["parameters           ", "tokens a step        ", "unigram entropy      ", "step 12 validation: loss "]
+    {
+        assert!(log.contains(part), "{log}");
+    }
+}
+
+#[test]
+fn fine_tuning_measures_and_compares_on_texts_that_nothing_was_chosen_by() {
+    let folder = Folder::with_models();
+    let report = folder.json("intents.json");
+    let test = &report["test"];
+    assert_eq!((&test["texts"], &test["labels"]), (&12.into(), &json!(["bad", "good"])));
+    // A tenth of 16 bad texts and of 32 good ones, rounded.
+    assert_eq!((&report["training_texts"], &report["validation"]["texts"]), (&43.into(), &5.into()));
+    let [majority, words] = report["baselines"].as_array().unwrap().as_slice() else { panic!("{report}") };
+    // Every third text is bad.
+    assert_eq!((&majority["name"], &majority["confusion"]), (&"majority class".into(), &json!([[0, 4], [0, 8]])));
+    assert_eq!((&words["name"], &words["accuracy"]), (&"bag of words".into(), &1.0.into()));
+
+    assert!(folder.read("intents.log").contains("fresh weights        classifier.weight, classifier.bias\n"));
+    let card = folder.read("runs/intents/README.md");
+    for part in ["| begun with | runs/mini |", "| classes | bad, good |", "| seed | 7 |", "| test accuracy | "] {
+        assert!(card.contains(part), "{card}");
+    }
+    assert!(folder.read("runs/intents/run.toml").contains("max_seq_length = 12\n"));
+    assert!(folder.path("runs/intents/learning_curves.svg").is_file());
+}
+
+#[test]
+fn a_run_for_people_has_every_part_of_the_report() {
+    let folder = Folder::with_models();
+    let text = run(&folder, &format!("{FINETUNE} --epochs 1 --test test.csv --baseline --out out")).stdout;
+    for part in
+        ["best model after", "\nvalidation\n", "\ntest\n", "\ntest, bag of words\n", "truth \\ predicted", " ± "]
+    {
+        assert!(text.contains(part), "{text}");
+    }
+    let text = run(&folder, &format!("pretrain --corpus corpus {SMALL} --steps 1 --out more")).stdout;
+    for part in ["run                  more\n", "steps                1 (", "nats (unigram entropy ", "95 % interval"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_writes_nothing() {
+    let folder = Folder::with_models();
+    let before = folder.names();
+    let pretrain = format!("pretrain --corpus corpus {SMALL} --steps 90 --out new --dry-run");
+    let resume = "pretrain --out runs/mini --resume --steps 90 --dry-run".to_owned();
+    for (line, parameters) in
+        [(pretrain, 8184), (resume, 8184), (format!("{FINETUNE} --steps 90 --out new --dry-run"), 7730)]
+    {
+        let text = run(&folder, &line);
+        assert!(
+            text.stdout.contains("steps                90 (") && text.stdout.contains("\n[train]\nsteps = 90\n"),
+            "{text:?}"
+        );
+        let json = run(&folder, &format!("{line} --format json"));
+        assert_eq!((json.stderr.as_str(), &json.json()["steps"]), ("", &90.into()), "{line}");
+        assert_eq!(json.json()["parameters"], parameters, "{line}");
+        assert_eq!(json.json()["device"], DEVICE.replace("--device ", ""), "{line}");
+        assert_eq!(folder.names(), before, "{line}");
+    }
+    assert!(folder.read("runs/mini/run.toml").contains("\nsteps = 12\n"));
+    let big = run(&folder, "pretrain --corpus corpus --preset bert-mini --out new --dry-run --format json").json();
+    assert!(big["parameters"].as_u64().unwrap() > 3_000_000, "{big}");
+}
+
+#[test]
+fn the_seed_decides_on_the_weights() {
+    let folder = Folder::with_models();
+    for (out, seed) in [("a", 1), ("b", 1), ("c", 2)] {
+        run(&folder, &format!("pretrain --corpus corpus {SMALL} --steps 2 --seed {seed} --out {out}"));
+    }
+    assert!(weights(&folder, "a") == weights(&folder, "b"));
+    assert!(weights(&folder, "a") != weights(&folder, "c"));
+}
+
+#[test]
+fn pretraining_goes_on_from_another_model_and_from_its_own() {
+    let folder = Folder::with_models();
+    // The first loss of a fresh model is higher.
+    let first = |name: &str| folder.rows(&format!("{name}/metrics.jsonl"))[0]["mlm_loss"].as_f64().unwrap();
+    run(&folder, "pretrain --corpus corpus --init runs/mini --steps 2 --set train.micro_batch_size=8 --out more");
+    assert!(first("more") < first("runs/mini"), "{} {}", first("more"), first("runs/mini"));
+    let settings = folder.read("more/run.toml");
+    assert!(settings.contains("init = \"runs/mini\"\n") && settings.contains("d_model = 16\n"), "{settings}");
+
+    let report = run(&folder, "pretrain --out runs/mini --resume --steps 14 --format json").json();
+    assert_eq!(report["steps"], 14);
+    assert!(folder.read("runs/mini/run.toml").contains("\nsteps = 14\n"));
+    let steps = folder.rows("runs/mini/metrics.jsonl").last().unwrap()["step"].clone();
+    assert_eq!(steps, 14);
+}
+
+#[test]
+fn a_run_that_cannot_go_on_keeps_its_settings() {
+    let folder = Folder::with_models();
+    let before = folder.read("runs/mini/run.toml");
+    let line = "pretrain --out runs/mini --resume --set train.micro_batch_size=4";
+    folder.run(line).fails_with(&["cannot go on with another `data`", "hint: put back what has changed"]);
+    assert_eq!(folder.read("runs/mini/run.toml"), before);
+}
+
+#[test]
+fn fine_tuning_can_do_without_pretrained_weights_with_few_texts_and_with_texts_to_choose_by() {
+    let folder = Folder::with_models();
+    let line =
+        format!("{FINETUNE} --from-scratch --max-per-class 4 --epochs 2 --validation test.csv --out few --format json");
+    let done = run(&folder, &line);
+    let report = done.json();
+    assert_eq!(
+        (&report["training_texts"], &report["validation"]["texts"], &report["steps"]),
+        (&8.into(), &12.into(), &2.into())
+    );
+    assert_eq!(report.get("test"), None);
+    assert!(!done.stderr.contains("fresh weights"), "{done:?}");
+    assert!(folder.read("few/README.md").contains("| begun with | fresh weights |"));
+
+    // A classifier is a model too, and may have had other classes.
+    let other = folder.read("train.csv").replace("\",good", "\",fine").replace(" number 1", "\",worse\n\"");
+    folder.write("other.csv", &other);
+    let line =
+        "finetune --model runs/intents --train other.csv --label-column category --epochs 1 --out other --format json";
+    let report = run(&folder, &format!("{line} --set train.micro_batch_size=8")).json();
+    assert_eq!(report["validation"]["labels"], json!(["bad", "fine", "worse"]));
+}
+
+#[test]
+fn fine_tuning_that_is_done_can_be_measured_again() {
+    let folder = Folder::with_models();
+    let before = weights(&folder, "runs/intents");
+    let report = run(&folder, "finetune --out runs/intents --resume --test test.csv --baseline --format json").json();
+    let strip = |mut report: Value| {
+        report.as_object_mut().unwrap().remove("seconds");
+        report
+    };
+    assert_eq!(strip(report), strip(folder.json("intents.json")));
+    assert!(weights(&folder, "runs/intents") == before);
+}
+
+#[test]
+fn flags_and_settings_come_to_the_same() {
+    let folder = Folder::with_models();
+    folder.write("small.toml", "[train]\nsteps = 3\n[train.optimizer]\nlearning_rate = 0.25\n");
+    let line = format!("pretrain --corpus corpus {SMALL} --config small.toml --dry-run --format json --out new");
+    let settings = |flags: &str| run(&folder, &format!("{line} {flags}")).json()["settings"].clone();
+    let text = settings("").as_str().unwrap().to_owned();
+    assert!(text.contains("steps = 3\n") && text.contains("learning_rate = 0.25\n"), "{text}");
+    let flags = "--steps 5 --learning-rate 1e20";
+    let sets = "--set train.steps=5 --set train.optimizer.learning_rate=1e20";
+    assert_eq!(settings(flags), settings(sets));
+    assert_eq!(settings(&format!("{flags} --set train.steps=7")), settings(sets));
+}
+
+#[test]
+fn quiet_training_says_its_result_only() {
+    let folder = Folder::with_models();
+    let done = run(&folder, &format!("-q {FINETUNE} --epochs 1 --out out --format json"));
+    assert_eq!((done.stderr.as_str(), &done.json()["folder"]), ("", &"out".into()));
+}
