@@ -66,6 +66,11 @@ impl Runner {
         }
     }
 
+    /// The root of the workspace, from which everything runs.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// `true` when `CI` is set and not empty: the lock file must be up to date, and all failures are
     /// collected.
     pub(crate) fn is_ci(&self) -> bool {

@@ -7,6 +7,7 @@ mod backend;
 mod bench;
 mod check;
 mod ci;
+mod demo;
 mod invocation;
 mod layers;
 mod test;
@@ -18,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 use crate::invocation::Runner;
 
-/// The repository's own commands: tests, checks, benchmarks.
+/// The repository's own commands: demonstration, tests, checks, benchmarks.
 #[derive(Debug, Parser)]
 #[command(name = "xtask", bin_name = "cargo xtask", after_help = "Example: cargo xtask test --backends ndarray,flex")]
 struct Cli {
@@ -36,6 +37,7 @@ enum Command {
     Check(check::CheckArgs),
     Layers(layers::LayersArgs),
     Bench(bench::BenchArgs),
+    Demo(demo::DemoArgs),
     Ci(ci::CiArgs),
 }
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&runner, args),
         Command::Layers(_) => layers::run(&runner),
         Command::Bench(args) => bench::run(&runner, args),
+        Command::Demo(args) => demo::run(&runner, args),
         Command::Ci(args) => ci::run(&runner, args),
     };
     match result {

@@ -5,11 +5,11 @@ use clap::Args;
 
 use crate::backend::{Backend, feature_args};
 use crate::invocation::{Invocation, Runner};
-use crate::vulkan;
+use crate::{demo, vulkan};
 
 /// Run the tests of all crates.
 ///
-/// Runs `cargo test --release --workspace` with the chosen backends compiled in. The tests of `wgpu` need a
+/// Runs `cargo test --release --workspace` with the chosen backends compiled in, and then the quick demonstration. The tests of `wgpu` need a
 /// Vulkan driver on Linux, for which Mesa's software driver is enough; where it is missing, it is installed
 /// (as root with apt-get), or the command stops and says which package to install.
 #[derive(Args, Debug)]
@@ -31,7 +31,9 @@ pub(crate) fn run(runner: &Runner, args: &TestArgs) -> Result<()> {
     if args.backends.contains(&Backend::Wgpu) && !runner.is_dry_run() {
         vulkan::ensure_driver(runner)?;
     }
-    runner.run(&invocation(args, runner.is_ci()))
+    runner.run(&invocation(args, runner.is_ci()))?;
+    // A selection of tests is one of the person at the keyboard, who wants just those.
+    if args.cargo_args.is_empty() { demo::quick(runner, &args.backends) } else { Ok(()) }
 }
 
 fn invocation(args: &TestArgs, ci: bool) -> Invocation {
