@@ -39,7 +39,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     corpus: Vec<String>,
 
-    /// Steps of pretraining [default: 1800]
+    /// Steps of pretraining [default: 2500]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 

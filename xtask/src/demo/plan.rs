@@ -60,7 +60,7 @@ impl Plan {
         Self {
             preset,
             vocab_size: 4096,
-            pretrain_steps: steps.unwrap_or(1800),
+            pretrain_steps: steps.unwrap_or(2500),
             // A short run has no time for dropout, small first weights, or a long memory of gradients, and learns more from a
             // step that hides more.
             pretrain_sets: &[
