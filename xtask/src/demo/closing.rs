@@ -113,17 +113,22 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    /// Makes sure that pretraining has learnt more than how frequent tokens are.
+    /// Makes sure that pretraining has learnt more than how frequent tokens are, and that it is worth something to a model
+    /// with few labels.
     ///
     /// # Errors
-    /// If it has not.
+    /// If it has not, or is not.
     pub(super) fn check(&self) -> Result<()> {
         let validation = &self.pretraining.validation;
         let below = validation.unigram_entropy - validation.metrics.get("mlm_loss").copied().unwrap_or(f64::NAN);
-        if below >= 0.3 {
+        let advantage = self.rows.advantage().unwrap_or(f64::NAN);
+        if below >= 0.3 && advantage > 2.0 {
             return Ok(());
         }
-        bail!("expected a masked-language-model loss at least 0.3 nats below the unigram entropy, found {below:.3}")
+        bail!(
+            "expected a masked-language-model loss at least 0.3 nats below the unigram entropy, found {below:.3}; and the \
+             fine-tuned model more than 2 standard errors better than without pretraining, found {advantage:.1}"
+        )
     }
 }
 
@@ -211,9 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn pretraining_must_learn_more_than_frequencies() {
+    fn pretraining_must_be_worth_something() {
         assert!(closing(5.69, 0.5, 0.47).check().is_ok());
         assert!(closing(5.71, 0.5, 0.47).check().is_err(), "0.29 nats");
+        assert!(closing(5.69, 0.5, 0.472).check().is_err(), "1.98 standard errors");
         let mut unmeasured = closing(5.0, 0.5, 0.4);
         unmeasured.pretraining.validation.metrics.clear();
         assert!(unmeasured.check().is_err());
