@@ -6,7 +6,7 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::{BatchConfig, BatchSize};
 use serde::{Deserialize, Serialize};
 
-use crate::{OptimizerConfig, ScheduleConfig};
+use crate::{OptimizerConfig, ScheduleConfig, TrainError};
 
 /// How a model is trained. A step is one update of the weights, on `micro_batch_size * grad_accum_steps` samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ impl TrainConfig {
     #[must_use]
     pub fn batch_size(&self) -> usize {
         self.micro_batch_size * self.grad_accum_steps
+    }
+
+    /// Makes sure that `n_samples` are enough for a step.
+    ///
+    /// # Errors
+    /// [`TrainError::TooFewSamples`] if they are not.
+    pub fn check_samples(&self, n_samples: u64) -> Result<(), TrainError> {
+        let batch_size = self.batch_size();
+        if n_samples < batch_size as u64 { Err(TrainError::TooFewSamples { n_samples, batch_size }) } else { Ok(()) }
     }
 
     /// How batches for training are made: a whole step at once.

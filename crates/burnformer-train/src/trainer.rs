@@ -118,11 +118,11 @@ impl<T: Task> Trainer<'_, T> {
     where
         S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
-        self.check(data)?;
+        self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let history = History::create(folder.metrics())?;
         let state = TrainState::new(self.task.tally());
-        let run = self.run(model, optimizer, state, history, Vec::new(), folder, None);
+        let run = Run::new(model, optimizer, state, history, Vec::new(), folder);
         self.train(run, data, on_event)
     }
 
@@ -139,7 +139,7 @@ impl<T: Task> Trainer<'_, T> {
     where
         S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
-        self.check(data)?;
+        self.config.check_samples(data.train.per_epoch())?;
         let (optimizer, batches) = (&self.config.optimizer, self.batches_name(data));
         let device = self.device.clone().autodiff();
         let latest = Checkpoint::latest(self.task, optimizer, &batches, &folder.checkpoints(), &device, |error| {
@@ -150,45 +150,8 @@ impl<T: Task> Trainer<'_, T> {
         };
         let history = History::open_at(folder.metrics(), state.step)?;
         let entries = History::read(folder.metrics())?;
-        let step = state.step;
-        let run = self.run(model, optimizer, state, history, entries, folder, Some(step));
+        let run = Run::new(model, optimizer, state, history, entries, folder);
         self.train(run, data, on_event)
-    }
-
-    #[allow(clippy::too_many_arguments)] // Private, and each is of a type of its own.
-    fn run<'a>(
-        &self,
-        model: T::Model,
-        optimizer: Optimizer,
-        state: TrainState<T::Tally>,
-        history: History,
-        entries: Vec<HistoryEntry>,
-        folder: &'a RunFolder,
-        written: Option<u64>,
-    ) -> Run<'a, T> {
-        Run {
-            model,
-            optimizer,
-            history,
-            entries,
-            pending: Vec::new(),
-            gradient_norm: None,
-            learning_rate: 0.0,
-            tokens_logged: state.tokens,
-            seconds_logged: state.seconds,
-            clock: Instant::now(),
-            folder,
-            written,
-            state,
-        }
-    }
-
-    fn check<S: Samples>(&self, data: &Data<S>) -> Result<(), TrainError> {
-        let (n_samples, batch_size) = (data.train.per_epoch(), self.config.batch_size());
-        if n_samples < batch_size as u64 {
-            return Err(TrainError::TooFewSamples { n_samples, batch_size });
-        }
-        Ok(())
     }
 
     /// What the position of a batch depends on.
@@ -300,8 +263,8 @@ impl<T: Task> Trainer<'_, T> {
         Ok(run)
     }
 
-    /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed on: neither a line of metrics nor a
-    /// checkpoint is made of it.
+    /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed
+    /// on: neither a line of metrics nor a checkpoint is made of it.
     fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
         for (batch, scores) in run.pending.drain(..) {
             let scores: Vec<f64> = scores.try_into_data()?.iter::<f64>().collect();
@@ -407,7 +370,33 @@ impl<T: Task> Trainer<'_, T> {
     }
 }
 
-impl<T: Task> Run<'_, T> {
+impl<'a, T: Task> Run<'a, T> {
+    /// A run that begins, or goes on from the checkpoint that `state` is of.
+    fn new(
+        model: T::Model,
+        optimizer: Optimizer,
+        state: TrainState<T::Tally>,
+        history: History,
+        entries: Vec<HistoryEntry>,
+        folder: &'a RunFolder,
+    ) -> Self {
+        Self {
+            model,
+            optimizer,
+            history,
+            entries,
+            pending: Vec::new(),
+            gradient_norm: None,
+            learning_rate: 0.0,
+            tokens_logged: state.tokens,
+            seconds_logged: state.seconds,
+            clock: Instant::now(),
+            folder,
+            written: (state.step > 0).then_some(state.step),
+            state,
+        }
+    }
+
     /// Writes a line of metrics.
     fn append(
         &mut self,

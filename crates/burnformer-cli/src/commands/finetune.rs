@@ -109,7 +109,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
         let outcome = trainer.start(model, &data, &folder, &mut on_event);
         (folder, outcome?)
     };
-    let course = Course::of(out, outcome.stop, &outcome.state, outcome.published, "finetune", context)?;
+    let course = Course::of(out, &outcome, "finetune", context)?;
 
     let (best, ..) = BertForSequenceClassification::load(out, &device)?;
     let measured = Measured { task: &task, pad_id: data.pad_id, train: &settings.train, seed: settings.seed };

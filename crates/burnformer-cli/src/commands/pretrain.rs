@@ -98,7 +98,7 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
         let outcome = trainer.start(model, &data, &folder, &mut on_event);
         (folder, outcome?)
     };
-    let course = Course::of(out, outcome.stop, &outcome.state, outcome.published, "pretrain", context)?;
+    let course = Course::of(out, &outcome, "pretrain", context)?;
     let validation = match &sampled {
         Some(sampled) => {
             let (best, _) = BertForPreTraining::load(out, &device)?;

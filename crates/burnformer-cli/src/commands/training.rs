@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burnformer::data::DataError;
 use burnformer::ops::DeviceChoice;
-use burnformer::train::{
-    Event, HistoryEntry, MemoryEstimate, Outcome, RunFolder, Stop, TrainConfig, TrainError, TrainState,
-};
+use burnformer::train::{Event, HistoryEntry, MemoryEstimate, Outcome, RunFolder, Stop, TrainConfig, TrainError};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
@@ -26,19 +24,19 @@ pub(super) const SEED: u64 = 42;
 /// What a run will do.
 #[derive(Serialize)]
 pub(super) struct Plan {
-    pub(super) device: String,
-    pub(super) parameters: u64,
-    pub(super) samples: u64,
-    pub(super) steps: u64,
-    pub(super) samples_per_step: usize,
+    device: String,
+    parameters: u64,
+    samples: u64,
+    steps: u64,
+    samples_per_step: usize,
     /// Padding left out, at the most.
-    pub(super) tokens_per_step: u64,
-    pub(super) epochs: f64,
-    pub(super) memory_bytes: u64,
+    tokens_per_step: u64,
+    epochs: f64,
+    memory_bytes: u64,
     #[serde(skip)]
-    pub(super) memory: MemoryEstimate,
+    memory: MemoryEstimate,
     /// The settings, as they turned out.
-    pub(super) settings: String,
+    settings: String,
 }
 
 impl Plan {
@@ -55,10 +53,8 @@ impl Plan {
         device: DeviceChoice,
         settings: String,
     ) -> Result<Self, TrainError> {
+        train.check_samples(n_samples)?;
         let samples_per_step = train.batch_size();
-        if n_samples < samples_per_step as u64 {
-            return Err(TrainError::TooFewSamples { n_samples, batch_size: samples_per_step });
-        }
         Ok(Self {
             device: devices::meant(device).to_string(),
             parameters,
@@ -209,14 +205,8 @@ impl Course {
     ///
     /// # Errors
     /// [`DataError::Interrupted`] if it can go on, which is said.
-    pub(super) fn of<L>(
-        folder: &Path,
-        stop: Stop,
-        state: &TrainState<L>,
-        published: u64,
-        command: &str,
-        context: &Context,
-    ) -> Result<Self> {
+    pub(super) fn of<L>(folder: &Path, outcome: &Outcome<L>, command: &str, context: &Context) -> Result<Self> {
+        let Outcome { stop, state, published } = outcome;
         let stopped = match stop {
             Stop::Finished => "all steps done",
             Stop::Early => "evaluations did not get better",
@@ -230,7 +220,7 @@ impl Course {
             }
         };
         let (steps, tokens, seconds) = (state.step, state.tokens, state.seconds);
-        Ok(Self { folder: folder.to_owned(), stopped, steps, best_step: published, tokens, seconds })
+        Ok(Self { folder: folder.to_owned(), stopped, steps, best_step: *published, tokens, seconds })
     }
 }
 

@@ -7,7 +7,7 @@ use burnformer::core::config::{ConfigError, Validate};
 use burnformer::core::settings;
 use burnformer::data::readers::Input;
 use burnformer::data::source::OnBadRow;
-use burnformer::train::{AdamConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
+use burnformer::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use super::train_config;
@@ -54,19 +54,8 @@ impl FinetuneSettings {
         ConfigError::check_finite_positive("epochs", epochs)?;
         self.validate()?;
         let preset = |steps: u64| Self {
-            train: TrainConfig {
-                optimizer: OptimizerConfig::AdamW(AdamConfig {
-                    // 5e-5 for the base model.
-                    learning_rate: 0.0384 / d_model as f64,
-                    beta_1: 0.9,
-                    beta_2: 0.999,
-                    eps: 1e-6,
-                    weight_decay: 0.01,
-                }),
-                schedule: ScheduleConfig::Linear { warmup_steps: steps / 10, min_learning_rate: 0.0 },
-                validation_samples: None,
-                ..train_config(steps)
-            },
+            // 5e-5 for the base model.
+            train: TrainConfig { validation_samples: None, ..train_config(steps, 0.0384 / d_model as f64) },
             ..self.clone()
         };
         let asked = settings::load(&preset(1000), file, sets)?;

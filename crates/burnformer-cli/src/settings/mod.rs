@@ -3,15 +3,18 @@
 mod finetune;
 mod pretrain;
 
-use burnformer::train::TrainConfig;
+use burnformer::train::{AdamConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 pub(crate) use finetune::FinetuneSettings;
 pub(crate) use pretrain::PretrainSettings;
 
-/// The reports, evaluations and checkpoints that suit a run of `steps`.
-fn train_config(steps: u64) -> TrainConfig {
+/// What suits a run of `steps`: AdamW as BERT was trained, with this peak of the learning rate; a tenth of the steps to warm
+/// up, then down to zero; reports, evaluations and checkpoints now and then.
+fn train_config(steps: u64, learning_rate: f64) -> TrainConfig {
     TrainConfig {
         steps,
+        optimizer: OptimizerConfig::AdamW(AdamConfig { learning_rate, ..AdamConfig::default() }),
+        schedule: ScheduleConfig::Linear { warmup_steps: steps / 10, min_learning_rate: 0.0 },
         log_every: (steps / 100).clamp(1, 100),
         evaluate_every: (steps / 10).clamp(1, 1000),
         checkpoint_every: (steps / 5).clamp(1, 1000),

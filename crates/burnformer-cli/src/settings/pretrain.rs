@@ -8,7 +8,7 @@ use burnformer::core::settings;
 use burnformer::data::samples::PretrainingConfig;
 use burnformer::data::split::SplitConfig;
 use burnformer::models::BertConfig;
-use burnformer::train::{AdamConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
+use burnformer::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use super::train_config;
@@ -67,18 +67,8 @@ impl PretrainSettings {
             sinusoidal_positions: true,
             model: model.clone(),
             data: PretrainData { split: SplitConfig::default(), samples: samples.clone() },
-            train: TrainConfig {
-                optimizer: OptimizerConfig::AdamW(AdamConfig {
-                    // 3.3e-4 for the base model; small ones take, and need, more.
-                    learning_rate: 0.256 / d_model as f64,
-                    beta_1: 0.9,
-                    beta_2: 0.999,
-                    eps: 1e-6,
-                    weight_decay: 0.01,
-                }),
-                schedule: ScheduleConfig::Linear { warmup_steps: steps / 10, min_learning_rate: 0.0 },
-                ..train_config(steps)
-            },
+            // 3.3e-4 for the base model; small ones take, and need, more.
+            train: train_config(steps, 0.256 / d_model as f64),
         };
         // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
         let asked = settings::load(&preset(1000, model.d_model), file, sets)?;
