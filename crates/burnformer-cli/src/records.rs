@@ -1,9 +1,8 @@
 //! The records of a source, one after the other.
 
 use anyhow::Result;
-use burnformer::core::progress::{Progress, Unit};
-use burnformer::data::source::{BytesRead, OnBadRow, Skipped, Source};
-use burnformer::data::{DataError, Record};
+use burnformer::data::Record;
+use burnformer::data::source::{OnBadRow, Records, Skipped, Source};
 
 use crate::commands::Context;
 use crate::errors;
@@ -20,25 +19,11 @@ pub(crate) fn read(
     context: &Context,
     mut each: impl FnMut(Record) -> Result<()>,
 ) -> Result<Skipped> {
-    let total = source.parts().iter().map(|part| part.bytes).sum();
-    let stage = context.terminal.stage(name, Some(total), Unit::Bytes);
-    let mut skipped = Skipped::default();
-    for (number, part) in source.parts().iter().enumerate() {
-        let (bytes, mut shown) = (BytesRead::default(), 0);
-        for row in source.read(number, &bytes) {
-            if context.interrupt.requested() {
-                return Err(DataError::Interrupted.into());
-            }
-            if let Some(record) = skipped.filter(policy, row)? {
-                each(record)?;
-            }
-            let done = bytes.get().min(part.bytes);
-            stage.advance(done.saturating_sub(shown));
-            shown = done;
-        }
-        stage.advance(part.bytes.saturating_sub(shown));
+    let mut records = Records::new(source, policy, name, &context.terminal, &context.interrupt);
+    for record in records.by_ref() {
+        each(record?)?;
     }
-    Ok(skipped)
+    Ok(records.into_skipped())
 }
 
 /// Says how many rows were left out, and why the first of them.

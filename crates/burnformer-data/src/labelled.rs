@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use burnformer_core::progress::{Interrupt, Progress, Unit};
+use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
 
-use crate::source::{BytesRead, OnBadRow, Skipped, Source};
+use crate::source::{OnBadRow, Records, Skipped, Source};
 use crate::{DataError, Record};
 
 /// A text, or a pair of texts, with its class.
@@ -172,19 +172,9 @@ fn records(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<(Vec<Record>, Skipped), DataError> {
-    let parts = source.parts();
-    let stage = progress.stage("read texts", Some(parts.iter().map(|part| part.bytes).sum()), Unit::Bytes);
-    let (mut records, mut skipped) = (Vec::new(), Skipped::default());
-    for (number, part) in parts.iter().enumerate() {
-        for row in source.read(number, &BytesRead::default()) {
-            if interrupt.requested() {
-                return Err(DataError::Interrupted);
-            }
-            records.extend(skipped.filter(policy, row)?);
-        }
-        stage.advance(part.bytes);
-    }
-    Ok((records, skipped))
+    let mut reader = Records::new(source, policy, "read texts", progress, interrupt);
+    let records = reader.by_ref().collect::<Result<_, _>>()?;
+    Ok((records, reader.into_skipped()))
 }
 
 #[cfg(test)]

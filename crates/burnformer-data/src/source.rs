@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use burnformer_core::progress::{Progress, Stage, Unit};
+use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Record};
@@ -105,42 +105,43 @@ impl Skipped {
     }
 }
 
-/// The texts of all records of a source, second texts of pairs too, for training a tokenizer. Shows its progress.
-pub struct Texts<'a> {
+/// The records of a source, part by part; a bad row is skipped and counted, or the last thing that comes, and so
+/// is an interruption. Shows its progress.
+pub struct Records<'a> {
     source: &'a dyn Source,
-    sides: Sides,
     policy: OnBadRow,
+    interrupt: Interrupt,
     part: usize,
     open: Option<(RecordReader, BytesRead, u64)>,
-    pair: Option<String>,
     skipped: Skipped,
     stage: Box<dyn Stage>,
 }
 
-/// Which texts of pairs are meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sides {
-    /// Both, one after the other.
-    #[default]
-    Both,
-    /// The first ones.
-    First,
-    /// The second ones.
-    Second,
-}
-
-impl<'a> Texts<'a> {
-    /// The texts of `source`, from the first.
-    pub fn new(source: &'a dyn Source, sides: Sides, policy: OnBadRow, progress: &dyn Progress) -> Self {
+impl<'a> Records<'a> {
+    /// The records of `source`, from the first, under the stage `name`.
+    pub fn new(
+        source: &'a dyn Source,
+        policy: OnBadRow,
+        name: &str,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Self {
         let total = source.parts().iter().map(|part| part.bytes).sum();
-        let stage = progress.stage("read text", Some(total), Unit::Bytes);
-        Self { source, sides, policy, part: 0, open: None, pair: None, skipped: Skipped::default(), stage }
+        let stage = progress.stage(name, Some(total), Unit::Bytes);
+        let interrupt = interrupt.clone();
+        Self { source, policy, interrupt, part: 0, open: None, skipped: Skipped::default(), stage }
     }
 
     /// The rows left out so far.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    /// The rows that were left out.
+    #[must_use]
+    pub fn into_skipped(self) -> Skipped {
+        self.skipped
     }
 
     /// The next row of the open part; at its end opens the next one. Nothing is left behind the last part.
@@ -164,6 +165,57 @@ impl<'a> Texts<'a> {
     }
 }
 
+impl Iterator for Records<'_> {
+    type Item = Result<Record, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let row = self.row()?;
+            let row = if self.interrupt.requested() { Err(DataError::Interrupted) } else { row };
+            match self.skipped.filter(self.policy, row) {
+                Ok(Some(record)) => return Some(Ok(record)),
+                Ok(None) => {}
+                Err(error) => {
+                    (self.part, self.open) = (self.source.parts().len(), None);
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// The texts of all records of a source, second texts of pairs too, for training a tokenizer. Shows its progress.
+pub struct Texts<'a> {
+    records: Records<'a>,
+    sides: Sides,
+    pair: Option<String>,
+}
+
+/// Which texts of pairs are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sides {
+    /// Both, one after the other.
+    #[default]
+    Both,
+    /// The first ones.
+    First,
+    /// The second ones.
+    Second,
+}
+
+impl<'a> Texts<'a> {
+    /// The texts of `source`, from the first.
+    pub fn new(source: &'a dyn Source, sides: Sides, policy: OnBadRow, progress: &dyn Progress) -> Self {
+        Self { records: Records::new(source, policy, "read text", progress, &Interrupt::new()), sides, pair: None }
+    }
+
+    /// The rows left out so far.
+    #[must_use]
+    pub fn skipped(&self) -> &Skipped {
+        self.records.skipped()
+    }
+}
+
 impl Iterator for Texts<'_> {
     type Item = Result<String, DataError>;
 
@@ -172,14 +224,9 @@ impl Iterator for Texts<'_> {
             return Some(Ok(pair));
         }
         loop {
-            let row = self.row()?;
-            let Record { text, pair, .. } = match self.skipped.filter(self.policy, row) {
-                Ok(Some(record)) => record,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.part = self.source.parts().len();
-                    return Some(Err(error));
-                }
+            let Record { text, pair, .. } = match self.records.next()? {
+                Ok(record) => record,
+                Err(error) => return Some(Err(error)),
             };
             match (self.sides, pair) {
                 (Sides::Second, None) => {}
@@ -228,6 +275,18 @@ mod tests {
         let strict: Vec<bool> =
             Texts::new(&source, Sides::Both, OnBadRow::Error, &Silent).map(|text| text.is_ok()).collect();
         assert_eq!(strict, [true, false]);
+    }
+
+    #[test]
+    fn an_interruption_is_the_last_thing_that_comes_whatever_the_rows_are() {
+        let bad = Memory::new(vec![vec![None, None]]);
+        let interrupt = Interrupt::new();
+        for source in [source(), bad] {
+            let mut records = Records::new(&source, OnBadRow::Skip, "read", &Silent, &interrupt);
+            interrupt.request();
+            assert!(matches!(records.next(), Some(Err(DataError::Interrupted))));
+            assert!(records.next().is_none());
+        }
     }
 
     #[test]
