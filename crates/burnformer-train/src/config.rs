@@ -1,9 +1,13 @@
 //! How a model is trained.
 
+use std::iter::Take;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_data::batches::{BatchConfig, BatchSize};
+use burnformer_data::DataError;
+use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches};
+use burnformer_data::samples::Samples;
 use serde::{Deserialize, Serialize};
 
 use crate::{OptimizerConfig, ScheduleConfig, TrainError};
@@ -96,6 +100,23 @@ impl TrainConfig {
     #[must_use]
     pub fn validation_batches(&self) -> BatchConfig {
         BatchConfig { size: BatchSize::Sequences(self.micro_batch_size), ..self.batches() }
+    }
+
+    /// The batches that a model is evaluated on, always the same ones: `validation_samples` of `samples`, rounded up to
+    /// whole batches; and how many samples that are.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn validation<B: Batch>(
+        &self,
+        samples: &Arc<impl Samples<Sample = B::Sample> + 'static>,
+        pad_id: u32,
+        seed: u64,
+    ) -> Result<(Take<Batches<B>>, u64), DataError> {
+        let batches = Batches::epoch(Arc::clone(samples), pad_id, &self.validation_batches(), seed)?;
+        let n_samples = samples.per_epoch().min(self.validation_samples.unwrap_or(u64::MAX));
+        let n_batches = n_samples.div_ceil(self.micro_batch_size as u64);
+        Ok((batches.take(usize::try_from(n_batches).unwrap_or(usize::MAX)), n_samples))
     }
 }
 

@@ -323,19 +323,9 @@ impl<T: Task> Trainer<'_, T> {
             return Ok(false);
         };
         self.settle(run)?;
-        let config = self.config.validation_batches();
-        let batches = Batches::<T::Batch>::epoch(Arc::clone(validation), data.pad_id, &config, self.seed)?;
-        let n_samples = validation.per_epoch().min(self.config.validation_samples.unwrap_or(u64::MAX));
-        let n_batches = n_samples.div_ceil(self.config.micro_batch_size as u64);
-        let tally = evaluate(
-            self.task,
-            &run.model.valid(),
-            batches.take(usize::try_from(n_batches).unwrap_or(usize::MAX)),
-            n_samples,
-            &self.device,
-            self.progress,
-            self.interrupt,
-        )?;
+        let (batches, n_samples) = self.config.validation(validation, data.pad_id, self.seed)?;
+        let tally =
+            evaluate(self.task, &run.model.valid(), batches, n_samples, &self.device, self.progress, self.interrupt)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
         let metrics = tally.metrics();

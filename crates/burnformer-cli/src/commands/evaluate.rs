@@ -93,15 +93,8 @@ fn on_corpus(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<
         }
     };
     let samples = Pretraining::new(Arc::clone(&corpus), &documents, &tokenizer, &samples, seed)?;
-    let train = batches_of(args);
-    let sampled = Sampled {
-        samples: Arc::new(samples),
-        at_most: None,
-        batches: train.validation_batches(),
-        batch_size: u64::from(args.batch_size),
-        pad_id: tokenizer.specials().pad_id.unwrap_or(config.pad_id),
-        seed,
-    };
+    let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
+    let sampled = Sampled::new(Arc::new(samples), batches_of(args), pad_id, seed)?;
     let task = PretrainingTask::new(config, tokenizer)?;
     let scores = sampled.score(&task, &model, device, context)?;
     let part = args.part.to_possible_value().map_or_else(String::new, |part| part.get_name().to_owned());
@@ -130,9 +123,11 @@ fn of_pretraining(args: &EvaluateArgs, config: &BertConfig) -> Result<(u64, Spli
     Ok((SEED, SplitConfig::default(), PretrainingConfig { max_seq_length, ..default }))
 }
 
+/// All samples, as many at once as was asked for.
 fn batches_of(args: &EvaluateArgs) -> TrainConfig {
     let micro_batch_size = args.batch_size as usize;
-    TrainConfig { micro_batch_size, window: micro_batch_size.max(1024), ..TrainConfig::default() }
+    let window = micro_batch_size.max(1024);
+    TrainConfig { micro_batch_size, window, validation_samples: None, ..TrainConfig::default() }
 }
 
 impl Display for Report<PretrainingScores> {

@@ -58,18 +58,11 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
     if training::show_plan(&plan, &args.run, terminal)? {
         return Ok(Outcome::Done);
     }
-    let sampled = job.validation.as_ref().map(|samples| Sampled {
-        samples: Arc::clone(samples),
-        at_most: settings.train.validation_samples,
-        batches: settings.train.validation_batches(),
-        batch_size: settings.train.micro_batch_size as u64,
-        pad_id: job.pad_id,
-        seed: settings.seed,
-    });
-    if let Some(sampled) = &sampled {
-        let entropy = sampled.unigram_entropy()?;
-        terminal
-            .note(format_args!("{:<20} {entropy:.4} nats a hidden token of the validation samples", "unigram entropy"));
+    let sampled = job.validation.clone().map(|it| Sampled::new(it, settings.train.clone(), job.pad_id, settings.seed));
+    let sampled = sampled.transpose()?;
+    if let Some(Sampled { unigram_entropy, .. }) = &sampled {
+        let name = "unigram entropy";
+        terminal.note(format_args!("{name:<20} {unigram_entropy:.4} nats a hidden token of the validation samples"));
     }
 
     let trainer = Trainer {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use burn::tensor::Device;
-use burnformer::data::DataError;
-use burnformer::data::batches::{BatchConfig, Batches, PretrainingBatch};
-use burnformer::data::samples::{Pretraining, Samples};
+use burnformer::data::batches::PretrainingBatch;
+use burnformer::data::samples::Pretraining;
 use burnformer::models::BertForPreTraining;
 use burnformer::tasks::metrics::{entropy, wilson_interval};
 use burnformer::tasks::{Metric, PretrainingTask, Tally, evaluate};
+use burnformer::train::TrainConfig;
 use serde::Serialize;
 
 use super::Context;
@@ -19,13 +19,12 @@ use crate::output::fact;
 
 /// The samples that a model is measured on, always the same.
 pub(super) struct Sampled {
-    pub(super) samples: Arc<Pretraining>,
-    /// The greatest number of samples; absent for all.
-    pub(super) at_most: Option<u64>,
-    pub(super) batches: BatchConfig,
-    pub(super) batch_size: u64,
-    pub(super) pad_id: u32,
-    pub(super) seed: u64,
+    samples: Arc<Pretraining>,
+    train: TrainConfig,
+    pad_id: u32,
+    seed: u64,
+    /// Entropy of the hidden tokens, in nats: the loss of a model that knows no more than how frequent each token is.
+    pub(super) unigram_entropy: f64,
 }
 
 /// How good a model is on hidden tokens and pairs of texts.
@@ -48,24 +47,16 @@ pub(super) fn as_object<S: serde::Serializer>(metrics: &[Metric], serializer: S)
 }
 
 impl Sampled {
-    fn n_samples(&self) -> u64 {
-        self.samples.per_epoch().min(self.at_most.unwrap_or(u64::MAX))
-    }
-
-    fn batches(&self) -> Result<impl Iterator<Item = Result<PretrainingBatch, DataError>> + use<>> {
-        let n_batches = usize::try_from(self.n_samples().div_ceil(self.batch_size)).unwrap_or(usize::MAX);
-        Ok(Batches::epoch(Arc::clone(&self.samples), self.pad_id, &self.batches, self.seed)?.take(n_batches))
-    }
-
-    /// Entropy of the hidden tokens, in nats.
-    pub(super) fn unigram_entropy(&self) -> Result<f64> {
+    /// Those of `samples` that a run with the settings `train` evaluates on.
+    pub(super) fn new(samples: Arc<Pretraining>, train: TrainConfig, pad_id: u32, seed: u64) -> Result<Self> {
+        let (batches, _) = train.validation::<PretrainingBatch>(&samples, pad_id, seed)?;
         let mut counts = BTreeMap::new();
-        for batch in self.batches()? {
+        for batch in batches {
             for label in batch?.masked_labels {
                 *counts.entry(label).or_insert(0) += 1;
             }
         }
-        Ok(entropy(counts.into_values()))
+        Ok(Self { samples, train, pad_id, seed, unigram_entropy: entropy(counts.into_values()) })
     }
 
     /// Measures `model`, which tracks no gradients and is on `device`.
@@ -76,14 +67,14 @@ impl Sampled {
         device: &Device,
         context: &Context,
     ) -> Result<PretrainingScores> {
-        let (batches, n_samples) = (self.batches()?, self.n_samples());
+        let (batches, n_samples) = self.train.validation(&self.samples, self.pad_id, self.seed)?;
         let tally = evaluate(task, model, batches, n_samples, device, &context.terminal, &context.interrupt)?;
         Ok(PretrainingScores {
             samples: n_samples,
             masked_tokens: tally.masked,
             pairs: tally.pairs,
             metrics: tally.metrics(),
-            unigram_entropy: self.unigram_entropy()?,
+            unigram_entropy: self.unigram_entropy,
             nsp_accuracy_interval: (tally.pairs > 0).then(|| wilson_interval(tally.pairs_correct, tally.pairs, 1.96)),
         })
     }
