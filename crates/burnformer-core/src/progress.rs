@@ -24,6 +24,11 @@ pub trait Stage: Send + Sync {
     /// Reports that `count` more units are done.
     fn advance(&self, count: u64);
 
+    /// Reports that `count` units were done before this stage began, which say nothing about its speed.
+    fn skip(&self, count: u64) {
+        self.advance(count);
+    }
+
     /// Replaces the short text beside the stage, such as the current loss.
     fn message(&self, text: &str);
 }

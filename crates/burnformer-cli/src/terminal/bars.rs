@@ -40,6 +40,11 @@ impl Stage for Bar {
         self.0.inc(count);
     }
 
+    fn skip(&self, count: u64) {
+        self.0.inc(count);
+        self.0.reset_eta();
+    }
+
     fn message(&self, text: &str) {
         self.0.set_message(text.to_owned());
     }

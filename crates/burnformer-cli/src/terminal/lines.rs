@@ -24,6 +24,8 @@ pub(super) struct Lines {
 
 struct State {
     done: u64,
+    /// Of these, what was done before the stage began.
+    skipped: u64,
     message: String,
     /// When the last line was written.
     last: Option<Instant>,
@@ -32,7 +34,7 @@ struct State {
 impl Lines {
     /// A stage that starts now.
     pub(super) fn start(terminal: Terminal, name: &str, total: Option<u64>, unit: Unit) -> Self {
-        let state = State { done: 0, message: String::new(), last: None };
+        let state = State { done: 0, skipped: 0, message: String::new(), last: None };
         Self { terminal, name: name.to_owned(), total, unit, start: Instant::now(), state: Mutex::new(state) }
     }
 
@@ -44,7 +46,9 @@ impl Lines {
             return None;
         }
         state.last = Some(now);
-        let amount = Amount::steady(state.done, self.total, self.unit, now.duration_since(self.start));
+        let elapsed = now.duration_since(self.start);
+        let here = Amount::steady(state.done - state.skipped, self.total, self.unit, elapsed);
+        let amount = Amount { done: state.done, ..here };
         let separator = if state.message.is_empty() { "" } else { ", " };
         Some(format!("{}: {amount}{separator}{}", self.name, state.message))
     }
@@ -63,6 +67,12 @@ impl Stage for Lines {
         if let Some(line) = self.advance_at(count, Instant::now()) {
             self.terminal.note(line);
         }
+    }
+
+    fn skip(&self, count: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.done += count;
+        state.skipped += count;
     }
 
     fn message(&self, text: &str) {
@@ -100,6 +110,14 @@ mod tests {
         assert_eq!(stage.advance_at(20 << 20, at(12)), None);
         assert!(stage.advance_at(20 << 20, at(13)).is_some());
         assert_eq!(stage.end_at(at(16)).unwrap(), "tokenize: 80.00 MiB in 16s");
+    }
+
+    #[test]
+    fn what_was_done_before_does_not_count_for_the_speed() {
+        let stage = stage();
+        stage.skip(40 << 20);
+        let line = stage.advance_at(8 << 20, stage.start + Duration::from_secs(8)).unwrap();
+        assert_eq!(line, "tokenize: 48.00 MiB of 80.00 MiB, 1.00 MiB/s, 32s left");
     }
 
     #[test]
