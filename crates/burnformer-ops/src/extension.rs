@@ -31,6 +31,15 @@ pub enum QkvBias<B: Backend> {
     },
 }
 
+impl<B: Backend> QkvBias<B> {
+    pub(crate) fn into_parts(self) -> [MaybeTensor<B>; 3] {
+        match self {
+            Self::None => [MaybeTensor::None, MaybeTensor::None, MaybeTensor::None],
+            Self::Some { q, k, v } => [q, k, v].map(MaybeTensor::Some),
+        }
+    }
+}
+
 /// [`Mask`](crate::Mask) in a backend's own tensors. `true` = blocked.
 #[derive(ExtensionType, Clone, Debug)]
 pub enum MaskPrimitive<B: Backend> {
@@ -78,6 +87,16 @@ pub trait TransformerOps: Backend {
         options: AttentionOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         reference::attention::<Self>(q, k, v, mask, options)
+    }
+
+    fn attention_with_weights(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        #[extension_type] mask: MaskPrimitive<Self>,
+        options: AttentionOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::attention_with_weights::<Self>(q, k, v, mask, options)
     }
 
     fn layer_norm(
@@ -155,12 +174,6 @@ pub trait TransformerOps: Backend {
         reference::lamb::<Self>(param, grad, first, second, scale, options)
     }
 }
-
-#[cfg(feature = "ndarray")]
-impl TransformerOps for burn_ndarray::NdArray {}
-
-#[cfg(feature = "flex")]
-impl TransformerOps for burn_flex::Flex {}
 
 #[cfg(feature = "wgpu")]
 impl TransformerOps for burn_wgpu::Wgpu {}

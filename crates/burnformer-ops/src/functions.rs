@@ -2,7 +2,7 @@
 
 use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::shapes::assert_same_axis;
-use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, reference};
+use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions};
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -113,7 +113,7 @@ pub fn attention(
 
 /// [`attention`]'s first output, and the weights `[batch_size, n_heads, q_length, kv_length]` before dropout.
 ///
-/// Always runs the composed definition, which materialises the weights and can be differentiated through them.
+/// Materialises the weights, and can be differentiated through them.
 ///
 /// # Panics
 /// If the shapes do not fit.
@@ -125,7 +125,7 @@ pub fn attention_with_weights(
     options: AttentionOptions,
 ) -> (Tensor<4>, Tensor<4>) {
     check_attention(&q, &k, &v, &mask);
-    let (out, weights) = reference::attention_with_weights::<Dispatch>(
+    let (out, weights) = <Dispatch as TransformerOps>::attention_with_weights(
         q.into_dispatch(),
         k.into_dispatch(),
         v.into_dispatch(),

@@ -23,11 +23,14 @@
 compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex` or `wgpu`");
 
 mod autodiff;
+mod cpu;
 mod device;
 mod extension;
 mod functions;
+mod host;
 mod optimizer;
 mod options;
+mod precision;
 pub mod reference;
 mod shapes;
 
@@ -37,8 +40,10 @@ pub use functions::{
     Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, layer_norm, linear,
     qkv,
 };
+pub use host::{Host, copied_inputs};
 pub use optimizer::{adam, adamw, lamb, sum_of_squares};
 pub use options::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions,
 };
+pub use precision::{Precision, PrecisionError, matmul_precision, set_matmul_precision};
 pub use shapes::assert_same_axis;

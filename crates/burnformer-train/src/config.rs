@@ -8,6 +8,7 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches};
 use burnformer_data::samples::Samples;
+use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::{OptimizerConfig, ScheduleConfig, TrainError};
@@ -25,6 +26,9 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// The learning rate over the steps.
     pub schedule: ScheduleConfig,
+    /// What the factors of linear maps are rounded to, on the CPU: `f32`, or `bf16` on processors with `AVX512_BF16`.
+    /// Everything else is `f32`.
+    pub dtype: Precision,
     /// Gradients are scaled down to this norm over all parameters; absent for no clipping.
     pub clip_norm: Option<f64>,
     /// Steps between two lines of metrics, which are averaged over them.
@@ -55,6 +59,7 @@ impl Default for TrainConfig {
             grad_accum_steps: 1,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
+            dtype: Precision::F32,
             clip_norm: Some(1.0),
             log_every: 10,
             evaluate_every: 100,

@@ -7,6 +7,7 @@ use burn::tensor::ExecutionError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
 use burnformer_data::DataError;
+use burnformer_ops::PrecisionError;
 use burnformer_tasks::TaskError;
 
 use crate::{CurvesError, HistoryError, OptimizerStateError};
@@ -24,6 +25,9 @@ pub enum TrainError {
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
+    /// The device or the processor cannot compute as the settings say.
+    #[error(transparent)]
+    Precision(#[from] PrecisionError),
     /// A file or folder cannot be written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -9,6 +9,7 @@ use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
 use burnformer_data::batches::{Batch, Batches};
 use burnformer_data::samples::Samples;
 use burnformer_nn::Noise;
+use burnformer_ops::set_matmul_precision;
 use burnformer_tasks::{Metric, Tally, Task, evaluate};
 
 use crate::checkpoint::{self, Checkpoint};
@@ -176,8 +177,9 @@ impl<T: Task> Trainer<'_, T> {
         S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         let config = self.config;
+        set_matmul_precision(config.dtype, &self.device)?;
         let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
-        stage.advance(run.state.step);
+        stage.skip(run.state.step);
         let batches = config.batches();
         let mut batches = Batches::<T::Batch>::endless(
             Arc::clone(&data.train),

@@ -30,6 +30,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
 
+    /// Numbers that linear maps multiply, `bf16` on processors with `AVX512_BF16`; the same as `--set train.dtype=NAME`
+    #[arg(long, value_name = "NAME", value_parser = ["f32", "bf16"])]
+    pub(crate) dtype: Option<String>,
+
     /// Seed of all random numbers [default: 42]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,

@@ -114,6 +114,7 @@ pub(super) fn sets(args: &RunArgs) -> Vec<String> {
     with_flags(
         &args.settings.set,
         &[
+            ("train.dtype", args.dtype.clone()),
             ("train.steps", args.steps.map(|steps| steps.to_string())),
             // With a point or an exponent, so that it is a number of this kind to TOML too.
             ("train.optimizer.learning_rate", args.learning_rate.map(|rate| format!("{rate:?}"))),

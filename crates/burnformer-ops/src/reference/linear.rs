@@ -37,10 +37,7 @@ pub fn qkv<B: Backend>(
     weight_v: FloatTensor<B>,
     bias: QkvBias<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let [bias_q, bias_k, bias_v] = match bias {
-        QkvBias::None => [MaybeTensor::None, MaybeTensor::None, MaybeTensor::None],
-        QkvBias::Some { q, k, v } => [q, k, v].map(MaybeTensor::Some),
-    };
+    let [bias_q, bias_k, bias_v] = bias.into_parts();
     (
         linear::<B>(x.clone(), weight_q, bias_q),
         linear::<B>(x.clone(), weight_k, bias_k),

@@ -1,9 +1,12 @@
 //! The operators against finite differences, against each other on all backends, and against what they promise.
 
 mod dropout;
+mod fused;
 mod gelu;
 mod gradients;
+mod in_place;
 mod optimizer;
 mod parity;
 mod shapes;
 mod support;
+mod threads;

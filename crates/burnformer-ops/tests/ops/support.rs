@@ -10,6 +10,16 @@ pub(crate) fn devices() -> Vec<Device> {
     DeviceChoice::compiled().iter().map(|name| open(name).unwrap_or_else(|error| panic!("{error}"))).collect()
 }
 
+/// Those of [`devices`] that compute on the CPU.
+#[cfg(any(feature = "ndarray", feature = "flex"))]
+pub(crate) fn cpu_devices() -> Vec<Device> {
+    DeviceChoice::compiled()
+        .into_iter()
+        .filter(|name| *name != "wgpu")
+        .map(|name| name.parse::<DeviceChoice>().and_then(DeviceChoice::open).unwrap())
+        .collect()
+}
+
 /// `n` standard normal numbers, a function of `name`.
 pub(crate) fn normal(name: &str, n: usize) -> Vec<f64> {
     let mut stream = Stream::new(Key::new(0, Purpose::Weights, name), 0);

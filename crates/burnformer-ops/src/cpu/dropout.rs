@@ -1,0 +1,155 @@
+//! Dropout, its numbers drawn inside the kernel.
+
+use super::parallel::{self, BLOCK_ROWS};
+use super::{for_overwrite, vectorized};
+use crate::Dropout;
+use burnformer_core::random::Draw;
+
+/// Counters that are drawn from side by side, each good for four columns.
+const COUNTERS: usize = 16;
+
+/// The multipliers of a tensor whose rows are numbered through: 0 for an element that is dropped, else
+/// `1 / (1 - probability)`.
+pub(crate) struct Multipliers<'a> {
+    samples: &'a [u64],
+    keys: Vec<[u32; 2]>,
+    rows: usize,
+    threshold: u32,
+    kept: f32,
+}
+
+impl<'a> Multipliers<'a> {
+    /// Of a tensor of this shape: the first axis is the batch, the last two are row and column, those between are planes; of
+    /// two axes the second is the column.
+    ///
+    /// # Panics
+    /// If there are less than two axes, or the first is not as long as there are samples.
+    pub(crate) fn new(options: &'a Dropout, shape: &[usize]) -> Self {
+        let (batch_size, planes, rows) = match shape {
+            [batch_size, _] => (*batch_size, 1, 1),
+            [batch_size, planes @ .., rows, _] => (*batch_size, planes.iter().product(), *rows),
+            _ => panic!("dropout: a tensor of shape {shape:?} has no batch and no column axis"),
+        };
+        let samples = options.draw.samples();
+        assert_eq!(
+            batch_size,
+            samples.len(),
+            "dropout: {batch_size} rows in the batch, sample numbers for {}",
+            samples.len()
+        );
+        Self {
+            samples,
+            keys: (0..planes).map(|plane| options.draw.key(plane)).collect(),
+            rows,
+            threshold: Draw::threshold(options.probability),
+            kept: (1.0 / (1.0 - options.probability)) as f32,
+        }
+    }
+
+    /// Those of row number `row` over the whole tensor.
+    #[inline(always)]
+    pub(crate) fn fill_row(&self, row: usize, out: &mut [f32]) {
+        let (plane, row) = (row / self.rows, row % self.rows);
+        self.fill(plane / self.keys.len(), plane % self.keys.len(), row, 0, out);
+    }
+
+    /// Those of one row from column `first` on, which is a multiple of four.
+    #[inline(always)]
+    pub(crate) fn fill(&self, batch: usize, plane: usize, row: usize, first: usize, out: &mut [f32]) {
+        debug_assert!(first.is_multiple_of(4));
+        let (key, sample) = (self.keys[plane], self.samples[batch]);
+        let mut quad = (first / 4) as u32;
+        let mut chunks = out.chunks_exact_mut(4 * COUNTERS);
+        for chunk in &mut chunks {
+            let numbers = philox(quad, row as u32, sample, key);
+            for (i, four) in chunk.chunks_exact_mut(4).enumerate() {
+                for (x, words) in four.iter_mut().zip(&numbers) {
+                    *x = if words[i] < self.threshold { 0.0 } else { self.kept };
+                }
+            }
+            quad += COUNTERS as u32;
+        }
+        let rest = chunks.into_remainder();
+        if !rest.is_empty() {
+            let numbers = philox(quad, row as u32, sample, key);
+            for (i, x) in rest.iter_mut().enumerate() {
+                *x = if numbers[i % 4][i / 4] < self.threshold { 0.0 } else { self.kept };
+            }
+        }
+    }
+}
+
+/// [`Draw::quad`] of [`COUNTERS`] counters from `quad` on: word `w` of counter `i` is `[w][i]`.
+#[inline(always)]
+fn philox(quad: u32, row: u32, sample: u64, key: [u32; 2]) -> [[u32; COUNTERS]; 4] {
+    let mut c0 = [0; COUNTERS];
+    for (i, c) in c0.iter_mut().enumerate() {
+        *c = quad.wrapping_add(i as u32);
+    }
+    let (mut c1, mut c2, mut c3) = ([row; COUNTERS], [sample as u32; COUNTERS], [(sample >> 32) as u32; COUNTERS]);
+    let [mut k0, mut k1] = key;
+    for _ in 0..10 {
+        for i in 0..COUNTERS {
+            let product_0 = u64::from(0xD251_1F53_u32) * u64::from(c0[i]);
+            let product_2 = u64::from(0xCD9E_8D57_u32) * u64::from(c2[i]);
+            c0[i] = (product_2 >> 32) as u32 ^ c1[i] ^ k0;
+            c1[i] = product_2 as u32;
+            c2[i] = (product_0 >> 32) as u32 ^ c3[i] ^ k1;
+            c3[i] = product_0 as u32;
+        }
+        k0 = k0.wrapping_add(0x9E37_79B9);
+        k1 = k1.wrapping_add(0xBB67_AE85);
+    }
+    [c0, c1, c2, c3]
+}
+
+/// `residual + multipliers · x`, rows of `columns` elements.
+pub(crate) fn forward(x: &[f32], residual: Option<&[f32]>, columns: usize, multipliers: &Multipliers) -> Vec<f32> {
+    let mut out = for_overwrite(x.len());
+    if out.is_empty() {
+        return out;
+    }
+    let tasks = out.chunks_mut(BLOCK_ROWS * columns).collect();
+    parallel::map(tasks, x.len(), |block, out: &mut [f32]| {
+        let first = block * BLOCK_ROWS;
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, out) in (first..).zip(out.chunks_exact_mut(columns)) {
+                    let here = row * columns..(row + 1) * columns;
+                    multipliers.fill_row(row, out);
+                    for (out, x) in out.iter_mut().zip(&x[here.clone()]) {
+                        *out *= x;
+                    }
+                    if let Some(residual) = residual {
+                        for (out, residual) in out.iter_mut().zip(&residual[here]) {
+                            *out += residual;
+                        }
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burnformer_core::random::Noise;
+
+    #[test]
+    fn the_numbers_are_those_of_the_draw() {
+        let options = Dropout::new(0.3, Noise::training(5, [7, 1 << 40])).unwrap();
+        for columns in [1, 3, 4, 63, 64, 65, 200] {
+            let shape = [2, 3, 5, columns];
+            let expected = options.draw.multipliers(shape, 0.3);
+            let multipliers = Multipliers::new(&options, &shape);
+            let ones = vec![1.0; expected.len()];
+            assert_eq!(forward(&ones, None, columns, &multipliers), expected, "{columns} columns");
+            let mut tail = vec![0.0; columns - columns / 8 * 4];
+            multipliers.fill(1, 2, 4, columns / 8 * 4, &mut tail);
+            assert_eq!(tail, expected[expected.len() - tail.len()..]);
+        }
+    }
+}

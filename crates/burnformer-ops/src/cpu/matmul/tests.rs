@@ -1,0 +1,266 @@
+//! Products against sums in `f64`.
+
+use proptest::prelude::*;
+use rayon::ThreadPoolBuilder;
+
+use super::{Precision, View, ViewMut, bf16_is_supported, matmul, matmul_here};
+
+/// What `f32` sums may be off by, relative to the sum of magnitudes: a few roundings for each of at most 100 terms.
+const TOLERANCE: f64 = 1e-5;
+
+/// A matrix somewhere in memory.
+#[derive(Clone, Debug)]
+struct Place {
+    offset: usize,
+    /// Elements between the end of a row (or column) and the beginning of the next.
+    gap: usize,
+    column_major: bool,
+    /// Distance of neighbours in a row (or column).
+    step: usize,
+}
+
+impl Place {
+    fn strides(&self, rows: usize, columns: usize) -> [usize; 2] {
+        if self.column_major {
+            [self.step, rows * self.step + self.gap]
+        } else {
+            [columns * self.step + self.gap, self.step]
+        }
+    }
+
+    fn length(&self, rows: usize, columns: usize) -> usize {
+        let [row_stride, column_stride] = self.strides(rows, columns);
+        self.offset + rows * row_stride + columns * column_stride + 1
+    }
+
+    fn view<'a>(&self, data: &'a [f32], rows: usize, columns: usize) -> View<'a> {
+        let [row_stride, column_stride] = self.strides(rows, columns);
+        View::strided(&data[self.offset..], rows, columns, row_stride, column_stride)
+    }
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    let step = prop_oneof![3 => Just(1), 1 => Just(2)];
+    (0..5_usize, prop_oneof![Just(0), 1..40_usize], any::<bool>(), step)
+        .prop_map(|(offset, gap, column_major, step)| Place { offset, gap, column_major, step })
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    shape: [usize; 3],
+    places: [Place; 3],
+    alpha: f32,
+    accumulate: bool,
+    bias: bool,
+    here: bool,
+    seed: u32,
+}
+
+fn case(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Case> {
+    (
+        prop::array::uniform3(sizes),
+        prop::array::uniform3(place()),
+        prop_oneof![Just(1.0_f32), Just(0.125), Just(-0.7)],
+        any::<[bool; 3]>(),
+        any::<u32>(),
+    )
+        .prop_map(|(shape, places, alpha, [accumulate, bias, here], seed)| Case {
+            shape,
+            places,
+            alpha,
+            accumulate,
+            bias,
+            here,
+            seed,
+        })
+}
+
+/// Numbers in `[-1, 1)` by xorshift.
+fn numbers(length: usize, seed: u32) -> Vec<f32> {
+    let mut state = u64::from(seed) << 20 | 0x9e37;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// To bfloat16 and back, to nearest with ties to even.
+fn round(number: f32) -> f32 {
+    let bits = number.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+fn precisions() -> Vec<Precision> {
+    if bf16_is_supported() { vec![Precision::F32, Precision::Bf16] } else { vec![Precision::F32] }
+}
+
+/// Checks all elements in and around the output.
+fn check(case: &Case, precision: Precision) {
+    let [m, k, n] = case.shape;
+    let [a_place, b_place, out_place] = &case.places;
+    let a = numbers(a_place.length(m, k), case.seed);
+    let b = numbers(b_place.length(k, n), case.seed ^ 1);
+    let bias = numbers(n, case.seed ^ 2);
+    let before = numbers(out_place.length(m, n), case.seed ^ 3);
+    let bias = case.bias.then_some(&bias[..]);
+
+    let mut out = before.clone();
+    let [row_stride, column_stride] = out_place.strides(m, n);
+    let target = ViewMut::strided(&mut out[out_place.offset..], m, n, row_stride, column_stride);
+    let function = if case.here { matmul_here } else { matmul };
+    let (a_view, b_view) = (a_place.view(&a, m, k), b_place.view(&b, k, n));
+    function(target, a_view, b_view, case.alpha, case.accumulate, bias, precision);
+
+    let factor = |number: f32| f64::from(if precision == Precision::Bf16 { round(number) } else { number });
+    let mut expected: Vec<f64> = before.iter().map(|&number| f64::from(number)).collect();
+    for i in 0..m {
+        for j in 0..n {
+            let products = (0..k).map(|p| factor(a_view.from(i, p)[0]) * factor(b_view.from(p, j)[0]));
+            let (sum, size) = products.fold((0.0, 1.0), |(sum, size), term| (sum + term, size + term.abs()));
+            let place = out_place.offset + i * row_stride + j * column_stride;
+            let old = if case.accumulate { f64::from(before[place]) } else { 0.0 };
+            let sum = old + f64::from(case.alpha) * sum + bias.map_or(0.0, |bias| f64::from(bias[j]));
+            let error = (f64::from(out[place]) - sum).abs();
+            assert!(error <= TOLERANCE * size, "({i}, {j}): {} instead of {sum} in {case:?}", out[place]);
+            expected[place] = f64::from(out[place]);
+        }
+    }
+    let untouched = out.iter().zip(&expected).all(|(&found, &expected)| f64::from(found) == expected);
+    assert!(untouched, "an element outside of the output changed in {case:?}");
+}
+
+proptest! {
+    #[test]
+    fn equals_the_sum_in_f64(case in case(0..70)) {
+        for precision in precisions() {
+            check(&case, precision);
+        }
+    }
+}
+
+const PLAIN: Place = Place { offset: 0, gap: 0, column_major: false, step: 1 };
+const TRANSPOSED: Place = Place { column_major: true, ..PLAIN };
+
+/// Shapes beyond one chunk of `k`, one block of panels and one packing of the smaller factor.
+#[test]
+fn large_products_equal_the_sum_in_f64() {
+    let shapes = [[150, 2100, 70], [40, 2100, 300], [1, 3000, 1], [13, 1025, 33], [300, 5, 500]];
+    for (number, shape) in shapes.into_iter().enumerate() {
+        for places in [[PLAIN, PLAIN, PLAIN], [PLAIN, TRANSPOSED, PLAIN], [TRANSPOSED, PLAIN, TRANSPOSED]] {
+            let [accumulate, bias] = [number % 2 == 0, number % 3 == 0];
+            let case = Case { shape, places, alpha: 0.5, accumulate, bias, here: false, seed: number as u32 };
+            for precision in precisions() {
+                check(&case, precision);
+            }
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    // Forward, both gradients, and little output for a long `k`.
+    let shapes = [([400, 130, 300], false, true), ([400, 300, 130], false, false), ([130, 2300, 70], true, false)];
+    for (seed, ([m, k, n], a_transposed, b_transposed)) in shapes.into_iter().enumerate() {
+        let a = numbers(m * k, seed as u32);
+        let b = numbers(k * n, !seed as u32);
+        let a = if a_transposed { View::row_major(&a, k, m).transposed() } else { View::row_major(&a, m, k) };
+        let b = if b_transposed { View::row_major(&b, n, k).transposed() } else { View::row_major(&b, k, n) };
+        for precision in precisions() {
+            let product = |threads: Option<usize>| {
+                let mut out = vec![f32::NAN; m * n];
+                let target = ViewMut::row_major(&mut out, m, n);
+                match threads {
+                    Some(threads) => ThreadPoolBuilder::new()
+                        .num_threads(threads)
+                        .build()
+                        .expect("threads")
+                        .install(|| matmul(target, a, b, 0.3, false, None, precision)),
+                    None => matmul_here(target, a, b, 0.3, false, None, precision),
+                }
+                out.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            };
+            let here = product(None);
+            for threads in [1, 2, 3, 8, 8] {
+                assert!(product(Some(threads)) == here, "other bits with {threads} threads, {precision:?}");
+            }
+        }
+    }
+}
+
+/// The smaller factor of the whole is packed in two goes, that of a part in one.
+#[test]
+fn a_part_of_a_bf16_product_is_the_product_of_parts() {
+    if !bf16_is_supported() {
+        return;
+    }
+    let [m, k, n] = [100, 40_000, 99];
+    let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+    let (a, b) = (View::row_major(&a, m, k), View::row_major(&b, k, n));
+    let [mut whole, mut parts] = [vec![f32::NAN; m * n], vec![f32::NAN; m * n]];
+    matmul(ViewMut::row_major(&mut whole, m, n), a, b, 1.0, false, None, Precision::Bf16);
+    for columns in [0..30, 30..n] {
+        let part = ViewMut::strided(&mut parts[columns.start..], m, columns.len(), n, 1);
+        matmul(part, a, b.part(0..k, columns), 1.0, false, None, Precision::Bf16);
+    }
+    assert!(whole == parts);
+}
+
+#[test]
+fn nan_and_infinity_meet_zeros() {
+    let [m, k, n] = [14, 40, 35];
+    for precision in precisions() {
+        for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut a = vec![0.0; m * k];
+            a[2 * k + 33] = special;
+            let mut out = vec![1.0; m * n];
+            let zeros = vec![0.0; k * n];
+            let (a, b) = (View::row_major(&a, m, k), View::row_major(&zeros, k, n));
+            matmul(ViewMut::row_major(&mut out, m, n), a, b, 1.0, false, None, precision);
+            for (index, number) in out.iter().enumerate() {
+                assert!(
+                    if index / n == 2 { number.is_nan() } else { *number == 0.0 },
+                    "{special} at {index}: {number}"
+                );
+            }
+            let ones = vec![1.0; k * n];
+            let b = View::row_major(&ones, k, n);
+            matmul(ViewMut::row_major(&mut out, m, n), a, b, 1.0, false, None, precision);
+            assert!(out[2 * n] == special || out[2 * n].is_nan() && special.is_nan(), "{special}: {}", out[2 * n]);
+        }
+    }
+}
+
+#[test]
+fn without_terms_the_output_is_the_bias_or_zero() {
+    for precision in precisions() {
+        let (a, b) = (View::row_major(&[], 3, 0), View::row_major(&[], 0, 2));
+        let mut out = [7.0; 6];
+        matmul(ViewMut::row_major(&mut out, 3, 2), a, b, 2.0, false, None, precision);
+        assert_eq!(out, [0.0; 6]);
+        matmul(ViewMut::row_major(&mut out, 3, 2), a, b, 2.0, true, Some(&[1.0, 2.0]), precision);
+        assert_eq!(out, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+    }
+}
+
+#[test]
+#[should_panic(expected = "does not fit into 5 elements")]
+fn a_view_beyond_its_memory_is_refused() {
+    View::strided(&[0.0; 5], 2, 3, 3, 1);
+}
+
+#[test]
+#[should_panic(expected = "two elements of an output at one place")]
+fn an_output_that_overlaps_itself_is_refused() {
+    ViewMut::strided(&mut [0.0; 5], 2, 3, 2, 1);
+}
+
+#[test]
+#[should_panic(expected = "[2, 3] x [2, 2] does not give [2, 2]")]
+fn shapes_that_do_not_fit_are_refused() {
+    let numbers = [0.0; 6];
+    let (a, b) = (View::row_major(&numbers, 2, 3), View::row_major(&numbers, 2, 2));
+    matmul(ViewMut::row_major(&mut [0.0; 4], 2, 2), a, b, 1.0, false, None, Precision::F32);
+}

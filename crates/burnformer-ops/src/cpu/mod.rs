@@ -1,0 +1,40 @@
+//! Kernels for the CPU, on plain slices. They know shapes and numbers, no tensors; [`host`](crate::host) brings them
+//! together with a backend's tensors.
+//!
+//! Vector instructions are chosen at run time: a loop written for LLVM's vectoriser is compiled for AVX-512, AVX2 and the
+//! baseline (NEON on ARM) by [`vectorized`]. Work is cut into blocks of fixed size, and partial sums are added in the order
+//! of the blocks, so that no result depends on the number of threads.
+#![allow(unsafe_code)] // Only here: memory for results, and the insides of matrix products.
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod cross_entropy;
+pub(crate) mod dropout;
+pub(crate) mod embedding;
+pub(crate) mod layer_norm;
+pub(crate) mod linear;
+pub(crate) mod matmul;
+pub(crate) mod optimizer;
+
+mod buffer;
+mod math;
+mod parallel;
+
+pub(crate) use buffer::for_overwrite;
+
+/// Runs `kernel` compiled for the widest vector instructions of this processor. What it calls must be inlined into it.
+#[inline]
+fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        if let Some(avx_512) = V4::try_new() {
+            return avx_512.vectorize(kernel);
+        }
+        if let Some(avx_2) = V3::try_new() {
+            return avx_2.vectorize(kernel);
+        }
+    }
+    // Where the baseline has vectors, as on ARM, the compiler uses them anyway.
+    kernel()
+}
