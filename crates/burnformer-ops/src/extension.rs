@@ -176,4 +176,45 @@ pub trait TransformerOps: Backend {
 }
 
 #[cfg(feature = "wgpu")]
-impl TransformerOps for burn_wgpu::Wgpu {}
+impl TransformerOps for burn_wgpu::Wgpu {
+    fn dropout(x: FloatTensor<Self>, residual: MaybeTensor<Self>, options: Dropout) -> FloatTensor<Self> {
+        crate::cube::dropout(x, residual, options)
+    }
+
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        crate::cube::sum_of_squares(x)
+    }
+
+    fn adam(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        scale: MaybeTensor<Self>,
+        options: AdamOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        crate::cube::adam(param, grad, first, second, scale, options)
+    }
+
+    fn adamw(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        scale: MaybeTensor<Self>,
+        options: AdamOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        crate::cube::adamw(param, grad, first, second, scale, options)
+    }
+
+    fn lamb(
+        param: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        scale: MaybeTensor<Self>,
+        options: LambOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        crate::cube::lamb(param, grad, first, second, scale, options)
+    }
+}

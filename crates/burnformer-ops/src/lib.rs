@@ -24,6 +24,8 @@ compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex`
 
 mod autodiff;
 mod cpu;
+#[cfg(feature = "wgpu")]
+mod cube;
 mod device;
 mod extension;
 mod functions;

@@ -5,6 +5,8 @@ mod fused;
 mod gelu;
 mod gradients;
 mod in_place;
+#[cfg(feature = "wgpu")]
+mod kernels;
 mod optimizer;
 mod parity;
 mod shapes;
