@@ -26,6 +26,7 @@ pub fn copied_inputs() -> u64 {
     COPIES.load(Ordering::Relaxed)
 }
 
+#[cfg(any(feature = "ndarray", feature = "flex"))]
 fn count_copy() {
     COPIES.fetch_add(1, Ordering::Relaxed);
 }
@@ -58,6 +59,7 @@ pub trait Host: Backend {
     }
 }
 
+#[cfg(any(feature = "ndarray", feature = "flex"))]
 #[track_caller]
 fn not_f32(dtype: DType) -> ! {
     panic!("an operator's tensors must all be of one type: one is F32, another is {dtype:?}")
