@@ -212,7 +212,13 @@ impl<T: Task> Trainer<'_, T> {
                 break Stop::Interrupted;
             }
             let Some(batch) = batches.next() else { break Stop::Finished };
-            run = self.step(run, batch?, on_event)?;
+            let batch = batch?;
+            // On a thread of the pool, so that the many short parallel parts of a step need not wake one each.
+            let (updated, untrained) = rayon::scope(|_| self.step(run, batch));
+            run = updated;
+            if !untrained.is_empty() {
+                on_event(Event::Untrained(&untrained));
+            }
             run.state.position = batches.position();
             stage.advance(1);
             if run.state.step.is_multiple_of(config.log_every) || run.state.step == config.steps {
@@ -227,13 +233,9 @@ impl<T: Task> Trainer<'_, T> {
         Ok(Outcome { stop, state: run.state, published })
     }
 
-    /// One update. The run is handed over, so that its weights are nowhere else and can be updated in place.
-    fn step<'a>(
-        &self,
-        mut run: Run<'a, T>,
-        batch: T::Batch,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Run<'a, T>, TrainError> {
+    /// One update, and after the first the parameters that its loss does not depend on. The run is handed over, so that its
+    /// weights are nowhere else and can be updated in place.
+    fn step<'a>(&self, mut run: Run<'a, T>, batch: T::Batch) -> (Run<'a, T>, Vec<String>) {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
@@ -250,19 +252,14 @@ impl<T: Task> Trainer<'_, T> {
             gradients.add(&run.model, forward.loss.backward());
             run.pending.push((part, forward.scores));
         }
-        if run.state.step == 1 {
-            let untrained = gradients.missing(&run.model);
-            if !untrained.is_empty() {
-                on_event(Event::Untrained(&untrained));
-            }
-        }
+        let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let norm = gradients.norm();
         let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm.clone(), max_norm));
         run.gradient_norm = Some(norm);
         let peak = config.optimizer.learning_rate();
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
         run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
-        Ok(run)
+        (run, untrained)
     }
 
     /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed
