@@ -1,40 +1,53 @@
-//! What the benchmarks share: the devices they run on, and how a run is timed.
+//! What is measured, on which devices, and how.
 //!
-//! Identifiers are `operation/shape/dtype/device`. Inputs are made from a fixed seed outside the timed part, the device is
-//! synchronised before the clock stops, and criterion's warm-up covers compilation.
+//! [`operators`](operators()) and [`cases`] say what; criterion's programs in `benches/` time all of it, the program
+//! `peer_case` one case for the comparison with PyTorch. Identifiers are `operation/pass/shape/dtype/device`, for an
+//! operator with its body, `composed` or `fused`, behind the shape. Inputs are made from a fixed seed outside the timed
+//! part, the device is synchronised before the clock stops, and warm-up covers compilation.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use burnformer_core::random::{Key, Purpose, Stream};
+pub mod cases;
+mod composed;
+mod inputs;
+mod operators;
+mod sizes;
+mod training;
+mod work;
+
+pub use inputs::uniform;
+pub use operators::operators;
+pub use sizes::{Size, Sizes};
+pub use work::{Run, Work};
+
+use burn::tensor::Device;
 use burnformer_ops::DeviceChoice;
 use criterion::{Criterion, Throughput};
 
+/// That of the program `burnformer`: the system's allocator hands large buffers back to the system, which then has to
+/// clear them anew.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A device to measure, with its name in identifiers.
 pub struct Bench {
-    /// The device.
+    /// The device, without gradient tracking.
     pub device: Device,
+    /// What it can do in a reasonable time.
+    pub size: Size,
     name: String,
-    is_software_gpu: bool,
-}
-
-/// How much work a benchmark is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// Milliseconds on a software renderer.
-    Small,
-    /// Too long for a software renderer, which does a few GFLOP/s.
-    Large,
 }
 
 /// Every device of every compiled backend; says on stderr which are left out, and what of.
 #[must_use]
 pub fn devices() -> Vec<Bench> {
     let open = |(choice, description): (DeviceChoice, String)| {
-        let is_software_gpu = description.starts_with("software");
-        if is_software_gpu {
-            eprintln!("{choice} is a {description}: it runs the small shapes only");
-        }
+        let size = if description.starts_with("software") {
+            eprintln!("{choice} is a {description}: it runs the small shapes");
+            Size::Small
+        } else {
+            Size::Large
+        };
         let device = choice.open().unwrap_or_else(|error| panic!("{error}"));
-        Bench { device, name: choice.to_string(), is_software_gpu }
+        Bench { device, size, name: choice.to_string() }
     };
     let available = DeviceChoice::available();
     for backend in DeviceChoice::compiled() {
@@ -46,36 +59,19 @@ pub fn devices() -> Vec<Bench> {
 }
 
 impl Bench {
-    /// Times `run`, which handles `n_tokens` tokens, as `operation/shape/f32/device`.
-    pub fn time<T>(
-        &self,
-        criterion: &mut Criterion,
-        id: [&str; 2],
-        size: Size,
-        n_tokens: u64,
-        mut run: impl FnMut() -> T,
-    ) {
-        if self.is_software_gpu && size == Size::Large {
-            return;
-        }
-        let [operation, shape] = id;
-        let mut group = criterion.benchmark_group(operation);
-        group.throughput(Throughput::Elements(n_tokens)).sample_size(10);
-        group.bench_function(format!("{shape}/f32/{}", self.name), |bencher| {
+    /// Times `work` under the name that it has on this device. Its inputs are made only if the command line asks for
+    /// it.
+    pub fn time(&self, criterion: &mut Criterion, work: &Work) {
+        let mut group = criterion.benchmark_group(&work.name);
+        group.throughput(Throughput::Elements(work.n_elements)).sample_size(10);
+        let mut run = None;
+        group.bench_function(format!("{}/f32/{}", work.shape, self.name), |bencher| {
+            let run = run.get_or_insert_with(|| work.start(&self.device));
             bencher.iter(|| {
-                let out = run();
+                run();
                 self.device.sync().expect("the device finishes its work");
-                out
             });
         });
         group.finish();
     }
-}
-
-/// Uniform numbers in `[0, 1)`, a function of `name`.
-#[must_use]
-pub fn uniform<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let mut stream = Stream::new(Key::new(0, Purpose::Weights, name), 0);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| stream.uniform() as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -14,7 +14,8 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    fn feature(self) -> &'static str {
+    /// The cargo feature, which is also the name of the device.
+    pub(crate) fn feature(self) -> &'static str {
         match self {
             Self::Ndarray => "ndarray",
             Self::Flex => "flex",

@@ -10,6 +10,7 @@ mod ci;
 mod demo;
 mod invocation;
 mod layers;
+mod program;
 mod test;
 mod vulkan;
 

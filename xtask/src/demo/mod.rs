@@ -14,8 +14,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::de::DeserializeOwned;
 
-use crate::backend::{Backend, feature_args};
+use crate::backend::Backend;
 use crate::invocation::{Invocation, Runner};
+use crate::program;
 use closing::{Closing, Finetuned, Pretrained, Rows};
 use plan::Plan;
 
@@ -60,13 +61,13 @@ pub(crate) struct DemoArgs {
 const MARK: &str = "made-by-cargo-xtask-demo";
 
 pub(crate) fn run(runner: &Runner, args: &DemoArgs) -> Result<()> {
-    let program = build(runner, &[Backend::Ndarray, Backend::Flex])?;
+    let program = program::build(runner, "burnformer", &[Backend::Ndarray, Backend::Flex])?;
     demonstrate(runner, args, &program)
 }
 
 /// The quick demonstration, with a program that has `backends` compiled in.
 pub(crate) fn quick(runner: &Runner, backends: &[Backend]) -> Result<()> {
-    let program = build(runner, backends)?;
+    let program = program::build(runner, "burnformer", backends)?;
     let device = if backends.contains(&Backend::Flex) { "flex" } else { "auto" };
     let args = DemoArgs {
         quick: true,
@@ -77,17 +78,6 @@ pub(crate) fn quick(runner: &Runner, backends: &[Backend]) -> Result<()> {
         out: PathBuf::from("target/demo-quick"),
     };
     demonstrate(runner, &args, &program)
-}
-
-/// Builds the program, in the way that tests build it, and returns where it is.
-fn build(runner: &Runner, backends: &[Backend]) -> Result<String> {
-    let build = Invocation::cargo(["build", "--release", "--workspace", "--bin", "burnformer"])
-        .args(runner.is_ci().then_some("--locked"))
-        .args(feature_args(backends));
-    runner.run(&build)?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-    let program = target.join("release").join(format!("burnformer{}", std::env::consts::EXE_SUFFIX));
-    Ok(program.display().to_string())
 }
 
 fn demonstrate(runner: &Runner, args: &DemoArgs, program: &str) -> Result<()> {

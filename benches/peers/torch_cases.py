@@ -1,0 +1,233 @@
+"""The cases of `cargo xtask bench --peers` in PyTorch on the CPU: the same work as `benches/src/cases.rs`.
+
+    pip install torch numpy
+    python torch_cases.py CASE [--dtype f32|bf16] [--compile] [--threads N] [--repeat N]
+
+Prints a line of JSON for each pass of the case. Where PyTorch has a fused operator, it is used: scaled dot-product
+attention, one product for query, key and value, AdamW.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+BATCH_SIZE, SEQ_LENGTH, D_MODEL, N_HEADS, D_FF, N_LAYERS = 32, 128, 256, 4, 1024, 4
+VOCAB_SIZE, N_MASKED = 8192, 32 * 19
+DROPOUT = 0.1
+N_TOKENS = BATCH_SIZE * SEQ_LENGTH
+
+
+class MultiHeadAttention(nn.Module):
+    """With the weights as a result, which takes scores and softmax one by one."""
+
+    def __init__(self, d_model, n_heads):
+        super().__init__()
+        self.n_heads = n_heads
+        self.query, self.key, self.value, self.output = (nn.Linear(d_model, d_model) for _ in range(4))
+
+    def forward(self, x):
+        def heads(projection):
+            return projection(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+
+        query, key, value = heads(self.query), heads(self.key), heads(self.value)
+        scores = torch.matmul(query, key.transpose(2, 3)) * query.size(-1) ** -0.5
+        weights = functional.dropout(scores.softmax(dim=-1), DROPOUT, self.training)
+        out = torch.matmul(weights, value)
+        return self.output(out.transpose(1, 2).flatten(2)), weights
+
+
+class EncoderLayer(nn.Module):
+    """Post-norm, GELU, dropout of the attention weights and behind each sub-layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.projections = nn.Linear(D_MODEL, 3 * D_MODEL)
+        self.output = nn.Linear(D_MODEL, D_MODEL)
+        self.norm_attn = nn.LayerNorm(D_MODEL)
+        self.linear_in, self.linear_out = nn.Linear(D_MODEL, D_FF), nn.Linear(D_FF, D_MODEL)
+        self.norm_ff = nn.LayerNorm(D_MODEL)
+
+    def forward(self, x):
+        dropout = DROPOUT if self.training else 0.0
+        projected = self.projections(x).unflatten(-1, (3, N_HEADS, -1)).transpose(1, 3)
+        out = functional.scaled_dot_product_attention(*projected.unbind(2), dropout_p=dropout)
+        attended = self.output(out.transpose(1, 2).flatten(2))
+        x = self.norm_attn(x + functional.dropout(attended, dropout))
+        hidden = self.linear_out(functional.gelu(self.linear_in(x)))
+        return self.norm_ff(x + functional.dropout(hidden, dropout))
+
+
+class MaskedLanguageModel(nn.Module):
+    """An encoder on embedded tokens, and an output layer of its own on the hidden ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Embedding(VOCAB_SIZE, D_MODEL)
+        self.layers = nn.Sequential(*(EncoderLayer() for _ in range(N_LAYERS)))
+        self.output = nn.Linear(D_MODEL, VOCAB_SIZE)
+
+    def encode(self, ids):
+        return self.layers(self.token(ids))
+
+    def forward(self, ids, positions, labels, _is_random):
+        hidden = self.encode(ids).flatten(0, 1)
+        return functional.cross_entropy(self.output(hidden[positions]), labels)
+
+
+class Bert(nn.Module):
+    """BERT with both pretraining heads, the output layer of the first being the table of the token embeddings."""
+
+    def __init__(self):
+        super().__init__()
+        self.token, self.position = nn.Embedding(VOCAB_SIZE, D_MODEL), nn.Embedding(SEQ_LENGTH, D_MODEL)
+        self.segment, self.norm = nn.Embedding(2, D_MODEL), nn.LayerNorm(D_MODEL)
+        self.layers = nn.Sequential(*(EncoderLayer() for _ in range(N_LAYERS)))
+        self.head, self.norm_head = nn.Linear(D_MODEL, D_MODEL), nn.LayerNorm(D_MODEL)
+        self.bias = nn.Parameter(torch.zeros(VOCAB_SIZE))
+        self.pooler, self.next_sentence = nn.Linear(D_MODEL, D_MODEL), nn.Linear(D_MODEL, 2)
+        self.register_buffer("segments", (torch.arange(SEQ_LENGTH) >= SEQ_LENGTH // 2).long().expand(BATCH_SIZE, -1))
+
+    def forward(self, ids, positions, labels, is_random):
+        x = self.norm(self.token(ids) + self.segment(self.segments) + self.position.weight)
+        hidden = self.layers(functional.dropout(x, DROPOUT, self.training))
+        masked = self.norm_head(functional.gelu(self.head(hidden.flatten(0, 1)[positions])))
+        logits = functional.linear(masked, self.token.weight, self.bias)
+        pooled = torch.tanh(self.pooler(hidden[:, 0]))
+        loss = functional.cross_entropy(logits, labels)
+        return loss + functional.cross_entropy(self.next_sentence(pooled), is_random)
+
+
+def compiled(function, arguments):
+    return torch.compile(function) if arguments.compile else function
+
+
+def autocast(arguments):
+    return torch.autocast("cpu", torch.bfloat16, enabled=arguments.dtype == "bf16")
+
+
+def tokens(*shape):
+    return torch.randint(VOCAB_SIZE, shape)
+
+
+def mha(arguments):
+    x = torch.rand(60, 100, 512)
+    module = compiled(MultiHeadAttention(512, 8), arguments)
+
+    def forward():
+        with torch.no_grad(), autocast(arguments):
+            module(x)
+
+    def with_backward():
+        with autocast(arguments):
+            loss = module(x)[0].sum()
+        loss.backward()
+
+    return [("mha/forward", 6000, forward), ("mha/forward+backward", 6000, with_backward)]
+
+
+def long(arguments):
+    length = 8192
+    inputs = [torch.rand(1, 1, length, 64, requires_grad=True) for _ in range(3)]
+    attention = compiled(functional.scaled_dot_product_attention, arguments)
+
+    def with_backward():
+        with autocast(arguments):
+            loss = attention(*inputs).sum()
+        loss.backward()
+
+    return [("long/forward+backward", length, with_backward)]
+
+
+def encoder(arguments):
+    ids = tokens(BATCH_SIZE, SEQ_LENGTH)
+    encode = compiled(MaskedLanguageModel().eval().encode, arguments)
+
+    def forward():
+        with torch.no_grad(), autocast(arguments):
+            encode(ids)
+
+    return [("encoder/forward", N_TOKENS, forward)]
+
+
+def training(model, arguments):
+    """One step: clear the gradients, forward, backward, clip, update."""
+    batch = tokens(BATCH_SIZE, SEQ_LENGTH), torch.randperm(N_TOKENS)[:N_MASKED], tokens(N_MASKED)
+    is_random = torch.arange(BATCH_SIZE) % 2
+    loss_of = compiled(model, arguments)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+
+    def step():
+        optimizer.zero_grad()
+        with autocast(arguments):
+            loss = loss_of(*batch, is_random)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    return [(arguments.case, N_TOKENS, step)]
+
+
+CASES = {
+    "mha": mha,
+    "long": long,
+    "encoder": encoder,
+    "mlm-step": lambda arguments: training(MaskedLanguageModel(), arguments),
+    "bert-mini": lambda arguments: training(Bert(), arguments),
+}
+
+
+def peak_rss_mib():
+    """The most memory that the process has had; nothing where there is no /proc."""
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
+    except OSError:
+        return None
+
+
+def measure(name, n_tokens, run, arguments):
+    milliseconds = []
+    for turn in range(3 + arguments.repeat):
+        start = time.perf_counter()
+        run()
+        if turn >= 3:  # The first turns warm up, and compile.
+            milliseconds.append((time.perf_counter() - start) * 1e3)
+    median = statistics.median(milliseconds)
+    line = {
+        "peer": "torch",
+        "case": name,
+        "dtype": arguments.dtype,
+        "compile": arguments.compile,
+        "ms": round(median, 2),
+        "min": round(min(milliseconds), 2),
+        "max": round(max(milliseconds), 2),
+        "tokens_per_s": round(n_tokens / median * 1e3),
+        "peak_rss_mib": peak_rss_mib(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+    print(json.dumps(line), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32", help="bf16 is autocast")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile")
+    parser.add_argument("--threads", type=int, help="threads PyTorch may use")
+    parser.add_argument("--repeat", type=int, default=7, help="timed runs of each pass, after three to warm up")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    for name, n_tokens, run in CASES[arguments.case](arguments):
+        measure(name, n_tokens, run, arguments)
+
+
+if __name__ == "__main__":
+    main()
