@@ -19,13 +19,12 @@ pub use sizes::{Size, Sizes};
 pub use work::{Run, Work};
 
 use burn::tensor::Device;
-use burnformer_ops::DeviceChoice;
+use burnformer_ops::{DeviceChoice, MiMalloc, keep_freed_memory};
 use criterion::{Criterion, Throughput};
 
-/// That of the program `burnformer`: the system's allocator hands large buffers back to the system, which then has to
-/// clear them anew.
+/// That of the program `burnformer`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A device to measure, with its name in identifiers.
 pub struct Bench {
@@ -39,6 +38,7 @@ pub struct Bench {
 /// Every device of every compiled backend; says on stderr which are left out, and what of.
 #[must_use]
 pub fn devices() -> Vec<Bench> {
+    keep_freed_memory();
     let open = |(choice, description): (DeviceChoice, String)| {
         let size = if description.starts_with("software") {
             eprintln!("{choice} is a {description}: it runs the small shapes");

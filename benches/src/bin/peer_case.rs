@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use burnformer_benches::Size;
 use burnformer_benches::cases::Case;
-use burnformer_ops::{DeviceChoice, Precision, set_matmul_precision};
+use burnformer_ops::{DeviceChoice, Precision, keep_freed_memory, set_matmul_precision};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -38,6 +38,7 @@ enum Dtype {
 const WARM_UP: u32 = 3;
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let args = Args::parse();
     // On a thread of the pool, as a training step is.
     rayon::scope(|_| measure(&args))

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 use burnformer::core::progress::Interrupt;
+use burnformer::ops::{MiMalloc, keep_freed_memory};
 use clap::Parser;
 
 use args::Cli;
@@ -25,10 +26,8 @@ use commands::{Context, Outcome};
 use signals::Signals;
 use terminal::{ClosedPipe, Terminal};
 
-/// Training takes and gives back large buffers all the time; the system's allocator hands each back to the system, which
-/// then has to clear it anew: a third of the time on the CPU.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The work is done, and what was asked for holds.
 const DONE: u8 = 0;
@@ -38,6 +37,7 @@ const NOT_MET: u8 = 1;
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
+    keep_freed_memory();
     let cli = Cli::parse();
     let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
     let status = match Signals::watch(&context.interrupt, &context.terminal) {

@@ -17,7 +17,7 @@
 //!
 //! # Features
 //! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
-//! variants of its own kernels, for real GPUs.
+//! variants of its own kernels, for real GPUs. `mimalloc` has the allocator that programs which train should use.
 
 #[cfg(not(any(feature = "ndarray", feature = "flex", feature = "wgpu")))]
 compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex` or `wgpu`");
@@ -36,6 +36,8 @@ mod precision;
 pub mod reference;
 mod shapes;
 
+#[cfg(feature = "mimalloc")]
+pub use cpu::allocator::{MiMalloc, keep_freed_memory};
 pub use device::{DeviceChoice, DeviceError};
 pub use extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{

@@ -4,9 +4,11 @@
 //! Vector instructions are chosen at run time: a loop written for LLVM's vectoriser is compiled for AVX-512, AVX2 and the
 //! baseline (NEON on ARM) by [`vectorized`]. Work is cut into blocks of fixed size, and partial sums are added in the order
 //! of the blocks, so that no result depends on the number of threads.
-#![allow(unsafe_code)] // Only here: memory for results, and the insides of matrix products.
+#![allow(unsafe_code)] // Only here: memory, and the insides of matrix products.
 
 pub(crate) mod activation;
+#[cfg(feature = "mimalloc")]
+pub(crate) mod allocator;
 pub(crate) mod attention;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;

@@ -1,6 +1,7 @@
 //! Products by the crate `gemm`, which has kernels for most processors.
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 use super::{Scale, View, ViewMut};
 
@@ -8,14 +9,25 @@ use super::{Scale, View, ViewMut};
 pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel: bool) {
     let [m, k, n] = [a.rows(), a.columns(), b.columns()];
     let [out_row_stride, out_column_stride] = [out.row_stride(), out.column_stride()];
-    let start = out.start();
+    let start = Start(out.start());
     if let Some(bias) = scale.bias {
-        for i in 0..m {
+        let add = |i: usize| {
+            let row = start.at(i * out_row_stride);
+            if out_column_stride == 1 && !scale.accumulate {
+                // SAFETY: Row i is inside of `out`, whose constructor checked that it fits its memory, and one thread has it.
+                unsafe { row.copy_from_nonoverlapping(bias.as_ptr(), bias.len()) };
+                return;
+            }
             for (j, bias) in bias.iter().enumerate() {
-                // SAFETY: (i, j) is inside of `out`, whose constructor checked that it fits its memory.
-                let element = unsafe { &mut *start.add(i * out_row_stride + j * out_column_stride) };
+                // SAFETY: As above.
+                let element = unsafe { &mut *row.add(j * out_column_stride) };
                 *element = if scale.accumulate { *element + bias } else { *bias };
             }
+        };
+        if parallel {
+            (0..m).into_par_iter().with_min_len(m.div_ceil(64)).for_each(add);
+        } else {
+            (0..m).for_each(add);
         }
     }
     let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
@@ -26,7 +38,7 @@ pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel
             m,
             n,
             k,
-            start,
+            start.at(0),
             out_column_stride as isize,
             out_row_stride as isize,
             scale.accumulate || scale.bias.is_some(),
@@ -43,5 +55,19 @@ pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel
             false,
             parallelism,
         );
+    }
+}
+
+/// Where an output begins.
+#[derive(Clone, Copy)]
+struct Start(*mut f32);
+
+// SAFETY: It stands for a borrow of the output; who writes through it sees to it that no two threads write one element.
+unsafe impl Sync for Start {}
+
+impl Start {
+    /// The element at `offset`, which is inside of the output.
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
     }
 }
