@@ -28,6 +28,7 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// What the factors of linear maps are rounded to, on the CPU: `f32`, or `bf16` on processors with `AVX512_BF16`.
     /// Everything else is `f32`.
+    #[serde(default)] // Runs that were begun before there was a choice.
     pub dtype: Precision,
     /// Gradients are scaled down to this norm over all parameters; absent for no clipping.
     pub clip_norm: Option<f64>,

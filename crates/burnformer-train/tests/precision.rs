@@ -36,3 +36,10 @@ fn losses_in_bf16_stay_within_one_percent() {
         assert!((half / single - 1.0).abs() < 0.01, "steps from {}: {half} in bf16, {single} in f32", index * 50);
     }
 }
+
+#[test]
+fn settings_without_a_precision_mean_f32() {
+    let mut settings = serde_json::to_value(TrainConfig::default()).unwrap();
+    assert_eq!(settings.as_object_mut().unwrap().remove("dtype"), Some("f32".into()));
+    assert_eq!(serde_json::from_value::<TrainConfig>(settings).unwrap(), TrainConfig::default());
+}

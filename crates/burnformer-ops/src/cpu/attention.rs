@@ -240,6 +240,7 @@ impl Attention<'_> {
             vectorized(
                 #[inline(always)]
                 || {
+                    let scale = self.scale;
                     let rows = weights.chunks_exact_mut(n_kv).zip(dscores.chunks_exact_mut(n_kv));
                     for (row, (weights, dscores)) in rows.enumerate() {
                         let logarithm = logsumexp[q + row];
@@ -251,14 +252,14 @@ impl Attention<'_> {
                             None => {
                                 for (weight, dscore) in weights.iter_mut().zip(dscores) {
                                     *weight = exp(*weight - origin);
-                                    *dscore = *weight * (*dscore - mean) * self.scale;
+                                    *dscore = *weight * (*dscore - mean) * scale;
                                 }
                             }
                             Some(multipliers) => {
                                 multipliers.fill(tile.batch, tile.head, q + row, tile.kv, &mut room);
                                 for ((weight, dscore), multiplier) in weights.iter_mut().zip(dscores).zip(&room) {
                                     let undropped = exp(*weight - origin);
-                                    *dscore = undropped * (*dscore * multiplier - mean) * self.scale;
+                                    *dscore = undropped * (*dscore * multiplier - mean) * scale;
                                     *weight = undropped * multiplier;
                                 }
                             }
@@ -356,10 +357,11 @@ impl Attention<'_> {
             vectorized(
                 #[inline(always)]
                 || {
+                    let scale = self.scale;
                     for (dscores, weights) in dscores.chunks_exact_mut(n_kv).zip(weights.chunks_exact(n_kv)) {
                         let mean = dot(dscores, weights);
                         for (dscore, weight) in dscores.iter_mut().zip(weights) {
-                            *dscore = weight * (*dscore - mean) * self.scale;
+                            *dscore = weight * (*dscore - mean) * scale;
                         }
                     }
                 },

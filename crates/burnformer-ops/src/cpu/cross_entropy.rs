@@ -81,11 +81,13 @@ pub(crate) fn backward(
                 logits.fill(0.0);
                 continue;
             };
+            let (scale, everywhere, origin) = (scale, everywhere, logsumexp[row]);
+            let logits_of_row = &mut *logits;
             vectorized(
                 #[inline(always)]
-                || {
-                    for x in logits.iter_mut() {
-                        *x = scale * (exp(*x - logsumexp[row]) - everywhere);
+                move || {
+                    for x in logits_of_row {
+                        *x = scale * (exp(*x - origin) - everywhere);
                     }
                 },
             );

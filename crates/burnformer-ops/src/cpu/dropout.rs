@@ -1,12 +1,10 @@
 //! Dropout, its numbers drawn inside the kernel.
 
 use super::parallel::{self, BLOCK_ROWS};
+use super::philox::{COLUMNS, Row};
 use super::{for_overwrite, vectorized};
 use crate::Dropout;
 use burnformer_core::random::Draw;
-
-/// Counters that are drawn from side by side, each good for four columns.
-const COUNTERS: usize = 16;
 
 /// The multipliers of a tensor whose rows are numbered through: 0 for an element that is dropped, else
 /// `1 / (1 - probability)`.
@@ -57,50 +55,25 @@ impl<'a> Multipliers<'a> {
     #[inline(always)]
     pub(crate) fn fill(&self, batch: usize, plane: usize, row: usize, first: usize, out: &mut [f32]) {
         debug_assert!(first.is_multiple_of(4));
-        let (key, sample) = (self.keys[plane], self.samples[batch]);
+        let row = Row {
+            key: self.keys[plane],
+            sample: self.samples[batch],
+            row: row as u32,
+            threshold: self.threshold,
+            kept: self.kept,
+        };
         let mut quad = (first / 4) as u32;
-        let mut chunks = out.chunks_exact_mut(4 * COUNTERS);
-        for chunk in &mut chunks {
-            let numbers = philox(quad, row as u32, sample, key);
-            for (i, four) in chunk.chunks_exact_mut(4).enumerate() {
-                for (x, words) in four.iter_mut().zip(&numbers) {
-                    *x = if words[i] < self.threshold { 0.0 } else { self.kept };
-                }
-            }
-            quad += COUNTERS as u32;
+        let (blocks, rest) = out.as_chunks_mut();
+        for block in blocks {
+            row.fill(quad, block);
+            quad += (COLUMNS / 4) as u32;
         }
-        let rest = chunks.into_remainder();
         if !rest.is_empty() {
-            let numbers = philox(quad, row as u32, sample, key);
-            for (i, x) in rest.iter_mut().enumerate() {
-                *x = if numbers[i % 4][i / 4] < self.threshold { 0.0 } else { self.kept };
-            }
+            let mut block = [0.0; COLUMNS];
+            row.fill(quad, &mut block);
+            rest.copy_from_slice(&block[..rest.len()]);
         }
     }
-}
-
-/// [`Draw::quad`] of [`COUNTERS`] counters from `quad` on: word `w` of counter `i` is `[w][i]`.
-#[inline(always)]
-fn philox(quad: u32, row: u32, sample: u64, key: [u32; 2]) -> [[u32; COUNTERS]; 4] {
-    let mut c0 = [0; COUNTERS];
-    for (i, c) in c0.iter_mut().enumerate() {
-        *c = quad.wrapping_add(i as u32);
-    }
-    let (mut c1, mut c2, mut c3) = ([row; COUNTERS], [sample as u32; COUNTERS], [(sample >> 32) as u32; COUNTERS]);
-    let [mut k0, mut k1] = key;
-    for _ in 0..10 {
-        for i in 0..COUNTERS {
-            let product_0 = u64::from(0xD251_1F53_u32) * u64::from(c0[i]);
-            let product_2 = u64::from(0xCD9E_8D57_u32) * u64::from(c2[i]);
-            c0[i] = (product_2 >> 32) as u32 ^ c1[i] ^ k0;
-            c1[i] = product_2 as u32;
-            c2[i] = (product_0 >> 32) as u32 ^ c3[i] ^ k1;
-            c3[i] = product_0 as u32;
-        }
-        k0 = k0.wrapping_add(0x9E37_79B9);
-        k1 = k1.wrapping_add(0xBB67_AE85);
-    }
-    [c0, c1, c2, c3]
 }
 
 /// `residual + multipliers · x`, rows of `columns` elements.

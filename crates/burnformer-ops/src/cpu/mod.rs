@@ -21,6 +21,7 @@ pub(crate) mod optimizer;
 mod buffer;
 mod math;
 mod parallel;
+mod philox;
 
 pub(crate) use buffer::for_overwrite;
 

@@ -97,13 +97,15 @@ pub(crate) fn adamw(update: Update, options: &AdamOptions) {
 }
 
 #[inline(always)]
-fn each(update: Update, step: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Sync) {
+fn each(update: Update, step: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Copy + Sync) {
     let len = update.len();
     parallel::map(update.blocks(), len, |_, update: Update| {
         let Update { param, grad, first, second, scale } = update;
         vectorized(
+            // By value: behind a reference the numbers of `step` could be among those that are written, for all that the
+            // compiler knows, and there would be no vectors.
             #[inline(always)]
-            || {
+            move || {
                 for (((param, grad), first), second) in param.iter_mut().zip(grad).zip(first).zip(second) {
                     step(param, scale * grad, first, second);
                 }
@@ -122,9 +124,13 @@ pub(crate) fn lamb(update: Update, direction: &mut [f32], options: &LambOptions)
     let tasks: Vec<_> = whole.blocks().into_iter().zip(direction.chunks_mut(BLOCK)).collect();
     let norms = parallel::map(tasks, len, |_, (update, direction): (Update, &mut [f32])| {
         let Update { param, grad, first, second, scale } = update;
+        let (adam, decay) = (adam, decay);
         vectorized(
             #[inline(always)]
             || {
+                let (grad, first, second) =
+                    (&grad[..param.len()], &mut first[..param.len()], &mut second[..param.len()]);
+                let direction = &mut direction[..param.len()];
                 for i in 0..param.len() {
                     direction[i] = adam.direction(scale * grad[i], &mut first[i], &mut second[i]) + decay * param[i];
                 }
