@@ -1,5 +1,5 @@
 //! Functions of one number, written so that a loop over them becomes vector instructions: no branches, no calls. NaN stays
-//! NaN.
+//! NaN. `mul_add` is one instruction on x86 with AVX2 and on ARM; processors from before 2013 call a function for it.
 
 /// Accumulators of a sum: two of the widest registers.
 pub(super) const LANES: usize = 32;
@@ -14,16 +14,16 @@ pub(super) fn exp(x: f32) -> f32 {
     const TO_INTEGER: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to a whole number.
     let bounded = if x > 89.0 { 89.0 } else { x };
     let bounded = if bounded < -88.0 { -88.0 } else { bounded };
-    let shifted = bounded * std::f32::consts::LOG2_E + TO_INTEGER;
+    let shifted = bounded.mul_add(std::f32::consts::LOG2_E, TO_INTEGER);
     let n = shifted - TO_INTEGER;
-    let r = bounded - n * LN_2_HIGH - n * LN_2_LOW;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_2e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 0.166_666_65;
-    p = p * r + 0.5;
-    let e = p * (r * r) + r + 1.0;
+    let r = n.mul_add(-LN_2_LOW, n.mul_add(-LN_2_HIGH, bounded));
+    let mut p: f32 = 1.987_569_1e-4;
+    p = p.mul_add(r, 1.398_2e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 0.166_666_65);
+    p = p.mul_add(r, 0.5);
+    let e = p.mul_add(r * r, r) + 1.0;
     // 2^n in two factors, since 2^128 has none of its own. The low bits of `shifted` are n.
     let n = (shifted.to_bits() as i32).wrapping_sub(TO_INTEGER.to_bits() as i32);
     let half = n >> 1;
@@ -41,18 +41,18 @@ pub(super) fn erf(x: f32) -> f32 {
     let x = if x > 4.0 { 4.0 } else { x };
     let x = if x < -4.0 { -4.0 } else { x };
     let y = x * x;
-    let mut p = -2.726_142_3e-10;
-    p = p * y + 2.770_681_4e-8;
-    p = p * y - 2.101_024e-6;
-    p = p * y - 5.692_506_4e-5;
-    p = p * y - 7.349_906_3e-4;
-    p = p * y - 2.954_6e-3;
-    p = p * y - 1.609_603_3e-2;
-    let mut q = -1.456_607_2e-5;
-    q = q * y - 2.133_740_6e-4;
-    q = q * y - 1.682_827e-3;
-    q = q * y - 7.373_329_2e-3;
-    q = q * y - 1.426_473_9e-2;
+    let mut p: f32 = -2.726_142_3e-10;
+    p = p.mul_add(y, 2.770_681_4e-8);
+    p = p.mul_add(y, -2.101_024e-6);
+    p = p.mul_add(y, -5.692_506_4e-5);
+    p = p.mul_add(y, -7.349_906_3e-4);
+    p = p.mul_add(y, -2.954_6e-3);
+    p = p.mul_add(y, -1.609_603_3e-2);
+    let mut q: f32 = -1.456_607_2e-5;
+    q = q.mul_add(y, -2.133_740_6e-4);
+    q = q.mul_add(y, -1.682_827e-3);
+    q = q.mul_add(y, -7.373_329_2e-3);
+    q = q.mul_add(y, -1.426_473_9e-2);
     x * p / q
 }
 
