@@ -9,7 +9,9 @@ use crate::cpu::dropout::Multipliers;
 use crate::cpu::layer_norm::{self, Normalized};
 use crate::cpu::{self, linear::column_sums};
 use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
-use crate::host::{Host, HostMask, attention_of, attention_output, has_kernels, map_of, read_maybe, width};
+use crate::host::{
+    Host, HostMask, attend, attend_with_weights, attention_of, has_kernels, map_of, normalize, read_maybe, width,
+};
 use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, reference};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -392,13 +394,7 @@ impl<B: Host, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         }
         let [(q, q_node), (k, k_node), (v, v_node)] = [q, k, v].map(|tensor| tensor.into_parts());
         let mask = HostMask::read::<B>(inner_mask(mask));
-        let (q_shape, v_shape) = (q.shape(), v.shape());
-        let (out, logsumexp) = {
-            let call = attention_of(&q_shape, &v_shape, &mask, &options);
-            let (out, logsumexp) = call.forward(Inputs { q: &B::read(&q), k: &B::read(&k), v: &B::read(&v) });
-            let rows = Shape::new([call.batch_size, call.n_heads, call.q_length]);
-            (B::give(out, attention_output(&q_shape, &v_shape)), B::give(logsumexp, rows))
-        };
+        let (out, logsumexp) = attend::<B>([&q, &k, &v], &mask, &options);
         let state = (AttentionState { q, k, v, mask, options }, out.clone(), logsumexp.clone());
         (record::<B, C, _, 3>(Attention, [q_node, k_node, v_node], state, out), Self::from_inner(logsumexp))
     }
@@ -414,12 +410,10 @@ impl<B: Host, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
             return reference::attention_with_weights::<Self>(q, k, v, mask, options);
         }
         let [(q, q_node), (k, k_node), (v, v_node)] = [q, k, v].map(|tensor| tensor.into_parts());
-        let mask = inner_mask(mask);
-        let host_mask = HostMask::read::<B>(mask.clone());
-        let (out, weights) =
-            <B as TransformerOps>::attention_with_weights(q.clone(), k.clone(), v.clone(), mask, options.clone());
+        let mask = HostMask::read::<B>(inner_mask(mask));
+        let (out, weights) = attend_with_weights::<B>([&q, &k, &v], &mask, &options);
         let parts = Parts::<B, 2>::new();
-        let state = (AttentionState { q, k, v, mask: host_mask, options }, weights.clone(), parts.clone());
+        let state = (AttentionState { q, k, v, mask, options }, weights.clone(), parts.clone());
         let whole: Tracked<B, C> =
             record::<B, C, _, 3>(AttentionWithWeights, [q_node, k_node, v_node], state, Parts::<B, 2>::placeholder());
         (parts.part::<C>(&whole, 0, out), parts.part::<C>(&whole, 1, weights))
@@ -438,15 +432,8 @@ impl<B: Host, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         let [(x, x_node), (weight, weight_node), (bias, bias_node)] =
             [x, weight, bias].map(|tensor| tensor.into_parts());
         let (residual, residual_node) = residual.into_parts();
-        let shape = x.shape();
-        let (out, kept) = {
-            let dropout = options.dropout.as_ref().map(|options| Multipliers::new(options, &shape));
-            let (x, residual) = (B::read(&x), read_maybe::<B>(&residual));
-            let input = layer_norm::Input { x: &x, residual: residual.as_deref(), dropout };
-            layer_norm::forward(&input, &B::read(&weight), &B::read(&bias), options.eps as f32, true)
-        };
+        let (out, kept) = normalize::<B>(&x, &residual, [&weight, &bias], &options, true);
         let state = (kept, weight, options.dropout);
-        let out = B::give(out, shape);
         match residual_node {
             None => record::<B, C, _, 3>(LayerNorm, [x_node, weight_node, bias_node], state, out),
             Some(residual) => record::<B, C, _, 4>(LayerNorm, [x_node, weight_node, bias_node, residual], state, out),

@@ -217,9 +217,45 @@ pub(crate) fn attention_of<'a>(
     }
 }
 
-/// What attention gives besides its shape: `[batch_size, q_length, n_heads, d_value]`.
-pub(crate) fn attention_output(q: &Shape, v: &Shape) -> Shape {
-    with_width(q.clone(), v[3])
+/// Attention of queries, keys and values: output and logarithms of the denominators.
+pub(crate) fn attend<B: Host>(
+    [q, k, v]: [&FloatTensor<B>; 3],
+    mask: &HostMask,
+    options: &AttentionOptions,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let call = attention_of(&q.shape(), &v.shape(), mask, options);
+    let (out, logsumexp) = call.forward(attention::Inputs { q: &B::read(q), k: &B::read(k), v: &B::read(v) });
+    let rows = Shape::new([call.batch_size, call.n_heads, call.q_length]);
+    (B::give(out, with_width(q.shape(), call.d_value)), B::give(logsumexp, rows))
+}
+
+/// [`attend`] with the weights instead of the logarithms.
+pub(crate) fn attend_with_weights<B: Host>(
+    [q, k, v]: [&FloatTensor<B>; 3],
+    mask: &HostMask,
+    options: &AttentionOptions,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let call = attention_of(&q.shape(), &v.shape(), mask, options);
+    let inputs = attention::Inputs { q: &B::read(q), k: &B::read(k), v: &B::read(v) };
+    let (out, weights) = call.forward_with_weights(inputs);
+    let shape = Shape::new([call.batch_size, call.n_heads, call.q_length, call.kv_length]);
+    (B::give(out, with_width(q.shape(), call.d_value)), B::give(weights, shape))
+}
+
+/// Layer normalisation, and with `keep` what its backward pass needs.
+pub(crate) fn normalize<B: Host>(
+    x: &FloatTensor<B>,
+    residual: &MaybeTensor<B>,
+    [weight, bias]: [&FloatTensor<B>; 2],
+    options: &LayerNormOptions,
+    keep: bool,
+) -> (FloatTensor<B>, layer_norm::Normalized) {
+    let shape = x.shape();
+    let (values, residual) = (B::read(x), read_maybe::<B>(residual));
+    let dropout = options.dropout.as_ref().map(|options| Multipliers::new(options, &shape));
+    let input = layer_norm::Input { x: &values, residual: residual.as_deref(), dropout };
+    let (out, kept) = layer_norm::forward(&input, &B::read(weight), &B::read(bias), options.eps as f32, keep);
+    (B::give(out, shape), kept)
 }
 
 /// One update by a kernel on parameter, gradient and moments.
@@ -272,13 +308,7 @@ impl<B: Host> TransformerOps for B {
         if ![&q, &k, &v].into_iter().all(has_kernels) {
             return reference::attention::<B>(q, k, v, mask, options);
         }
-        let mask = HostMask::read::<B>(mask);
-        let (q_shape, v_shape) = (q.shape(), v.shape());
-        let call = attention_of(&q_shape, &v_shape, &mask, &options);
-        let [q, k, v] = [&q, &k, &v].map(B::read);
-        let (out, logsumexp) = call.forward(attention::Inputs { q: &q, k: &k, v: &v });
-        let rows = Shape::new([call.batch_size, call.n_heads, call.q_length]);
-        (B::give(out, attention_output(&q_shape, &v_shape)), B::give(logsumexp, rows))
+        attend::<B>([&q, &k, &v], &HostMask::read::<B>(mask), &options)
     }
 
     fn attention_with_weights(
@@ -291,13 +321,7 @@ impl<B: Host> TransformerOps for B {
         if ![&q, &k, &v].into_iter().all(has_kernels) {
             return reference::attention_with_weights::<B>(q, k, v, mask, options);
         }
-        let mask = HostMask::read::<B>(mask);
-        let (q_shape, v_shape) = (q.shape(), v.shape());
-        let call = attention_of(&q_shape, &v_shape, &mask, &options);
-        let [q, k, v] = [&q, &k, &v].map(B::read);
-        let (out, weights) = call.forward_with_weights(attention::Inputs { q: &q, k: &k, v: &v });
-        let weights_shape = Shape::new([call.batch_size, call.n_heads, call.q_length, call.kv_length]);
-        (B::give(out, attention_output(&q_shape, &v_shape)), B::give(weights, weights_shape))
+        attend_with_weights::<B>([&q, &k, &v], &HostMask::read::<B>(mask), &options)
     }
 
     fn layer_norm(
@@ -310,12 +334,7 @@ impl<B: Host> TransformerOps for B {
         if !has_kernels(&x) {
             return reference::layer_norm::<B>(x, residual, weight, bias, options);
         }
-        let shape = x.shape();
-        let (values, residual) = (B::read(&x), read_maybe::<B>(&residual));
-        let dropout = options.dropout.as_ref().map(|options| Multipliers::new(options, &shape));
-        let input = layer_norm::Input { x: &values, residual: residual.as_deref(), dropout };
-        let (out, _) = layer_norm::forward(&input, &B::read(&weight), &B::read(&bias), options.eps as f32, false);
-        B::give(out, shape)
+        normalize::<B>(&x, &residual, [&weight, &bias], &options, false).0
     }
 
     fn bias_activation(x: FloatTensor<B>, bias: MaybeTensor<B>, activation: Activation) -> FloatTensor<B> {
