@@ -6,9 +6,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod bf16;
+#[cfg(target_arch = "x86_64")]
+mod lines;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod view;
 
 pub(crate) use view::{View, ViewMut};

@@ -147,7 +147,7 @@ const TRANSPOSED: Place = Place { column_major: true, ..PLAIN };
 /// Shapes beyond one chunk of `k`, one block of panels and one packing of the smaller factor.
 #[test]
 fn large_products_equal_the_sum_in_f64() {
-    let shapes = [[150, 2100, 70], [40, 2100, 300], [1, 3000, 1], [13, 1025, 33], [300, 5, 500]];
+    let shapes = [[150, 2100, 70], [40, 2100, 300], [1, 3000, 1], [13, 1025, 33], [300, 5, 500], [1100, 600, 130]];
     for (number, shape) in shapes.into_iter().enumerate() {
         for places in [[PLAIN, PLAIN, PLAIN], [PLAIN, TRANSPOSED, PLAIN], [TRANSPOSED, PLAIN, TRANSPOSED]] {
             let [accumulate, bias] = [number % 2 == 0, number % 3 == 0];
@@ -161,8 +161,16 @@ fn large_products_equal_the_sum_in_f64() {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
-    // Forward, both gradients, and little output for a long `k`.
-    let shapes = [([400, 130, 300], false, true), ([400, 300, 130], false, false), ([130, 2300, 70], true, false)];
+    // Forward, both gradients, little output for a long `k`, several pieces, and few rows or columns.
+    let shapes = [
+        ([400, 130, 300], false, true),
+        ([400, 300, 130], false, false),
+        ([130, 2300, 70], true, false),
+        ([1300, 60, 600], false, true),
+        ([1, 700, 4000], false, true),
+        ([3, 700, 1500], false, true),
+        ([2500, 700, 2], false, true),
+    ];
     for (seed, ([m, k, n], a_transposed, b_transposed)) in shapes.into_iter().enumerate() {
         let a = numbers(m * k, seed as u32);
         let b = numbers(k * n, !seed as u32);

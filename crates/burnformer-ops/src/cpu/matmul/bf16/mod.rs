@@ -5,7 +5,6 @@
 //! The smaller factor is packed once for all threads, the larger one by the tasks, a block at a time.
 
 mod buffer;
-mod lines;
 mod operand;
 mod tile;
 
@@ -15,10 +14,10 @@ use rayon::prelude::*;
 
 use self::{
     buffer::Buffer,
-    lines::Line,
     operand::{Operand, Steps},
     tile::{COLUMNS, ROWS, Tile},
 };
+use super::lines::{self, Line};
 use super::{Scale, View, ViewMut};
 
 /// Panels of the larger factor in a block: what is packed of it fits into a quarter of a second-level cache.

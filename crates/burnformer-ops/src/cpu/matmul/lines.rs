@@ -38,6 +38,27 @@ pub(super) fn load(elements: &[f32]) -> __m512 {
     }
 }
 
+/// [`load`] as a line.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load_line(elements: &[f32]) -> Line {
+    _mm512_castps_si512(load(elements))
+}
+
+/// The first words of a line, at most 16.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn store_line(line: Line, elements: &mut [f32]) {
+    let words = _mm512_castsi512_ps(line);
+    if elements.len() >= WORDS {
+        // SAFETY: there are 16 elements.
+        unsafe { _mm512_storeu_ps(elements.as_mut_ptr(), words) }
+    } else {
+        // SAFETY: elements that are not there are masked out, and are not written.
+        unsafe { _mm512_mask_storeu_ps(elements.as_mut_ptr(), (1 << elements.len()) - 1, words) }
+    }
+}
+
 /// Fetches a line of the cache if the place exists, which it need not.
 #[inline]
 #[target_feature(enable = "avx512f")]
