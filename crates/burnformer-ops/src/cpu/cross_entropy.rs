@@ -1,6 +1,6 @@
 //! Cross-entropy of logits, without a second tensor of their size.
 
-use super::math::{exp, maximum, sum, sum_over};
+use super::math::{exp, maximum, sum, sum_of};
 use super::parallel;
 use super::{for_overwrite, vectorized};
 use crate::CrossEntropyOptions;
@@ -38,7 +38,7 @@ pub(crate) fn forward(
                 #[inline(always)]
                 || {
                     let maximum = maximum(logits);
-                    maximum + sum_over(vocab_size, |j| exp(logits[j] - maximum)).ln()
+                    maximum + sum_of(logits, |x| exp(x - maximum)).ln()
                 },
             );
             let Some(class) = class(target, vocab_size, options) else { continue };

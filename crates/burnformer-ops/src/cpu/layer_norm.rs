@@ -112,30 +112,33 @@ pub(crate) fn backward(mut dy: Vec<f32>, kept: Normalized, weight: &[f32], dropo
         return Gradients { sum: normal, x: dropout.map(|_| dy), weight: zeros(), bias: zeros() };
     }
     let size = BLOCK_ROWS * columns;
-    let tasks: Vec<_> = dy.chunks_mut(size).zip(normal.chunks_mut(size)).collect();
-    let partial = parallel::map(tasks, len, |block, (dy, normal): (&mut [f32], &mut [f32])| {
+    let deviations = inverse_deviation.chunks(BLOCK_ROWS);
+    let tasks: Vec<_> = dy.chunks_mut(size).zip(normal.chunks_mut(size)).zip(deviations).collect();
+    let partial = parallel::map(tasks, len, |block, ((dy, normal), deviations): ((&mut [f32], &mut [f32]), &[f32])| {
         let (mut dweight, mut dbias, mut scaled) = (vec![0.0; columns], vec![0.0; columns], vec![0.0; columns]);
         vectorized(
             #[inline(always)]
             || {
+                // Slices of their own, and no vectors behind references: else the loops stay scalar.
+                let (dweight, dbias, scaled) = (&mut dweight[..], &mut dbias[..], &mut scaled[..]);
                 let rows = dy.chunks_exact_mut(columns).zip(normal.chunks_exact_mut(columns));
-                for (index, (dy, normal)) in rows.enumerate() {
-                    let row = block * BLOCK_ROWS + index;
-                    for i in 0..columns {
-                        dweight[i] += dy[i] * normal[i];
-                        dbias[i] += dy[i];
-                        scaled[i] = dy[i] * weight[i];
+                for ((row, (dy, normal)), inverse) in (block * BLOCK_ROWS..).zip(rows).zip(deviations) {
+                    let sums = dweight.iter_mut().zip(&mut *dbias);
+                    let inputs = dy.iter().zip(&*normal).zip(weight);
+                    for (((dweight, dbias), scaled), ((dy, normal), weight)) in sums.zip(&mut *scaled).zip(inputs) {
+                        *dweight += dy * normal;
+                        *dbias += dy;
+                        *scaled = dy * weight;
                     }
-                    let mean = sum(&scaled) / columns as f32;
-                    let slope = dot(&scaled, normal) / columns as f32;
-                    let inverse = inverse_deviation[row];
-                    for i in 0..columns {
-                        normal[i] = inverse * (scaled[i] - mean - normal[i] * slope);
+                    let mean = sum(scaled) / columns as f32;
+                    let slope = dot(scaled, normal) / columns as f32;
+                    for (normal, scaled) in normal.iter_mut().zip(&*scaled) {
+                        *normal = inverse * (scaled - mean - *normal * slope);
                     }
                     if let Some(multipliers) = dropout {
                         multipliers.fill_row(row, dy);
-                        for i in 0..columns {
-                            dy[i] *= normal[i];
+                        for (dy, dsum) in dy.iter_mut().zip(&*normal) {
+                            *dy *= dsum;
                         }
                     }
                 }

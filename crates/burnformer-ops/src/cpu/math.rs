@@ -28,9 +28,9 @@ pub(super) fn exp(x: f32) -> f32 {
     let n = (shifted.to_bits() as i32).wrapping_sub(TO_INTEGER.to_bits() as i32);
     let half = n >> 1;
     let power = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
-    let result = e * power(half) * power(n - half);
-    let result = if x < -87.3 { 0.0 } else { result };
-    if x.is_nan() { x } else { result }
+    let result = e * power(half) * power(n.wrapping_sub(half));
+    // NaN went through all of this: no comparison holds for it.
+    if x < -87.3 { 0.0 } else { result }
 }
 
 /// The error function, absolute error below 5e-7.
@@ -67,19 +67,44 @@ pub(super) fn tanh(x: f32) -> f32 {
     if x < 0.0 { -magnitude } else { magnitude }
 }
 
-/// `Σ f(i)` over `0..len` in [`LANES`] accumulators.
+/// `Σ f(x)` in [`LANES`] accumulators.
 #[inline(always)]
-pub(super) fn sum_over(len: usize, f: impl Fn(usize) -> f32) -> f32 {
+pub(super) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
-    let whole = len - len % LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
+    for chunk in chunks {
+        for (sum, &x) in lanes.iter_mut().zip(chunk) {
+            *sum += f(x);
         }
     }
-    for (lane, index) in (whole..len).enumerate() {
-        lanes[lane] += f(index);
+    for (sum, &x) in lanes.iter_mut().zip(rest) {
+        *sum += f(x);
     }
+    add_up(lanes)
+}
+
+#[inline(always)]
+pub(super) fn sum(x: &[f32]) -> f32 {
+    sum_of(x, |x| x)
+}
+
+#[inline(always)]
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let ((x_chunks, x_rest), (y_chunks, y_rest)) = (x.as_chunks::<LANES>(), y[..x.len()].as_chunks::<LANES>());
+    let mut lanes = [0.0; LANES];
+    for (x, y) in x_chunks.iter().zip(y_chunks) {
+        for (sum, (x, y)) in lanes.iter_mut().zip(x.iter().zip(y)) {
+            *sum += x * y;
+        }
+    }
+    for (sum, (x, y)) in lanes.iter_mut().zip(x_rest.iter().zip(y_rest)) {
+        *sum += x * y;
+    }
+    add_up(lanes)
+}
+
+#[inline(always)]
+fn add_up(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -88,17 +113,6 @@ pub(super) fn sum_over(len: usize, f: impl Fn(usize) -> f32) -> f32 {
         width /= 2;
     }
     lanes[0]
-}
-
-#[inline(always)]
-pub(super) fn sum(x: &[f32]) -> f32 {
-    sum_over(x.len(), |i| x[i])
-}
-
-#[inline(always)]
-pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    let y = &y[..x.len()];
-    sum_over(x.len(), |i| x[i] * y[i])
 }
 
 /// The largest element that is a number, minus infinity if there is none.

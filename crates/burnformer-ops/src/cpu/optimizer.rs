@@ -1,6 +1,6 @@
 //! One update of one parameter, in place: parameter, gradient and moments are read once, and written once.
 
-use super::math::sum_over;
+use super::math::sum_of;
 use super::parallel;
 use super::vectorized;
 use crate::{AdamOptions, LambOptions};
@@ -165,7 +165,7 @@ fn squares(x: &[f32]) -> f64 {
     let sum = |block: &[f32]| {
         vectorized(
             #[inline(always)]
-            || sum_over(block.len(), |i| block[i] * block[i]),
+            || sum_of(block, |x| x * x),
         )
     };
     x.chunks(1 << 10).map(|block| f64::from(sum(block))).sum()
