@@ -4,8 +4,8 @@
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 use burnformer_ops::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions, Mask,
-    MaskPrimitive, MaybeTensor, QkvBias, reference,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
+    LambOptions, LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
 };
 
 fn maybe<const D: usize>(tensor: Option<Tensor<D>>) -> MaybeTensor<Dispatch> {
@@ -60,6 +60,21 @@ pub(crate) fn attention_with_weights(
     let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
     let (out, weights) = reference::attention_with_weights::<Dispatch>(q, k, v, primitive(mask), options);
     (Tensor::from_dispatch(out), Tensor::from_dispatch(weights))
+}
+
+pub(crate) fn feed_forward<const D: usize>(
+    x: Tensor<D>,
+    weights: [Tensor<2>; 2],
+    biases: Option<[Tensor<1>; 2]>,
+    options: FeedForwardOptions,
+) -> Tensor<D> {
+    let [weight_in, weight_out] = weights.map(Tensor::into_dispatch);
+    let bias = biases.map_or(FeedForwardBias::None, |biases| {
+        let [input, output] = biases.map(Tensor::into_dispatch);
+        FeedForwardBias::Some { input, output }
+    });
+    let out = reference::feed_forward::<Dispatch>(x.into_dispatch(), weight_in, weight_out, bias, options);
+    Tensor::from_dispatch(out)
 }
 
 pub(crate) fn layer_norm<const D: usize>(

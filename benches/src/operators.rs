@@ -3,8 +3,8 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use burnformer_ops::{
-    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions,
-    LayerNormOptions, Mask,
+    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
+    LambOptions, LayerNormOptions, Mask,
 };
 
 use crate::composed;
@@ -17,10 +17,21 @@ const BODIES: [&str; 2] = ["composed", "fused"];
 #[must_use]
 pub fn operators(size: Size) -> Vec<Work> {
     let sizes = Sizes::of_bert(size);
-    [linear, qkv, attention, layer_norm, bias_activation, dropout_alone, embedding, cross_entropy, updates]
-        .into_iter()
-        .flat_map(|operator| operator(sizes))
-        .collect()
+    [
+        linear,
+        qkv,
+        attention,
+        layer_norm,
+        bias_activation,
+        feed_forward,
+        dropout_alone,
+        embedding,
+        cross_entropy,
+        updates,
+    ]
+    .into_iter()
+    .flat_map(|operator| operator(sizes))
+    .collect()
 }
 
 /// The work that `make` makes of the name of a body and the body.
@@ -114,6 +125,23 @@ fn bias_activation(sizes: Sizes) -> Vec<Work> {
         let shape = format!("b{b}-t{t}-d{d_ff}-gelu/{body}");
         let forward = move |(x, bias)| [bias_activation(x, Some(bias), Activation::Gelu)];
         Work::passes("bias-activation", &shape, b * t, inputs, forward)
+    })
+}
+
+fn feed_forward(sizes: Sizes) -> Vec<Work> {
+    let Sizes { batch_size: b, seq_length: t, d_model, d_ff, .. } = sizes;
+    let inputs = move |device: &Device| {
+        let weights =
+            [("in", [d_ff, d_model]), ("out", [d_model, d_ff])].map(|(name, shape)| trained(name, shape, device));
+        let biases = [("bias_in", d_ff), ("bias_out", d_model)].map(|(name, n)| trained(name, [n], device));
+        (trained("x", [b, t, d_model], device), weights, biases)
+    };
+    by_body([composed::feed_forward::<3>, ops::feed_forward::<3>], |body, feed_forward| {
+        let shape = format!("b{b}-t{t}-d{d_model}-ff{d_ff}-gelu/{body}");
+        Work::passes("feed-forward", &shape, b * t, inputs, move |(x, weights, biases)| {
+            let options = FeedForwardOptions { activation: Activation::Gelu, dropout: None };
+            [feed_forward(x, weights, Some(biases), options)]
+        })
     })
 }
 

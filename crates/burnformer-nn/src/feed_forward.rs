@@ -5,7 +5,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops::{self as ops, Activation, Dropout};
+use burnformer_ops::{self as ops, Activation, Dropout, FeedForwardOptions};
 
 /// Settings of a [`FeedForward`] sub-layer.
 #[derive(Config, Debug)]
@@ -66,10 +66,9 @@ impl FeedForward {
     /// # Panics
     /// If the last axis of `x` is not `d_model` long.
     pub fn forward(&self, x: Tensor<3>, noise: Noise) -> Tensor<3> {
-        let hidden = ops::linear(x, self.linear_in.weight.val(), None); // [batch_size, seq_length, d_ff]
-        let bias = self.linear_in.bias.as_ref().map(Param::val);
-        let hidden = ops::bias_activation(hidden, bias, self.activation);
-        let hidden = ops::dropout(hidden, None, Dropout::new(self.dropout, noise));
-        self.linear_out.forward(hidden)
+        let weights = [&self.linear_in.weight, &self.linear_out.weight].map(Param::val);
+        let biases = self.linear_in.bias.as_ref().zip(self.linear_out.bias.as_ref());
+        let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, noise) };
+        ops::feed_forward(x, weights, biases.map(|(input, output)| [input.val(), output.val()]), options)
     }
 }

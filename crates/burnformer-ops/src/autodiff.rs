@@ -4,15 +4,19 @@
 //! composed definitions, primitive by primitive, except for dropout, which draws its numbers again.
 #![allow(clippy::redundant_closure_for_method_calls)] // burn's type of a tensor with gradients has no public name.
 
+use crate::cpu::activation::BiasActivation as BiasActivationCall;
 use crate::cpu::attention::Inputs;
 use crate::cpu::dropout::Multipliers;
 use crate::cpu::layer_norm::{self, Normalized};
 use crate::cpu::{self, linear::column_sums};
-use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::host::{
-    Host, HostMask, attend, attend_with_weights, attention_of, has_kernels, map_of, normalize, read_maybe, width,
+    self, Host, HostMask, attend, attend_with_weights, attention_of, feed_forward_of, has_kernels, map_of, normalize,
+    read_maybe, width,
 };
-use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, reference};
+use crate::{
+    Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions, reference,
+};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -257,14 +261,59 @@ impl<B: Host, const N: usize> Backward<B, N> for BiasActivation {
     type State = (FloatTensor<B>, MaybeTensor<B>, Activation);
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = B::take(grads.consume::<B>(&ops.node));
+        let mut dy = B::take(grads.consume::<B>(&ops.node));
         let (x, bias, activation) = ops.state;
         let (columns, shape) = (width(&x), x.shape());
         let bias = read_maybe::<B>(&bias);
-        let (dx, dbias) = cpu::activation::backward(dy, &B::read(&x), bias.as_deref(), columns, activation);
+        let call = BiasActivationCall { columns, bias: bias.as_deref(), activation, dropout: None };
+        let dbias = call.backward(0, &B::read(&x), &mut dy, None);
         let mut nodes = ops.parents.into_iter().map(|node| node.map(|node| node.id));
-        register::<B>(grads, nodes.next().flatten(), || B::give(dx, shape));
+        register::<B>(grads, nodes.next().flatten(), || B::give(dy, shape));
         register::<B>(grads, nodes.next().flatten(), || B::give(dbias, Shape::new([columns])));
+    }
+}
+
+#[derive(Debug)]
+struct FeedForward;
+
+#[derive(Clone, Debug)]
+struct FeedForwardState<B: Backend> {
+    x: FloatTensor<B>,
+    /// In and out.
+    weights: [FloatTensor<B>; 2],
+    bias_in: MaybeTensor<B>,
+    /// What the forward pass kept.
+    kept: Vec<f32>,
+    options: FeedForwardOptions,
+}
+
+impl<B: Host, const N: usize> Backward<B, N> for FeedForward {
+    type State = FeedForwardState<B>;
+
+    /// Nodes: x, weights in and out, biases in and out.
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<B>(&ops.node);
+        let FeedForwardState { x, weights, bias_in, kept, options } = ops.state;
+        let shapes = weights.each_ref().map(|weight| weight.shape());
+        let values = weights.each_ref().map(B::read);
+        let bias_in = read_maybe::<B>(&bias_in);
+        let call = feed_forward_of(
+            &x.shape(),
+            [(&values[0], &shapes[0]), (&values[1], &shapes[1])],
+            [bias_in.as_deref(), None],
+            &options,
+        );
+        let mut nodes = ops.parents.into_iter().map(|node| node.map(|node| node.id));
+        let x_node = nodes.next().flatten();
+        let gradients = call.backward(&B::read(&dy), &B::read(&x), &kept, x_node.is_some());
+        if let Some(dx) = gradients.x {
+            register::<B>(grads, x_node, || B::give(dx, x.shape()));
+        }
+        let (d_ff, d_out) = (Shape::new([call.input.d_out]), Shape::new([call.output.d_out]));
+        register::<B>(grads, nodes.next().flatten(), || B::give(gradients.weights.weight_in, shapes[0].clone()));
+        register::<B>(grads, nodes.next().flatten(), || B::give(gradients.weights.weight_out, shapes[1].clone()));
+        register::<B>(grads, nodes.next().flatten(), || B::give(gradients.weights.bias_in, d_ff));
+        register::<B>(grads, nodes.next().flatten(), || B::give(gradients.bias_out, d_out));
     }
 }
 
@@ -451,6 +500,29 @@ impl<B: Host, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         match bias_node {
             None => record::<B, C, _, 1>(BiasActivation, [x_node], state, out),
             Some(bias) => record::<B, C, _, 2>(BiasActivation, [x_node, bias], state, out),
+        }
+    }
+
+    fn feed_forward(
+        x: Tracked<B, C>,
+        weight_in: Tracked<B, C>,
+        weight_out: Tracked<B, C>,
+        bias: FeedForwardBias<Self>,
+        options: FeedForwardOptions,
+    ) -> Tracked<B, C> {
+        if !(has_kernels(&x) && has_kernels(&weight_in)) {
+            return reference::feed_forward::<Self>(x, weight_in, weight_out, bias, options);
+        }
+        let [(x, x_node), (weight_in, in_node), (weight_out, out_node)] =
+            [x, weight_in, weight_out].map(|tensor| tensor.into_parts());
+        let [(bias_in, bias_in_node), (bias_out, bias_out_node)] = bias.into_parts().map(MaybeTensor::into_parts);
+        let (out, kept) = host::feed_forward::<B>(&x, [&weight_in, &weight_out], [&bias_in, &bias_out], &options, true);
+        let state = FeedForwardState { x, weights: [weight_in, weight_out], bias_in, kept, options };
+        match (bias_in_node, bias_out_node) {
+            (Some(bias_in), Some(bias_out)) => {
+                record::<B, C, _, 5>(FeedForward, [x_node, in_node, out_node, bias_in, bias_out], state, out)
+            }
+            _ => record::<B, C, _, 3>(FeedForward, [x_node, in_node, out_node], state, out),
         }
     }
 

@@ -2,7 +2,10 @@
 #![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
 
 use crate::reference;
-use crate::{Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions};
+use crate::{
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
+    LayerNormOptions,
+};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
 
@@ -36,6 +39,29 @@ impl<B: Backend> QkvBias<B> {
         match self {
             Self::None => [MaybeTensor::None, MaybeTensor::None, MaybeTensor::None],
             Self::Some { q, k, v } => [q, k, v].map(MaybeTensor::Some),
+        }
+    }
+}
+
+/// The biases of [`TransformerOps::feed_forward`].
+#[derive(ExtensionType, Clone, Debug)]
+pub enum FeedForwardBias<B: Backend> {
+    /// No biases.
+    None,
+    /// One for each map.
+    Some {
+        /// Of the map to the hidden layer.
+        input: FloatTensor<B>,
+        /// Of the map from the hidden layer.
+        output: FloatTensor<B>,
+    },
+}
+
+impl<B: Backend> FeedForwardBias<B> {
+    pub(crate) fn into_parts(self) -> [MaybeTensor<B>; 2] {
+        match self {
+            Self::None => [MaybeTensor::None, MaybeTensor::None],
+            Self::Some { input, output } => [input, output].map(MaybeTensor::Some),
         }
     }
 }
@@ -115,6 +141,24 @@ pub trait TransformerOps: Backend {
         activation: Activation,
     ) -> FloatTensor<Self> {
         reference::bias_activation::<Self>(x, bias, activation)
+    }
+
+    /// The default body is made of this backend's own operators.
+    fn feed_forward(
+        x: FloatTensor<Self>,
+        weight_in: FloatTensor<Self>,
+        weight_out: FloatTensor<Self>,
+        #[extension_type] bias: FeedForwardBias<Self>,
+        options: FeedForwardOptions,
+    ) -> FloatTensor<Self> {
+        let [bias_in, bias_out] = bias.into_parts();
+        let hidden = <Self as TransformerOps>::linear(x, weight_in, MaybeTensor::None);
+        let hidden = <Self as TransformerOps>::bias_activation(hidden, bias_in, options.activation);
+        let hidden = match options.dropout {
+            None => hidden,
+            Some(dropout) => <Self as TransformerOps>::dropout(hidden, MaybeTensor::None, dropout),
+        };
+        <Self as TransformerOps>::linear(hidden, weight_out, bias_out)
     }
 
     fn dropout(

@@ -1,8 +1,8 @@
 //! The operators on burn's tensors, for every device.
 
-use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::shapes::assert_same_axis;
-use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions};
+use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions};
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -205,6 +205,49 @@ pub fn bias_activation<const D: usize>(x: Tensor<D>, bias: Option<Tensor<1>>, ac
         assert_same_axis("bias_activation", "d", ("x", &x.dims(), D - 1), ("bias", &bias.dims(), 0));
     }
     let out = <Dispatch as TransformerOps>::bias_activation(x.into_dispatch(), maybe(bias), activation);
+    Tensor::from_dispatch(out)
+}
+
+/// `dropout(activation(x weight_inᵀ + bias_in)) weight_outᵀ + bias_out` over the last axis.
+///
+/// # Shapes
+/// - x: `[.., d_in]`; with dropout at least two axes, the batch first
+/// - weights: `[d_ff, d_in]`, `[d_out, d_ff]`
+/// - biases: `[d_ff]`, `[d_out]`
+/// - returns: `[.., d_out]`
+///
+/// # Panics
+/// If the shapes do not fit.
+///
+/// Source: Vaswani et al. 2017, section 3.3.
+pub fn feed_forward<const D: usize>(
+    x: Tensor<D>,
+    [weight_in, weight_out]: [Tensor<2>; 2],
+    biases: Option<[Tensor<1>; 2]>,
+    options: FeedForwardOptions,
+) -> Tensor<D> {
+    assert_same_axis("feed_forward", "d_in", ("x", &x.dims(), D - 1), ("weight_in", &weight_in.dims(), 1));
+    assert_same_axis(
+        "feed_forward",
+        "d_ff",
+        ("weight_in", &weight_in.dims(), 0),
+        ("weight_out", &weight_out.dims(), 1),
+    );
+    if let Some([input, output]) = &biases {
+        assert_same_axis("feed_forward", "d_ff", ("weight_in", &weight_in.dims(), 0), ("bias_in", &input.dims(), 0));
+        assert_same_axis(
+            "feed_forward",
+            "d_out",
+            ("weight_out", &weight_out.dims(), 0),
+            ("bias_out", &output.dims(), 0),
+        );
+    }
+    let bias = biases.map_or(FeedForwardBias::None, |biases| {
+        let [input, output] = biases.map(Tensor::into_dispatch);
+        FeedForwardBias::Some { input, output }
+    });
+    let [weight_in, weight_out] = [weight_in, weight_out].map(Tensor::into_dispatch);
+    let out = <Dispatch as TransformerOps>::feed_forward(x.into_dispatch(), weight_in, weight_out, bias, options);
     Tensor::from_dispatch(out)
 }
 

@@ -1,14 +1,16 @@
 //! Backends whose tensors lie in the memory of the host: their operators are the kernels of [`cpu`](crate::cpu).
 #![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
 
+use crate::cpu::activation::BiasActivation;
 use crate::cpu::attention::{self, Attention, Blocked};
 use crate::cpu::dropout::Multipliers;
+use crate::cpu::feed_forward::FeedForward;
 use crate::cpu::linear::Map;
 use crate::cpu::{self, layer_norm, optimizer};
-use crate::extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions, precision,
-    reference,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
+    LayerNormOptions, precision, reference,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata, read_sync};
@@ -258,6 +260,41 @@ pub(crate) fn normalize<B: Host>(
     (B::give(out, shape), kept)
 }
 
+/// A call of the feed-forward sub-layer on tensors with these shapes; `bias` holds both or neither.
+pub(crate) fn feed_forward_of<'a>(
+    x: &Shape,
+    weights: [(&'a [f32], &Shape); 2],
+    [bias_in, bias_out]: [Option<&'a [f32]>; 2],
+    options: &'a FeedForwardOptions,
+) -> FeedForward<'a> {
+    let [input, output] = weights.map(|(weight, shape)| map_of(weight, shape));
+    let hidden = with_width(x.clone(), input.d_out);
+    let hidden = BiasActivation {
+        columns: input.d_out,
+        bias: bias_in,
+        activation: options.activation,
+        dropout: options.dropout.as_ref().map(|options| Multipliers::new(options, &hidden)),
+    };
+    FeedForward { input, hidden, output, bias_out }
+}
+
+/// The feed-forward sub-layer, and with `keep` what its backward pass needs.
+pub(crate) fn feed_forward<B: Host>(
+    x: &FloatTensor<B>,
+    [weight_in, weight_out]: [&FloatTensor<B>; 2],
+    [bias_in, bias_out]: [&MaybeTensor<B>; 2],
+    options: &FeedForwardOptions,
+    keep: bool,
+) -> (FloatTensor<B>, Vec<f32>) {
+    let shapes = [weight_in.shape(), weight_out.shape()];
+    let (values_in, values_out) = (B::read(weight_in), B::read(weight_out));
+    let (bias_in, bias_out) = (read_maybe::<B>(bias_in), read_maybe::<B>(bias_out));
+    let weights = [(&*values_in, &shapes[0]), (&*values_out, &shapes[1])];
+    let call = feed_forward_of(&x.shape(), weights, [bias_in.as_deref(), bias_out.as_deref()], options);
+    let (out, kept) = call.forward(&B::read(x), keep);
+    (B::give(out, with_width(x.shape(), call.output.d_out)), kept)
+}
+
 /// One update by a kernel on parameter, gradient and moments.
 fn update<B: Host>(
     [param, first, second]: [FloatTensor<B>; 3],
@@ -342,8 +379,25 @@ impl<B: Host> TransformerOps for B {
             return reference::bias_activation::<B>(x, bias, activation);
         }
         let bias = read_maybe::<B>(&bias);
-        let out = cpu::activation::forward(&B::read(&x), bias.as_deref(), width(&x), activation);
+        let call = BiasActivation { columns: width(&x), bias: bias.as_deref(), activation, dropout: None };
+        let x_values = B::read(&x);
+        let mut out = cpu::for_overwrite(x_values.len());
+        call.forward(0, &x_values, &mut out);
         B::give(out, x.shape())
+    }
+
+    fn feed_forward(
+        x: FloatTensor<B>,
+        weight_in: FloatTensor<B>,
+        weight_out: FloatTensor<B>,
+        bias: FeedForwardBias<B>,
+        options: FeedForwardOptions,
+    ) -> FloatTensor<B> {
+        if !(has_kernels(&x) && has_kernels(&weight_in)) {
+            return reference::feed_forward::<B>(x, weight_in, weight_out, bias, options);
+        }
+        let [bias_in, bias_out] = bias.into_parts();
+        feed_forward::<B>(&x, [&weight_in, &weight_out], [&bias_in, &bias_out], &options, false).0
     }
 
     fn dropout(x: FloatTensor<B>, residual: MaybeTensor<B>, options: Dropout) -> FloatTensor<B> {

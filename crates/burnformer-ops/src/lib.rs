@@ -39,15 +39,16 @@ mod shapes;
 #[cfg(feature = "mimalloc")]
 pub use cpu::allocator::{MiMalloc, keep_freed_memory};
 pub use device::{DeviceChoice, DeviceError};
-pub use extension::{MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
+pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{
-    Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, layer_norm, linear,
-    qkv,
+    Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,
+    layer_norm, linear, qkv,
 };
 pub use host::{Host, copied_inputs};
 pub use optimizer::{adam, adamw, lamb, sum_of_squares};
 pub use options::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
+    LayerNormOptions,
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, set_matmul_precision};
 pub use shapes::assert_same_axis;

@@ -68,6 +68,15 @@ pub struct LayerNormOptions {
     pub dropout: Option<Dropout>,
 }
 
+/// Settings of [`feed_forward`](crate::feed_forward).
+#[derive(Clone, Debug)]
+pub struct FeedForwardOptions {
+    /// The non-linearity of the hidden layer.
+    pub activation: Activation,
+    /// Dropout on what comes out of it.
+    pub dropout: Option<Dropout>,
+}
+
 /// Settings of [`cross_entropy`](crate::cross_entropy).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CrossEntropyOptions {

@@ -1,8 +1,9 @@
-//! Bias and activation in one pass.
+//! Bias, activation and dropout in one pass.
 
+use super::dropout::Multipliers;
 use super::math::{erf, exp, tanh};
 use super::parallel::{self, BLOCK_ROWS};
-use super::{for_overwrite, vectorized};
+use super::vectorized;
 use crate::Activation;
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
@@ -10,142 +11,175 @@ use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 const SQRT_2_OVER_PI: f32 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
 const CUBIC: f32 = 0.044_715;
 
-#[inline(always)]
-fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
+/// A non-linearity.
+trait Curve {
+    fn value(x: f32) -> f32;
+
+    /// Value and derivative, which have much in common.
+    fn with_derivative(x: f32) -> [f32; 2];
 }
 
-/// `Φ(x) + x φ(x)`
-#[inline(always)]
-fn gelu_derivative(x: f32) -> f32 {
-    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2)) + x * (0.5 * SQRT_2_OVER_PI) * exp(-0.5 * x * x)
-}
+struct Identity;
 
-#[inline(always)]
-fn gelu_tanh(x: f32) -> f32 {
-    0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * x * (1.0 + CUBIC * x * x)))
-}
+impl Curve for Identity {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x
+    }
 
-#[inline(always)]
-fn gelu_tanh_derivative(x: f32) -> f32 {
-    let t = tanh(SQRT_2_OVER_PI * x * (1.0 + CUBIC * x * x));
-    0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
-}
-
-#[inline(always)]
-fn relu(x: f32) -> f32 {
-    if x < 0.0 { 0.0 } else { x }
-}
-
-#[inline(always)]
-fn relu_derivative(x: f32) -> f32 {
-    if x > 0.0 { 1.0 } else { 0.0 }
-}
-
-/// `activation(x + bias)` on rows of `columns` elements.
-pub(crate) fn forward(x: &[f32], bias: Option<&[f32]>, columns: usize, activation: Activation) -> Vec<f32> {
-    match activation {
-        Activation::Identity => map(
-            x,
-            bias,
-            columns,
-            #[inline(always)]
-            |x| x,
-        ),
-        Activation::Relu => map(x, bias, columns, relu),
-        Activation::Gelu => map(x, bias, columns, gelu),
-        Activation::GeluTanh => map(x, bias, columns, gelu_tanh),
+    #[inline(always)]
+    fn with_derivative(x: f32) -> [f32; 2] {
+        [x, 1.0]
     }
 }
 
-#[inline(always)]
-fn map(x: &[f32], bias: Option<&[f32]>, columns: usize, f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
-    let mut out = for_overwrite(x.len());
-    if out.is_empty() {
-        return out;
+struct Relu;
+
+impl Curve for Relu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        if x < 0.0 { 0.0 } else { x }
     }
-    let size = BLOCK_ROWS * columns;
-    let tasks = out.chunks_mut(size).zip(x.chunks(size)).collect();
-    parallel::map(tasks, x.len(), |_, (out, x): (&mut [f32], &[f32])| {
-        vectorized(
-            #[inline(always)]
-            || match bias {
-                None => {
-                    for (out, x) in out.iter_mut().zip(x) {
-                        *out = f(*x);
-                    }
-                }
-                Some(bias) => {
-                    for (out, x) in out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+
+    #[inline(always)]
+    fn with_derivative(x: f32) -> [f32; 2] {
+        [Self::value(x), if x > 0.0 { 1.0 } else { 0.0 }]
+    }
+}
+
+/// `x Φ(x)`, whose derivative is `Φ(x) + x φ(x)`.
+struct Gelu;
+
+impl Curve for Gelu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
+    }
+
+    #[inline(always)]
+    fn with_derivative(x: f32) -> [f32; 2] {
+        let below = 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2));
+        [x * below, below + x * (0.5 * SQRT_2_OVER_PI) * exp(-0.5 * x * x)]
+    }
+}
+
+struct GeluTanh;
+
+impl Curve for GeluTanh {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        0.5 * x * (1.0 + tanh(SQRT_2_OVER_PI * x * (1.0 + CUBIC * x * x)))
+    }
+
+    #[inline(always)]
+    fn with_derivative(x: f32) -> [f32; 2] {
+        let t = tanh(SQRT_2_OVER_PI * x * (1.0 + CUBIC * x * x));
+        let inner = SQRT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x);
+        [0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner]
+    }
+}
+
+/// `dropout(activation(x + bias))` on rows of `columns` elements.
+pub(crate) struct BiasActivation<'a> {
+    pub(crate) columns: usize,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) activation: Activation,
+    pub(crate) dropout: Option<Multipliers<'a>>,
+}
+
+impl BiasActivation<'_> {
+    /// Some rows, of which the first has a number among all rows.
+    pub(crate) fn forward(&self, first_row: usize, x: &[f32], out: &mut [f32]) {
+        match self.activation {
+            Activation::Identity => self.values::<Identity>(first_row, x, out),
+            Activation::Relu => self.values::<Relu>(first_row, x, out),
+            Activation::Gelu => self.values::<Gelu>(first_row, x, out),
+            Activation::GeluTanh => self.values::<GeluTanh>(first_row, x, out),
+        }
+    }
+
+    /// The gradient of `x` in the place of `dy`; returns that of the bias. `out` becomes what it was in the forward pass.
+    pub(crate) fn backward(&self, first_row: usize, x: &[f32], dy: &mut [f32], out: Option<&mut [f32]>) -> Vec<f32> {
+        match self.activation {
+            Activation::Identity => self.gradients::<Identity>(first_row, x, dy, out),
+            Activation::Relu => self.gradients::<Relu>(first_row, x, dy, out),
+            Activation::Gelu => self.gradients::<Gelu>(first_row, x, dy, out),
+            Activation::GeluTanh => self.gradients::<GeluTanh>(first_row, x, dy, out),
+        }
+    }
+
+    fn values<C: Curve>(&self, first_row: usize, x: &[f32], out: &mut [f32]) {
+        let columns = self.columns;
+        if columns == 0 {
+            return;
+        }
+        let zeros = vec![0.0; if self.bias.is_some() { 0 } else { columns }];
+        let bias = self.bias.unwrap_or(&zeros);
+        let size = BLOCK_ROWS * columns;
+        let tasks = out.chunks_mut(size).zip(x.chunks(size)).collect();
+        parallel::map(tasks, x.len(), |block, (out, x): (&mut [f32], &[f32])| {
+            let mut room = vec![0.0; if self.dropout.is_some() { columns } else { 0 }];
+            vectorized(
+                #[inline(always)]
+                || {
+                    let first_row = first_row + block * BLOCK_ROWS;
+                    for (row, (out, x)) in (first_row..).zip(out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)))
+                    {
                         for ((out, x), bias) in out.iter_mut().zip(x).zip(bias) {
-                            *out = f(x + bias);
+                            *out = C::value(x + bias);
+                        }
+                        if let Some(multipliers) = &self.dropout {
+                            multipliers.fill_row(row, &mut room);
+                            for (out, multiplier) in out.iter_mut().zip(&room) {
+                                *out *= multiplier;
+                            }
                         }
                     }
-                }
-            },
-        );
-    });
-    out
-}
-
-/// Gradients of input (in place of `dy`) and bias (empty without one).
-pub(crate) fn backward(
-    dy: Vec<f32>,
-    x: &[f32],
-    bias: Option<&[f32]>,
-    columns: usize,
-    activation: Activation,
-) -> (Vec<f32>, Vec<f32>) {
-    match activation {
-        Activation::Identity => times_derivative(
-            dy,
-            x,
-            bias,
-            columns,
-            #[inline(always)]
-            |_| 1.0,
-        ),
-        Activation::Relu => times_derivative(dy, x, bias, columns, relu_derivative),
-        Activation::Gelu => times_derivative(dy, x, bias, columns, gelu_derivative),
-        Activation::GeluTanh => times_derivative(dy, x, bias, columns, gelu_tanh_derivative),
+                },
+            );
+        });
     }
-}
 
-#[inline(always)]
-fn times_derivative(
-    mut dy: Vec<f32>,
-    x: &[f32],
-    bias: Option<&[f32]>,
-    columns: usize,
-    derivative: impl Fn(f32) -> f32 + Sync,
-) -> (Vec<f32>, Vec<f32>) {
-    if dy.is_empty() {
-        return (dy, vec![0.0; bias.map_or(0, <[f32]>::len)]);
-    }
-    let size = BLOCK_ROWS * columns;
-    let tasks = dy.chunks_mut(size).zip(x.chunks(size)).collect();
-    let partial = parallel::map(tasks, x.len(), |_, (dy, x): (&mut [f32], &[f32])| {
-        let mut dbias = vec![0.0; bias.map_or(0, <[f32]>::len)];
-        vectorized(
-            #[inline(always)]
-            || match bias {
-                None => {
-                    for (dy, x) in dy.iter_mut().zip(x) {
-                        *dy *= derivative(*x);
-                    }
-                }
-                Some(bias) => {
-                    for (dy, x) in dy.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
-                        for (((dy, x), bias), dbias) in dy.iter_mut().zip(x).zip(bias).zip(&mut dbias) {
-                            *dy *= derivative(x + bias);
+    fn gradients<C: Curve>(&self, first_row: usize, x: &[f32], dy: &mut [f32], out: Option<&mut [f32]>) -> Vec<f32> {
+        let columns = self.columns;
+        if columns == 0 {
+            return Vec::new();
+        }
+        let zeros = vec![0.0; if self.bias.is_some() { 0 } else { columns }];
+        let bias = self.bias.unwrap_or(&zeros);
+        let size = BLOCK_ROWS * columns;
+        // An empty slice a block where the output is not wanted.
+        let mut outs = out.unwrap_or_default().chunks_mut(size);
+        let tasks: Vec<_> =
+            dy.chunks_mut(size).zip(x.chunks(size)).map(|task| (task, outs.next().unwrap_or_default())).collect();
+        let partial = parallel::map(tasks, x.len(), |block, ((dy, x), out): ((&mut [f32], &[f32]), &mut [f32])| {
+            let mut dbias = vec![0.0; columns];
+            // The row's output, where nobody wants it, and its multipliers.
+            let (mut unwanted, mut room) = (vec![0.0; columns], vec![1.0; columns]);
+            vectorized(
+                #[inline(always)]
+                || {
+                    let mut outs = out.chunks_exact_mut(columns);
+                    let first_row = first_row + block * BLOCK_ROWS;
+                    for (row, (dy, x)) in (first_row..).zip(dy.chunks_exact_mut(columns).zip(x.chunks_exact(columns))) {
+                        if let Some(multipliers) = &self.dropout {
+                            multipliers.fill_row(row, &mut room);
+                        }
+                        let out = outs.next().unwrap_or(&mut unwanted);
+                        let inputs = x.iter().zip(bias).zip(&room);
+                        for (((dy, out), dbias), ((x, bias), multiplier)) in
+                            dy.iter_mut().zip(out).zip(&mut dbias).zip(inputs)
+                        {
+                            let [value, derivative] = C::with_derivative(x + bias);
+                            *out = value * multiplier;
+                            *dy *= derivative * multiplier;
                             *dbias += *dy;
                         }
                     }
-                }
-            },
-        );
-        dbias
-    });
-    let dbias = parallel::sum_of(partial, 0);
-    (dy, dbias)
+                },
+            );
+            dbias
+        });
+        parallel::sum_of(partial, columns)
+    }
 }

@@ -17,33 +17,49 @@ pub(crate) struct Map<'a> {
 
 impl Map<'_> {
     pub(crate) fn forward(&self, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let mut y = for_overwrite(x.len() / self.d_in.max(1) * self.d_out);
+        self.apply(x, bias, &mut y);
+        y
+    }
+
+    /// [`Self::forward`] to `y`.
+    pub(crate) fn apply(&self, x: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         let n = x.len() / self.d_in.max(1);
-        let mut y = for_overwrite(n * self.d_out);
         let weight = View::row_major(self.weight, self.d_out, self.d_in).transposed();
         let x = View::row_major(x, n, self.d_in);
-        matmul(ViewMut::row_major(&mut y, n, self.d_out), x, weight, 1.0, false, bias, self.precision);
-        y
+        matmul(ViewMut::row_major(y, n, self.d_out), x, weight, 1.0, false, bias, self.precision);
     }
 
     /// `dx = dy weight`; `onto` is added to.
     pub(crate) fn input_gradient(&self, dy: &[f32], onto: Option<Vec<f32>>) -> Vec<f32> {
-        let n = dy.len() / self.d_out.max(1);
         let accumulate = onto.is_some();
-        let mut dx = onto.unwrap_or_else(|| for_overwrite(n * self.d_in));
+        let mut dx = onto.unwrap_or_else(|| for_overwrite(dy.len() / self.d_out.max(1) * self.d_in));
+        self.add_input_gradient(dy, &mut dx, accumulate);
+        dx
+    }
+
+    /// [`Self::input_gradient`] to `dx`, or added to it.
+    pub(crate) fn add_input_gradient(&self, dy: &[f32], dx: &mut [f32], accumulate: bool) {
+        let n = dy.len() / self.d_out.max(1);
         let dy = View::row_major(dy, n, self.d_out);
         let weight = View::row_major(self.weight, self.d_out, self.d_in);
-        matmul(ViewMut::row_major(&mut dx, n, self.d_in), dy, weight, 1.0, accumulate, None, self.precision);
-        dx
+        matmul(ViewMut::row_major(dx, n, self.d_in), dy, weight, 1.0, accumulate, None, self.precision);
     }
 
     /// `dweight = dyᵀ x`
     pub(crate) fn weight_gradient(&self, dy: &[f32], x: &[f32]) -> Vec<f32> {
-        let n = dy.len() / self.d_out.max(1);
         let mut gradient = for_overwrite(self.d_out * self.d_in);
+        self.add_weight_gradient(dy, x, &mut gradient, false);
+        gradient
+    }
+
+    /// [`Self::weight_gradient`] to `gradient`, or added to it.
+    pub(crate) fn add_weight_gradient(&self, dy: &[f32], x: &[f32], gradient: &mut [f32], accumulate: bool) {
+        let n = dy.len() / self.d_out.max(1);
         let dy = View::row_major(dy, n, self.d_out).transposed();
         let x = View::row_major(x, n, self.d_in);
-        matmul(ViewMut::row_major(&mut gradient, self.d_out, self.d_in), dy, x, 1.0, false, None, self.precision);
-        gradient
+        let out = ViewMut::row_major(gradient, self.d_out, self.d_in);
+        matmul(out, dy, x, 1.0, accumulate, None, self.precision);
     }
 }
 

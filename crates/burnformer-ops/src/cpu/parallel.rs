@@ -16,6 +16,20 @@ pub(super) fn map<T: Send, R: Send>(tasks: Vec<T>, elements: usize, run: impl Fn
     tasks.into_par_iter().enumerate().map(|(index, task)| run(index, task)).collect()
 }
 
+/// `onto += x`
+pub(super) fn add(onto: &mut [f32], x: &[f32]) {
+    let len = onto.len();
+    map(
+        onto.chunks_mut(WORTH_A_THREAD).zip(x.chunks(WORTH_A_THREAD)).collect(),
+        len,
+        |_, (onto, x): (&mut [f32], &[f32])| {
+            for (sum, x) in onto.iter_mut().zip(x) {
+                *sum += x;
+            }
+        },
+    );
+}
+
 /// The sum of vectors that are equally long, added in their order.
 pub(super) fn sum_of(partial: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut partial = partial.into_iter();

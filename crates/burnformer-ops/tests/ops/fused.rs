@@ -6,8 +6,8 @@ use burn::backend::Dispatch;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::random::Noise;
 use burnformer_ops::{
-    self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, Mask, MaskPrimitive,
-    MaybeTensor, QkvBias, reference,
+    self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
+    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
 };
 use proptest::prelude::*;
 
@@ -102,6 +102,67 @@ fn layout() -> impl Strategy<Value = Layout> {
 
 fn vector(tensor: &Tensor<2>) -> Tensor<1> {
     flat(tensor.clone())
+}
+
+struct FeedForward {
+    batch_size: usize,
+    length: usize,
+    d_in: usize,
+    d_ff: usize,
+    d_out: usize,
+    bias: bool,
+    dropout: bool,
+    activation: Activation,
+}
+
+impl FeedForward {
+    fn check(&self, x: Layout, device: &Device) {
+        let Self { batch_size, length, d_in, d_ff, d_out, .. } = *self;
+        let inputs = || {
+            let mut inputs = vec![
+                Input::new("x", [batch_size * length, d_in], x, device),
+                Input::new("weight in", [d_ff, d_in], Layout::RowMajor, device),
+                Input::new("weight out", [d_out, d_ff], Layout::RowMajor, device),
+            ];
+            if self.bias {
+                inputs.extend([("bias in", d_ff), ("bias out", d_out)].map(|(name, n)| Input::vector(name, n, device)));
+            }
+            inputs
+        };
+        let options = || FeedForwardOptions {
+            activation: self.activation,
+            dropout: self.dropout.then(|| noise(batch_size)).flatten(),
+        };
+        let rows = |t: &Tensor<2>| t.clone().reshape([batch_size, length, d_in]);
+        let fused = |t: &[Tensor<2>]| {
+            let biases = self.bias.then(|| [3, 4].map(|i| vector(&t[i])));
+            vec![flat(ops::feed_forward(rows(&t[0]), [t[1].clone(), t[2].clone()], biases, options()))]
+        };
+        let composed = |t: &[Tensor<2>]| {
+            let bias = if self.bias {
+                let [input, output] = [3, 4].map(|i| vector(&t[i]).into_dispatch());
+                FeedForwardBias::Some { input, output }
+            } else {
+                FeedForwardBias::None
+            };
+            let [weight_in, weight_out] = [1, 2].map(|i| t[i].clone().into_dispatch());
+            let x = rows(&t[0]).into_dispatch();
+            let out = reference::feed_forward::<Dispatch>(x, weight_in, weight_out, bias, options());
+            vec![flat(Tensor::<3>::from_dispatch(out))]
+        };
+        compare(&format!("feed_forward {:?}", self.activation), inputs, fused, composed);
+    }
+}
+
+/// So wide that the rows are cut into blocks, and these gathered into segments.
+#[test]
+fn feed_forward_in_blocks() {
+    for device in cpu_devices() {
+        let (activation, dropout) = (Activation::Gelu, true);
+        let case =
+            FeedForward { batch_size: 3, length: 450, d_in: 5, d_ff: 2048, d_out: 7, bias: true, dropout, activation };
+        case.check(Layout::RowMajor, &device);
+    }
 }
 
 proptest! {
@@ -223,6 +284,21 @@ proptest! {
                 vec![flat(Tensor::<2>::from_dispatch(out))]
             };
             compare(&format!("bias_activation {activation:?}"), inputs, fused, composed);
+        }
+    }
+
+    #[test]
+    fn feed_forward(
+        [batch_size, length] in [1_usize..5, 1_usize..40],
+        [d_in, d_ff, d_out] in [1_usize..40, 1_usize..90, 1_usize..40],
+        bias: bool,
+        dropout: bool,
+        activation in prop::sample::select(&ACTIVATIONS[..]),
+        x in layout(),
+    ) {
+        for device in cpu_devices() {
+            let case = FeedForward { batch_size, length, d_in, d_ff, d_out, bias, dropout, activation };
+            case.check(x, &device);
         }
     }
 

@@ -4,7 +4,9 @@
 use crate::support::{assert_near, devices, normal, values};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burnformer_core::random::Noise;
-use burnformer_ops::{self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, LayerNormOptions, Mask};
+use burnformer_ops::{
+    self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions, Mask,
+};
 
 /// An operator as a function of flat tensors, which it shapes itself.
 type Function<'a> = &'a dyn Fn(Vec<Tensor<1>>) -> Vec<Tensor<1>>;
@@ -150,6 +152,20 @@ fn bias_activation() {
         check(&format!("bias_activation {activation:?}"), &[2 * 3 * 5, 5], &|inputs| {
             let [x, bias] = inputs.try_into().unwrap();
             vec![flat(ops::bias_activation(x.reshape([2, 3, 5]), Some(bias), activation))]
+        });
+    }
+}
+
+#[test]
+fn feed_forward() {
+    for (activation, dropout) in [(Activation::Gelu, 0.3), (Activation::Relu, 0.0)] {
+        let sizes = [2 * 3 * 4, 6 * 4, 5 * 6, 6, 5];
+        check(&format!("feed_forward {activation:?}"), &sizes, &|inputs| {
+            let [x, weight_in, weight_out, bias_in, bias_out] = inputs.try_into().unwrap();
+            let weights = [weight_in.reshape([6, 4]), weight_out.reshape([5, 6])];
+            let dropout = Dropout::new(dropout, Noise::training(1, [4, 9]));
+            let options = FeedForwardOptions { activation, dropout };
+            vec![flat(ops::feed_forward(x.reshape([2, 3, 4]), weights, Some([bias_in, bias_out]), options))]
         });
     }
 }

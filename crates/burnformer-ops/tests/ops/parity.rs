@@ -6,8 +6,8 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorData, get_or_init_device_settings, read_sync};
 use burnformer_core::random::Noise;
 use burnformer_ops::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions, LayerNormOptions,
-    MaskPrimitive, MaybeTensor, QkvBias, reference,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
+    LambOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, QkvBias, reference,
 };
 use std::marker::PhantomData;
 
@@ -62,6 +62,11 @@ impl<B: Backend> On<B> {
         self.push("q", q);
         self.push("k", k);
         self.push("v", v);
+        let (x, bias) = (self.float("x", &[2, 3, 6]), self.float("bias", &[5]));
+        let (weight_in, weight_out) = (self.float("weight", &[5, 6]), self.float("weight", &[5, 5]));
+        let biases = FeedForwardBias::Some { input: bias.clone(), output: bias };
+        let options = FeedForwardOptions { activation: Activation::Gelu, dropout: self.dropout() };
+        self.push("feed_forward", reference::feed_forward::<B>(x, weight_in, weight_out, biases, options));
         let ids = self.int(&[4, 0, 1, 1, 2, 3], &[2, 3]);
         self.push("embedding", reference::embedding::<B>(weight, ids));
     }

@@ -3,7 +3,8 @@
 use crate::support::{assert_close, devices, tensor, values};
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_ops::{
-    self as ops, Activation, AttentionOptions, CrossEntropyOptions, DeviceChoice, LayerNormOptions, Mask,
+    self as ops, Activation, AttentionOptions, CrossEntropyOptions, DeviceChoice, FeedForwardOptions, LayerNormOptions,
+    Mask,
 };
 
 fn device() -> Device {
@@ -46,6 +47,17 @@ fn attention_names_the_masks_axis() {
 fn linear_names_the_input_width() {
     let device = device();
     let _ = ops::linear(Tensor::<2>::ones([2, 3], &device), Tensor::ones([5, 4], &device), None);
+}
+
+#[test]
+#[should_panic(
+    expected = "feed_forward: `d_ff` differs between `weight_in` [5, 3] (axis 0) and `weight_out` [3, 4] (axis 1)"
+)]
+fn feed_forward_names_the_axis_that_does_not_fit() {
+    let device = device();
+    let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, &device);
+    let options = FeedForwardOptions { activation: Activation::Relu, dropout: None };
+    let _ = ops::feed_forward(zeros([2, 3]), [zeros([5, 3]), zeros([3, 4])], None, options);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::support::{cpu_devices, tensor, values};
 use burn::tensor::{Int, Tensor};
 use burnformer_core::random::Noise;
 use burnformer_ops::{
-    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, LambOptions,
-    LayerNormOptions, Mask,
+    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
+    LambOptions, LayerNormOptions, Mask,
 };
 
 /// A Transformer layer with all operators, forward and backward, and an update by LAMB; large enough for several threads.
@@ -31,6 +31,13 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
     let options = LayerNormOptions { eps: 1e-5, dropout: Dropout::new(0.1, norm_noise) };
     let out = ops::layer_norm(out, Some(x), gain.clone(), bias.clone(), options);
     let out = ops::bias_activation(out, Some(bias.clone()), Activation::Gelu);
+    // So wide that the rows are cut.
+    let wide = ["in", "out"].map(|name| tensor(name, [d_model * 4096], &training));
+    let [weight_in, weight_out] = wide;
+    let weights = [weight_in.reshape([4096, d_model]), weight_out.reshape([d_model, 4096])];
+    let weights = weights.map(|weight| weight.detach().require_grad());
+    let options = FeedForwardOptions { activation: Activation::Gelu, dropout: None };
+    let out = ops::feed_forward(out, weights.clone(), None, options);
     let logits = ops::linear(out.reshape([batch_size * length, d_model]), table.clone(), None);
     let (loss, _) = ops::cross_entropy(logits, ids, CrossEntropyOptions::default());
     let grads = loss.clone().backward();
@@ -43,7 +50,8 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
     let (updated, _) = ops::lamb(table.inner(), gradient, moments, None, options);
     let [dq, dk, dv] = maps.map(|map| values(map.grad(&grads).unwrap()));
     let [dgain, dbias] = [gain, bias].map(|vector| values(vector.grad(&grads).unwrap()));
-    vec![values(loss), dq, dk, dv, dgain, dbias, values(norm), values(updated)]
+    let [dweight_in, dweight_out] = weights.map(|weight| values(weight.grad(&grads).unwrap()));
+    vec![values(loss), dweight_in, dweight_out, dq, dk, dv, dgain, dbias, values(norm), values(updated)]
 }
 
 #[test]
