@@ -58,6 +58,40 @@ pub enum ModelError {
         /// What is wrong with the header.
         source: serde_json::Error,
     },
+    /// A weight file is not as `torch.save` writes them.
+    #[error("`{}` is not a PyTorch file of tensors by name", path.display())]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pytorch_reader::PytorchError,
+    },
+    /// A list of weight files is no JSON, or does not say where each weight is.
+    #[error("`{}` does not list weights and their files", path.display())]
+    Index {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// A list of weight files names one outside of its folder.
+    #[error("`{}` has weights in `{file}`, expected a file of the same folder", path.display())]
+    ShardPlace {
+        /// The list.
+        path: PathBuf,
+        /// The file as the list names it.
+        file: String,
+    },
+    /// A weight file has a weight that the list of files does not have there.
+    #[error("`{}` has the weight `{name}`, which `{}` does not list for it", file.display(), path.display())]
+    NotListed {
+        /// The list.
+        path: PathBuf,
+        /// The file.
+        file: PathBuf,
+        /// Its name in the file.
+        name: String,
+    },
     /// A weight file is not as long as its header says.
     #[error("`{}` has {found} bytes, {expected} by its header: it is cut off or damaged", path.display())]
     FileSize {
@@ -128,7 +162,9 @@ pub enum ModelError {
 
 fn remedy(file: &str) -> &'static str {
     match file {
-        crate::folder::WEIGHTS => ", save weights in other formats or in several files again with `save_pretrained`",
+        crate::folder::WEIGHTS => {
+            ", `model.safetensors.index.json`, `pytorch_model.bin` or `pytorch_model.bin.index.json`"
+        }
         _ => "",
     }
 }

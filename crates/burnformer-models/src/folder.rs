@@ -1,4 +1,4 @@
-//! A model folder: `config.json` and `model.safetensors`.
+//! A model folder: `config.json` and weights.
 
 use crate::ModelError;
 use serde::Deserialize;
@@ -8,8 +8,11 @@ use std::{fs, io};
 
 /// The settings of a model.
 pub(crate) const CONFIG: &str = "config.json";
-/// The weights of a model.
+/// The weights of a model, as they are written here.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// The weights of a model, as they are read, the best first.
+pub(crate) const WEIGHTS_FILES: [&str; 4] =
+    [WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// What a model folder holds, by `architectures` in its `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

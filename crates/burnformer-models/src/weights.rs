@@ -1,17 +1,23 @@
-//! Weights by name, in the safetensors format. A file is written and read one weight at a time, so that a model needs
-//! little more memory than its own while it is saved or loaded.
+//! Weights by name, written in the safetensors format and read in that and PyTorch's, from one file or several. A file is
+//! written and read one weight at a time, so that a model needs little more memory than its own while it is saved or loaded.
 
-use crate::folder::read_error;
+mod float;
+mod index;
+mod pytorch_file;
+mod safetensors_file;
+
+use self::index::Index;
+use self::pytorch_file::PytorchFile;
+use self::safetensors_file::SafetensorsFile;
+use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use burnformer_core::{FileError, atomic_write};
-use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes every float parameter of `module` as f32 under the name that `rename` makes of its path, then the `extra`
@@ -55,57 +61,105 @@ pub fn load<M: Module>(
     ignore: impl Fn(&str) -> bool,
     path: &Path,
 ) -> Result<M, ModelError> {
-    WeightsFile::open(path)?.fill(module, |path| Some(rename(path)), ignore)
+    Weights::open(path)?.fill(module, |path| Some(rename(path)), ignore)
 }
 
-/// A safetensors file, open for reading weights by name.
+/// Weights in a file or several, open for reading by name.
 #[derive(Debug)]
-pub struct WeightsFile {
+pub struct Weights {
+    /// The file, or the index of several.
     path: PathBuf,
-    file: File,
-    header: Metadata,
-    /// Where the first weight begins, in bytes.
-    data_start: u64,
+    files: Vec<WeightsFile>,
+}
+
+#[derive(Debug)]
+enum WeightsFile {
+    Safetensors(SafetensorsFile),
+    Pytorch(PytorchFile),
 }
 
 impl WeightsFile {
-    /// Reads the header, and checks that it describes the file to the last byte.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or its header is wrong.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let fail = |source| read_error(path.to_owned(), source);
-        let mut file = File::open(path).map_err(fail)?;
-        let found = file.metadata().map_err(fail)?.len();
-        let check = |expected: u64, holds: bool| {
-            holds.then_some(()).ok_or_else(|| ModelError::FileSize { path: path.to_owned(), expected, found })
-        };
-        let mut length = [0; 8];
-        check(8, found >= 8)?;
-        file.read_exact(&mut length).map_err(fail)?;
-        let data_start = u64::from_le_bytes(length).saturating_add(8);
-        // Only now is the length known to be one that may be allocated.
-        check(data_start, data_start <= found)?;
-        let mut header = vec![0; data_start as usize - 8];
-        file.read_exact(&mut header).map_err(fail)?;
-        // Deserialising checks that every weight's bytes fit its shape and begin where the last one's end.
-        let header: Metadata =
-            serde_json::from_slice(&header).map_err(|source| ModelError::Header { path: path.to_owned(), source })?;
-        let expected = data_start.saturating_add(header.data_len() as u64);
-        check(expected, expected == found)?;
-        Ok(Self { path: path.to_owned(), file, header, data_start })
+    fn open(path: &Path) -> Result<Self, ModelError> {
+        if path.extension().is_some_and(|extension| ["bin", "pt", "pth"].iter().any(|pytorch| extension == *pytorch)) {
+            PytorchFile::open(path).map(Self::Pytorch)
+        } else {
+            SafetensorsFile::open(path).map(Self::Safetensors)
+        }
     }
 
-    /// The names of all weights, in the order of the file.
+    fn names(&self) -> Vec<String> {
+        match self {
+            Self::Safetensors(file) => file.names(),
+            Self::Pytorch(file) => file.names(),
+        }
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        match self {
+            Self::Safetensors(file) => file.shape(name),
+            Self::Pytorch(file) => file.shape(name),
+        }
+    }
+
+    fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
+        match self {
+            Self::Safetensors(file) => file.read(name),
+            Self::Pytorch(file) => file.read(name),
+        }
+    }
+}
+
+impl Weights {
+    /// Opens a file by its ending: `.bin`, `.pt` and `.pth` as `torch.save` writes them, `.index.json` as the list of several
+    /// files beside it, anything else as safetensors. What a file says about itself is checked before any of it is
+    /// believed; of a pickle nothing is executed.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is cut off or damaged, or an index and its files do not agree.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
+        if !is_index {
+            return Ok(Self { path: path.to_owned(), files: vec![WeightsFile::open(path)?] });
+        }
+        let index = Index::read(path)?;
+        let mut files = Vec::new();
+        for (place, listed) in index.files(path)? {
+            let file = WeightsFile::open(&place)?;
+            let found: BTreeSet<String> = file.names().into_iter().collect();
+            if let Some(name) = listed.iter().find(|&&name| !found.contains(name)) {
+                return Err(ModelError::MissingWeight { path: place, name: (*name).to_owned() });
+            }
+            let listed: BTreeSet<&str> = listed.into_iter().collect();
+            if let Some(name) = found.into_iter().find(|name| !listed.contains(name.as_str())) {
+                return Err(ModelError::NotListed { path: path.to_owned(), file: place, name });
+            }
+            files.push(file);
+        }
+        Ok(Self { path: path.to_owned(), files })
+    }
+
+    /// The weights of a model folder, in the first form there is: `model.safetensors`, `model.safetensors.index.json`,
+    /// `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or if none of them is there.
+    pub fn in_folder(folder: &Path) -> Result<Self, ModelError> {
+        let path = WEIGHTS_FILES.map(|file| folder.join(file)).into_iter().find(|path| path.exists());
+        path.map_or(Err(ModelError::NotAModelFolder { folder: folder.to_owned(), file: WEIGHTS }), |path| {
+            Self::open(&path)
+        })
+    }
+
+    /// The names of all weights, in the order of the files.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.header.offset_keys()
+        self.files.iter().flat_map(WeightsFile::names).collect()
     }
 
     /// Shape of the weight `name`, if it is there.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.header.info(name).map(|info| info.shape.as_slice())
+        self.files.iter().find_map(|file| file.shape(name))
     }
 
     /// The weight `name` as f32.
@@ -113,24 +167,12 @@ impl WeightsFile {
     /// # Errors
     /// If it is not there, has another type than f32, f16 or bf16, or cannot be read.
     pub fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
-        let Some(info) = self.header.info(name) else { return Err(self.missing(name)) };
-        let (start, end) = info.data_offsets;
-        let (dtype, shape) = (info.dtype, info.shape.clone());
-        let mut bytes = vec![0; end - start];
-        self.file
-            .seek(SeekFrom::Start(self.data_start + start as u64))
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
-        let values: Vec<f32> = match dtype {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            Dtype::F16 => bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
-            Dtype::BF16 => bytes.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
-            found => {
-                let (path, name) = (self.path.clone(), name.to_owned());
-                return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
+        for file in &mut self.files {
+            if let Some(data) = file.read(name)? {
+                return Ok(data);
             }
-        };
-        Ok(TensorData::new(values, shape))
+        }
+        Err(self.missing(name))
     }
 
     /// Sets the float parameters of `module` to whose path `name_of` gives a name, and leaves the others as they are.
@@ -241,7 +283,7 @@ impl ModuleVisitor for WriteParameters<'_> {
 }
 
 struct ReadParameters<'a, F> {
-    file: &'a mut WeightsFile,
+    file: &'a mut Weights,
     name_of: F,
     path: Vec<String>,
     result: Result<(), ModelError>,

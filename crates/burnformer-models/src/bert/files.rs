@@ -4,7 +4,7 @@ use super::BertConfig;
 use super::hugging_face::ConfigFile;
 use super::names::{hugging_face_name, is_obsolete, other_names};
 use crate::folder::{CONFIG, WEIGHTS};
-use crate::weights::{self, WeightsFile};
+use crate::weights::{self, Weights};
 use crate::{ModelError, stats};
 use burn::module::Module;
 use burnformer_core::atomic_write_bytes;
@@ -51,8 +51,8 @@ pub(super) fn load_body<M: Module>(
     Ok((model, fresh))
 }
 
-fn open(config: &BertConfig, folder: &Path) -> Result<WeightsFile, ModelError> {
-    let file = WeightsFile::open(&folder.join(WEIGHTS))?;
+fn open(config: &BertConfig, folder: &Path) -> Result<Weights, ModelError> {
+    let file = Weights::in_folder(folder)?;
     // Layers that the file cannot fill are not even counted out, so that no number in `config.json` is believed.
     if config.n_layers > file.names().len() {
         let path = format!("bert.encoder.layers.{}.attention.query.weight", config.n_layers - 1);

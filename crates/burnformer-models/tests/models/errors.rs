@@ -71,8 +71,8 @@ fn replace_in_header(from: &'static str, to: &'static str) -> impl FnOnce(&Path)
 fn a_folder_that_holds_no_model_is_refused() {
     let expected = "`FOLDER` is not a model folder: it has no `config.json`";
     assert_eq!(pretraining_error(remove("config.json")), expected);
-    let expected = "`FOLDER` is not a model folder: it has no `model.safetensors`, save weights in other formats or in \
-                    several files again with `save_pretrained`";
+    let expected = "`FOLDER` is not a model folder: it has no `model.safetensors`, `model.safetensors.index.json`, \
+                    `pytorch_model.bin` or `pytorch_model.bin.index.json`";
     assert_eq!(pretraining_error(remove("model.safetensors")), expected);
     let missing = ModelKind::of(Path::new("no/such/folder")).unwrap_err().to_string();
     assert_eq!(missing, "`no/such/folder` is not a model folder: it has no `config.json`");

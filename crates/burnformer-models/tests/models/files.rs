@@ -2,7 +2,7 @@
 
 use crate::support::{Golden, assert_close, config, device, devices, fixture, gradients, input, values};
 use burn::tensor::{Int, Tensor, TensorData};
-use burnformer_models::weights::WeightsFile;
+use burnformer_models::weights::Weights;
 use burnformer_models::{
     BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput, ModelKind, hugging_face_name, stats,
     weights,
@@ -29,7 +29,7 @@ fn set_json(folder: &Path, key: &str, value: Value) {
 /// Rewrites the weights of a folder, as files of other origin have them.
 fn rewrite(folder: &Path, change: impl FnOnce(Vec<(String, TensorData)>) -> Vec<(String, TensorData)>) {
     let path = folder.join("model.safetensors");
-    let mut file = WeightsFile::open(&path).unwrap();
+    let mut file = Weights::open(&path).unwrap();
     let tensors = file.names().into_iter().map(|name| (name.clone(), file.read(&name).unwrap())).collect();
     // A list of no modules: everything to be written is extra.
     weights::save(&Vec::<Linear>::new(), str::to_owned, change(tensors), &path).unwrap();
@@ -104,7 +104,7 @@ fn saved_weights_have_the_names_and_values_of_transformers() {
     let folder = tempfile::tempdir().unwrap();
     let (model, config) = BertForPreTraining::load(&fixture("pretraining"), &device()).unwrap();
     model.save(&config, folder.path()).unwrap();
-    let open = |folder: &Path| WeightsFile::open(&folder.join("model.safetensors")).unwrap();
+    let open = |folder: &Path| Weights::open(&folder.join("model.safetensors")).unwrap();
     let (mut found, mut expected) = (open(folder.path()), open(&fixture("pretraining")));
     let sorted = |mut names: Vec<String>| {
         names.sort();
@@ -181,7 +181,7 @@ fn the_names_of_old_files_are_known() {
         name.replace("cls.predictions.bias", "cls.predictions.decoder.bias")
     };
     rewrite(folder.path(), |tensors| tensors.into_iter().map(|(name, data)| (rename(name), data)).collect());
-    let names = WeightsFile::open(&folder.path().join("model.safetensors")).unwrap().names();
+    let names = Weights::open(&folder.path().join("model.safetensors")).unwrap().names();
     assert_eq!(names.iter().filter(|name| name.contains("gamma")).count(), 6);
     check_golden(folder.path());
 }
@@ -230,7 +230,7 @@ fn a_classifier_continues_a_pretrained_body() {
         let out = tempfile::tempdir().unwrap();
         let weight = |model: &BertForSequenceClassification, name: &str| {
             model.save(&config, &labels(5), out.path()).unwrap();
-            WeightsFile::open(&out.path().join("model.safetensors")).unwrap().read(name).unwrap()
+            Weights::open(&out.path().join("model.safetensors")).unwrap().read(name).unwrap()
         };
         let new = BertForSequenceClassification::init(&config, 5, 2, &device);
         assert_eq!(weight(&model, "classifier.weight"), weight(&new, "classifier.weight"));

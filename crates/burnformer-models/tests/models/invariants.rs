@@ -147,7 +147,7 @@ fn initial_weights_are_those_of_the_published_code() {
     let folder = tempfile::tempdir().unwrap();
     model.save(&config, folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
-    let mut file = burnformer_models::weights::WeightsFile::open(&path).unwrap();
+    let mut file = burnformer_models::weights::Weights::open(&path).unwrap();
     for name in file.names() {
         let values: Vec<f64> = file.read(&name).unwrap().iter::<f64>().collect();
         match (name.contains("LayerNorm.weight"), name.ends_with("bias")) {

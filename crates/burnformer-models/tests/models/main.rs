@@ -2,6 +2,7 @@
 
 mod errors;
 mod files;
+mod formats;
 mod golden;
 mod invariants;
 mod support;

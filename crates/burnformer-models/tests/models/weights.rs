@@ -3,7 +3,7 @@
 use crate::support::{device, devices, norm, values};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use burnformer_models::weights::{self, WeightsFile};
+use burnformer_models::weights::{self, Weights};
 use burnformer_models::{ModelError, stats};
 use burnformer_nn::{FeedForwardConfig, Linear, LinearConfig, Noise, init};
 use half::{bf16, f16};
@@ -87,7 +87,7 @@ fn extra_tensors_lie_behind_the_weights() {
         ("step".to_owned(), TensorData::from([i32::MIN, i32::MAX])),
     ];
     weights::save(&linear(1), str::to_owned, extra, &path).unwrap();
-    let mut file = WeightsFile::open(&path).unwrap();
+    let mut file = Weights::open(&path).unwrap();
     assert_eq!(file.names(), ["weight", "bias", "moment", "step"]);
     assert_eq!(file.read("moment").unwrap(), TensorData::from([0.5_f32, 1.5]));
     let bytes = std::fs::read(&path).unwrap();
@@ -115,7 +115,7 @@ fn a_file_that_cannot_be_written_or_read_is_an_error() {
     let path = folder.path().join("no/weights.safetensors");
     let error = weights::save(&linear(1), str::to_owned, Vec::new(), &path).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot write `{}`", path.display()));
-    let error = WeightsFile::open(&path).unwrap_err();
+    let error = Weights::open(&path).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
 }
 

@@ -1,0 +1,39 @@
+//! The list of the files over which weights are spread.
+
+use crate::ModelError;
+use crate::folder::read_error;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// `model.safetensors.index.json` or `pytorch_model.bin.index.json`.
+#[derive(Deserialize)]
+pub(super) struct Index {
+    /// The file of every weight.
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Index {
+    pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
+        let text = fs::read_to_string(path).map_err(|source| read_error(path.to_owned(), source))?;
+        serde_json::from_str(&text).map_err(|source| ModelError::Index { path: path.to_owned(), source })
+    }
+
+    /// Every file once, and the names of its weights. A file must lie in the folder of the index.
+    pub(super) fn files(&self, path: &Path) -> Result<Vec<(PathBuf, Vec<&str>)>, ModelError> {
+        let mut files: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, file) in &self.weight_map {
+            files.entry(file).or_default().push(name);
+        }
+        let mut places = Vec::new();
+        for (file, names) in files {
+            let mut parts = Path::new(file).components();
+            let (Some(Component::Normal(_)), None) = (parts.next(), parts.next()) else {
+                return Err(ModelError::ShardPlace { path: path.to_owned(), file: file.to_owned() });
+            };
+            places.push((path.with_file_name(file), names));
+        }
+        Ok(places)
+    }
+}

@@ -1,0 +1,51 @@
+//! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it names.
+
+use super::float::Float;
+use crate::ModelError;
+use crate::folder::read_error;
+use burn::tensor::TensorData;
+use pytorch_reader::{DType, PytorchReader, Tensor};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// A file, open for reading weights by name.
+#[derive(Debug)]
+pub(super) struct PytorchFile {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl PytorchFile {
+    pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
+        File::open(path).map_err(|source| read_error(path.to_owned(), source))?;
+        let reader =
+            PytorchReader::new(path).map_err(|source| ModelError::Pytorch { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), tensors: reader.into_tensors().into_iter().collect() })
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(Tensor::shape)
+    }
+
+    /// The weight `name` as f32; nothing if it is not there.
+    pub(super) fn read(&self, name: &str) -> Result<Option<TensorData>, ModelError> {
+        let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
+        let mut bytes = tensor.read().map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
+        if cfg!(target_endian = "big") {
+            bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
+        }
+        let float = match tensor.dtype() {
+            DType::F32 => Some(Float::F32),
+            DType::F16 => Some(Float::F16),
+            DType::BF16 => Some(Float::BF16),
+            _ => None,
+        };
+        let weight = || (self.path.clone(), name.to_owned(), format!("{:?}", tensor.dtype()));
+        Ok(Some(TensorData::new(Float::decode(float, &bytes, weight)?, tensor.shape().to_vec())))
+    }
+}

@@ -1,0 +1,76 @@
+//! Weights in the safetensors format.
+
+use super::float::Float;
+use crate::ModelError;
+use crate::folder::read_error;
+use burn::tensor::TensorData;
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// A file, open for reading weights by name.
+#[derive(Debug)]
+pub(super) struct SafetensorsFile {
+    path: PathBuf,
+    file: File,
+    header: Metadata,
+    /// Where the first weight begins, in bytes.
+    data_start: u64,
+}
+
+impl SafetensorsFile {
+    /// Reads the header, and checks that it describes the file to the last byte.
+    pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
+        let fail = |source| read_error(path.to_owned(), source);
+        let mut file = File::open(path).map_err(fail)?;
+        let found = file.metadata().map_err(fail)?.len();
+        let check = |expected: u64, holds: bool| {
+            holds.then_some(()).ok_or_else(|| ModelError::FileSize { path: path.to_owned(), expected, found })
+        };
+        let mut length = [0; 8];
+        check(8, found >= 8)?;
+        file.read_exact(&mut length).map_err(fail)?;
+        let data_start = u64::from_le_bytes(length).saturating_add(8);
+        // Only now is the length known to be one that may be allocated.
+        check(data_start, data_start <= found)?;
+        let mut header = vec![0; data_start as usize - 8];
+        file.read_exact(&mut header).map_err(fail)?;
+        // Deserialising checks that every weight's bytes fit its shape and begin where the last one's end.
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|source| ModelError::Header { path: path.to_owned(), source })?;
+        let expected = data_start.saturating_add(header.data_len() as u64);
+        check(expected, expected == found)?;
+        Ok(Self { path: path.to_owned(), file, header, data_start })
+    }
+
+    /// In the order of the file.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.header.offset_keys()
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// The weight `name` as f32; nothing if it is not there.
+    pub(super) fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
+        let Some(info) = self.header.info(name) else { return Ok(None) };
+        let (start, end) = info.data_offsets;
+        let (dtype, shape) = (info.dtype, info.shape.clone());
+        let mut bytes = vec![0; end - start];
+        self.file
+            .seek(SeekFrom::Start(self.data_start + start as u64))
+            .and_then(|_| self.file.read_exact(&mut bytes))
+            .map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
+        let float = match dtype {
+            Dtype::F32 => Some(Float::F32),
+            Dtype::F16 => Some(Float::F16),
+            Dtype::BF16 => Some(Float::BF16),
+            _ => None,
+        };
+        let values = Float::decode(float, &bytes, || (self.path.clone(), name.to_owned(), format!("{dtype:?}")))?;
+        Ok(Some(TensorData::new(values, shape)))
+    }
+}
