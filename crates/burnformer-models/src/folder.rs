@@ -22,11 +22,13 @@ pub enum ModelKind {
     BertForPreTraining,
     /// [`BertForSequenceClassification`](crate::BertForSequenceClassification)
     BertForSequenceClassification,
+    /// [`Bert`](crate::Bert), the body alone
+    BertModel,
 }
 
 impl ModelKind {
     /// Every kind there is.
-    pub const ALL: [Self; 2] = [Self::BertForPreTraining, Self::BertForSequenceClassification];
+    pub const ALL: [Self; 3] = [Self::BertForPreTraining, Self::BertForSequenceClassification, Self::BertModel];
 
     /// The name in `architectures`.
     #[must_use]
@@ -34,6 +36,7 @@ impl ModelKind {
         match self {
             Self::BertForPreTraining => "BertForPreTraining",
             Self::BertForSequenceClassification => "BertForSequenceClassification",
+            Self::BertModel => "BertModel",
         }
     }
 

@@ -32,6 +32,7 @@
 mod bert;
 mod error;
 mod folder;
+mod pooling;
 pub mod stats;
 pub mod weights;
 
@@ -41,3 +42,4 @@ pub use bert::{
 };
 pub use error::ModelError;
 pub use folder::ModelKind;
+pub use pooling::{Pooling, normalize};

@@ -49,6 +49,32 @@ pub enum TaskError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// A file that describes how texts are embedded cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that describes how texts are embedded is no JSON, or lacks something.
+    #[error("`{}` does not describe how texts are embedded", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// A way to embed texts that is not known here.
+    #[error("`{}` asks for {found}, expected {expected}", path.display())]
+    Embedding {
+        /// The file.
+        path: PathBuf,
+        /// What it asks for.
+        found: String,
+        /// What it may ask for.
+        expected: &'static str,
+    },
     /// Nothing to fill.
     #[error("the text has no `{mask}`: write it where a token is to be predicted")]
     NoMask {
@@ -77,6 +103,7 @@ fn described(kind: ModelKind) -> &'static str {
     match kind {
         ModelKind::BertForPreTraining => "masked language modelling",
         ModelKind::BertForSequenceClassification => "text classification",
+        ModelKind::BertModel => "text embedding",
         _ => "another task",
     }
 }

@@ -28,6 +28,7 @@ mod pipeline;
 mod pretraining;
 mod task;
 mod text_classification;
+mod text_embedding;
 
 pub use attention_map::AttentionMap;
 pub use classification::{ClassificationTally, ClassificationTask};
@@ -38,3 +39,4 @@ pub use pipeline::Pipeline;
 pub use pretraining::{PretrainingCounts, PretrainingTally, PretrainingTask};
 pub use task::{Forward, Metric, Tally, Task};
 pub use text_classification::{Prediction, TextClassification};
+pub use text_embedding::{TextEmbedding, cosine_similarity};

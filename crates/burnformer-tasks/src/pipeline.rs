@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use burnformer_models::ModelKind;
 use burnformer_ops::DeviceChoice;
 
-use crate::{FillMask, TaskError, TextClassification};
+use crate::{FillMask, TaskError, TextClassification, TextEmbedding};
 
 /// A model folder, ready for use.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Pipeline {
     FillMask(Box<FillMask>),
     /// Tells the class of a text.
     TextClassification(Box<TextClassification>),
+    /// Makes a vector of a text.
+    TextEmbedding(Box<TextEmbedding>),
 }
 
 impl Pipeline {
@@ -33,10 +35,14 @@ impl Pipeline {
     /// As [`Self::from_folder`].
     pub fn from_folder_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self, TaskError> {
         let folder = folder.as_ref();
+        if TextEmbedding::has_modules(folder) {
+            return Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)));
+        }
         match ModelKind::of(folder)? {
             ModelKind::BertForSequenceClassification => {
                 Ok(Self::TextClassification(Box::new(TextClassification::load(folder, device)?)))
             }
+            ModelKind::BertModel => Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?))),
             _ => Ok(Self::FillMask(Box::new(FillMask::load(folder, device)?))),
         }
     }

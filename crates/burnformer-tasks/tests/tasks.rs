@@ -7,12 +7,12 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, ClassificationBatch, Padded, PretrainingBatch};
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification};
+use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Pooling};
 use burnformer_nn::Noise;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
     ClassificationTask, FillMask, Pipeline, PretrainingCounts, PretrainingTask, Tally, Task, TaskError,
-    TextClassification, evaluate,
+    TextClassification, TextEmbedding, cosine_similarity, evaluate,
 };
 
 const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
@@ -216,4 +216,97 @@ fn folders_and_vocabularies_that_do_not_fit_are_refused() {
     let error = PretrainingTask::new(few, tokenizer(folder.path())).unwrap_err();
     assert_eq!(error.to_string(), "the tokenizer has 14 tokens, the model only 13: they do not belong together");
     assert!(Pipeline::from_folder_on(folder.path().join("nothing"), &device).is_err());
+}
+
+const TEXTS: [&str; 4] = ["the cat sat", "the dog ran over the hills.", "hill", ""];
+
+fn embedding_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    tokenizer(folder.path()).save(folder.path()).unwrap();
+    BertForPreTraining::init(&config(), 3, &device()).save(&config(), folder.path()).unwrap();
+    folder
+}
+
+fn write(folder: &Path, file: &str, text: &str) {
+    let path = folder.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+/// The modules of sentence-transformers, of which the last may be left out.
+fn write_modules(folder: &Path, normalize: bool, pooling: &str) {
+    let module = |index: usize, path: &str, kind: &str| {
+        format!(
+            r#"{{"idx": {index}, "name": "{index}", "path": "{path}", "type": "sentence_transformers.models.{kind}"}}"#
+        )
+    };
+    let mut modules = vec![module(0, "", "Transformer"), module(1, "1_Pooling", "Pooling")];
+    modules.extend(normalize.then(|| module(2, "2_Normalize", "Normalize")));
+    write(folder, "modules.json", &format!("[{}]", modules.join(", ")));
+    write(folder, "1_Pooling/config.json", &format!(r#"{{"word_embedding_dimension": 12, "{pooling}": true}}"#));
+}
+
+#[test]
+fn an_embedding_does_not_depend_on_the_texts_beside_it() {
+    let folder = embedding_folder();
+    let model = TextEmbedding::load(folder.path(), &device()).unwrap();
+    let together = model.embed(&TEXTS).unwrap();
+    for (text, embedding) in TEXTS.iter().zip(&together) {
+        assert_eq!(embedding.len(), model.d_model());
+        let alone = &model.embed(&[text]).unwrap()[0];
+        let difference = embedding.iter().zip(alone).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference < 1e-5, "`{text}`: {difference:e}");
+        let length: f32 = embedding.iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5, "`{text}`: {length}");
+        assert!((cosine_similarity(embedding, alone) - 1.0).abs() < 1e-5);
+    }
+    assert!(cosine_similarity(&together[0], &together[1]) < 0.999);
+    assert!(model.embed(&[]).unwrap().is_empty());
+}
+
+#[test]
+fn a_folder_of_sentence_transformers_says_how_vectors_are_made() {
+    let folder = embedding_folder();
+    let plain = TextEmbedding::load(folder.path(), &device()).unwrap();
+    let with = |pooling, normalized| {
+        let model = TextEmbedding::load(folder.path(), &device()).unwrap();
+        model.with_pooling(pooling).with_normalization(normalized).embed(&TEXTS).unwrap()
+    };
+    let (mean, cls) = (with(Pooling::Mean, true), with(Pooling::Cls, false));
+    assert_eq!(plain.embed(&TEXTS).unwrap(), mean);
+    assert_ne!(mean, cls);
+    for (normalize, mode, expected) in
+        [(true, "pooling_mode_mean_tokens", &mean), (false, "pooling_mode_cls_token", &cls)]
+    {
+        write_modules(folder.path(), normalize, mode);
+        let Pipeline::TextEmbedding(model) = Pipeline::from_folder_on(folder.path(), &device()).unwrap() else {
+            panic!("expected a pipeline for embeddings");
+        };
+        assert_eq!(&model.embed(&TEXTS).unwrap(), expected);
+    }
+    // Cut off behind `[CLS]`, one token, and `[SEP]`.
+    write(folder.path(), "sentence_bert_config.json", r#"{"max_seq_length": 3}"#);
+    let model = TextEmbedding::load(folder.path(), &device()).unwrap();
+    assert_eq!(model.embed(&["hill cat"]).unwrap(), model.embed(&["hill dog ran"]).unwrap());
+}
+
+#[test]
+fn a_way_to_embed_that_is_not_known_is_refused() {
+    let folder = embedding_folder();
+    let error = || {
+        let error = TextEmbedding::load(folder.path(), &device()).unwrap_err().to_string();
+        error.replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    write_modules(folder.path(), true, "pooling_mode_max_tokens");
+    let expected = "`FOLDER/1_Pooling/config.json` asks for pooling by max, expected pooling by mean or by cls";
+    assert_eq!(error(), expected);
+    let modules = std::fs::read_to_string(folder.path().join("modules.json")).unwrap();
+    write(folder.path(), "modules.json", &modules.replace("Normalize\"}", "Dense\"}"));
+    let expected = "`FOLDER/modules.json` asks for Transformer, Pooling, Dense, expected Transformer, Pooling and perhaps \
+                    Normalize";
+    assert_eq!(error(), expected);
+    write(folder.path(), "modules.json", &modules.replace("1_Pooling", "../1_Pooling"));
+    assert!(error().contains("asks for a module in `../1_Pooling`"), "{}", error());
+    write(folder.path(), "modules.json", "[{}]");
+    assert_eq!(error(), "`FOLDER/modules.json` does not describe how texts are embedded");
 }

@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod data;
 mod devices;
+mod embed;
 mod finetune;
 mod input;
 mod names;
@@ -18,6 +19,7 @@ pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArg
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
 pub(crate) use devices::DevicesArgs;
+pub(crate) use embed::{EmbedArgs, EmbeddingArgs, SimilarityArgs};
 pub(crate) use finetune::FinetuneArgs;
 pub(crate) use input::{FormatArgs, InputFormat};
 pub(crate) use pretrain::PretrainArgs;
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),
     FillMask(FillMaskArgs),
+    Embed(EmbedArgs),
+    Similarity(SimilarityArgs),
     Inspect(InspectArgs),
     Devices(DevicesArgs),
     Completions(CompletionsArgs),

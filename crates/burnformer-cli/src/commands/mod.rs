@@ -7,6 +7,7 @@ mod data_rust_docs;
 mod data_split;
 mod data_stats;
 mod devices;
+mod embed;
 mod evaluate;
 mod fill_mask;
 mod finetune;
@@ -16,6 +17,8 @@ mod lines;
 mod predict;
 mod pretrain;
 mod pretraining_scores;
+mod similarity;
+mod texts;
 mod tokenizer_train;
 mod training;
 
@@ -62,6 +65,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::FillMask(args) => fill_mask::run(args, context),
+        Command::Embed(args) => embed::run(args, context),
+        Command::Similarity(args) => similarity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Completions(args) => completions::run(args, context),

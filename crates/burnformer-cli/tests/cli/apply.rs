@@ -1,4 +1,4 @@
-//! `burnformer evaluate`, `predict`, `fill-mask` and `inspect`.
+//! `burnformer evaluate`, `predict`, `fill-mask`, `embed`, `similarity` and `inspect`.
 
 use serde_json::Value;
 
@@ -170,4 +170,40 @@ fn where_a_model_looks_is_shown() {
         let text = folder.run_with(&line, "the old boat").succeeds().stdout;
         assert!(text.contains(&format!("attention of layer 2 {title}: ")) && text.contains("\n   4 boat "), "{text}");
     }
+}
+
+#[test]
+fn vectors_are_json_lines_or_a_file_of_rows() {
+    let folder = Folder::with_models();
+    folder.write("texts.txt", "Kettle 1 leaks.\nKettle 2 holds water.\n");
+    let answers = lines(&run(&folder, "embed runs/mini --input texts.txt"));
+    let texts: Vec<&str> = answers.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["Kettle 1 leaks.", "Kettle 2 holds water."]);
+    let expected: Vec<f32> = answers
+        .iter()
+        .flat_map(|line| line["embedding"].as_array().unwrap())
+        .map(|x| x.as_f64().unwrap() as f32)
+        .collect();
+    let written = folder.run(&format!("embed runs/mini --input texts.txt --out vectors.npy {DEVICE}")).succeeds();
+    assert_eq!(written.stdout, "");
+    assert!(written.stderr.contains("2 vectors of "), "{}", written.stderr);
+    let bytes = std::fs::read(folder.path("vectors.npy")).unwrap();
+    let found: Vec<f32> = bytes[128..].as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    assert_eq!(found, expected);
+    let cls = lines(&run(&folder, "embed runs/mini --input texts.txt --pooling cls"));
+    assert_ne!(cls[0]["embedding"], answers[0]["embedding"]);
+}
+
+#[test]
+fn the_most_similar_text_comes_first() {
+    let folder = Folder::with_models();
+    let texts = "Kettle 1 leaks.\nA boat in the harbour.\nKettle 1 leaks.\n";
+    let answers = folder.run_on(&format!("similarity runs/mini {DEVICE}"), texts.as_bytes()).succeeds().stdout;
+    let first = answers.lines().next().unwrap();
+    assert_eq!(first, "1.0000\tKettle 1 leaks.", "{answers}");
+    assert_eq!(answers.lines().count(), 2);
+    let answers = folder.run_on(&format!("similarity runs/mini --format json {DEVICE}"), texts.as_bytes()).succeeds();
+    let answers = lines(&answers);
+    assert_eq!(answers[1]["text"], "A boat in the harbour.");
+    assert!(answers[1]["similarity"].as_f64().unwrap() < 0.9999);
 }

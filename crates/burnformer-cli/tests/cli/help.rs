@@ -3,7 +3,7 @@
 use crate::support::{Folder, table};
 
 /// Every command, and what its examples need to be there.
-const COMMANDS: [(&str, &[&str]); 16] = [
+const COMMANDS: [(&str, &[&str]); 18] = [
     ("", &[]),
     ("tokenizer", &[]),
     ("tokenizer train", &[]),
@@ -17,6 +17,8 @@ const COMMANDS: [(&str, &[&str]); 16] = [
     ("evaluate", &[]),
     ("predict", &[]),
     ("fill-mask", &[]),
+    ("embed", &[]),
+    ("similarity", &[]),
     ("inspect", &[]),
     ("devices", &[]),
     ("completions", &[]),
@@ -25,7 +27,8 @@ const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokeni
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 6] = ["pretrain", "finetune", "evaluate", "predict", "fill-mask", "inspect"];
+const WITH_MODELS: [&str; 8] =
+    ["pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "inspect"];
 const TRAINING: [&str; 2] = ["pretrain", "finetune"];
 const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
 

@@ -214,6 +214,10 @@ fn models_that_are_none_or_for_something_else() {
         "fill-mask runs/mini boat",
         &["cannot fill in `boat`\n  caused by: the text has no `[MASK]`: write it where"],
     );
+    here.check("embed texts kettle", &["`texts` is not a model folder"]);
+    here.check("embed runs/mini kettle --out no/such/a.npy", &["cannot write `no/such/a.npy`"]);
+    here.check("embed runs/mini kettle --pooling max", &["[possible values: mean, cls]"]);
+    here.check("similarity runs/mini kettle", &["expected at least two texts", "found 1", "hint: name them"]);
     here.check("fill-mask runs/mini [MASK] --top-k 0", &["0 is not in 1.."]);
     let far = format!("{} [MASK]", "the ".repeat(40));
     let run = here.folder.run_with(&format!("fill-mask runs/mini {DEVICE}"), &far);

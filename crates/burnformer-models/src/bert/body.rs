@@ -1,9 +1,12 @@
 //! The body that all heads share.
 
-use super::{BertConfig, BertEmbeddings};
+use super::hugging_face::ConfigFile;
+use super::{BertConfig, BertEmbeddings, files};
+use crate::ModelError;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_nn::{Encoder, EncoderConfig, Mask, Noise};
+use std::path::Path;
 
 /// What a BERT model is applied to.
 #[derive(Debug)]
@@ -44,6 +47,16 @@ impl Bert {
         }
     }
 
+    /// The body of any BERT's folder, without its heads, and its settings.
+    ///
+    /// # Errors
+    /// If the folder holds no BERT, or files that do not fit together.
+    pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
+        let config = ConfigFile::read(folder)?.settings(folder)?;
+        let (body, _) = files::load_body(&config, folder, || Body { bert: Self::new(&config, device) })?;
+        Ok((body.bert, config))
+    }
+
     /// # Shapes
     /// - input: see [`BertInput`]
     /// - returns: `[batch_size, seq_length, d_model]`
@@ -77,4 +90,10 @@ impl Bert {
         let x = self.embeddings.forward(input.ids, input.segments, in_embeddings);
         (x, input.mask_pad.map_or(Mask::None, Mask::Keys), in_encoder)
     }
+}
+
+/// The body under the path that it has in whole models.
+#[derive(Module, Debug)]
+struct Body {
+    bert: Bert,
 }

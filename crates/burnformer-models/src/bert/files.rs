@@ -31,8 +31,8 @@ pub(super) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     Ok(model)
 }
 
-/// Makes a model and sets its body, and its pooler if the file has one, from the weights in `folder`; the other heads' are
-/// left over. Also returns the paths that were not set.
+/// Makes a model and sets its body, and its pooler if both have one, from the weights in `folder`; the other heads' are left
+/// over. Also returns the paths that were not set.
 pub(super) fn load_body<M: Module>(
     config: &BertConfig,
     folder: &Path,
@@ -40,13 +40,18 @@ pub(super) fn load_body<M: Module>(
 ) -> Result<(M, Vec<String>), ModelError> {
     let mut file = open(config, folder)?;
     let names = file.names();
+    let model = new();
     let has_pooler = find(&names, "pooler.dense.weight").is_some();
+    let takes_pooler = stats::parameters(&model).iter().any(|(path, _)| path.starts_with("pooler."));
     let is_set = |path: &str| path.starts_with("bert.") || (has_pooler && path.starts_with("pooler."));
     let name_of = |path: &str| is_set(path).then(|| find(&names, path).unwrap_or_else(|| hugging_face_name(path)));
     // In a file of the body alone, everything is the body's.
     let is_whole = names.iter().any(|name| name.starts_with("bert."));
-    let ignore = |name: &str| is_obsolete(name) || (is_whole && !name.starts_with("bert."));
-    let model = file.fill(new(), name_of, ignore)?;
+    let is_head = |name: &str| match name.strip_prefix("bert.") {
+        None if is_whole => true,
+        rest => !takes_pooler && rest.unwrap_or(name).starts_with("pooler."),
+    };
+    let model = file.fill(model, name_of, |name| is_obsolete(name) || is_head(name))?;
     let fresh = stats::parameters(&model).into_iter().map(|(path, _)| path).filter(|path| !is_set(path)).collect();
     Ok((model, fresh))
 }

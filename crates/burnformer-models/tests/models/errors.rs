@@ -87,7 +87,7 @@ fn another_model_is_refused() {
     assert_eq!(pretraining_error(set("architectures", json!(["GPT2LMHeadModel"]))), expected);
     let of = |folder: &Path| ModelKind::of(folder).map(|_| ());
     let expected = "`architectures` in `FOLDER/config.json` is `GPT2LMHeadModel`, expected `BertForPreTraining` or \
-                    `BertForSequenceClassification`";
+                    `BertForSequenceClassification` or `BertModel`";
     assert_eq!(error("pretraining", set("architectures", json!(["GPT2LMHeadModel"])), of).0, expected);
     let expected = "`architectures` in `FOLDER/config.json` is missing, expected `BertForPreTraining`";
     assert_eq!(pretraining_error(set("architectures", Value::Null)), expected);

@@ -6,7 +6,7 @@ use crate::support::{Golden, assert_close, assert_near, device, devices, fixture
 use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use burnformer_models::stats::n_parameters;
-use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification};
+use burnformer_models::{Bert, BertConfig, BertForPreTraining, BertForSequenceClassification, Pooling, normalize};
 use burnformer_nn::{Activation, CrossEntropyLossConfig};
 
 /// Hidden states and logits, in the largest difference of an element.
@@ -105,5 +105,37 @@ fn the_published_sizes_have_as_many_parameters_as_there() {
         assert_eq!(found, number(&expected["pretraining"]), "{name}");
         let found = n_parameters(&BertForSequenceClassification::new(&config, n_labels, &device));
         assert_eq!(found, number(&expected["classification"]), "{name}");
+    }
+}
+
+/// Of the body of any folder, whatever heads it has.
+#[test]
+fn pooled() {
+    for name in ["pretraining", "classification"] {
+        let folder = fixture(name);
+        let golden = Golden::open(&folder);
+        for device in devices() {
+            let (model, _) = Bert::load(&folder, &device).unwrap();
+            let input = golden.input(&device);
+            let mask_pad = input.mask_pad.clone();
+            let hidden = model.forward(input);
+            let pool = |pooling: Pooling| pooling.apply(hidden.clone(), mask_pad.clone());
+            assert_close("mean", &values(pool(Pooling::Mean)), &golden.floats("pooled.mean"), OUTPUT);
+            assert_close("cls", &values(pool(Pooling::Cls)), &golden.floats("pooled.cls"), OUTPUT);
+            let normalized = values(normalize(pool(Pooling::Mean)));
+            assert_close("normalized", &normalized, &golden.floats("pooled.mean_normalized"), OUTPUT);
+            let whole = Pooling::Mean.apply(hidden.clone(), None);
+            assert_close("without padding", &values(whole), &values(hidden.mean_dim(1)), 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_row_of_padding_alone_is_pooled_to_zeros() {
+    for device in devices() {
+        let hidden = Tensor::<3>::ones([2, 3, 4], &device);
+        let mask = Tensor::from_data([[true, true, true], [false, true, true]], &device);
+        let pooled = normalize(Pooling::Mean.apply(hidden, Some(mask)));
+        assert_close("zeros", &values(pooled), &[0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5], 1e-6);
     }
 }
