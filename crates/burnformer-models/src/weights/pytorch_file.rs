@@ -40,12 +40,14 @@ impl PytorchFile {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
         let float = match tensor.dtype() {
-            DType::F32 => Some(Float::F32),
-            DType::F16 => Some(Float::F16),
-            DType::BF16 => Some(Float::BF16),
-            _ => None,
+            DType::F32 => Float::F32,
+            DType::F16 => Float::F16,
+            DType::BF16 => Float::BF16,
+            found => {
+                let (path, name) = (self.path.clone(), name.to_owned());
+                return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
+            }
         };
-        let weight = || (self.path.clone(), name.to_owned(), format!("{:?}", tensor.dtype()));
-        Ok(Some(TensorData::new(Float::decode(float, &bytes, weight)?, tensor.shape().to_vec())))
+        Ok(Some(TensorData::new(float.decode(&bytes), tensor.shape().to_vec())))
     }
 }

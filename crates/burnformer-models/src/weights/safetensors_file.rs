@@ -65,12 +65,14 @@ impl SafetensorsFile {
             .and_then(|_| self.file.read_exact(&mut bytes))
             .map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
         let float = match dtype {
-            Dtype::F32 => Some(Float::F32),
-            Dtype::F16 => Some(Float::F16),
-            Dtype::BF16 => Some(Float::BF16),
-            _ => None,
+            Dtype::F32 => Float::F32,
+            Dtype::F16 => Float::F16,
+            Dtype::BF16 => Float::BF16,
+            found => {
+                let (path, name) = (self.path.clone(), name.to_owned());
+                return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
+            }
         };
-        let values = Float::decode(float, &bytes, || (self.path.clone(), name.to_owned(), format!("{dtype:?}")))?;
-        Ok(Some(TensorData::new(values, shape)))
+        Ok(Some(TensorData::new(float.decode(&bytes), shape)))
     }
 }

@@ -1,6 +1,6 @@
-//! The feed-forward sub-layer, some rows at a time: its hidden layer is four times as wide as what goes in and comes out, and
-//! none of its gradient, of what the activation gives, and without a backward pass of the layer itself, has to be there
-//! for all rows at once.
+//! The feed-forward sub-layer, some rows at a time. Its hidden layer is four times as wide as what goes in and comes out;
+//! neither its gradient nor what the activation makes of it is ever there for all rows, nor, without a backward pass, the
+//! layer itself.
 
 use super::activation::BiasActivation;
 use super::for_overwrite;

@@ -35,9 +35,7 @@ pub(super) fn sum_of(partial: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     let mut partial = partial.into_iter();
     let Some(mut total) = partial.next() else { return vec![0.0; len] };
     for other in partial {
-        for (sum, x) in total.iter_mut().zip(other) {
-            *sum += x;
-        }
+        add(&mut total, &other);
     }
     total
 }

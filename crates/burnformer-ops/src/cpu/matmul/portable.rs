@@ -9,7 +9,7 @@ use std::ops::Range;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::transpose::transpose;
+use super::transpose::{can_transpose, transpose};
 use super::{Scale, View, ViewMut};
 use crate::cpu::for_overwrite;
 
@@ -39,7 +39,7 @@ const UNIT: [usize; 2] = [48, 64];
 const FEW: usize = 5;
 const FEW_UNIT: usize = 512;
 
-/// Rows of `a` from which on it is worth while to transpose `b` for them.
+/// Rows of `a` from which on it is worth while to transpose `b` for them, and columns of `b` to transpose `a`.
 const WORTH_TRANSPOSING: usize = 2;
 
 /// Elements between transposed rows, without which all of them would meet in one set of a cache.
@@ -182,10 +182,10 @@ impl Target {
             let terms = first..k.min(first + TERMS);
             let stride = terms.len() + PAD;
             let (mut a, mut b) = (a.part(0..m, terms.clone()), b.part(terms, 0..n));
-            if b.column_stride() != 1 && m >= WORTH_TRANSPOSING {
+            if b.column_stride() != 1 && m >= WORTH_TRANSPOSING && can_transpose(b.transposed()) {
                 b = transposed(b.transposed(), &mut b_copy, n + PAD);
             }
-            if a.column_stride() != 1 && n >= WORTH_TRANSPOSING {
+            if a.column_stride() != 1 && n >= WORTH_TRANSPOSING && can_transpose(a.transposed()) {
                 a = transposed(a.transposed(), &mut a_copy, stride);
             }
             // SAFETY: The views' constructors checked that all their elements lie in borrowed memory; the output by the caller.

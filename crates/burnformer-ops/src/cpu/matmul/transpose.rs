@@ -4,26 +4,32 @@ use super::View;
 #[cfg(target_arch = "x86_64")]
 use super::lines::{WORDS, ZERO, load_line, prefetch, store_line, transpose as transpose_block};
 
+/// `true` where there are instructions to transpose `from`; elsewhere `gemm` does as well by itself.
+pub(super) fn can_transpose(from: View) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return from.column_stride() == 1 && is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = from;
+        false
+    }
+}
+
 /// Writes element `(i, j)` to `out[j * stride + i]`.
 ///
 /// # Panics
-/// If the columns overlap in `out`, or the last one does not fit.
+/// Unless [`can_transpose`]; if the columns overlap in `out`, or the last one does not fit.
 pub(super) fn transpose(from: View, out: &mut [f32], stride: usize) {
+    assert!(can_transpose(from), "there is no way to transpose this here");
     let [rows, columns] = [from.rows(), from.columns()];
     if rows == 0 || columns == 0 {
         return;
     }
     assert!(rows <= stride && (columns - 1) * stride + rows <= out.len(), "a transposed copy does not fit");
     #[cfg(target_arch = "x86_64")]
-    if from.column_stride() == 1 && is_x86_feature_detected!("avx512f") {
-        // SAFETY: The processor has the instructions.
-        unsafe { transpose_rows(from, out, stride) };
-        return;
-    }
-    for (j, column) in out.chunks_mut(stride).take(columns).enumerate() {
-        for (i, element) in column[..rows].iter_mut().enumerate() {
-            *element = from.from(i, j)[0];
-        }
+    // SAFETY: The processor has the instructions, and elements of a row are neighbours: see above.
+    unsafe {
+        transpose_rows(from, out, stride);
     }
 }
 
