@@ -93,6 +93,10 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
         ModelError::NotAModelFolder { file: "config.json", .. } => {
             Some("`burnformer pretrain` and `burnformer finetune` make model folders")
         }
+        ModelError::HeadSize { .. } => Some("correct `id2label`, or train another classifier by `burnformer finetune`"),
+        ModelError::WeightNames { .. } => Some(
+            "`architectures` in the `config.json` must say whose weights these are; `burnformer finetune` and `embed` take the body of any",
+        ),
         _ => None,
     }
 }
@@ -102,11 +106,11 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
         TaskError::VocabularyMismatch { .. } => {
             Some("raise `model.vocab_size`, or take the tokenizer that the model was trained with")
         }
-        TaskError::OtherTask { found: ModelKind::BertForPreTraining, .. } => {
-            Some("`burnformer finetune` makes a classifier of it")
-        }
-        TaskError::OtherTask { found: ModelKind::BertForSequenceClassification, .. } => {
+        TaskError::OtherTask { found: ModelKind::SequenceClassification, .. } => {
             Some("`burnformer predict` tells classes with it")
+        }
+        TaskError::OtherTask { .. } => {
+            Some("`burnformer finetune` makes a classifier of it, `burnformer embed` makes vectors with its body")
         }
         _ => None,
     }

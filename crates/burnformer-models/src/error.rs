@@ -1,5 +1,6 @@
 //! What can go wrong between a model and its folder.
 
+use burn::tensor::ExecutionError;
 use burnformer_core::{ConfigError, FileError};
 use std::io;
 use std::path::PathBuf;
@@ -47,6 +48,19 @@ pub enum ModelError {
         /// What it may be.
         expected: String,
     },
+    /// A setting in a `config.json` has another type.
+    #[error("`{key}` in `{}` cannot be used", path.display())]
+    SettingType {
+        /// The file.
+        path: PathBuf,
+        /// Its key there.
+        key: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The device failed.
+    #[error("the device failed")]
+    Execution(#[from] ExecutionError),
     /// A setting cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -102,7 +116,7 @@ pub enum ModelError {
         /// Its length, in bytes.
         found: u64,
     },
-    /// A weight file lacks a weight of the model.
+    /// A weight file lacks a weight.
     #[error("`{}` has no weight `{name}`", path.display())]
     MissingWeight {
         /// The file.
@@ -110,13 +124,25 @@ pub enum ModelError {
         /// Its name in the file.
         name: String,
     },
-    /// A weight file has a weight that the model does not.
-    #[error("`{}` has the weight `{name}`, which the model does not have", path.display())]
-    UnexpectedWeight {
+    /// A weight file lacks weights of the model, or has others.
+    #[error("`{}` {}", path.display(), said(missing, left_over))]
+    WeightNames {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
-        name: String,
+        /// Names of the model's weights that are not in the file.
+        missing: Vec<String>,
+        /// Names in the file that no weight of the model has.
+        left_over: Vec<String>,
+    },
+    /// The classes of a classifier and the labels in a `config.json` are not as many.
+    #[error("the classifier in `{}` is one of {found} classes, `id2label` in its `config.json` names {expected}", path.display())]
+    HeadSize {
+        /// The weight file.
+        path: PathBuf,
+        /// Number of classes by the weights.
+        found: usize,
+        /// Number of labels.
+        expected: usize,
     },
     /// A weight has another shape than its parameter.
     #[error("weight `{name}` in `{}` has shape {found:?}, expected {expected:?}", path.display())]
@@ -158,6 +184,35 @@ pub enum ModelError {
         /// Number of classes.
         expected: usize,
     },
+}
+
+/// Names of weights, and which of them may be meant by which.
+fn said(missing: &[String], left_over: &[String]) -> String {
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(format!("has no {}", listed(missing)));
+    }
+    if !left_over.is_empty() {
+        parts.push(format!("has the {}, which the model does not have", listed(left_over)));
+    }
+    let mut text = parts.join(", but ");
+    let pairs = missing.iter().flat_map(|name| left_over.iter().map(move |other| (name, other)));
+    let similar = pairs.map(|(name, other)| (strsim::jaro_winkler(name, other), name, other));
+    if let Some((_, name, other)) = similar.filter(|(it, ..)| *it > 0.9).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        text += &format!(": is `{other}` meant to be `{name}`?");
+    }
+    text
+}
+
+/// The first of the names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let noun = if names.len() == 1 { "weight" } else { "weights" };
+    match names.len().saturating_sub(SHOWN) {
+        0 => format!("{noun} {}", shown.join(", ")),
+        more => format!("{noun} {} and {more} more", shown.join(", ")),
+    }
 }
 
 fn remedy(file: &str) -> &'static str {

@@ -1,8 +1,10 @@
 //! A model folder: `config.json` and weights.
 
-use crate::ModelError;
-use serde::Deserialize;
+use crate::bert::variant;
+use crate::weights::Weights;
+use crate::{BertVariant, ModelError};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -18,76 +20,130 @@ pub(crate) const WEIGHTS_FILES: [&str; 4] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelKind {
-    /// [`BertForPreTraining`](crate::BertForPreTraining)
-    BertForPreTraining,
-    /// [`BertForSequenceClassification`](crate::BertForSequenceClassification)
-    BertForSequenceClassification,
-    /// [`Bert`](crate::Bert), the body alone
-    BertModel,
+    /// A BERT with both heads of its pretraining, [`BertForPreTraining`](crate::BertForPreTraining).
+    PreTraining,
+    /// A masked language model, [`BertForMaskedLM`](crate::BertForMaskedLM).
+    MaskedLm,
+    /// A classifier of texts, [`BertForSequenceClassification`](crate::BertForSequenceClassification).
+    SequenceClassification,
+    /// A classifier of tokens.
+    TokenClassification,
+    /// A model that finds answers in texts.
+    QuestionAnswering,
+    /// A model that chooses among answers.
+    MultipleChoice,
+    /// A model that tells whether a text follows another.
+    NextSentencePrediction,
+    /// The body alone, [`Bert`](crate::Bert).
+    Body,
 }
 
 impl ModelKind {
-    /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::BertForPreTraining, Self::BertForSequenceClassification, Self::BertModel];
+    /// Every kind, and what the names of its classes end with.
+    const ENDINGS: [(Self, &str); 8] = [
+        (Self::PreTraining, "ForPreTraining"),
+        (Self::MaskedLm, "ForMaskedLM"),
+        (Self::SequenceClassification, "ForSequenceClassification"),
+        (Self::TokenClassification, "ForTokenClassification"),
+        (Self::QuestionAnswering, "ForQuestionAnswering"),
+        (Self::MultipleChoice, "ForMultipleChoice"),
+        (Self::NextSentencePrediction, "ForNextSentencePrediction"),
+        (Self::Body, "Model"),
+    ];
 
-    /// The name in `architectures`.
+    /// The name of transformers' class of this kind, as `architectures` has it.
+    ///
+    /// ```
+    /// use burnformer_models::{BertVariant, ModelKind};
+    ///
+    /// assert_eq!(ModelKind::MaskedLm.class(BertVariant::Roberta), "RobertaForMaskedLM");
+    /// ```
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::BertForPreTraining => "BertForPreTraining",
-            Self::BertForSequenceClassification => "BertForSequenceClassification",
-            Self::BertModel => "BertModel",
-        }
+    pub fn class(self, variant: BertVariant) -> String {
+        let ending = Self::ENDINGS.iter().find(|(kind, _)| *kind == self).expect("every kind has an ending").1;
+        format!("{}{ending}", variant.class_prefix())
     }
 
-    /// The kind of the model in `folder`.
+    /// The kind of the model in `folder`. A file without `architectures`, as of the first releases, is believed by its
+    /// weights.
     ///
     /// # Errors
     /// If `folder` is no model folder, or its model is of none of these kinds.
     pub fn of(folder: &Path) -> Result<Self, ModelError> {
-        Self::among(&Self::ALL, folder)
+        let json = ConfigJson::read(folder)?;
+        let Some(class) = json.class()? else { return Self::by_weights(&json) };
+        let kind = BertVariant::ALL.into_iter().find_map(|variant| {
+            let ending = class.strip_prefix(variant.class_prefix())?;
+            Self::ENDINGS.into_iter().find(|(_, it)| *it == ending).map(|(kind, _)| kind)
+        });
+        kind.ok_or_else(|| {
+            let expected = "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`".to_owned();
+            json.setting("architectures", Some(&Value::from(class)), expected)
+        })
+    }
+
+    fn by_weights(json: &ConfigJson) -> Result<Self, ModelError> {
+        let names = Weights::in_folder(&json.folder)?.names();
+        let has = |part: &str| names.iter().any(|name| name.starts_with(part));
+        let missing =
+            || json.setting("architectures", None, "the name of its class, as the weights do not tell".to_owned());
+        match () {
+            () if has("cls.seq_relationship.") => Ok(Self::PreTraining),
+            () if has("cls.") || has("lm_head.") || has("vocab_projector.") => Ok(Self::MaskedLm),
+            () if has("classifier.") || has("pre_classifier.") || has("qa_outputs.") => Err(missing()),
+            () => Ok(Self::Body),
+        }
     }
 
     /// Refuses a model of another kind.
-    pub(crate) fn expect(self, folder: &Path) -> Result<(), ModelError> {
-        Self::among(&[self], folder).map(|_| ())
-    }
-
-    fn among(kinds: &[Self], folder: &Path) -> Result<Self, ModelError> {
-        let Kind { architectures, .. } = read_config(folder)?;
-        let architecture = architectures.and_then(|all| all.into_iter().next());
-        let kind = kinds.iter().find(|kind| architecture.as_deref() == Some(kind.name()));
-        let expected = || kinds.iter().map(|kind| format!("`{}`", kind.name())).collect::<Vec<_>>().join(" or ");
-        kind.copied().ok_or_else(|| setting(folder, "architectures", architecture.as_ref(), expected()))
-    }
-}
-
-/// What every `config.json` says.
-#[derive(Deserialize)]
-struct Kind {
-    model_type: Option<String>,
-    architectures: Option<Vec<String>>,
-}
-
-/// Refuses a folder whose model is not of the family `expected`.
-pub(crate) fn expect_model_type(folder: &Path, expected: &str) -> Result<(), ModelError> {
-    match read_config::<Kind>(folder)?.model_type {
-        Some(found) if found == expected => Ok(()),
-        found => Err(setting(folder, "model_type", found.as_ref(), format!("`{expected}`"))),
+    pub(crate) fn expect(kinds: &[Self], folder: &Path) -> Result<(), ModelError> {
+        let found = Self::of(folder)?;
+        if kinds.contains(&found) {
+            return Ok(());
+        }
+        let json = ConfigJson::read(folder)?;
+        let class = json.class()?.map(Value::from);
+        let variant = variant(&json)?;
+        let expected: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.class(variant))).collect();
+        Err(json.setting("architectures", class.as_ref(), expected.join(" or ")))
     }
 }
 
-/// The error of a setting that is not as expected.
-pub(crate) fn setting(folder: &Path, key: &'static str, found: Option<&impl ToString>, expected: String) -> ModelError {
-    let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", found.to_string()));
-    ModelError::Setting { path: folder.join(CONFIG), key, found, expected }
+/// A `config.json`.
+pub(crate) struct ConfigJson {
+    folder: PathBuf,
+    settings: Map<String, Value>,
 }
 
-/// Reads `config.json` as far as `T` is interested.
-pub(crate) fn read_config<T: DeserializeOwned>(folder: &Path) -> Result<T, ModelError> {
-    let path = folder.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(|source| read_error(path.clone(), source))?;
-    serde_json::from_str(&text).map_err(|source| ModelError::Json { path, source })
+impl ConfigJson {
+    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join(CONFIG);
+        let text = fs::read_to_string(&path).map_err(|source| read_error(path.clone(), source))?;
+        let settings = serde_json::from_str(&text).map_err(|source| ModelError::Json { path, source })?;
+        Ok(Self { folder: folder.to_owned(), settings })
+    }
+
+    /// The value at `key`, if there is one that is not null.
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, ModelError> {
+        let value = self.settings.get(key).filter(|value| !value.is_null());
+        value.map(|value| T::deserialize(value)).transpose().map_err(|source| ModelError::SettingType {
+            path: self.folder.join(CONFIG),
+            key,
+            source,
+        })
+    }
+
+    /// The name of the model's class.
+    pub(crate) fn class(&self) -> Result<Option<String>, ModelError> {
+        Ok(self.get::<Vec<String>>("architectures")?.and_then(|all| all.into_iter().next()))
+    }
+
+    /// The error of a setting that is not as expected.
+    pub(crate) fn setting(&self, key: &'static str, found: Option<&Value>, expected: String) -> ModelError {
+        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let found = found.map_or_else(|| "missing".to_owned(), |value| format!("`{}`", shown(value)));
+        ModelError::Setting { path: self.folder.join(CONFIG), key, found, expected }
+    }
 }
 
 /// The error of a file that cannot be read. If it is one that makes a model folder and not there, the folder is none.

@@ -37,8 +37,8 @@ pub mod stats;
 pub mod weights;
 
 pub use bert::{
-    Bert, BertConfig, BertEmbeddings, BertForPreTraining, BertForSequenceClassification, BertInput, BertPooler,
-    MaskedTokenHead, PretrainingLogits, hugging_face_name,
+    Adapted, Bert, BertConfig, BertEmbeddings, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification,
+    BertInput, BertPooler, BertVariant, MaskedTokenHead, PretrainingLogits,
 };
 pub use error::ModelError;
 pub use folder::ModelKind;

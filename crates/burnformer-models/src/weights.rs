@@ -198,22 +198,30 @@ impl Weights {
         name_of: impl Fn(&str) -> Option<String>,
         ignore: impl Fn(&str) -> bool,
     ) -> Result<(), ModelError> {
-        let mut taken = BTreeSet::new();
+        let (mut taken, mut missing) = (BTreeSet::new(), Vec::new());
+        let mut wrong_shape = None;
         for (path, expected) in stats::parameters(module) {
             let Some(name) = name_of(&path) else { continue };
             match self.shape(&name) {
-                None => return Err(self.missing(&name)),
-                Some(found) if found != expected => {
-                    let (path, found) = (self.path.clone(), found.to_vec());
-                    return Err(ModelError::WrongShape { path, name, found, expected });
+                None => missing.push(name),
+                Some(found) => {
+                    if found != expected && wrong_shape.is_none() {
+                        wrong_shape = Some((name.clone(), found.to_vec(), expected));
+                    }
+                    taken.insert(name);
                 }
-                Some(_) => taken.insert(name),
-            };
+            }
         }
-        match self.names().into_iter().find(|name| !taken.contains(name) && !ignore(name)) {
-            None => Ok(()),
-            Some(name) => Err(ModelError::UnexpectedWeight { path: self.path.clone(), name }),
+        let path = self.path.clone();
+        if let Some((name, found, expected)) = wrong_shape {
+            return Err(ModelError::WrongShape { path, name, found, expected });
         }
+        let left_over: Vec<String> =
+            self.names().into_iter().filter(|name| !taken.contains(name) && !ignore(name)).collect();
+        if missing.is_empty() && left_over.is_empty() {
+            return Ok(());
+        }
+        Err(ModelError::WeightNames { path, missing, left_over })
     }
 
     /// Refuses a file that has both names, for weights that differ.

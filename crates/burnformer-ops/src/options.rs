@@ -16,6 +16,8 @@ pub enum Activation {
     Gelu,
     /// GELU's approximation by tanh, as in GPT-2.
     GeluTanh,
+    /// `x σ(x)` with the logistic function, also called swish, as in Marian's published models.
+    Silu,
 }
 
 /// Dropout at one site of a model, in training.

@@ -1,10 +1,13 @@
 //! Where a model looks.
 
-use burn::tensor::Tensor;
-use burnformer_data::tokenizer::Tokenizer;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use burnformer_models::Bert;
 use serde::Serialize;
 
 use crate::TaskError;
+use crate::encode::Encode;
 
 /// The attention weights over one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,16 +19,17 @@ pub struct AttentionMap {
 }
 
 impl AttentionMap {
-    /// Reads the weights `[1, n_heads, seq_length, seq_length]` of each layer from the device.
-    pub(crate) fn new(tokenizer: &Tokenizer, ids: &[u32], layers: Vec<Tensor<4>>) -> Result<Self, TaskError> {
-        let layer = |weights: Tensor<4>| {
-            let [_, _, q_length, kv_length] = weights.dims();
-            let values: Vec<f64> = weights.try_into_data()?.iter::<f64>().collect();
-            let head = |head: &[f64]| head.chunks(kv_length).map(<[f64]>::to_vec).collect();
-            Ok(values.chunks(q_length * kv_length).map(head).collect())
-        };
-        let weights = layers.into_iter().map(layer).collect::<Result<_, TaskError>>()?;
-        let tokens = ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect();
+    /// Where the model in `folder` looks in `text`, whatever head it has.
+    ///
+    /// # Errors
+    /// If the folder holds no BERT or variant of it with its tokenizer, or the text cannot be tokenised.
+    pub fn of(folder: &Path, text: &str, device: &Device) -> Result<Self, TaskError> {
+        let (model, config) = Bert::load(folder, device)?;
+        let encode = Encode::load(folder, &config, device)?;
+        let encoded = encode.text(text, None)?;
+        let (_, layers) = model.forward_with_attn_weights(encode.input(&[&encoded]));
+        let weights = layers.into_iter().map(read).collect::<Result<_, _>>()?;
+        let tokens = encoded.ids.iter().map(|&id| encode.tokenizer.token(id).unwrap_or_default()).collect();
         Ok(Self { tokens, weights })
     }
 
@@ -40,4 +44,12 @@ impl AttentionMap {
             |query: usize, key: usize| heads.iter().map(|head| head[query][key]).sum::<f64>() / heads.len() as f64;
         (0..n).map(|query| (0..n).map(|key| mean(query, key)).collect()).collect()
     }
+}
+
+/// Reads the weights `[1, n_heads, seq_length, seq_length]` of a layer from the device.
+fn read(weights: Tensor<4>) -> Result<Vec<Vec<Vec<f64>>>, TaskError> {
+    let [_, _, q_length, kv_length] = weights.dims();
+    let values: Vec<f64> = weights.try_into_data()?.iter::<f64>().collect();
+    let head = |head: &[f64]| head.chunks(kv_length).map(<[f64]>::to_vec).collect();
+    Ok(values.chunks(q_length * kv_length).map(head).collect())
 }

@@ -1,5 +1,7 @@
 //! Texts on their way into a model, outside training.
 
+use std::path::Path;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::{Padded, Padding};
 use burnformer_data::tokenizer::{Encoded, Tokenizer};
@@ -23,7 +25,7 @@ pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(),
 }
 
 /// The greatest number of tokens that a model was made for: that of its tokenizer, but no more than it has positions.
-pub(crate) fn max_length(tokenizer: &Tokenizer, config: &BertConfig) -> usize {
+fn max_length(tokenizer: &Tokenizer, config: &BertConfig) -> usize {
     tokenizer.max_length().map_or(config.max_seq_length, |length| length.min(config.max_seq_length))
 }
 
@@ -32,36 +34,63 @@ pub(crate) fn with_max_length(tokenizer: &Tokenizer, config: &BertConfig) -> Tok
     tokenizer.clone().with_max_length(max_length(tokenizer, config))
 }
 
-/// Runs `answer` on the texts in batches of similar length, and returns what it says of each, in the order of the texts.
-pub(crate) fn in_batches<A>(
-    texts: &[Encoded],
+/// Makes a model's input of texts.
+#[derive(Debug)]
+pub(crate) struct Encode {
+    pub(crate) tokenizer: Tokenizer,
+    /// Longer texts are cut off.
+    pub(crate) max_length: usize,
     pad_id: u32,
-    device: &Device,
-    mut answer: impl FnMut(BertInput) -> Result<Vec<A>, TaskError>,
-) -> Result<Vec<A>, TaskError> {
-    let mut order: Vec<usize> = (0..texts.len()).collect();
-    order.sort_by_key(|&text| texts[text].ids.len());
-    let mut answers: Vec<Option<A>> = texts.iter().map(|_| None).collect();
-    for batch in order.chunks(BATCH) {
-        let rows: Vec<&Encoded> = batch.iter().map(|&text| &texts[text]).collect();
-        for (&text, answer) in batch.iter().zip(answer(input(&rows, pad_id, device))?) {
-            answers[text] = Some(answer);
-        }
-    }
-    Ok(answers.into_iter().flatten().collect())
+    device: Device,
 }
 
-/// The texts as rows of one length.
-pub(crate) fn input(texts: &[&Encoded], pad_id: u32, device: &Device) -> BertInput {
-    let padding = Padding { pad_id, multiple_of: 1 };
-    let tokens = Padded::new(texts.iter().map(|text| text.ids.as_slice()), &padding);
-    let segments = Padded::new(texts.iter().map(|text| text.type_ids.as_slice()), &Padding { pad_id: 0, ..padding });
-    let shape = [segments.batch_size(), segments.seq_length];
-    let segments: Vec<i32> = segments.ids.iter().map(|&segment| segment as i32).collect();
-    let segments = Tensor::<2, Int>::from_data(TensorData::new(segments, shape), device);
-    let tensors = tokens.to_device(device);
-    let mask_pad = mask_pad(&tokens, tensors.mask_pad);
-    BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, noise: Noise::off() }
+impl Encode {
+    /// By the tokenizer in the folder of a model with these settings, onto the model's device.
+    pub(crate) fn load(folder: &Path, config: &BertConfig, device: &Device) -> Result<Self, TaskError> {
+        let tokenizer = Tokenizer::load(folder)?;
+        check_vocabulary(&tokenizer, config.vocab_size)?;
+        let max_length = max_length(&tokenizer, config);
+        let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
+        Ok(Self { tokenizer, max_length, pad_id, device: device.clone() })
+    }
+
+    /// The tokens of a text, or of a pair of texts.
+    pub(crate) fn text(&self, text: &str, pair: Option<&str>) -> Result<Encoded, TaskError> {
+        Ok(self.tokenizer.encode_with_specials(text, pair, Some(self.max_length))?)
+    }
+
+    /// The texts as rows of one length.
+    pub(crate) fn input(&self, texts: &[&Encoded]) -> BertInput {
+        let padding = Padding { pad_id: self.pad_id, multiple_of: 1 };
+        let tokens = Padded::new(texts.iter().map(|text| text.ids.as_slice()), &padding);
+        let segments =
+            Padded::new(texts.iter().map(|text| text.type_ids.as_slice()), &Padding { pad_id: 0, ..padding });
+        let shape = [segments.batch_size(), segments.seq_length];
+        let segments: Vec<i32> = segments.ids.iter().map(|&segment| segment as i32).collect();
+        let segments = Tensor::<2, Int>::from_data(TensorData::new(segments, shape), &self.device);
+        let tensors = tokens.to_device(&self.device);
+        let mask_pad = mask_pad(&tokens, tensors.mask_pad);
+        BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, noise: Noise::off() }
+    }
+
+    /// Runs `answer` on the texts in batches of similar length, and returns what it says of each, in the order of the
+    /// texts.
+    pub(crate) fn in_batches<A>(
+        &self,
+        texts: &[Encoded],
+        mut answer: impl FnMut(BertInput) -> Result<Vec<A>, TaskError>,
+    ) -> Result<Vec<A>, TaskError> {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|&text| texts[text].ids.len());
+        let mut answers: Vec<Option<A>> = texts.iter().map(|_| None).collect();
+        for batch in order.chunks(BATCH) {
+            let rows: Vec<&Encoded> = batch.iter().map(|&text| &texts[text]).collect();
+            for (&text, answer) in batch.iter().zip(answer(self.input(&rows))?) {
+                answers[text] = Some(answer);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
 }
 
 /// Row by row, the softmax of `logits` `[n, n_classes]`, read from the device.

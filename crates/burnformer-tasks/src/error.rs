@@ -101,9 +101,13 @@ pub enum TaskError {
 
 fn described(kind: ModelKind) -> &'static str {
     match kind {
-        ModelKind::BertForPreTraining => "masked language modelling",
-        ModelKind::BertForSequenceClassification => "text classification",
-        ModelKind::BertModel => "text embedding",
+        ModelKind::PreTraining | ModelKind::MaskedLm => "masked language modelling",
+        ModelKind::SequenceClassification => "text classification",
+        ModelKind::TokenClassification => "token classification",
+        ModelKind::QuestionAnswering => "question answering",
+        ModelKind::MultipleChoice => "multiple choice",
+        ModelKind::NextSentencePrediction => "next-sentence prediction",
+        ModelKind::Body => "text embedding",
         _ => "another task",
     }
 }

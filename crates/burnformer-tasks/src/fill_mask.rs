@@ -3,20 +3,18 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burnformer_data::tokenizer::{Encoded, Tokenizer};
-use burnformer_models::{BertForPreTraining, ModelKind};
+use burnformer_data::tokenizer::Encoded;
+use burnformer_models::{BertForMaskedLM, ModelKind};
 use serde::Serialize;
 
-use crate::encode::{check_vocabulary, input, max_length, probabilities};
-use crate::{AttentionMap, TaskError};
+use crate::TaskError;
+use crate::encode::{Encode, probabilities};
 
 /// Predicts hidden tokens.
 #[derive(Debug)]
 pub struct FillMask {
-    model: BertForPreTraining,
-    tokenizer: Tokenizer,
-    max_length: usize,
-    pad_id: u32,
+    model: BertForMaskedLM,
+    encode: Encode,
     mask_id: u32,
     device: Device,
 }
@@ -50,23 +48,20 @@ impl FillMask {
     /// If it holds no masked language model with its tokenizer.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let found = ModelKind::of(folder)?;
-        if found != ModelKind::BertForPreTraining {
+        if ![ModelKind::PreTraining, ModelKind::MaskedLm].contains(&found) {
             let expected = "masked language modelling";
             return Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected });
         }
-        let (model, config) = BertForPreTraining::load(folder, device)?;
-        let tokenizer = Tokenizer::load(folder)?;
-        check_vocabulary(&tokenizer, config.vocab_size)?;
-        let mask_id = tokenizer.specials().mask_id.ok_or(TaskError::NoToken { role: "mask" })?;
-        let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
-        let max_length = max_length(&tokenizer, &config);
-        Ok(Self { model, tokenizer, max_length, pad_id, mask_id, device: device.clone() })
+        let (model, config) = BertForMaskedLM::load(folder, device)?;
+        let encode = Encode::load(folder, &config, device)?;
+        let mask_id = encode.tokenizer.specials().mask_id.ok_or(TaskError::NoToken { role: "mask" })?;
+        Ok(Self { model, encode, mask_id, device: device.clone() })
     }
 
     /// The mask token, to be written in a text.
     #[must_use]
     pub fn mask(&self) -> String {
-        self.tokenizer.token(self.mask_id).unwrap_or_default()
+        self.encode.tokenizer.token(self.mask_id).unwrap_or_default()
     }
 
     /// The `top_k` most probable tokens for every mask in `text`, in order.
@@ -74,34 +69,20 @@ impl FillMask {
     /// # Errors
     /// [`TaskError::NoMask`] if there is none.
     pub fn fill(&self, text: &str, top_k: usize) -> Result<Vec<FilledMask>, TaskError> {
-        let encoded = self.encode(text)?;
+        let encoded = self.encode.text(text, None)?;
         let positions: Vec<usize> =
             (0..encoded.ids.len()).filter(|&position| encoded.ids[position] == self.mask_id).collect();
         if positions.is_empty() {
             let mask = self.mask();
-            let is_there = self.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
-            let max_length = self.max_length;
+            let is_there = self.encode.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
+            let max_length = self.encode.max_length;
             return Err(if is_there { TaskError::MaskCutOff { mask, max_length } } else { TaskError::NoMask { mask } });
         }
         let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
         let places = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), &self.device);
-        let logits = self.model.forward(input(&[&encoded], self.pad_id, &self.device), places).mlm;
+        let logits = self.model.forward(self.encode.input(&[&encoded]), places);
         let filled = probabilities(logits)?.into_iter().zip(positions);
         filled.map(|(probabilities, position)| self.filled(&encoded, position, &probabilities, top_k)).collect()
-    }
-
-    /// The attention weights of every layer and head over `text`.
-    ///
-    /// # Errors
-    /// If the text cannot be tokenised.
-    pub fn attention(&self, text: &str) -> Result<AttentionMap, TaskError> {
-        let encoded = self.encode(text)?;
-        let input = input(&[&encoded], self.pad_id, &self.device);
-        AttentionMap::new(&self.tokenizer, &encoded.ids, self.model.bert().forward_with_attn_weights(input).1)
-    }
-
-    fn encode(&self, text: &str) -> Result<Encoded, TaskError> {
-        Ok(self.tokenizer.encode_with_specials(text, None, Some(self.max_length))?)
     }
 
     fn filled(
@@ -111,7 +92,7 @@ impl FillMask {
         probabilities: &[f64],
         top_k: usize,
     ) -> Result<FilledMask, TaskError> {
-        let mut ids: Vec<usize> = (0..probabilities.len().min(self.tokenizer.vocab_size())).collect();
+        let mut ids: Vec<usize> = (0..probabilities.len().min(self.encode.tokenizer.vocab_size())).collect();
         ids.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         ids.truncate(top_k);
         let fill = |id: usize| {
@@ -119,8 +100,8 @@ impl FillMask {
             text[position] = id as u32;
             // Without what stands around the text; other masks are special too, and stay.
             let inner = &text[1..text.len() - 1];
-            let text = self.tokenizer.decode(inner, false)?;
-            let token = self.tokenizer.token(id as u32).unwrap_or_default();
+            let text = self.encode.tokenizer.decode(inner, false)?;
+            let token = self.encode.tokenizer.token(id as u32).unwrap_or_default();
             Ok(Fill { token, id: id as u32, probability: probabilities[id], text })
         };
         Ok(FilledMask { position, fills: ids.into_iter().map(fill).collect::<Result<_, TaskError>>()? })

@@ -39,11 +39,17 @@ impl Pipeline {
             return Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)));
         }
         match ModelKind::of(folder)? {
-            ModelKind::BertForSequenceClassification => {
+            ModelKind::PreTraining | ModelKind::MaskedLm => {
+                Ok(Self::FillMask(Box::new(FillMask::load(folder, device)?)))
+            }
+            ModelKind::SequenceClassification => {
                 Ok(Self::TextClassification(Box::new(TextClassification::load(folder, device)?)))
             }
-            ModelKind::BertModel => Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?))),
-            _ => Ok(Self::FillMask(Box::new(FillMask::load(folder, device)?))),
+            ModelKind::Body => Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?))),
+            found => {
+                let expected = "masked language modelling, text classification or text embedding";
+                Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
+            }
         }
     }
 }

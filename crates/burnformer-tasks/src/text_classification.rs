@@ -3,22 +3,18 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertForSequenceClassification, ModelKind};
 use serde::Serialize;
 
-use crate::encode::{check_vocabulary, in_batches, input, max_length, probabilities};
-use crate::{AttentionMap, TaskError};
+use crate::TaskError;
+use crate::encode::{Encode, probabilities};
 
 /// Tells the class of a text, or of a pair of texts.
 #[derive(Debug)]
 pub struct TextClassification {
     model: BertForSequenceClassification,
-    tokenizer: Tokenizer,
+    encode: Encode,
     labels: Vec<String>,
-    max_length: usize,
-    pad_id: u32,
-    device: Device,
 }
 
 /// A model's answer.
@@ -41,16 +37,12 @@ impl TextClassification {
     /// If it holds no model for text classification with its tokenizer.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let found = ModelKind::of(folder)?;
-        if found != ModelKind::BertForSequenceClassification {
+        if found != ModelKind::SequenceClassification {
             let expected = "text classification";
             return Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected });
         }
         let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
-        let tokenizer = Tokenizer::load(folder)?;
-        check_vocabulary(&tokenizer, config.vocab_size)?;
-        let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
-        let max_length = max_length(&tokenizer, &config);
-        Ok(Self { model, tokenizer, labels, max_length, pad_id, device: device.clone() })
+        Ok(Self { model, encode: Encode::load(folder, &config, device)?, labels })
     }
 
     /// The names of the classes.
@@ -64,24 +56,11 @@ impl TextClassification {
     /// # Errors
     /// If a text cannot be tokenised, or the device fails.
     pub fn classify(&self, texts: &[(&str, Option<&str>)]) -> Result<Vec<Prediction>, TaskError> {
-        let encode = |&(text, pair): &(&str, Option<&str>)| {
-            self.tokenizer.encode_with_specials(text, pair, Some(self.max_length))
-        };
-        let encoded = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        in_batches(&encoded, self.pad_id, &self.device, |input| {
+        let encoded = texts.iter().map(|&(text, pair)| self.encode.text(text, pair)).collect::<Result<Vec<_>, _>>()?;
+        self.encode.in_batches(&encoded, |input| {
             let rows = probabilities(self.model.forward(input))?;
             Ok(rows.into_iter().map(|probabilities| self.prediction(probabilities)).collect())
         })
-    }
-
-    /// The attention weights of every layer and head over `text`.
-    ///
-    /// # Errors
-    /// If the text cannot be tokenised.
-    pub fn attention(&self, text: &str) -> Result<AttentionMap, TaskError> {
-        let encoded = self.tokenizer.encode_with_specials(text, None, Some(self.max_length))?;
-        let input = input(&[&encoded], self.pad_id, &self.device);
-        AttentionMap::new(&self.tokenizer, &encoded.ids, self.model.bert().forward_with_attn_weights(input).1)
     }
 
     fn prediction(&self, probabilities: Vec<f64>) -> Prediction {

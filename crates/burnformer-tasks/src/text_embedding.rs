@@ -4,13 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{Bert, Pooling, normalize};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::TaskError;
-use crate::encode::{check_vocabulary, in_batches, max_length};
+use crate::encode::Encode;
 
 /// The list of modules in a folder of sentence-transformers.
 const MODULES: &str = "modules.json";
@@ -21,13 +20,10 @@ const MODULES: &str = "modules.json";
 #[derive(Debug)]
 pub struct TextEmbedding {
     model: Bert,
-    tokenizer: Tokenizer,
+    encode: Encode,
     pooling: Pooling,
     normalized: bool,
     d_model: usize,
-    max_length: usize,
-    pad_id: u32,
-    device: Device,
 }
 
 #[derive(Deserialize)]
@@ -72,19 +68,10 @@ impl TextEmbedding {
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let modules = if Self::has_modules(folder) { Modules::read(folder)? } else { Modules::new(folder) };
         let (model, config) = Bert::load(&modules.transformer, device)?;
-        let tokenizer = Tokenizer::load(&modules.transformer)?;
-        check_vocabulary(&tokenizer, config.vocab_size)?;
-        let most = max_length(&tokenizer, &config);
-        Ok(Self {
-            model,
-            pooling: modules.pooling,
-            normalized: modules.normalized,
-            d_model: config.d_model,
-            max_length: modules.max_length.map_or(most, |length| length.min(most)),
-            pad_id: tokenizer.specials().pad_id.unwrap_or(config.pad_id),
-            tokenizer,
-            device: device.clone(),
-        })
+        let mut encode = Encode::load(&modules.transformer, &config, device)?;
+        encode.max_length = modules.max_length.map_or(encode.max_length, |length| length.min(encode.max_length));
+        let Modules { pooling, normalized, .. } = modules;
+        Ok(Self { model, encode, pooling, normalized, d_model: config.d_model })
     }
 
     /// The same with another pooling.
@@ -111,9 +98,8 @@ impl TextEmbedding {
     /// # Errors
     /// If a text cannot be tokenised, or the device fails.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, TaskError> {
-        let encode = |text: &&str| self.tokenizer.encode_with_specials(text, None, Some(self.max_length));
-        let encoded = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        in_batches(&encoded, self.pad_id, &self.device, |input| {
+        let encoded = texts.iter().map(|text| self.encode.text(text, None)).collect::<Result<Vec<_>, _>>()?;
+        self.encode.in_batches(&encoded, |input| {
             let mask_pad = input.mask_pad.clone();
             let pooled = self.pooling.apply(self.model.forward(input), mask_pad);
             let rows = if self.normalized { normalize(pooled) } else { pooled };

@@ -11,7 +11,7 @@ use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassific
 use burnformer_nn::Noise;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
-    ClassificationTask, FillMask, Pipeline, PretrainingCounts, PretrainingTask, Tally, Task, TaskError,
+    AttentionMap, ClassificationTask, FillMask, Pipeline, PretrainingCounts, PretrainingTask, Tally, Task, TaskError,
     TextClassification, TextEmbedding, cosine_similarity, evaluate,
 };
 
@@ -186,7 +186,7 @@ fn masks_are_filled_in_their_order() {
     let all = &model.fill("the [MASK] sat", 100).unwrap()[0].fills;
     assert!((all.iter().map(|fill| fill.probability).sum::<f64>() - 1.0).abs() < 1e-6 && all.len() == 14);
 
-    let map = model.attention("the cat sat").unwrap();
+    let map = AttentionMap::of(folder.path(), "the cat sat", &device).unwrap();
     assert_eq!(map.tokens, ["[CLS]", "the", "cat", "sat", "[SEP]"]);
     assert_eq!((map.weights.len(), map.weights[0].len()), (2, 3));
     for row in map.weights.iter().flatten().flatten().chain(&map.mean_over_heads(1)) {

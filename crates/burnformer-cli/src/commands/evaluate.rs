@@ -40,7 +40,7 @@ struct Report<S> {
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
-    let is_classifier = ModelKind::of(&args.folder)? == ModelKind::BertForSequenceClassification;
+    let is_classifier = ModelKind::of(&args.folder)? == ModelKind::SequenceClassification;
     if is_classifier == args.corpus.is_some() {
         let (kind, hint) = match is_classifier {
             true => ("classifier, which no corpus can measure", "name texts with labels by `--input`"),

@@ -13,7 +13,7 @@ use burnformer::data::readers::Input;
 use burnformer::data::samples::{Classification, Samples};
 use burnformer::data::source::Source;
 use burnformer::data::tokenizer::Tokenizer;
-use burnformer::models::{BertConfig, BertForSequenceClassification, stats};
+use burnformer::models::{Adapted, BertConfig, BertForSequenceClassification, stats};
 use burnformer::tasks::metrics::ConfusionMatrix;
 use burnformer::tasks::{ClassificationTask, evaluate};
 use burnformer::train::{Data, Event, MemoryEstimate, ModelCard, RunFolder, TrainConfig, Trainer};
@@ -214,9 +214,12 @@ fn fresh(
     if settings.from_scratch {
         return Ok(BertForSequenceClassification::init(config, n_labels, settings.seed, &device));
     }
-    let (model, _, fresh) =
-        BertForSequenceClassification::adapt(Path::new(&settings.model), n_labels, settings.seed, &device)?;
+    let Adapted { model, fresh, left_over, .. } =
+        BertForSequenceClassification::from_pretrained(Path::new(&settings.model), n_labels, settings.seed, &device)?;
     context.terminal.note(format_args!("fresh weights        {}", fresh.join(", ")));
+    if !left_over.is_empty() {
+        context.terminal.note(format_args!("not taken over       {}", left_over.join(", ")));
+    }
     Ok(model)
 }
 

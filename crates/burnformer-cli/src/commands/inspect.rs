@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use burnformer::models::{BertConfig, BertForPreTraining, BertForSequenceClassification, ModelKind, stats};
-use burnformer::tasks::{AttentionMap, FillMask, TextClassification};
+use burnformer::models::{
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelKind, stats,
+};
+use burnformer::tasks::AttentionMap;
 use burnformer::train::{History, HistoryEntry, RunFolder};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -25,7 +27,7 @@ const LINES: usize = 12;
 #[derive(Serialize)]
 struct Report {
     folder: PathBuf,
-    architecture: &'static str,
+    architecture: String,
     config: BertConfig,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
@@ -66,13 +68,13 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
         let hint = format!("set `--head` to 1 to {}, or leave it out for the mean over all heads", config.n_heads);
         return Err(Advised::new(format!("there is no head {head} in `{}`", folder.display()), hint).into());
     }
-    let mut attention = args.text.as_ref().map(|text| attention(folder, kind, text, &device)).transpose()?;
+    let mut attention = args.text.as_ref().map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
     if let (Some(map), Some(head)) = (&mut attention, head) {
         map.weights.iter_mut().for_each(|heads| *heads = vec![heads.swap_remove(head - 1)]);
     }
     let report = Report {
         folder: folder.clone(),
-        architecture: kind.name(),
+        architecture: kind.class(config.variant),
         labels,
         parameters: shapes.iter().map(|(_, n)| n).sum(),
         blocks: blocks(&shapes),
@@ -93,12 +95,23 @@ fn sizes(folder: &Path, kind: ModelKind, device: &Device) -> Result<(BertConfig,
     let sized = |shapes: Vec<(String, Vec<usize>)>| {
         shapes.into_iter().map(|(path, shape)| (path, shape.iter().product())).collect()
     };
-    Ok(if kind == ModelKind::BertForSequenceClassification {
-        let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
-        (config, labels, sized(stats::parameters(&model)))
-    } else {
-        let (model, config) = BertForPreTraining::load(folder, device)?;
-        (config, Vec::new(), sized(stats::parameters(&model)))
+    Ok(match kind {
+        ModelKind::SequenceClassification => {
+            let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
+            (config, labels, sized(stats::parameters(&model)))
+        }
+        ModelKind::PreTraining => {
+            let (model, config) = BertForPreTraining::load(folder, device)?;
+            (config, Vec::new(), sized(stats::parameters(&model)))
+        }
+        ModelKind::MaskedLm => {
+            let (model, config) = BertForMaskedLM::load(folder, device)?;
+            (config, Vec::new(), sized(stats::parameters(&model)))
+        }
+        _ => {
+            let (model, config) = Bert::load(folder, device)?;
+            (config, Vec::new(), sized(stats::parameters(&model)))
+        }
     })
 }
 
@@ -109,7 +122,8 @@ fn blocks(shapes: &[Counted]) -> Vec<Block> {
         let parts: Vec<&str> = path.split('.').collect();
         let depth = match parts.as_slice() {
             ["bert", "encoder", "layers", ..] => 4,
-            ["bert", "embeddings", ..] => 3,
+            ["encoder", "layers", ..] | ["bert", "embeddings", ..] => 3,
+            ["embeddings", ..] => 2,
             _ => 1,
         };
         let name = parts[..depth.min(parts.len())].join(".");
@@ -141,19 +155,11 @@ fn history(folder: &Path) -> Result<Vec<Point>> {
     Ok(kept.map(|(_, entry)| point(entry)).collect())
 }
 
-fn attention(folder: &Path, kind: ModelKind, text: &str, device: &Device) -> Result<AttentionMap> {
-    Ok(if kind == ModelKind::BertForSequenceClassification {
-        TextClassification::load(folder, device)?.attention(text)?
-    } else {
-        FillMask::load(folder, device)?.attention(text)?
-    })
-}
-
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let config = &self.config;
         fact(f, "model", self.folder.display())?;
-        fact(f, "architecture", self.architecture)?;
+        fact(f, "architecture", &self.architecture)?;
         fact(f, "layers", config.n_layers)?;
         fact(f, "width", format_args!("{} in {} heads, feed-forward {}", config.d_model, config.n_heads, config.d_ff))?;
         fact(f, "vocabulary", format_args!("{} tokens", HumanCount(config.vocab_size as u64)))?;

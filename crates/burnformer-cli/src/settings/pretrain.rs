@@ -7,7 +7,7 @@ use burnformer::core::config::{ConfigError, Validate};
 use burnformer::core::settings;
 use burnformer::data::samples::PretrainingConfig;
 use burnformer::data::split::SplitConfig;
-use burnformer::models::BertConfig;
+use burnformer::models::{BertConfig, BertVariant};
 use burnformer::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,8 @@ impl Validate for PretrainSettings {
     fn validate(&self) -> Result<(), ConfigError> {
         let within = |section: &'static str| move |error: ConfigError| error.within(section);
         self.model.validate().map_err(within("model"))?;
+        let variant = self.model.variant;
+        ConfigError::check("model.variant", &variant.model_type(), variant == BertVariant::Bert, "`bert`")?;
         self.data.split.validate().map_err(within("data.split"))?;
         self.data.samples.validate().map_err(within("data.samples"))?;
         let (longest, length) = (self.model.max_seq_length, self.data.samples.max_seq_length);

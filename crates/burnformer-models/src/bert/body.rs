@@ -2,7 +2,7 @@
 
 use super::hugging_face::ConfigFile;
 use super::{BertConfig, BertEmbeddings, files};
-use crate::ModelError;
+use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_nn::{Encoder, EncoderConfig, Mask, Noise};
@@ -47,14 +47,23 @@ impl Bert {
         }
     }
 
-    /// The body of any BERT's folder, without its heads, and its settings.
+    /// The body of the folder of any BERT or one of its variants, without its heads, and its settings.
     ///
     /// # Errors
     /// If the folder holds no BERT, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
-        let config = ConfigFile::read(folder)?.settings(folder)?;
-        let (body, _) = files::load_body(&config, folder, || Body { bert: Self::new(&config, device) })?;
-        Ok((body.bert, config))
+        let config = BertConfig::load(folder)?;
+        let loaded = files::load_body(&config, folder, || Body { bert: Self::new(&config, device) })?;
+        Ok((loaded.model.bert, config))
+    }
+
+    /// Writes `config.json` and `model.safetensors` into a folder that exists, each as a whole or not at all. `config`
+    /// is what the model was made of.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn save(&self, config: &BertConfig, folder: &Path) -> Result<(), ModelError> {
+        files::save(&Body { bert: self.clone() }, Vec::new(), &ConfigFile::new(ModelKind::Body, config), folder)
     }
 
     /// # Shapes

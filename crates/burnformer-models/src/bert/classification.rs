@@ -1,7 +1,9 @@
 //! BERT that sorts sequences into classes.
 
-use super::hugging_face::ConfigFile;
+use super::files::Loaded;
+use super::hugging_face::{Classifier, ConfigFile, classifier_dropout};
 use super::{Bert, BertConfig, BertInput, BertPooler, files};
+use crate::folder::ConfigJson;
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -10,7 +12,7 @@ use burnformer_ops::{self as ops, Dropout};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// BERT with a classifier on its pooler.
+/// BERT, or one of its variants, with a classifier on its pooler.
 ///
 /// Source: Devlin et al. 2019, section 4.1; dropout in front of the classifier is in their code alone.
 #[derive(Module, Debug)]
@@ -28,10 +30,15 @@ impl BertForSequenceClassification {
     /// If the config is not valid, or `n_labels` is 0.
     #[must_use]
     pub fn new(config: &BertConfig, n_labels: usize, device: &Device) -> Self {
+        Self::with_dropout(config, n_labels, config.dropout, device)
+    }
+
+    /// [`Self::new`] with another dropout in front of the classifier than in the body.
+    fn with_dropout(config: &BertConfig, n_labels: usize, dropout: f64, device: &Device) -> Self {
         Self {
             bert: Bert::new(config, device),
-            pooler: BertPooler::new(config, device),
-            dropout: config.dropout,
+            pooler: BertPooler::new(config, dropout, device),
+            dropout,
             classifier: LinearConfig::new(config.d_model, n_labels).init(device),
         }
     }
@@ -53,8 +60,8 @@ impl BertForSequenceClassification {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let [in_body, in_head] = input.noise.split();
-        self.classify(self.bert.forward(BertInput { noise: in_body, ..input }), in_head)
+        let [in_body, in_head, in_pooler] = input.noise.split();
+        self.classify(self.bert.forward(BertInput { noise: in_body, ..input }), in_pooler, in_head)
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
@@ -65,13 +72,14 @@ impl BertForSequenceClassification {
     /// # Panics
     /// As [`Self::forward`].
     pub fn forward_with_attn_weights(&self, input: BertInput) -> (Tensor<2>, Vec<Tensor<4>>) {
-        let [in_body, in_head] = input.noise.split();
+        let [in_body, in_head, in_pooler] = input.noise.split();
         let (hidden, weights) = self.bert.forward_with_attn_weights(BertInput { noise: in_body, ..input });
-        (self.classify(hidden, in_head), weights)
+        (self.classify(hidden, in_pooler, in_head), weights)
     }
 
-    fn classify(&self, hidden: Tensor<3>, noise: Noise) -> Tensor<2> {
-        let pooled = ops::dropout(self.pooler.forward(hidden), None, Dropout::new(self.dropout, noise));
+    fn classify(&self, hidden: Tensor<3>, in_pooler: Noise, in_head: Noise) -> Tensor<2> {
+        let pooled = self.pooler.forward(hidden, in_pooler);
+        let pooled = ops::dropout(pooled, None, Dropout::new(self.dropout, in_head));
         self.classifier.forward(pooled)
     }
 
@@ -91,8 +99,8 @@ impl BertForSequenceClassification {
         if (labels.len(), found) != (expected, expected) {
             return Err(ModelError::Labels { found, expected });
         }
-        let file = ConfigFile::new(ModelKind::BertForSequenceClassification, config);
-        files::save(self, &file.with_classifier(labels, self.dropout), folder)
+        let file = ConfigFile::new(ModelKind::SequenceClassification, config);
+        files::save(self, Vec::new(), &file.with_classifier(labels, self.dropout), folder)
     }
 
     /// The model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote, its settings, and the
@@ -101,53 +109,61 @@ impl BertForSequenceClassification {
     /// # Errors
     /// If the folder holds another model, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig, Vec<String>), ModelError> {
-        ModelKind::BertForSequenceClassification.expect(folder)?;
-        let file = ConfigFile::read(folder)?;
-        let (config, labels) = (file.settings(folder)?, file.labels(folder)?);
-        let dropout = file.classifier_dropout(folder)?;
-        let new = || Self { dropout, ..Self::new(&config, labels.len(), device) };
-        let model = files::load(&config, folder, new)?;
+        ModelKind::expect(&[ModelKind::SequenceClassification], folder)?;
+        let config = BertConfig::load(folder)?;
+        let Classifier { labels, dropout } = Classifier::read(folder, &config)?;
+        let new = || Self::with_dropout(&config, labels.len(), dropout, device);
+        let model = files::load(&config, folder, new).map_err(|error| head_size(error, &config))?;
         Ok((model, config, labels))
     }
 
-    /// The body and the pooler of a pretrained model, and a fresh classifier from `seed`. The folder may hold any BERT:
-    /// one for pretraining, another classifier, or the body alone. A pooler that is missing is fresh too, and
-    /// [`Self::adapt`] tells.
+    /// The body and the pooler of a pretrained model, and a fresh classifier from `seed`. The folder may hold any BERT or
+    /// one of its variants: one for pretraining, another classifier, or the body alone. A pooler that is missing is fresh
+    /// too.
     ///
     /// # Errors
-    /// If the folder holds no BERT, or files that do not fit together.
+    /// If the folder holds no such model, or files that do not fit together.
     ///
     /// # Panics
     /// If `n_labels` is 0.
-    pub fn from_pretrained(
-        folder: &Path,
-        n_labels: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Result<(Self, BertConfig), ModelError> {
-        Self::adapt(folder, n_labels, seed, device).map(|(model, config, _)| (model, config))
-    }
-
-    /// [`Self::from_pretrained`], and the paths of the parameters that are fresh.
-    ///
-    /// # Errors
-    /// As [`Self::from_pretrained`].
-    ///
-    /// # Panics
-    /// If `n_labels` is 0.
-    pub fn adapt(
-        folder: &Path,
-        n_labels: usize,
-        seed: u64,
-        device: &Device,
-    ) -> Result<(Self, BertConfig, Vec<String>), ModelError> {
-        let config = ConfigFile::read(folder)?.settings(folder)?;
-        let (model, fresh) = files::load_body(&config, folder, || Self::new(&config, n_labels, device))?;
+    pub fn from_pretrained(folder: &Path, n_labels: usize, seed: u64, device: &Device) -> Result<Adapted, ModelError> {
+        let config = BertConfig::load(folder)?;
+        let dropout = classifier_dropout(&ConfigJson::read(folder)?, &config)?;
+        let new = || Self::with_dropout(&config, n_labels, dropout, device);
+        let Loaded { model, fresh, left_over } = files::load_body(&config, folder, new)?;
         let rule = init::truncated_normal(config.init_std);
         let rule = |path: &str, shape: &[usize]| match fresh.iter().any(|fresh| fresh == path) {
             true => rule(path, shape),
             false => init::Init::Keep,
         };
-        Ok((init::by_name(model, seed, rule), config, fresh))
+        Ok(Adapted { model: init::by_name(model, seed, rule), config, fresh, left_over })
+    }
+}
+
+/// A pretrained body with a classifier on it.
+#[derive(Debug)]
+pub struct Adapted {
+    /// The model.
+    pub model: BertForSequenceClassification,
+    /// Its settings.
+    pub config: BertConfig,
+    /// The paths of parameters that begin anew.
+    pub fresh: Vec<String>,
+    /// The names of weights in the folder that the model has no use for.
+    pub left_over: Vec<String>,
+}
+
+/// Says of a classifier of another shape that it is one of other classes.
+fn head_size(error: ModelError, config: &BertConfig) -> ModelError {
+    match error {
+        ModelError::WrongShape { path, name, found, expected }
+            if ["classifier.weight", "classifier.bias"]
+                .map(|path| config.variant.weight_name(path))
+                .contains(&name)
+                && found[1..] == expected[1..] =>
+        {
+            ModelError::HeadSize { path, found: found[0], expected: expected[0] }
+        }
+        error => error,
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of BERT, and its published sizes.
 
+use super::BertVariant;
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig};
 use serde::{Deserialize, Serialize};
@@ -7,11 +8,14 @@ use serde::{Deserialize, Serialize};
 /// Settings of a [`Bert`](crate::Bert).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BertConfig {
+    /// BERT itself, or a model that differs in details.
+    #[serde(default)]
+    pub variant: BertVariant,
     /// Number of tokens.
     pub vocab_size: usize,
     /// Longest sequence; 512 in the published models.
     pub max_seq_length: usize,
-    /// Number of segments that a sequence may have; 2 in the published models.
+    /// Number of segments that a sequence may have; 2 in the published models, 1 in RoBERTa's, none in DistilBERT's.
     pub n_segments: usize,
     /// Width of the residual stream.
     pub d_model: usize,
@@ -33,6 +37,13 @@ pub struct BertConfig {
     pub init_std: f64,
     /// The token that fills up a batch.
     pub pad_id: u32,
+    /// `true` if the masked token head's output layer is the table of the token embeddings, as in the published models.
+    #[serde(default = "tied")]
+    pub tied_embeddings: bool,
+}
+
+fn tied() -> bool {
+    true
 }
 
 impl BertConfig {
@@ -52,6 +63,7 @@ impl BertConfig {
             _ => return None,
         };
         Some(Self {
+            variant: BertVariant::Bert,
             vocab_size,
             max_seq_length: 512,
             n_segments: 2,
@@ -65,7 +77,13 @@ impl BertConfig {
             norm_eps: 1e-12,
             init_std: 0.02,
             pad_id,
+            tied_embeddings: true,
         })
+    }
+
+    /// The number of the first position in the table of positions, in front of which there are unused rows.
+    pub(super) fn first_position(&self) -> usize {
+        if self.variant == BertVariant::Roberta { self.pad_id as usize + 1 } else { 0 }
     }
 
     /// Settings of every encoder layer.
@@ -90,7 +108,12 @@ impl Validate for BertConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::check_positive("vocab_size", self.vocab_size)?;
         ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
-        ConfigError::check_positive("n_segments", self.n_segments)?;
+        if self.variant == BertVariant::DistilBert {
+            ConfigError::check("n_segments", &self.n_segments, self.n_segments == 0, "0 in a DistilBERT")?;
+            ConfigError::check("norm_eps", &self.norm_eps, self.norm_eps == 1e-12, "1e-12 in a DistilBERT")?;
+        } else {
+            ConfigError::check_positive("n_segments", self.n_segments)?;
+        }
         ConfigError::check_positive("n_layers", self.n_layers)?;
         self.layer().validate()?;
         ConfigError::check_finite_positive("init_std", self.init_std)?;

@@ -16,20 +16,24 @@ use burnformer_ops::{self as ops, Dropout};
 pub struct BertEmbeddings {
     token: Embedding,
     position: LearnedPositions,
-    segment: Embedding,
+    segment: Option<Embedding>,
     norm: LayerNorm,
     dropout: f64,
+    /// The token that takes no part in counting positions; `None` where all do.
+    uncounted: Option<u32>,
 }
 
 impl BertEmbeddings {
     pub(super) fn new(config: &BertConfig, device: &Device) -> Self {
         let table = |n_rows| EmbeddingConfig::new(n_rows, config.d_model).init(device);
+        let n_positions = config.max_seq_length.saturating_add(config.first_position());
         Self {
             token: table(config.vocab_size),
-            position: LearnedPositionsConfig::new(config.max_seq_length, config.d_model).init(device),
-            segment: table(config.n_segments),
+            position: LearnedPositionsConfig::new(n_positions, config.d_model).init(device),
+            segment: (config.n_segments > 0).then(|| table(config.n_segments)),
             norm: LayerNormConfig::new(config.d_model).with_eps(config.norm_eps).init(device),
             dropout: config.dropout,
+            uncounted: (config.first_position() > 0).then_some(config.pad_id),
         }
     }
 
@@ -46,27 +50,45 @@ impl BertEmbeddings {
 
     /// # Shapes
     /// - ids: `[batch_size, seq_length]`
-    /// - segments: `[batch_size, seq_length]`, or `None` for segment 0 everywhere
+    /// - segments: `[batch_size, seq_length]`, or `None` for segment 0 everywhere; a model with one segment or none does
+    ///   not look at them
     /// - returns: `[batch_size, seq_length, d_model]`
     ///
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>, noise: Noise) -> Tensor<3> {
-        let [_, seq_length] = ids.dims();
-        let segment = match segments {
-            Some(segments) => {
-                let shape = segments.dims();
-                assert!(
-                    shape == ids.dims(),
-                    "bert: `segments` {shape:?} must have the shape of `ids` {:?}",
-                    ids.dims()
-                );
-                self.segment.forward(segments)
-            }
-            None => self.segment.weight.val().narrow(0, 0, 1).unsqueeze(), // [1, 1, d_model]
+        if let Some(segments) = &segments {
+            let shapes = [segments.dims(), ids.dims()];
+            assert!(
+                shapes[0] == shapes[1],
+                "bert: `segments` {:?} must have the shape of `ids` {:?}",
+                shapes[0],
+                shapes[1]
+            );
+        }
+        let position = self.positions(&ids);
+        let x = self.token.forward(ids);
+        let x = match (&self.segment, segments) {
+            (None, _) => x,
+            (Some(table), Some(segments)) if table.weight.lazy_shape()[0] > 1 => x + table.forward(segments),
+            (Some(table), _) => x + table.weight.val().narrow(0, 0, 1).unsqueeze(), // [1, 1, d_model]
         };
-        let x = self.token.forward(ids) + segment + self.position.forward(0, seq_length);
-        ops::dropout(self.norm.forward(x), None, Dropout::new(self.dropout, noise))
+        ops::dropout(self.norm.forward(x + position), None, Dropout::new(self.dropout, noise))
+    }
+
+    /// `[batch_size or 1, seq_length, d_model]`
+    fn positions(&self, ids: &Tensor<2, Int>) -> Tensor<3> {
+        let [_, seq_length] = ids.dims();
+        let Some(pad_id) = self.uncounted else { return self.position.forward(0, seq_length) };
+        let first = pad_id as usize + 1;
+        let max_seq_length = self.position.weight.lazy_shape()[0] - first;
+        assert!(
+            seq_length <= max_seq_length,
+            "positions: position {seq_length} is beyond `max_seq_length` ({max_seq_length})"
+        );
+        let counted = ids.clone().not_equal_elem(pad_id).int();
+        let numbers = counted.clone().cumsum(1) * counted + i64::from(pad_id);
+        ops::embedding(self.position.weight.val(), numbers)
     }
 
     /// The table of the tokens, which is the output layer of the masked token head too.

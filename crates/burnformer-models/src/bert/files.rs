@@ -2,73 +2,120 @@
 
 use super::BertConfig;
 use super::hugging_face::ConfigFile;
-use super::names::{hugging_face_name, is_obsolete, other_names};
+use super::names::is_obsolete;
 use crate::folder::{CONFIG, WEIGHTS};
 use crate::weights::{self, Weights};
 use crate::{ModelError, stats};
 use burn::module::Module;
+use burn::tensor::TensorData;
 use burnformer_core::atomic_write_bytes;
 use std::path::Path;
 
-pub(super) fn save<M: Module>(model: &M, config: &ConfigFile, folder: &Path) -> Result<(), ModelError> {
-    weights::save(model, hugging_face_name, Vec::new(), &folder.join(WEIGHTS))?;
+/// Writes the weights, `extra` ones behind them, and the settings.
+pub(super) fn save<M: Module>(
+    model: &M,
+    extra: Vec<(String, TensorData)>,
+    config: &ConfigFile,
+    folder: &Path,
+) -> Result<(), ModelError> {
+    let variant = config.bert.variant;
+    weights::save(model, |path| variant.weight_name(path), extra, &folder.join(WEIGHTS))?;
     Ok(atomic_write_bytes(&folder.join(CONFIG), config.to_json())?)
 }
 
-/// Makes a model and sets all of it from the weights in `folder`, of which none may be left over.
+/// Makes a model and sets all of it from the weights in `folder`, of which none may be left over but the pooler and the
+/// next-sentence head.
 pub(super) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOnce() -> M) -> Result<M, ModelError> {
     let mut file = open(config, folder)?;
-    let names = file.names();
-    let name_of = |path: &str| find(&names, path).unwrap_or_else(|| hugging_face_name(path));
+    let names = Names::new(config, &file);
+    let variant = config.variant;
+    let name_of = |path: &str| names.find(path).unwrap_or_else(|| variant.weight_name(path));
     // The second names of what is one weight with another; transformers writes the first ones only.
-    let tied = [
-        ("cls.predictions.decoder.weight", name_of("bert.embeddings.token.weight")),
-        ("cls.predictions.decoder.bias", name_of("mlm.bias")),
-    ];
-    let ignore = |name: &str| is_obsolete(name) || tied.iter().any(|(second, _)| *second == name);
+    let table = config.tied_embeddings.then(|| (variant.weight_name("mlm.decoder.weight"), name_of(TOKEN)));
+    let bias =
+        config.tied_embeddings.then(|| variant.decoder_bias()).flatten().map(|second| (second, name_of("mlm.bias")));
+    let tied: Vec<(String, String)> = table.into_iter().chain(bias).collect();
+    let has_extra_bias = !config.tied_embeddings;
+    let ignore = |name: &str| {
+        is_obsolete(name)
+            || tied.iter().any(|(second, _)| second == name)
+            || (has_extra_bias && name == variant.weight_name("mlm.bias"))
+            || name.starts_with("cls.seq_relationship.")
+            || name.strip_prefix(&variant.body_prefix()).unwrap_or(name).starts_with("pooler.")
+    };
     let model = file.fill(new(), |path| Some(name_of(path)), ignore)?;
     tied.iter().try_for_each(|(second, first)| file.expect_tied(second, first))?;
     Ok(model)
 }
 
-/// Makes a model and sets its body, and its pooler if both have one, from the weights in `folder`; the other heads' are left
-/// over. Also returns the paths that were not set.
+/// A model of which some weights came from a file.
+pub(super) struct Loaded<M> {
+    pub(super) model: M,
+    /// The paths that were not set.
+    pub(super) fresh: Vec<String>,
+    /// The names that no parameter took.
+    pub(super) left_over: Vec<String>,
+}
+
+/// Makes a model and sets its body, and its pooler if both have one, from the weights in `folder`; the heads' are left over.
 pub(super) fn load_body<M: Module>(
     config: &BertConfig,
     folder: &Path,
     new: impl FnOnce() -> M,
-) -> Result<(M, Vec<String>), ModelError> {
+) -> Result<Loaded<M>, ModelError> {
     let mut file = open(config, folder)?;
-    let names = file.names();
+    let names = Names::new(config, &file);
+    let (variant, prefix) = (config.variant, config.variant.body_prefix());
+    // Where the pooler is not the classifier's but the body's.
+    let pooler =
+        variant.weight_name("pooler.").starts_with(&prefix).then(|| names.find("pooler.dense.weight")).flatten();
+    let is_set = |path: &str| path.starts_with("bert.") || (pooler.is_some() && path.starts_with("pooler."));
+    let name_of = |path: &str| is_set(path).then(|| names.find(path).unwrap_or_else(|| variant.weight_name(path)));
     let model = new();
-    let has_pooler = find(&names, "pooler.dense.weight").is_some();
-    let takes_pooler = stats::parameters(&model).iter().any(|(path, _)| path.starts_with("pooler."));
-    let is_set = |path: &str| path.starts_with("bert.") || (has_pooler && path.starts_with("pooler."));
-    let name_of = |path: &str| is_set(path).then(|| find(&names, path).unwrap_or_else(|| hugging_face_name(path)));
-    // In a file of the body alone, everything is the body's.
-    let is_whole = names.iter().any(|name| name.starts_with("bert."));
-    let is_head = |name: &str| match name.strip_prefix("bert.") {
+    let paths: Vec<String> = stats::parameters(&model).into_iter().map(|(path, _)| path).collect();
+    let taken: Vec<String> = paths.iter().filter_map(|path| name_of(path)).collect();
+    // In a file of the body alone, everything but a pooler that is not wanted is the body's.
+    let is_whole = names.found.iter().any(|name| name.starts_with(&prefix));
+    let may_be_left = |name: &str| match name.strip_prefix(&prefix) {
         None if is_whole => true,
-        rest => !takes_pooler && rest.unwrap_or(name).starts_with("pooler."),
+        rest => rest.unwrap_or(name).starts_with("pooler."),
     };
-    let model = file.fill(model, name_of, |name| is_obsolete(name) || is_head(name))?;
-    let fresh = stats::parameters(&model).into_iter().map(|(path, _)| path).filter(|path| !is_set(path)).collect();
-    Ok((model, fresh))
+    let model = file.fill(model, name_of, |name| is_obsolete(name) || may_be_left(name))?;
+    let left_over = names.found.iter().filter(|name| !is_obsolete(name) && !taken.contains(name)).cloned().collect();
+    let fresh = paths.into_iter().filter(|path| !is_set(path)).collect();
+    Ok(Loaded { model, fresh, left_over })
 }
+
+const TOKEN: &str = "bert.embeddings.token.weight";
 
 fn open(config: &BertConfig, folder: &Path) -> Result<Weights, ModelError> {
     let file = Weights::in_folder(folder)?;
     // Layers that the file cannot fill are not even counted out, so that no number in `config.json` is believed.
     if config.n_layers > file.names().len() {
         let path = format!("bert.encoder.layers.{}.attention.query.weight", config.n_layers - 1);
-        return Err(file.missing(&hugging_face_name(&path)));
+        return Err(file.missing(&config.variant.weight_name(&path)));
     }
     Ok(file)
 }
 
-/// The name in the file of the parameter at `path`.
-fn find(names: &[String], path: &str) -> Option<String> {
-    let name = hugging_face_name(path);
-    let others = other_names(&name);
-    std::iter::once(name).chain(others).find(|name| names.contains(name))
+/// Names as they are in one file.
+struct Names<'a> {
+    config: &'a BertConfig,
+    found: Vec<String>,
+}
+
+impl<'a> Names<'a> {
+    fn new(config: &'a BertConfig, file: &Weights) -> Self {
+        Self { config, found: file.names() }
+    }
+
+    /// The name in the file of the parameter at `path`.
+    fn find(&self, path: &str) -> Option<String> {
+        let variant = self.config.variant;
+        let name = variant.weight_name(path);
+        // The bias of an output layer of its own is what is added; its first name is then a mere leftover.
+        let first = variant.decoder_bias().filter(|_| path == "mlm.bias" && !self.config.tied_embeddings);
+        let others = variant.other_names(&name);
+        first.into_iter().chain([name]).chain(others).find(|name| self.found.contains(name))
+    }
 }

@@ -1,22 +1,30 @@
 //! What stands on the body: the pooler and the masked token head.
 
-use super::BertConfig;
+use super::{BertConfig, BertVariant};
+use crate::ModelError;
 use burn::module::{Module, Param, ParamId};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Shape, Tensor, TensorData};
-use burnformer_nn::{Activation, Embedding, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burnformer_ops as ops;
+use burnformer_nn::{Activation, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, Noise};
+use burnformer_ops::{self as ops, Dropout};
 
-/// `tanh(dense(x))` of the first position: one vector for the whole sequence.
+/// `tanh(dense(x))` of the first position: one vector for the whole sequence. RoBERTa's, which belongs to its classifier, drops
+/// values of `x` too, and DistilBERT's has ReLU for tanh.
 ///
-/// Source: the code of Devlin et al. 2019.
+/// Source: the code of Devlin et al. 2019, of Liu et al. 2019 and of Sanh et al. 2019.
 #[derive(Module, Debug)]
 pub struct BertPooler {
     dense: Linear,
+    #[module(skip)]
+    variant: BertVariant,
+    dropout: f64,
 }
 
 impl BertPooler {
-    pub(super) fn new(config: &BertConfig, device: &Device) -> Self {
-        Self { dense: LinearConfig::new(config.d_model, config.d_model).init(device) }
+    /// `dropout` is that in front of a classifier.
+    pub(super) fn new(config: &BertConfig, dropout: f64, device: &Device) -> Self {
+        let dense = LinearConfig::new(config.d_model, config.d_model).init(device);
+        Self { dense, variant: config.variant, dropout }
     }
 
     /// # Shapes
@@ -25,12 +33,19 @@ impl BertPooler {
     ///
     /// # Panics
     /// If the last axis is not `d_model` long.
-    pub fn forward(&self, hidden: Tensor<3>) -> Tensor<2> {
-        self.dense.forward(hidden.narrow(1, 0, 1).squeeze_dim::<2>(1)).tanh()
+    pub fn forward(&self, hidden: Tensor<3>, noise: Noise) -> Tensor<2> {
+        let first = hidden.narrow(1, 0, 1).squeeze_dim::<2>(1);
+        match self.variant {
+            BertVariant::Bert => self.dense.forward(first).tanh(),
+            BertVariant::Roberta => {
+                self.dense.forward(ops::dropout(first, None, Dropout::new(self.dropout, noise))).tanh()
+            }
+            BertVariant::DistilBert => relu(self.dense.forward(first)),
+        }
     }
 }
 
-/// `norm(activation(dense(x)))`, and logits by the table of the token embeddings.
+/// `norm(activation(dense(x)))`, and logits by the table of the token embeddings, or one of its own.
 ///
 /// Source: the code of Devlin et al. 2019.
 #[derive(Module, Debug)]
@@ -38,6 +53,8 @@ pub struct MaskedTokenHead {
     dense: Linear,
     norm: LayerNorm,
     bias: Param<Tensor<1>>,
+    /// Logits, where they are not by the token embeddings.
+    decoder: Option<Embedding>,
     #[module(skip)]
     activation: Activation,
 }
@@ -48,7 +65,10 @@ impl MaskedTokenHead {
             dense: LinearConfig::new(config.d_model, config.d_model).init(device),
             norm: LayerNormConfig::new(config.d_model).with_eps(config.norm_eps).init(device),
             bias: lazy_zeros([config.vocab_size], device),
-            activation: config.activation,
+            decoder: (!config.tied_embeddings)
+                .then(|| EmbeddingConfig::new(config.vocab_size, config.d_model).init(device)),
+            // RoBERTa's does not follow the layers'.
+            activation: if config.variant == BertVariant::Roberta { Activation::Gelu } else { config.activation },
         }
     }
 
@@ -65,6 +85,13 @@ impl MaskedTokenHead {
         self.bias = param.transform_for_load(tensor, id);
     }
 
+    /// The bias once more by its second name, which is where transformers looks for that of an output layer of its own.
+    pub(super) fn second_bias(&self, variant: BertVariant) -> Result<Vec<(String, TensorData)>, ModelError> {
+        let name = variant.decoder_bias().filter(|_| self.decoder.is_some());
+        let bias = name.map(|name| Ok::<_, ModelError>((name, self.bias.val().try_into_data()?))).transpose()?;
+        Ok(bias.into_iter().collect())
+    }
+
     /// # Shapes
     /// - hidden: `[n_masked, d_model]`
     /// - token: the table of the token embeddings, `[vocab_size, d_model]`
@@ -75,7 +102,7 @@ impl MaskedTokenHead {
     pub fn forward(&self, hidden: Tensor<2>, token: &Embedding) -> Tensor<2> {
         let x = ops::linear(hidden, self.dense.weight.val(), None);
         let x = ops::bias_activation(x, self.dense.bias.as_ref().map(Param::val), self.activation);
-        token.logits(self.norm.forward(x), Some(self.bias.val()))
+        self.decoder.as_ref().unwrap_or(token).logits(self.norm.forward(x), Some(self.bias.val()))
     }
 }
 

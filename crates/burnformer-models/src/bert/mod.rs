@@ -1,4 +1,4 @@
-//! BERT: its settings, body, heads, and files.
+//! BERT and its variants: settings, body, heads, and files.
 
 mod body;
 mod classification;
@@ -7,13 +7,17 @@ mod embeddings;
 mod files;
 mod heads;
 mod hugging_face;
+mod masked_lm;
 mod names;
 mod pretraining;
+mod variant;
 
 pub use body::{Bert, BertInput};
-pub use classification::BertForSequenceClassification;
+pub use classification::{Adapted, BertForSequenceClassification};
 pub use config::BertConfig;
 pub use embeddings::BertEmbeddings;
 pub use heads::{BertPooler, MaskedTokenHead};
-pub use names::hugging_face_name;
+pub(crate) use hugging_face::variant;
+pub use masked_lm::BertForMaskedLM;
 pub use pretraining::{BertForPreTraining, PretrainingLogits};
+pub use variant::BertVariant;

@@ -1,65 +1,141 @@
 //! The names of weights in Hugging Face's files.
 
-/// Beginnings of paths outside the encoder's layers.
-const BEGINNINGS: [(&str, &str); 10] = [
-    ("bert.embeddings.token.", "bert.embeddings.word_embeddings."),
-    ("bert.embeddings.position.", "bert.embeddings.position_embeddings."),
-    ("bert.embeddings.segment.", "bert.embeddings.token_type_embeddings."),
-    ("bert.embeddings.norm.", "bert.embeddings.LayerNorm."),
-    ("pooler.", "bert.pooler."),
-    ("mlm.dense.", "cls.predictions.transform.dense."),
-    ("mlm.norm.", "cls.predictions.transform.LayerNorm."),
-    ("mlm.bias", "cls.predictions.bias"),
-    ("next_sentence.", "cls.seq_relationship."),
-    ("classifier.", "classifier."),
-];
+use super::BertVariant;
 
-/// Beginnings of paths inside a layer.
-const IN_LAYER: [(&str, &str); 8] = [
-    ("attention.query.", "attention.self.query."),
-    ("attention.key.", "attention.self.key."),
-    ("attention.value.", "attention.self.value."),
-    ("attention.output.", "attention.output.dense."),
-    ("norm_attn.", "attention.output.LayerNorm."),
-    ("feed_forward.linear_in.", "intermediate.dense."),
-    ("feed_forward.linear_out.", "output.dense."),
-    ("norm_ff.", "output.LayerNorm."),
-];
+/// Beginnings of our paths and of their names.
+type Table = &'static [(&'static str, &'static str)];
 
-/// The name that the parameter at `path` of a BERT model has in Hugging Face's files. A path that no BERT model has stays
-/// as it is.
-///
-/// ```
-/// let name = burnformer_models::hugging_face_name("bert.encoder.layers.0.norm_ff.weight");
-/// assert_eq!(name, "bert.encoder.layer.0.output.LayerNorm.weight");
-/// ```
-#[must_use]
-pub fn hugging_face_name(path: &str) -> String {
-    match path.strip_prefix("bert.encoder.layers.").and_then(|path| path.split_once('.')) {
-        Some((layer, path)) => format!("bert.encoder.layer.{layer}.{}", replace_beginning(path, &IN_LAYER)),
-        None => replace_beginning(path, &BEGINNINGS),
+/// The names of one variant, of what is outside the encoder's layers and of what is in one of them.
+struct Names {
+    outside: Table,
+    layers: &'static str,
+    in_layer: Table,
+}
+
+const BERT: Names = Names {
+    outside: &[
+        ("bert.embeddings.token.", "bert.embeddings.word_embeddings."),
+        ("bert.embeddings.position.", "bert.embeddings.position_embeddings."),
+        ("bert.embeddings.segment.", "bert.embeddings.token_type_embeddings."),
+        ("bert.embeddings.norm.", "bert.embeddings.LayerNorm."),
+        ("pooler.", "bert.pooler."),
+        ("mlm.dense.", "cls.predictions.transform.dense."),
+        ("mlm.norm.", "cls.predictions.transform.LayerNorm."),
+        ("mlm.decoder.", "cls.predictions.decoder."),
+        ("mlm.bias", "cls.predictions.bias"),
+        ("next_sentence.", "cls.seq_relationship."),
+    ],
+    layers: "bert.encoder.layer.",
+    in_layer: &[
+        ("attention.query.", "attention.self.query."),
+        ("attention.key.", "attention.self.key."),
+        ("attention.value.", "attention.self.value."),
+        ("attention.output.", "attention.output.dense."),
+        ("norm_attn.", "attention.output.LayerNorm."),
+        ("feed_forward.linear_in.", "intermediate.dense."),
+        ("feed_forward.linear_out.", "output.dense."),
+        ("norm_ff.", "output.LayerNorm."),
+    ],
+};
+
+const ROBERTA: Names = Names {
+    outside: &[
+        ("bert.embeddings.token.", "roberta.embeddings.word_embeddings."),
+        ("bert.embeddings.position.", "roberta.embeddings.position_embeddings."),
+        ("bert.embeddings.segment.", "roberta.embeddings.token_type_embeddings."),
+        ("bert.embeddings.norm.", "roberta.embeddings.LayerNorm."),
+        ("pooler.", "classifier."),
+        ("mlm.dense.", "lm_head.dense."),
+        ("mlm.norm.", "lm_head.layer_norm."),
+        ("mlm.decoder.", "lm_head.decoder."),
+        ("mlm.bias", "lm_head.bias"),
+        ("classifier.", "classifier.out_proj."),
+    ],
+    layers: "roberta.encoder.layer.",
+    in_layer: BERT.in_layer,
+};
+
+const DISTIL_BERT: Names = Names {
+    outside: &[
+        ("bert.embeddings.token.", "distilbert.embeddings.word_embeddings."),
+        ("bert.embeddings.position.", "distilbert.embeddings.position_embeddings."),
+        ("bert.embeddings.norm.", "distilbert.embeddings.LayerNorm."),
+        ("pooler.dense.", "pre_classifier."),
+        ("mlm.dense.", "vocab_transform."),
+        ("mlm.norm.", "vocab_layer_norm."),
+        ("mlm.decoder.", "vocab_projector."),
+        ("mlm.bias", "vocab_projector.bias"),
+    ],
+    layers: "distilbert.transformer.layer.",
+    in_layer: &[
+        ("attention.query.", "attention.q_lin."),
+        ("attention.key.", "attention.k_lin."),
+        ("attention.value.", "attention.v_lin."),
+        ("attention.output.", "attention.out_lin."),
+        ("norm_attn.", "sa_layer_norm."),
+        ("feed_forward.linear_in.", "ffn.lin1."),
+        ("feed_forward.linear_out.", "ffn.lin2."),
+        ("norm_ff.", "output_layer_norm."),
+    ],
+};
+
+impl BertVariant {
+    fn names(self) -> &'static Names {
+        match self {
+            Self::Bert => &BERT,
+            Self::Roberta => &ROBERTA,
+            Self::DistilBert => &DISTIL_BERT,
+        }
+    }
+
+    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
+    /// is.
+    ///
+    /// ```
+    /// use burnformer_models::BertVariant;
+    ///
+    /// let name = |variant: BertVariant| variant.weight_name("bert.encoder.layers.0.norm_ff.weight");
+    /// assert_eq!(name(BertVariant::Bert), "bert.encoder.layer.0.output.LayerNorm.weight");
+    /// assert_eq!(name(BertVariant::DistilBert), "distilbert.transformer.layer.0.output_layer_norm.weight");
+    /// ```
+    #[must_use]
+    pub fn weight_name(self, path: &str) -> String {
+        let names = self.names();
+        match path.strip_prefix("bert.encoder.layers.").and_then(|path| path.split_once('.')) {
+            Some((layer, path)) => format!("{}{layer}.{}", names.layers, replace_beginning(path, names.in_layer)),
+            None => replace_beginning(path, names.outside),
+        }
+    }
+
+    /// What the names of the body's weights begin with in a file of a whole model.
+    pub(super) fn body_prefix(self) -> String {
+        format!("{}.", self.model_type())
+    }
+
+    /// Other names under which the weight `name` has been saved: norms by the first releases, the body alone without the
+    /// name of the whole, a bias by the name of what it is tied to.
+    pub(super) fn other_names(self, name: &str) -> Vec<String> {
+        let prefix = self.body_prefix();
+        let old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+        let alone = [name, &old].into_iter().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned);
+        let mut names: Vec<String> = alone.collect();
+        names.extend(self.decoder_bias().filter(|_| name == self.weight_name("mlm.bias")));
+        names.push(old);
+        names
+    }
+
+    /// The second name of the masked token head's bias, where it has one: that of the output layer's.
+    pub(super) fn decoder_bias(self) -> Option<String> {
+        Some(self.weight_name("mlm.decoder.bias")).filter(|name| *name != self.weight_name("mlm.bias"))
     }
 }
 
-fn replace_beginning(path: &str, table: &[(&str, &str)]) -> String {
+fn replace_beginning(path: &str, table: Table) -> String {
     let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
     table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())
 }
 
-/// Other names under which a weight has been saved: norms by the first releases, the body alone without the name of the
-/// whole, a bias by the name of what it is tied to.
-pub(super) fn other_names(name: &str) -> Vec<String> {
-    let old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
-    let alone = [name, &old].into_iter().filter_map(|name| name.strip_prefix("bert.")).map(str::to_owned);
-    let mut names: Vec<String> = alone.collect();
-    if name == "cls.predictions.bias" {
-        names.push("cls.predictions.decoder.bias".to_owned());
-    }
-    names.push(old);
-    names
-}
-
 /// `true` for what old files have and no model needs.
 pub(super) fn is_obsolete(name: &str) -> bool {
-    name.ends_with("embeddings.position_ids")
+    name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")
 }

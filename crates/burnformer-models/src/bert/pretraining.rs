@@ -1,11 +1,11 @@
 //! BERT as it is pretrained: masked tokens and next sentences.
 
 use super::hugging_face::ConfigFile;
-use super::{Bert, BertConfig, BertInput, BertPooler, MaskedTokenHead, files};
+use super::{Bert, BertConfig, BertInput, BertPooler, BertVariant, MaskedTokenHead, files};
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use burnformer_nn::{Linear, LinearConfig, init};
+use burnformer_nn::{Linear, LinearConfig, Noise, init};
 use std::path::Path;
 
 /// BERT with both of its pretraining heads.
@@ -32,12 +32,13 @@ impl BertForPreTraining {
     /// Allocates the model on `device`, zero until it is initialised or loaded.
     ///
     /// # Panics
-    /// If the config is not valid.
+    /// If the config is not valid, or that of another variant, which has no next-sentence head.
     #[must_use]
     pub fn new(config: &BertConfig, device: &Device) -> Self {
+        assert!(config.variant == BertVariant::Bert, "pretraining: only a BERT has both heads");
         Self {
             bert: Bert::new(config, device),
-            pooler: BertPooler::new(config, device),
+            pooler: BertPooler::new(config, 0.0, device),
             mlm: MaskedTokenHead::new(config, device),
             next_sentence: LinearConfig::new(config.d_model, 2).init(device),
         }
@@ -91,7 +92,7 @@ impl BertForPreTraining {
         let rows = hidden.clone().reshape([batch_size * seq_length, d_model]);
         PretrainingLogits {
             mlm: self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token()),
-            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden)),
+            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden, Noise::off())),
         }
     }
 
@@ -106,7 +107,12 @@ impl BertForPreTraining {
     /// # Errors
     /// If the files cannot be written.
     pub fn save(&self, config: &BertConfig, folder: &Path) -> Result<(), ModelError> {
-        files::save(self, &ConfigFile::new(ModelKind::BertForPreTraining, config), folder)
+        files::save(
+            self,
+            self.mlm.second_bias(config.variant)?,
+            &ConfigFile::new(ModelKind::PreTraining, config),
+            folder,
+        )
     }
 
     /// The model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote, and its settings.
@@ -114,8 +120,8 @@ impl BertForPreTraining {
     /// # Errors
     /// If the folder holds another model, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
-        ModelKind::BertForPreTraining.expect(folder)?;
-        let config = ConfigFile::read(folder)?.settings(folder)?;
+        ModelKind::expect(&[ModelKind::PreTraining], folder)?;
+        let config = BertConfig::load(folder)?;
         let model = files::load(&config, folder, || Self::new(&config, device))?;
         Ok((model, config))
     }

@@ -1,11 +1,11 @@
 //! Model folders: what is written is read again, by us and as transformers writes it.
 
-use crate::support::{Golden, assert_close, config, device, devices, fixture, gradients, input, values};
+use crate::support::{Golden, assert_close, config, config_of, device, devices, fixture, gradients, input, values};
 use burn::tensor::{Int, Tensor, TensorData};
 use burnformer_models::weights::Weights;
 use burnformer_models::{
-    BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput, ModelKind, hugging_face_name, stats,
-    weights,
+    Adapted, Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput,
+    BertVariant, ModelKind, stats, weights,
 };
 use burnformer_nn::{Activation, Linear, Noise};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn a_pretraining_model_is_read_as_it_was_written() {
         let config = config();
         let model = BertForPreTraining::init(&config, 1, &device);
         model.save(&config, folder.path()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::BertForPreTraining);
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::PreTraining);
         let (again, found) = BertForPreTraining::load(folder.path(), &device).unwrap();
         assert_eq!(found, config);
         let answer = |model: &BertForPreTraining| {
@@ -57,11 +57,12 @@ fn a_pretraining_model_is_read_as_it_was_written() {
 #[test]
 fn a_classifier_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
-    for device in devices() {
-        let config = BertConfig { activation: Activation::Relu, ..config() };
+    let devices = devices().into_iter();
+    for (device, variant) in devices.flat_map(|device| BertVariant::ALL.map(|variant| (device.clone(), variant))) {
+        let config = BertConfig { activation: Activation::Relu, ..config_of(variant) };
         let model = BertForSequenceClassification::init(&config, 5, 1, &device);
         model.save(&config, &labels(5), folder.path()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::BertForSequenceClassification);
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::SequenceClassification);
         let (again, found, names) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
         assert_eq!((found, names), (config, labels(5)));
         let answer = |model: &BertForSequenceClassification| {
@@ -73,56 +74,106 @@ fn a_classifier_is_read_as_it_was_written() {
 }
 
 #[test]
-fn a_saved_config_says_what_transformers_says() {
+fn a_masked_language_model_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let device = device();
-    let (model, config) = BertForPreTraining::load(&fixture("pretraining"), &device).unwrap();
-    model.save(&config, folder.path()).unwrap();
-    let (model, config, labels) = BertForSequenceClassification::load(&fixture("classification"), &device).unwrap();
-    let classifier = tempfile::tempdir().unwrap();
-    model.save(&config, &labels, classifier.path()).unwrap();
-    for (folder, name) in [(&folder, "pretraining"), (&classifier, "classification")] {
-        let (found, expected) = (json(folder.path()), json(&fixture(name)));
-        let mut ours: Vec<&String> = found.as_object().unwrap().keys().collect();
-        ours.retain(|key| expected.get(key).is_none());
-        // What the fixture's script did not set, and an older transformers must know.
-        let extra: &[&str] = if name == "classification" {
-            &["position_embedding_type", "problem_type"]
-        } else {
-            &["position_embedding_type"]
+    for (variant, tied_embeddings) in BertVariant::ALL.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+        let config = BertConfig { tied_embeddings, ..config_of(variant) };
+        let model = BertForMaskedLM::init(&config, 1, &device);
+        model.save(&config, folder.path()).unwrap();
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::MaskedLm);
+        let (again, found) = BertForMaskedLM::load(folder.path(), &device).unwrap();
+        assert_eq!(found, config);
+        let answer = |model: &BertForMaskedLM| {
+            values(model.forward(input([[5, 6, 7, 8], [9, 10, 11, 12]], &device), Tensor::from_data([1, 5], &device)))
         };
-        assert_eq!(ours, extra);
-        for (key, value) in found.as_object().unwrap() {
-            assert!(extra.contains(&key.as_str()) || *value == expected[key], "{key}: {value}, {}", expected[key]);
+        assert_eq!(answer(&again), answer(&model));
+        let (body, _) = Bert::load(folder.path(), &device).unwrap();
+        body.save(&config, folder.path()).unwrap();
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::Body);
+        let (again, _) = Bert::load(folder.path(), &device).unwrap();
+        let hidden = |body: &Bert| values(body.forward(input([[5, 6, 7, 8]], &device)));
+        assert_eq!(hidden(&again), hidden(model.bert()));
+    }
+}
+
+/// Loads the model of a fixture, and saves it elsewhere.
+fn save_again(name: &str) -> tempfile::TempDir {
+    let (folder, device) = (tempfile::tempdir().unwrap(), device());
+    match ModelKind::of(&fixture(name)).unwrap() {
+        ModelKind::PreTraining => {
+            let (model, config) = BertForPreTraining::load(&fixture(name), &device).unwrap();
+            model.save(&config, folder.path()).unwrap();
+        }
+        ModelKind::MaskedLm => {
+            let (model, config) = BertForMaskedLM::load(&fixture(name), &device).unwrap();
+            model.save(&config, folder.path()).unwrap();
+        }
+        _ => {
+            let (model, config, labels) = BertForSequenceClassification::load(&fixture(name), &device).unwrap();
+            model.save(&config, &labels, folder.path()).unwrap();
         }
     }
-    assert_eq!(json(classifier.path())["problem_type"], "single_label_classification");
+    folder
+}
+
+const FIXTURES: [&str; 7] = [
+    "pretraining",
+    "classification",
+    "untied",
+    "roberta_masked_lm",
+    "roberta_classification",
+    "distilbert_masked_lm",
+    "distilbert_classification",
+];
+
+#[test]
+fn a_saved_config_says_what_transformers_says() {
+    for name in FIXTURES {
+        let (found, expected) = (json(save_again(name).path()), json(&fixture(name)));
+        // What transformers leaves out, and an older one must know.
+        let extra = ["position_embedding_type", "problem_type"];
+        for (key, value) in found.as_object().unwrap() {
+            assert!(
+                extra.contains(&key.as_str()) || *value == expected[key],
+                "{name}, {key}: {value}, {}",
+                expected[key]
+            );
+        }
+        let is_classifier = name.ends_with("classification");
+        assert_eq!(found.get("problem_type").is_some(), is_classifier, "{name}");
+        assert!(found.as_object().unwrap().len() >= 13, "{name}");
+    }
 }
 
 #[test]
 fn saved_weights_have_the_names_and_values_of_transformers() {
-    let folder = tempfile::tempdir().unwrap();
-    let (model, config) = BertForPreTraining::load(&fixture("pretraining"), &device()).unwrap();
-    model.save(&config, folder.path()).unwrap();
-    let open = |folder: &Path| Weights::open(&folder.join("model.safetensors")).unwrap();
-    let (mut found, mut expected) = (open(folder.path()), open(&fixture("pretraining")));
-    let sorted = |mut names: Vec<String>| {
-        names.sort();
-        names
-    };
-    assert_eq!(sorted(found.names()), sorted(expected.names()));
-    for name in found.names() {
-        assert_eq!(found.read(&name).unwrap(), expected.read(&name).unwrap(), "{name}");
+    for name in FIXTURES {
+        let folder = save_again(name);
+        let open = |folder: &Path| Weights::open(&folder.join("model.safetensors")).unwrap();
+        let (mut found, mut expected) = (open(folder.path()), open(&fixture(name)));
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        assert_eq!(sorted(found.names()), sorted(expected.names()), "{name}");
+        for weight in found.names() {
+            // The one that nothing depends on.
+            if (name, weight.as_str()) != ("untied", "cls.predictions.bias") {
+                assert_eq!(found.read(&weight).unwrap(), expected.read(&weight).unwrap(), "{name}, {weight}");
+            }
+        }
+        let bytes = fs::read(folder.path().join("model.safetensors")).unwrap();
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
     }
-    let bytes = fs::read(folder.path().join("model.safetensors")).unwrap();
-    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
 }
 
 #[test]
 fn every_activation_survives() {
     let folder = tempfile::tempdir().unwrap();
-    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu]
+    {
         let config = BertConfig { activation, ..config() };
         BertForPreTraining::init(&config, 1, &device()).save(&config, folder.path()).unwrap();
         let (_, found) = BertForPreTraining::load(folder.path(), &device()).unwrap();
@@ -220,8 +271,10 @@ fn a_classifier_continues_a_pretrained_body() {
         let pretrained = BertForPreTraining::init(&config, 1, &device);
         pretrained.save(&config, folder.path()).unwrap();
         let device = device.autodiff();
-        let (model, found, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device).unwrap();
+        let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device).unwrap();
+        let Adapted { model, config: found, fresh, left_over } = adapted;
         assert_eq!(found, config);
+        assert_eq!((left_over.len(), left_over[0].as_str()), (7, "cls.predictions.transform.dense.weight"));
         assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
         let rows = [[5, 6, 7, 8]];
         let hidden = values(model.bert().forward(input(rows, &device)));
@@ -237,8 +290,9 @@ fn a_classifier_continues_a_pretrained_body() {
         let grads = model.forward(input(rows, &device)).powi_scalar(2).sum().backward();
         assert_eq!(gradients(&model, &grads).len(), stats::parameters(&model).len());
         // Another classifier will do as well.
-        let (_, _, fresh) = BertForSequenceClassification::adapt(out.path(), 7, 2, &device).unwrap();
-        assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
+        let other = BertForSequenceClassification::from_pretrained(out.path(), 7, 2, &device).unwrap();
+        assert_eq!(other.left_over, ["classifier.weight", "classifier.bias"]);
+        assert_eq!(other.fresh, ["classifier.weight", "classifier.bias"]);
     }
 }
 
@@ -250,9 +304,10 @@ fn a_pooler_that_is_missing_is_fresh_and_named() {
         tensors.retain(|(name, _)| !name.contains("pooler") && !name.contains("seq_relationship"));
         tensors
     });
-    let (model, config, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device()).unwrap();
+    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
+    let Adapted { model, config, fresh, .. } = adapted;
     assert_eq!(fresh, ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"]);
-    let (again, _) = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
+    let again = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap().model;
     let answer = |model: &BertForSequenceClassification| values(model.forward(input([[5, 6, 7]], &device())));
     assert_eq!(answer(&again), answer(&model));
     let zero = BertForSequenceClassification::new(&config, 5, &device());
@@ -268,7 +323,8 @@ fn a_file_of_the_body_alone_gives_a_classifier() {
         let position_ids = ("embeddings.position_ids".to_owned(), TensorData::from([[0_i64, 1, 2]]));
         tensors.into_iter().filter_map(alone).chain([position_ids]).collect()
     });
-    let (model, _, fresh) = BertForSequenceClassification::adapt(folder.path(), 5, 2, &device()).unwrap();
+    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
+    let Adapted { model, fresh, .. } = adapted;
     assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
     let golden = Golden::open(&fixture("classification"));
     let hidden = values(model.bert().forward(golden.input(&device())));
@@ -276,10 +332,58 @@ fn a_file_of_the_body_alone_gives_a_classifier() {
 }
 
 #[test]
+fn a_classifier_of_each_variant_continues_its_masked_language_model() {
+    for (name, expected) in [
+        ("roberta_masked_lm", ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"]),
+        ("distilbert_masked_lm", ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"]),
+    ] {
+        let golden = Golden::open(&fixture(name));
+        let device = device().autodiff();
+        let adapted = BertForSequenceClassification::from_pretrained(&fixture(name), 5, 2, &device).unwrap();
+        assert_eq!(adapted.fresh, expected, "{name}");
+        assert_eq!(adapted.left_over.len(), 5, "{name}");
+        let hidden = values(adapted.model.bert().forward(golden.input(&device)));
+        assert_close("hidden", &hidden, &golden.floats("output.hidden"), 2e-5);
+        let grads = adapted.model.forward(golden.input(&device)).powi_scalar(2).sum().backward();
+        assert_eq!(gradients(&adapted.model, &grads).len(), stats::parameters(&adapted.model).len());
+    }
+}
+
+/// A file of the first releases does not say whose it is.
+#[test]
+fn a_config_without_model_type_and_architectures_is_a_berts() {
+    for (name, kind) in [("pretraining", ModelKind::PreTraining), ("untied", ModelKind::MaskedLm)] {
+        let folder = copy(name);
+        let mut config = json(folder.path());
+        config.as_object_mut().unwrap().retain(|key, _| !["model_type", "architectures"].contains(&key.as_str()));
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        assert_eq!(ModelKind::of(folder.path()).unwrap(), kind);
+        assert_eq!(
+            BertForMaskedLM::load(folder.path(), &device()).unwrap().1,
+            BertConfig::load(&fixture(name)).unwrap()
+        );
+    }
+    let folder = copy("classification");
+    set_json(folder.path(), "architectures", Value::Null);
+    assert!(ModelKind::of(folder.path()).unwrap_err().to_string().contains("expected the name of its class"));
+}
+
+#[test]
 fn no_two_parameters_share_a_name() {
-    let model = BertForPreTraining::new(&config(), &device());
-    let mut names: Vec<String> = stats::parameters(&model).iter().map(|(path, _)| hugging_face_name(path)).collect();
-    names.sort();
-    names.dedup();
-    assert_eq!(names.len(), stats::parameters(&model).len());
+    for variant in BertVariant::ALL {
+        let config = BertConfig { tied_embeddings: false, ..config_of(variant) };
+        let mut models = vec![
+            stats::parameters(&BertForMaskedLM::new(&config, &device())),
+            stats::parameters(&BertForSequenceClassification::new(&config, 5, &device())),
+        ];
+        if variant == BertVariant::Bert {
+            models.push(stats::parameters(&BertForPreTraining::new(&config, &device())));
+        }
+        for parameters in models {
+            let mut names: Vec<String> = parameters.iter().map(|(path, _)| variant.weight_name(path)).collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), parameters.len());
+        }
+    }
 }

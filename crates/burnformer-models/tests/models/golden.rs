@@ -6,7 +6,10 @@ use crate::support::{Golden, assert_close, assert_near, device, devices, fixture
 use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use burnformer_models::stats::n_parameters;
-use burnformer_models::{Bert, BertConfig, BertForPreTraining, BertForSequenceClassification, Pooling, normalize};
+use burnformer_models::{
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
+    normalize,
+};
 use burnformer_nn::{Activation, CrossEntropyLossConfig};
 
 /// Hidden states and logits, in the largest difference of an element.
@@ -27,12 +30,14 @@ fn check_attn_weights(golden: &Golden, weights: Vec<Tensor<4>>) {
 }
 
 /// Compares the gradient of every parameter; those of key biases vanish, which softmax ignores.
-fn check_gradients<M: Module>(golden: &Golden, model: &M, grads: &Gradients) {
+fn check_gradients<M: Module>(golden: &Golden, config: &BertConfig, model: &M, grads: &Gradients) {
     let found = gradients(model, grads);
     assert_eq!(found.len(), golden.names("grad.").len());
-    for (name, found) in found {
+    for (path, found) in found {
+        let is_second = path == "mlm.bias" && !config.tied_embeddings;
+        let name = config.variant.weight_name(if is_second { "mlm.decoder.bias" } else { &path });
         let expected = golden.floats(&format!("grad.{name}"));
-        if name.ends_with("key.bias") {
+        if path.ends_with("key.bias") {
             let size = norm(found);
             assert!(size < ROUNDING, "`{name}`: {size:e}");
         } else {
@@ -64,19 +69,30 @@ fn pretraining() {
         assert_close("mlm_loss", &values(mlm.clone()), &golden.floats("output.mlm_loss"), WEIGHT);
         let expected = golden.floats("output.next_sentence_loss");
         assert_close("next_sentence_loss", &values(next_sentence.clone()), &expected, WEIGHT);
-        check_gradients(&golden, &model, &(mlm + next_sentence).backward());
+        check_gradients(&golden, &config, &model, &(mlm + next_sentence).backward());
     }
 }
 
+/// Which classes, and what is particular about each model.
 #[test]
 fn classification() {
-    let folder = fixture("classification");
+    let feelings = ["anger", "fear", "joy", "love", "sadness", "surprise"];
+    let config = check_classification("classification", &feelings);
+    assert_eq!((config.activation, config.norm_eps), (Activation::GeluTanh, 1e-2));
+    let entailment = ["contradiction", "entailment", "neutral"];
+    let config = check_classification("roberta_classification", &entailment);
+    assert_eq!((config.variant, config.max_seq_length, config.norm_eps), (BertVariant::Roberta, 11, 1e-5));
+    let config = check_classification("distilbert_classification", &entailment);
+    assert_eq!((config.variant, config.activation, config.n_segments), (BertVariant::DistilBert, Activation::Relu, 0));
+}
+
+fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
+    let folder = fixture(name);
     let golden = Golden::open(&folder);
     for device in devices() {
         let device = device.autodiff();
         let (model, config, labels) = BertForSequenceClassification::load(&folder, &device).unwrap();
-        assert_eq!((config.activation, config.norm_eps), (Activation::GeluTanh, 1e-2));
-        assert_eq!(labels, ["anger", "fear", "joy", "love", "sadness", "surprise"]);
+        assert_eq!(labels, expected_labels);
         let hidden = model.bert().forward(golden.input(&device));
         assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
         let (logits, weights) = model.forward_with_attn_weights(golden.input(&device));
@@ -87,8 +103,48 @@ fn classification() {
         assert_close("logits", &values(logits.clone()), &golden.floats("output.logits"), OUTPUT);
         let loss = CrossEntropyLossConfig::new().init().forward(logits, golden.ints("input.targets", &device)).mean();
         assert_close("loss", &values(loss.clone()), &golden.floats("output.loss"), WEIGHT);
-        check_gradients(&golden, &model, &loss.backward());
+        check_gradients(&golden, &config, &model, &loss.backward());
     }
+    BertConfig::load(&folder).unwrap()
+}
+
+#[test]
+fn masked_tokens() {
+    assert!(!check_masked_lm("untied").tied_embeddings);
+    // The head of RoBERTa has GELU whatever the layers have.
+    let config = check_masked_lm("roberta_masked_lm");
+    assert_eq!((config.variant, config.activation, config.n_segments), (BertVariant::Roberta, Activation::Relu, 1));
+    assert_eq!(check_masked_lm("distilbert_masked_lm").variant, BertVariant::DistilBert);
+}
+
+fn check_masked_lm(name: &str) -> BertConfig {
+    let folder = fixture(name);
+    let golden = Golden::open(&folder);
+    for device in devices() {
+        let device = device.autodiff();
+        let (model, config) = BertForMaskedLM::load(&folder, &device).unwrap();
+        let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
+        assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
+        check_attn_weights(&golden, weights);
+
+        let logits = model.forward(golden.input(&device), golden.ints("input.masked_positions", &device));
+        assert_close("mlm", &values(logits.clone()), &golden.floats("output.mlm"), OUTPUT);
+        let targets = golden.ints("input.mlm_targets", &device);
+        let loss = CrossEntropyLossConfig::new().init().forward(logits, targets).mean();
+        assert_close("mlm_loss", &values(loss.clone()), &golden.floats("output.mlm_loss"), WEIGHT);
+        check_gradients(&golden, &config, &model, &loss.backward());
+    }
+    BertConfig::load(&folder).unwrap()
+}
+
+/// A model with more heads than are wanted.
+#[test]
+fn masked_tokens_of_a_pretraining_model() {
+    let folder = fixture("pretraining");
+    let golden = Golden::open(&folder);
+    let (model, _) = BertForMaskedLM::load(&folder, &device()).unwrap();
+    let logits = model.forward(golden.input(&device()), golden.ints("input.masked_positions", &device()));
+    assert_close("mlm", &values(logits), &golden.floats("output.mlm"), OUTPUT);
 }
 
 #[test]
@@ -111,7 +167,7 @@ fn the_published_sizes_have_as_many_parameters_as_there() {
 /// Of the body of any folder, whatever heads it has.
 #[test]
 fn pooled() {
-    for name in ["pretraining", "classification"] {
+    for name in ["pretraining", "classification", "roberta_masked_lm", "distilbert_classification"] {
         let folder = fixture(name);
         let golden = Golden::open(&folder);
         for device in devices() {

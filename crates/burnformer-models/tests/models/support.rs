@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor, TensorData};
-use burnformer_models::{BertConfig, BertInput, hugging_face_name};
+use burnformer_models::{BertConfig, BertInput, BertVariant};
 use burnformer_nn::{Activation, Noise};
 use burnformer_ops::DeviceChoice;
 use safetensors::SafeTensors;
@@ -26,6 +26,7 @@ fn open(name: &str) -> Device {
 /// A small model all of whose sizes differ, with dropout.
 pub(crate) fn config() -> BertConfig {
     BertConfig {
+        variant: BertVariant::Bert,
         vocab_size: 31,
         max_seq_length: 9,
         n_segments: 3,
@@ -39,6 +40,16 @@ pub(crate) fn config() -> BertConfig {
         norm_eps: 1e-12,
         init_std: 0.3,
         pad_id: 3,
+        tied_embeddings: true,
+    }
+}
+
+/// The same of another variant.
+pub(crate) fn config_of(variant: BertVariant) -> BertConfig {
+    match variant {
+        BertVariant::Bert => config(),
+        BertVariant::Roberta => BertConfig { variant, n_segments: 1, norm_eps: 1e-5, ..config() },
+        BertVariant::DistilBert => BertConfig { variant, n_segments: 0, ..config() },
     }
 }
 
@@ -74,7 +85,7 @@ pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], absolute
     }
 }
 
-/// The gradient of every parameter, by its name in Hugging Face's files; panics where there is none.
+/// The gradient of every parameter, by its path; panics where there is none.
 pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<String, Vec<f64>> {
     struct Visitor<'a> {
         path: Vec<String>,
@@ -89,7 +100,7 @@ pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<St
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let name = hugging_face_name(&self.path.join("."));
+            let name = self.path.join(".");
             let gradient = param.val().grad(self.grads).unwrap_or_else(|| panic!("`{name}` gets no gradient"));
             self.found.insert(name, values(gradient));
         }

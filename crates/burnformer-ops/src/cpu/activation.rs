@@ -79,6 +79,22 @@ impl Curve for GeluTanh {
     }
 }
 
+/// `x σ(x)`, whose derivative is `σ(x) + x σ(x) (1 - σ(x))`.
+struct Silu;
+
+impl Curve for Silu {
+    #[inline(always)]
+    fn value(x: f32) -> f32 {
+        x * 0.5 * (1.0 + tanh(0.5 * x))
+    }
+
+    #[inline(always)]
+    fn with_derivative(x: f32) -> [f32; 2] {
+        let sigmoid = 0.5 * (1.0 + tanh(0.5 * x));
+        [x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid))]
+    }
+}
+
 /// `dropout(activation(x + bias))` on rows of `columns` elements.
 pub(crate) struct BiasActivation<'a> {
     pub(crate) columns: usize,
@@ -95,6 +111,7 @@ impl BiasActivation<'_> {
             Activation::Relu => self.values::<Relu>(first_row, x, out),
             Activation::Gelu => self.values::<Gelu>(first_row, x, out),
             Activation::GeluTanh => self.values::<GeluTanh>(first_row, x, out),
+            Activation::Silu => self.values::<Silu>(first_row, x, out),
         }
     }
 
@@ -105,6 +122,7 @@ impl BiasActivation<'_> {
             Activation::Relu => self.gradients::<Relu>(first_row, x, dy, out),
             Activation::Gelu => self.gradients::<Gelu>(first_row, x, dy, out),
             Activation::GeluTanh => self.gradients::<GeluTanh>(first_row, x, dy, out),
+            Activation::Silu => self.gradients::<Silu>(first_row, x, dy, out),
         }
     }
 

@@ -10,7 +10,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
 ///
 /// Sources: GELU from Hendrycks and Gimpel 2016, both as `x Φ(x)` with the error function and as the approximation by
 /// tanh. The first is composed of `erf` instead of burn's `gelu`, whose backward pass on `NdArray` and `Wgpu` is the
-/// derivative of the approximation (wrong by up to 9e-4).
+/// derivative of the approximation (wrong by up to 9e-4). `SiLU` from Elfwing et al. 2018.
 pub fn bias_activation<B: Backend>(x: FloatTensor<B>, bias: MaybeTensor<B>, activation: Activation) -> FloatTensor<B> {
     let shape = x.shape();
     let x = match bias {
@@ -33,6 +33,11 @@ pub fn bias_activation<B: Backend>(x: FloatTensor<B>, bias: MaybeTensor<B>, acti
             // sqrt(2 / π) = (2 / sqrt(π)) / sqrt(2)
             let inner = B::float_mul_scalar(B::float_mul(x.clone(), factor), (FRAC_2_SQRT_PI / SQRT_2).into());
             half_of_product::<B>(x, B::float_tanh(inner))
+        }
+        Activation::Silu => {
+            // σ(x) = (1 + tanh(x / 2)) / 2; burn's sigmoid is one of single precision.
+            let tanh = B::float_tanh(B::float_mul_scalar(x.clone(), 0.5.into()));
+            half_of_product::<B>(x, tanh)
         }
     }
 }

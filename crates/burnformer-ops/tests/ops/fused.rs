@@ -368,7 +368,8 @@ proptest! {
     }
 }
 
-const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh];
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu];
 
 fn noise(batch_size: usize) -> Option<Dropout> {
     let samples: Vec<u64> = (0..batch_size as u64).map(|row| row << 31 | 5).collect();

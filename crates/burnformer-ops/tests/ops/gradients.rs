@@ -148,7 +148,8 @@ fn layer_norm() {
 
 #[test]
 fn bias_activation() {
-    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+    for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu]
+    {
         check(&format!("bias_activation {activation:?}"), &[2 * 3 * 5, 5], &|inputs| {
             let [x, bias] = inputs.try_into().unwrap();
             vec![flat(ops::bias_activation(x.reshape([2, 3, 5]), Some(bias), activation))]

@@ -103,7 +103,9 @@ impl<B: Backend> On<B> {
         let options = LayerNormOptions { eps: 1e-5, dropout: self.dropout() };
         let out = reference::layer_norm::<B>(x.clone(), residual.clone(), weight, bias.clone(), options);
         self.push("layer_norm", out);
-        for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh] {
+        for activation in
+            [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu]
+        {
             let out = reference::bias_activation::<B>(x.clone(), MaybeTensor::Some(bias.clone()), activation);
             self.push(&format!("{activation:?}"), out);
         }

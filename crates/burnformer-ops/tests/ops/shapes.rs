@@ -130,7 +130,7 @@ fn more_queries_than_keys_leave_the_first_causal_rows_empty() {
 fn nan_and_infinity_pass_through() {
     for device in devices() {
         let x = Tensor::<2>::from_floats([[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.0]], &device);
-        for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh] {
+        for activation in [Activation::Identity, Activation::Gelu, Activation::GeluTanh, Activation::Silu] {
             let found = values(ops::bias_activation(x.clone(), None, activation));
             assert!(found[0].is_nan(), "{activation:?} on {device:?}: {found:?}");
             assert_eq!(found[1], f64::INFINITY, "{activation:?} on {device:?}: {found:?}");
