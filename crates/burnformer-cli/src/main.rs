@@ -7,6 +7,8 @@ mod args;
 mod baseline;
 mod commands;
 mod errors;
+#[cfg(feature = "fetch")]
+mod hub;
 mod input;
 mod output;
 mod records;

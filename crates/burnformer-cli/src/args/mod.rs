@@ -5,6 +5,8 @@ mod completions;
 mod data;
 mod devices;
 mod embed;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod finetune;
 mod input;
 mod names;
@@ -20,6 +22,8 @@ pub(crate) use completions::CompletionsArgs;
 pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
 pub(crate) use devices::DevicesArgs;
 pub(crate) use embed::{EmbedArgs, EmbeddingArgs, SimilarityArgs};
+#[cfg(feature = "fetch")]
+pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
 pub(crate) use input::{FormatArgs, InputFormat};
 pub(crate) use pretrain::PretrainArgs;
@@ -66,6 +70,8 @@ pub(crate) enum Command {
     Tokenizer(TokenizerArgs),
     Data(DataArgs),
     Pretrain(PretrainArgs),
+    #[cfg(feature = "fetch")]
+    Fetch(FetchArgs),
     Finetune(FinetuneArgs),
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),

@@ -9,6 +9,8 @@ mod data_stats;
 mod devices;
 mod embed;
 mod evaluate;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod fill_mask;
 mod finetune;
 mod heat_map;
@@ -61,6 +63,8 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
             DataCommand::RustDocs(args) => data_rust_docs::run(args, context),
         },
         Command::Pretrain(args) => pretrain::run(args, context),
+        #[cfg(feature = "fetch")]
+        Command::Fetch(args) => fetch::run(args, context),
         Command::Finetune(args) => finetune::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),

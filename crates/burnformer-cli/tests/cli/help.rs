@@ -3,7 +3,7 @@
 use crate::support::{Folder, table};
 
 /// Every command, and what its examples need to be there.
-const COMMANDS: [(&str, &[&str]); 18] = [
+const COMMANDS: &[(&str, &[&str])] = &[
     ("", &[]),
     ("tokenizer", &[]),
     ("tokenizer train", &[]),
@@ -13,6 +13,8 @@ const COMMANDS: [(&str, &[&str]); 18] = [
     ("data split", &[]),
     ("data rust-docs", &[]),
     ("pretrain", &[MORE]),
+    #[cfg(feature = "fetch")]
+    ("fetch", &[]),
     ("finetune", &[]),
     ("evaluate", &[]),
     ("predict", &[]),
@@ -27,8 +29,8 @@ const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokeni
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 8] =
-    ["pretrain", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "inspect"];
+const WITH_MODELS: [&str; 9] =
+    ["pretrain", "fetch", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "inspect"];
 const TRAINING: [&str; 2] = ["pretrain", "finetune"];
 const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
 
@@ -56,8 +58,18 @@ fn every_example_in_the_help_works() {
 
     let programs = std::path::Path::new(PROGRAM).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    #[cfg(feature = "fetch")]
+    let hub = {
+        let (hub, models) = (crate::hub::Hub::new(), Folder::with_models());
+        for name in ["sentence-transformers/all-MiniLM-L6-v2", "google-bert/bert-base-uncased"] {
+            hub.add_folder(name, &models.path("runs/mini"));
+        }
+        hub
+    };
     let check = |folder: &Folder, example: &str| {
         let mut shell = Command::new("sh");
+        #[cfg(feature = "fetch")]
+        hub.lead(&mut shell, &folder.path("home/huggingface"));
         shell.args(["-c", example]).current_dir(folder.path("project")).env("PATH", &path);
         if example.contains("completions") {
             shell.env("HOME", folder.path("home"));
@@ -65,7 +77,7 @@ fn every_example_in_the_help_works() {
         let run = Run::of(shell.output().unwrap());
         assert_eq!(run.status, Some(0), "`{example}`: {run:?}");
     };
-    for (command, preparations) in COMMANDS {
+    for &(command, preparations) in COMMANDS {
         let folder = Folder::new();
         let prepared = if WITH_MODELS.contains(&command) { Folder::with_models() } else { Folder::with_text() };
         for path in prepared.names().iter().filter(|path| path.is_file()) {
@@ -100,7 +112,7 @@ fn every_example_in_the_help_works() {
 fn the_program_alone_shows_its_commands() {
     let run = Folder::new().run("");
     assert_eq!(run.status, Some(2));
-    for (command, _) in COMMANDS {
+    for &(command, _) in COMMANDS {
         assert!(command.contains(' ') || run.stderr.contains(command), "{}", run.stderr);
     }
 }

@@ -3,7 +3,11 @@
 mod apply;
 mod build;
 mod errors;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod help;
+#[cfg(feature = "fetch")]
+mod hub;
 #[cfg(unix)]
 mod interrupted;
 mod rust_docs;
