@@ -24,17 +24,28 @@ impl Backend {
     }
 }
 
-/// The cargo arguments that compile in `backends` and no other.
-///
-/// The default feature is a backend itself, so it is switched off. The order is fixed and repetitions are
-/// dropped, so that two spellings of one choice give the same command line.
+/// The feature of the program that is none of a backend: its command `fetch`.
+const FETCH: &str = "fetch";
+
+/// The cargo arguments that compile in `backends` and no other, and all that the program can do besides.
 pub(crate) fn feature_args(backends: &[Backend]) -> [String; 3] {
-    let features: Vec<_> = Backend::value_variants()
-        .iter()
-        .filter(|backend| backends.contains(backend))
-        .map(|backend| backend.feature())
-        .collect();
-    ["--no-default-features".into(), "--features".into(), features.join(",")]
+    args(features(backends).chain([FETCH]))
+}
+
+/// The cargo arguments that compile in `backends` and nothing else.
+pub(crate) fn backend_args(backends: &[Backend]) -> [String; 3] {
+    args(features(backends))
+}
+
+/// The order is fixed and repetitions are dropped, so that two spellings of one choice give the same command line.
+fn features(backends: &[Backend]) -> impl Iterator<Item = &'static str> {
+    let chosen = Backend::value_variants().iter().filter(|backend| backends.contains(backend));
+    chosen.map(|backend| backend.feature())
+}
+
+/// A backend is a default feature itself, so the default is switched off.
+fn args<'a>(features: impl Iterator<Item = &'a str>) -> [String; 3] {
+    ["--no-default-features".into(), "--features".into(), features.collect::<Vec<_>>().join(",")]
 }
 
 #[cfg(test)]
@@ -43,16 +54,17 @@ mod tests {
 
     #[test]
     fn a_subset_switches_the_default_backend_off() {
-        assert_eq!(feature_args(&[Backend::Flex]), ["--no-default-features", "--features", "flex"]);
+        assert_eq!(backend_args(&[Backend::Flex]), ["--no-default-features", "--features", "flex"]);
+        assert_eq!(feature_args(&[Backend::Flex]), ["--no-default-features", "--features", "flex,fetch"]);
     }
 
     #[test]
     fn order_and_repetition_do_not_matter() {
         assert_eq!(
-            feature_args(&[Backend::Wgpu, Backend::Ndarray, Backend::Wgpu]),
-            feature_args(&[Backend::Ndarray, Backend::Wgpu])
+            backend_args(&[Backend::Wgpu, Backend::Ndarray, Backend::Wgpu]),
+            backend_args(&[Backend::Ndarray, Backend::Wgpu])
         );
-        assert_eq!(feature_args(&[Backend::Wgpu, Backend::Ndarray])[2], "ndarray,wgpu");
+        assert_eq!(backend_args(&[Backend::Wgpu, Backend::Ndarray])[2], "ndarray,wgpu");
     }
 
     #[test]

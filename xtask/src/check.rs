@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::backend::{Backend, feature_args};
+use crate::backend::{Backend, backend_args, feature_args};
 use crate::invocation::{Invocation, Runner, find_program};
 use crate::layers;
 
@@ -41,7 +41,7 @@ pub(crate) enum Step {
     Layers,
     /// Lints, warnings denied
     Clippy,
-    /// Lints of builds with one backend alone, and of burnformer-data without burn
+    /// Lints of builds with one backend alone and without `fetch`, and of burnformer-data without burn
     Features,
     /// Documentation, warnings denied
     Docs,
@@ -115,9 +115,9 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
             };
         }
         Step::Fmt => runner.run(&fmt(args.fix)),
-        Step::Clippy => runner.run(&clippy(&args.backends, args.fix, runner.is_ci())),
+        Step::Clippy => runner.run(&clippy(feature_args(&args.backends), args.fix, runner.is_ci())),
         Step::Features => {
-            let alone = args.backends.iter().map(|&backend| clippy(&[backend], false, runner.is_ci()));
+            let alone = args.backends.iter().map(|&backend| clippy(backend_args(&[backend]), false, runner.is_ci()));
             alone.chain([data_without_burn(runner.is_ci())]).try_for_each(|invocation| runner.run(&invocation))
         }
         Step::Docs => runner.run(&docs(args, runner.is_ci())),
@@ -143,12 +143,12 @@ fn fmt(fix: bool) -> Invocation {
     Invocation::cargo(["fmt", "--all"]).args((!fix).then_some("--check"))
 }
 
-fn clippy(backends: &[Backend], fix: bool, ci: bool) -> Invocation {
+fn clippy(features: [String; 3], fix: bool, ci: bool) -> Invocation {
     let fix: &[&str] = if fix { &["--fix", "--allow-dirty", "--allow-staged"] } else { &[] };
     Invocation::cargo(["clippy", "--release", "--workspace", "--all-targets"])
         .args(ci.then_some("--locked"))
         .args(fix.iter().copied())
-        .args(feature_args(backends))
+        .args(features)
         .args(["--", "-D", "warnings"])
 }
 
@@ -193,20 +193,20 @@ mod tests {
     #[test]
     fn warnings_are_denied() {
         assert_eq!(
-            clippy(&check_args(false).backends, false, false).line(),
-            "cargo clippy --release --workspace --all-targets --no-default-features --features ndarray,flex,wgpu \
+            clippy(feature_args(&check_args(false).backends), false, false).line(),
+            "cargo clippy --release --workspace --all-targets --no-default-features --features ndarray,flex,wgpu,fetch \
              -- -D warnings"
         );
         assert_eq!(
             docs(&check_args(false), false).line(),
             "RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --no-default-features \
-             --features ndarray,flex,wgpu"
+             --features ndarray,flex,wgpu,fetch"
         );
     }
 
     #[test]
     fn ci_keeps_the_lock_file() {
-        assert!(clippy(&check_args(false).backends, false, true).line().contains(" --locked "));
+        assert!(clippy(feature_args(&check_args(false).backends), false, true).line().contains(" --locked "));
         assert!(docs(&check_args(false), true).line().contains(" --locked "));
         assert!(data_without_burn(true).line().contains(" --locked "));
     }
@@ -215,11 +215,13 @@ mod tests {
     fn files_are_changed_only_when_asked_for() {
         assert_eq!(fmt(false).line(), "cargo fmt --all --check");
         assert_eq!(typos(false).line(), "typos");
-        assert!(!clippy(&check_args(false).backends, false, false).line().contains("--fix"));
+        assert!(!clippy(feature_args(&check_args(false).backends), false, false).line().contains("--fix"));
         assert_eq!(fmt(true).line(), "cargo fmt --all");
         assert_eq!(typos(true).line(), "typos --write-changes");
         assert!(
-            clippy(&check_args(true).backends, true, false).line().contains(" --fix --allow-dirty --allow-staged ")
+            clippy(feature_args(&check_args(true).backends), true, false)
+                .line()
+                .contains(" --fix --allow-dirty --allow-staged ")
         );
     }
 

@@ -56,7 +56,7 @@ mod tests {
         };
         assert_eq!(
             invocation(&args, false).line(),
-            "cargo test --release --workspace --no-default-features --features ndarray,flex attention -- --nocapture"
+            "cargo test --release --workspace --no-default-features --features ndarray,flex,fetch attention -- --nocapture"
         );
     }
 
@@ -65,7 +65,7 @@ mod tests {
         let args = TestArgs { backends: vec![Backend::Wgpu], cargo_args: Vec::new() };
         assert_eq!(
             invocation(&args, true).line(),
-            "cargo test --release --workspace --locked --no-fail-fast --no-default-features --features wgpu"
+            "cargo test --release --workspace --locked --no-fail-fast --no-default-features --features wgpu,fetch"
         );
     }
 }

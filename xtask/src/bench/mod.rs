@@ -9,7 +9,7 @@ mod record;
 use anyhow::Result;
 use clap::Args;
 
-use crate::backend::{Backend, feature_args};
+use crate::backend::{Backend, backend_args};
 use crate::invocation::{Invocation, Runner};
 use peers::PeersArgs;
 
@@ -66,7 +66,7 @@ pub(crate) fn run(runner: &Runner, args: &BenchArgs) -> Result<()> {
 fn invocation(args: &BenchArgs, ci: bool) -> Invocation {
     let bench = Invocation::cargo(["bench", "--profile", "release", "--workspace", "--bench", "*"])
         .args(ci.then_some("--locked"))
-        .args(feature_args(&args.backends));
+        .args(backend_args(&args.backends));
     let quick = args.quick.then_some("--quick");
     let criterion_args: Vec<&str> =
         quick.into_iter().chain(args.filter.as_deref()).chain(args.criterion_args.iter().map(String::as_str)).collect();
