@@ -1,6 +1,7 @@
 //! A model folder: `config.json` and weights.
 
 use crate::bert::variant;
+use crate::seq2seq::OWN_CLASS;
 use crate::weights::Weights;
 use crate::{BertVariant, ModelError};
 use serde::de::DeserializeOwned;
@@ -10,6 +11,8 @@ use std::{fs, io};
 
 /// The settings of a model.
 pub(crate) const CONFIG: &str = "config.json";
+/// How a model generates.
+pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
 /// The weights of a model, as they are written here.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 /// The weights of a model, as they are read, the best first.
@@ -36,6 +39,8 @@ pub enum ModelKind {
     NextSentencePrediction,
     /// The body alone, [`Bert`](crate::Bert).
     Body,
+    /// An encoder–decoder, [`Seq2Seq`](crate::Seq2Seq).
+    Seq2Seq,
 }
 
 impl ModelKind {
@@ -51,17 +56,18 @@ impl ModelKind {
         (Self::Body, "Model"),
     ];
 
-    /// The name of transformers' class of this kind, as `architectures` has it.
+    /// The name of transformers' class of this kind of a BERT or one of its variants, as `architectures` has it.
     ///
     /// ```
     /// use burnformer_models::{BertVariant, ModelKind};
     ///
-    /// assert_eq!(ModelKind::MaskedLm.class(BertVariant::Roberta), "RobertaForMaskedLM");
+    /// assert_eq!(ModelKind::MaskedLm.class(BertVariant::Roberta).as_deref(), Some("RobertaForMaskedLM"));
     /// ```
+    /// Nothing of an encoder–decoder.
     #[must_use]
-    pub fn class(self, variant: BertVariant) -> String {
-        let ending = Self::ENDINGS.iter().find(|(kind, _)| *kind == self).expect("every kind has an ending").1;
-        format!("{}{ending}", variant.class_prefix())
+    pub fn class(self, variant: BertVariant) -> Option<String> {
+        let (_, ending) = Self::ENDINGS.iter().find(|(kind, _)| *kind == self)?;
+        Some(format!("{}{ending}", variant.class_prefix()))
     }
 
     /// The kind of the model in `folder`. A file without `architectures`, as of the first releases, is believed by its
@@ -72,12 +78,16 @@ impl ModelKind {
     pub fn of(folder: &Path) -> Result<Self, ModelError> {
         let json = ConfigJson::read(folder)?;
         let Some(class) = json.class()? else { return Self::by_weights(&json) };
+        if SEQ2SEQ_CLASSES.contains(&class.as_str()) {
+            return Ok(Self::Seq2Seq);
+        }
         let kind = BertVariant::ALL.into_iter().find_map(|variant| {
             let ending = class.strip_prefix(variant.class_prefix())?;
             Self::ENDINGS.into_iter().find(|(_, it)| *it == ending).map(|(kind, _)| kind)
         });
         kind.ok_or_else(|| {
-            let expected = "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`".to_owned();
+            let expected =
+                "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`".to_owned();
             json.setting("architectures", Some(&Value::from(class)), expected)
         })
     }
@@ -104,10 +114,14 @@ impl ModelKind {
         let json = ConfigJson::read(folder)?;
         let class = json.class()?.map(Value::from);
         let variant = variant(&json)?;
-        let expected: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.class(variant))).collect();
+        let expected: Vec<String> =
+            kinds.iter().filter_map(|kind| Some(format!("`{}`", kind.class(variant)?))).collect();
         Err(json.setting("architectures", class.as_ref(), expected.join(" or ")))
     }
 }
+
+/// The classes of encoder–decoders.
+const SEQ2SEQ_CLASSES: [&str; 3] = ["MarianMTModel", "PegasusForConditionalGeneration", OWN_CLASS];
 
 /// A `config.json`.
 pub(crate) struct ConfigJson {

@@ -33,6 +33,7 @@ mod bert;
 mod error;
 mod folder;
 mod pooling;
+mod seq2seq;
 pub mod stats;
 pub mod weights;
 
@@ -43,3 +44,4 @@ pub use bert::{
 pub use error::ModelError;
 pub use folder::ModelKind;
 pub use pooling::{Pooling, normalize};
+pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};

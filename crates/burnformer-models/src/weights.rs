@@ -238,6 +238,10 @@ impl Weights {
         is_tied.then_some(()).ok_or_else(untied)
     }
 
+    pub(crate) fn wrong_shape(&self, name: &str, found: Vec<usize>, expected: Vec<usize>) -> ModelError {
+        ModelError::WrongShape { path: self.path.clone(), name: name.to_owned(), found, expected }
+    }
+
     pub(crate) fn missing(&self, name: &str) -> ModelError {
         ModelError::MissingWeight { path: self.path.clone(), name: name.to_owned() }
     }

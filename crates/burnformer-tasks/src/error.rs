@@ -108,6 +108,7 @@ fn described(kind: ModelKind) -> &'static str {
         ModelKind::MultipleChoice => "multiple choice",
         ModelKind::NextSentencePrediction => "next-sentence prediction",
         ModelKind::Body => "text embedding",
+        ModelKind::Seq2Seq => "translation",
         _ => "another task",
     }
 }

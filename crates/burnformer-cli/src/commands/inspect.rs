@@ -74,7 +74,7 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     }
     let report = Report {
         folder: folder.clone(),
-        architecture: kind.class(config.variant),
+        architecture: kind.class(config.variant).unwrap_or_default(),
         labels,
         parameters: shapes.iter().map(|(_, n)| n).sum(),
         blocks: blocks(&shapes),

@@ -17,7 +17,7 @@ pub use classification::{Adapted, BertForSequenceClassification};
 pub use config::BertConfig;
 pub use embeddings::BertEmbeddings;
 pub use heads::{BertPooler, MaskedTokenHead};
-pub(crate) use hugging_face::variant;
+pub(crate) use hugging_face::{activation, activation_name, variant};
 pub use masked_lm::BertForMaskedLM;
 pub use pretraining::{BertForPreTraining, PretrainingLogits};
 pub use variant::BertVariant;

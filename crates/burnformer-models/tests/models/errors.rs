@@ -84,7 +84,7 @@ fn a_folder_that_holds_no_model_is_refused() {
 #[test]
 fn another_model_is_refused() {
     let expected = "`architectures` in `FOLDER/config.json` is `GPT2LMHeadModel`, expected a class of BERT, RoBERTa or \
-                    DistilBERT such as `BertForMaskedLM`";
+                    DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`";
     assert_eq!(pretraining_error(set("architectures", json!(["GPT2LMHeadModel"]))), expected);
     let of = |folder: &Path| ModelKind::of(folder).map(|_| ());
     assert_eq!(error("pretraining", set("architectures", json!(["GPT2LMHeadModel"])), of).0, expected);

@@ -5,5 +5,6 @@ mod files;
 mod formats;
 mod golden;
 mod invariants;
+mod seq2seq;
 mod support;
 mod weights;

@@ -148,15 +148,20 @@ impl Golden {
         Tensor::from_data(TensorData::new(ints, shape), device)
     }
 
-    pub(crate) fn input(&self, device: &Device) -> BertInput {
+    /// `true` marks padding.
+    pub(crate) fn mask_pad(&self, device: &Device) -> Tensor<2, Bool> {
         let tensors = self.tensors();
         let mask = tensors.tensor("input.mask_pad").unwrap();
         let shape: [usize; 2] = mask.shape().try_into().unwrap();
         let mask = TensorData::new(mask.data().iter().map(|&byte| byte == 1).collect::<Vec<bool>>(), shape);
+        Tensor::from_data(mask, device)
+    }
+
+    pub(crate) fn input(&self, device: &Device) -> BertInput {
         BertInput {
             ids: self.ints("input.ids", device),
             segments: Some(self.ints("input.segments", device)),
-            mask_pad: Some(Tensor::<2, Bool>::from_data(mask, device)),
+            mask_pad: Some(self.mask_pad(device)),
             noise: Noise::off(),
         }
     }

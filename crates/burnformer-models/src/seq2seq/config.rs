@@ -1,0 +1,107 @@
+//! Settings of an encoder–decoder.
+
+use burnformer_core::{ConfigError, Validate};
+use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
+use serde::{Deserialize, Serialize};
+
+/// What tells a model where a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionKind {
+    /// All sines, then all cosines: the paper's own code, and Marian.
+    Sinusoidal,
+    /// A trained vector for each position, of the source and of the target.
+    Learned,
+}
+
+/// Settings of a [`Seq2Seq`](crate::Seq2Seq).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seq2SeqConfig {
+    /// Number of tokens of the source.
+    pub source_vocab_size: usize,
+    /// Number of tokens of the target.
+    pub target_vocab_size: usize,
+    /// `true` if source and target have one table of embeddings, and so one vocabulary.
+    pub shared_embeddings: bool,
+    /// `true` if the output layer is the table of the target's embeddings.
+    pub tied_embeddings: bool,
+    /// `true` if embeddings are multiplied by `sqrt(d_model)`, as in the paper.
+    pub scaled_embeddings: bool,
+    /// What tells where a token stands.
+    pub positions: PositionKind,
+    /// Longest sequence, at most 65,536.
+    pub max_seq_length: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of layers of the encoder.
+    pub n_encoder_layers: usize,
+    /// Number of layers of the decoder.
+    pub n_decoder_layers: usize,
+    /// Number of heads, a divisor of `d_model`.
+    pub n_heads: usize,
+    /// Width of the feed-forward layers.
+    pub d_ff: usize,
+    /// The non-linearity of the feed-forward layers.
+    pub activation: Activation,
+    /// Where the layers normalise.
+    pub norm_order: NormOrder,
+    /// Added to the variance by the norms.
+    pub norm_eps: f64,
+    /// Probability of dropping an embedding or an output of a sub-layer, in `[0, 1)`.
+    pub dropout: f64,
+    /// Probability of dropping an attention weight, in `[0, 1)`.
+    pub attention_dropout: f64,
+    /// Probability of dropping a hidden activation of a feed-forward layer, in `[0, 1)`.
+    pub activation_dropout: f64,
+    /// Standard deviation of the initial weights of a model in the files of Hugging Face; ours are Glorot's.
+    pub init_std: f64,
+    /// The token that fills up a batch.
+    pub pad_id: u32,
+    /// The token that ends a sequence.
+    pub eos_id: u32,
+    /// The token that a target begins with.
+    pub decoder_start_id: u32,
+}
+
+impl Seq2SeqConfig {
+    /// Settings of both stacks.
+    pub(super) fn stacks(&self) -> EncoderDecoderConfig {
+        let layer = LayerConfig::new(self.d_model, self.n_heads, self.d_ff)
+            .with_activation(self.activation)
+            .with_norm_order(self.norm_order)
+            .with_norm_eps(self.norm_eps)
+            .with_dropout(self.dropout)
+            .with_attention_dropout(self.attention_dropout)
+            .with_activation_dropout(self.activation_dropout);
+        EncoderDecoderConfig::new(self.n_encoder_layers, self.n_decoder_layers, layer)
+    }
+
+    /// What embeddings are multiplied by.
+    pub(super) fn embedding_scale(&self) -> f64 {
+        if self.scaled_embeddings { (self.d_model as f64).sqrt() } else { 1.0 }
+    }
+}
+
+/// So that no number in a file makes a table of any size.
+const LONGEST: usize = 65_536;
+
+impl Validate for Seq2SeqConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("source_vocab_size", self.source_vocab_size)?;
+        ConfigError::check_positive("target_vocab_size", self.target_vocab_size)?;
+        let (source, target) = (self.source_vocab_size, self.target_vocab_size);
+        let fits = !self.shared_embeddings || source == target;
+        ConfigError::check("target_vocab_size", &target, fits, "`source_vocab_size`, as the embeddings are shared")?;
+        let length = self.max_seq_length;
+        ConfigError::check("max_seq_length", &length, (1..=LONGEST).contains(&length), "1 to 65536")?;
+        ConfigError::check_positive("n_encoder_layers", self.n_encoder_layers)?;
+        ConfigError::check_positive("n_decoder_layers", self.n_decoder_layers)?;
+        self.stacks().layer.validate()?;
+        ConfigError::check_finite_positive("init_std", self.init_std)?;
+        let check = |field, id: u32, size: usize, range| ConfigError::check(field, &id, (id as usize) < size, range);
+        let both = source.min(target);
+        check("pad_id", self.pad_id, both, "less than both vocabulary sizes")?;
+        check("eos_id", self.eos_id, both, "less than both vocabulary sizes")?;
+        check("decoder_start_id", self.decoder_start_id, target, "less than `target_vocab_size`")
+    }
+}

@@ -1,0 +1,67 @@
+//! Saving and loading the files of an encoder–decoder.
+
+use super::hugging_face::{self, is_sinusoidal};
+use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS, weight_name};
+use super::{Seq2Seq, Seq2SeqConfig};
+use crate::ModelError;
+use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
+use crate::weights::{self, Weights};
+use burn::tensor::{Device, Tensor, TensorData};
+use burnformer_core::atomic_write_bytes;
+use burnformer_nn::NormOrder;
+use std::path::Path;
+
+pub(super) fn save(model: &Seq2Seq, config: &Seq2SeqConfig, folder: &Path) -> Result<(), ModelError> {
+    let size = config.target_vocab_size;
+    let bias = match &model.logits_bias {
+        Some(bias) => bias.clone().reshape([1, size as i32]).try_into_data()?,
+        None => TensorData::zeros::<f32, _>([1, size]),
+    };
+    let mut extra = vec![(LOGITS_BIAS.to_owned(), bias)];
+    if config.norm_order == NormOrder::Pre && is_sinusoidal(config) {
+        // Pegasus misses them, Marian does not.
+        let table = model.sinusoids.as_ref().map(|it| it.forward(0, config.max_seq_length).squeeze_dim::<2>(0));
+        let table = table.map(Tensor::try_into_data).transpose()?;
+        extra.extend(SINUSOIDS.iter().filter_map(|name| Some(((*name).to_owned(), table.clone()?))));
+    }
+    let name = |path: &str| weight_name(path, config.shared_embeddings);
+    weights::save(model, name, extra, &folder.join(WEIGHTS))?;
+    atomic_write_bytes(&folder.join(GENERATION_CONFIG), hugging_face::generation_json(config))?;
+    Ok(atomic_write_bytes(&folder.join(CONFIG), hugging_face::to_json(config))?)
+}
+
+pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqConfig), ModelError> {
+    let config = hugging_face::read(folder)?;
+    let mut file = Weights::in_folder(folder)?;
+    let names = file.names();
+    // Layers that the file cannot fill are not even counted out, so that no number in `config.json` is believed.
+    if config.n_encoder_layers.max(config.n_decoder_layers) > names.len() {
+        let layer = config.n_encoder_layers.max(config.n_decoder_layers) - 1;
+        return Err(file.missing(&format!("model.encoder.layers.{layer}.self_attn.q_proj.weight")));
+    }
+    let has = |name: &str| names.iter().any(|found| found == name);
+    // All names of one table, the first of which is read and the others must equal.
+    let target = if config.shared_embeddings { SHARED.as_slice() } else { &SHARED[2..] };
+    let output = config.tied_embeddings.then_some(OUTPUT);
+    let one: Vec<&str> = target.iter().copied().chain(output).filter(|name| has(name)).collect();
+    let name_of = |path: &str| {
+        let name = weight_name(path, config.shared_embeddings);
+        let is_table = name == target[0];
+        if is_table { one.first().map_or(name, |first| (*first).to_owned()) } else { name }
+    };
+    let ignore = |name: &str| {
+        name == LOGITS_BIAS || one.contains(&name) || (is_sinusoidal(&config) && SINUSOIDS.contains(&name))
+    };
+    let mut model = file.fill(Seq2Seq::new(&config, device), |path| Some(name_of(path)), ignore)?;
+    one.iter().skip(1).try_for_each(|second| file.expect_tied(second, one[0]))?;
+    if let Some(found) = file.shape(LOGITS_BIAS) {
+        let (found, expected) = (found.to_vec(), vec![1, config.target_vocab_size]);
+        if found != expected {
+            return Err(file.wrong_shape(LOGITS_BIAS, found, expected));
+        }
+        let bias = file.read(LOGITS_BIAS)?;
+        let values: Vec<f32> = bias.iter::<f32>().collect();
+        model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
+    }
+    Ok((model, config))
+}

@@ -1,0 +1,11 @@
+//! The encoder–decoder between tokens: settings, model, and files.
+
+mod config;
+mod files;
+mod hugging_face;
+mod model;
+mod names;
+
+pub use config::{PositionKind, Seq2SeqConfig};
+pub(crate) use hugging_face::OWN_CLASS;
+pub use model::{Seq2Seq, Seq2SeqInput};

@@ -1,0 +1,262 @@
+//! From source and target tokens to the next target tokens.
+
+use super::config::PositionKind;
+use super::{Seq2SeqConfig, files};
+use crate::ModelError;
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burnformer_core::Validate;
+use burnformer_nn::{
+    DecoderCache, DecoderInput, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
+    EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, Noise, SinusoidLayout, SinusoidalPositions,
+    SinusoidalPositionsConfig, init,
+};
+use burnformer_ops::{self as ops, Dropout};
+use std::path::Path;
+
+/// What a [`Seq2Seq`] is applied to.
+#[derive(Debug)]
+pub struct Seq2SeqInput {
+    /// Source tokens, `[batch_size, source_length]`.
+    pub source: Tensor<2, Int>,
+    /// Target tokens so far, each row beginning with the start token, `[batch_size, target_length]`.
+    pub target: Tensor<2, Int>,
+    /// `true` marks padding in the source, `[batch_size, source_length]`; `None` where there is none.
+    pub source_mask_pad: Option<Tensor<2, Bool>>,
+    /// `true` marks padding in the target, `[batch_size, target_length]`; `None` where there is none, or where it stands at
+    /// the end and nobody looks at what is answered there.
+    pub target_mask_pad: Option<Tensor<2, Bool>>,
+    /// Leave to draw dropout, in training.
+    pub noise: Noise,
+}
+
+impl Seq2SeqInput {
+    /// Sequences without padding, in evaluation.
+    #[must_use]
+    pub fn new(source: Tensor<2, Int>, target: Tensor<2, Int>) -> Self {
+        Self { source, target, source_mask_pad: None, target_mask_pad: None, noise: Noise::off() }
+    }
+}
+
+/// The whole Transformer: embeddings with positions, encoder, decoder, output layer.
+///
+/// Source: Vaswani et al. 2017; separate vocabularies and an output layer of its own as in Junczys-Dowmunt et al. 2018.
+#[derive(Module, Debug)]
+pub struct Seq2Seq {
+    source: Embedding,
+    /// `None` where it is the source's.
+    target: Option<Embedding>,
+    /// `None` where it is the table of the target's embeddings.
+    output: Option<Embedding>,
+    source_positions: Option<LearnedPositions>,
+    target_positions: Option<LearnedPositions>,
+    pub(super) sinusoids: Option<SinusoidalPositions>,
+    transformer: EncoderDecoder,
+    /// Added to the logits, `[target_vocab_size]`; not trained, as in Hugging Face's models.
+    pub(super) logits_bias: Option<Tensor<1>>,
+    embedding_scale: f64,
+    dropout: f64,
+}
+
+impl Seq2Seq {
+    /// Allocates the model on `device`, zero until it is initialised or loaded.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn new(config: &Seq2SeqConfig, device: &Device) -> Self {
+        if let Err(error) = config.validate() {
+            panic!("{error}");
+        }
+        let table = |vocab_size| EmbeddingConfig::new(vocab_size, config.d_model).init(device);
+        let (length, d_model) = (config.max_seq_length, config.d_model);
+        let is_learned = config.positions == PositionKind::Learned;
+        let learned = || is_learned.then(|| LearnedPositionsConfig::new(length, d_model).init(device));
+        let sinusoids = SinusoidalPositionsConfig::new(length, d_model).with_layout(SinusoidLayout::Halves);
+        Self {
+            source: table(config.source_vocab_size),
+            target: (!config.shared_embeddings).then(|| table(config.target_vocab_size)),
+            output: (!config.tied_embeddings).then(|| table(config.target_vocab_size)),
+            source_positions: learned(),
+            target_positions: learned(),
+            sinusoids: (!is_learned).then(|| sinusoids.init(device)),
+            transformer: config.stacks().init(device),
+            logits_bias: None,
+            embedding_scale: config.embedding_scale(),
+            dropout: config.dropout,
+        }
+    }
+
+    /// A model with initial weights: matrices as by Glorot and Bengio 2010, embeddings and learned positions normal with
+    /// variance `1 / d_model`, so that scaled embeddings have variance 1.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn init(config: &Seq2SeqConfig, seed: u64, device: &Device) -> Self {
+        let table = init::normal((config.d_model as f64).sqrt().recip());
+        let rule = |path: &str, shape: &[usize]| match path.starts_with("transformer.") {
+            true => init::xavier_uniform(path, shape),
+            false => table(path, shape),
+        };
+        init::by_name(Self::new(config, device), seed, rule)
+    }
+
+    /// # Shapes
+    /// - input: see [`Seq2SeqInput`]
+    /// - returns: logits of the token behind each target position, `[batch_size, target_length, target_vocab_size]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward(&self, input: Seq2SeqInput) -> Tensor<3> {
+        self.logits(self.hidden(input))
+    }
+
+    /// [`Self::forward`] without the output layer.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, target_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden(&self, input: Seq2SeqInput) -> Tensor<3> {
+        self.transformer.forward(self.embed(input))
+    }
+
+    /// [`Self::hidden`], and all attention weights.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden_with_attn_weights(&self, input: Seq2SeqInput) -> (Tensor<3>, EncoderDecoderAttnWeights) {
+        self.transformer.forward_with_attn_weights(self.embed(input))
+    }
+
+    /// The output layer.
+    ///
+    /// # Shapes
+    /// - hidden: `[.., d_model]`
+    /// - returns: `[.., target_vocab_size]`
+    ///
+    /// # Panics
+    /// If the last axis is not `d_model` long.
+    pub fn logits<const D: usize>(&self, hidden: Tensor<D>) -> Tensor<D> {
+        let table = self.output.as_ref().or(self.target.as_ref()).unwrap_or(&self.source);
+        table.logits(hidden, self.logits_bias.clone())
+    }
+
+    /// The encoder's output.
+    ///
+    /// # Shapes
+    /// - source: `[batch_size, source_length]`
+    /// - mask: what must not be looked at in the source
+    /// - returns: `[batch_size, source_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn encode(&self, source: Tensor<2, Int>, mask: Mask) -> Tensor<3> {
+        self.transformer.encoder.forward(self.embed_source(source, Noise::off()), mask, Noise::off())
+    }
+
+    /// Starts decoding: what [`Self::decode`] remembers, of no target position yet.
+    ///
+    /// # Shapes
+    /// - memory: the encoder's output, `[batch_size, source_length, d_model]`
+    /// - `memory_mask`: what must not be looked at in the source
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn cache(&self, memory: Tensor<3>, memory_mask: Mask) -> DecoderCache {
+        self.transformer.decoder.cache(memory, memory_mask)
+    }
+
+    /// The logits behind the next target tokens, which become part of the cache. Equal to those of [`Self::forward`] on all
+    /// tokens so far.
+    ///
+    /// # Shapes
+    /// - tokens: `[batch_size, n_new]`
+    /// - returns: `[batch_size, n_new, target_vocab_size]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn decode(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
+        let x = self.embed_target(tokens, cache.seq_length(), Noise::off());
+        self.logits(self.transformer.decoder.forward_cached(x, cache))
+    }
+
+    /// The decoder's output on all target positions, given the encoder's.
+    ///
+    /// # Shapes
+    /// - target: `[batch_size, target_length]`
+    /// - memory: `[batch_size, source_length, d_model]`
+    /// - returns: `[batch_size, target_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn decode_all(&self, target: Tensor<2, Int>, memory: Tensor<3>, memory_mask: Mask) -> Tensor<3> {
+        let x = self.embed_target(target, 0, Noise::off());
+        self.transformer.decoder.forward(DecoderInput { memory_mask, ..DecoderInput::new(x, memory) })
+    }
+
+    fn embed(&self, input: Seq2SeqInput) -> EncoderDecoderInput {
+        let [in_source, in_target, noise] = input.noise.split();
+        EncoderDecoderInput {
+            source: self.embed_source(input.source, in_source),
+            target: self.embed_target(input.target, 0, in_target),
+            source_mask_pad: input.source_mask_pad,
+            target_mask_pad: input.target_mask_pad,
+            noise,
+        }
+    }
+
+    fn embed_source(&self, ids: Tensor<2, Int>, noise: Noise) -> Tensor<3> {
+        self.place(&self.source, &self.source_positions, ids, 0, noise)
+    }
+
+    /// Embeds tokens of which the first stands at `offset`.
+    fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, noise: Noise) -> Tensor<3> {
+        let table = self.target.as_ref().unwrap_or(&self.source);
+        self.place(table, &self.target_positions, ids, offset, noise)
+    }
+
+    fn place(
+        &self,
+        table: &Embedding,
+        positions: &Option<LearnedPositions>,
+        ids: Tensor<2, Int>,
+        offset: usize,
+        noise: Noise,
+    ) -> Tensor<3> {
+        let [_, length] = ids.dims();
+        let x = table.forward(ids) * self.embedding_scale;
+        let x = match (positions, &self.sinusoids) {
+            (Some(learned), _) => x + learned.forward(offset, length),
+            (None, Some(sinusoids)) => x + sinusoids.forward(offset, length),
+            (None, None) => x,
+        };
+        ops::dropout(x, None, Dropout::new(self.dropout, noise))
+    }
+
+    /// Sets what is added to the logits; zeros are nothing.
+    pub(super) fn set_logits_bias(&mut self, bias: TensorData, device: &Device) {
+        let is_zero = bias.iter::<f32>().all(|x| x == 0.0);
+        self.logits_bias = (!is_zero).then(|| Tensor::<1>::from_data(bias, device));
+    }
+
+    /// Writes `config.json`, `generation_config.json` and `model.safetensors` into a folder that exists, each as a whole or
+    /// not at all. `config` is what the model was made of.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn save(&self, config: &Seq2SeqConfig, folder: &Path) -> Result<(), ModelError> {
+        files::save(self, config, folder)
+    }
+
+    /// The model of a folder that [`Self::save`] wrote, or the `save_pretrained` of transformers for a Marian or a Pegasus,
+    /// and its settings.
+    ///
+    /// # Errors
+    /// If the folder holds another model, or files that do not fit together.
+    pub fn load(folder: &Path, device: &Device) -> Result<(Self, Seq2SeqConfig), ModelError> {
+        files::load(folder, device)
+    }
+}

@@ -1,0 +1,61 @@
+//! The names of weights in the files of Hugging Face's Marian and Pegasus.
+
+/// Beginnings of paths outside of the layers.
+const OUTSIDE: [(&str, &str); 6] = [
+    ("output.", "lm_head."),
+    ("target.", "model.decoder.embed_tokens."),
+    ("source_positions.", "model.encoder.embed_positions."),
+    ("target_positions.", "model.decoder.embed_positions."),
+    ("transformer.encoder.norm_final.", "model.encoder.layer_norm."),
+    ("transformer.decoder.norm_final.", "model.decoder.layer_norm."),
+];
+
+/// Beginnings of paths inside of a layer.
+const IN_LAYER: [(&str, &str); 14] = [
+    ("attention.query.", "self_attn.q_proj."),
+    ("attention.key.", "self_attn.k_proj."),
+    ("attention.value.", "self_attn.v_proj."),
+    ("attention.output.", "self_attn.out_proj."),
+    ("norm_attn.", "self_attn_layer_norm."),
+    ("norm_self.", "self_attn_layer_norm."),
+    ("cross_attention.query.", "encoder_attn.q_proj."),
+    ("cross_attention.key.", "encoder_attn.k_proj."),
+    ("cross_attention.value.", "encoder_attn.v_proj."),
+    ("cross_attention.output.", "encoder_attn.out_proj."),
+    ("norm_cross.", "encoder_attn_layer_norm."),
+    ("feed_forward.linear_in.", "fc1."),
+    ("feed_forward.linear_out.", "fc2."),
+    ("norm_ff.", "final_layer_norm."),
+];
+
+/// The name of the parameter at `path`, in a model with one table of embeddings for both sides or not.
+pub(super) fn weight_name(path: &str, shared_embeddings: bool) -> String {
+    for stack in ["encoder", "decoder"] {
+        let layers = format!("transformer.{stack}.layers.");
+        if let Some((layer, rest)) = path.strip_prefix(&layers).and_then(|path| path.split_once('.')) {
+            let rest = rest.strip_prefix("self_").filter(|rest| rest.starts_with("attention.")).unwrap_or(rest);
+            return format!("model.{stack}.layers.{layer}.{}", replace(rest, &IN_LAYER));
+        }
+    }
+    match path.strip_prefix("source.") {
+        Some(rest) if shared_embeddings => format!("model.shared.{rest}"),
+        Some(rest) => format!("model.encoder.embed_tokens.{rest}"),
+        None => replace(path, &OUTSIDE),
+    }
+}
+
+fn replace(path: &str, table: &[(&str, &str)]) -> String {
+    let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
+    table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())
+}
+
+/// The names of one table where both sides share it, the one that is written first.
+pub(super) const SHARED: [&str; 3] =
+    ["model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"];
+/// The name of the output layer's table.
+pub(super) const OUTPUT: &str = "lm_head.weight";
+/// What is added to the logits, `[1, target_vocab_size]`.
+pub(super) const LOGITS_BIAS: &str = "final_logits_bias";
+/// Tables of sinusoids, which old files have and no model needs.
+pub(super) const SINUSOIDS: [&str; 2] =
+    ["model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight"];
