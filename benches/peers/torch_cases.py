@@ -1,15 +1,17 @@
 """The cases of `cargo xtask bench --peers` in PyTorch on the CPU: the same work as `benches/src/cases.rs`.
 
-    pip install torch numpy
+    pip install torch numpy transformers
     python torch_cases.py CASE [--dtype f32|bf16] [--compile] [--threads N] [--repeat N]
 
 Prints a line of JSON for each pass of the case. Where PyTorch has a fused operator, it is used: scaled dot-product
-attention, one product for query, key and value, AdamW.
+attention, one product for query, key and value, AdamW. Texts become vectors, and a checkpoint a model, by transformers.
 """
 
 import argparse
 import json
+import multiprocessing
 import statistics
+import tempfile
 import time
 
 import torch
@@ -172,12 +174,79 @@ def training(model, arguments):
     return [(arguments.case, N_TOKENS, step)]
 
 
+class Embedder(nn.Module):
+    """The mean of a text's hidden states, made one long; BERT with the sizes of MiniLM."""
+
+    def __init__(self):
+        from transformers import BertConfig, BertModel
+
+        super().__init__()
+        sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+        config = BertConfig(**sizes, attn_implementation="sdpa")
+        self.bert = BertModel(config, add_pooling_layer=False)
+
+    def forward(self, ids, mask):
+        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
+        kept = mask.unsqueeze(-1).to(hidden.dtype)
+        return functional.normalize((hidden * kept).sum(1) / kept.sum(1).clamp(min=1e-9))
+
+
+def embedding(case, lengths, arguments):
+    """Texts sorted by length, 32 in a batch, padded to the longest of it."""
+
+    def batch(lengths):
+        ids = torch.randint(30_522, (len(lengths), max(lengths)))
+        return ids, (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
+
+    embed = compiled(Embedder().eval(), arguments)
+    batches = [batch(lengths[first : first + 32]) for first in range(0, len(lengths), 32)]
+
+    def run():
+        with torch.inference_mode(), autocast(arguments):
+            for ids, mask in batches:
+                embed(ids, mask)
+
+    return [(case, sum(lengths), run)]
+
+
+def lengths(n_texts):
+    """Quantiles of a log-logistic distribution, between 8 and 256, with a mean of 29."""
+    shares = ((text + 0.5) / n_texts for text in range(n_texts))
+    return [min(256, max(8, int(22.102 * (share / (1 - share)) ** 0.4 + 0.5))) for share in shares]
+
+
+def write_checkpoint(folder):
+    from transformers import BertConfig, BertForPreTraining, logging
+
+    logging.disable_progress_bar()
+    BertForPreTraining(BertConfig()).save_pretrained(folder)
+
+
+def load(_arguments):
+    from transformers import BertForPreTraining, logging
+
+    logging.disable_progress_bar()
+    folder = tempfile.TemporaryDirectory()
+    # In a process of its own, whose memory does not count.
+    writer = multiprocessing.get_context("spawn").Process(target=write_checkpoint, args=(folder.name,))
+    writer.start()
+    writer.join()
+
+    def run():
+        BertForPreTraining.from_pretrained(folder.name)
+
+    return [("load", BertForPreTraining.from_pretrained(folder.name).num_parameters(), run)]
+
+
 CASES = {
     "mha": mha,
     "long": long,
     "encoder": encoder,
     "mlm-step": lambda arguments: training(MaskedLanguageModel(), arguments),
     "bert-mini": lambda arguments: training(Bert(), arguments),
+    "embed": lambda arguments: embedding("embed", lengths(1000), arguments),
+    "embed-one": lambda arguments: embedding("embed-one", [12], arguments),
+    "load": load,
 }
 
 

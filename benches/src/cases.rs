@@ -8,7 +8,7 @@ use burnformer_ops::{AttentionOptions, attention};
 use clap::ValueEnum;
 
 use crate::inputs::{ints, samples, tokens, trained, uniform};
-use crate::{Size, Sizes, Work, training};
+use crate::{Size, Sizes, Work, embedding, loading, training};
 
 /// Work to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,12 @@ pub enum Case {
     MlmStep,
     /// Training step of BERT's pretraining
     BertMini,
+    /// Vectors of a thousand texts of 29 tokens on average, by a model of the size of `MiniLM`
+    Embed,
+    /// The vector of one text of twelve tokens
+    EmbedOne,
+    /// Reading the weights of BERT, with the heads of pretraining
+    Load,
 }
 
 impl Case {
@@ -43,6 +49,9 @@ impl Case {
                 let start = move |device: &Device| training::bert(sizes, device);
                 vec![Work::new("bert-mini", shape(sizes), sizes.n_tokens(), start)]
             }
+            Self::Embed => vec![embedding::many(size)],
+            Self::EmbedOne => vec![embedding::one(size)],
+            Self::Load => vec![loading::checkpoint(size)],
         }
     }
 }

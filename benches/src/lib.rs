@@ -7,7 +7,9 @@
 
 pub mod cases;
 mod composed;
+mod embedding;
 mod inputs;
+mod loading;
 mod operators;
 mod sizes;
 mod training;

@@ -14,7 +14,7 @@ use crate::program;
 pub(crate) struct PeersArgs {
     /// With --peers: what to measure, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", requires = "peers")]
-    #[arg(default_value = "mha,long,encoder,mlm-step,bert-mini")]
+    #[arg(default_value = "mha,long,encoder,mlm-step,bert-mini,embed,embed-one,load")]
     cases: Vec<Case>,
 
     /// With --peers: what matrices are multiplied in, separated by commas; bf16 is autocast in PyTorch.
@@ -55,6 +55,9 @@ enum Case {
     Encoder,
     MlmStep,
     BertMini,
+    Embed,
+    EmbedOne,
+    Load,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn without_python_ours_runs_alone() {
         let round = round(&parse(&[]), &[Backend::Flex], "peer_case", None);
-        let cases = ["mha", "long", "encoder", "mlm-step", "bert-mini"];
+        let cases = ["mha", "long", "encoder", "mlm-step", "bert-mini", "embed", "embed-one", "load"];
         assert_eq!(lines_of(&round), cases.map(|case| format!("peer_case {case} --device flex --dtype f32")));
     }
 
