@@ -7,8 +7,11 @@
 #[cfg(target_arch = "x86_64")]
 mod bf16;
 #[cfg(target_arch = "x86_64")]
+mod dots;
+#[cfg(target_arch = "x86_64")]
 mod lines;
 mod portable;
+mod target;
 #[cfg(test)]
 mod tests;
 mod transpose;
@@ -39,9 +42,7 @@ pub(crate) fn matmul(
     bias: Option<&[f32]>,
     precision: Precision,
 ) {
-    let multiplications = a.rows().saturating_mul(b.columns()).saturating_mul(a.columns());
-    let parallel = multiplications >= PARALLEL_MULTIPLICATIONS && rayon::current_num_threads() > 1;
-    product(out, a, b, Scale { alpha, accumulate, bias }, precision, parallel);
+    product(out, a, b, Scale { alpha, accumulate, bias }, precision, rayon::current_num_threads() > 1);
 }
 
 /// [`matmul`] on the calling thread alone, with the same bits: for tasks that are parallel among themselves.
@@ -74,7 +75,7 @@ struct Scale<'a> {
     bias: Option<&'a [f32]>,
 }
 
-fn product(out: ViewMut, a: View, b: View, scale: Scale, precision: Precision, parallel: bool) {
+fn product(out: ViewMut, a: View, b: View, scale: Scale, precision: Precision, may_be_parallel: bool) {
     let [m, k, n] = [a.rows(), a.columns(), b.columns()];
     assert!(
         [out.rows(), out.columns(), b.rows()] == [m, n, k],
@@ -89,7 +90,11 @@ fn product(out: ViewMut, a: View, b: View, scale: Scale, precision: Precision, p
     if m == 0 || n == 0 {
         return;
     }
+    let multiplications = m.saturating_mul(n).saturating_mul(k);
+    let parallel = may_be_parallel && multiplications >= PARALLEL_MULTIPLICATIONS;
     match precision {
+        #[cfg(target_arch = "x86_64")]
+        Precision::F32 if dots::suit(a, b) => dots::product(out, a, b, scale, may_be_parallel),
         Precision::F32 => portable::product(out, a, b, scale, parallel),
         #[cfg(target_arch = "x86_64")]
         Precision::Bf16 => bf16::product(out, a, b, scale, parallel),

@@ -9,6 +9,7 @@ use std::ops::Range;
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::target::Target;
 use super::transpose::{can_transpose, transpose};
 use super::{Scale, View, ViewMut};
 use crate::cpu::for_overwrite;
@@ -137,27 +138,7 @@ fn pieces([rows, columns]: [usize; 2], a_is_row_major: bool, segments: usize, th
     }
 }
 
-/// Where a product goes.
-#[derive(Clone, Copy)]
-struct Target {
-    start: *mut f32,
-    row_stride: usize,
-    column_stride: usize,
-}
-
-// SAFETY: It stands for a borrow of the output; who writes through it sees to it that no two threads write one element.
-unsafe impl Sync for Target {}
-
 impl Target {
-    fn new(out: &mut ViewMut) -> Self {
-        Self { start: out.start(), row_stride: out.row_stride(), column_stride: out.column_stride() }
-    }
-
-    /// The element's place; nothing may be written there unless it is inside of the output.
-    fn element(self, row: usize, column: usize) -> *mut f32 {
-        self.start.wrapping_add(row * self.row_stride + column * self.column_stride)
-    }
-
     fn at(self, row: usize, column: usize) -> Self {
         Self { start: self.element(row, column), ..self }
     }

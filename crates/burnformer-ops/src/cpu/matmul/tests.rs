@@ -144,10 +144,19 @@ proptest! {
 const PLAIN: Place = Place { offset: 0, gap: 0, column_major: false, step: 1 };
 const TRANSPOSED: Place = Place { column_major: true, ..PLAIN };
 
-/// Shapes beyond one chunk of `k`, one block of panels and one packing of the smaller factor.
+/// Shapes beyond one chunk of `k`, one block of panels and one packing of the smaller factor, and few rows.
 #[test]
 fn large_products_equal_the_sum_in_f64() {
-    let shapes = [[150, 2100, 70], [40, 2100, 300], [1, 3000, 1], [13, 1025, 33], [300, 5, 500], [1100, 600, 130]];
+    let shapes = [
+        [12, 400, 33],
+        [7, 140, 50],
+        [150, 2100, 70],
+        [40, 2100, 300],
+        [1, 3000, 1],
+        [13, 1025, 33],
+        [300, 5, 500],
+        [1100, 600, 130],
+    ];
     for (number, shape) in shapes.into_iter().enumerate() {
         for places in [[PLAIN, PLAIN, PLAIN], [PLAIN, TRANSPOSED, PLAIN], [TRANSPOSED, PLAIN, TRANSPOSED]] {
             let [accumulate, bias] = [number % 2 == 0, number % 3 == 0];
@@ -170,6 +179,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
         ([1, 700, 4000], false, true),
         ([3, 700, 1500], false, true),
         ([2500, 700, 2], false, true),
+        ([12, 384, 390], false, true),
+        ([31, 1540, 50], false, true),
     ];
     for (seed, ([m, k, n], a_transposed, b_transposed)) in shapes.into_iter().enumerate() {
         let a = numbers(m * k, seed as u32);
