@@ -58,13 +58,7 @@ impl SafetensorsFile {
     pub(super) fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(info) = self.header.info(name) else { return Ok(None) };
         let (start, end) = info.data_offsets;
-        let (dtype, shape) = (info.dtype, info.shape.clone());
-        let mut bytes = vec![0; end - start];
-        self.file
-            .seek(SeekFrom::Start(self.data_start + start as u64))
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
-        let float = match dtype {
+        let float = match info.dtype {
             Dtype::F32 => Float::F32,
             Dtype::F16 => Float::F16,
             Dtype::BF16 => Float::BF16,
@@ -73,6 +67,23 @@ impl SafetensorsFile {
                 return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
             }
         };
-        Ok(Some(TensorData::new(float.decode(&bytes), shape)))
+        let shape = info.shape.clone();
+        let mut read = |bytes: &mut [u8]| {
+            self.file
+                .seek(SeekFrom::Start(self.data_start + start as u64))
+                .and_then(|_| self.file.read_exact(bytes))
+                .map_err(|source| ModelError::Read { path: self.path.clone(), source })
+        };
+        let values = if matches!(float, Float::F32) && cfg!(target_endian = "little") {
+            // What is in the file is what will be in memory: no bytes of their own, which would be copied.
+            let mut values = vec![0.0_f32; (end - start) / size_of::<f32>()];
+            read(bytemuck::cast_slice_mut(&mut values))?;
+            values
+        } else {
+            let mut bytes = vec![0; end - start];
+            read(&mut bytes)?;
+            float.decode(&bytes)
+        };
+        Ok(Some(TensorData::new(values, shape)))
     }
 }
