@@ -1,6 +1,7 @@
 //! Texts as vectors: batches of them, and one alone.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burnformer_data::batches::parts;
 use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pooling, normalize};
 
 use crate::inputs::{ints, tokens};
@@ -89,6 +90,8 @@ pub(crate) fn many(size: Size) -> Work {
         let embed = texts.embedder(device);
         let batches: Vec<Batch> = lengths
             .chunks(BATCH_SIZE)
+            // A batch goes through the model in parts with little padding, as the embedding of texts does it.
+            .flat_map(|batch| parts(batch, BATCH_SIZE).into_iter().map(|part| &batch[part]))
             .enumerate()
             .map(|(number, lengths)| Batch::new(&number.to_string(), lengths, texts.vocab_size, device))
             .collect();

@@ -166,6 +166,24 @@ pub enum ModelError {
         /// Its type.
         found: String,
     },
+    /// A weight has a value that another type cannot hold.
+    #[error("weight `{name}` in `{}` has values beyond the range of `{weight_type}`: `bf16` has room for them", path.display())]
+    Range {
+        /// The file.
+        path: PathBuf,
+        /// Its name in the file.
+        name: String,
+        /// The type.
+        weight_type: &'static str,
+    },
+    /// Hugging Face has no class for a model.
+    #[error("no class of transformers is the model in `{}`", folder.display())]
+    NoClass {
+        /// Its folder.
+        folder: PathBuf,
+        /// The setting that is in the way.
+        source: ConfigError,
+    },
     /// Two weights that are one in this model are two in the file.
     #[error("weight `{name}` in `{}` differs from `{tied_to}`, expected one table for both", path.display())]
     Untied {

@@ -31,6 +31,7 @@
 
 mod bert;
 mod error;
+mod export;
 mod folder;
 mod pooling;
 mod seq2seq;
@@ -42,6 +43,7 @@ pub use bert::{
     BertInput, BertPooler, BertVariant, MaskedTokenHead, PretrainingLogits,
 };
 pub use error::ModelError;
+pub use export::{export, export_body};
 pub use folder::ModelKind;
 pub use pooling::{Pooling, normalize};
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};

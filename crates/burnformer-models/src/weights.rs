@@ -1,11 +1,14 @@
 //! Weights by name, written in the safetensors format and read in that and PyTorch's, from one file or several. A file is
 //! written and read one weight at a time, so that a model needs little more memory than its own while it is saved or loaded.
 
+mod convert;
 mod float;
 mod index;
 mod pytorch_file;
 mod safetensors_file;
 
+pub use self::convert::write_as;
+pub use self::float::WeightType;
 use self::index::Index;
 use self::pytorch_file::PytorchFile;
 use self::safetensors_file::SafetensorsFile;

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burnformer_data::batches::{Padded, Padding};
+use burnformer_data::batches::{Padded, Padding, parts};
 use burnformer_data::tokenizer::{Encoded, Tokenizer};
 use burnformer_models::{BertConfig, BertInput};
 use burnformer_nn::Noise;
 
 use crate::TaskError;
 
-/// How many texts go through a model at once.
+/// How many texts go through a model at once, at most.
 const BATCH: usize = 32;
 
 /// The mask of padding, or nothing where there is none, so that attention need not look at it.
@@ -83,7 +83,9 @@ impl Encode {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&text| texts[text].ids.len());
         let mut answers: Vec<Option<A>> = texts.iter().map(|_| None).collect();
-        for batch in order.chunks(BATCH) {
+        let lengths: Vec<usize> = order.iter().map(|&text| texts[text].ids.len()).collect();
+        for part in parts(&lengths, BATCH) {
+            let batch = &order[part];
             let rows: Vec<&Encoded> = batch.iter().map(|&text| &texts[text]).collect();
             for (&text, answer) in batch.iter().zip(answer(self.input(&rows))?) {
                 answers[text] = Some(answer);

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use burnformer_models::ModelKind;
 use burnformer_ops::DeviceChoice;
 
+use crate::sentence_transformers::Modules;
 use crate::{FillMask, TaskError, TextClassification, TextEmbedding};
 
 /// A model folder, ready for use.
@@ -35,7 +36,7 @@ impl Pipeline {
     /// As [`Self::from_folder`].
     pub fn from_folder_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self, TaskError> {
         let folder = folder.as_ref();
-        if TextEmbedding::has_modules(folder) {
+        if Modules::are_in(folder) {
             return Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)));
         }
         match ModelKind::of(folder)? {

@@ -5,6 +5,7 @@ mod completions;
 mod data;
 mod devices;
 mod embed;
+mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod finetune;
@@ -22,6 +23,7 @@ pub(crate) use completions::CompletionsArgs;
 pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
 pub(crate) use devices::DevicesArgs;
 pub(crate) use embed::{EmbedArgs, EmbeddingArgs, SimilarityArgs};
+pub(crate) use export::{ExportArgs, Layout};
 #[cfg(feature = "fetch")]
 pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
@@ -78,6 +80,7 @@ pub(crate) enum Command {
     FillMask(FillMaskArgs),
     Embed(EmbedArgs),
     Similarity(SimilarityArgs),
+    Export(ExportArgs),
     Inspect(InspectArgs),
     Devices(DevicesArgs),
     Completions(CompletionsArgs),

@@ -9,6 +9,7 @@ mod data_stats;
 mod devices;
 mod embed;
 mod evaluate;
+mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod fill_mask;
@@ -70,6 +71,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Predict(args) => predict::run(args, context),
         Command::FillMask(args) => fill_mask::run(args, context),
         Command::Embed(args) => embed::run(args, context),
+        Command::Export(args) => export::run(args, context),
         Command::Similarity(args) => similarity::run(args, context),
         Command::Inspect(args) => inspect::run(args, context),
         Command::Devices(args) => devices::run(args, context),

@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("fill-mask", &[]),
     ("embed", &[]),
     ("similarity", &[]),
+    ("export", &[]),
     ("inspect", &[]),
     ("devices", &[]),
     ("completions", &[]),
@@ -29,8 +30,8 @@ const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokeni
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 9] =
-    ["pretrain", "fetch", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "inspect"];
+const WITH_MODELS: [&str; 10] =
+    ["pretrain", "fetch", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "export", "inspect"];
 const TRAINING: [&str; 2] = ["pretrain", "finetune"];
 const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
 

@@ -3,6 +3,7 @@
 mod apply;
 mod build;
 mod errors;
+mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod help;

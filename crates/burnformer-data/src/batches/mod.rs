@@ -7,6 +7,7 @@ mod classification;
 mod config;
 mod loader;
 mod padded;
+mod parts;
 mod pretraining;
 #[cfg(feature = "tensor")]
 mod tensor;
@@ -20,6 +21,7 @@ pub use classification::ClassificationBatch;
 pub use config::{BatchConfig, BatchSize};
 pub use loader::{Batches, Position};
 pub use padded::{Padded, Padding};
+pub use parts::parts;
 pub use pretraining::PretrainingBatch;
 #[cfg(feature = "tensor")]
 pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors};

@@ -1,16 +1,50 @@
 //! The types in which a file keeps floats.
 
 use half::{bf16, f16};
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
 
-/// A type whose values become f32.
-#[derive(Clone, Copy)]
-pub(super) enum Float {
+/// A type of weights in a file; in memory they are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightType {
+    /// Single precision.
+    #[default]
     F32,
+    /// Half precision, up to 65,504.
     F16,
+    /// The first half of single precision: its range, fewer digits.
     BF16,
 }
 
-impl Float {
+impl WeightType {
+    /// Its name in safetensors files, in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::BF16 => "bf16",
+        }
+    }
+
+    /// Its name in PyTorch.
+    pub(crate) fn pytorch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
+        }
+    }
+
+    pub(super) fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::BF16 => Dtype::BF16,
+        }
+    }
+
     /// The values that little-endian bytes stand for.
     pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {
@@ -18,5 +52,22 @@ impl Float {
             Self::F16 => bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
             Self::BF16 => bytes.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
         }
+    }
+
+    /// The nearest values of the type, as little-endian bytes; nothing if a number would become infinite.
+    pub(super) fn encode(self, values: &[f32]) -> Option<Vec<u8>> {
+        let holds = |x: f32| match self {
+            Self::F32 => true,
+            Self::F16 => !x.is_finite() || f16::from_f32(x).is_finite(),
+            Self::BF16 => !x.is_finite() || bf16::from_f32(x).is_finite(),
+        };
+        if !values.iter().copied().all(holds) {
+            return None;
+        }
+        Some(match self {
+            Self::F32 => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
+            Self::BF16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it names.
 
-use super::float::Float;
+use super::float::WeightType;
 use crate::ModelError;
 use crate::folder::read_error;
 use burn::tensor::TensorData;
@@ -40,9 +40,9 @@ impl PytorchFile {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
         let float = match tensor.dtype() {
-            DType::F32 => Float::F32,
-            DType::F16 => Float::F16,
-            DType::BF16 => Float::BF16,
+            DType::F32 => WeightType::F32,
+            DType::F16 => WeightType::F16,
+            DType::BF16 => WeightType::BF16,
             found => {
                 let (path, name) = (self.path.clone(), name.to_owned());
                 return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });

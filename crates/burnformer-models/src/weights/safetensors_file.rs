@@ -1,6 +1,6 @@
 //! Weights in the safetensors format.
 
-use super::float::Float;
+use super::float::WeightType;
 use crate::ModelError;
 use crate::folder::read_error;
 use burn::tensor::TensorData;
@@ -59,9 +59,9 @@ impl SafetensorsFile {
         let Some(info) = self.header.info(name) else { return Ok(None) };
         let (start, end) = info.data_offsets;
         let float = match info.dtype {
-            Dtype::F32 => Float::F32,
-            Dtype::F16 => Float::F16,
-            Dtype::BF16 => Float::BF16,
+            Dtype::F32 => WeightType::F32,
+            Dtype::F16 => WeightType::F16,
+            Dtype::BF16 => WeightType::BF16,
             found => {
                 let (path, name) = (self.path.clone(), name.to_owned());
                 return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
@@ -74,7 +74,7 @@ impl SafetensorsFile {
                 .and_then(|_| self.file.read_exact(bytes))
                 .map_err(|source| ModelError::Read { path: self.path.clone(), source })
         };
-        let values = if matches!(float, Float::F32) && cfg!(target_endian = "little") {
+        let values = if matches!(float, WeightType::F32) && cfg!(target_endian = "little") {
             // What is in the file is what will be in memory: no bytes of their own, which would be copied.
             let mut values = vec![0.0_f32; (end - start) / size_of::<f32>()];
             read(bytemuck::cast_slice_mut(&mut values))?;

@@ -1,6 +1,7 @@
 //! Whole models against transformers, their files, and what they promise.
 
 mod errors;
+mod export;
 mod files;
 mod formats;
 mod golden;

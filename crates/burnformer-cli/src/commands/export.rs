@@ -1,0 +1,32 @@
+//! `burnformer export`: model folders for other programs.
+
+use anyhow::Result;
+use burnformer::tasks::{ExportLayout, export};
+
+use super::{Context, Outcome};
+use crate::args::{ExportArgs, Layout};
+use crate::errors::Advised;
+use crate::output::new_folder;
+
+pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {
+    let layout = match args.layout {
+        Layout::SentenceTransformers => {
+            ExportLayout::SentenceTransformers { pooling: args.pooling, normalized: args.normalize }
+        }
+        Layout::Transformers if args.pooling.is_some() || args.normalize.is_some() => {
+            let hint = "add `--layout sentence-transformers`, or leave `--pooling` and `--normalize` out";
+            return Err(Advised::new("a folder of transformers says nothing about pooling", hint).into());
+        }
+        Layout::Transformers => ExportLayout::Transformers,
+    };
+    let device = args.device.device.open()?;
+    let out = new_folder(&args.out)?;
+    export(&args.folder, out.path(), layout, args.dtype, &device)?;
+    out.commit()?;
+    context.terminal.note(format_args!(
+        "written              `{}`, weights in {}",
+        args.out.display(),
+        args.dtype.name()
+    ));
+    Ok(Outcome::Done)
+}

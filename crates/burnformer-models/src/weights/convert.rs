@@ -1,0 +1,47 @@
+//! Weights in another type.
+
+use super::float::WeightType;
+use super::{Weights, header};
+use crate::ModelError;
+use burnformer_core::{FileError, atomic_write};
+use std::io;
+use std::path::Path;
+
+/// Writes all weights of `file` as `weight_type` into the safetensors file `path`, which may be the one that is read: the new
+/// one is there as a whole or not at all.
+///
+/// # Errors
+/// If a weight cannot be read or has values that the type cannot hold, or the file cannot be written.
+pub fn write_as(file: &mut Weights, weight_type: WeightType, path: &Path) -> Result<(), ModelError> {
+    let names = file.names();
+    let shape = |name: &String| file.shape(name).unwrap_or_default().to_vec();
+    let header = header(names.iter().map(|name| (name.clone(), weight_type.dtype(), shape(name))));
+    let mut failure = None;
+    let written = atomic_write(path, |out| {
+        out.write_all(&(header.len() as u64).to_le_bytes())?;
+        out.write_all(&header)?;
+        for name in &names {
+            match encode(file, name, weight_type) {
+                Ok(bytes) => out.write_all(&bytes)?,
+                Err(error) => {
+                    failure = Some(error);
+                    return Err(io::Error::other("a weight cannot be written"));
+                }
+            }
+        }
+        Ok(())
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => written.map_err(FileError::into),
+    }
+}
+
+fn encode(file: &mut Weights, name: &str, weight_type: WeightType) -> Result<Vec<u8>, ModelError> {
+    let values: Vec<f32> = file.read(name)?.iter::<f32>().collect();
+    weight_type.encode(&values).ok_or_else(|| ModelError::Range {
+        path: file.path.clone(),
+        name: name.to_owned(),
+        weight_type: weight_type.name(),
+    })
+}
