@@ -1,8 +1,9 @@
 //! A model folder written anew: with today's names, and in another type if wanted.
 
+use crate::bert::copy_body;
 use crate::folder::{CONFIG, WEIGHTS, read_error};
 use crate::weights::{self, WeightType, Weights};
-use crate::{Bert, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq};
+use crate::{BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq};
 use burn::tensor::Device;
 use burnformer_core::atomic_write_bytes;
 use serde_json::{Map, Value};
@@ -43,13 +44,12 @@ pub fn export(folder: &Path, out: &Path, weight_type: WeightType, device: &Devic
     convert(out, weight_type)
 }
 
-/// [`export`] of the body alone, whatever head the model has.
+/// [`export`] of the body alone, whatever head the model has; with its pooler, where it has one.
 ///
 /// # Errors
 /// As [`export`].
 pub fn export_body(folder: &Path, out: &Path, weight_type: WeightType, device: &Device) -> Result<(), ModelError> {
-    let (model, config) = Bert::load(folder, device)?;
-    model.save(&config, out)?;
+    copy_body(folder, out, device)?;
     convert(out, weight_type)
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burnformer_data::tokenizer::Encoded;
+use burnformer_data::tokenizer::{Encoded, TokenizerKind};
 use burnformer_models::{BertForMaskedLM, ModelKind};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub struct FilledMask {
 /// A token for a place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fill {
-    /// The token.
+    /// The token; of one of bytes the text that it stands for.
     pub token: String,
     /// Its number.
     pub id: u32,
@@ -101,7 +101,11 @@ impl FillMask {
             // Without what stands around the text; other masks are special too, and stay.
             let inner = &text[1..text.len() - 1];
             let text = self.encode.tokenizer.decode(inner, false)?;
-            let token = self.encode.tokenizer.token(id as u32).unwrap_or_default();
+            let token = match self.encode.tokenizer.kind() {
+                // Its tokens are bytes in disguise.
+                TokenizerKind::ByteLevelBpe => self.encode.tokenizer.decode(&[id as u32], false)?,
+                _ => self.encode.tokenizer.token(id as u32).unwrap_or_default(),
+            };
             Ok(Fill { token, id: id as u32, probability: probabilities[id], text })
         };
         Ok(FilledMask { position, fills: ids.into_iter().map(fill).collect::<Result<_, TaskError>>()? })

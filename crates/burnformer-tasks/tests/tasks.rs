@@ -6,8 +6,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, ClassificationBatch, Padded, PretrainingBatch};
-use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Pooling};
+use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
+use burnformer_models::{
+    BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
+};
 use burnformer_nn::Noise;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
@@ -199,6 +201,37 @@ fn masks_are_filled_in_their_order() {
     );
     let error = model.fill("the cat sat over the hill the cat [MASK]", 1).unwrap_err();
     assert!(matches!(error, TaskError::MaskCutOff { max_length: 9, .. }), "{error}");
+}
+
+/// Tokens of bytes are shown as the text they stand for, that of a blank and a word too.
+#[test]
+fn a_roberta_fills_masks_with_tokens_of_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = device();
+    let texts = ["the café of the cat", "the café of the dog"].map(|text| Ok(text.to_owned()));
+    let config = TokenizerConfig { kind: TokenizerKind::ByteLevelBpe, vocab_size: 290, ..TokenizerConfig::default() };
+    let tokenizer = train(texts.into_iter(), &config, &Silent, &Interrupt::new()).unwrap();
+    tokenizer.save(folder.path()).unwrap();
+    let pad_id = tokenizer.specials().pad_id.unwrap();
+    let vocab_size = tokenizer.vocab_size();
+    let config = BertConfig {
+        variant: BertVariant::Roberta,
+        n_segments: 1,
+        vocab_size,
+        pad_id,
+        max_seq_length: 30,
+        ..self::config()
+    };
+    BertForMaskedLM::init(&config, 1, &device).save(&config, folder.path()).unwrap();
+    let model = FillMask::load(folder.path(), &device).unwrap();
+    let text = format!("the {} of the cat", model.mask());
+    let fills = &model.fill(&text, vocab_size).unwrap()[0].fills;
+    assert_eq!(fills.len(), vocab_size);
+    let the = tokenizer.encode("the").unwrap()[0];
+    let fill = fills.iter().find(|fill| fill.id == the).unwrap();
+    assert_eq!(fill.token.trim(), "the");
+    assert_eq!(fill.text.trim_start(), "the the of the cat");
+    assert!(fills.iter().all(|fill| !fill.token.contains('Ġ')));
 }
 
 #[test]

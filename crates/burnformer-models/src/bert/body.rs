@@ -1,7 +1,7 @@
 //! The body that all heads share.
 
 use super::hugging_face::ConfigFile;
-use super::{BertConfig, BertEmbeddings, files};
+use super::{BertConfig, BertEmbeddings, BertPooler, files};
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
@@ -53,17 +53,9 @@ impl Bert {
     /// If the folder holds no BERT, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
         let config = BertConfig::load(folder)?;
-        let loaded = files::load_body(&config, folder, || Body { bert: Self::new(&config, device) })?;
+        let loaded =
+            files::load_body(&config, folder, || Body { bert: Self::new(&config, device), body_pooler: None })?;
         Ok((loaded.model.bert, config))
-    }
-
-    /// Writes `config.json` and `model.safetensors` into a folder that exists, each as a whole or not at all. `config`
-    /// is what the model was made of.
-    ///
-    /// # Errors
-    /// If the files cannot be written.
-    pub fn save(&self, config: &BertConfig, folder: &Path) -> Result<(), ModelError> {
-        files::save(&Body { bert: self.clone() }, Vec::new(), &ConfigFile::new(ModelKind::Body, config), folder)
     }
 
     /// # Shapes
@@ -101,8 +93,21 @@ impl Bert {
     }
 }
 
-/// The body under the path that it has in whole models.
+/// The body under the path that it has in whole models, and the pooler that is no classifier's.
 #[derive(Module, Debug)]
 struct Body {
     bert: Bert,
+    body_pooler: Option<BertPooler>,
+}
+
+/// Loads the body in `folder`, with its pooler if it has one, and saves it into `out`.
+pub(crate) fn copy_body(folder: &Path, out: &Path, device: &Device) -> Result<(), ModelError> {
+    let config = BertConfig::load(folder)?;
+    let has_pooler = files::has_pooler(&config, folder)?;
+    let new = || Body {
+        bert: Bert::new(&config, device),
+        body_pooler: has_pooler.then(|| BertPooler::new(&config, 0.0, device)),
+    };
+    let body = files::load_body(&config, folder, new)?.model;
+    files::save(&body, Vec::new(), &ConfigFile::new(ModelKind::Body, &config), out)
 }

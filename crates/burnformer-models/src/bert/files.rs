@@ -69,7 +69,11 @@ pub(super) fn load_body<M: Module>(
     // Where the pooler is not the classifier's but the body's.
     let pooler =
         variant.weight_name("pooler.").starts_with(&prefix).then(|| names.find("pooler.dense.weight")).flatten();
-    let is_set = |path: &str| path.starts_with("bert.") || (pooler.is_some() && path.starts_with("pooler."));
+    let is_set = |path: &str| {
+        path.starts_with("bert.")
+            || path.starts_with("body_pooler.")
+            || (pooler.is_some() && path.starts_with("pooler."))
+    };
     let name_of = |path: &str| is_set(path).then(|| names.find(path).unwrap_or_else(|| variant.weight_name(path)));
     let model = new();
     let paths: Vec<String> = stats::parameters(&model).into_iter().map(|(path, _)| path).collect();
@@ -87,6 +91,12 @@ pub(super) fn load_body<M: Module>(
 }
 
 const TOKEN: &str = "bert.embeddings.token.weight";
+
+/// `true` if the body in `folder` has a pooler of its own.
+pub(super) fn has_pooler(config: &BertConfig, folder: &Path) -> Result<bool, ModelError> {
+    let file = open(config, folder)?;
+    Ok(Names::new(config, &file).find("body_pooler.dense.weight").is_some())
+}
 
 fn open(config: &BertConfig, folder: &Path) -> Result<Weights, ModelError> {
     let file = Weights::in_folder(folder)?;

@@ -12,6 +12,7 @@ mod names;
 mod pretraining;
 mod variant;
 
+pub(crate) use body::copy_body;
 pub use body::{Bert, BertInput};
 pub use classification::{Adapted, BertForSequenceClassification};
 pub use config::BertConfig;
