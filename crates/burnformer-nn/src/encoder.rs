@@ -108,7 +108,7 @@ impl Encoder {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Tensor<3> {
-        self.run(x, mask, noise, None)
+        self.run(x, mask, noise, None, |_| ())
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
@@ -120,12 +120,34 @@ impl Encoder {
     /// If the shapes do not fit.
     pub fn forward_with_attn_weights(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> (Tensor<3>, Vec<Tensor<4>>) {
         let mut weights = Vec::with_capacity(self.layers.len());
-        let out = self.run(x, mask, noise, Some(&mut weights));
+        let out = self.run(x, mask, noise, Some(&mut weights), |_| ());
         (out, weights)
     }
 
-    fn run(&self, mut x: Tensor<3>, mask: Mask, noise: Noise, mut weights: WeightSink) -> Tensor<3> {
+    /// The input of every layer, and what [`Self::forward`] returns.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]` for each layer, and one more
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn hidden_states(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Vec<Tensor<3>> {
+        let mut states = Vec::with_capacity(self.layers.len() + 1);
+        let out = self.run(x, mask, noise, None, |x| states.push(x.clone()));
+        states.push(out);
+        states
+    }
+
+    fn run(
+        &self,
+        mut x: Tensor<3>,
+        mask: Mask,
+        noise: Noise,
+        mut weights: WeightSink,
+        mut see: impl FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
         for (layer, noise) in self.layers.iter().zip(noise.layers(self.layers.len())) {
+            see(&x);
             x = layer.run(x, mask.clone(), noise, weights.as_deref_mut());
         }
         match &self.norm_final {

@@ -73,12 +73,12 @@ impl Encode {
         BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, noise: Noise::off() }
     }
 
-    /// Runs `answer` on the texts in batches of similar length, and returns what it says of each, in the order of the
+    /// Runs `answer` on the texts in batches of similar length, given too as a model's input, and returns what it says of each, in the order of the
     /// texts.
     pub(crate) fn in_batches<A>(
         &self,
         texts: &[Encoded],
-        mut answer: impl FnMut(BertInput) -> Result<Vec<A>, TaskError>,
+        mut answer: impl FnMut(&[&Encoded], BertInput) -> Result<Vec<A>, TaskError>,
     ) -> Result<Vec<A>, TaskError> {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&text| texts[text].ids.len());
@@ -87,7 +87,7 @@ impl Encode {
         for part in parts(&lengths, BATCH) {
             let batch = &order[part];
             let rows: Vec<&Encoded> = batch.iter().map(|&text| &texts[text]).collect();
-            for (&text, answer) in batch.iter().zip(answer(self.input(&rows))?) {
+            for (&text, answer) in batch.iter().zip(answer(&rows, self.input(&rows))?) {
                 answers[text] = Some(answer);
             }
         }

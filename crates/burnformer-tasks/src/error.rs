@@ -76,8 +76,10 @@ pub enum TaskError {
         expected: &'static str,
     },
     /// Nothing to fill.
-    #[error("the text has no `{mask}`: write it where a token is to be predicted")]
+    #[error("`{text}` has no `{mask}`: write it where a token is to be predicted")]
     NoMask {
+        /// The text.
+        text: String,
         /// The mask token.
         mask: String,
     },
@@ -89,9 +91,11 @@ pub enum TaskError {
     },
     /// A text all of whose masks lie behind the part that the model can take.
     #[error(
-        "every `{mask}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
+        "every `{mask}` in `{text}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
     )]
     MaskCutOff {
+        /// The text.
+        text: String,
         /// The mask token.
         mask: String,
         /// The greatest number of tokens.

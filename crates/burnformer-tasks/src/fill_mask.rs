@@ -64,25 +64,44 @@ impl FillMask {
         self.encode.tokenizer.token(self.mask_id).unwrap_or_default()
     }
 
-    /// The `top_k` most probable tokens for every mask in `text`, in order.
+    /// The `top_k` most probable tokens for every mask of each text, in order. The texts are put together in batches of
+    /// similar length.
     ///
     /// # Errors
-    /// [`TaskError::NoMask`] if there is none.
-    pub fn fill(&self, text: &str, top_k: usize) -> Result<Vec<FilledMask>, TaskError> {
+    /// [`TaskError::NoMask`] if there is none in a text, [`TaskError::MaskCutOff`] if they lie behind what the model can take.
+    pub fn fill(&self, texts: &[&str], top_k: usize) -> Result<Vec<Vec<FilledMask>>, TaskError> {
+        let encoded = texts.iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
+        self.encode.in_batches(&encoded, |rows, input| {
+            let [_, seq_length] = input.ids.dims();
+            let positions: Vec<Vec<usize>> = rows.iter().map(|row| self.positions(row)).collect();
+            let places = positions.iter().enumerate().flat_map(|(row, positions)| {
+                positions.iter().map(move |position| (row * seq_length + position) as i32)
+            });
+            let places: Vec<i32> = places.collect();
+            let shape = [places.len()];
+            let places = Tensor::<1, Int>::from_data(TensorData::new(places, shape), &self.device);
+            let mut rest = probabilities(self.model.forward(input, places))?.into_iter();
+            let fill = |(row, positions): (&&Encoded, &Vec<usize>)| {
+                let masks = positions.iter().zip(rest.by_ref());
+                masks.map(|(&position, probabilities)| self.filled(row, position, &probabilities, top_k)).collect()
+            };
+            rows.iter().zip(&positions).map(fill).collect()
+        })
+    }
+
+    /// The tokens of a text that has a mask.
+    fn encode(&self, text: &str) -> Result<Encoded, TaskError> {
         let encoded = self.encode.text(text, None)?;
-        let positions: Vec<usize> =
-            (0..encoded.ids.len()).filter(|&position| encoded.ids[position] == self.mask_id).collect();
-        if positions.is_empty() {
-            let mask = self.mask();
-            let is_there = self.encode.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
-            let max_length = self.encode.max_length;
-            return Err(if is_there { TaskError::MaskCutOff { mask, max_length } } else { TaskError::NoMask { mask } });
+        if encoded.ids.contains(&self.mask_id) {
+            return Ok(encoded);
         }
-        let rows: Vec<i32> = positions.iter().map(|&position| position as i32).collect();
-        let places = Tensor::<1, Int>::from_data(TensorData::new(rows, [positions.len()]), &self.device);
-        let logits = self.model.forward(self.encode.input(&[&encoded]), places);
-        let filled = probabilities(logits)?.into_iter().zip(positions);
-        filled.map(|(probabilities, position)| self.filled(&encoded, position, &probabilities, top_k)).collect()
+        let is_there = self.encode.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
+        let (text, mask, max_length) = (text.to_owned(), self.mask(), self.encode.max_length);
+        Err(if is_there { TaskError::MaskCutOff { text, mask, max_length } } else { TaskError::NoMask { text, mask } })
+    }
+
+    fn positions(&self, encoded: &Encoded) -> Vec<usize> {
+        (0..encoded.ids.len()).filter(|&position| encoded.ids[position] == self.mask_id).collect()
     }
 
     fn filled(

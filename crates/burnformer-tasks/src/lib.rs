@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> Result<(), burnformer_tasks::TaskError> {
 //! if let Pipeline::FillMask(pipeline) = Pipeline::from_folder("runs/base")? {
-//!     for fill in &pipeline.fill("The cat sat on the [MASK].", 3)?[0].fills {
+//!     for fill in &pipeline.fill(&["The cat sat on the [MASK]."], 3)?[0][0].fills {
 //!         println!("{} {:.3}", fill.token, fill.probability);
 //!     }
 //! }

@@ -57,7 +57,7 @@ impl TextClassification {
     /// If a text cannot be tokenised, or the device fails.
     pub fn classify(&self, texts: &[(&str, Option<&str>)]) -> Result<Vec<Prediction>, TaskError> {
         let encoded = texts.iter().map(|&(text, pair)| self.encode.text(text, pair)).collect::<Result<Vec<_>, _>>()?;
-        self.encode.in_batches(&encoded, |input| {
+        self.encode.in_batches(&encoded, |_, input| {
             let rows = probabilities(self.model.forward(input))?;
             Ok(rows.into_iter().map(|probabilities| self.prediction(probabilities)).collect())
         })

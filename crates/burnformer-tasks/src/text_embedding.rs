@@ -61,7 +61,7 @@ impl TextEmbedding {
     /// If a text cannot be tokenised, or the device fails.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, TaskError> {
         let encoded = texts.iter().map(|text| self.encode.text(text, None)).collect::<Result<Vec<_>, _>>()?;
-        self.encode.in_batches(&encoded, |input| {
+        self.encode.in_batches(&encoded, |_, input| {
             let mask_pad = input.mask_pad.clone();
             let pooled = self.pooling.apply(self.model.forward(input), mask_pad);
             let rows = if self.normalized { normalize(pooled) } else { pooled };

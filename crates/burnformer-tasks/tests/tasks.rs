@@ -178,14 +178,27 @@ fn masks_are_filled_in_their_order() {
     let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
     task.save(&BertForPreTraining::init(&config(), 1, &device), folder.path()).unwrap();
     let model = FillMask::load(folder.path(), &device).unwrap();
-    let filled = model.fill("the [MASK] sat [MASK].", 4).unwrap();
+    let texts = ["the [MASK] sat [MASK].", "[MASK] cat", "the [MASK] sat over the hill"];
+    let together = model.fill(&texts, 4).unwrap();
+    for (text, expected) in texts.iter().zip(&together) {
+        let alone = &model.fill(&[text], 4).unwrap()[0];
+        assert_eq!(alone.len(), expected.len());
+        for (alone, expected) in alone.iter().zip(expected) {
+            assert_eq!(alone.position, expected.position);
+            for (alone, expected) in alone.fills.iter().zip(&expected.fills) {
+                assert_eq!((alone.id, &alone.text), (expected.id, &expected.text));
+                assert!((alone.probability - expected.probability).abs() < 1e-6);
+            }
+        }
+    }
+    let filled = &together[0];
     assert_eq!(filled.iter().map(|mask| mask.position).collect::<Vec<_>>(), [2, 4]);
-    for mask in &filled {
+    for mask in filled {
         assert_eq!(mask.fills.len(), 4);
         assert!(mask.fills.is_sorted_by(|a, b| a.probability >= b.probability));
         assert!(mask.fills.iter().all(|fill| fill.text.contains("sat")));
     }
-    let all = &model.fill("the [MASK] sat", 100).unwrap()[0].fills;
+    let all = &model.fill(&["the [MASK] sat"], 100).unwrap()[0][0].fills;
     assert!((all.iter().map(|fill| fill.probability).sum::<f64>() - 1.0).abs() < 1e-6 && all.len() == 14);
 
     let map = AttentionMap::of(folder.path(), "the cat sat", &device).unwrap();
@@ -196,10 +209,10 @@ fn masks_are_filled_in_their_order() {
     }
 
     assert_eq!(
-        model.fill("the cat", 1).unwrap_err().to_string(),
-        "the text has no `[MASK]`: write it where a token is to be predicted"
+        model.fill(&["the cat"], 1).unwrap_err().to_string(),
+        "`the cat` has no `[MASK]`: write it where a token is to be predicted"
     );
-    let error = model.fill("the cat sat over the hill the cat [MASK]", 1).unwrap_err();
+    let error = model.fill(&["the cat sat over the hill the cat [MASK]"], 1).unwrap_err();
     assert!(matches!(error, TaskError::MaskCutOff { max_length: 9, .. }), "{error}");
 }
 
@@ -225,7 +238,7 @@ fn a_roberta_fills_masks_with_tokens_of_bytes() {
     BertForMaskedLM::init(&config, 1, &device).save(&config, folder.path()).unwrap();
     let model = FillMask::load(folder.path(), &device).unwrap();
     let text = format!("the {} of the cat", model.mask());
-    let fills = &model.fill(&text, vocab_size).unwrap()[0].fills;
+    let fills = &model.fill(&[&text], vocab_size).unwrap()[0][0].fills;
     assert_eq!(fills.len(), vocab_size);
     let the = tokenizer.encode("the").unwrap()[0];
     let fill = fills.iter().find(|fill| fill.id == the).unwrap();

@@ -95,10 +95,12 @@ pub(crate) struct PredictArgs {
 
 /// Predict the tokens that `[MASK]` stands for
 ///
-/// Texts come from the command line, or line by line from the standard input.
+/// Texts come from the command line, from files, or line by line from the standard input. A model of another kind than BERT
+/// may have another mask, such as `<mask>` in RoBERTa.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer fill-mask runs/mini 'The cat sat on the [MASK].'
+  burnformer fill-mask runs/mini --input masked.txt --format json
   burnformer fill-mask runs/mini --top-k 10 --format json 'A [MASK] in the hand.'")]
 pub(crate) struct FillMaskArgs {
     /// Folder of the model
@@ -106,8 +108,15 @@ pub(crate) struct FillMaskArgs {
     pub(crate) folder: PathBuf,
 
     /// Texts
-    #[arg(value_name = "TEXT")]
+    #[arg(value_name = "TEXT", conflicts_with = "input")]
     pub(crate) texts: Vec<String>,
+
+    /// Files, folders or patterns of texts; in running text each line is one, unless `--layout` says otherwise
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) input: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
 
     /// How many tokens are told for each mask
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]

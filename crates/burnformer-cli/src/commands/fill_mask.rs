@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result};
-use burnformer::data::DataError;
+use anyhow::Result;
 use burnformer::tasks::{FillMask, FilledMask};
 use serde::Serialize;
 
-use super::{Context, Outcome, lines};
+use super::texts::Texts;
+use super::{Context, Outcome};
 use crate::args::{FillMaskArgs, ReportFormat};
 
 /// An answer.
@@ -20,18 +20,17 @@ struct Line<'a> {
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
     let model = FillMask::load(&args.folder, &device)?;
-    for text in lines::texts(&args.texts) {
-        if context.interrupt.requested() {
-            return Err(DataError::Interrupted.into());
-        }
-        let text = text?;
-        let masks = model.fill(&text, args.top_k as usize).with_context(|| format!("cannot fill in `{text}`"))?;
-        let line = match args.report.format {
-            ReportFormat::Text => shown(&text, &masks),
-            ReportFormat::Json => serde_json::to_string(&Line { text: &text, masks })?,
+    let texts = Texts { given: &args.texts, input: &args.input, format: &args.format, stage: "fill-mask" };
+    texts.in_groups(context, |texts| {
+        let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
+        let filled = model.fill(&asked, args.top_k as usize)?;
+        let line = |(text, masks): (&str, Vec<FilledMask>)| match args.report.format {
+            ReportFormat::Text => Ok(shown(text, &masks)),
+            ReportFormat::Json => serde_json::to_string(&Line { text, masks }),
         };
-        context.terminal.print(&line)?;
-    }
+        let lines = asked.into_iter().zip(filled).map(line).collect::<Result<Vec<_>, _>>()?;
+        context.terminal.print(&lines.join("\n"))
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -88,6 +88,7 @@ fn every_example_in_the_help_works() {
         folder.write("project/train.tsv", &table(0..48, "label").replace("\",", "\"\t").replace("text,", "text\t"));
         folder.write("project/train.jsonl", &labelled(0..48));
         folder.write("project/test.jsonl", &labelled(48..60));
+        folder.write("project/masked.txt", "The [MASK] leaks.\nA kettle [MASK].\n");
         folder.write("project/questions.txt", "Does it leak?\nDoes it hold?\n");
         crate::rust_docs::write_crate(&folder, "boat");
         crate::rust_docs::write_project(&folder, "project", "../boat");

@@ -81,6 +81,18 @@ impl Bert {
         self.encoder.forward_with_attn_weights(x, mask, noise)
     }
 
+    /// What goes into every layer, and what [`Self::forward`] returns.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]` for each layer, and one more
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden_states(&self, input: BertInput) -> Vec<Tensor<3>> {
+        let (x, mask, noise) = self.embed(input);
+        self.encoder.hidden_states(x, mask, noise)
+    }
+
     /// What goes into the encoder.
     pub fn embeddings(&self) -> &BertEmbeddings {
         &self.embeddings

@@ -29,6 +29,15 @@ fn check_attn_weights(golden: &Golden, weights: Vec<Tensor<4>>) {
     }
 }
 
+/// Compares what is between the layers.
+fn check_hidden_states(golden: &Golden, states: Vec<Tensor<3>>) {
+    assert_eq!(states.len(), golden.names("hidden.").len());
+    for (layer, hidden) in states.into_iter().enumerate() {
+        let name = format!("hidden.{layer}");
+        assert_close(&name, &values(hidden), &golden.floats(&name), OUTPUT);
+    }
+}
+
 /// Compares the gradient of every parameter; those of key biases vanish, which softmax ignores.
 fn check_gradients<M: Module>(golden: &Golden, config: &BertConfig, model: &M, grads: &Gradients) {
     let found = gradients(model, grads);
@@ -54,6 +63,7 @@ fn pretraining() {
         let device = device.autodiff();
         let (model, config) = BertForPreTraining::load(&folder, &device).unwrap();
         assert_eq!((config.activation, config.pad_id, config.n_segments), (Activation::Gelu, 3, 9));
+        check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
         assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
         check_attn_weights(&golden, weights);
@@ -93,6 +103,7 @@ fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
         let device = device.autodiff();
         let (model, config, labels) = BertForSequenceClassification::load(&folder, &device).unwrap();
         assert_eq!(labels, expected_labels);
+        check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let hidden = model.bert().forward(golden.input(&device));
         assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
         let (logits, weights) = model.forward_with_attn_weights(golden.input(&device));
@@ -123,6 +134,7 @@ fn check_masked_lm(name: &str) -> BertConfig {
     for device in devices() {
         let device = device.autodiff();
         let (model, config) = BertForMaskedLM::load(&folder, &device).unwrap();
+        check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
         assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
         check_attn_weights(&golden, weights);
