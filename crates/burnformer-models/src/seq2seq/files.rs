@@ -1,7 +1,7 @@
 //! Saving and loading the files of an encoder–decoder.
 
 use super::hugging_face::{self, is_sinusoidal};
-use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS, weight_name};
+use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS};
 use super::{Seq2Seq, Seq2SeqConfig};
 use crate::ModelError;
 use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
@@ -24,7 +24,7 @@ pub(super) fn save(model: &Seq2Seq, config: &Seq2SeqConfig, folder: &Path) -> Re
         let table = table.map(Tensor::try_into_data).transpose()?;
         extra.extend(SINUSOIDS.iter().filter_map(|name| Some(((*name).to_owned(), table.clone()?))));
     }
-    let name = |path: &str| weight_name(path, config.shared_embeddings);
+    let name = |path: &str| config.weight_name(path);
     weights::save(model, name, extra, &folder.join(WEIGHTS))?;
     atomic_write_bytes(&folder.join(GENERATION_CONFIG), hugging_face::generation_json(config))?;
     Ok(atomic_write_bytes(&folder.join(CONFIG), hugging_face::to_json(config))?)
@@ -45,7 +45,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
     let output = config.tied_embeddings.then_some(OUTPUT);
     let one: Vec<&str> = target.iter().copied().chain(output).filter(|name| has(name)).collect();
     let name_of = |path: &str| {
-        let name = weight_name(path, config.shared_embeddings);
+        let name = config.weight_name(path);
         let is_table = name == target[0];
         if is_table { one.first().map_or(name, |first| (*first).to_owned()) } else { name }
     };

@@ -1,5 +1,7 @@
 //! The names of weights in the files of Hugging Face's Marian and Pegasus.
 
+use super::Seq2SeqConfig;
+
 /// Beginnings of paths outside of the layers.
 const OUTSIDE: [(&str, &str); 6] = [
     ("output.", "lm_head."),
@@ -28,19 +30,23 @@ const IN_LAYER: [(&str, &str); 14] = [
     ("norm_ff.", "final_layer_norm."),
 ];
 
-/// The name of the parameter at `path`, in a model with one table of embeddings for both sides or not.
-pub(super) fn weight_name(path: &str, shared_embeddings: bool) -> String {
-    for stack in ["encoder", "decoder"] {
-        let layers = format!("transformer.{stack}.layers.");
-        if let Some((layer, rest)) = path.strip_prefix(&layers).and_then(|path| path.split_once('.')) {
-            let rest = rest.strip_prefix("self_").filter(|rest| rest.starts_with("attention.")).unwrap_or(rest);
-            return format!("model.{stack}.layers.{layer}.{}", replace(rest, &IN_LAYER));
+impl Seq2SeqConfig {
+    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
+    /// is. Source and target have names of their own where they have tables of their own.
+    #[must_use]
+    pub fn weight_name(&self, path: &str) -> String {
+        for stack in ["encoder", "decoder"] {
+            let layers = format!("transformer.{stack}.layers.");
+            if let Some((layer, rest)) = path.strip_prefix(&layers).and_then(|path| path.split_once('.')) {
+                let rest = rest.strip_prefix("self_").filter(|rest| rest.starts_with("attention.")).unwrap_or(rest);
+                return format!("model.{stack}.layers.{layer}.{}", replace(rest, &IN_LAYER));
+            }
         }
-    }
-    match path.strip_prefix("source.") {
-        Some(rest) if shared_embeddings => format!("model.shared.{rest}"),
-        Some(rest) => format!("model.encoder.embed_tokens.{rest}"),
-        None => replace(path, &OUTSIDE),
+        match path.strip_prefix("source.") {
+            Some(rest) if self.shared_embeddings => format!("model.shared.{rest}"),
+            Some(rest) => format!("model.encoder.embed_tokens.{rest}"),
+            None => replace(path, &OUTSIDE),
+        }
     }
 }
 
