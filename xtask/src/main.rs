@@ -11,6 +11,7 @@ mod demo;
 mod invocation;
 mod layers;
 mod program;
+mod python;
 mod test;
 mod vulkan;
 

@@ -3,7 +3,6 @@
 mod comparison;
 mod machine;
 mod peers;
-mod python;
 mod record;
 
 use anyhow::Result;

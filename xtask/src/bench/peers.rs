@@ -4,10 +4,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum, value_parser};
 
 use super::comparison::{self, Line, Row};
-use super::{machine, python, record};
+use super::{machine, record};
 use crate::backend::Backend;
 use crate::invocation::{Invocation, Runner};
-use crate::program;
+use crate::{program, python};
 
 /// How the comparison with PyTorch is made.
 #[derive(Args, Debug)]
@@ -83,9 +83,15 @@ fn words(values: &[impl ValueEnum]) -> String {
     values.iter().map(word).collect::<Vec<_>>().join(",")
 }
 
+/// What PyTorch's side needs. Without numpy PyTorch warns at every start.
+const PACKAGES: [&str; 2] = ["torch", "numpy"];
+
 pub(super) fn run(runner: &Runner, backends: &[Backend], args: &PeersArgs) -> Result<()> {
     let machine = machine::describe();
-    let python = python::with_torch(runner, args.python.as_deref(), args.yes)?;
+    let python = python::with_packages(runner, &PACKAGES, args.python.as_deref(), args.yes)?;
+    if python.is_none() {
+        eprintln!("without PyTorch only our side is measured");
+    }
     // With both CPU backends, whatever is measured, burn is built as for the demonstration and not once more.
     let compiled = [backends, &[Backend::Ndarray, Backend::Flex]].concat();
     let program = program::build(runner, "peer_case", &compiled)?;
