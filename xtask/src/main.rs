@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod ci;
 mod demo;
+mod interop;
 mod invocation;
 mod layers;
 mod program;
@@ -39,6 +40,7 @@ enum Command {
     Check(check::CheckArgs),
     Layers(layers::LayersArgs),
     Bench(bench::BenchArgs),
+    Interop(interop::InteropArgs),
     Demo(demo::DemoArgs),
     Ci(ci::CiArgs),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&runner, args),
         Command::Layers(_) => layers::run(&runner),
         Command::Bench(args) => bench::run(&runner, args),
+        Command::Interop(args) => interop::run(&runner, args),
         Command::Demo(args) => demo::run(&runner, args),
         Command::Ci(args) => ci::run(&runner, args),
     };

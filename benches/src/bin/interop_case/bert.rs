@@ -1,0 +1,112 @@
+//! BERT and its variants, with every head.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use burnformer_models::weights::WeightType;
+use burnformer_models::{
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, ModelKind,
+    export, export_body,
+};
+use burnformer_ops::DeviceChoice;
+
+use crate::answer::{self, Outputs, loss, random};
+use crate::material::{Batch, Material};
+
+/// Writes a model of every class, named after it.
+pub(crate) fn make(models: &Path) -> Result<()> {
+    let device = DeviceChoice::Auto.open()?;
+    let Material { config, labels, .. } = Material::read();
+    let folder = |kind: ModelKind, variant: BertVariant, more: &str| {
+        let class = kind.class(variant).expect("a class of BERT");
+        answer::folder(models, &format!("{class}{more}"))
+    };
+    for variant in BertVariant::ALL {
+        let n_segments = match variant {
+            BertVariant::Bert => config.n_segments,
+            BertVariant::Roberta => 1,
+            BertVariant::DistilBert => 0,
+        };
+        let config = BertConfig { variant, n_segments, ..config.clone() };
+        let untied = BertConfig { tied_embeddings: false, ..config.clone() };
+        let masked_lm = |config| random(BertForMaskedLM::new(config, &device));
+        let tied_folder = folder(ModelKind::MaskedLm, variant, "")?;
+        masked_lm(&config).save(&config, &tied_folder)?;
+        export_body(&tied_folder, &folder(ModelKind::Body, variant, "")?, WeightType::F32, &device)?;
+        masked_lm(&untied).save(&untied, &folder(ModelKind::MaskedLm, variant, "-untied")?)?;
+        let classifier = random(BertForSequenceClassification::new(&config, labels.len(), &device));
+        classifier.save(&config, &labels, &folder(ModelKind::SequenceClassification, variant, "")?)?;
+        if variant == BertVariant::Bert {
+            let model = random(BertForPreTraining::new(&config, &device));
+            let whole = folder(ModelKind::PreTraining, variant, "")?;
+            model.save(&config, &whole)?;
+            export(&whole, &folder(ModelKind::PreTraining, variant, "-f16")?, WeightType::F16, &device)?;
+            export_body(&whole, &folder(ModelKind::Body, variant, "-pooler")?, WeightType::F32, &device)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what the model in `folder` answers.
+pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Device) -> Result<()> {
+    let Material { batch, .. } = Material::read();
+    match kind {
+        ModelKind::Body => {
+            let (model, config) = Bert::load(folder, device)?;
+            let name_of = |path: &str| name(&config, &format!("bert.{path}"));
+            // No body has a loss of its own: the first features of the first token are trained to be a classifier.
+            let forward = |model: &Bert| {
+                let hidden = model.forward(batch.input(device));
+                let loss = loss(hidden.narrow(1, 0, 1).squeeze_dim(1), batch.classes(device));
+                with_body(Outputs::new(loss), model, &batch, device)
+            };
+            answer::write(model, name_of, forward, file)
+        }
+        ModelKind::PreTraining => {
+            let (model, config) = BertForPreTraining::load(folder, device)?;
+            let forward = |model: &BertForPreTraining| {
+                let logits = model.forward(batch.input(device), batch.masked(device));
+                let outputs = Outputs::new(
+                    loss(logits.mlm.clone(), batch.targets(device))
+                        + loss(logits.next_sentence.clone(), batch.next_sentence(device)),
+                );
+                let outputs =
+                    outputs.with("logits.mlm", &logits.mlm).with("logits.next_sentence", &logits.next_sentence);
+                with_body(outputs, model.bert(), &batch, device)
+            };
+            answer::write(model, |path| name(&config, path), forward, file)
+        }
+        ModelKind::MaskedLm => {
+            let (model, config) = BertForMaskedLM::load(folder, device)?;
+            let forward = |model: &BertForMaskedLM| {
+                let logits = model.forward(batch.input(device), batch.masked(device));
+                let outputs = Outputs::new(loss(logits.clone(), batch.targets(device))).with("logits", &logits);
+                with_body(outputs, model.bert(), &batch, device)
+            };
+            answer::write(model, |path| name(&config, path), forward, file)
+        }
+        ModelKind::SequenceClassification => {
+            let (model, config, _) = BertForSequenceClassification::load(folder, device)?;
+            let forward = |model: &BertForSequenceClassification| {
+                let logits = model.forward(batch.input(device));
+                let outputs = Outputs::new(loss(logits.clone(), batch.classes(device))).with("logits", &logits);
+                with_body(outputs, model.bert(), &batch, device)
+            };
+            answer::write(model, |path| name(&config, path), forward, file)
+        }
+        kind => bail!("a model of the kind {kind:?} is not known here"),
+    }
+}
+
+/// The name that transformers has for the parameter at `path`: an output layer of its own brings a bias, which is the one
+/// that is added and trained.
+fn name(config: &BertConfig, path: &str) -> String {
+    let is_second = path == "mlm.bias" && !config.tied_embeddings;
+    config.variant.weight_name(if is_second { "mlm.decoder.bias" } else { path })
+}
+
+fn with_body(outputs: Outputs, bert: &Bert, batch: &Batch, device: &Device) -> Outputs {
+    let (hidden, attn_weights) = bert.forward_with_attn_weights(batch.input(device));
+    outputs.with("hidden", &hidden).with_attn_weights("attn", &attn_weights)
+}
