@@ -7,9 +7,9 @@
 Each FOLDER has `models/` and `tokenizers/`, and its name says who wrote them. `compare` loads each model by the class that
 its config.json names, with every warning an error, and compares what it answers with what Burnformer left beside it:
 
-    hidden, attn.LAYER, logits, loss    what comes out
-    grad.NAME                           gradients of the loss
-    step.NAME                           weights after three steps of AdamW on the same batch
+    hidden.LAYER, attn.LAYER, logits, loss      what comes out
+    grad.NAME                                   gradients of the loss
+    step.NAME                                   weights after three steps of AdamW on the same batch
 """
 
 import argparse
@@ -195,7 +195,8 @@ def forward(model):
         # As ours: the first features of the first token are trained to be a classifier.
         out.loss = F.cross_entropy(out.last_hidden_state[:, 0], classes)
         own = {}
-    return own | {"loss": out.loss.reshape(1), "hidden": out.hidden_states[-1]} | by_layer("attn", out.attentions)
+    own |= {"loss": out.loss.reshape(1), "hidden": out.hidden_states[-1]}
+    return own | by_layer("hidden", out.hidden_states) | by_layer("attn", out.attentions)
 
 
 def by_layer(name, tensors):

@@ -71,9 +71,9 @@ impl Outputs {
         self
     }
 
-    /// With the attention weights of every layer, `[batch_size, n_heads, q_length, kv_length]`.
-    pub(crate) fn with_attn_weights(self, name: &str, layers: &[Tensor<4>]) -> Self {
-        let add = |outputs: Self, (layer, weights)| outputs.with(&format!("{name}.{layer}"), weights);
+    /// With a tensor of every layer.
+    pub(crate) fn with_layers<const D: usize>(self, name: &str, layers: &[Tensor<D>]) -> Self {
+        let add = |outputs: Self, (layer, tensor)| outputs.with(&format!("{name}.{layer}"), tensor);
         layers.iter().enumerate().fold(self, add)
     }
 }

@@ -108,5 +108,6 @@ fn name(config: &BertConfig, path: &str) -> String {
 
 fn with_body(outputs: Outputs, bert: &Bert, batch: &Batch, device: &Device) -> Outputs {
     let (hidden, attn_weights) = bert.forward_with_attn_weights(batch.input(device));
-    outputs.with("hidden", &hidden).with_attn_weights("attn", &attn_weights)
+    let layers = bert.hidden_states(batch.input(device));
+    outputs.with("hidden", &hidden).with_layers("hidden", &layers).with_layers("attn", &attn_weights)
 }

@@ -44,9 +44,9 @@ pub(crate) fn answer(folder: &Path, file: &Path, device: &Device) -> Result<()> 
             .with("logits", &logits)
             .with("hidden.encoder", &model.encode(batch.ids(device), Mask::Keys(mask())))
             .with("hidden.decoder", &hidden)
-            .with_attn_weights("attn.encoder", &attn.encoder)
-            .with_attn_weights("attn.decoder", &attn.decoder.self_attention)
-            .with_attn_weights("attn.cross", &attn.decoder.cross_attention)
+            .with_layers("attn.encoder", &attn.encoder)
+            .with_layers("attn.decoder", &attn.decoder.self_attention)
+            .with_layers("attn.cross", &attn.decoder.cross_attention)
     };
     answer::write(model, |path| config.weight_name(path), forward, file)
 }
