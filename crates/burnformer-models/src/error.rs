@@ -194,6 +194,14 @@ pub enum ModelError {
         /// The name of the weight it must equal.
         tied_to: String,
     },
+    /// A table of positions is not the sinusoids that its class has.
+    #[error("weight `{name}` in `{}` is not the table of sinusoids of `max_position_embeddings` rows that its class has", path.display())]
+    NoSinusoids {
+        /// The file.
+        path: PathBuf,
+        /// Its name in the file.
+        name: String,
+    },
     /// The labels do not name the classes of a classifier.
     #[error("found {found} different labels, expected {expected}, one for each class")]
     Labels {

@@ -245,6 +245,10 @@ impl Weights {
         ModelError::WrongShape { path: self.path.clone(), name: name.to_owned(), found, expected }
     }
 
+    pub(crate) fn no_sinusoids(&self, name: &str) -> ModelError {
+        ModelError::NoSinusoids { path: self.path.clone(), name: name.to_owned() }
+    }
+
     pub(crate) fn missing(&self, name: &str) -> ModelError {
         ModelError::MissingWeight { path: self.path.clone(), name: name.to_owned() }
     }

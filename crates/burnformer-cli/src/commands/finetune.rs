@@ -294,7 +294,7 @@ fn card(out: &Path, settings: &FinetuneSettings, config: &BertConfig, labels: &[
     ModelCard {
         name: out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         pipeline_tag: "text-classification",
-        description: "A BERT encoder, fine-tuned to tell classes of texts.".to_owned(),
+        description: "An encoder of the BERT family, fine-tuned to tell classes of texts.".to_owned(),
         facts: vec![
             ("begun with", if settings.from_scratch { "fresh weights".to_owned() } else { settings.model.clone() }),
             ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),

@@ -54,6 +54,10 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
     };
     let mut model = file.fill(Seq2Seq::new(&config, device), |path| Some(name_of(path)), ignore)?;
     one.iter().skip(1).try_for_each(|second| file.expect_tied(second, one[0]))?;
+    if let Some(sinusoids) = &model.sinusoids {
+        let expected = sinusoids.forward(0, config.max_seq_length).squeeze_dim::<2>(0).try_into_data()?;
+        SINUSOIDS.iter().filter(|name| has(name)).try_for_each(|name| expect_sinusoids(&mut file, name, &expected))?;
+    }
     if let Some(found) = file.shape(LOGITS_BIAS) {
         let (found, expected) = (found.to_vec(), vec![1, config.target_vocab_size]);
         if found != expected {
@@ -64,4 +68,14 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
         model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
     }
     Ok((model, config))
+}
+
+/// Refuses a stored table of positions that is not the one that is computed; half precision may have rounded it.
+fn expect_sinusoids(file: &mut Weights, name: &str, expected: &TensorData) -> Result<(), ModelError> {
+    let found = file.read(name)?;
+    let is_near = |(x, y): (f32, f32)| (x - y).abs() <= 5e-3;
+    if found.shape() == expected.shape() && found.iter::<f32>().zip(expected.iter::<f32>()).all(is_near) {
+        return Ok(());
+    }
+    Err(file.no_sinusoids(name))
 }

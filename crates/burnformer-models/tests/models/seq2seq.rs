@@ -4,8 +4,8 @@
 use crate::support::{Golden, assert_close, assert_near, device, devices, fixture, gradients, norm, values};
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_models::weights::Weights;
-use burnformer_models::{ModelKind, PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats};
-use burnformer_nn::{Activation, CrossEntropyLossConfig, Mask, Noise, NormOrder};
+use burnformer_models::{ModelKind, PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats, weights};
+use burnformer_nn::{Activation, CrossEntropyLossConfig, Linear, Mask, Noise, NormOrder};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -233,6 +233,27 @@ fn every_parameter_gets_a_gradient_in_training() {
             assert!(norm(gradient) > 0.0 || path.ends_with("key.bias"), "{path}");
         }
     }
+}
+
+/// Hugging Face's Pegasus reads its positions from the file, whatever they are.
+#[test]
+fn stored_positions_must_be_sinusoids() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixture("pegasus").join("config.json"), folder.path().join("config.json")).unwrap();
+    let write = |change: f32| {
+        let mut file = Weights::in_folder(&fixture("pegasus")).unwrap();
+        let names = file.names().into_iter();
+        let mut tensors: Vec<_> = names.map(|name| (name.clone(), file.read(&name).unwrap())).collect();
+        let (_, table) = tensors.iter_mut().find(|(name, _)| name == "model.decoder.embed_positions.weight").unwrap();
+        table.as_mut_slice::<f32>().unwrap()[30] += change;
+        let path = folder.path().join("model.safetensors");
+        weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &path).unwrap();
+    };
+    write(1e-3);
+    Seq2Seq::load(folder.path(), &device()).unwrap();
+    write(0.1);
+    let error = Seq2Seq::load(folder.path(), &device()).unwrap_err().to_string();
+    assert!(error.starts_with("weight `model.decoder.embed_positions.weight` in "), "{error}");
 }
 
 #[test]
