@@ -1,13 +1,14 @@
 //! A model folder written anew: with today's names, and in another type if wanted.
 
 use crate::bert::copy_body;
-use crate::folder::{CONFIG, WEIGHTS, read_error};
+use crate::folder::{CONFIG, ConfigJson, WEIGHTS, pretty};
 use crate::weights::{self, WeightType, Weights};
-use crate::{BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq};
+use crate::{
+    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq, Seq2SeqConfig,
+};
 use burn::tensor::Device;
 use burnformer_core::atomic_write_bytes;
-use serde_json::{Map, Value};
-use std::fs;
+use serde_json::Value;
 use std::path::Path;
 
 /// Loads the model in `folder`, and saves it into `out`, which exists, with its weights as `weight_type`: so that whatever
@@ -32,8 +33,9 @@ pub fn export(folder: &Path, out: &Path, weight_type: WeightType, device: &Devic
         }
         ModelKind::Body => return export_body(folder, out, weight_type, device),
         ModelKind::Seq2Seq => {
+            let class = Seq2SeqConfig::load(folder)?.hugging_face_class();
+            class.map_err(|source| ModelError::NoClass { folder: folder.to_owned(), source })?;
             let (model, config) = Seq2Seq::load(folder, device)?;
-            config.hugging_face_class().map_err(|source| ModelError::NoClass { folder: folder.to_owned(), source })?;
             model.save(&config, out)
         }
         _ => ModelKind::expect(
@@ -60,14 +62,10 @@ fn convert(folder: &Path, weight_type: WeightType) -> Result<(), ModelError> {
     }
     let path = folder.join(WEIGHTS);
     weights::write_as(&mut Weights::open(&path)?, weight_type, &path)?;
-    let path = folder.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(|source| read_error(path.clone(), source))?;
-    let mut config: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|source| ModelError::Json { path: path.clone(), source })?;
+    let mut config = ConfigJson::read(folder)?.settings;
     // Before its fifth version transformers looked for the second name.
     for key in ["dtype", "torch_dtype"] {
         config.insert(key.to_owned(), Value::from(weight_type.pytorch_name()));
     }
-    let text = serde_json::to_string_pretty(&config).expect("keys are text") + "\n";
-    Ok(atomic_write_bytes(&path, text)?)
+    Ok(atomic_write_bytes(&folder.join(CONFIG), pretty(&config))?)
 }

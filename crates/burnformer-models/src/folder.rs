@@ -4,6 +4,7 @@ use crate::bert::variant;
 use crate::seq2seq::OWN_CLASS;
 use crate::weights::Weights;
 use crate::{BertVariant, ModelError};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -126,7 +127,7 @@ const SEQ2SEQ_CLASSES: [&str; 3] = ["MarianMTModel", "PegasusForConditionalGener
 /// A `config.json`.
 pub(crate) struct ConfigJson {
     folder: PathBuf,
-    settings: Map<String, Value>,
+    pub(crate) settings: Map<String, Value>,
 }
 
 impl ConfigJson {
@@ -154,10 +155,19 @@ impl ConfigJson {
 
     /// The error of a setting that is not as expected.
     pub(crate) fn setting(&self, key: &'static str, found: Option<&Value>, expected: String) -> ModelError {
-        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let found = found.map_or_else(|| "missing".to_owned(), |value| format!("`{}`", shown(value)));
         ModelError::Setting { path: self.folder.join(CONFIG), key, found, expected }
     }
+}
+
+/// A value as it is said in messages: text without quotes.
+pub(crate) fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The content of a file that people may want to read.
+pub(crate) fn pretty(json: &impl Serialize) -> String {
+    serde_json::to_string_pretty(json).expect("keys are text") + "\n"
 }
 
 /// The error of a file that cannot be read. If it is one that makes a model folder and not there, the folder is none.

@@ -1,7 +1,7 @@
 //! `config.json` of a BERT model, as transformers writes it.
 
 use super::{BertConfig, BertVariant};
-use crate::folder::ConfigJson;
+use crate::folder::{ConfigJson, pretty, shown};
 use crate::{ModelError, ModelKind};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::Activation;
@@ -221,7 +221,7 @@ impl ConfigFile {
             json.insert("label2id".to_owned(), json!(by_label));
             json.insert("problem_type".to_owned(), json!(SINGLE_LABEL));
         }
-        serde_json::to_string_pretty(&json).expect("keys are text") + "\n"
+        pretty(&json)
     }
 }
 
@@ -272,10 +272,6 @@ fn in_their_words(error: ConfigError, variant: BertVariant, json: &ConfigJson) -
         }
         _ => error.into(),
     }
-}
-
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

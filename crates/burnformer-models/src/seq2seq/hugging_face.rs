@@ -3,7 +3,7 @@
 use super::{PositionKind, Seq2SeqConfig};
 use crate::ModelError;
 use crate::bert::{activation, activation_name};
-use crate::folder::ConfigJson;
+use crate::folder::{ConfigJson, pretty};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, NormOrder};
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ enum Class {
 const MARIAN: &str = "marian";
 const PEGASUS: &str = "pegasus";
 /// The model type of what Hugging Face has no class for.
-pub(crate) const OWN: &str = "burnformer";
+const OWN: &str = "burnformer";
 /// The class of what Hugging Face has no class for.
 pub(crate) const OWN_CLASS: &str = "BurnformerSeq2Seq";
 /// Epsilon of PyTorch's norms, which both classes leave as it is.
@@ -194,7 +194,7 @@ pub(super) fn to_json(config: &Seq2SeqConfig) -> String {
     json.insert("decoder_attention_heads".to_owned(), json!(config.n_heads));
     json.insert("decoder_ffn_dim".to_owned(), json!(config.d_ff));
     json.insert("forced_eos_token_id".to_owned(), json!(config.eos_id));
-    serde_json::to_string_pretty(&json).expect("keys are text") + "\n"
+    pretty(&json)
 }
 
 /// What a library that generates must know.
@@ -207,7 +207,7 @@ pub(super) fn generation_json(config: &Seq2SeqConfig) -> String {
         "max_length": config.max_seq_length,
         "pad_token_id": config.pad_id,
     });
-    serde_json::to_string_pretty(&json).expect("keys are text") + "\n"
+    pretty(&json)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Model folders written anew.
 
-use crate::support::{device, fixture};
+use crate::support::{BERT_FIXTURES, SEQ2SEQ_FIXTURES, device, fixture};
 use burn::tensor::TensorData;
 use burnformer_models::weights::{WeightType, Weights, save, write_as};
 use burnformer_models::{Bert, ModelError, ModelKind, Seq2SeqConfig, export, export_body};
@@ -9,22 +9,9 @@ use half::{bf16, f16};
 use serde_json::{Value, json};
 use std::fs;
 
-const FIXTURES: [&str; 10] = [
-    "pretraining",
-    "classification",
-    "untied",
-    "roberta_masked_lm",
-    "roberta_classification",
-    "distilbert_masked_lm",
-    "distilbert_classification",
-    "marian",
-    "marian_separate",
-    "pegasus",
-];
-
 #[test]
 fn every_weight_becomes_its_nearest_value() {
-    for name in FIXTURES {
+    for name in BERT_FIXTURES.into_iter().chain(SEQ2SEQ_FIXTURES) {
         for (weight_type, dtype) in
             [(WeightType::F16, safetensors::Dtype::F16), (WeightType::BF16, safetensors::Dtype::BF16)]
         {
@@ -55,7 +42,7 @@ fn every_weight_becomes_its_nearest_value() {
 
 #[test]
 fn a_body_is_exported_from_under_any_head() {
-    for name in FIXTURES.into_iter().take(7) {
+    for name in BERT_FIXTURES {
         let out = tempfile::tempdir().unwrap();
         export_body(&fixture(name), out.path(), WeightType::F32, &device()).unwrap();
         assert_eq!(ModelKind::of(out.path()).unwrap(), ModelKind::Body);

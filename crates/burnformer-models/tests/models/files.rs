@@ -1,6 +1,8 @@
 //! Model folders: what is written is read again, by us and as transformers writes it.
 
-use crate::support::{Golden, assert_close, config, config_of, device, devices, fixture, gradients, input, values};
+use crate::support::{
+    BERT_FIXTURES, Golden, assert_close, config, config_of, device, devices, fixture, gradients, input, values,
+};
 use burn::tensor::{Int, Tensor, TensorData};
 use burnformer_models::weights::{WeightType, Weights};
 use burnformer_models::{
@@ -116,19 +118,9 @@ fn save_again(name: &str) -> tempfile::TempDir {
     folder
 }
 
-const FIXTURES: [&str; 7] = [
-    "pretraining",
-    "classification",
-    "untied",
-    "roberta_masked_lm",
-    "roberta_classification",
-    "distilbert_masked_lm",
-    "distilbert_classification",
-];
-
 #[test]
 fn a_saved_config_says_what_transformers_says() {
-    for name in FIXTURES {
+    for name in BERT_FIXTURES {
         let (found, expected) = (json(save_again(name).path()), json(&fixture(name)));
         // What transformers leaves out, and an older one must know.
         let extra = ["position_embedding_type", "problem_type"];
@@ -147,7 +139,7 @@ fn a_saved_config_says_what_transformers_says() {
 
 #[test]
 fn saved_weights_have_the_names_and_values_of_transformers() {
-    for name in FIXTURES {
+    for name in BERT_FIXTURES {
         let folder = save_again(name);
         let open = |folder: &Path| Weights::open(&folder.join("model.safetensors")).unwrap();
         let (mut found, mut expected) = (open(folder.path()), open(&fixture(name)));

@@ -1,7 +1,9 @@
 //! The encoder–decoder: answers and gradients of transformers' Marian and Pegasus, made by `fixtures/make_fixtures.py`, with
 //! the tolerances of `golden`; files; decoding step by step.
 
-use crate::support::{Golden, assert_close, assert_near, device, devices, fixture, gradients, norm, values};
+use crate::support::{
+    Golden, SEQ2SEQ_FIXTURES, assert_close, assert_near, device, devices, fixture, gradients, norm, values,
+};
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_models::weights::Weights;
 use burnformer_models::{ModelKind, PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats, weights};
@@ -9,8 +11,6 @@ use burnformer_nn::{Activation, CrossEntropyLossConfig, Linear, Mask, Noise, Nor
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-const FIXTURES: [&str; 3] = ["marian", "marian_separate", "pegasus"];
 
 fn config() -> Seq2SeqConfig {
     Seq2SeqConfig {
@@ -48,7 +48,7 @@ fn input(golden: &Golden, device: &Device) -> Seq2SeqInput {
 
 #[test]
 fn answers_and_gradients_are_those_of_transformers() {
-    for name in FIXTURES {
+    for name in SEQ2SEQ_FIXTURES {
         let golden = Golden::open(&fixture(name));
         for device in devices() {
             let device = device.autodiff();
@@ -109,7 +109,7 @@ fn weight_names(config: &Seq2SeqConfig) -> Vec<(String, String)> {
 
 #[test]
 fn what_is_saved_is_what_transformers_saves() {
-    for name in FIXTURES {
+    for name in SEQ2SEQ_FIXTURES {
         let folder = tempfile::tempdir().unwrap();
         let (model, config) = Seq2Seq::load(&fixture(name), &device()).unwrap();
         assert_eq!(ModelKind::of(&fixture(name)).unwrap(), ModelKind::Seq2Seq);
@@ -182,7 +182,7 @@ fn every_kind_of_model_is_read_as_it_was_written() {
 
 #[test]
 fn decoding_step_by_step_equals_the_whole() {
-    for name in FIXTURES {
+    for name in SEQ2SEQ_FIXTURES {
         let golden = Golden::open(&fixture(name));
         for device in devices() {
             let (model, config) = Seq2Seq::load(&fixture(name), &device).unwrap();

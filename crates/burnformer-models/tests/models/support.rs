@@ -110,6 +110,20 @@ pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<St
     visitor.found
 }
 
+/// The folders of BERT and its variants.
+pub(crate) const BERT_FIXTURES: [&str; 7] = [
+    "pretraining",
+    "classification",
+    "untied",
+    "roberta_masked_lm",
+    "roberta_classification",
+    "distilbert_masked_lm",
+    "distilbert_classification",
+];
+
+/// The folders of encoder–decoders.
+pub(crate) const SEQ2SEQ_FIXTURES: [&str; 3] = ["marian", "marian_separate", "pegasus"];
+
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
