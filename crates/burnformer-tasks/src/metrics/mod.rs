@@ -1,11 +1,21 @@
-//! What a model's answers are worth, as pure functions equal to scikit-learn's and scipy's.
+//! What a model's answers are worth, as pure functions equal to scikit-learn's, scipy's and sacreBLEU's.
 //!
 //! Everything is counted per example and can be added up over batches; nothing is a mean of batch means.
 
+mod bleu;
+mod bleu_tokenizer;
+mod chrf;
 mod confusion;
+mod corpus;
+mod ngrams;
 mod table;
+mod whitespace;
 
+pub use bleu::{Bleu, BleuScore, BleuStatistics};
+pub use bleu_tokenizer::BleuTokenizer;
+pub use chrf::{Chrf, ChrfScore, ChrfStatistics, ChrfVariant, RunCounts};
 pub use confusion::{ClassScores, ConfusionMatrix, majority};
+pub use corpus::{CorpusMetric, MetricError};
 
 /// `exp` of the mean negative log-likelihood per token (in nats): the size of a vocabulary among which choosing evenly is as
 /// hard.

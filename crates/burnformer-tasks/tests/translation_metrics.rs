@@ -1,0 +1,227 @@
+//! BLEU and chrF against sacreBLEU, whose answers `fixtures/make_translation_metrics.py` writes.
+
+use burnformer_tasks::metrics::{
+    Bleu, BleuStatistics, BleuTokenizer, Chrf, ChrfScore, ChrfVariant, CorpusMetric, MetricError,
+};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// Of scores in `[0, 100]`: rounding in double precision.
+const ROUNDING: f64 = 1e-9;
+
+#[derive(Deserialize)]
+struct Tokens {
+    tokenizers: Vec<String>,
+    /// Each text and its words by each tokenizer.
+    texts: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Corpus {
+    name: String,
+    hypotheses: Vec<String>,
+    references: Vec<Vec<String>>,
+    bleu: Vec<GoldenBleu>,
+    chrf: Vec<GoldenChrf>,
+}
+
+#[derive(Deserialize)]
+struct GoldenBleu {
+    tokenizer: String,
+    lowercase: bool,
+    score: f64,
+    precisions: [f64; 4],
+    brevity_penalty: f64,
+    hypothesis_length: u64,
+    reference_length: u64,
+    matches: [u64; 4],
+    totals: [u64; 4],
+    text: String,
+    signature: String,
+}
+
+#[derive(Deserialize)]
+struct GoldenChrf {
+    word_order: usize,
+    lowercase: bool,
+    score: f64,
+    text: String,
+    signature: String,
+}
+
+fn golden<T: DeserializeOwned>(part: &str) -> T {
+    let path = format!("{}/tests/fixtures/translation_metrics.json", env!("CARGO_MANIFEST_DIR"));
+    let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    T::deserialize(&golden[part]).unwrap()
+}
+
+fn tokenizer(name: &str) -> BleuTokenizer {
+    BleuTokenizer::ALL.into_iter().find(|tokenizer| tokenizer.name() == name).unwrap()
+}
+
+fn slices(references: &[Vec<String>]) -> Vec<&[String]> {
+    references.iter().map(Vec::as_slice).collect()
+}
+
+#[track_caller]
+fn check(what: &str, found: f64, expected: f64, tolerance: f64) {
+    assert!((found - expected).abs() <= tolerance, "{what}: {found}, expected {expected} within {tolerance:e}");
+}
+
+#[test]
+fn words_are_those_of_sacrebleu() {
+    let golden: Tokens = golden("tokens");
+    for text in &golden.texts {
+        for (name, words) in golden.tokenizers.iter().zip(&text[1..]) {
+            assert_eq!(tokenizer(name).tokenize(&text[0]), *words, "{name} of {:?}", text[0]);
+        }
+    }
+}
+
+/// Every character is asked, between two letters: one that is a word of its own is set apart, white space vanishes.
+#[test]
+fn white_space_and_chinese_characters_are_those_of_sacrebleu() {
+    let [space, chinese] = ["space", "chinese"].map(golden::<Vec<[u32; 2]>>);
+    let is_in = |ranges: &[[u32; 2]], c: char| ranges.iter().any(|&[first, last]| (first..=last).contains(&(c as u32)));
+    for c in '\0'..=char::MAX {
+        let text = format!("a{c}a");
+        let (is_space, is_chinese) = (is_in(&space, c), is_in(&chinese, c));
+        let words = if is_space { "a a".to_owned() } else { text.clone() };
+        assert_eq!(BleuTokenizer::Whitespace.tokenize(&text), words, "{c:?}");
+        let words = match c {
+            _ if is_space => words,
+            _ if is_chinese => format!("a {c} a"),
+            // What is set apart between letters as punctuation.
+            '.' | ',' | '!'..='&' | '('..='+' | '/' | ':'..='@' | '['..='`' | '{'..='~' => format!("a {c} a"),
+            _ => text.clone(),
+        };
+        assert_eq!(BleuTokenizer::Chinese.tokenize(&text), words, "{c:?}");
+    }
+}
+
+#[test]
+fn bleu_is_that_of_sacrebleu() {
+    for corpus in golden::<Vec<Corpus>>("corpora") {
+        for golden in &corpus.bleu {
+            let what = format!("{}, {}, lowercase {}", corpus.name, golden.tokenizer, golden.lowercase);
+            let bleu = Bleu { tokenizer: tokenizer(&golden.tokenizer), lowercase: golden.lowercase };
+            let found = bleu.corpus(&corpus.hypotheses, &slices(&corpus.references)).unwrap();
+            let statistics = BleuStatistics {
+                hypothesis_length: golden.hypothesis_length,
+                reference_length: golden.reference_length,
+                matches: golden.matches,
+                totals: golden.totals,
+            };
+            assert_eq!(found.statistics, statistics, "{what}");
+            check(&what, found.score, golden.score, ROUNDING);
+            check(&what, found.brevity_penalty, golden.brevity_penalty, ROUNDING);
+            for (precision, golden) in found.precisions.into_iter().zip(golden.precisions) {
+                check(&what, precision, golden, ROUNDING);
+            }
+            assert_eq!(found.to_string(), golden.text, "{what}");
+            assert_eq!(bleu.signature(corpus.references.len()), golden.signature, "{what}");
+        }
+    }
+}
+
+#[test]
+fn chrf_is_that_of_sacrebleu() {
+    for corpus in golden::<Vec<Corpus>>("corpora") {
+        for golden in &corpus.chrf {
+            let what = format!("{}, {} words, lowercase {}", corpus.name, golden.word_order, golden.lowercase);
+            let variant = if golden.word_order == 0 { ChrfVariant::Chrf } else { ChrfVariant::ChrfPlusPlus };
+            let chrf = Chrf { variant, lowercase: golden.lowercase };
+            let found = chrf.corpus(&corpus.hypotheses, &slices(&corpus.references)).unwrap();
+            check(&what, found.score, golden.score, ROUNDING);
+            assert_eq!(found.to_string(), golden.text, "{what}");
+            assert_eq!(chrf.signature(corpus.references.len()), golden.signature, "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused_and_named() {
+    let chrf = Chrf::default();
+    let none: [&str; 0] = [];
+    let check = |found: Result<ChrfScore, MetricError>, error: MetricError, text: &str| {
+        assert_eq!(found.unwrap_err(), error);
+        assert_eq!(error.to_string(), text);
+    };
+    check(chrf.corpus(&none, &[&none]), MetricError::NoSentences, "there is no sentence to score");
+    let no_references: [&[&str]; 0] = [];
+    check(chrf.corpus(&["a"], &no_references), MetricError::NoReferences, "there are no references to compare with");
+    check(
+        chrf.corpus(&["a", "b"], &[&["a", "b"], &["a", "b", "c"]]),
+        MetricError::DifferentLengths { hypotheses: 2, references: 3, set: 1 },
+        "2 sentences and 3 references in set 1 (counted from 0): each sentence needs one reference",
+    );
+}
+
+#[test]
+fn scores_are_written_flat() {
+    let bleu = Bleu::default().corpus(&["a b c d e"], &[&["a b c d e"]]).unwrap();
+    let expected = serde_json::json!({
+        "score": bleu.score,
+        "precisions": [100.0, 100.0, 100.0, 100.0],
+        "brevity_penalty": 1.0,
+        "hypothesis_length": 5,
+        "reference_length": 5,
+        "matches": [5, 4, 3, 2],
+        "totals": [5, 4, 3, 2],
+    });
+    assert_eq!(serde_json::to_value(bleu).unwrap(), expected);
+    let chrf = Chrf { variant: ChrfVariant::ChrfPlusPlus, lowercase: false }.corpus(&["a"], &[&["b"]]).unwrap();
+    assert_eq!(serde_json::to_value(chrf).unwrap(), serde_json::json!({ "variant": "chrF++", "score": 0.0 }));
+}
+
+/// Sentences of few words, so that some match.
+fn sentences() -> impl Strategy<Value = Vec<(String, String)>> {
+    let sentence = "([abc.,1-]{1,3}|猫|\u{301}| ){0,12}";
+    proptest::collection::vec((sentence, sentence), 1..6)
+}
+
+fn scores(pairs: &[(String, String)]) -> Vec<f64> {
+    let (hypotheses, references): (Vec<_>, Vec<_>) = pairs.iter().cloned().unzip();
+    let bleu = BleuTokenizer::ALL.map(|tokenizer| Bleu { tokenizer, lowercase: false });
+    let chrf = [ChrfVariant::Chrf, ChrfVariant::ChrfPlusPlus].map(|variant| Chrf { variant, lowercase: false });
+    let bleu = bleu.iter().map(|bleu| bleu.corpus(&hypotheses, &[&references]).unwrap().score);
+    let chrf = chrf.iter().map(|chrf| chrf.corpus(&hypotheses, &[&references]).unwrap().score);
+    bleu.chain(chrf).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn scores_are_percentages(pairs in sentences()) {
+        for score in scores(&pairs) {
+            prop_assert!((0.0..=100.0 + ROUNDING).contains(&score), "{score}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_sentences_is_irrelevant(mut pairs in sentences()) {
+        let before = scores(&pairs);
+        pairs.reverse();
+        prop_assert_eq!(before, scores(&pairs));
+    }
+
+    #[test]
+    fn what_equals_its_reference_is_perfect(texts in proptest::collection::vec("[a-z]{1,3}( [a-z,.]{1,3}){4,9}", 1..6)) {
+        let pairs: Vec<_> = texts.iter().map(|text| (text.clone(), text.clone())).collect();
+        for score in scores(&pairs) {
+            prop_assert!((score - 100.0).abs() < ROUNDING, "{score}");
+        }
+    }
+
+    /// Every set of references is looked at, whichever comes first.
+    #[test]
+    fn the_order_of_references_is_irrelevant(pairs in sentences()) {
+        let (one, other): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let hypotheses: Vec<_> = one.iter().zip(&other).map(|(one, other)| format!("{one}{other}")).collect();
+        let bleu = Bleu::default();
+        let found = bleu.corpus(&hypotheses, &[&one, &other]).unwrap();
+        prop_assert_eq!(found, bleu.corpus(&hypotheses, &[&other, &one]).unwrap());
+    }
+}
