@@ -1,7 +1,8 @@
-//! BLEU and chrF against sacreBLEU, whose answers `fixtures/make_translation_metrics.py` writes.
+//! BLEU, chrF and paired bootstrap against sacreBLEU, whose answers `fixtures/make_translation_metrics.py` writes.
 
 use burnformer_tasks::metrics::{
-    Bleu, BleuStatistics, BleuTokenizer, Chrf, ChrfScore, ChrfVariant, CorpusMetric, MetricError,
+    Bleu, BleuStatistics, BleuTokenizer, Chrf, ChrfScore, ChrfVariant, CorpusMetric, MetricError, PairedBootstrap,
+    paired_bootstrap, paired_bootstrap_of,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -9,6 +10,8 @@ use serde::de::DeserializeOwned;
 
 /// Of scores in `[0, 100]`: rounding in double precision.
 const ROUNDING: f64 = 1e-9;
+/// The same in single precision, in which sacreBLEU computes the scores of resamples.
+const SINGLE_ROUNDING: f64 = 1e-4;
 
 #[derive(Deserialize)]
 struct Tokens {
@@ -48,6 +51,38 @@ struct GoldenChrf {
     score: f64,
     text: String,
     signature: String,
+}
+
+#[derive(Deserialize)]
+struct Bootstrap {
+    references: Vec<String>,
+    baseline: Vec<String>,
+    system: Vec<String>,
+    resamples: Vec<Vec<usize>>,
+    bleu: GoldenPair,
+    chrf: GoldenPair,
+}
+
+#[derive(Deserialize)]
+struct GoldenPair {
+    #[serde(flatten)]
+    double: GoldenComparison,
+    /// In single precision.
+    whole: GoldenComparison,
+}
+
+#[derive(Deserialize)]
+struct GoldenComparison {
+    baseline: GoldenEstimate,
+    system: GoldenEstimate,
+    p_value: f64,
+}
+
+#[derive(Deserialize)]
+struct GoldenEstimate {
+    score: f64,
+    mean: f64,
+    half_width: f64,
 }
 
 fn golden<T: DeserializeOwned>(part: &str) -> T {
@@ -140,6 +175,59 @@ fn chrf_is_that_of_sacrebleu() {
     }
 }
 
+fn compare<M: CorpusMetric>(metric: &M, texts: &Bootstrap, resamples: Vec<Vec<usize>>) -> PairedBootstrap {
+    let [baseline, system] =
+        [&texts.baseline, &texts.system].map(|texts_of| metric.statistics(texts_of, &[&texts.references]).unwrap());
+    paired_bootstrap_of(metric, &baseline, &system, resamples).unwrap()
+}
+
+#[test]
+fn intervals_and_p_values_on_the_same_resamples_are_those_of_sacrebleu() {
+    let golden: Bootstrap = golden("bootstrap");
+    let of_metrics = [
+        ("BLEU", compare(&Bleu::default(), &golden, golden.resamples.clone()), &golden.bleu),
+        ("chrF", compare(&Chrf::default(), &golden, golden.resamples.clone()), &golden.chrf),
+    ];
+    for (what, found, golden) in of_metrics {
+        for (golden, tolerance) in [(&golden.double, ROUNDING), (&golden.whole, SINGLE_ROUNDING)] {
+            for (found, golden) in [(found.baseline, &golden.baseline), (found.system, &golden.system)] {
+                check(&format!("{what}: score"), found.score, golden.score, tolerance);
+                check(&format!("{what}: mean"), found.mean, golden.mean, tolerance);
+                check(&format!("{what}: half_width"), found.half_width, golden.half_width, tolerance);
+            }
+            check(&format!("{what}: p_value"), found.p_value, golden.p_value, 1e-12);
+        }
+    }
+}
+
+/// On other resamples the estimates come near: within five standard errors of sacreBLEU's mean over 200.
+#[test]
+fn own_resamples_estimate_the_same_and_depend_on_the_seed_alone() {
+    let texts: Bootstrap = golden("bootstrap");
+    let bleu = Bleu::default();
+    let [baseline, system] =
+        [&texts.baseline, &texts.system].map(|texts_of| bleu.statistics(texts_of, &[&texts.references]).unwrap());
+    let of_seed = |seed| paired_bootstrap(&bleu, &baseline, &system, 1_000, seed).unwrap();
+    let found = of_seed(1);
+    assert_eq!(found, of_seed(1));
+    assert_ne!(found, of_seed(2));
+    // The interval is 2 · 1.96 standard deviations wide.
+    let standard_error = texts.bleu.double.system.half_width / 1.96 / 200.0_f64.sqrt();
+    check("mean", found.system.mean, texts.bleu.double.system.mean, 5.0 * standard_error);
+    // Binomial, p about 0.03: five standard errors of 200 draws.
+    check("p_value", found.p_value, texts.bleu.double.p_value, 5.0 * (0.03 * 0.97 / 200.0_f64).sqrt());
+}
+
+/// As in sacreBLEU: see [`PairedBootstrap::p_value`].
+#[test]
+fn the_same_answers_have_the_smallest_p_value() {
+    let chrf = Chrf::default();
+    let statistics = chrf.statistics(&["one", "two", "three"], &[&["one", "two", "four"]]).unwrap();
+    let found = paired_bootstrap(&chrf, &statistics, &statistics, 99, 0).unwrap();
+    assert_eq!(found.p_value, 0.01);
+    assert_eq!(found.baseline, found.system);
+}
+
 #[test]
 fn what_cannot_be_scored_is_refused_and_named() {
     let chrf = Chrf::default();
@@ -156,6 +244,25 @@ fn what_cannot_be_scored_is_refused_and_named() {
         MetricError::DifferentLengths { hypotheses: 2, references: 3, set: 1 },
         "2 sentences and 3 references in set 1 (counted from 0): each sentence needs one reference",
     );
+}
+
+#[test]
+fn systems_that_cannot_be_compared_are_refused_and_named() {
+    let chrf = Chrf::default();
+    let statistics = chrf.statistics(&["a", "b"], &[&["a", "c"]]).unwrap();
+    let check = |baseline, system, n_resamples, error: MetricError, text: &str| {
+        assert_eq!(paired_bootstrap(&chrf, baseline, system, n_resamples, 0), Err(error));
+        assert_eq!(error.to_string(), text);
+    };
+    check(
+        &statistics,
+        &statistics[..1],
+        9,
+        MetricError::DifferentSystems { baseline: 2, system: 1 },
+        "2 sentences of the baseline and 1 of the system: both must have answered the same texts",
+    );
+    check(&[], &[], 9, MetricError::NoSentences, "there is no sentence to score");
+    check(&statistics, &statistics, 0, MetricError::NoResamples, "0 resamples, expected at least 1");
 }
 
 #[test]

@@ -100,6 +100,17 @@ pub enum MetricError {
         /// Which set of references, counted from 0.
         set: usize,
     },
+    /// Two systems that answered different texts.
+    #[error("{baseline} sentences of the baseline and {system} of the system: both must have answered the same texts")]
+    DifferentSystems {
+        /// Sentences of the baseline.
+        baseline: usize,
+        /// Sentences of the system compared with it.
+        system: usize,
+    },
+    /// Nothing drawn.
+    #[error("0 resamples, expected at least 1")]
+    NoResamples,
 }
 
 /// The version of sacreBLEU whose scores these are, for signatures.

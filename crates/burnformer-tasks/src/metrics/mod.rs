@@ -4,6 +4,7 @@
 
 mod bleu;
 mod bleu_tokenizer;
+mod bootstrap;
 mod chrf;
 mod confusion;
 mod corpus;
@@ -13,6 +14,7 @@ mod whitespace;
 
 pub use bleu::{Bleu, BleuScore, BleuStatistics};
 pub use bleu_tokenizer::BleuTokenizer;
+pub use bootstrap::{BootstrapEstimate, PairedBootstrap, paired_bootstrap, paired_bootstrap_of};
 pub use chrf::{Chrf, ChrfScore, ChrfStatistics, ChrfVariant, RunCounts};
 pub use confusion::{ClassScores, ConfusionMatrix, majority};
 pub use corpus::{CorpusMetric, MetricError};
