@@ -4,7 +4,7 @@
     python torch_cases.py CASE [--dtype f32|bf16] [--compile] [--threads N] [--repeat N]
 
 Prints a line of JSON for each pass of the case. Where PyTorch has a fused operator, it is used: scaled dot-product
-attention, one product for query, key and value, AdamW. Texts become vectors, and a checkpoint a model, by transformers.
+attention, one product for query, key and value, Adam and AdamW. Texts become vectors, and a checkpoint a model, by transformers.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import torch
+import torch_seq2seq
 from torch import nn
 from torch.nn import functional
 
@@ -156,22 +157,31 @@ def encoder(arguments):
     return [("encoder/forward", N_TOKENS, forward)]
 
 
-def training(model, arguments):
+def training(model, optimizer, batch, n_tokens, arguments):
     """One step: clear the gradients, forward, backward, clip, update."""
-    batch = tokens(BATCH_SIZE, SEQ_LENGTH), torch.randperm(N_TOKENS)[:N_MASKED], tokens(N_MASKED)
-    is_random = torch.arange(BATCH_SIZE) % 2
     loss_of = compiled(model, arguments)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    optimizer = optimizer(model.parameters(), lr=1e-4, fused=True)
 
     def step():
         optimizer.zero_grad()
         with autocast(arguments):
-            loss = loss_of(*batch, is_random)
+            loss = loss_of(*batch)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
-    return [(arguments.case, N_TOKENS, step)]
+    return [(arguments.case, n_tokens, step)]
+
+
+def pretraining(model, arguments):
+    batch = tokens(BATCH_SIZE, SEQ_LENGTH), torch.randperm(N_TOKENS)[:N_MASKED], tokens(N_MASKED)
+    is_random = torch.arange(BATCH_SIZE) % 2
+    return training(model, torch.optim.AdamW, (*batch, is_random), N_TOKENS, arguments)
+
+
+def seq2seq(arguments):
+    batch = torch_seq2seq.batch()
+    return training(torch_seq2seq.Seq2Seq(), torch.optim.Adam, batch, torch_seq2seq.N_TOKENS, arguments)
 
 
 class Embedder(nn.Module):
@@ -242,8 +252,9 @@ CASES = {
     "mha": mha,
     "long": long,
     "encoder": encoder,
-    "mlm-step": lambda arguments: training(MaskedLanguageModel(), arguments),
-    "bert-mini": lambda arguments: training(Bert(), arguments),
+    "mlm-step": lambda arguments: pretraining(MaskedLanguageModel(), arguments),
+    "bert-mini": lambda arguments: pretraining(Bert(), arguments),
+    "seq2seq-step": seq2seq,
     "embed": lambda arguments: embedding("embed", lengths(1000), arguments),
     "embed-one": lambda arguments: embedding("embed-one", [12], arguments),
     "load": load,

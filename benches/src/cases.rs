@@ -8,7 +8,7 @@ use burnformer_ops::{AttentionOptions, attention};
 use clap::ValueEnum;
 
 use crate::inputs::{ints, samples, tokens, trained, uniform};
-use crate::{Size, Sizes, Work, embedding, loading, training};
+use crate::{Size, Sizes, Work, embedding, loading, training, translation};
 
 /// Work to compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,9 @@ pub enum Case {
     MlmStep,
     /// Training step of BERT's pretraining
     BertMini,
+    /// Training step of an encoder–decoder with the sizes of a first translator
+    #[value(name = "seq2seq-step")]
+    Seq2SeqStep,
     /// Vectors of a thousand texts of 29 tokens on average, by a model of the size of `MiniLM`
     Embed,
     /// The vector of one text of twelve tokens
@@ -49,6 +52,7 @@ impl Case {
                 let start = move |device: &Device| training::bert(sizes, device);
                 vec![Work::new("bert-mini", shape(sizes), sizes.n_tokens(), start)]
             }
+            Self::Seq2SeqStep => vec![translation::step(size)],
             Self::Embed => vec![embedding::many(size)],
             Self::EmbedOne => vec![embedding::one(size)],
             Self::Load => vec![loading::checkpoint(size)],

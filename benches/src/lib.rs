@@ -13,6 +13,7 @@ mod loading;
 mod operators;
 mod sizes;
 mod training;
+mod translation;
 mod work;
 
 pub use inputs::uniform;

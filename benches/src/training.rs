@@ -23,9 +23,13 @@ pub(crate) fn encoder(sizes: Sizes) -> EncoderConfig {
     EncoderConfig::new(sizes.n_layers, layer)
 }
 
-/// Updates `model` by AdamW after clipping the gradient of `loss`, as the training loop does.
-fn step<M: Module + 'static>(model: M, loss: impl Fn(&M) -> Tensor<1> + 'static) -> Run {
-    let mut optimizer = Optimizer::new(OptimizerConfig::default());
+/// Updates `model` after clipping the gradient of `loss`, as the training loop does.
+pub(crate) fn step<M: Module + 'static>(
+    model: M,
+    optimizer: OptimizerConfig,
+    loss: impl Fn(&M) -> Tensor<1> + 'static,
+) -> Run {
+    let mut optimizer = Optimizer::new(optimizer);
     let mut state = Some(model);
     Box::new(move || {
         state = state.take().map(|model| {
@@ -58,7 +62,8 @@ pub(crate) fn masked_language_model(sizes: Sizes, device: &Device) -> Run {
     let positions = ints(&masked_positions(sizes), [sizes.n_masked()], &device);
     let labels = ints(&tokens("labels", sizes.n_masked(), vocab_size), [sizes.n_masked()], &device);
     let loss = CrossEntropyLossConfig::new().init();
-    step(init::by_name(model, 0, init::truncated_normal(0.02)), move |model| {
+    let model = init::by_name(model, 0, init::truncated_normal(0.02));
+    step(model, OptimizerConfig::default(), move |model| {
         let noise = Noise::training(0, samples(batch_size));
         let hidden = model.encoder.forward(model.token.forward(ids.clone()), Mask::None, noise);
         let rows = hidden.reshape([sizes.n_tokens(), d_model]).select(0, positions.clone());
@@ -92,7 +97,7 @@ pub(crate) fn bert(sizes: Sizes, device: &Device) -> Run {
         is_next: (0..sizes.batch_size).map(|row| row % 2 == 0).collect(),
     };
     let totals = task.counts(&batch);
-    step(model, move |model| {
+    step(model, OptimizerConfig::default(), move |model| {
         let noise = Noise::training(0, batch.numbers.as_slice());
         task.forward(model, &batch, &totals, noise, &device).loss
     })

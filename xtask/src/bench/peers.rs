@@ -14,7 +14,7 @@ use crate::{program, python};
 pub(crate) struct PeersArgs {
     /// With --peers: what to measure, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", requires = "peers")]
-    #[arg(default_value = "mha,long,encoder,mlm-step,bert-mini,embed,embed-one,load")]
+    #[arg(default_value = "mha,long,encoder,mlm-step,bert-mini,seq2seq-step,embed,embed-one,load")]
     cases: Vec<Case>,
 
     /// With --peers: what matrices are multiplied in, separated by commas; bf16 is autocast in PyTorch.
@@ -55,6 +55,8 @@ enum Case {
     Encoder,
     MlmStep,
     BertMini,
+    #[value(name = "seq2seq-step")]
+    Seq2SeqStep,
     Embed,
     EmbedOne,
     Load,
@@ -255,8 +257,9 @@ mod tests {
     #[test]
     fn without_python_ours_runs_alone() {
         let round = round(&parse(&[]), &[Backend::Flex], "peer_case", None);
-        let cases = ["mha", "long", "encoder", "mlm-step", "bert-mini", "embed", "embed-one", "load"];
-        assert_eq!(lines_of(&round), cases.map(|case| format!("peer_case {case} --device flex --dtype f32")));
+        let cases = "mha,long,encoder,mlm-step,bert-mini,seq2seq-step,embed,embed-one,load".split(',');
+        let expected: Vec<_> = cases.map(|case| format!("peer_case {case} --device flex --dtype f32")).collect();
+        assert_eq!(lines_of(&round), expected);
     }
 
     #[test]
