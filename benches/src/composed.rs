@@ -114,6 +114,16 @@ pub(crate) fn cross_entropy(
     (Tensor::from_dispatch(sum), Tensor::from_dispatch(count))
 }
 
+pub(crate) fn append(past: Tensor<4>, rows: Option<Tensor<1, Int>>, new: Tensor<4>) -> Tensor<4> {
+    let rows = rows.unwrap_or_else(|| Tensor::arange(0..past.dims()[0] as i64, &past.device()));
+    let out = reference::append::<Dispatch>(past.into_dispatch(), rows.into_dispatch(), new.into_dispatch());
+    Tensor::from_dispatch(out)
+}
+
+pub(crate) fn logsumexp(x: Tensor<2>) -> Tensor<1> {
+    Tensor::from_dispatch(reference::logsumexp::<Dispatch>(x.into_dispatch()))
+}
+
 pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     Tensor::from_dispatch(reference::sum_of_squares::<Dispatch>(x.into_dispatch()))
 }

@@ -27,6 +27,8 @@ pub fn operators(size: Size) -> Vec<Work> {
         dropout_alone,
         embedding,
         cross_entropy,
+        append,
+        logsumexp,
         updates,
     ]
     .into_iter()
@@ -178,6 +180,32 @@ fn cross_entropy(sizes: Sizes) -> Vec<Work> {
         let shape = format!("n{n}-v{vocab_size}/{body}");
         let forward = move |(logits, targets)| [cross_entropy(logits, targets, CrossEntropyOptions::default()).0];
         Work::passes("cross-entropy", &shape, n, inputs, forward)
+    })
+}
+
+/// One position behind a cache whose sequences change places, as in a beam search.
+fn append(sizes: Sizes) -> Vec<Work> {
+    let Sizes { batch_size: b, seq_length: t, n_heads: h, .. } = sizes;
+    let d = sizes.d_head();
+    by_body([composed::append, ops::append], |body, append| {
+        let start = move |device: &Device| {
+            let past = uniform("past", [b, t, h, d], device);
+            let (rows, new) = (ints(&tokens("rows", b, b), [b], device), uniform("new", [b, 1, h, d], device));
+            move || drop(append(past.clone(), Some(rows.clone()), new.clone()))
+        };
+        [Work::new("append/forward", format!("b{b}-t{t}-h{h}-d{d}/{body}"), b, start)]
+    })
+}
+
+/// What turns logits into log-probabilities; it has no backward pass.
+fn logsumexp(sizes: Sizes) -> Vec<Work> {
+    let (n, vocab_size) = (sizes.n_masked(), sizes.vocab_size);
+    by_body([composed::logsumexp, ops::logsumexp], |body, logsumexp| {
+        let start = move |device: &Device| {
+            let logits = uniform("logits", [n, vocab_size], device);
+            move || drop(logsumexp(logits.clone()))
+        };
+        [Work::new("logsumexp/forward", format!("n{n}-v{vocab_size}/{body}"), n, start)]
     })
 }
 

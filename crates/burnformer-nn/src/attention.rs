@@ -3,7 +3,7 @@
 use crate::{Linear, LinearConfig, Mask, Noise, assert_valid};
 use burn::config::Config;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
 
@@ -105,18 +105,26 @@ impl KeyValue {
         self.key.dims()[1]
     }
 
-    /// These positions behind those of `past`.
-    pub(crate) fn after(self, past: Option<Self>) -> Self {
-        match past {
-            None => self,
-            Some(past) => {
-                let shapes = [past.key.dims(), self.key.dims()];
-                assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
-                Self {
-                    key: Tensor::cat(vec![past.key, self.key], 1),
-                    value: Tensor::cat(vec![past.value, self.value], 1),
-                }
-            }
+    /// Number of sequences.
+    pub(crate) fn batch_size(&self) -> usize {
+        self.key.dims()[0]
+    }
+
+    /// These sequences, in this order; one may come several times.
+    pub(crate) fn select(self, rows: Tensor<1, Int>) -> Self {
+        Self { key: self.key.select(0, rows.clone()), value: self.value.select(0, rows) }
+    }
+
+    /// These positions behind those of `past`, of which the given rows are taken; `None` for all as they are.
+    pub(crate) fn after(self, past: Option<Self>, rows: Option<&Tensor<1, Int>>) -> Self {
+        let Some(past) = past else { return self };
+        if rows.is_none() {
+            let shapes = [past.key.dims(), self.key.dims()];
+            assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
+        }
+        Self {
+            key: ops::append(past.key, rows.cloned(), self.key),
+            value: ops::append(past.value, rows.cloned(), self.value),
         }
     }
 }

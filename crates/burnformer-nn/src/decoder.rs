@@ -1,11 +1,11 @@
 //! The decoder, at once or position by position.
 
 use crate::attention::KeyValue;
-use crate::decoder_layer::DecoderContext;
+use crate::decoder_layer::{DecoderContext, Past};
 use crate::{DecoderLayer, LayerConfig, LayerNorm, Mask, Noise, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::{ConfigError, Validate};
 
 /// Settings of a [`Decoder`].
@@ -74,6 +74,8 @@ pub struct DecoderAttnWeights {
 pub struct DecoderCache {
     layers: Vec<LayerCache>,
     memory_mask: Mask,
+    /// The rows that go on, where they are not all as they were. Each is copied with its next position, so not before.
+    rows: Option<Tensor<1, Int>>,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +89,34 @@ impl DecoderCache {
     #[must_use]
     pub fn seq_length(&self) -> usize {
         self.layers[0].past.as_ref().map_or(0, KeyValue::kv_length)
+    }
+
+    /// Goes on with these rows of the target positions so far, in this order; one may come several times, or never. The
+    /// memory stays.
+    ///
+    /// # Shapes
+    /// - rows: `[n]`, each less than the batch size so far
+    pub fn select(&mut self, rows: Tensor<1, Int>) {
+        self.rows = Some(match self.rows.take() {
+            None => rows,
+            Some(before) => before.select(0, rows),
+        });
+    }
+
+    /// Goes on with these sequences of the memory, in this order; one may come several times, or never. Rows of target
+    /// positions stay: [`Self::select`] those that look at them.
+    ///
+    /// # Shapes
+    /// - sequences: `[n]`, each less than the number of sequences so far
+    pub fn select_memory(&mut self, sequences: &Tensor<1, Int>) {
+        for layer in &mut self.layers {
+            layer.memory = layer.memory.clone().select(sequences.clone());
+        }
+        self.memory_mask = match std::mem::replace(&mut self.memory_mask, Mask::None) {
+            Mask::None => Mask::None,
+            Mask::Keys(keys) => Mask::Keys(keys.select(0, sequences.clone())),
+            Mask::Full(full) => Mask::Full(full.select(0, sequences.clone())),
+        };
     }
 }
 
@@ -125,14 +155,17 @@ impl Decoder {
     /// If the shapes do not fit.
     pub fn cache(&self, memory: Tensor<3>, memory_mask: Mask) -> DecoderCache {
         let layer = |layer: &DecoderLayer| LayerCache { past: None, memory: layer.project_memory(memory.clone()) };
-        DecoderCache { layers: self.layers.iter().map(layer).collect(), memory_mask }
+        DecoderCache { layers: self.layers.iter().map(layer).collect(), memory_mask, rows: None }
     }
 
     /// The positions that follow those in the cache, which gets them too. The cost is linear in their number times the
     /// number of positions so far. Equal to the last rows of [`Self::forward`] on all positions, none of them padding.
     ///
+    /// Several rows may look at one sequence of the memory, as the hypotheses of a beam do: as many for each, and adjacent.
+    ///
     /// # Shapes
-    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::seq_length`] on
+    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::seq_length`] on; the batch size is
+    ///   a multiple of the memory's
     /// - returns: `[batch_size, n_new, d_model]`
     ///
     /// # Panics
@@ -143,10 +176,18 @@ impl Decoder {
             n_layers == n_cached,
             "decoder cache: made by a decoder of {n_cached} layers, used by one of {n_layers}"
         );
+        let (batch_size, n_memories) = (x.dims()[0], cache.layers[0].memory.batch_size());
+        assert!(
+            batch_size.is_multiple_of(n_memories),
+            "decoder cache: {batch_size} rows cannot share {n_memories} sequences of the memory evenly"
+        );
+        let rows_per_memory = batch_size / n_memories;
+        let rows = cache.rows.take();
         for (layer, cached) in self.layers.iter().zip(&mut cache.layers) {
             let context = DecoderContext {
-                past: Some(&mut cached.past),
+                past: Some(Past { positions: &mut cached.past, rows: rows.as_ref() }),
                 memory: cached.memory.clone(),
+                rows_per_memory,
                 mask: Mask::None,
                 memory_mask: cache.memory_mask.clone(),
                 noise: Noise::off(),
@@ -168,6 +209,7 @@ impl Decoder {
             let context = DecoderContext {
                 past: None,
                 memory: layer.project_memory(memory.clone()),
+                rows_per_memory: 1,
                 mask: mask.clone(),
                 memory_mask: memory_mask.clone(),
                 noise,

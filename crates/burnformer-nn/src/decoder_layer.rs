@@ -6,7 +6,7 @@ use crate::{
     DecoderInput, FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, Noise, NormOrder, assert_valid,
 };
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 /// One layer of a [`Decoder`](crate::Decoder).
 ///
@@ -24,12 +24,22 @@ pub struct DecoderLayer {
     dropout: f64,
 }
 
+/// Earlier positions of a layer.
+pub(crate) struct Past<'a> {
+    /// `None` before the first.
+    pub(crate) positions: &'a mut Option<KeyValue>,
+    /// The rows of them that go on; `None` for all as they are.
+    pub(crate) rows: Option<&'a Tensor<1, Int>>,
+}
+
 /// What a layer sees besides its input.
 pub(crate) struct DecoderContext<'a> {
     /// Keys and values of earlier positions, to which the input's are added; `None` where there will be no later call.
-    pub(crate) past: Option<&'a mut Option<KeyValue>>,
+    pub(crate) past: Option<Past<'a>>,
     /// Keys and values of the encoder's output.
     pub(crate) memory: KeyValue,
+    /// Number of adjacent rows of the input that look at one sequence of the memory.
+    pub(crate) rows_per_memory: usize,
     pub(crate) mask: Mask,
     pub(crate) memory_mask: Mask,
     pub(crate) noise: Noise,
@@ -64,8 +74,16 @@ impl DecoderLayer {
     pub fn forward(&self, input: DecoderInput) -> Tensor<3> {
         let DecoderInput { x, memory, mask, memory_mask, noise } = input;
         let memory = self.project_memory(memory);
-        let context =
-            DecoderContext { past: None, memory, mask, memory_mask, noise, self_weights: None, cross_weights: None };
+        let context = DecoderContext {
+            past: None,
+            memory,
+            rows_per_memory: 1,
+            mask,
+            memory_mask,
+            noise,
+            self_weights: None,
+            cross_weights: None,
+        };
         self.run(x, context)
     }
 
@@ -75,20 +93,25 @@ impl DecoderLayer {
     }
 
     pub(crate) fn run(&self, x: Tensor<3>, context: DecoderContext) -> Tensor<3> {
-        let DecoderContext { past, memory, mask, memory_mask, noise, self_weights, cross_weights } = context;
+        let DecoderContext { past, memory, rows_per_memory, mask, memory_mask, noise, self_weights, cross_weights } =
+            context;
         let [in_self, after_self, in_cross, after_cross, in_ff, after_ff] = noise.split();
         let x = self.residual(&self.norm_self, after_self).around(x, |x| {
             let (query, mut key_value) = self.self_attention.project_self(x);
             if let Some(past) = past {
-                key_value = key_value.after(past.take());
-                *past = Some(key_value.clone());
+                key_value = key_value.after(past.positions.take(), past.rows);
+                *past.positions = Some(key_value.clone());
             }
             let how = Attend { mask, causal: true, noise: in_self, weights: self_weights };
             self.self_attention.attend(query, key_value, how)
         });
         let x = self.residual(&self.norm_cross, after_cross).around(x, |x| {
             let how = Attend { mask: memory_mask, causal: false, noise: in_cross, weights: cross_weights };
-            self.cross_attention.attend(self.cross_attention.project_query(x), memory, how)
+            let [batch_size, q_length, d_model] = x.dims();
+            // Rows that share a memory look at it as positions of one sequence: it is read once, and not copied.
+            let x = x.reshape([batch_size / rows_per_memory, rows_per_memory * q_length, d_model]);
+            let x = self.cross_attention.attend(self.cross_attention.project_query(x), memory, how);
+            x.reshape([batch_size, q_length, d_model])
         });
         self.residual(&self.norm_ff, after_ff).around(x, |x| self.feed_forward.forward(x, in_ff))
     }

@@ -181,6 +181,14 @@ pub trait TransformerOps: Backend {
         reference::cross_entropy::<Self>(logits, targets, options)
     }
 
+    fn append(past: FloatTensor<Self>, rows: IntTensor<Self>, new: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::append::<Self>(past, rows, new)
+    }
+
+    fn logsumexp(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::logsumexp::<Self>(x)
+    }
+
     fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
         reference::sum_of_squares::<Self>(x)
     }

@@ -434,6 +434,25 @@ impl<B: Host> TransformerOps for B {
         (B::give(vec![sum], Shape::new([1])), B::give(vec![count], Shape::new([1])))
     }
 
+    fn append(past: FloatTensor<B>, rows: IntTensor<B>, new: FloatTensor<B>) -> FloatTensor<B> {
+        if !(has_kernels(&past) && has_kernels(&new)) {
+            return reference::append::<B>(past, rows, new);
+        }
+        let ([_, length, n_heads, d_head], [batch_size, n_new, _, _]) = (past.shape().dims(), new.shape().dims());
+        let width = n_heads * d_head;
+        let rows = B::read_ints(rows);
+        let out = cpu::append::forward(&B::read(&past), length * width, &rows, &B::read(&new), n_new * width);
+        B::give(out, Shape::new([batch_size, length + n_new, n_heads, d_head]))
+    }
+
+    fn logsumexp(x: FloatTensor<B>) -> FloatTensor<B> {
+        if !has_kernels(&x) {
+            return reference::logsumexp::<B>(x);
+        }
+        let [n, columns] = x.shape().dims();
+        B::give(cpu::logsumexp::forward(&B::read(&x), columns), Shape::new([n]))
+    }
+
     fn sum_of_squares(x: FloatTensor<B>) -> FloatTensor<B> {
         if !has_kernels(&x) {
             return reference::sum_of_squares::<B>(x);

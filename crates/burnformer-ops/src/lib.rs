@@ -41,8 +41,8 @@ pub use cpu::allocator::{MiMalloc, keep_freed_memory};
 pub use device::{DeviceChoice, DeviceError};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{
-    Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,
-    layer_norm, linear, qkv,
+    Mask, append, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,
+    layer_norm, linear, logsumexp, qkv,
 };
 pub use host::{Host, copied_inputs};
 pub use optimizer::{adam, adamw, lamb, sum_of_squares};

@@ -1,7 +1,7 @@
 //! Cached decoding equals the full pass.
 
 use crate::support::{assert_close, devices, layer_configs, randomised, tensor, values};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Int, Tensor};
 use burnformer_nn::{DecoderConfig, DecoderInput, Mask};
 
 /// Decodes `[2, 6, 12]` in pieces and compares with the full pass.
@@ -40,12 +40,62 @@ fn a_prefix_at_once_then_position_by_position() {
 }
 
 #[test]
-#[should_panic(expected = "`batch_size` differs between `cache` [2, 3, 3, 4] (axis 0) and `x` [1, 1, 3, 4] (axis 0)")]
+#[should_panic(expected = "`batch_size` differs between `cache` [2, 3, 3, 4] (axis 0) and `x` [4, 1, 3, 4] (axis 0)")]
 fn another_batch_than_the_caches_panics() {
     let device = devices().remove(0);
     let [config, _] = layer_configs();
     let decoder = randomised(DecoderConfig::new(1, config).init(&device));
     let mut cache = decoder.cache(tensor("memory", [2, 5, 12], &device), Mask::None);
     let _ = decoder.forward_cached(tensor("x", [2, 3, 12], &device), &mut cache);
-    let _ = decoder.forward_cached(tensor("x", [1, 1, 12], &device), &mut cache);
+    let _ = decoder.forward_cached(tensor("x", [4, 1, 12], &device), &mut cache);
+}
+
+#[test]
+#[should_panic(expected = "decoder cache: 3 rows cannot share 2 sequences of the memory evenly")]
+fn rows_that_cannot_share_the_memory_panic() {
+    let device = devices().remove(0);
+    let [config, _] = layer_configs();
+    let decoder = randomised(DecoderConfig::new(1, config).init(&device));
+    let mut cache = decoder.cache(tensor("memory", [2, 5, 12], &device), Mask::None);
+    let _ = decoder.forward_cached(tensor("x", [3, 3, 12], &device), &mut cache);
+}
+
+/// Three sequences of the memory; two rows for each, of which some go on twice and some not at all; then the memory's second
+/// sequence is left out. Each row is what it would be alone.
+#[test]
+fn rows_share_a_memory_and_are_selected() {
+    for device in devices() {
+        for config in layer_configs() {
+            let decoder = randomised(DecoderConfig::new(2, config).init(&device));
+            let memory = tensor("memory", [3, 5, 12], &device);
+            let blocked = [[false, true, false, false, false], [false; 5], [false, false, false, true, true]];
+            let mask = Tensor::<2, Bool>::from_data(blocked, &device);
+            let indices = |rows: &[i64]| Tensor::<1, Int>::from_data(rows, &device);
+            let steps = ["x 0", "x 1", "x 2"].map(|name| tensor(name, [6, 1, 12], &device));
+            let [first, second, third] = steps.clone();
+
+            let mut cache = decoder.cache(memory.clone(), Mask::Keys(mask.clone()));
+            let _ = decoder.forward_cached(first, &mut cache);
+            cache.select(indices(&[3, 1, 2, 5, 4]));
+            cache.select(indices(&[1, 1, 2, 0, 3, 4]));
+            let _ = decoder.forward_cached(second, &mut cache);
+            cache.select_memory(&indices(&[0, 2]));
+            cache.select(indices(&[1, 0, 4, 4]));
+            let out = decoder.forward_cached(third.narrow(0, 0, 4), &mut cache);
+            assert_eq!(cache.seq_length(), 3);
+
+            // For each row of the last step, its rows in all steps and its sequence of the memory.
+            for (row, (rows, sequence)) in
+                [([1, 1, 0], 0), ([1, 0, 1], 0), ([5, 4, 2], 2), ([5, 4, 3], 2)].into_iter().enumerate()
+            {
+                let x = steps.iter().zip(rows).map(|(x, row): (_, usize)| x.clone().narrow(0, row, 1));
+                let alone = decoder.forward(DecoderInput {
+                    memory_mask: Mask::Keys(mask.clone().narrow(0, sequence, 1)),
+                    ..DecoderInput::new(Tensor::cat(x.collect(), 1), memory.clone().narrow(0, sequence, 1))
+                });
+                let found = values(out.clone().narrow(0, row, 1));
+                assert_close(&format!("row {row} on {device:?}"), &found, &values(alone.slice([0..1, 2..3])), 1e-5);
+            }
+        }
+    }
 }

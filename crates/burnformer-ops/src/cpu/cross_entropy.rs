@@ -1,8 +1,8 @@
 //! Cross-entropy of logits, without a second tensor of their size.
 
-use super::math::{exp, maximum, sum, sum_of};
-use super::parallel;
+use super::math::{exp, sum};
 use super::{for_overwrite, vectorized};
+use super::{logsumexp, parallel};
 use crate::CrossEntropyOptions;
 
 /// Rows of logits are long.
@@ -34,13 +34,7 @@ pub(crate) fn forward(
         let (mut total, mut count) = (0.0_f64, 0_u64);
         for (row, (logsumexp, &target)) in (block * ROWS..).zip(logsumexp.iter_mut().zip(targets)) {
             let logits = &logits[row * vocab_size..(row + 1) * vocab_size];
-            *logsumexp = vectorized(
-                #[inline(always)]
-                || {
-                    let maximum = maximum(logits);
-                    maximum + sum_of(logits, |x| exp(x - maximum)).ln()
-                },
-            );
+            *logsumexp = logsumexp::of_row(logits);
             let Some(class) = class(target, vocab_size, options) else { continue };
             let mut expected = logits[class];
             if smoothing > 0.0 {

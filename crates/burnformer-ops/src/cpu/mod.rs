@@ -9,6 +9,7 @@
 pub(crate) mod activation;
 #[cfg(feature = "mimalloc")]
 pub(crate) mod allocator;
+pub(crate) mod append;
 pub(crate) mod attention;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
@@ -16,6 +17,7 @@ pub(crate) mod embedding;
 pub(crate) mod feed_forward;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
+pub(crate) mod logsumexp;
 pub(crate) mod matmul;
 pub(crate) mod optimizer;
 

@@ -4,6 +4,7 @@
 //! [`TransformerOps`](crate::TransformerOps) and the oracle that its fast bodies are tested against.
 
 mod activation;
+mod append;
 mod attention;
 mod cross_entropy;
 mod dropout;
@@ -11,9 +12,11 @@ mod embedding;
 mod feed_forward;
 mod layer_norm;
 mod linear;
+mod logsumexp;
 mod optimizer;
 
 pub use activation::bias_activation;
+pub use append::append;
 pub use attention::{attention, attention_with_weights};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
@@ -21,6 +24,7 @@ pub use embedding::embedding;
 pub use feed_forward::feed_forward;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, qkv};
+pub use logsumexp::logsumexp;
 pub use optimizer::{adam, adamw, lamb, sum_of_squares};
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};

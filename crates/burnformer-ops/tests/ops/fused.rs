@@ -366,6 +366,37 @@ proptest! {
             compare("cross_entropy", inputs, fused, composed);
         }
     }
+
+    #[test]
+    fn append(
+        (n, length, n_new) in (1_usize..6, 1_usize..9, 1_usize..4),
+        rows in prop::collection::vec(0_usize..60, 1..9),
+        layout in layout(),
+    ) {
+        for device in cpu_devices() {
+            let (n_heads, d_head) = (3, 5);
+            let past = Input::new("past", [n * length, n_heads * d_head], layout, &device).view.inner();
+            let past = past.reshape([n, length, n_heads, d_head]);
+            let new = Input::new("new", [rows.len() * n_new, n_heads * d_head], layout, &device).view.inner();
+            let new = new.reshape([rows.len(), n_new, n_heads, d_head]);
+            let ids: Vec<i64> = rows.iter().map(|row| (row % n) as i64).collect();
+            let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
+            let primitives = (past.clone().into_dispatch(), ids.clone().into_dispatch(), new.clone().into_dispatch());
+            let expected = reference::append::<Dispatch>(primitives.0, primitives.1, primitives.2);
+            let found = ops::append(past, Some(ids), new);
+            assert_eq!(found.dims(), [rows.len(), length + n_new, n_heads, d_head]);
+            assert_eq!(values(found), values(Tensor::<4>::from_dispatch(expected)));
+        }
+    }
+
+    #[test]
+    fn logsumexp(rows in 1_usize..40, columns in 1_usize..200, layout in layout()) {
+        for device in cpu_devices() {
+            let x = Input::new("x", [rows, columns], layout, &device).view * 9.0;
+            let expected = Tensor::from_dispatch(reference::logsumexp::<Dispatch>(x.clone().into_dispatch()));
+            assert_near("logsumexp", &values(ops::logsumexp(x.inner())), &values::<1>(expected), 1e-5, 1e-6);
+        }
+    }
 }
 
 const ACTIVATIONS: [Activation; 5] =

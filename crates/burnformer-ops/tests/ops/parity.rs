@@ -121,6 +121,9 @@ impl<B: Backend> On<B> {
             self.push(&format!("cross_entropy, smoothing {label_smoothing}"), sum);
             self.push("count", count);
         }
+        let [past, new] = [("past", [3, 2, 2, 5]), ("new", [4, 1, 2, 5])].map(|(name, shape)| self.float(name, &shape));
+        self.push("append", reference::append::<B>(past, self.int(&[2, 0, 0, 1], &[4]), new));
+        self.push("logsumexp", reference::logsumexp::<B>(self.float("logits", &[4, 5])));
     }
 
     fn updates(&mut self) {

@@ -85,6 +85,14 @@ fn cross_entropy_names_the_rows() {
 }
 
 #[test]
+#[should_panic(expected = "append: `batch_size` differs between `rows` [3] (axis 0) and `new` [2, 1, 2, 5] (axis 0)")]
+fn append_names_the_rows() {
+    let device = device();
+    let rows = Tensor::<1, Int>::from_data([0, 0, 1], &device);
+    let _ = ops::append(tensor("past", [2, 3, 2, 5], &device), Some(rows), tensor("new", [2, 1, 2, 5], &device));
+}
+
+#[test]
 fn a_fully_blocked_row_gives_zeros_and_finite_gradients() {
     for device in devices() {
         let device = device.autodiff();
@@ -135,6 +143,15 @@ fn nan_and_infinity_pass_through() {
             assert!(found[0].is_nan(), "{activation:?} on {device:?}: {found:?}");
             assert_eq!(found[1], f64::INFINITY, "{activation:?} on {device:?}: {found:?}");
         }
+    }
+}
+
+/// By hand: `ln(2 e^0)`; a number so large that its exponential is none.
+#[test]
+fn logarithms_of_sums_of_exponentials_do_not_overflow() {
+    for device in devices() {
+        let x = Tensor::<2>::from_data([[0.0, 0.0, -1e30], [-5.0, 1000.0, 3.0]], &device);
+        assert_close("logsumexp", &values(ops::logsumexp(x)), &[std::f64::consts::LN_2, 1000.0], 1e-6);
     }
 }
 

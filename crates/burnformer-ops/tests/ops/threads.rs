@@ -39,6 +39,7 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
     let options = FeedForwardOptions { activation: Activation::Gelu, dropout: None };
     let out = ops::feed_forward(out, weights.clone(), None, options);
     let logits = ops::linear(out.reshape([batch_size * length, d_model]), table.clone(), None);
+    let sums = ops::logsumexp(logits.clone().inner());
     let (loss, _) = ops::cross_entropy(logits, ids, CrossEntropyOptions::default());
     let grads = loss.clone().backward();
 
@@ -51,7 +52,7 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
     let [dq, dk, dv] = maps.map(|map| values(map.grad(&grads).unwrap()));
     let [dgain, dbias] = [gain, bias].map(|vector| values(vector.grad(&grads).unwrap()));
     let [dweight_in, dweight_out] = weights.map(|weight| values(weight.grad(&grads).unwrap()));
-    vec![values(loss), dweight_in, dweight_out, dq, dk, dv, dgain, dbias, values(norm), values(updated)]
+    vec![values(loss), values(sums), dweight_in, dweight_out, dq, dk, dv, dgain, dbias, values(norm), values(updated)]
 }
 
 #[test]
