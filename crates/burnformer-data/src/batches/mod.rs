@@ -24,7 +24,7 @@ pub use padded::{Padded, Padding};
 pub use parts::parts;
 pub use pretraining::PretrainingBatch;
 #[cfg(feature = "tensor")]
-pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors};
+pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors, TextPairTensors};
 pub use text::{TextPairBatch, WindowBatch};
 
 use std::ops::Range;

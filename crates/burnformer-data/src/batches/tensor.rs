@@ -40,6 +40,19 @@ pub struct ClassificationTensors {
     pub labels: Tensor<1, Int>,
 }
 
+/// [`TextPairBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct TextPairTensors {
+    /// The first texts, `[batch_size, source_length]`.
+    pub source: PaddedTensors,
+    /// `[batch_size, target_length]`: the second texts, one place to the right behind the token that they begin with.
+    pub target_inputs: Tensor<2, Int>,
+    /// `[n_tokens]`: places of the second texts' tokens in `[batch_size * target_length]`; nothing if that is all of them.
+    pub target_positions: Option<Tensor<1, Int>>,
+    /// `[n_tokens]`: the tokens of the second texts.
+    pub target_labels: Tensor<1, Int>,
+}
+
 impl Padded {
     /// Copies the rows to `device`.
     #[must_use]
@@ -92,10 +105,28 @@ impl WindowBatch {
 }
 
 impl TextPairBatch {
-    /// Copies sources and targets to `device`.
+    /// Copies the batch to `device`; `start_id` is the token that a second text begins with.
     #[must_use]
-    pub fn to_device(&self, device: &Device) -> [PaddedTensors; 2] {
-        [self.source.to_device(device), self.target.to_device(device)]
+    pub fn to_device(&self, start_id: u32, device: &Device) -> TextPairTensors {
+        let Padded { ids, lengths, seq_length } = &self.target;
+        let rows = || ids.chunks_exact((*seq_length).max(1));
+        let inputs = rows().flat_map(|row| std::iter::once(start_id).chain(row[..row.len() - 1].iter().copied()));
+        let labels: Vec<i32> =
+            rows().zip(lengths).flat_map(|(row, &length)| row[..length].iter().map(|&id| id as i32)).collect();
+        let n_tokens = labels.len();
+        let positions = (n_tokens < ids.len()).then(|| {
+            let places = lengths.iter().enumerate().flat_map(|(row, &length)| {
+                let first = (row * seq_length) as i32;
+                first..first + length as i32
+            });
+            ints(places, [n_tokens], device)
+        });
+        TextPairTensors {
+            source: self.source.to_device(device),
+            target_inputs: ints(inputs.map(|id| id as i32), [lengths.len(), *seq_length], device),
+            target_positions: positions,
+            target_labels: ints(labels.into_iter(), [n_tokens], device),
+        }
     }
 }
 

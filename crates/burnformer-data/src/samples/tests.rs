@@ -370,17 +370,22 @@ fn pairs_stay_together_and_too_long_ones_are_left_out() {
     let pair = |text: &str, pair: &str| Record { pair: Some(pair.to_owned()), ..record(&[text]) };
     let built =
         build(vec![pair("t1 t2", "t3"), pair("t4", "t5 t6 t7"), pair("t8", "t9"), record(&["t1"])], tokenizer(20));
-    let config = TextPairsConfig { max_seq_length: 2 };
-    let samples = TextPairs::new(Arc::clone(&built.corpus), &all(&built.corpus), &config, 1).unwrap();
+    let config = TextPairsConfig { max_seq_length: 3, max_length_ratio: None };
+    let make = |documents: &[u32], config| TextPairs::new(Arc::clone(&built.corpus), documents, SEP, config, 1);
+    let sorted = |samples: &TextPairs| {
+        let mut pairs: Vec<_> = (0..samples.per_epoch()).map(|number| samples.sample(number).unwrap()).collect();
+        pairs.sort_by_key(|pair| pair.source.clone());
+        pairs
+    };
+    let samples = make(&all(&built.corpus), &config).unwrap();
     assert_eq!((samples.per_epoch(), samples.n_left_out()), (2, 2));
-    let mut pairs: Vec<_> = (0..2).map(|number| samples.sample(number).unwrap()).collect();
-    pairs.sort_by_key(|pair| pair.source.clone());
-    assert_eq!(pairs[0], TextPair { source: vec![6, 7], target: vec![8] });
-    assert_eq!(pairs[1], TextPair { source: vec![13], target: vec![14] });
-    let none = TextPairs::new(Arc::clone(&built.corpus), &[1], &config, 1).unwrap_err();
+    let short = TextPair { source: vec![13, SEP], target: vec![14, SEP] };
+    assert_eq!(sorted(&samples), [TextPair { source: vec![6, 7, SEP], target: vec![8, SEP] }, short.clone()]);
+    let alike = TextPairsConfig { max_length_ratio: Some(1.5), ..config.clone() };
+    assert_eq!(sorted(&make(&all(&built.corpus), &alike).unwrap()), [short]);
     assert_eq!(
-        none.to_string(),
-        "none of 1 documents gives a sample: each lacks two texts of at most `max_seq_length` tokens"
+        make(&[1], &config).unwrap_err().to_string(),
+        "none of 1 documents gives a sample: each lacks two texts within `max_seq_length` and `max_length_ratio`"
     );
 }
 

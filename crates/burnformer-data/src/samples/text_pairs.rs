@@ -12,26 +12,40 @@ use crate::DataError;
 use crate::corpus::Corpus;
 
 /// Settings of [`TextPairs`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextPairsConfig {
-    /// Longest source and longest target in tokens, without special ones; longer pairs are left out.
+    /// Longest source and longest target in tokens, that at the end included; longer pairs are left out.
     pub max_seq_length: usize,
+    /// Pairs of which one text has more than so many times the tokens of the other are left out: they seldom say the same.
+    /// Absent for no limit.
+    pub max_length_ratio: Option<f64>,
 }
 
 impl Default for TextPairsConfig {
     fn default() -> Self {
-        Self { max_seq_length: 256 }
+        Self { max_seq_length: 256, max_length_ratio: None }
     }
 }
 
 impl Validate for TextPairsConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        check_max_seq_length(self.max_seq_length, 1, "1 to 1048576")
+        check_max_seq_length(self.max_seq_length, 2, "2 to 1048576")?;
+        let ratio = self.max_length_ratio.unwrap_or(1.0);
+        ConfigError::check("max_length_ratio", &ratio, ratio >= 1.0, "1 or more")
     }
 }
 
-/// A text and what it is to be turned into, without special tokens: which ones a model wants around them is its own matter.
+impl TextPairsConfig {
+    /// Whether texts of these lengths, their ends left out, make a pair.
+    fn takes(&self, source: usize, target: usize) -> bool {
+        let (shorter, longer) = (source.min(target), source.max(target));
+        let ratio = self.max_length_ratio.unwrap_or(f64::INFINITY);
+        shorter > 0 && longer < self.max_seq_length && longer as f64 <= ratio * shorter as f64
+    }
+}
+
+/// A text and what it is to be turned into, each with the token behind it that ends a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextPair {
     /// Tokens of the first text.
@@ -50,41 +64,48 @@ impl Sample for TextPair {
 #[derive(Debug)]
 pub struct TextPairs {
     corpus: Arc<Corpus>,
+    eos_id: u32,
     places: Places,
     order: Order,
-    n_too_long: usize,
+    n_left_out: usize,
 }
 
 impl TextPairs {
-    /// Pairs among the given documents of `corpus`.
+    /// Pairs among the given documents of `corpus`; `eos_id` is put behind each text.
     ///
     /// # Errors
-    /// If there is none that is short enough, or the corpus is damaged.
+    /// If the settings leave none, or the corpus is damaged.
     ///
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
-    pub fn new(corpus: Arc<Corpus>, documents: &[u32], config: &TextPairsConfig, seed: u64) -> Result<Self, DataError> {
+    pub fn new(
+        corpus: Arc<Corpus>,
+        documents: &[u32],
+        eos_id: u32,
+        config: &TextPairsConfig,
+        seed: u64,
+    ) -> Result<Self, DataError> {
         if let Err(error) = config.validate() {
             panic!("{error}");
         }
-        let fits = |length: usize| length <= config.max_seq_length;
         let places = Places::new(&corpus, documents, |document| {
             let middle = document.sentence_end(1);
-            usize::from(document.n_sentences() == 2 && fits(middle) && fits(document.n_tokens() - middle))
+            let is_pair = document.n_sentences() == 2 && config.takes(middle, document.n_tokens() - middle);
+            usize::from(is_pair)
         })?;
         if places.len() == 0 {
-            let reason = "two texts of at most `max_seq_length` tokens";
+            let reason = "two texts within `max_seq_length` and `max_length_ratio`";
             return Err(SamplesError::None { n_documents: documents.len(), reason }.into());
         }
-        let n_too_long = documents.len() - places.documents().len();
+        let n_left_out = documents.len() - places.documents().len();
         let order = Order::new(seed, places.len());
-        Ok(Self { corpus, places, order, n_too_long })
+        Ok(Self { corpus, eos_id, places, order, n_left_out })
     }
 
-    /// How many documents were left out, since a text is too long or there are not two.
+    /// How many documents were left out, since a text is too long for the settings or for the other, or there are not two.
     #[must_use]
     pub fn n_left_out(&self) -> usize {
-        self.n_too_long
+        self.n_left_out
     }
 }
 
@@ -98,9 +119,12 @@ impl Samples for TextPairs {
     fn sample(&self, number: u64) -> Result<TextPair, DataError> {
         let (place, _) = self.places.find(self.order.at(number));
         let document = self.corpus.document(self.places.documents()[place])?;
-        let (mut source, mut target) = (Vec::new(), Vec::new());
-        document.sentence(0)?.append_to(&mut source);
-        document.sentence(1)?.append_to(&mut target);
-        Ok(TextPair { source, target })
+        let text = |number: usize| -> Result<Vec<u32>, DataError> {
+            let mut ids = Vec::new();
+            document.sentence(number)?.append_to(&mut ids);
+            ids.push(self.eos_id);
+            Ok(ids)
+        };
+        Ok(TextPair { source: text(0)?, target: text(1)? })
     }
 }

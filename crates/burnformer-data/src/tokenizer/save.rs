@@ -23,15 +23,16 @@ impl Tokenizer {
             path: folder.to_owned(),
             source,
         })?;
-        let write = |file: &str, content: Result<String, io::Error>| {
-            let path = folder.join(file);
-            match content {
-                Ok(content) => atomic_write_bytes(&path, content + "\n"),
-                Err(source) => Err(FileError::Io { attempt: "write", path, source }),
-            }
-        };
-        write(CONFIG_FILE, serde_json::to_string_pretty(&self.config()).map_err(io::Error::other))?;
-        write(TOKENIZER_FILE, self.0.marked.to_string(true).map_err(io::Error::other))
+        write(&folder.join(CONFIG_FILE), serde_json::to_string_pretty(&self.config()).map_err(io::Error::other))?;
+        self.save_json(&folder.join(TOKENIZER_FILE))
+    }
+
+    /// Writes the content of `tokenizer.json` alone, to any file.
+    ///
+    /// # Errors
+    /// [`FileError::Io`] if it cannot be written.
+    pub fn save_json(&self, path: &Path) -> Result<(), FileError> {
+        write(path, self.0.marked.to_string(true).map_err(io::Error::other))
     }
 
     /// The content of `tokenizer_config.json`.
@@ -63,5 +64,12 @@ impl Tokenizer {
             }
         }
         config
+    }
+}
+
+fn write(path: &Path, content: Result<String, io::Error>) -> Result<(), FileError> {
+    match content {
+        Ok(content) => atomic_write_bytes(path, content + "\n"),
+        Err(source) => Err(FileError::Io { attempt: "write", path: path.to_owned(), source }),
     }
 }
