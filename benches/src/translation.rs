@@ -56,6 +56,7 @@ fn config(size: Size) -> Seq2SeqConfig {
         target_vocab_size,
         shared_embeddings: false,
         tied_embeddings: false,
+        output_bias: false,
         scaled_embeddings: true,
         positions: PositionKind::Learned,
         max_seq_length: 100,

@@ -46,4 +46,4 @@ pub use error::ModelError;
 pub use export::{export, export_body};
 pub use folder::ModelKind;
 pub use pooling::{Pooling, normalize};
-pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};

@@ -25,6 +25,9 @@ pub struct Seq2SeqConfig {
     pub shared_embeddings: bool,
     /// `true` if the output layer is the table of the target's embeddings.
     pub tied_embeddings: bool,
+    /// `true` if the output layer adds a trained bias.
+    #[serde(default)]
+    pub output_bias: bool,
     /// `true` if embeddings are multiplied by `sqrt(d_model)`, as in the paper.
     pub scaled_embeddings: bool,
     /// What tells where a token stands.
@@ -63,7 +66,69 @@ pub struct Seq2SeqConfig {
     pub decoder_start_id: u32,
 }
 
+/// The tokens of a model, as far as its settings depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vocabularies {
+    /// Number of tokens of the source.
+    pub source_size: usize,
+    /// Number of tokens of the target.
+    pub target_size: usize,
+    /// `true` if both are one and the same.
+    pub shared: bool,
+    /// The token that fills up a batch.
+    pub pad_id: u32,
+    /// The token that ends a sequence.
+    pub eos_id: u32,
+    /// The token that a target begins with.
+    pub decoder_start_id: u32,
+}
+
 impl Seq2SeqConfig {
+    /// The names of the sizes, smallest first.
+    pub const PRESETS: [&'static str; 4] =
+        ["transformer-tiny", "transformer-small", "transformer-base", "transformer-big"];
+
+    /// A size by its name, or `None` if there is none of that name: sinusoidal positions, post-norm, scaled embeddings that
+    /// are the output layer too, and those of the source where the vocabulary is shared.
+    ///
+    /// Source: Vaswani et al. 2017, table 3 (base, big; dropout 0.3 as for English–German). The others are ours: tiny to try
+    /// things out, small for some ten thousand pairs.
+    #[must_use]
+    pub fn preset(name: &str, vocabularies: Vocabularies) -> Option<Self> {
+        let (n_layers, d_model, n_heads, dropout) = match name {
+            "transformer-tiny" => (2, 128, 4, 0.1),
+            "transformer-small" => (3, 256, 8, 0.1),
+            "transformer-base" => (6, 512, 8, 0.1),
+            "transformer-big" => (6, 1024, 16, 0.3),
+            _ => return None,
+        };
+        Some(Self {
+            source_vocab_size: vocabularies.source_size,
+            target_vocab_size: vocabularies.target_size,
+            shared_embeddings: vocabularies.shared,
+            tied_embeddings: true,
+            output_bias: false,
+            scaled_embeddings: true,
+            positions: PositionKind::Sinusoidal,
+            max_seq_length: 512,
+            d_model,
+            n_encoder_layers: n_layers,
+            n_decoder_layers: n_layers,
+            n_heads,
+            d_ff: 4 * d_model,
+            activation: Activation::Relu,
+            norm_order: NormOrder::Post,
+            norm_eps: 1e-5,
+            dropout,
+            attention_dropout: 0.0,
+            activation_dropout: 0.0,
+            init_std: 0.02,
+            pad_id: vocabularies.pad_id,
+            eos_id: vocabularies.eos_id,
+            decoder_start_id: vocabularies.decoder_start_id,
+        })
+    }
+
     /// Settings of both stacks.
     pub(super) fn stacks(&self) -> EncoderDecoderConfig {
         let layer = LayerConfig::new(self.d_model, self.n_heads, self.d_ff)
@@ -103,5 +168,31 @@ impl Validate for Seq2SeqConfig {
         check("pad_id", self.pad_id, both, "less than both vocabulary sizes")?;
         check("eos_id", self.eos_id, both, "less than both vocabulary sizes")?;
         check("decoder_start_id", self.decoder_start_id, target, "less than `target_vocab_size`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_valid_and_a_marian() {
+        let vocabularies = Vocabularies {
+            source_size: 1000,
+            target_size: 1000,
+            shared: true,
+            pad_id: 1,
+            eos_id: 2,
+            decoder_start_id: 0,
+        };
+        for name in Seq2SeqConfig::PRESETS {
+            for vocabularies in [vocabularies, Vocabularies { target_size: 800, shared: false, ..vocabularies }] {
+                let config = Seq2SeqConfig::preset(name, vocabularies).unwrap();
+                assert_eq!(config.validate(), Ok(()), "{name}");
+                assert_eq!(config.hugging_face_class(), Ok("MarianMTModel"), "{name}");
+                assert_eq!(config.d_ff, 4 * config.d_model, "{name}");
+            }
+        }
+        assert_eq!(Seq2SeqConfig::preset("transformer-huge", vocabularies), None);
     }
 }

@@ -83,6 +83,7 @@ fn class(config: &Seq2SeqConfig) -> Result<Class, ConfigError> {
     ConfigError::check("positions", &positions, is_sinusoidal(config), "`sinusoidal`")?;
     ConfigError::check("norm_eps", &config.norm_eps, config.norm_eps == NORM_EPS, "1e-5")?;
     let [shared, tied] = [config.shared_embeddings, config.tied_embeddings];
+    ConfigError::check("output_bias", &config.output_bias, !config.output_bias, "`false`")?;
     // Hugging Face's setting unties both sides from one another too.
     ConfigError::check("tied_embeddings", &tied, tied || !shared, "`true`, as the embeddings are shared")?;
     if config.norm_order == NormOrder::Post {
@@ -117,6 +118,7 @@ pub(super) fn read(folder: &Path) -> Result<Seq2SeqConfig, ModelError> {
         target_vocab_size: if is_pegasus { source_vocab_size } else { number("target_vocab_size", source_vocab_size)? },
         shared_embeddings: is_pegasus || flag("shared_embeddings", true)?,
         tied_embeddings: flag("tied_embeddings", true)?,
+        output_bias: json.get("output_bias")?.unwrap_or(false),
         scaled_embeddings: flag("scaled_embeddings", false)?,
         positions,
         max_seq_length: number("max_seq_length", 1024)?,

@@ -6,6 +6,6 @@ mod hugging_face;
 mod model;
 mod names;
 
-pub use config::{PositionKind, Seq2SeqConfig};
+pub use config::{PositionKind, Seq2SeqConfig, Vocabularies};
 pub(crate) use hugging_face::OWN_CLASS;
 pub use model::{Seq2Seq, Seq2SeqInput};

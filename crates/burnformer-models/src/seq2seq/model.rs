@@ -3,7 +3,7 @@
 use super::config::PositionKind;
 use super::{Seq2SeqConfig, files};
 use crate::ModelError;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
 use burnformer_nn::{
@@ -48,6 +48,8 @@ pub struct Seq2Seq {
     target: Option<Embedding>,
     /// `None` where it is the table of the target's embeddings.
     output: Option<Embedding>,
+    /// `[target_vocab_size]`, if there is one.
+    output_bias: Option<Param<Tensor<1>>>,
     source_positions: Option<LearnedPositions>,
     target_positions: Option<LearnedPositions>,
     pub(super) sinusoids: Option<SinusoidalPositions>,
@@ -56,6 +58,10 @@ pub struct Seq2Seq {
     pub(super) logits_bias: Option<Tensor<1>>,
     embedding_scale: f64,
     dropout: f64,
+}
+
+fn zeros(length: usize, device: &Device) -> Param<Tensor<1>> {
+    Param::from_tensor(Tensor::zeros([length], device))
 }
 
 impl Seq2Seq {
@@ -77,6 +83,7 @@ impl Seq2Seq {
             source: table(config.source_vocab_size),
             target: (!config.shared_embeddings).then(|| table(config.target_vocab_size)),
             output: (!config.tied_embeddings).then(|| table(config.target_vocab_size)),
+            output_bias: config.output_bias.then(|| zeros(config.target_vocab_size, device)),
             source_positions: learned(),
             target_positions: learned(),
             sinusoids: (!is_learned).then(|| sinusoids.init(device)),
@@ -141,7 +148,8 @@ impl Seq2Seq {
     /// If the last axis is not `d_model` long.
     pub fn logits<const D: usize>(&self, hidden: Tensor<D>) -> Tensor<D> {
         let table = self.output.as_ref().or(self.target.as_ref()).unwrap_or(&self.source);
-        table.logits(hidden, self.logits_bias.clone())
+        let trained = self.output_bias.as_ref().map(Param::val);
+        table.logits(hidden, trained.or_else(|| self.logits_bias.clone()))
     }
 
     /// The encoder's output.

@@ -3,8 +3,9 @@
 use super::Seq2SeqConfig;
 
 /// Beginnings of paths outside of the layers.
-const OUTSIDE: [(&str, &str); 6] = [
+const OUTSIDE: [(&str, &str); 7] = [
     ("output.", "lm_head."),
+    ("output_bias", "lm_head.bias"),
     ("target.", "model.decoder.embed_tokens."),
     ("source_positions.", "model.encoder.embed_positions."),
     ("target_positions.", "model.decoder.embed_positions."),

@@ -18,6 +18,7 @@ fn config() -> Seq2SeqConfig {
         target_vocab_size: 31,
         shared_embeddings: false,
         tied_embeddings: true,
+        output_bias: false,
         scaled_embeddings: true,
         positions: PositionKind::Sinusoidal,
         max_seq_length: 11,
@@ -160,6 +161,7 @@ fn every_kind_of_model_is_read_as_it_was_written() {
         (Seq2SeqConfig { positions: PositionKind::Learned, ..same.clone() }, "BurnformerSeq2Seq"),
         (Seq2SeqConfig { norm_eps: 1e-6, tied_embeddings: false, ..config() }, "BurnformerSeq2Seq"),
         (Seq2SeqConfig { tied_embeddings: false, scaled_embeddings: false, ..config() }, "MarianMTModel"),
+        (Seq2SeqConfig { output_bias: true, ..config() }, "BurnformerSeq2Seq"),
         (Seq2SeqConfig { tied_embeddings: false, ..same }, "BurnformerSeq2Seq"),
     ];
     for (config, class) in cases {
@@ -223,7 +225,8 @@ fn neither_later_tokens_nor_what_padding_holds_matters() {
 fn every_parameter_gets_a_gradient_in_training() {
     for positions in [PositionKind::Sinusoidal, PositionKind::Learned] {
         let device = device().autodiff();
-        let config = Seq2SeqConfig { positions, tied_embeddings: false, norm_order: NormOrder::Pre, ..config() };
+        let fields = Seq2SeqConfig { positions, norm_order: NormOrder::Pre, ..config() };
+        let config = Seq2SeqConfig { tied_embeddings: false, output_bias: true, ..fields };
         let model = Seq2Seq::init(&config, 1, &device);
         let ids = |rows: [[i64; 3]; 2]| Tensor::<2, Int>::from_data(rows, &device);
         let input = Seq2SeqInput::new(ids([[5, 6, 7], [8, 9, 10]]), ids([[2, 11, 12], [2, 13, 14]]));
