@@ -4,12 +4,14 @@
 mod convert;
 mod float;
 mod index;
+mod mean;
 mod pytorch_file;
 mod safetensors_file;
 
 pub use self::convert::write_as;
 pub use self::float::WeightType;
 use self::index::Index;
+pub use self::mean::write_mean;
 use self::pytorch_file::PytorchFile;
 use self::safetensors_file::SafetensorsFile;
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};

@@ -1,6 +1,7 @@
 //! Checkpoints: a model folder, the optimiser's moments, and where the run stands.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
@@ -11,6 +12,7 @@ use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
 use burnformer_tasks::Task;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
@@ -104,18 +106,7 @@ impl<T: Task> Checkpoint<T> {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
-        let json = fs::read(folder.join(STATE_FILE)).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
-        let file: StateFile<T::Tally> =
-            serde_json::from_slice(&json).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
-        if file.format != FORMAT {
-            return Err(damaged(format!("it has format {}, expected {FORMAT}", file.format)));
-        }
-        let found = checksums(folder)?;
-        for (name, checksum) in &file.checksums {
-            if found.get(name) != Some(checksum) {
-                return Err(damaged(format!("`{name}` is not what was written")));
-            }
-        }
+        let file: StateFile<T::Tally> = read_state(folder)?;
         if file.batches != batches {
             return Err(TrainError::OtherRun { what: "data", begun: file.batches, now: batches.to_owned() });
         }
@@ -124,6 +115,43 @@ impl<T: Task> Checkpoint<T> {
         let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
         Ok(Self { model, optimizer, state: file.state })
     }
+}
+
+/// Makes sure that the checkpoint in `folder` is what was written.
+pub(crate) fn verify(folder: &Path) -> Result<(), TrainError> {
+    read_state::<IgnoredAny>(folder).map(drop)
+}
+
+/// The content of `state.json`, if the other files are what it says.
+fn read_state<L: DeserializeOwned>(folder: &Path) -> Result<StateFile<L>, TrainError> {
+    let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
+    let json = fs::read(folder.join(STATE_FILE)).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+    let file: StateFile<L> =
+        serde_json::from_slice(&json).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+    if file.format != FORMAT {
+        return Err(damaged(format!("it has format {}, expected {FORMAT}", file.format)));
+    }
+    let found = checksums(folder)?;
+    for (name, checksum) in &file.checksums {
+        if found.get(name) != Some(checksum) {
+            return Err(damaged(format!("`{name}` is not what was written")));
+        }
+    }
+    Ok(file)
+}
+
+/// The files of a checkpoint that make a model folder, the weights last.
+pub(crate) fn model_files(folder: &Path) -> Result<Vec<OsString>, TrainError> {
+    let read = |source| TrainError::Read { path: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let name = entry.map_err(read)?.file_name();
+        if name != OPTIMIZER_FILE && name != STATE_FILE {
+            names.push(name);
+        }
+    }
+    names.sort_by_key(|name| name.to_string_lossy().ends_with(".safetensors"));
+    Ok(names)
 }
 
 /// The steps of which there are checkpoints, in order.

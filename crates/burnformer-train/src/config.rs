@@ -1,6 +1,5 @@
 //! How a model is trained.
 
-use std::iter::Take;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -13,13 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OptimizerConfig, ScheduleConfig, TrainError};
 
-/// How a model is trained. A step is one update of the weights, on `micro_batch_size * grad_accum_steps` samples.
+/// How a model is trained. A step is one update of the weights, on the samples of `grad_accum_steps` passes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
     /// Updates.
     pub steps: u64,
     /// Samples that go through the model at once.
     pub micro_batch_size: usize,
+    /// As many samples go through the model at once as have so many tokens, padding included, instead of
+    /// `micro_batch_size`; of the longer text where they have two.
+    pub micro_batch_tokens: Option<usize>,
     /// Passes whose gradients make one update.
     pub grad_accum_steps: usize,
     /// What an update is.
@@ -57,6 +59,7 @@ impl Default for TrainConfig {
         Self {
             steps: 1000,
             micro_batch_size: 32,
+            micro_batch_tokens: None,
             grad_accum_steps: 1,
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
@@ -76,10 +79,36 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// Samples of a step.
+    /// How large a step is.
     #[must_use]
-    pub fn batch_size(&self) -> usize {
-        self.micro_batch_size * self.grad_accum_steps
+    pub fn batch_size(&self) -> BatchSize {
+        self.size(self.grad_accum_steps)
+    }
+
+    /// Samples of a step, about, if their mean length is `mean_length`.
+    #[must_use]
+    pub fn samples_per_step(&self, mean_length: f64) -> f64 {
+        match self.batch_size() {
+            BatchSize::Sequences(n) => n as f64,
+            BatchSize::Tokens(n) => (n as f64 / mean_length).max(1.0),
+        }
+    }
+
+    /// How large so many passes are.
+    fn size(&self, n_passes: usize) -> BatchSize {
+        match self.micro_batch_tokens {
+            Some(tokens) => BatchSize::Tokens(tokens * n_passes),
+            None => BatchSize::Sequences(self.micro_batch_size * n_passes),
+        }
+    }
+
+    /// Cuts the samples of a step into those of its passes.
+    pub(crate) fn passes<B: Batch>(&self, step: B) -> Vec<B> {
+        let n_rows = match self.micro_batch_tokens {
+            Some(_) => step.numbers().len().div_ceil(self.grad_accum_steps).max(1),
+            None => self.micro_batch_size,
+        };
+        step.split(n_rows)
     }
 
     /// Makes sure that `n_samples` are enough for a step.
@@ -87,15 +116,19 @@ impl TrainConfig {
     /// # Errors
     /// [`TrainError::TooFewSamples`] if they are not.
     pub fn check_samples(&self, n_samples: u64) -> Result<(), TrainError> {
-        let batch_size = self.batch_size();
-        if n_samples < batch_size as u64 { Err(TrainError::TooFewSamples { n_samples, batch_size }) } else { Ok(()) }
+        match self.batch_size() {
+            BatchSize::Sequences(batch_size) if n_samples < batch_size as u64 => {
+                Err(TrainError::TooFewSamples { n_samples, batch_size })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How batches for training are made: a whole step at once.
     #[must_use]
     pub fn batches(&self) -> BatchConfig {
         BatchConfig {
-            size: BatchSize::Sequences(self.batch_size()),
+            size: self.batch_size(),
             window: self.window,
             pad_to_multiple_of: self.pad_to_multiple_of,
             workers: self.workers,
@@ -105,7 +138,7 @@ impl TrainConfig {
     /// How batches for evaluation are made: as many samples as fit into a pass.
     #[must_use]
     pub fn validation_batches(&self) -> BatchConfig {
-        BatchConfig { size: BatchSize::Sequences(self.micro_batch_size), ..self.batches() }
+        BatchConfig { size: self.size(1), ..self.batches() }
     }
 
     /// The batches that a model is evaluated on, always the same ones: `validation_samples` of `samples`, rounded up to
@@ -118,11 +151,16 @@ impl TrainConfig {
         samples: &Arc<impl Samples<Sample = B::Sample> + 'static>,
         pad_id: u32,
         seed: u64,
-    ) -> Result<(Take<Batches<B>>, u64), DataError> {
+    ) -> Result<(impl Iterator<Item = Result<B, DataError>>, u64), DataError> {
         let batches = Batches::epoch(Arc::clone(samples), pad_id, &self.validation_batches(), seed)?;
         let n_samples = samples.per_epoch().min(self.validation_samples.unwrap_or(u64::MAX));
-        let n_batches = n_samples.div_ceil(self.micro_batch_size as u64);
-        Ok((batches.take(usize::try_from(n_batches).unwrap_or(usize::MAX)), n_samples))
+        let mut left = n_samples;
+        let batches = batches.take_while(move |batch: &Result<B, DataError>| {
+            let is_wanted = left > 0;
+            left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.numbers().len() as u64));
+            is_wanted
+        });
+        Ok((batches, n_samples))
     }
 }
 
@@ -133,6 +171,7 @@ impl Validate for TrainConfig {
         let within =
             |field, value: usize| ConfigError::check(field, &value, (1..=1 << 20).contains(&value), "1 to 1048576");
         within("micro_batch_size", self.micro_batch_size)?;
+        within("micro_batch_tokens", self.micro_batch_tokens.unwrap_or(1))?;
         within("grad_accum_steps", self.grad_accum_steps)?;
         self.optimizer.validate().map_err(|error| error.within("optimizer"))?;
         self.schedule.validate().map_err(|error| error.within("schedule"))?;
@@ -149,8 +188,14 @@ impl Validate for TrainConfig {
             positive(field, value)?;
         }
         ConfigError::check_positive("keep_checkpoints", self.keep_checkpoints)?;
-        let holds = self.window >= self.batch_size();
-        ConfigError::check("window", &self.window, holds, "at least `micro_batch_size * grad_accum_steps`")?;
+        if let BatchSize::Sequences(n) = self.batch_size() {
+            ConfigError::check(
+                "window",
+                &self.window,
+                self.window >= n,
+                "at least `micro_batch_size * grad_accum_steps`",
+            )?;
+        }
         self.batches().validate()
     }
 }

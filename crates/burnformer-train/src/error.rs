@@ -77,6 +77,19 @@ pub enum TrainError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Fewer checkpoints than are to be averaged.
+    #[error(
+        "the run in `{}` has {found} checkpoints and {wanted} are asked for: ask for fewer, at least 1, or train with a greater `train.keep_checkpoints`",
+        folder.display()
+    )]
+    TooFewCheckpoints {
+        /// The folder of the run.
+        folder: PathBuf,
+        /// How many there are.
+        found: usize,
+        /// How many are asked for.
+        wanted: usize,
+    },
     /// A checkpoint whose files are not what was written.
     #[error("the checkpoint `{}` is damaged: {problem}", folder.display())]
     Damaged {

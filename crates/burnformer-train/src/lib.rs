@@ -3,6 +3,7 @@
 //! The loop knows a task only through [`Task`](burnformer_tasks::Task). Its losses do not depend on how a step is cut into
 //! batches, and a run that was stopped goes on as if it had not been.
 
+mod average;
 mod card;
 mod checkpoint;
 mod config;
@@ -17,6 +18,7 @@ mod schedule;
 mod state;
 mod trainer;
 
+pub use average::average_checkpoints;
 pub use card::ModelCard;
 pub use checkpoint::Checkpoint;
 pub use config::TrainConfig;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burnformer_core::files::{FileError, atomic_write, atomic_write_bytes, remove_leftovers};
 use burnformer_core::lock::FolderLock;
 
-use crate::checkpoint::{self, OPTIMIZER_FILE, STATE_FILE};
+use crate::checkpoint;
 use crate::{HistoryEntry, TrainError, learning_curves};
 
 /// The settings of a run, as they turned out.
@@ -124,7 +124,12 @@ impl RunFolder {
     }
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
-        self.path.join(CHECKPOINTS)
+        Self::checkpoints_of(&self.path)
+    }
+
+    /// The folder of the checkpoints of the run in `path`.
+    pub(crate) fn checkpoints_of(path: &Path) -> PathBuf {
+        path.join(CHECKPOINTS)
     }
 
     pub(crate) fn metrics(&self) -> PathBuf {
@@ -143,16 +148,7 @@ impl RunFolder {
     /// Copies the model of a checkpoint to the top of the folder, the weights last.
     pub(crate) fn publish(&self, step: u64) -> Result<(), TrainError> {
         let from = checkpoint::path(&self.checkpoints(), step);
-        let read = |source| TrainError::Read { path: from.clone(), source };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&from).map_err(read)? {
-            let name = entry.map_err(read)?.file_name();
-            if name != OPTIMIZER_FILE && name != STATE_FILE {
-                names.push(name);
-            }
-        }
-        names.sort_by_key(|name| name.to_string_lossy().ends_with(".safetensors"));
-        for name in names {
+        for name in checkpoint::model_files(&from)? {
             let path = from.join(&name);
             let mut file = fs::File::open(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
             atomic_write(&self.path.join(&name), |target| std::io::copy(&mut file, target).map(drop))?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
-use burnformer_data::batches::{Batch, Batches};
+use burnformer_data::batches::{Batch, BatchSize, Batches, Cells};
 use burnformer_data::samples::Samples;
 use burnformer_nn::Noise;
 use burnformer_ops::set_matmul_precision;
@@ -96,6 +96,8 @@ struct Run<'a, T: Task> {
     /// Norm of the latest gradient, `[1]`.
     gradient_norm: Option<Tensor<1>>,
     learning_rate: f64,
+    /// Of the batches since the last line of metrics.
+    cells: Cells,
     tokens_logged: u64,
     seconds_logged: f64,
     clock: Instant,
@@ -158,13 +160,11 @@ impl<T: Task> Trainer<'_, T> {
     /// What the position of a batch depends on.
     fn batches_name<S>(&self, data: &Data<S>) -> String {
         let config = self.config;
-        format!(
-            "data {}, seed {}, batches of {} in windows of {}",
-            data.fingerprint,
-            self.seed,
-            config.batch_size(),
-            config.window
-        )
+        let size = match config.batch_size() {
+            BatchSize::Sequences(n) => n.to_string(),
+            BatchSize::Tokens(n) => format!("{n} tokens"),
+        };
+        format!("data {}, seed {}, batches of {size} in windows of {}", data.fingerprint, self.seed, config.window)
     }
 
     fn train<S>(
@@ -239,8 +239,10 @@ impl<T: Task> Trainer<'_, T> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
-        run.state.tokens += batch.cells().tokens;
-        let parts = batch.split(config.micro_batch_size);
+        let cells = batch.cells();
+        run.state.tokens += cells.tokens;
+        run.cells += cells;
+        let parts = config.passes(batch);
         let mut totals = T::Counts::default();
         for part in &parts {
             totals += self.task.counts(part);
@@ -298,6 +300,7 @@ impl<T: Task> Trainer<'_, T> {
             ("gradient_norm", gradient_norm),
             ("tokens", run.state.tokens as f64),
             ("tokens_per_s", tokens_per_s.round()),
+            ("padding", (std::mem::take(&mut run.cells).padding_share() * 1e4).round() / 1e4),
             ("seconds", (run.state.seconds * 1e3).round() / 1e3),
         ];
         stage.message(&summary(&metrics));
@@ -377,6 +380,7 @@ impl<'a, T: Task> Run<'a, T> {
             pending: Vec::new(),
             gradient_norm: None,
             learning_rate: 0.0,
+            cells: Cells::default(),
             tokens_logged: state.tokens,
             seconds_logged: state.seconds,
             clock: Instant::now(),

@@ -86,8 +86,15 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
     let memory = MemoryEstimate::of_bert(&config, n_parameters, &settings.train, seq_length, 0);
     let text = settings::to_toml(&settings)?;
     let n_samples = texts.train.examples.len() as u64;
-    let plan =
-        Plan::new(&settings.train, n_samples, seq_length, n_parameters, memory, args.run.device.device, text.clone())?;
+    let plan = Plan::new(
+        &settings.train,
+        n_samples,
+        seq_length as f64,
+        n_parameters,
+        memory,
+        args.run.device.device,
+        text.clone(),
+    )?;
     if training::show_plan(&plan, &args.run, terminal)? {
         return Ok(Outcome::Done);
     }
@@ -300,7 +307,14 @@ fn card(out: &Path, settings: &FinetuneSettings, config: &BertConfig, labels: &[
             ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
             ("classes", labels.join(", ")),
             ("training texts", format!("{} from {}", report.training_texts, settings.data.paths.join(", "))),
-            ("steps", format!("{} of {} texts", report.course.steps, settings.train.batch_size())),
+            (
+                "steps",
+                format!(
+                    "{} of {} texts",
+                    report.course.steps,
+                    settings.train.samples_per_step(settings.max_seq_length as f64)
+                ),
+            ),
             ("seed", settings.seed.to_string()),
         ],
         metrics,

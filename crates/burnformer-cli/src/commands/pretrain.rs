@@ -188,7 +188,7 @@ fn plan(settings: &PretrainSettings, job: &Job, device: DeviceChoice, text: Stri
     let seq_length = settings.data.samples.max_seq_length;
     let hidden = settings.data.samples.masking.mlm_probability * (train.micro_batch_size * seq_length) as f64;
     let memory = MemoryEstimate::of_bert(model, n_parameters, train, seq_length, hidden as usize);
-    Ok(Plan::new(train, job.train.per_epoch(), seq_length, n_parameters, memory, device, text)?)
+    Ok(Plan::new(train, job.train.per_epoch(), seq_length as f64, n_parameters, memory, device, text)?)
 }
 
 impl Display for Report {
@@ -208,7 +208,14 @@ fn card(out: &Path, settings: &PretrainSettings, course: &Course, scores: Option
             ("size", format!("{} layers, width {}, {} heads", model.n_layers, model.d_model, model.n_heads)),
             ("vocabulary", format!("{} tokens", model.vocab_size)),
             ("corpus", settings.corpus.clone()),
-            ("steps", format!("{} of {} sequences", course.steps, settings.train.batch_size())),
+            (
+                "steps",
+                format!(
+                    "{} of {} sequences",
+                    course.steps,
+                    settings.train.samples_per_step(settings.data.samples.max_seq_length as f64)
+                ),
+            ),
             ("tokens seen", course.tokens.to_string()),
             ("seed", settings.seed.to_string()),
         ],

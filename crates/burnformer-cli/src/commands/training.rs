@@ -28,7 +28,8 @@ pub(super) struct Plan {
     parameters: u64,
     samples: u64,
     steps: u64,
-    samples_per_step: usize,
+    /// About, where a step has so many tokens.
+    samples_per_step: u64,
     /// Padding left out, at the most.
     tokens_per_step: u64,
     epochs: f64,
@@ -47,22 +48,22 @@ impl Plan {
     pub(super) fn new(
         train: &TrainConfig,
         n_samples: u64,
-        tokens_per_sample: usize,
+        tokens_per_sample: f64,
         parameters: u64,
         memory: MemoryEstimate,
         device: DeviceChoice,
         settings: String,
     ) -> Result<Self, TrainError> {
         train.check_samples(n_samples)?;
-        let samples_per_step = train.batch_size();
+        let samples_per_step = train.samples_per_step(tokens_per_sample);
         Ok(Self {
             device: devices::meant(device).to_string(),
             parameters,
             samples: n_samples,
             steps: train.steps,
-            samples_per_step,
+            samples_per_step: samples_per_step as u64,
             tokens_per_step: (samples_per_step * tokens_per_sample) as u64,
-            epochs: train.steps as f64 * samples_per_step as f64 / n_samples as f64,
+            epochs: train.steps as f64 * samples_per_step / n_samples as f64,
             memory_bytes: memory.total(),
             memory,
             settings,

@@ -59,7 +59,9 @@ impl FinetuneSettings {
             ..self.clone()
         };
         let asked = settings::load(&preset(1000), file, sets)?;
-        let steps = (epochs * n_samples as f64 / asked.train.batch_size() as f64).ceil().max(1.0) as u64;
+        let steps = (epochs * n_samples as f64 / asked.train.samples_per_step(self.max_seq_length as f64))
+            .ceil()
+            .max(1.0) as u64;
         let asked = settings::load(&preset(steps), file, sets)?;
         Ok(settings::load(&preset(asked.train.steps), file, sets)?)
     }
@@ -77,6 +79,9 @@ impl Validate for FinetuneSettings {
         if let Some(n) = self.max_per_class {
             ConfigError::check_positive("max_per_class", n)?;
         }
-        self.train.validate().map_err(within("train"))
+        self.train.validate().map_err(within("train"))?;
+        let tokens = self.train.micro_batch_tokens;
+        let range = "no such setting: `micro_batch_size` counts the texts of a pass here";
+        ConfigError::check("train.micro_batch_tokens", &tokens.unwrap_or(0), tokens.is_none(), range)
     }
 }

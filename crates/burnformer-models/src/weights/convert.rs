@@ -13,15 +13,30 @@ use std::path::Path;
 /// # Errors
 /// If a weight cannot be read or has values that the type cannot hold, or the file cannot be written.
 pub fn write_as(file: &mut Weights, weight_type: WeightType, path: &Path) -> Result<(), ModelError> {
-    let names = file.names();
-    let shape = |name: &String| file.shape(name).unwrap_or_default().to_vec();
-    let header = header(names.iter().map(|name| (name.clone(), weight_type.dtype(), shape(name))));
+    let tensors = tensors(file);
+    write(&tensors, weight_type, path, |name| encode(file, name, weight_type))
+}
+
+/// The names and shapes of all weights.
+pub(super) fn tensors(file: &Weights) -> Vec<(String, Vec<usize>)> {
+    let shape = |name: &str| file.shape(name).unwrap_or_default().to_vec();
+    file.names().into_iter().map(|name| (name.clone(), shape(&name))).collect()
+}
+
+/// Writes a file of these weights, whose bytes are what `encode` makes of their names.
+pub(super) fn write(
+    tensors: &[(String, Vec<usize>)],
+    weight_type: WeightType,
+    path: &Path,
+    mut encode: impl FnMut(&str) -> Result<Vec<u8>, ModelError>,
+) -> Result<(), ModelError> {
+    let header = header(tensors.iter().map(|(name, shape)| (name.clone(), weight_type.dtype(), shape.clone())));
     let mut failure = None;
     let written = atomic_write(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for name in &names {
-            match encode(file, name, weight_type) {
+        for (name, _) in tensors {
+            match encode(name) {
                 Ok(bytes) => out.write_all(&bytes)?,
                 Err(error) => {
                     failure = Some(error);
