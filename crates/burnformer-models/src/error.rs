@@ -1,4 +1,4 @@
-//! What can go wrong between a model and its folder.
+//! What can go wrong between a model, its folder, and those who use it.
 
 use burn::tensor::ExecutionError;
 use burnformer_core::{ConfigError, FileError};
@@ -202,6 +202,31 @@ pub enum ModelError {
         /// Its name in the file.
         name: String,
     },
+    /// A source is empty, or longer than the model can see.
+    #[error("source {index} has {found} tokens, expected 1 to {max} (`max_seq_length` of the model)")]
+    SourceLength {
+        /// Its place in the batch.
+        index: usize,
+        /// Its number of tokens.
+        found: usize,
+        /// Longest source of the model.
+        max: usize,
+    },
+    /// A source has a token that the model has no embedding for.
+    #[error(
+        "source {index} has the token {token}, expected less than {vocab_size} (`source_vocab_size` of the model): its tokenizer is another one"
+    )]
+    SourceToken {
+        /// Its place in the batch.
+        index: usize,
+        /// The token.
+        token: u32,
+        /// Number of tokens of the model.
+        vocab_size: usize,
+    },
+    /// Generation was stopped by its interrupt.
+    #[error("stopped on request")]
+    Interrupted,
     /// The labels do not name the classes of a classifier.
     #[error("found {found} different labels, expected {expected}, one for each class")]
     Labels {

@@ -33,6 +33,7 @@ mod bert;
 mod error;
 mod export;
 mod folder;
+mod generation;
 mod pooling;
 mod seq2seq;
 pub mod stats;
@@ -45,5 +46,6 @@ pub use bert::{
 pub use error::ModelError;
 pub use export::{export, export_body};
 pub use folder::ModelKind;
+pub use generation::{GenerationConfig, GenerationInput, Hypothesis, Sampling};
 pub use pooling::{Pooling, normalize};
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};

@@ -14,6 +14,8 @@ pub enum Purpose {
     Mask = 4,
     /// Dropout; place = site in the model, counter = (sample number, row, column).
     Dropout = 5,
+    /// Which token comes next in a text that is generated; parts = source and sample, counter = position.
+    Sampling = 6,
 }
 
 /// The key of a family of draws: a mix of seed, purpose and place.
@@ -71,11 +73,14 @@ mod tests {
         assert_eq!(outputs, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
+    const PURPOSES: [Purpose; 6] =
+        [Purpose::Weights, Purpose::Order, Purpose::Pair, Purpose::Mask, Purpose::Dropout, Purpose::Sampling];
+
     #[test]
     fn seed_purpose_place_and_part_all_matter() {
         let mut keys = HashSet::new();
         for seed in 0..4 {
-            for purpose in [Purpose::Weights, Purpose::Order, Purpose::Pair, Purpose::Mask, Purpose::Dropout] {
+            for purpose in PURPOSES {
                 for place in ["", "\0", "a", "b", "ab", "layers.0.weight", "layers.0.weighs", "layers.1.weight"] {
                     let key = Key::new(seed, purpose, place);
                     keys.insert(key);
@@ -83,6 +88,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(keys.len(), 4 * 5 * 8 * 5);
+        assert_eq!(keys.len(), 4 * 6 * 8 * 5);
     }
 }

@@ -244,6 +244,11 @@ impl Seq2Seq {
         ops::dropout(x, None, Dropout::new(self.dropout, noise))
     }
 
+    /// Where the weights are.
+    pub(crate) fn device(&self) -> Device {
+        self.source.weight.val().device()
+    }
+
     /// Sets what is added to the logits; zeros are nothing.
     pub(super) fn set_logits_bias(&mut self, bias: TensorData, device: &Device) {
         let is_zero = bias.iter::<f32>().all(|x| x == 0.0);

@@ -4,6 +4,7 @@ mod errors;
 mod export;
 mod files;
 mod formats;
+mod generation;
 mod golden;
 mod invariants;
 mod seq2seq;

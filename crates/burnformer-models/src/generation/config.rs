@@ -1,0 +1,163 @@
+//! Settings of generation.
+
+use burnformer_core::{ConfigError, Validate};
+use serde::{Deserialize, Serialize};
+
+/// How [`Seq2Seq::generate`](crate::Seq2Seq::generate) chooses tokens, and how many texts it answers with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerationConfig {
+    /// Number of hypotheses that a beam search goes on with for each source. 1 is greedy: always the most probable token.
+    pub n_beams: usize,
+    /// Number of hypotheses that are answered for each source: the best of a beam search, so at most `n_beams`; or samples.
+    pub n_best: usize,
+    /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by
+    /// `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
+    pub length_penalty: f64,
+    /// Least number of tokens, the end token not counted.
+    pub min_length: usize,
+    /// Largest number of tokens, the end token not counted. No model goes beyond its own `max_seq_length`, less one for the
+    /// start token.
+    pub max_length: usize,
+    /// What the log-probability of a token is multiplied by if the hypothesis has it already; 1 changes nothing, more makes
+    /// repetitions rarer (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which unlike
+    /// logits do not depend on an offset).
+    pub repetition_penalty: f64,
+    /// No sequence of so many tokens comes twice in a hypothesis; `None` for no such rule.
+    pub no_repeat_ngram_size: Option<usize>,
+    /// Draws tokens at random; `None` for the most probable ones. Only with `n_beams = 1`.
+    pub sampling: Option<Sampling>,
+}
+
+/// What tokens are drawn from: their probabilities, after the temperature, `top_k` and `top_p`, in this order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// What log-probabilities are divided by: less than 1 prefers the probable.
+    pub temperature: f64,
+    /// Only so many of the most probable tokens, and those as probable as the last of them; `None` for all (Fan et al. 2018).
+    pub top_k: Option<usize>,
+    /// Only the smallest set of most probable tokens whose probabilities sum to this at least; `None` for all (Holtzman et
+    /// al. 2020).
+    pub top_p: Option<f64>,
+}
+
+impl Default for GenerationConfig {
+    /// A beam of four, as in Vaswani et al. 2017, section 6.1.
+    fn default() -> Self {
+        Self {
+            n_beams: 4,
+            n_best: 1,
+            length_penalty: 0.6,
+            min_length: 0,
+            max_length: 256,
+            repetition_penalty: 1.0,
+            no_repeat_ngram_size: None,
+            sampling: None,
+        }
+    }
+}
+
+impl Default for Sampling {
+    /// From the probabilities as they are.
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: None }
+    }
+}
+
+impl GenerationConfig {
+    /// The most probable token, one after the other.
+    #[must_use]
+    pub fn greedy() -> Self {
+        Self { n_beams: 1, ..Self::default() }
+    }
+
+    /// One sample for each source.
+    #[must_use]
+    pub fn sampled(sampling: Sampling) -> Self {
+        Self { sampling: Some(sampling), ..Self::greedy() }
+    }
+
+    /// `((5 + n) / 6)^α`, by which the log-probability of `n` tokens is divided.
+    pub(super) fn divisor(&self, n_tokens: usize) -> f64 {
+        ((5.0 + n_tokens as f64) / 6.0).powf(self.length_penalty)
+    }
+}
+
+impl Validate for GenerationConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("n_beams", self.n_beams)?;
+        ConfigError::check_positive("n_best", self.n_best)?;
+        let is_beam = self.sampling.is_none();
+        let few = !is_beam || self.n_best <= self.n_beams;
+        ConfigError::check("n_best", &self.n_best, few, "at most `n_beams`, or `sampling`")?;
+        let one = is_beam || self.n_beams == 1;
+        ConfigError::check("n_beams", &self.n_beams, one, "1, as tokens are drawn by `sampling`")?;
+        let penalty = self.length_penalty;
+        let is_possible = penalty.is_finite() && penalty >= 0.0;
+        ConfigError::check("length_penalty", &penalty, is_possible, "a finite value of at least 0")?;
+        ConfigError::check_positive("max_length", self.max_length)?;
+        let fits = self.min_length <= self.max_length;
+        ConfigError::check("min_length", &self.min_length, fits, "at most `max_length`")?;
+        ConfigError::check_finite_positive("repetition_penalty", self.repetition_penalty)?;
+        if let Some(size) = self.no_repeat_ngram_size {
+            ConfigError::check_positive("no_repeat_ngram_size", size)?;
+        }
+        self.sampling.as_ref().map_or(Ok(()), |it| it.validate().map_err(|error| error.within("sampling")))
+    }
+}
+
+impl Validate for Sampling {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_finite_positive("temperature", self.temperature)?;
+        if let Some(top_k) = self.top_k {
+            ConfigError::check_positive("top_k", top_k)?;
+        }
+        let top_p = self.top_p.unwrap_or(1.0);
+        ConfigError::check("top_p", &top_p, top_p > 0.0 && top_p <= 1.0, "a value in (0, 1]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_named() {
+        let check = |config: GenerationConfig, expected: &str| {
+            assert_eq!(config.validate().unwrap_err().to_string(), expected);
+        };
+        let config = GenerationConfig::default;
+        check(GenerationConfig { n_beams: 0, ..config() }, "`n_beams` is 0, expected at least 1");
+        check(GenerationConfig { n_best: 5, ..config() }, "`n_best` is 5, expected at most `n_beams`, or `sampling`");
+        let sampling = |sampling| GenerationConfig { sampling: Some(sampling), ..config() };
+        check(sampling(Sampling::default()), "`n_beams` is 4, expected 1, as tokens are drawn by `sampling`");
+        let range = "expected a finite value of at least 0";
+        check(GenerationConfig { length_penalty: -1.0, ..config() }, &format!("`length_penalty` is -1, {range}"));
+        check(GenerationConfig { max_length: 0, ..config() }, "`max_length` is 0, expected at least 1");
+        check(GenerationConfig { min_length: 257, ..config() }, "`min_length` is 257, expected at most `max_length`");
+        let none = GenerationConfig { repetition_penalty: 0.0, ..config() };
+        check(none, "`repetition_penalty` is 0, expected a finite value above 0");
+        let none = GenerationConfig { no_repeat_ngram_size: Some(0), ..config() };
+        check(none, "`no_repeat_ngram_size` is 0, expected at least 1");
+        let sampled = GenerationConfig::sampled;
+        let cold = sampled(Sampling { temperature: 0.0, ..Sampling::default() });
+        check(cold, "`sampling.temperature` is 0, expected a finite value above 0");
+        let none = sampled(Sampling { top_k: Some(0), ..Sampling::default() });
+        check(none, "`sampling.top_k` is 0, expected at least 1");
+        let none = sampled(Sampling { top_p: Some(0.0), ..Sampling::default() });
+        check(none, "`sampling.top_p` is 0, expected a value in (0, 1]");
+        for config in [config(), GenerationConfig::greedy(), sampled(Sampling::default())] {
+            assert_eq!(config.validate(), Ok(()));
+        }
+        assert_eq!(GenerationConfig { n_best: 9, ..sampled(Sampling::default()) }.validate(), Ok(()));
+    }
+
+    /// By hand: 13 tokens and the exponent 0.5 give `sqrt(18 / 6)`.
+    #[test]
+    fn the_length_penalty_is_that_of_wu_et_al() {
+        let divisor = |length_penalty, n| GenerationConfig { length_penalty, ..GenerationConfig::default() }.divisor(n);
+        assert!((divisor(0.5, 13) - 3_f64.sqrt()).abs() < 1e-12);
+        assert!((divisor(1.0, 7) - 2.0).abs() < 1e-12);
+        assert!((divisor(0.0, 7) - 1.0).abs() < 1e-12);
+        assert!((divisor(0.6, 1) - 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,71 @@
+//! What generation answers with.
+
+/// A text for a source, as its tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis {
+    /// Its tokens, without start and end.
+    pub tokens: Vec<u32>,
+    /// The sum of the log-probabilities that the model gives these tokens, and the end token if it came.
+    pub log_prob: f64,
+    /// What hypotheses are ranked by: `log_prob`, with the repetition penalty, divided by the length penalty.
+    pub score: f64,
+    /// `true` if the end token came; `false` if `max_length` did.
+    pub is_finished: bool,
+}
+
+impl Hypothesis {
+    /// `true` if this one is better: finished ones are better than those cut off, then the score decides.
+    fn beats(&self, other: &Self) -> bool {
+        (self.is_finished, self.score) > (other.is_finished, other.score)
+    }
+}
+
+/// The best hypotheses so far, best first; of equal ones the first.
+#[derive(Debug)]
+pub(super) struct Ranking {
+    capacity: usize,
+    pub(super) hypotheses: Vec<Hypothesis>,
+}
+
+impl Ranking {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, hypotheses: Vec::new() }
+    }
+
+    /// The best of these, best first.
+    pub(super) fn of(capacity: usize, hypotheses: impl Iterator<Item = Hypothesis>) -> Vec<Hypothesis> {
+        let mut ranking = Self::new(capacity);
+        hypotheses.for_each(|it| ranking.add(it));
+        ranking.hypotheses
+    }
+
+    pub(super) fn add(&mut self, hypothesis: Hypothesis) {
+        let place = self.hypotheses.partition_point(|it| !hypothesis.beats(it));
+        self.hypotheses.insert(place, hypothesis);
+        self.hypotheses.truncate(self.capacity);
+    }
+
+    /// The worst, where there is no room for another.
+    pub(super) fn worst_of_full(&self) -> Option<&Hypothesis> {
+        self.hypotheses.last().filter(|_| self.hypotheses.len() == self.capacity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_ones_come_first_then_the_score_decides_then_the_order() {
+        let of = |token, score, is_finished| Hypothesis { tokens: vec![token], log_prob: score, score, is_finished };
+        let mut ranking = Ranking::new(4);
+        for (token, score, is_finished) in
+            [(1, -1.0, false), (2, -3.0, true), (3, -2.0, true), (4, -2.0, true), (5, -9.0, true), (6, -0.5, true)]
+        {
+            assert_eq!(ranking.worst_of_full().is_some(), token > 4);
+            ranking.add(of(token, score, is_finished));
+        }
+        let tokens: Vec<u32> = ranking.hypotheses.iter().map(|it| it.tokens[0]).collect();
+        assert_eq!(tokens, [6, 3, 4, 2]);
+    }
+}

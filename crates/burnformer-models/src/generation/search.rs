@@ -1,0 +1,169 @@
+//! The search for the hypotheses of one source.
+
+use super::candidates::{Best, Candidate};
+use super::hypothesis::{Hypothesis, Ranking};
+use super::row::Row;
+use super::rules::Rules;
+use super::sampling::{SampleKey, draw};
+
+/// A hypothesis that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Live {
+    /// Its last token among [`Search::nodes`]; `None` for the start.
+    node: Option<usize>,
+    /// The model's log-probability of its tokens.
+    pub(super) log_prob: f64,
+    /// The same with the repetition penalty; minus infinity for a row that only fills the beam.
+    pub(super) total: f64,
+}
+
+impl Live {
+    pub(super) fn start() -> Self {
+        Self { node: None, log_prob: 0.0, total: 0.0 }
+    }
+}
+
+/// A token, and the one before it. Hypotheses share what they have in common, so that none is copied in a step.
+#[derive(Debug)]
+struct Node {
+    token: u32,
+    before: Option<usize>,
+}
+
+/// A row of the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Successor {
+    /// The row of this step that it continues, among those of its source.
+    pub(super) row: usize,
+    pub(super) token: u32,
+}
+
+/// The search for one source, or for one sample of it.
+#[derive(Debug)]
+pub(super) struct Search {
+    nodes: Vec<Node>,
+    live: Vec<Live>,
+    /// Number of tokens of every hypothesis that lives.
+    length: usize,
+    ended: Ranking,
+    key: Option<SampleKey>,
+}
+
+impl Search {
+    /// The search for the `n_best` most probable hypotheses.
+    pub(super) fn beam(n_best: usize) -> Self {
+        Self { nodes: Vec::new(), live: vec![Live::start()], length: 0, ended: Ranking::new(n_best), key: None }
+    }
+
+    /// One sample: a beam of one, whose candidate is drawn.
+    pub(super) fn sample(key: SampleKey) -> Self {
+        Self { key: Some(key), ..Self::beam(1) }
+    }
+
+    /// What the search found, best first.
+    pub(super) fn into_hypotheses(self) -> Vec<Hypothesis> {
+        self.ended.hypotheses
+    }
+
+    /// Takes the logits behind every live hypothesis, and answers which rows go on: none if the search is over.
+    ///
+    /// # Shapes
+    /// - logits: `[n_live, vocab_size]`
+    /// - logsumexp: `[n_live]`
+    pub(super) fn step(&mut self, logits: &mut [f32], logsumexp: &[f32], rules: &Rules) -> Vec<Successor> {
+        let vocab_size = logits.len() / logsumexp.len();
+        let mut best = Best::new(2 * rules.settings.n_beams);
+        let mut drawn = Vec::new();
+        for (row, (logits, &logsumexp)) in logits.chunks_exact_mut(vocab_size).zip(logsumexp).enumerate() {
+            let live = &self.live[row];
+            if live.total == f64::NEG_INFINITY {
+                continue;
+            }
+            let mut logits = Row::new(logits, logsumexp);
+            let tokens = if rules.need_tokens() { self.tokens(live) } else { Vec::new() };
+            rules.apply(&mut logits, self.length, tokens);
+            match (self.key, &rules.settings.sampling) {
+                (Some(key), Some(sampling)) => {
+                    let token = draw(logits.logits(), sampling, key.uniform(self.length));
+                    drawn.extend(token.map(|token| Candidate::new(row, token, live, &logits)));
+                }
+                _ => best.offer(row, live, &logits),
+            }
+        }
+        drawn.extend(best.into_candidates());
+        self.advance(&drawn, rules)
+    }
+
+    /// One step of the search over its candidates, best first.
+    fn advance(&mut self, candidates: &[Candidate], rules: &Rules) -> Vec<Successor> {
+        let n_beams = rules.settings.n_beams;
+        let mut next = Vec::with_capacity(n_beams);
+        let mut ended = Vec::new();
+        for (rank, candidate) in candidates.iter().enumerate() {
+            if candidate.token == rules.eos_id {
+                if rank < n_beams {
+                    let Candidate { row, log_prob, total, .. } = *candidate;
+                    self.end(&Live { log_prob, total, ..self.live[row] }, true, rules);
+                    ended.push(row);
+                }
+            } else if self.length < rules.max_length && next.len() < n_beams {
+                next.push(candidate);
+            }
+        }
+        let Some(leader) = next.first() else {
+            for (row, live) in std::mem::take(&mut self.live).iter().enumerate() {
+                if live.total > f64::NEG_INFINITY && !ended.contains(&row) {
+                    self.end(live, false, rules);
+                }
+            }
+            return Vec::new();
+        };
+        if self.is_decided(leader.total, rules) {
+            return Vec::new();
+        }
+        self.continue_with(&next, rules)
+    }
+
+    /// `true` if no live hypothesis can become one of the best, the most probable of them having `total`.
+    fn is_decided(&self, total: f64, rules: &Rules) -> bool {
+        let Some(worst) = self.ended.worst_of_full() else { return false };
+        // No token makes a hypothesis more probable, and nothing is divided by more than the longest.
+        rules.settings.n_beams == 1 || total / rules.settings.divisor(rules.max_length + 1) <= worst.score
+    }
+
+    fn continue_with(&mut self, next: &[&Candidate], rules: &Rules) -> Vec<Successor> {
+        self.length += 1;
+        let first = self.nodes.len();
+        let nodes = next.iter().map(|it| Node { token: it.token, before: self.live[it.row].node });
+        self.nodes.extend(nodes);
+        let live = |(place, it): (usize, &&Candidate)| Live {
+            node: Some(first + place),
+            log_prob: it.log_prob,
+            total: it.total,
+        };
+        self.live = next.iter().enumerate().map(live).collect();
+        let mut successors: Vec<_> = next.iter().map(|it| Successor { row: it.row, token: it.token }).collect();
+        // All sources have as many rows.
+        self.live.resize(rules.settings.n_beams, Live { total: f64::NEG_INFINITY, ..Live::start() });
+        successors.resize(rules.settings.n_beams, successors[0]);
+        successors
+    }
+
+    /// Ranks a hypothesis that does not go on.
+    fn end(&mut self, live: &Live, is_finished: bool, rules: &Rules) {
+        let divisor = rules.settings.divisor(self.length + usize::from(is_finished));
+        let tokens = self.tokens(live);
+        self.ended.add(Hypothesis { tokens, log_prob: live.log_prob, score: live.total / divisor, is_finished });
+    }
+
+    fn tokens(&self, live: &Live) -> Vec<u32> {
+        let mut tokens = Vec::with_capacity(self.length);
+        let mut place = live.node;
+        while let Some(node) = place.map(|place| &self.nodes[place]) {
+            tokens.push(node.token);
+            place = node.before;
+        }
+        tokens.reverse();
+        tokens
+    }
+}
