@@ -39,15 +39,19 @@ impl AttentionMap {
     /// If there is no such layer.
     #[must_use]
     pub fn mean_over_heads(&self, layer: usize) -> Vec<Vec<f64>> {
-        let (heads, n) = (&self.weights[layer], self.tokens.len());
-        let mean =
-            |query: usize, key: usize| heads.iter().map(|head| head[query][key]).sum::<f64>() / heads.len() as f64;
-        (0..n).map(|query| (0..n).map(|key| mean(query, key)).collect()).collect()
+        mean_over_heads(&self.weights[layer])
     }
 }
 
-/// Reads the weights `[1, n_heads, seq_length, seq_length]` of a layer from the device.
-fn read(weights: Tensor<4>) -> Result<Vec<Vec<Vec<f64>>>, TaskError> {
+/// The mean over the heads, `[query][key]`, of the weights `[head][query][key]` of a layer.
+pub(crate) fn mean_over_heads(heads: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
+    let mean = |query: usize, key: usize| heads.iter().map(|head| head[query][key]).sum::<f64>() / heads.len() as f64;
+    let row = |(query, row): (usize, &Vec<f64>)| (0..row.len()).map(|key| mean(query, key)).collect();
+    heads.first().map_or_else(Vec::new, |head| head.iter().enumerate().map(row).collect())
+}
+
+/// Reads the weights `[1, n_heads, q_length, kv_length]` of a layer from the device: `[head][query][key]`.
+pub(crate) fn read(weights: Tensor<4>) -> Result<Vec<Vec<Vec<f64>>>, TaskError> {
     let [_, _, q_length, kv_length] = weights.dims();
     let values: Vec<f64> = weights.try_into_data()?.iter::<f64>().collect();
     let head = |head: &[f64]| head.chunks(kv_length).map(<[f64]>::to_vec).collect();

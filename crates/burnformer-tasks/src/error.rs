@@ -15,7 +15,7 @@ use burnformer_ops::DeviceError;
 pub enum TaskError {
     /// A model folder cannot be read or written.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(ModelError),
     /// Texts or batches cannot be had.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -89,6 +89,19 @@ pub enum TaskError {
         /// What the token is for.
         role: &'static str,
     },
+    /// Tokenizers of two sides that do not go together.
+    #[error(
+        "the {role} token has the id {source_id} in the source's tokenizer and {target_id} in the target's, expected one: \
+         train both with the same kind"
+    )]
+    TokenMismatch {
+        /// What the token is for.
+        role: &'static str,
+        /// In the source's.
+        source_id: u32,
+        /// In the target's.
+        target_id: u32,
+    },
     /// A text all of whose masks lie behind the part that the model can take.
     #[error(
         "every `{mask}` in `{text}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
@@ -101,6 +114,16 @@ pub enum TaskError {
         /// The greatest number of tokens.
         max_length: usize,
     },
+}
+
+impl From<ModelError> for TaskError {
+    /// A request to stop is one, whoever saw it.
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Interrupted => Self::Data(DataError::Interrupted),
+            error => Self::Model(error),
+        }
+    }
 }
 
 fn described(kind: ModelKind) -> &'static str {

@@ -33,6 +33,7 @@ pub fn evaluate<T: Task>(
         let forward = task.forward(model, &batch, &counts, Noise::off(), device);
         let scores: Vec<f64> = forward.scores.try_into_data()?.iter::<f64>().collect();
         task.add_scores(&mut tally, &batch, &scores);
+        task.add_answers(&mut tally, model, &batch, interrupt)?;
         stage.advance(batch.numbers().len() as u64);
     }
     Ok(tally)

@@ -1,16 +1,15 @@
 //! Model folders for other programs.
 
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::weights::WeightType;
-use burnformer_models::{BertConfig, ModelKind, Pooling};
+use burnformer_models::{BertConfig, ModelKind, Pooling, Seq2SeqConfig};
 
-use crate::TaskError;
 use crate::encode::{check_vocabulary, with_max_length};
 use crate::sentence_transformers::Modules;
+use crate::{TaskError, TranslationTokenizers};
 
 /// What a folder is exported as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +26,6 @@ pub enum ExportLayout {
         normalized: Option<bool>,
     },
 }
-
-/// Tokenizers of encoder–decoders with two vocabularies.
-const TARGET_TOKENIZER: &str = "target_tokenizer.json";
 
 /// Writes the model in `folder` and its tokenizer into the folder `out`, which exists, for other programs.
 ///
@@ -59,13 +55,8 @@ pub fn export(
         }
     }
     if ModelKind::of(from)? == ModelKind::Seq2Seq {
-        Tokenizer::load(from)?.save(out)?;
-        let target = from.join(TARGET_TOKENIZER);
-        if target.is_file() {
-            let to = out.join(TARGET_TOKENIZER);
-            fs::copy(&target, to).map_err(|source| TaskError::Read { path: target, source })?;
-        }
-        return Ok(());
+        let config = Seq2SeqConfig::load(from)?;
+        return TranslationTokenizers::load(from)?.save(out, config.max_seq_length);
     }
     let config = BertConfig::load(from)?;
     let tokenizer = Tokenizer::load(from)?;

@@ -31,6 +31,7 @@ mod sentence_transformers;
 mod task;
 mod text_classification;
 mod text_embedding;
+mod translation;
 
 pub use attention_map::AttentionMap;
 pub use classification::{ClassificationTally, ClassificationTask};
@@ -43,3 +44,7 @@ pub use pretraining::{PretrainingCounts, PretrainingTally, PretrainingTask};
 pub use task::{Forward, Metric, Tally, Task};
 pub use text_classification::{Prediction, TextClassification};
 pub use text_embedding::{TextEmbedding, cosine_similarity};
+pub use translation::{
+    Translation, TranslationAttention, TranslationOptions, TranslationTally, TranslationTask, TranslationTokenizers,
+    Translator,
+};

@@ -7,7 +7,7 @@ use burnformer_models::ModelKind;
 use burnformer_ops::DeviceChoice;
 
 use crate::sentence_transformers::Modules;
-use crate::{FillMask, TaskError, TextClassification, TextEmbedding};
+use crate::{FillMask, TaskError, TextClassification, TextEmbedding, Translator};
 
 /// A model folder, ready for use.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum Pipeline {
     TextClassification(Box<TextClassification>),
     /// Makes a vector of a text.
     TextEmbedding(Box<TextEmbedding>),
+    /// Translates a text.
+    Translation(Box<Translator>),
 }
 
 impl Pipeline {
@@ -46,9 +48,10 @@ impl Pipeline {
             ModelKind::SequenceClassification => {
                 Ok(Self::TextClassification(Box::new(TextClassification::load(folder, device)?)))
             }
+            ModelKind::Seq2Seq => Ok(Self::Translation(Box::new(Translator::load(folder, device)?))),
             ModelKind::Body => Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?))),
             found => {
-                let expected = "masked language modelling, text classification or text embedding";
+                let expected = "masked language modelling, text classification, text embedding or translation";
                 Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
             }
         }

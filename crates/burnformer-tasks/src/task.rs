@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::Batch;
 use burnformer_nn::Noise;
 use serde::Serialize;
@@ -43,6 +44,21 @@ pub trait Task: Send + Sync {
 
     /// Adds [`Forward::scores`] of `batch`, read from the device.
     fn add_scores(&self, tally: &mut Self::Tally, batch: &Self::Batch, scores: &[f64]);
+
+    /// Adds what only a whole answer of `model` to `batch` tells, such as the quality of a translation. Asked for in
+    /// evaluations, beside [`Self::forward`], and not in training; there need be nothing of that kind.
+    ///
+    /// # Errors
+    /// If the device fails, or on request of `interrupt`.
+    fn add_answers(
+        &self,
+        _tally: &mut Self::Tally,
+        _model: &Self::Model,
+        _batch: &Self::Batch,
+        _interrupt: &Interrupt,
+    ) -> Result<(), TaskError> {
+        Ok(())
+    }
 
     /// Writes the model and all that is needed to use it into an existing folder.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::bleu_tokenizer::BleuTokenizer;
 use super::corpus::{CorpusMetric, SACREBLEU, case_name, cased};
@@ -30,7 +30,7 @@ pub struct Bleu {
 }
 
 /// What BLEU counts in a sentence; adds up over a corpus. Index `n - 1` is about n-grams of `n` words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BleuStatistics {
     /// Words.
     pub hypothesis_length: u64,

@@ -1,11 +1,11 @@
 //! How BLEU cuts sentences into words.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::whitespace::{is_space, split};
 
 /// How BLEU cuts sentences into words. Scores of different tokenizers cannot be compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BleuTokenizer {
     /// The rules of NIST's script mteval-v13a, for languages that set spaces between words: ASCII punctuation is set apart,
     /// except points and commas within numbers, apostrophes, and hyphens that do not follow a digit. Four XML entities and

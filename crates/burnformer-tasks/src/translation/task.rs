@@ -1,0 +1,202 @@
+//! Training to translate.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use burnformer_core::progress::Interrupt;
+use burnformer_data::batches::{Padded, TextPairBatch};
+use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, Noise};
+use serde::{Deserialize, Serialize};
+
+use super::TranslationTokenizers;
+use crate::encode::{check_vocabulary, mask_pad};
+use crate::metrics::{Bleu, BleuStatistics, CorpusMetric, perplexity};
+use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+
+/// Predicts each token of a target from the source and the tokens in front of it. The loss is the mean over target tokens, the
+/// one at the end included, of the cross-entropy with smoothed labels.
+///
+/// Source: Vaswani et al. 2017, section 5.
+#[derive(Debug)]
+pub struct TranslationTask {
+    config: Seq2SeqConfig,
+    tokenizers: TranslationTokenizers,
+    loss: CrossEntropyLoss,
+    /// Without smoothing, where `loss` is smoothed.
+    exact_loss: Option<CrossEntropyLoss>,
+    /// How evaluations translate, if they do, and what scores that.
+    translation: Option<(GenerationConfig, Bleu)>,
+}
+
+impl TranslationTask {
+    /// Training of models with these settings; `label_smoothing` is the share of the target distribution that is spread
+    /// evenly over the vocabulary, 0.1 in the paper.
+    ///
+    /// # Errors
+    /// If a tokenizer has more tokens than the model.
+    ///
+    /// # Panics
+    /// If `label_smoothing` is not in `[0, 1)`.
+    pub fn new(
+        config: Seq2SeqConfig,
+        tokenizers: TranslationTokenizers,
+        label_smoothing: f64,
+    ) -> Result<Self, TaskError> {
+        check_vocabulary(tokenizers.source(), config.source_vocab_size)?;
+        check_vocabulary(tokenizers.target(), config.target_vocab_size)?;
+        let loss = CrossEntropyLossConfig::new();
+        let exact_loss = (label_smoothing > 0.0).then(|| loss.init());
+        let loss = loss.with_label_smoothing(label_smoothing).init();
+        Ok(Self { config, tokenizers, loss, exact_loss, translation: None })
+    }
+
+    /// The same with evaluations that translate too, by `generation`: they add the score of the translations to the metrics,
+    /// and choose the best model by it. Both texts are compared as the tokenizer decodes them.
+    #[must_use]
+    pub fn with_bleu(self, generation: GenerationConfig, bleu: Bleu) -> Self {
+        Self { translation: Some((generation, bleu)), ..self }
+    }
+
+    /// The settings of the model.
+    #[must_use]
+    pub fn config(&self) -> &Seq2SeqConfig {
+        &self.config
+    }
+
+    /// The tokenizers of both sides.
+    #[must_use]
+    pub fn tokenizers(&self) -> &TranslationTokenizers {
+        &self.tokenizers
+    }
+}
+
+/// Sums over target tokens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TranslationTally {
+    /// Target tokens, those at the end included.
+    pub tokens: u64,
+    /// Those of which the most probable token was right.
+    pub correct: u64,
+    /// Sum of the losses, with smoothed labels, in nats.
+    #[serde(with = "exact")]
+    pub loss_sum: f64,
+    /// Sum of the negative log-likelihoods, in nats.
+    #[serde(with = "exact")]
+    pub negative_log_likelihood_sum: f64,
+    /// Of translations, where there are any.
+    pub bleu: Option<BleuStatistics>,
+}
+
+impl TranslationTally {
+    /// Mean negative log-likelihood of a target token, in nats.
+    #[must_use]
+    pub fn negative_log_likelihood(&self) -> f64 {
+        self.negative_log_likelihood_sum / self.tokens.max(1) as f64
+    }
+}
+
+impl Tally for TranslationTally {
+    fn metrics(&self) -> Vec<Metric> {
+        let n_tokens = self.tokens.max(1) as f64;
+        let mut metrics = vec![
+            ("loss", self.loss_sum / n_tokens),
+            ("perplexity", perplexity(self.negative_log_likelihood())),
+            ("accuracy", self.correct as f64 / n_tokens),
+        ];
+        metrics.extend(self.bleu.map(|sum| ("bleu", Bleu::default().score(sum).score)));
+        metrics
+    }
+
+    fn quality(&self) -> f64 {
+        match self.bleu {
+            Some(sum) => Bleu::default().score(sum).score,
+            None => -self.negative_log_likelihood(),
+        }
+    }
+}
+
+impl Task for TranslationTask {
+    type Model = Seq2Seq;
+    type Batch = TextPairBatch;
+    type Counts = u64;
+    type Tally = TranslationTally;
+
+    fn counts(&self, batch: &TextPairBatch) -> u64 {
+        batch.target.cells().tokens
+    }
+
+    fn forward(&self, model: &Seq2Seq, batch: &TextPairBatch, totals: &u64, noise: Noise, device: &Device) -> Forward {
+        let tensors = batch.to_device(self.config.decoder_start_id, device);
+        let hidden = model.hidden(Seq2SeqInput {
+            source: tensors.source.ids,
+            target: tensors.target_inputs,
+            source_mask_pad: mask_pad(&batch.source, tensors.source.mask_pad),
+            // Padding stands behind the last token, which nothing that counts looks at.
+            target_mask_pad: None,
+            noise,
+        });
+        let [batch_size, target_length, d_model] = hidden.dims();
+        let hidden = hidden.reshape([batch_size * target_length, d_model]);
+        let hidden = match tensors.target_positions {
+            Some(positions) => hidden.select(0, positions),
+            None => hidden,
+        };
+        let logits = model.logits(hidden); // [n_tokens, target_vocab_size]
+        let labels = tensors.target_labels;
+        let answers = logits.clone().inner().argmax(1).reshape([labels.dims()[0]]);
+        let correct = answers.equal(labels.clone().inner()).float().sum();
+        let exact =
+            self.exact_loss.as_ref().map(|loss| loss.forward(logits.clone().inner(), labels.clone().inner()).sum);
+        let loss = self.loss.forward(logits, labels).sum;
+        let sum = loss.clone().inner();
+        let scores = Tensor::cat(vec![sum.clone(), exact.unwrap_or(sum), correct], 0);
+        Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn tally(&self) -> TranslationTally {
+        TranslationTally::default()
+    }
+
+    fn add_scores(&self, tally: &mut TranslationTally, batch: &TextPairBatch, scores: &[f64]) {
+        let [loss, exact, correct] = scores else { return };
+        tally.tokens += self.counts(batch);
+        tally.loss_sum += loss;
+        tally.negative_log_likelihood_sum += exact;
+        tally.correct += *correct as u64;
+    }
+
+    fn add_answers(
+        &self,
+        tally: &mut TranslationTally,
+        model: &Seq2Seq,
+        batch: &TextPairBatch,
+        interrupt: &Interrupt,
+    ) -> Result<(), TaskError> {
+        let Some((generation, bleu)) = &self.translation else { return Ok(()) };
+        let rows = |padded: &Padded| -> Vec<Vec<u32>> {
+            let rows = padded.ids.chunks(padded.seq_length.max(1)).zip(&padded.lengths);
+            rows.map(|(row, &length)| row[..length].to_vec()).collect()
+        };
+        let sources = rows(&batch.source);
+        let input = GenerationInput { interrupt: Some(interrupt), ..GenerationInput::new(&sources) };
+        let answers = model.generate(&self.config, generation, input)?;
+        let text = |tokens: &[u32]| self.tokenizers.target().decode(tokens, false);
+        for (answers, reference) in answers.iter().zip(rows(&batch.target)) {
+            let reference = reference.split_last().map_or(&[][..], |(_, text)| text);
+            let answer = answers.first().map_or(&[][..], |best| &best.tokens);
+            let counts = bleu.sentence(&text(answer)?, &[&text(reference)?]);
+            *tally.bleu.get_or_insert_default() += counts;
+        }
+        Ok(())
+    }
+
+    fn save(&self, model: &Seq2Seq, folder: &Path) -> Result<(), TaskError> {
+        model.save(&self.config, folder)?;
+        self.tokenizers.save(folder, self.config.max_seq_length)
+    }
+
+    fn load(&self, folder: &Path, device: &Device) -> Result<Seq2Seq, TaskError> {
+        Ok(Seq2Seq::load(folder, device)?.0)
+    }
+}

@@ -1,0 +1,85 @@
+//! The tokenizers of both sides.
+
+use std::path::Path;
+
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::Vocabularies;
+
+use crate::TaskError;
+
+/// The file of the target's tokenizer in the folder of a model with two vocabularies.
+const TARGET_FILE: &str = "target_tokenizer.json";
+
+/// The tokenizer of the source, and that of the target if its vocabulary is another one.
+#[derive(Clone, Debug)]
+pub struct TranslationTokenizers {
+    source: Tokenizer,
+    target: Option<Tokenizer>,
+}
+
+impl TranslationTokenizers {
+    /// One for both sides, or one for each.
+    #[must_use]
+    pub fn new(source: Tokenizer, target: Option<Tokenizer>) -> Self {
+        Self { source, target }
+    }
+
+    /// Those in the folder of a model: `tokenizer.json`, and `target_tokenizer.json` if there is one.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub fn load(folder: &Path) -> Result<Self, TaskError> {
+        let target = folder.join(TARGET_FILE);
+        let target = target.is_file().then(|| Tokenizer::load(target)).transpose()?;
+        Ok(Self { source: Tokenizer::load(folder)?, target })
+    }
+
+    /// Writes them into the folder of a model that can take `max_length` tokens.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path, max_length: usize) -> Result<(), TaskError> {
+        if let Some(target) = &self.target {
+            target.save_json(&folder.join(TARGET_FILE))?;
+        }
+        Ok(self.source.clone().with_max_length(max_length).save(folder)?)
+    }
+
+    /// That of the texts to be translated.
+    #[must_use]
+    pub fn source(&self) -> &Tokenizer {
+        &self.source
+    }
+
+    /// That of the translations.
+    #[must_use]
+    pub fn target(&self) -> &Tokenizer {
+        self.target.as_ref().unwrap_or(&self.source)
+    }
+
+    /// What the settings of a model have to say of them.
+    ///
+    /// A target begins with the token that begins a text, or that of padding where there is none.
+    ///
+    /// # Errors
+    /// If a special token is missing, or has not the same id on both sides.
+    pub fn vocabularies(&self) -> Result<Vocabularies, TaskError> {
+        let (source, target) = (self.source.specials(), self.target().specials());
+        let both = |role: &'static str, source: Option<u32>, target: Option<u32>| match (source, target) {
+            (Some(source), Some(target)) if source == target => Ok(source),
+            (Some(source), Some(target)) => {
+                Err(TaskError::TokenMismatch { role, source_id: source, target_id: target })
+            }
+            _ => Err(TaskError::NoToken { role }),
+        };
+        let pad_id = both("padding", source.pad_id, target.pad_id)?;
+        Ok(Vocabularies {
+            source_size: self.source.vocab_size(),
+            target_size: self.target().vocab_size(),
+            shared: self.target.is_none(),
+            pad_id,
+            eos_id: both("last", source.eos_id, target.eos_id)?,
+            decoder_start_id: target.bos_id.unwrap_or(pad_id),
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! Texts into their translations.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_data::batches::{Batch, Padding, TextPairBatch, parts};
+use burnformer_data::samples::{Sample, TextPair};
+use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Seq2Seq};
+use serde::Serialize;
+
+use super::{TranslationAttention, TranslationTally, TranslationTask, TranslationTokenizers};
+use crate::{TaskError, evaluate};
+
+/// How many texts are translated at once, unless another number is asked for.
+const BATCH_SIZE: usize = 64;
+
+/// Translates texts, and tells how probable translations are.
+#[derive(Debug)]
+pub struct Translator {
+    model: Seq2Seq,
+    task: TranslationTask,
+    batch_size: usize,
+    device: Device,
+}
+
+/// A text, and how good the model thinks it is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Translation {
+    /// The text.
+    pub text: String,
+    /// Its tokens, without start and end.
+    #[serde(skip)]
+    pub tokens: Vec<u32>,
+    /// The sum of the log-probabilities of its tokens, the end token included.
+    pub log_prob: f64,
+    /// What translations of one text are ranked by.
+    pub score: f64,
+    /// `false` if it was cut off at the longest length.
+    pub is_finished: bool,
+}
+
+/// How texts are translated.
+#[derive(Clone, Debug)]
+pub struct TranslationOptions<'a> {
+    /// How tokens are chosen.
+    pub generation: GenerationConfig,
+    /// Decides, with the number of a text, what is drawn for it, where tokens are drawn.
+    pub seed: u64,
+    /// The number of the first text; the others follow.
+    pub first_number: u64,
+    /// A request to stop.
+    pub interrupt: Option<&'a Interrupt>,
+}
+
+impl TranslationOptions<'_> {
+    /// By these settings, numbers from 0.
+    #[must_use]
+    pub fn new(generation: GenerationConfig) -> Self {
+        Self { generation, seed: 0, first_number: 0, interrupt: None }
+    }
+}
+
+impl Translator {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// If the folder holds no encoder–decoder with its tokenizers.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
+        let (model, config) = Seq2Seq::load(folder, device)?;
+        let task = TranslationTask::new(config, TranslationTokenizers::load(folder)?, 0.0)?;
+        Ok(Self { model, task, batch_size: BATCH_SIZE, device: device.clone() })
+    }
+
+    /// The same with another number of texts at once, at least one.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size: batch_size.max(1), ..self }
+    }
+
+    /// The translations of each text, best first, in the order of the texts. Texts of similar length are translated together.
+    /// A text longer than what the model can take is cut off; one without a token has the empty translation.
+    ///
+    /// # Errors
+    /// If a setting cannot work, a text cannot be tokenised, the device fails, or on request of the interrupt.
+    pub fn translate(&self, texts: &[&str], options: &TranslationOptions) -> Result<Vec<Vec<Translation>>, TaskError> {
+        let sources = texts.iter().map(|text| self.source(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut translations = vec![vec![Translation::empty()]; texts.len()];
+        let mut order: Vec<usize> = (0..texts.len()).filter(|&text| sources[text].len() > 1).collect();
+        order.sort_by_key(|&text| sources[text].len());
+        let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
+        for part in parts(&lengths, self.batch_size) {
+            let batch = &order[part];
+            let tokens: Vec<Vec<u32>> = batch.iter().map(|&text| sources[text].clone()).collect();
+            let numbers: Vec<u64> = batch.iter().map(|&text| options.first_number + text as u64).collect();
+            let input = GenerationInput {
+                sources: &tokens,
+                numbers: Some(&numbers),
+                seed: options.seed,
+                interrupt: options.interrupt,
+            };
+            let answers = self.model.generate(self.task.config(), &options.generation, input)?;
+            for (&text, hypotheses) in batch.iter().zip(answers) {
+                let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis));
+                translations[text] = texts.collect::<Result<_, _>>()?;
+            }
+        }
+        Ok(translations)
+    }
+
+    /// Where the model looked in `text` for each token of a translation of it, which is read in one pass.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenised, or the device fails.
+    pub fn attention(&self, text: &str, translation: &Translation) -> Result<TranslationAttention, TaskError> {
+        TranslationAttention::of(&self.model, &self.task, &self.source(text)?, &translation.tokens, &self.device)
+    }
+
+    /// What the model says of given translations: how probable each of their tokens is. Pairs of which a text is longer than
+    /// what the model can take are left out, and counted.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised, the device fails, or on request of the interrupt.
+    pub fn score(
+        &self,
+        pairs: &[(&str, &str)],
+        interrupt: Option<&Interrupt>,
+    ) -> Result<(TranslationTally, usize), TaskError> {
+        let (config, target) = (self.task.config(), self.task.tokenizers().target());
+        let mut samples = Vec::with_capacity(pairs.len());
+        for (number, (text, translation)) in (0..).zip(pairs) {
+            let mut pair = TextPair { source: self.whole_source(text)?, target: target.encode(translation)? };
+            pair.target.push(config.eos_id);
+            if pair.length() <= config.max_seq_length {
+                samples.push((number, pair));
+            }
+        }
+        let n_left_out = pairs.len() - samples.len();
+        samples.sort_by_key(|(_, pair): &(u64, TextPair)| pair.length());
+        let padding = Padding { pad_id: config.pad_id, multiple_of: 1 };
+        let batches = samples.chunks(self.batch_size).map(|batch| {
+            let (numbers, samples) = batch.iter().cloned().unzip();
+            Ok(TextPairBatch::collate(numbers, samples, &padding))
+        });
+        let never = Interrupt::new();
+        let interrupt = interrupt.unwrap_or(&never);
+        let n_samples = samples.len() as u64;
+        let tally = evaluate(&self.task, &self.model, batches, n_samples, &self.device, &Silent, interrupt)?;
+        Ok((tally, n_left_out))
+    }
+
+    /// The tokens of a text with the one at the end, as many as the model can take.
+    fn source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
+        let config = self.task.config();
+        let mut tokens = self.whole_source(text)?;
+        if tokens.len() > config.max_seq_length {
+            tokens.truncate(config.max_seq_length - 1);
+            tokens.push(config.eos_id);
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a text with the one at the end.
+    fn whole_source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
+        let mut tokens = self.task.tokenizers().source().encode(text)?;
+        tokens.push(self.task.config().eos_id);
+        Ok(tokens)
+    }
+
+    fn translation(&self, hypothesis: Hypothesis) -> Result<Translation, TaskError> {
+        let Hypothesis { tokens, log_prob, score, is_finished } = hypothesis;
+        let text = self.task.tokenizers().target().decode(&tokens, false)?;
+        Ok(Translation { text, tokens, log_prob, score, is_finished })
+    }
+}
+
+impl Translation {
+    /// Of nothing.
+    fn empty() -> Self {
+        Self { text: String::new(), tokens: Vec::new(), log_prob: 0.0, score: 0.0, is_finished: true }
+    }
+}
