@@ -26,6 +26,22 @@ pub(crate) fn open(paths: &[String], args: &FormatArgs) -> Result<Files> {
     Ok(resolve(paths, args)?.open()?)
 }
 
+/// [`open`], or if there are `pair_paths`, the lines of `paths` as pairs with theirs.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatArgs) -> Result<Files> {
+    if pair_paths.is_empty() {
+        return open(paths, args);
+    }
+    let format = args.input_format.map(|_| "--input-format");
+    if let Some(flag) = format.or_else(|| given(args).next().map(|(flag, _)| flag)) {
+        let hint = "files that are paired line by line are text without columns: leave it out";
+        return Err(Advised::new(format!("`{flag}` does not go with `--pair-input`"), hint).into());
+    }
+    Ok(Input { paths: paths.to_vec(), format: Format::Parallel { target: pair_paths.to_vec() } }.open()?)
+}
+
 /// The settings for [`open`].
 ///
 /// # Errors
@@ -86,25 +102,30 @@ fn of_name(name: &str) -> Option<InputFormat> {
 
 /// Refuses flags that mean nothing for `format`.
 fn check_flags(format: InputFormat, args: &FormatArgs) -> Result<()> {
-    use InputFormat::{Csv, Jsonl, Parquet, Text, Tsv};
-    let columns = &[Jsonl, Csv, Tsv, Parquet][..];
-    let flags = [
-        ("--layout", args.layout.is_some(), &[Text][..]),
-        ("--text-column", args.text_column.is_some(), columns),
-        ("--pair-column", args.pair_column.is_some(), columns),
-        ("--label-column", args.label_column.is_some(), columns),
-        ("--group-column", args.group_column.is_some(), columns),
-        ("--no-header", args.no_header, &[Csv, Tsv]),
-        ("--delimiter", args.delimiter.is_some(), &[Csv]),
-    ];
-    for (flag, is_given, fitting) in flags {
-        if is_given && !fitting.contains(&format) {
+    for (flag, fitting) in given(args) {
+        if !fitting.contains(&format) {
             let fitting = fitting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let hint = format!("leave it out, or set `--input-format` if the files are {fitting}");
             return Err(Advised::new(format!("`{flag}` does not go with the input format `{format}`"), hint).into());
         }
     }
     Ok(())
+}
+
+/// The flags that were given, each with the formats that it fits.
+fn given(args: &FormatArgs) -> impl Iterator<Item = (&'static str, &'static [InputFormat])> {
+    use InputFormat::{Csv, Jsonl, Parquet, Text, Tsv};
+    const COLUMNS: &[InputFormat] = &[Jsonl, Csv, Tsv, Parquet];
+    let flags: [(_, _, &[InputFormat]); 7] = [
+        ("--layout", args.layout.is_some(), &[Text]),
+        ("--text-column", args.text_column.is_some(), COLUMNS),
+        ("--pair-column", args.pair_column.is_some(), COLUMNS),
+        ("--label-column", args.label_column.is_some(), COLUMNS),
+        ("--group-column", args.group_column.is_some(), COLUMNS),
+        ("--no-header", args.no_header, &[Csv, Tsv]),
+        ("--delimiter", args.delimiter.is_some(), &[Csv]),
+    ];
+    flags.into_iter().filter(|(_, is_given, _)| *is_given).map(|(flag, _, fitting)| (flag, fitting))
 }
 
 impl fmt::Display for InputFormat {

@@ -4,23 +4,33 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DeviceArgs, FormatArgs, ReportArgs};
+use super::{DeviceArgs, FormatArgs, GenerationArgs, MetricArgs, ReportArgs};
 
 /// Measure a model
 ///
-/// A classifier is measured on texts with labels (`--input`), a pretrained model on the documents of a corpus (`--corpus`).
+/// A classifier is measured on texts with labels (`--input`), a pretrained model on the documents of a corpus (`--corpus`), a
+/// model that translates on texts with their translations (`--input` with `--pair-input` or `--pair-column`).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer evaluate runs/intents --input test.csv --label-column category
-  burnformer evaluate runs/mini --corpus corpus --part test --format json")]
+  burnformer evaluate runs/mini --corpus corpus --part test --format json
+  burnformer evaluate runs/de-en --input test.de --pair-input test.en --beam 5 --out test.out")]
 pub(crate) struct EvaluateArgs {
     /// Folder of the model
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Files, folders or patterns of texts with labels
+    /// Files, folders or patterns of texts with labels, or of texts to translate
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "corpus", conflicts_with = "corpus")]
     pub(crate) input: Vec<String>,
+
+    /// As many files, each with the translations in the lines in which those of `--input` have the texts
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "input")]
+    pub(crate) pair_input: Vec<String>,
+
+    /// File to be written with the model's translations
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) out: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) format: FormatArgs,
@@ -38,10 +48,16 @@ pub(crate) struct EvaluateArgs {
     pub(crate) batch_size: u32,
 
     #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
+
+    #[command(flatten)]
     pub(crate) device: DeviceArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+
+    #[command(flatten)]
+    pub(crate) generation: GenerationArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

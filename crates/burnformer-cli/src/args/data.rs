@@ -37,15 +37,25 @@ pub(crate) enum DataCommand {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data build --input 'texts/*.txt' --tokenizer tokenizer --out corpus
-  burnformer data build --input reviews.csv --label-column label --on-bad-row skip --tokenizer tokenizer --out labelled")]
+  burnformer data build --input reviews.csv --label-column label --on-bad-row skip --tokenizer tokenizer --out labelled
+  burnformer data build --input train.de --pair-input train.en --tokenizer tokenizer --out pairs
+  burnformer data build --input pairs.tsv --text-column de --pair-column en --tokenizer de --pair-tokenizer en --out pairs")]
 pub(crate) struct BuildArgs {
     /// Files, folders or patterns to tokenise
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) input: Vec<String>,
 
+    /// As many files, each with the second text of a pair in the line in which that of `--input` has the first
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) pair_input: Vec<String>,
+
     /// Folder of the tokenizer
     #[arg(long, value_name = "FOLDER")]
     pub(crate) tokenizer: PathBuf,
+
+    /// Folder of the tokenizer for the second text of a pair, if its vocabulary is another one
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) pair_tokenizer: Option<PathBuf>,
 
     /// Language by whose rules sentences end, such as `en`, `zh` or `pt-br`
     #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]

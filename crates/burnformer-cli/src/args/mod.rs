@@ -1,6 +1,7 @@
 //! The command line as types. No logic: what the flags amount to is decided by [`crate::input`] and [`crate::commands`].
 
 mod apply;
+mod average;
 mod completions;
 mod data;
 mod devices;
@@ -15,10 +16,13 @@ mod pretrain;
 mod run;
 mod shared;
 mod tokenizer;
+mod train_seq2seq;
+mod translate;
 
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs};
+pub(crate) use average::AverageArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
 pub(crate) use devices::DevicesArgs;
@@ -32,6 +36,8 @@ pub(crate) use pretrain::PretrainArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
 pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
+pub(crate) use train_seq2seq::TrainSeq2SeqArgs;
+pub(crate) use translate::{GenerationArgs, MetricArgs, ScoreArgs, TranslateArgs};
 
 /// Train, fine-tune, inspect and use Transformers.
 ///
@@ -75,9 +81,14 @@ pub(crate) enum Command {
     #[cfg(feature = "fetch")]
     Fetch(FetchArgs),
     Finetune(FinetuneArgs),
+    #[command(name = "train-seq2seq")]
+    TrainSeq2Seq(TrainSeq2SeqArgs),
+    Average(AverageArgs),
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),
     FillMask(FillMaskArgs),
+    Translate(TranslateArgs),
+    Score(ScoreArgs),
     Embed(EmbedArgs),
     Similarity(SimilarityArgs),
     Export(ExportArgs),

@@ -38,10 +38,11 @@ struct Report {
 }
 
 pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
-    let source = Arc::new(input::open(&args.input, &args.format)?);
+    let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    let pair_tokenizer = args.pair_tokenizer.as_ref().map(Tokenizer::load).transpose()?;
     let sentences = SentenceSplitter::new(args.language.clone());
-    let builder = CorpusBuilder::new(source, Tokenization { tokenizer, pair_tokenizer: None, sentences })
+    let builder = CorpusBuilder::new(source, Tokenization { tokenizer, pair_tokenizer, sentences })
         .on_bad_row(args.format.on_bad_row);
 
     let before = Corpus::open(&args.out).ok().map(|corpus| corpus.manifest().build);

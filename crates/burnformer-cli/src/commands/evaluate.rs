@@ -22,7 +22,7 @@ use super::classification_scores::ClassificationScores;
 use super::finetune::Measured;
 use super::pretraining_scores::{PretrainingScores, Sampled};
 use super::training::SEED;
-use super::{Context, Outcome};
+use super::{Context, Outcome, evaluate_translation};
 use crate::args::{EvaluateArgs, Part};
 use crate::errors::Advised;
 use crate::output::fact;
@@ -40,18 +40,28 @@ struct Report<S> {
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
-    let is_classifier = ModelKind::of(&args.folder)? == ModelKind::SequenceClassification;
-    if is_classifier == args.corpus.is_some() {
-        let (kind, hint) = match is_classifier {
-            true => ("classifier, which no corpus can measure", "name texts with labels by `--input`"),
-            false => ("pretrained model, which no labels can measure", "name a corpus by `--corpus`"),
-        };
-        return Err(Advised::new(format!("`{}` holds a {kind}", args.folder.display()), hint).into());
-    }
     let format = args.report.format;
-    match &args.corpus {
-        Some(_) => context.terminal.report(&on_corpus(args, &device, context)?, format)?,
-        None => context.terminal.report(&on_texts(args, &device, context)?, format)?,
+    let other = |kind: &str, hint: &str| {
+        Advised::new(format!("`{}` holds a {kind}", args.folder.display()), hint.to_owned()).into()
+    };
+    match (ModelKind::of(&args.folder)?, &args.corpus) {
+        (ModelKind::SequenceClassification, None) => {
+            context.terminal.report(&on_texts(args, &device, context)?, format)?;
+        }
+        (ModelKind::SequenceClassification, Some(_)) => {
+            return Err(other("classifier, which no corpus can measure", "name texts with labels by `--input`"));
+        }
+        (ModelKind::Seq2Seq, None) => {
+            context.terminal.report(&evaluate_translation::run(args, &device, context)?, format)?;
+        }
+        (ModelKind::Seq2Seq, Some(_)) => {
+            let hint = "name texts by `--input` and their translations by `--pair-input` or `--pair-column`";
+            return Err(other("model that translates, which no corpus can measure", hint));
+        }
+        (_, Some(_)) => context.terminal.report(&on_corpus(args, &device, context)?, format)?,
+        (_, None) => {
+            return Err(other("pretrained model, which no labels can measure", "name a corpus by `--corpus`"));
+        }
     }
     Ok(Outcome::Done)
 }

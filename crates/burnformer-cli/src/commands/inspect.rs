@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use burnformer::models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelKind, stats,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelKind, Seq2Seq,
+    Seq2SeqConfig, stats,
 };
 use burnformer::tasks::AttentionMap;
 use burnformer::train::{History, HistoryEntry, RunFolder};
@@ -28,7 +29,7 @@ const LINES: usize = 12;
 struct Report {
     folder: PathBuf,
     architecture: String,
-    config: BertConfig,
+    config: Config,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
     parameters: usize,
@@ -41,6 +42,14 @@ struct Report {
     attention: Option<AttentionMap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<usize>,
+}
+
+/// The settings of a model.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Config {
+    Bert(BertConfig),
+    Seq2Seq(Seq2SeqConfig),
 }
 
 #[derive(Serialize)]
@@ -63,9 +72,20 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let folder = &args.folder;
     let kind = ModelKind::of(folder)?;
     let (config, labels, shapes) = sizes(folder, kind, &device)?;
+    if let (Config::Seq2Seq(_), Some(_)) = (&config, &args.text) {
+        let hint = format!("`burnformer translate {} --attention DIR` draws it", folder.display());
+        return Err(Advised::new("the attention of a model that translates needs a translation", hint).into());
+    }
     let head = args.head.map(|head| head as usize);
-    if let Some(head) = head.filter(|&head| head > config.n_heads) {
-        let hint = format!("set `--head` to 1 to {}, or leave it out for the mean over all heads", config.n_heads);
+    let (architecture, n_heads) = match &config {
+        Config::Bert(config) => (kind.class(config.variant).unwrap_or_default(), config.n_heads),
+        Config::Seq2Seq(config) => {
+            let class = config.hugging_face_class();
+            (class.map_or_else(|_| "encoder–decoder of this project".to_owned(), str::to_owned), config.n_heads)
+        }
+    };
+    if let Some(head) = head.filter(|&head| head > n_heads) {
+        let hint = format!("set `--head` to 1 to {n_heads}, or leave it out for the mean over all heads");
         return Err(Advised::new(format!("there is no head {head} in `{}`", folder.display()), hint).into());
     }
     let mut attention = args.text.as_ref().map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
@@ -74,7 +94,7 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     }
     let report = Report {
         folder: folder.clone(),
-        architecture: kind.class(config.variant).unwrap_or_default(),
+        architecture,
         labels,
         parameters: shapes.iter().map(|(_, n)| n).sum(),
         blocks: blocks(&shapes),
@@ -91,26 +111,30 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
 type Counted = (String, usize);
 
 /// Settings, classes, and the number of elements of every parameter, by path.
-fn sizes(folder: &Path, kind: ModelKind, device: &Device) -> Result<(BertConfig, Vec<String>, Vec<Counted>)> {
+fn sizes(folder: &Path, kind: ModelKind, device: &Device) -> Result<(Config, Vec<String>, Vec<Counted>)> {
     let sized = |shapes: Vec<(String, Vec<usize>)>| {
         shapes.into_iter().map(|(path, shape)| (path, shape.iter().product())).collect()
     };
     Ok(match kind {
         ModelKind::SequenceClassification => {
             let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
-            (config, labels, sized(stats::parameters(&model)))
+            (Config::Bert(config), labels, sized(stats::parameters(&model)))
+        }
+        ModelKind::Seq2Seq => {
+            let (model, config) = Seq2Seq::load(folder, device)?;
+            (Config::Seq2Seq(config), Vec::new(), sized(stats::parameters(&model)))
         }
         ModelKind::PreTraining => {
             let (model, config) = BertForPreTraining::load(folder, device)?;
-            (config, Vec::new(), sized(stats::parameters(&model)))
+            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
         }
         ModelKind::MaskedLm => {
             let (model, config) = BertForMaskedLM::load(folder, device)?;
-            (config, Vec::new(), sized(stats::parameters(&model)))
+            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
         }
         _ => {
             let (model, config) = Bert::load(folder, device)?;
-            (config, Vec::new(), sized(stats::parameters(&model)))
+            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
         }
     })
 }
@@ -121,7 +145,7 @@ fn blocks(shapes: &[Counted]) -> Vec<Block> {
     for (path, n) in shapes {
         let parts: Vec<&str> = path.split('.').collect();
         let depth = match parts.as_slice() {
-            ["bert", "encoder", "layers", ..] => 4,
+            ["bert", "encoder", "layers", ..] | ["transformer", _, "layers", ..] => 4,
             ["encoder", "layers", ..] | ["bert", "embeddings", ..] => 3,
             ["embeddings", ..] => 2,
             _ => 1,
@@ -155,15 +179,36 @@ fn history(folder: &Path) -> Result<Vec<Point>> {
     Ok(kept.map(|(_, entry)| point(entry)).collect())
 }
 
+impl Display for Config {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let count = |n: usize| HumanCount(n as u64);
+        let (layers, [d_model, n_heads, d_ff], vocabulary, longest) = match self {
+            Self::Bert(it) => {
+                let vocabulary = format!("{} tokens", count(it.vocab_size));
+                (it.n_layers.to_string(), [it.d_model, it.n_heads, it.d_ff], vocabulary, it.max_seq_length)
+            }
+            Self::Seq2Seq(it) => {
+                let (source, target) = (count(it.source_vocab_size), count(it.target_vocab_size));
+                let vocabulary = match it.shared_embeddings {
+                    true => format!("{source} tokens for both sides"),
+                    false => format!("{source} source tokens, {target} target tokens"),
+                };
+                let layers = format!("{} in the encoder, {} in the decoder", it.n_encoder_layers, it.n_decoder_layers);
+                (layers, [it.d_model, it.n_heads, it.d_ff], vocabulary, it.max_seq_length)
+            }
+        };
+        fact(f, "layers", layers)?;
+        fact(f, "width", format_args!("{d_model} in {n_heads} heads, feed-forward {d_ff}"))?;
+        fact(f, "vocabulary", vocabulary)?;
+        fact(f, "longest sequence", format_args!("{longest} tokens"))
+    }
+}
+
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let config = &self.config;
         fact(f, "model", self.folder.display())?;
         fact(f, "architecture", &self.architecture)?;
-        fact(f, "layers", config.n_layers)?;
-        fact(f, "width", format_args!("{} in {} heads, feed-forward {}", config.d_model, config.n_heads, config.d_ff))?;
-        fact(f, "vocabulary", format_args!("{} tokens", HumanCount(config.vocab_size as u64)))?;
-        fact(f, "longest sequence", format_args!("{} tokens", config.max_seq_length))?;
+        write!(f, "{}", self.config)?;
         if !self.labels.is_empty() {
             fact(f, "classes", self.labels.join(", "))?;
         }

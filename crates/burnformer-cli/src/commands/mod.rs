@@ -1,5 +1,7 @@
 //! What the program does: a file for each command, with its work and its report.
 
+mod attention_picture;
+mod average;
 mod classification_scores;
 mod completions;
 mod data_build;
@@ -9,6 +11,7 @@ mod data_stats;
 mod devices;
 mod embed;
 mod evaluate;
+mod evaluate_translation;
 mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -20,10 +23,13 @@ mod lines;
 mod predict;
 mod pretrain;
 mod pretraining_scores;
+mod score;
 mod similarity;
 mod texts;
 mod tokenizer_train;
+mod train_seq2seq;
 mod training;
+mod translate;
 
 use anyhow::Result;
 use burnformer::core::progress::Interrupt;
@@ -67,9 +73,13 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         #[cfg(feature = "fetch")]
         Command::Fetch(args) => fetch::run(args, context),
         Command::Finetune(args) => finetune::run(args, context),
+        Command::TrainSeq2Seq(args) => train_seq2seq::run(args, context),
+        Command::Average(args) => average::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::FillMask(args) => fill_mask::run(args, context),
+        Command::Translate(args) => translate::run(args, context),
+        Command::Score(args) => score::run(args, context),
         Command::Embed(args) => embed::run(args, context),
         Command::Export(args) => export::run(args, context),
         Command::Similarity(args) => similarity::run(args, context),

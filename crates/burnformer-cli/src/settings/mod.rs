@@ -2,11 +2,13 @@
 
 mod finetune;
 mod pretrain;
+mod train_seq2seq;
 
 use burnformer::train::{AdamConfig, OptimizerConfig, ScheduleConfig, TrainConfig};
 
 pub(crate) use finetune::FinetuneSettings;
 pub(crate) use pretrain::PretrainSettings;
+pub(crate) use train_seq2seq::{Begin, ChooseBy, TrainSeq2SeqSettings};
 
 /// What suits a run of `steps`: AdamW as BERT was trained, with this peak of the learning rate; a tenth of the steps to warm
 /// up, then down to zero; reports, evaluations and checkpoints now and then.

@@ -8,7 +8,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("tokenizer", &[]),
     ("tokenizer train", &[]),
     ("data", &[]),
-    ("data build", &[TRAIN]),
+    ("data build", &[TRAIN, GERMAN, ENGLISH]),
     ("data stats", &[TRAIN, BUILD]),
     ("data split", &[]),
     ("data rust-docs", &[]),
@@ -16,9 +16,13 @@ const COMMANDS: &[(&str, &[&str])] = &[
     #[cfg(feature = "fetch")]
     ("fetch", &[]),
     ("finetune", &[]),
+    ("train-seq2seq", &[]),
+    ("average", &[]),
     ("evaluate", &[]),
     ("predict", &[]),
     ("fill-mask", &[]),
+    ("translate", &[]),
+    ("score", &[]),
     ("embed", &[]),
     ("similarity", &[]),
     ("export", &[]),
@@ -30,9 +34,25 @@ const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokeni
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 10] =
-    ["pretrain", "fetch", "finetune", "evaluate", "predict", "fill-mask", "embed", "similarity", "export", "inspect"];
-const TRAINING: [&str; 2] = ["pretrain", "finetune"];
+const WITH_MODELS: [&str; 14] = [
+    "pretrain",
+    "fetch",
+    "finetune",
+    "train-seq2seq",
+    "average",
+    "evaluate",
+    "predict",
+    "fill-mask",
+    "translate",
+    "score",
+    "embed",
+    "similarity",
+    "export",
+    "inspect",
+];
+const TRAINING: [&str; 3] = ["pretrain", "finetune", "train-seq2seq"];
+const GERMAN: &str = "tokenizer train --input pairs.tsv --text-column de --out de";
+const ENGLISH: &str = "tokenizer train --input pairs.tsv --text-column en --out en";
 const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
 
 /// The examples in the help of `command`.
@@ -89,6 +109,16 @@ fn every_example_in_the_help_works() {
         folder.write("project/train.jsonl", &labelled(0..48));
         folder.write("project/test.jsonl", &labelled(48..60));
         folder.write("project/masked.txt", "The [MASK] leaks.\nA kettle [MASK].\n");
+        folder.write("project/pairs.tsv", "de\ten\nein Hund\ta dog\neine Katze\ta cat\n");
+        for (name, text) in [("train.de", "ein Hund\n"), ("train.en", "a dog\n"), ("test.de", "ein Hund\n")] {
+            folder.write(&format!("project/{name}"), text);
+        }
+        for name in ["test.en", "out.en", "other.en"] {
+            folder.write(&format!("project/{name}"), "There is a dog in the house.\n");
+        }
+        for name in ["test.zh", "out.zh"] {
+            folder.write(&format!("project/{name}"), "房子里有一只狗。\n");
+        }
         folder.write("project/questions.txt", "Does it leak?\nDoes it hold?\n");
         crate::rust_docs::write_crate(&folder, "boat");
         crate::rust_docs::write_project(&folder, "project", "../boat");
@@ -134,6 +164,9 @@ fn shells_learn_every_command_and_flag() {
             "fill-mask",
             "bert-mini",
             "max-per-class",
+            "train-seq2seq",
+            "transformer-base",
+            "no-repeat-ngram",
         ] {
             assert!(script.contains(word), "`{word}` is not in the script for {shell}");
         }

@@ -19,4 +19,5 @@ mod streams;
 mod support;
 mod tokenizer;
 mod train;
+mod translate;
 mod trouble;

@@ -56,6 +56,9 @@ impl Folder {
     ///   said and reported in `mini.log` and `mini.json`
     /// - `train.csv` and `test.csv` with columns `text` and `category`, and a classifier `runs/intents`, with `intents.log`
     ///   and `intents.json`
+    /// - `train.de` and `train.en`, `test.de` and `test.en` with numbers, of which the second have the digits the other way
+    ///   round; tokenizers `de` and `en`, corpora `pairs` and `pairs-dev`, and a model `runs/de-en` with five checkpoints,
+    ///   with `de-en.log` and `de-en.json`
     pub(crate) fn with_models() -> Self {
         // Trained once. What is kept is their content, so that no test sees what another does to them.
         static FILES: OnceLock<Vec<(PathBuf, Vec<u8>, SystemTime)>> = OnceLock::new();
@@ -68,7 +71,17 @@ impl Folder {
             let pretrain = format!("pretrain --corpus corpus --steps 12 {SMALL} --out runs/mini");
             let finetune = "finetune --model runs/mini --train train.csv --label-column category --test test.csv --baseline \
                             --set train.micro_batch_size=8 --seed 7 --max-seq-length 12 --out runs/intents";
-            for (name, line) in [("mini", pretrain.as_str()), ("intents", finetune)] {
+            folder.write_digits();
+            for (name, texts) in [("pairs", "train"), ("pairs-dev", "test")] {
+                let pairs = format!("--input {texts}.de --pair-input {texts}.en");
+                let build = format!("data build {pairs} --tokenizer de --pair-tokenizer en --out {name}");
+                folder.run(&build).succeeds();
+            }
+            let translation = "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny \
+                               --set model.d_model=32 --set model.d_ff=64 --set model.dropout=0 \
+                               --set train.micro_batch_tokens=256 --set train.keep_checkpoints=5 \
+                               --set train.checkpoint_every=50 --steps 400 --learning-rate 0.005 --out runs/de-en";
+            for (name, line) in [("mini", pretrain.as_str()), ("intents", finetune), ("de-en", translation)] {
                 let run = folder.run(&format!("{line} {DEVICE} --format json")).succeeds();
                 folder.write(&format!("{name}.json"), &run.stdout);
                 folder.write(&format!("{name}.log"), &run.stderr);
@@ -88,6 +101,24 @@ impl Folder {
             File::options().write(true).open(folder.path(name)).unwrap().set_modified(*modified).unwrap();
         }
         folder
+    }
+
+    /// Texts of numbers, and tokenizers for them.
+    pub(crate) fn write_digits(&self) {
+        let (mut files, numbers) = ([const { String::new() }; 4], digits());
+        for (n, (source, target)) in numbers.into_iter().enumerate() {
+            let first = if n % 7 == 3 { 2 } else { 0 };
+            files[first] += &(source + "\n");
+            files[first + 1] += &(target + "\n");
+        }
+        for (name, content) in ["train.de", "train.en", "test.de", "test.en"].into_iter().zip(files) {
+            self.write(name, &content);
+        }
+        for side in ["de", "en"] {
+            let kind = "--kind word-level --set strip_accents=false";
+            let line = format!("tokenizer train --input train.{side} --input-format text {kind} --out {side}");
+            self.run(&line).succeeds();
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -205,6 +236,22 @@ impl Run {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
+}
+
+/// Numbers of one to three digits in words, and the same in English, the last digit first.
+pub(crate) fn digits() -> Vec<(String, String)> {
+    let german = ["eins", "zwei", "drei", "vier", "fünf", "sechs"];
+    let english = ["one", "two", "three", "four", "five", "six"];
+    let words = |number: usize, n_digits: u32| (0..n_digits).map(move |digit| number / 6_usize.pow(digit) % 6);
+    let numbers = (1..=3).flat_map(|n_digits| (0..6_usize.pow(n_digits)).map(move |number| (number, n_digits)));
+    let pair = |(number, n_digits)| {
+        let digits: Vec<usize> = words(number, n_digits).collect();
+        let text =
+            |names: [&str; 6], digits: &[usize]| digits.iter().map(|&it| names[it]).collect::<Vec<_>>().join(" ");
+        let reversed: Vec<usize> = digits.iter().rev().copied().collect();
+        (text(german, &digits), text(english, &reversed))
+    };
+    numbers.map(pair).collect()
 }
 
 /// Twelve documents.

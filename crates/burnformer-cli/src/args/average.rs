@@ -1,0 +1,27 @@
+//! `burnformer average`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Make one model of the last checkpoints of a run: each weight is the mean of theirs
+///
+/// A run keeps as many checkpoints as its `train.keep_checkpoints` says, and writes one every `train.checkpoint_every` steps.
+/// The mean is often better than any of them, as they lie around a minimum.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  burnformer average runs/de-en --out de-en-mean
+  burnformer average runs/de-en --last 3 --out de-en-mean-of-3")]
+pub(crate) struct AverageArgs {
+    /// Folder of the run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+
+    /// How many of the latest checkpoints
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) last: u32,
+
+    /// Folder to be written, where nothing may be
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,119 @@
+//! `burnformer translate`: texts in another language.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use burnformer::core::config::Validate;
+use burnformer::core::files::{AtomicFolder, atomic_write_bytes};
+use burnformer::data::DataError;
+use burnformer::models::GenerationConfig;
+use burnformer::tasks::{Translation, TranslationOptions, Translator};
+use serde::Serialize;
+
+use super::attention_picture::attention_picture;
+use super::{Context, Outcome};
+use crate::args::{ReportFormat, TranslateArgs};
+use crate::output::new_folder;
+
+/// How many lines are translated together: enough to put those of similar length together, few enough to answer soon.
+const TOGETHER: usize = 1024;
+
+/// An answer.
+#[derive(Serialize)]
+struct Line<'a> {
+    text: &'a str,
+    translations: &'a [Translation],
+}
+
+pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
+    let generation = args.generation.config(args.n_best);
+    generation.validate()?;
+    let pictures = args.attention.as_deref().map(new_folder).transpose()?;
+    let device = args.device.device.open()?;
+    let translator = Translator::load(&args.folder, &device)?.with_batch_size(args.batch_size as usize);
+    let mut work =
+        Work { args, context, translator, generation, pictures: pictures.as_ref().map(AtomicFolder::path), n_texts: 0 };
+    if args.texts.is_empty() {
+        work.lines(io::stdin().lock())?;
+    } else {
+        work.answer(&args.texts)?;
+    }
+    if let Some(folder) = pictures {
+        folder.commit()?;
+    }
+    Ok(Outcome::Done)
+}
+
+struct Work<'a> {
+    args: &'a TranslateArgs,
+    context: &'a Context,
+    translator: Translator,
+    generation: GenerationConfig,
+    /// Where pictures go.
+    pictures: Option<&'a Path>,
+    /// How many texts were translated.
+    n_texts: u64,
+}
+
+impl Work<'_> {
+    /// Translates line by line.
+    fn lines(&mut self, input: impl BufRead) -> Result<()> {
+        // Who types texts wants each one answered at once.
+        let together = if io::stdin().is_terminal() { 1 } else { TOGETHER };
+        let mut waiting = Vec::new();
+        for line in input.lines() {
+            if self.context.interrupt.requested() {
+                return Err(DataError::Interrupted.into());
+            }
+            waiting.push(line.context("cannot read the standard input")?);
+            if waiting.len() == together {
+                self.answer(&waiting)?;
+                waiting.clear();
+            }
+        }
+        if waiting.is_empty() { Ok(()) } else { self.answer(&waiting) }
+    }
+
+    fn answer(&mut self, texts: &[String]) -> Result<()> {
+        let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let options = TranslationOptions {
+            generation: self.generation.clone(),
+            seed: self.args.seed.seed,
+            first_number: self.n_texts,
+            interrupt: Some(&self.context.interrupt),
+        };
+        let answers = self.translator.translate(&asked, &options)?;
+        let mut out = Vec::with_capacity(texts.len());
+        for (number, (text, translations)) in (self.n_texts + 1..).zip(asked.into_iter().zip(&answers)) {
+            if let (Some(folder), Some(best)) = (self.pictures, translations.first()) {
+                self.picture(folder, number, text, best)?;
+            }
+            match self.args.report.format {
+                ReportFormat::Json => out.push(serde_json::to_string(&Line { text, translations })?),
+                ReportFormat::Text if self.generation.n_best == 1 => {
+                    out.push(translations.first().map_or_else(String::new, |best| one_line(&best.text)));
+                }
+                ReportFormat::Text => {
+                    let line = |it: &Translation| format!("{number}\t{:.4}\t{}", it.score, one_line(&it.text));
+                    out.extend(translations.iter().map(line));
+                }
+            }
+        }
+        self.n_texts += texts.len() as u64;
+        self.context.terminal.print(&out.join("\n"))
+    }
+
+    /// Writes where the model looked, as numbers and as a picture.
+    fn picture(&self, folder: &Path, number: u64, text: &str, translation: &Translation) -> Result<()> {
+        let attention = self.translator.attention(text, translation)?;
+        let name = |ending: &str| folder.join(format!("{number:05}.{ending}"));
+        atomic_write_bytes(&name("json"), serde_json::to_string(&attention)? + "\n")?;
+        let svg = attention_picture(&attention.source, &attention.target, &attention.alignment())?;
+        Ok(atomic_write_bytes(&name("svg"), svg)?)
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r', '\t'], " ")
+}

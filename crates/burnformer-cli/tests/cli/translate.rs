@@ -1,0 +1,165 @@
+//! `burnformer train-seq2seq`, `average`, `translate`, `score`, and `evaluate` of what they made.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{DEVICE, Folder, digits};
+
+/// The pairs that the model of the tests has not seen.
+fn unseen() -> Vec<(String, String)> {
+    digits().into_iter().skip(3).step_by(7).collect()
+}
+
+fn text(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
+}
+
+#[test]
+fn a_model_learns_to_translate_what_it_has_not_seen() {
+    let folder = Folder::with_models();
+    let report = folder.json("de-en.json");
+    assert_eq!(report["stopped"], "all steps done");
+    let perplexity = report["validation"]["metrics"]["perplexity"].as_f64().unwrap();
+    assert!(perplexity < 1.5, "{perplexity}");
+    assert!(!folder.read("de-en.log").contains("get no gradient"));
+    let metrics = folder.rows("runs/de-en/metrics.jsonl");
+    let shares = metrics.iter().filter_map(|row| row["padding"].as_f64());
+    assert!(shares.clone().count() > 0 && shares.clone().all(|share| (0.0..0.2).contains(&share)));
+    let card = folder.read("runs/de-en/README.md");
+    assert!(card.contains("pipeline_tag: translation") && card.contains("| seed | 42 |"), "{card}");
+
+    let (sources, targets): (Vec<_>, Vec<_>) = unseen().into_iter().unzip();
+    let out = folder.run_on(&format!("translate runs/de-en {DEVICE}"), text(sources.iter().cloned()).as_bytes());
+    let out = out.succeeds().stdout;
+    let n_right = out.lines().zip(&targets).filter(|(line, target)| line == target).count();
+    assert_eq!(out.lines().count(), targets.len());
+    assert!(n_right * 10 >= targets.len() * 9, "{n_right} of {}", targets.len());
+}
+
+#[test]
+fn lines_come_in_order_and_blank_ones_stay() {
+    let folder = Folder::with_models();
+    let run = |flags: &str, input: &str| {
+        folder.run_on(&format!("translate runs/de-en {DEVICE} {flags}"), input.as_bytes()).succeeds().stdout
+    };
+    let input = "eins zwei drei\n\nzwei\n  \nsechs fünf";
+    let out = run("", input);
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!((lines.len(), lines[1], lines[3]), (5, "", ""));
+    assert_eq!(run("--batch-size 1", input), out);
+    let greedy = run("--beam 1", input);
+    assert_eq!(greedy.lines().count(), 5);
+    let best = run("--n-best 2", "eins zwei drei\nzwei\n");
+    let fields: Vec<Vec<_>> = best.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(fields.iter().map(|line| line[0]).collect::<Vec<_>>(), ["1", "1", "2", "2"]);
+    assert_eq!(fields[0][2], lines[0]);
+    assert!(fields[0][1].parse::<f64>().unwrap() >= fields[1][1].parse::<f64>().unwrap());
+    let json: Value = serde_json::from_str(run("--format json", "zwei\n").trim()).unwrap();
+    assert_eq!((&json["text"], &json["translations"][0]["text"]), (&"zwei".into(), &lines[2].into()));
+    let drawn = |seed: u32| run(&format!("--temperature 5 --seed {seed}"), "eins zwei drei\n");
+    assert_eq!(drawn(1), drawn(1));
+    assert!((2..9).any(|seed| drawn(seed) != drawn(1)));
+}
+
+#[test]
+fn attention_is_written_as_pictures_and_numbers() {
+    let folder = Folder::with_models();
+    folder.run(&format!("translate runs/de-en {DEVICE} --attention maps eins zwei")).succeeds();
+    let names = |ending: &str| ["00001", "00002"].map(|name| format!("maps/{name}.{ending}"));
+    for name in names("svg") {
+        assert!(folder.read(&name).starts_with("<svg"), "{name}");
+    }
+    let attention = folder.json(&names("json")[0]);
+    assert_eq!(attention["source"], serde_json::json!(["eins", "<eos>"]));
+    assert_eq!(attention["weights"].as_array().unwrap().len(), 2);
+    let taken = folder.run(&format!("translate runs/de-en {DEVICE} --attention maps eins"));
+    taken.fails_with(&["`maps` exists already"]);
+}
+
+#[test]
+fn an_evaluation_measures_the_translations_that_it_writes() {
+    let folder = Folder::with_models();
+    let line = format!("evaluate runs/de-en --input test.de --pair-input test.en --out out.txt {DEVICE} --format json");
+    let report = folder.run(&line).succeeds().json();
+    assert_eq!((report["pairs"].as_u64(), report["left_out"].as_u64()), (Some(unseen().len() as u64), Some(0)));
+    let perplexity = report["perplexity"].as_f64().unwrap();
+    assert!((1.0..1.5).contains(&perplexity), "{perplexity}");
+    let scored = folder.run("score --hypotheses out.txt --references test.en --format json").succeeds().json();
+    for key in ["bleu", "bleu_signature", "chrf", "chrf_signature"] {
+        assert_eq!(scored[key], report[key], "{key}");
+    }
+    // There is no run of four words for BLEU.
+    assert!(scored["chrf"]["score"].as_f64().unwrap() > 90.0, "{scored}");
+    folder.run(&format!("evaluate runs/de-en --corpus corpus {DEVICE}")).fails_with(&["no corpus can measure"]);
+    folder.run(&format!("evaluate runs/de-en --input test.de {DEVICE}")).fails_with(&["--pair-input"]);
+}
+
+#[test]
+fn two_systems_are_compared_on_the_same_texts() {
+    let folder = Folder::with_models();
+    folder.write("worse.en", &text(unseen().into_iter().map(|(_, target)| format!("{target} one one"))));
+    let line = "score --hypotheses test.en --baseline worse.en --references test.en --format json";
+    let report = folder.run(line).succeeds().json();
+    let comparison = &report["comparison"]["chrf"];
+    assert!((comparison["system"]["score"].as_f64().unwrap() - 100.0).abs() < 1e-9, "{report}");
+    assert!(comparison["p_value"].as_f64().unwrap() < 0.01);
+    assert_eq!(folder.run(line).succeeds().json(), report);
+    let shown = folder.run(&line.replace("--format json", "")).succeeds().stdout;
+    assert!(shown.contains("nrefs:1|case:mixed") && shown.contains("BLEU, difference"), "{shown}");
+    folder.write("short.en", "one\n");
+    folder.run("score --hypotheses short.en --references test.en").fails_with(&["1 sentences"]);
+    folder.run("score --hypotheses test.en --references test.en --bleu-tokenizer intl").fails_with(&["13a, zh, char"]);
+}
+
+#[test]
+fn the_mean_of_checkpoints_is_a_model() {
+    let folder = Folder::with_models();
+    folder.run("average runs/de-en --last 3 --out mean").succeeds();
+    let weights = |path: &str| fs::read(folder.path(&format!("{path}/model.safetensors"))).unwrap();
+    assert_eq!(weights("mean").len(), weights("runs/de-en").len());
+    assert_ne!(weights("mean"), weights("runs/de-en"));
+    folder.run(&format!("translate mean {DEVICE} eins")).succeeds();
+    folder.run("average runs/de-en --last 99 --out more").fails_with(&["has 5 checkpoints and 99 are asked for"]);
+    assert!(!folder.path("more").exists());
+    folder.run("average mean --out more").fails_with(&["holds no run"]);
+}
+
+#[test]
+fn the_best_model_can_be_chosen_by_its_translations() {
+    let folder = Folder::with_models();
+    let line = format!(
+        "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny --steps 4 \
+         --set choose_by=bleu --set bleu_tokenizer=none --set train.evaluate_every=2 --out runs/bleu {DEVICE} --format json"
+    );
+    let report = folder.run(&line).succeeds().json();
+    let names: Vec<_> = report["validation"]["metrics"].as_object().unwrap().keys().cloned().collect();
+    assert!(names.contains(&"bleu".to_owned()), "{names:?}");
+    let rows = folder.rows("runs/bleu/metrics.jsonl");
+    assert!(rows.iter().filter(|row| row["split"] == "validation").all(|row| row["bleu"].is_number()));
+}
+
+#[test]
+fn what_cannot_be_trained_on_is_said() {
+    let folder = Folder::with_models();
+    let train = |rest: &str| folder.run(&format!("train-seq2seq --out runs/new --steps 2 {rest} {DEVICE}"));
+    train("--corpus corpus").fails_with(&["no samples", "two texts"]);
+    train("--corpus pairs --validation corpus").fails_with(&["other tokens", "--pair-tokenizer"]);
+    train("--corpus pairs --set label_smoothing=1").fails_with(&["label_smoothing"]);
+    train("--corpus pairs --set data.samples.max_seq_length=9999").fails_with(&["model.max_seq_length"]);
+    assert!(!folder.path("runs/new").exists());
+    let parallel = "data build --input test.de --pair-input test.en --tokenizer de --text-column a --out x";
+    folder.run(parallel).fails_with(&["`--text-column` does not go with `--pair-input`"]);
+}
+
+#[test]
+fn a_model_that_translates_is_inspected() {
+    let folder = Folder::with_models();
+    let report = folder.run(&format!("inspect runs/de-en {DEVICE} --format json")).succeeds().json();
+    assert_eq!((&report["architecture"], &report["config"]["n_decoder_layers"]), (&"MarianMTModel".into(), &2.into()));
+    let parameters = report["blocks"].as_array().unwrap().iter().map(|block| block["parameters"].as_u64().unwrap());
+    assert_eq!(Some(parameters.sum()), report["parameters"].as_u64());
+    let shown = folder.run(&format!("inspect runs/de-en {DEVICE}")).succeeds().stdout;
+    assert!(shown.contains("transformer.decoder.layers.1") && shown.contains("course of training"), "{shown}");
+    folder.run(&format!("inspect runs/de-en {DEVICE} --text eins")).fails_with(&["translate runs/de-en --attention"]);
+}
