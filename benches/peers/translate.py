@@ -115,7 +115,7 @@ class CTranslate2:
         }
         with tempfile.TemporaryDirectory() as folder:
             Conversion(marian).convert(folder, force=True)
-            # A thread for each batch is faster than all threads for one.
+            # A thread for each batch: threads that share one wait for each other.
             self.translator = ctranslate2.Translator(
                 folder, compute_type=arguments.compute_type, inter_threads=arguments.threads, intra_threads=1
             )

@@ -117,6 +117,13 @@ fn start(config: &Seq2SeqConfig, pairs: Pairs, device: &Device) -> Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burnformer_models::stats::n_parameters;
+
+    #[test]
+    fn the_model_has_9_032_448_weights() {
+        // As many as PyTorch's in `torch_seq2seq.py`.
+        assert_eq!(n_parameters(&Seq2Seq::new(&config(Size::Large), &Device::default())), 9_032_448);
+    }
 
     #[test]
     fn a_batch_has_1659_source_and_1531_target_tokens() {

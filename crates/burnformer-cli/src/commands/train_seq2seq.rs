@@ -88,7 +88,8 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
     let (folder, outcome) = if args.run.resume {
         training::go_on(out, &text, |folder| trainer.resume(&data, folder, &mut on_event))?
     } else {
-        let model = Seq2Seq::init(&settings.model, settings.seed, &device.clone().autodiff());
+        let init = if settings.xavier_embeddings { Seq2Seq::init_xavier } else { Seq2Seq::init };
+        let model = init(&settings.model, settings.seed, &device.clone().autodiff());
         let folder = RunFolder::create(out, &text)?;
         let outcome = trainer.start(model, &data, &folder, &mut on_event);
         (folder, outcome?)

@@ -23,6 +23,9 @@ pub(crate) struct TrainSeq2SeqSettings {
     pub(crate) corpus: String,
     /// Folder of the corpus to choose the best model by; absent for a share of `corpus`.
     pub(crate) validation: Option<String>,
+    /// The model's embeddings and learned positions begin as its other matrices do (Glorot's), instead of with a variance of
+    /// `1 / d_model`.
+    pub(crate) xavier_embeddings: bool,
     /// The share of the target distribution that is spread evenly over the vocabulary, in `[0, 1)`.
     pub(crate) label_smoothing: f64,
     /// What the best model is chosen by, on the validation pairs.
@@ -80,6 +83,7 @@ impl TrainSeq2SeqSettings {
             seed: begin.seed,
             corpus: begin.corpus.display().to_string(),
             validation: begin.validation.map(|folder| folder.display().to_string()),
+            xavier_embeddings: false,
             label_smoothing: 0.1,
             choose_by: ChooseBy::default(),
             bleu_tokenizer: BleuTokenizer::default(),

@@ -109,6 +109,18 @@ impl Seq2Seq {
         init::by_name(Self::new(config, device), seed, rule)
     }
 
+    /// [`Self::init`] with embeddings and learned positions as by Glorot and Bengio too: much smaller tables, beside which
+    /// learned positions count for more.
+    ///
+    /// Source: The Annotated Transformer, whose models begin so.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn init_xavier(config: &Seq2SeqConfig, seed: u64, device: &Device) -> Self {
+        init::by_name(Self::new(config, device), seed, init::xavier_uniform)
+    }
+
     /// # Shapes
     /// - input: see [`Seq2SeqInput`]
     /// - returns: logits of the token behind each target position, `[batch_size, target_length, target_vocab_size]`

@@ -238,6 +238,28 @@ fn every_parameter_gets_a_gradient_in_training() {
     }
 }
 
+/// The bounds are those of the definitions: `4 / sqrt(d_model)` is four standard deviations.
+#[test]
+fn tables_begin_as_large_as_they_should() {
+    let config = Seq2SeqConfig { positions: PositionKind::Learned, ..config() };
+    let largest = |model: Seq2Seq| {
+        let folder = tempfile::tempdir().unwrap();
+        model.save(&config, folder.path()).unwrap();
+        let mut weights = Weights::in_folder(folder.path()).unwrap();
+        ["model.encoder.embed_tokens.weight", "model.encoder.embed_positions.weight"].map(|name| {
+            let data = weights.read(name).unwrap();
+            data.iter::<f32>().fold(0.0, |largest: f32, x| largest.max(x.abs()))
+        })
+    };
+    let normal = largest(Seq2Seq::init(&config, 1, &device()));
+    let xavier = largest(Seq2Seq::init_xavier(&config, 1, &device()));
+    for (normal, xavier, rows) in [(normal[0], xavier[0], 29.0_f32), (normal[1], xavier[1], 11.0)] {
+        let bound = (6.0 / (20.0 + rows)).sqrt();
+        assert!(xavier <= bound && xavier > 0.9 * bound, "{xavier} and {bound}");
+        assert!(normal > 2.0 / 20_f32.sqrt() && normal < 4.0 / 20_f32.sqrt(), "{normal}");
+    }
+}
+
 /// Hugging Face's Pegasus reads its positions from the file, whatever they are.
 #[test]
 fn stored_positions_must_be_sinusoids() {
