@@ -46,23 +46,23 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     let generation = args.generation.config(1);
     generation.validate()?;
     let translator = Translator::load(&args.folder, device)?.with_batch_size(args.batch_size as usize);
+    let no_pairs = || {
+        let hint = "name the references by `--pair-input` (line by line) or `--pair-column`";
+        Advised::new("a model that translates is measured on pairs of texts", hint)
+    };
+    if args.pair_input.is_empty() && args.format.pair_column.is_none() {
+        return Err(no_pairs().into());
+    }
     let source = input::open_pairs(&args.input, &args.pair_input, &args.format)?;
     let (mut texts, mut references) = (Vec::new(), Vec::new());
-    let mut n_single = 0_usize;
     let skipped = records::read(&source, args.format.on_bad_row, "read pairs", context, |record| {
-        match record.pair {
-            Some(pair) => {
-                texts.push(record.text);
-                references.push(pair);
-            }
-            None => n_single += 1,
-        }
+        texts.push(record.text);
+        references.push(record.pair.ok_or_else(no_pairs)?);
         Ok(())
     })?;
     records::warn_of_skipped(terminal, &skipped);
-    if texts.is_empty() || n_single > 0 {
-        let hint = "name the references by `--pair-input` (line by line) or `--pair-column`";
-        return Err(Advised::new("a model that translates is measured on pairs of texts", hint).into());
+    if texts.is_empty() {
+        return Err(Advised::new("there are no pairs to measure the model on", "name files that are not empty").into());
     }
     let pairs: Vec<(&str, &str)> =
         texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
