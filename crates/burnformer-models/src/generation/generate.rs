@@ -51,35 +51,19 @@ impl Seq2Seq {
     /// for rounding; those whose search is over leave the batch.
     ///
     /// ```
-    /// use burnformer_models::{GenerationConfig, GenerationInput, PositionKind, Seq2Seq, Seq2SeqConfig};
-    /// use burnformer_nn::{Activation, NormOrder};
+    /// use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig, Vocabularies};
     /// use burnformer_ops::DeviceChoice;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let config = Seq2SeqConfig {
-    ///     source_vocab_size: 50,
-    ///     target_vocab_size: 50,
-    ///     shared_embeddings: true,
-    ///     tied_embeddings: true,
-    ///     scaled_embeddings: true,
-    ///     positions: PositionKind::Sinusoidal,
-    ///     max_seq_length: 16,
-    ///     d_model: 32,
-    ///     n_encoder_layers: 1,
-    ///     n_decoder_layers: 1,
-    ///     n_heads: 4,
-    ///     d_ff: 64,
-    ///     activation: Activation::Relu,
-    ///     norm_order: NormOrder::Pre,
-    ///     norm_eps: 1e-6,
-    ///     dropout: 0.1,
-    ///     attention_dropout: 0.0,
-    ///     activation_dropout: 0.0,
-    ///     init_std: 0.02,
+    /// let vocabularies = Vocabularies {
+    ///     source_size: 50,
+    ///     target_size: 50,
+    ///     shared: true,
     ///     pad_id: 0,
     ///     eos_id: 1,
     ///     decoder_start_id: 2,
     /// };
+    /// let config = Seq2SeqConfig::preset("transformer-tiny", vocabularies).ok_or("no such size")?;
     /// let model = Seq2Seq::init(&config, 42, &DeviceChoice::Auto.open()?);
     /// let sources = [vec![7, 8, 9, 1], vec![10, 11, 1]];
     /// let settings = GenerationConfig { n_beams: 4, n_best: 2, max_length: 10, ..GenerationConfig::default() };
