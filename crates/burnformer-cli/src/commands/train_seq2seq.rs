@@ -50,6 +50,8 @@ struct Job {
     task: TranslationTask,
     train: Arc<TextPairs>,
     validation: Option<Arc<TextPairs>>,
+    /// Steps in which every pair comes once.
+    steps_per_epoch: f64,
     /// Names the data.
     fingerprint: String,
 }
@@ -129,7 +131,8 @@ fn begin(args: &TrainSeq2SeqArgs) -> Result<(TrainSeq2SeqSettings, Job)> {
     };
     let asked = TrainSeq2SeqSettings::load(&begin, 1000)?;
     let job = Job::new(&asked)?;
-    let steps = (args.epochs * steps_per_epoch(&asked, &job)?).ceil().max(1.0) as u64;
+    // What a step holds does not depend on how many there are.
+    let steps = (args.epochs * job.steps_per_epoch).ceil().max(1.0) as u64;
     let settings = TrainSeq2SeqSettings::load(&begin, steps)?;
     Ok((settings, job))
 }
@@ -144,12 +147,12 @@ fn reload(args: &TrainSeq2SeqArgs) -> Result<(TrainSeq2SeqSettings, Job)> {
 }
 
 /// Steps in which every pair comes once.
-fn steps_per_epoch(settings: &TrainSeq2SeqSettings, job: &Job) -> Result<f64> {
-    let (train, n_pairs) = (&settings.train, job.train.per_epoch());
+fn steps_per_epoch(settings: &TrainSeq2SeqSettings, samples: &Arc<TextPairs>) -> Result<f64> {
+    let train = &settings.train;
     if train.micro_batch_tokens.is_none() {
-        return Ok(n_pairs as f64 / train.samples_per_step(1.0));
+        return Ok(samples.per_epoch() as f64 / train.samples_per_step(1.0));
     }
-    let samples = Arc::clone(&job.train);
+    let samples = Arc::clone(samples);
     let batches = Batches::<TextPairBatch>::epoch(samples, settings.model.pad_id, &train.batches(), settings.seed)?;
     let mut n_batches = 0;
     for batch in batches {
@@ -205,7 +208,8 @@ impl Job {
                 task.with_bleu(GenerationConfig::greedy(), bleu)
             }
         };
-        Ok(Self { task, train, validation, fingerprint })
+        let steps_per_epoch = steps_per_epoch(settings, &train)?;
+        Ok(Self { task, train, validation, steps_per_epoch, fingerprint })
     }
 }
 
@@ -225,7 +229,7 @@ fn plan(settings: &TrainSeq2SeqSettings, job: &Job, device: DeviceChoice, text: 
     let n_pairs = job.train.per_epoch();
     let longest = settings.data.samples.max_seq_length;
     let tokens = match train.micro_batch_tokens {
-        Some(tokens) => (tokens * train.grad_accum_steps) as f64 * steps_per_epoch(settings, job)? / n_pairs as f64,
+        Some(tokens) => (tokens * train.grad_accum_steps) as f64 * job.steps_per_epoch / n_pairs as f64,
         None => longest as f64,
     };
     let memory = MemoryEstimate::of_seq2seq(model, n_parameters, train, longest);
