@@ -9,8 +9,8 @@ them `tokenizer.json`, and `target_tokenizer.json` where the target has a vocabu
 `tokenizers`. A source is the tokens of its line, cut to the positions that the model has, and the token of the end.
 
 Prints a line of JSON. Its seconds are those from lines to translations, without loading; tokens are counted without
-those of the end. CTranslate2 searches as transformers does with `early_stopping` in `generation_config.json`, and
-answers an empty line with an empty one.
+those of the end. A search is over when as many hypotheses as beams have ended (`early_stopping` of transformers).
+CTranslate2 answers an empty line with an empty one.
 """
 
 import argparse
@@ -67,6 +67,7 @@ class Torch:
             "num_beams": arguments.beam,
             "length_penalty": arguments.length_penalty,
             "max_length": marian.max_target_length,
+            "early_stopping": arguments.beam > 1,
             "do_sample": False,
             "use_cache": True,
         }

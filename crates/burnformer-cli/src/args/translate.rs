@@ -113,6 +113,7 @@ impl GenerationArgs {
             repetition_penalty: self.repetition_penalty,
             no_repeat_ngram_size: self.no_repeat_ngram,
             sampling,
+            ..GenerationConfig::default()
         }
     }
 }

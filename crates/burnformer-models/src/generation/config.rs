@@ -13,6 +13,9 @@ pub struct GenerationConfig {
     /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by
     /// `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
     pub length_penalty: f64,
+    /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do; `false`
+    /// goes on until nothing that could come would rank among the `n_best`, which takes longer.
+    pub early_stopping: bool,
     /// Least number of tokens, the end token not counted.
     pub min_length: usize,
     /// Largest number of tokens, the end token not counted. No model goes beyond its own `max_seq_length`, less one for the
@@ -41,12 +44,14 @@ pub struct Sampling {
 }
 
 impl Default for GenerationConfig {
-    /// A beam of four, as in Vaswani et al. 2017, section 6.1.
+    /// A beam of four with length penalty 0.6, as in Vaswani et al. 2017, section 6.1, which ends as soon as four hypotheses
+    /// have.
     fn default() -> Self {
         Self {
             n_beams: 4,
             n_best: 1,
             length_penalty: 0.6,
+            early_stopping: true,
             min_length: 0,
             max_length: 256,
             repetition_penalty: 1.0,

@@ -46,13 +46,22 @@ pub(super) struct Search {
     /// Number of tokens of every hypothesis that lives.
     length: usize,
     ended: Ranking,
+    /// Number of hypotheses that ended, also of those that are no longer among the best.
+    n_ended: usize,
     key: Option<SampleKey>,
 }
 
 impl Search {
     /// The search for the `n_best` most probable hypotheses.
     pub(super) fn beam(n_best: usize) -> Self {
-        Self { nodes: Vec::new(), live: vec![Live::start()], length: 0, ended: Ranking::new(n_best), key: None }
+        Self {
+            nodes: Vec::new(),
+            live: vec![Live::start()],
+            length: 0,
+            ended: Ranking::new(n_best),
+            n_ended: 0,
+            key: None,
+        }
     }
 
     /// One sample: a beam of one, whose candidate is drawn.
@@ -118,17 +127,21 @@ impl Search {
             }
             return Vec::new();
         };
-        if self.is_decided(leader.total, rules) {
+        self.n_ended += ended.len();
+        if self.is_over(leader.total, rules) {
             return Vec::new();
         }
         self.continue_with(&next, rules)
     }
 
-    /// `true` if no live hypothesis can become one of the best, the most probable of them having `total`.
-    fn is_decided(&self, total: f64, rules: &Rules) -> bool {
+    /// `true` if enough hypotheses have ended, or if no live one can become one of the best, the most probable of them having
+    /// `total`.
+    fn is_over(&self, total: f64, rules: &Rules) -> bool {
         let Some(worst) = self.ended.worst_of_full() else { return false };
+        let is_greedy = rules.settings.n_beams == 1;
+        let is_enough = self.n_ended >= rules.settings.n_beams && (rules.settings.early_stopping || is_greedy);
         // No token makes a hypothesis more probable, and nothing is divided by more than the longest.
-        rules.settings.n_beams == 1 || total / rules.settings.divisor(rules.max_length + 1) <= worst.score
+        is_enough || total / rules.settings.divisor(rules.max_length + 1) <= worst.score
     }
 
     fn continue_with(&mut self, next: &[&Candidate], rules: &Rules) -> Vec<Successor> {

@@ -126,11 +126,12 @@ fn model_device(model: &Seq2Seq) -> Device {
 }
 
 /// Settings like those of `generate` in `make_fixtures.py`.
-fn golden_cases() -> [(&'static str, GenerationConfig); 5] {
+fn golden_cases() -> [(&'static str, GenerationConfig); 6] {
     let beam = |n_beams| GenerationConfig {
         n_beams,
         n_best: n_beams,
         length_penalty: 0.0,
+        early_stopping: false,
         max_length: 13,
         ..GenerationConfig::default()
     };
@@ -138,6 +139,7 @@ fn golden_cases() -> [(&'static str, GenerationConfig); 5] {
     [
         ("greedy", no_repeat(1, 2)),
         ("beam", beam(3)),
+        ("early", GenerationConfig { early_stopping: true, ..beam(3) }),
         ("no_repeat", no_repeat(3, 2)),
         ("repetition", GenerationConfig { repetition_penalty: 1.7, ..beam(4) }),
         ("long", GenerationConfig { min_length: 5, ..no_repeat(3, 1) }),
@@ -233,6 +235,7 @@ fn a_wide_beam_finds_the_best_of_all_texts() {
                         n_beams: 4 * 81,
                         n_best,
                         length_penalty,
+                        early_stopping: false,
                         max_length: 4,
                         ..GenerationConfig::default()
                     };
