@@ -185,6 +185,16 @@ impl DeviceChoice {
     }
 }
 
+/// `true` if the device is the processor, so that a program may keep it busy from several threads.
+#[must_use]
+pub fn is_on_host(device: &Device) -> bool {
+    match device.clone().inner().as_dispatch() {
+        #[cfg(feature = "wgpu")]
+        burn::backend::DispatchDevice::Cube(_) => false,
+        _ => true,
+    }
+}
+
 /// What wgpu finds on this machine.
 mod wgpu {
     use burn::tensor::Device;

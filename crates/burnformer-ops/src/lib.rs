@@ -38,7 +38,7 @@ mod shapes;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::allocator::{MiMalloc, keep_freed_memory};
-pub use device::{DeviceChoice, DeviceError};
+pub use device::{DeviceChoice, DeviceError, is_on_host};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{
     Mask, append, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,

@@ -38,7 +38,7 @@ pub enum PrecisionError {
 /// If `device` or the processor cannot; the precision stays what it was.
 pub fn set_matmul_precision(precision: Precision, device: &Device) -> Result<(), PrecisionError> {
     if precision == Precision::Bf16 {
-        if !is_on_host(device) {
+        if !crate::is_on_host(device) {
             return Err(PrecisionError::Device);
         }
         if !crate::cpu::matmul::bf16_is_supported() {
@@ -53,12 +53,4 @@ pub fn set_matmul_precision(precision: Precision, device: &Device) -> Result<(),
 #[must_use]
 pub fn matmul_precision() -> Precision {
     if BF16.load(Ordering::Relaxed) { Precision::Bf16 } else { Precision::F32 }
-}
-
-fn is_on_host(device: &Device) -> bool {
-    match device.clone().inner().as_dispatch() {
-        #[cfg(feature = "wgpu")]
-        burn::backend::DispatchDevice::Cube(_) => false,
-        _ => true,
-    }
 }

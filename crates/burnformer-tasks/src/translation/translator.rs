@@ -7,6 +7,8 @@ use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Padding, TextPairBatch, parts};
 use burnformer_data::samples::{Sample, TextPair};
 use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Seq2Seq};
+use burnformer_ops::is_on_host;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{TranslationAttention, TranslationTally, TranslationTask, TranslationTokenizers};
@@ -89,8 +91,8 @@ impl Translator {
         let mut order: Vec<usize> = (0..texts.len()).filter(|&text| sources[text].len() > 1).collect();
         order.sort_by_key(|&text| sources[text].len());
         let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
-        for part in parts(&lengths, self.batch_size) {
-            let batch = &order[part];
+        let batches: Vec<&[usize]> = parts(&lengths, self.batch_size).into_iter().map(|part| &order[part]).collect();
+        let translate = |batch: &&[usize]| {
             let tokens: Vec<Vec<u32>> = batch.iter().map(|&text| sources[text].clone()).collect();
             let numbers: Vec<u64> = batch.iter().map(|&text| options.first_number + text as u64).collect();
             let input = GenerationInput {
@@ -99,11 +101,17 @@ impl Translator {
                 seed: options.seed,
                 interrupt: options.interrupt,
             };
-            let answers = self.model.generate(self.task.config(), &options.generation, input)?;
-            for (&text, hypotheses) in batch.iter().zip(answers) {
-                let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis));
-                translations[text] = texts.collect::<Result<_, _>>()?;
-            }
+            Ok(self.model.generate(self.task.config(), &options.generation, input)?)
+        };
+        // Threads with a batch each wait less for one another than threads that share one. The longest begin, so that all end
+        // at about the same time.
+        let answers: Result<Vec<_>, TaskError> = match is_on_host(&self.device) {
+            true => batches.par_iter().rev().map(translate).collect(),
+            false => batches.iter().rev().map(translate).collect(),
+        };
+        for (&text, hypotheses) in batches.into_iter().rev().flatten().zip(answers?.into_iter().flatten()) {
+            let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis));
+            translations[text] = texts.collect::<Result<_, _>>()?;
         }
         Ok(translations)
     }
