@@ -9,7 +9,8 @@ them `tokenizer.json`, and `target_tokenizer.json` where the target has a vocabu
 `tokenizers`. A source is the tokens of its line, cut to the positions that the model has, and the token of the end.
 
 Prints a line of JSON. Its seconds are those from lines to translations, without loading; tokens are counted without
-those of the end. A search is over when as many hypotheses as beams have ended (`early_stopping` of transformers).
+those of the end. A search is over when as many hypotheses as beams have ended (`early_stopping` of transformers),
+and a target has at most 50 tokens more than the longest source, of the batch in PyTorch, of all in CTranslate2.
 CTranslate2 answers an empty line with an empty one.
 """
 
@@ -25,6 +26,10 @@ import torch
 import transformers
 from ctranslate2.converters import Converter
 from ctranslate2.converters.transformers import BartLoader
+
+
+# Tokens that a target may have more than its source.
+MORE = 50
 
 
 class Marian:
@@ -66,7 +71,6 @@ class Torch:
         self.options = {
             "num_beams": arguments.beam,
             "length_penalty": arguments.length_penalty,
-            "max_length": marian.max_target_length,
             "early_stopping": arguments.beam > 1,
             "do_sample": False,
             "use_cache": True,
@@ -81,7 +85,10 @@ class Torch:
                 ids[row, : len(sources[line])] = torch.tensor(sources[line])
             is_token = torch.arange(longest) < torch.tensor([len(sources[line]) for line in batch])[:, None]
             with torch.inference_mode():
-                found = self.marian.model.generate(input_ids=ids, attention_mask=is_token.long(), **self.options)
+                max_length = min(self.marian.max_target_length, longest + MORE + 2)
+                found = self.marian.model.generate(
+                    input_ids=ids, attention_mask=is_token.long(), max_length=max_length, **self.options
+                )
             for line, target in zip(batch, found[:, 1:].tolist()):
                 targets[line] = target
         return targets
@@ -102,14 +109,14 @@ def batches(sources, n_tokens):
 class CTranslate2:
     def __init__(self, marian, arguments):
         self.source, target = marian.vocabularies
+        # The longest target that transformers gives, without start and end.
+        self.max_length = marian.max_target_length - 2
         self.target_ids = {token: number for number, token in enumerate(target)}
         forbidden = marian.model.generation_config.bad_words_ids or []
         self.options = {
             "beam_size": arguments.beam,
             "length_penalty": arguments.length_penalty,
             "min_decoding_length": 0,
-            # The longest target that transformers gives, without start and end.
-            "max_decoding_length": marian.max_target_length - 2,
             "suppress_sequences": [[target[number] for number in sequence] for sequence in forbidden],
             "max_batch_size": arguments.batch_size,
             "batch_type": "tokens",
@@ -123,7 +130,8 @@ class CTranslate2:
 
     def translate(self, sources):
         sources = [[self.source[number] for number in source] for source in sources]
-        found = self.translator.translate_batch(sources, **self.options)
+        max_length = min(self.max_length, max(map(len, sources)) + MORE)
+        found = self.translator.translate_batch(sources, max_decoding_length=max_length, **self.options)
         return [[self.target_ids[token] for token in result.hypotheses[0]] for result in found]
 
 

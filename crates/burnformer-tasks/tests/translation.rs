@@ -120,7 +120,7 @@ fn evaluations_translate_if_they_are_asked_to() {
         evaluate(task, &model, batches, 3, &device(), &Silent, &Interrupt::new()).unwrap()
     };
     assert_eq!(measured(&plain, vec![batch(pairs())]).bleu, None);
-    let generation = GenerationConfig { min_length: 2, max_length: 5, ..GenerationConfig::greedy() };
+    let generation = GenerationConfig { min_length: 2, max_length: Some(5), ..GenerationConfig::greedy() };
     let translating = task(0.1).with_bleu(generation, Bleu::default());
     let tally = measured(&translating, vec![batch(pairs())]);
     let bleu = tally.bleu.unwrap();
@@ -147,7 +147,7 @@ fn a_translation_does_not_depend_on_the_texts_beside_it() {
     let folder = folder(&task(0.0));
     let translate = |batch_size: usize, texts: &[&str]| {
         let translator = Translator::load(folder.path(), &device()).unwrap().with_batch_size(batch_size);
-        let generation = GenerationConfig { n_best: 2, max_length: 6, ..GenerationConfig::default() };
+        let generation = GenerationConfig { n_best: 2, max_length: Some(6), ..GenerationConfig::default() };
         translator.translate(texts, &TranslationOptions::new(generation)).unwrap()
     };
     let all = translate(64, &TEXTS);
@@ -177,7 +177,7 @@ fn what_is_drawn_for_a_text_depends_on_its_number_and_the_seed() {
     let folder = folder(&task(0.0));
     let translator = Translator::load(folder.path(), &device()).unwrap();
     let draw = |texts: &[&str], first_number, seed| {
-        let generation = GenerationConfig { max_length: 8, ..GenerationConfig::sampled(Sampling::default()) };
+        let generation = GenerationConfig { max_length: Some(8), ..GenerationConfig::sampled(Sampling::default()) };
         let options = TranslationOptions { first_number, seed, ..TranslationOptions::new(generation) };
         translator.translate(texts, &options).unwrap().into_iter().map(|it| it[0].tokens.clone()).collect::<Vec<_>>()
     };
@@ -209,7 +209,7 @@ fn a_score_is_that_of_the_task_and_long_pairs_are_left_out() {
 fn attention_has_a_row_for_each_target_token_with_the_sum_one() {
     let folder = folder(&task(0.0));
     let translator = Translator::load(folder.path(), &device()).unwrap();
-    let options = TranslationOptions::new(GenerationConfig { max_length: 4, ..GenerationConfig::default() });
+    let options = TranslationOptions::new(GenerationConfig { max_length: Some(4), ..GenerationConfig::default() });
     let translation = translator.translate(&TEXTS[..1], &options).unwrap().remove(0).remove(0);
     let attention = translator.attention(TEXTS[0], &translation).unwrap();
     assert_eq!(attention.source, ["der", "hund", "schläft", "<eos>"].map(|it| it.replace('ä', "a")));

@@ -70,9 +70,9 @@ pub(crate) struct GenerationArgs {
     #[arg(long, value_name = "TOKENS", default_value_t = 0)]
     pub(crate) min_length: usize,
 
-    /// Greatest length in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = GenerationConfig::default().max_length)]
-    pub(crate) max_length: usize,
+    /// Greatest length in tokens [default: 50 more than the text has]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_length: Option<usize>,
 
     /// Makes tokens that came before rarer: their log-probability is multiplied by this
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]

@@ -18,9 +18,9 @@ pub struct GenerationConfig {
     pub early_stopping: bool,
     /// Least number of tokens, the end token not counted.
     pub min_length: usize,
-    /// Largest number of tokens, the end token not counted. No model goes beyond its own `max_seq_length`, less one for the
-    /// start token.
-    pub max_length: usize,
+    /// Largest number of tokens, the end token not counted; `None` for 50 more than the source has (Vaswani et al. 2017,
+    /// section 6.1). No model goes beyond its own `max_seq_length`, less one for the start token.
+    pub max_length: Option<usize>,
     /// What the log-probability of a token is multiplied by if the hypothesis has it already; 1 changes nothing, more makes
     /// repetitions rarer (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which unlike
     /// logits do not depend on an offset).
@@ -53,7 +53,7 @@ impl Default for GenerationConfig {
             length_penalty: 0.6,
             early_stopping: true,
             min_length: 0,
-            max_length: 256,
+            max_length: None,
             repetition_penalty: 1.0,
             no_repeat_ngram_size: None,
             sampling: None,
@@ -99,8 +99,10 @@ impl Validate for GenerationConfig {
         let penalty = self.length_penalty;
         let is_possible = penalty.is_finite() && penalty >= 0.0;
         ConfigError::check("length_penalty", &penalty, is_possible, "a finite value of at least 0")?;
-        ConfigError::check_positive("max_length", self.max_length)?;
-        let fits = self.min_length <= self.max_length;
+        if let Some(max_length) = self.max_length {
+            ConfigError::check_positive("max_length", max_length)?;
+        }
+        let fits = self.max_length.is_none_or(|max_length| self.min_length <= max_length);
         ConfigError::check("min_length", &self.min_length, fits, "at most `max_length`")?;
         ConfigError::check_finite_positive("repetition_penalty", self.repetition_penalty)?;
         if let Some(size) = self.no_repeat_ngram_size {
@@ -137,8 +139,9 @@ mod tests {
         check(sampling(Sampling::default()), "`n_beams` is 4, expected 1, as tokens are drawn by `sampling`");
         let range = "expected a finite value of at least 0";
         check(GenerationConfig { length_penalty: -1.0, ..config() }, &format!("`length_penalty` is -1, {range}"));
-        check(GenerationConfig { max_length: 0, ..config() }, "`max_length` is 0, expected at least 1");
-        check(GenerationConfig { min_length: 257, ..config() }, "`min_length` is 257, expected at most `max_length`");
+        check(GenerationConfig { max_length: Some(0), ..config() }, "`max_length` is 0, expected at least 1");
+        let short = GenerationConfig { min_length: 9, max_length: Some(8), ..config() };
+        check(short, "`min_length` is 9, expected at most `max_length`");
         let none = GenerationConfig { repetition_penalty: 0.0, ..config() };
         check(none, "`repetition_penalty` is 0, expected a finite value above 0");
         let none = GenerationConfig { no_repeat_ngram_size: Some(0), ..config() };

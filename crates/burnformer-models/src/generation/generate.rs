@@ -67,7 +67,7 @@ impl Seq2Seq {
     /// let config = Seq2SeqConfig::preset("transformer-tiny", vocabularies).ok_or("no such size")?;
     /// let model = Seq2Seq::init(&config, 42, &DeviceChoice::Auto.open()?);
     /// let sources = [vec![7, 8, 9, 1], vec![10, 11, 1]];
-    /// let settings = GenerationConfig { n_beams: 4, n_best: 2, max_length: 10, ..GenerationConfig::default() };
+    /// let settings = GenerationConfig { n_beams: 4, n_best: 2, max_length: Some(10), ..GenerationConfig::default() };
     /// let answers = model.generate(&config, &settings, GenerationInput::new(&sources))?;
     /// assert_eq!(answers.len(), 2);
     /// assert!(answers[0][0].tokens.len() <= 10);
@@ -106,16 +106,20 @@ impl Seq2Seq {
         let mut cache = self.cache(self.encode(ids, mask.clone()), mask);
         // Samples of one source end at different times, so each is a search of its own.
         let n_each = if settings.sampling.is_some() { settings.n_best } else { 1 };
-        let search = |number, sample| match settings.sampling {
-            None => Search::beam(settings.n_best),
-            Some(_) => Search::sample(SampleKey::new(input.seed, number, sample)),
-        };
-        let searches = numbers.iter().flat_map(|&number| (0..n_each).map(move |sample| search(number, sample)));
+        let rules = Rules::new(settings, config);
+        let mut searches = Vec::with_capacity(n_sources * n_each);
+        for (source, &number) in input.sources.iter().zip(&numbers) {
+            let max_length = rules.max_length(source.len());
+            searches.extend((0..n_each).map(|sample| match settings.sampling {
+                None => Search::beam(settings.n_best, max_length),
+                Some(_) => Search::sample(SampleKey::new(input.seed, number, sample), max_length),
+            }));
+        }
         if n_each > 1 {
             let copies = (0..n_sources).flat_map(|source| std::iter::repeat_n(source, n_each));
             cache.select_memory(&indices(copies, &device));
         }
-        let searches = self.run(config, settings, searches.collect(), cache, input.interrupt)?;
+        let searches = self.run(config, &rules, searches, cache, input.interrupt)?;
         let mut found = searches.into_iter().map(Search::into_hypotheses);
         let best = |_| Ranking::of(settings.n_best, found.by_ref().take(n_each).flatten());
         Ok((0..n_sources).map(best).collect())
@@ -125,12 +129,11 @@ impl Seq2Seq {
     fn run(
         &self,
         config: &Seq2SeqConfig,
-        settings: &GenerationConfig,
+        rules: &Rules,
         mut searches: Vec<Search>,
         mut cache: DecoderCache,
         interrupt: Option<&Interrupt>,
     ) -> Result<Vec<Search>, ModelError> {
-        let rules = Rules::new(settings, config);
         let device = self.device();
         let mut running: Vec<&mut Search> = searches.iter_mut().collect();
         let mut tokens = vec![config.decoder_start_id; running.len()];
@@ -142,11 +145,8 @@ impl Seq2Seq {
             let n_rows = tokens.len() / running.len();
             let n_logits = n_rows * config.target_vocab_size;
             let rows = logits.chunks_mut(n_logits).zip(logsumexp.chunks(n_rows));
-            let steps: Vec<Vec<Successor>> = running
-                .iter_mut()
-                .zip(rows)
-                .map(|(search, (logits, sums))| search.step(logits, sums, &rules))
-                .collect();
+            let steps: Vec<Vec<Successor>> =
+                running.iter_mut().zip(rows).map(|(search, (logits, sums))| search.step(logits, sums, rules)).collect();
             let goes_on = |place: &usize| !steps[*place].is_empty();
             let kept: Vec<usize> = (0..running.len()).filter(goes_on).collect();
             if kept.len() < running.len() {

@@ -4,12 +4,15 @@ use super::GenerationConfig;
 use super::row::Row;
 use crate::Seq2SeqConfig;
 
+/// How many tokens more than its source a hypothesis may have, unless another longest length is set.
+const MORE_THAN_SOURCE: usize = 50;
+
 /// The settings, in the bounds of a model and with its special tokens.
 pub(super) struct Rules<'a> {
     pub(super) settings: &'a GenerationConfig,
     pub(super) eos_id: u32,
-    /// Longest hypothesis, in tokens without start and end.
-    pub(super) max_length: usize,
+    /// Positions of the model behind the start token.
+    room: usize,
     /// Tokens that never come.
     never: Vec<u32>,
 }
@@ -17,10 +20,14 @@ pub(super) struct Rules<'a> {
 impl<'a> Rules<'a> {
     pub(super) fn new(settings: &'a GenerationConfig, model: &Seq2SeqConfig) -> Self {
         let eos_id = model.eos_id;
-        // The start token takes the first position.
-        let max_length = settings.max_length.min(model.max_seq_length - 1);
         let never = [model.pad_id, model.decoder_start_id].into_iter().filter(|&token| token != eos_id).collect();
-        Self { settings, eos_id, max_length, never }
+        // The start token takes the first position.
+        Self { settings, eos_id, room: model.max_seq_length - 1, never }
+    }
+
+    /// Longest hypothesis for a source of so many tokens, in tokens without start and end.
+    pub(super) fn max_length(&self, source_length: usize) -> usize {
+        self.settings.max_length.unwrap_or(source_length + MORE_THAN_SOURCE).min(self.room)
     }
 
     /// `true` if [`Self::apply`] looks at the tokens of a hypothesis and not only at their number.
@@ -28,13 +35,14 @@ impl<'a> Rules<'a> {
         self.settings.repetition_penalty != 1.0 || self.settings.no_repeat_ngram_size.is_some()
     }
 
-    /// Applies the rules to what the model says of the token behind `length` others; `tokens` are these, if they are needed.
-    pub(super) fn apply(&self, row: &mut Row, length: usize, tokens: Vec<u32>) {
+    /// Applies the rules to what the model says of the token behind `length` others, where a hypothesis has at most `max_length`;
+    /// `tokens` are these, if they are needed.
+    pub(super) fn apply(&self, row: &mut Row, length: usize, max_length: usize, tokens: Vec<u32>) {
         let repeated = self.settings.no_repeat_ngram_size.map(|size| repeating(&tokens, size)).unwrap_or_default();
         if self.settings.repetition_penalty != 1.0 {
             row.penalise(tokens, self.settings.repetition_penalty);
         }
-        let too_early = (length < self.settings.min_length.min(self.max_length)).then_some(self.eos_id);
+        let too_early = (length < self.settings.min_length.min(max_length)).then_some(self.eos_id);
         for token in repeated.into_iter().chain(self.never.iter().copied()).chain(too_early) {
             row.forbid(token);
         }

@@ -45,6 +45,8 @@ pub(super) struct Search {
     live: Vec<Live>,
     /// Number of tokens of every hypothesis that lives.
     length: usize,
+    /// Longest hypothesis.
+    max_length: usize,
     ended: Ranking,
     /// Number of hypotheses that ended, also of those that are no longer among the best.
     n_ended: usize,
@@ -52,12 +54,13 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// The search for the `n_best` most probable hypotheses.
-    pub(super) fn beam(n_best: usize) -> Self {
+    /// The search for the `n_best` most probable hypotheses of up to `max_length` tokens.
+    pub(super) fn beam(n_best: usize, max_length: usize) -> Self {
         Self {
             nodes: Vec::new(),
             live: vec![Live::start()],
             length: 0,
+            max_length,
             ended: Ranking::new(n_best),
             n_ended: 0,
             key: None,
@@ -65,8 +68,8 @@ impl Search {
     }
 
     /// One sample: a beam of one, whose candidate is drawn.
-    pub(super) fn sample(key: SampleKey) -> Self {
-        Self { key: Some(key), ..Self::beam(1) }
+    pub(super) fn sample(key: SampleKey, max_length: usize) -> Self {
+        Self { key: Some(key), ..Self::beam(1, max_length) }
     }
 
     /// What the search found, best first.
@@ -90,7 +93,7 @@ impl Search {
             }
             let mut logits = Row::new(logits, logsumexp);
             let tokens = if rules.need_tokens() { self.tokens(live) } else { Vec::new() };
-            rules.apply(&mut logits, self.length, tokens);
+            rules.apply(&mut logits, self.length, self.max_length, tokens);
             match (self.key, &rules.settings.sampling) {
                 (Some(key), Some(sampling)) => {
                     let token = draw(logits.logits(), sampling, key.uniform(self.length));
@@ -115,7 +118,7 @@ impl Search {
                     self.end(&Live { log_prob, total, ..self.live[row] }, true, rules);
                     ended.push(row);
                 }
-            } else if self.length < rules.max_length && next.len() < n_beams {
+            } else if self.length < self.max_length && next.len() < n_beams {
                 next.push(candidate);
             }
         }
@@ -141,7 +144,7 @@ impl Search {
         let is_greedy = rules.settings.n_beams == 1;
         let is_enough = self.n_ended >= rules.settings.n_beams && (rules.settings.early_stopping || is_greedy);
         // No token makes a hypothesis more probable, and nothing is divided by more than the longest.
-        is_enough || total / rules.settings.divisor(rules.max_length + 1) <= worst.score
+        is_enough || total / rules.settings.divisor(self.max_length + 1) <= worst.score
     }
 
     fn continue_with(&mut self, next: &[&Candidate], rules: &Rules) -> Vec<Successor> {

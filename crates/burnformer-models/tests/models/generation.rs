@@ -132,7 +132,7 @@ fn golden_cases() -> [(&'static str, GenerationConfig); 6] {
         n_best: n_beams,
         length_penalty: 0.0,
         early_stopping: false,
-        max_length: 13,
+        max_length: Some(13),
         ..GenerationConfig::default()
     };
     let no_repeat = |n_beams, size| GenerationConfig { no_repeat_ngram_size: Some(size), ..beam(n_beams) };
@@ -236,7 +236,7 @@ fn a_wide_beam_finds_the_best_of_all_texts() {
                         n_best,
                         length_penalty,
                         early_stopping: false,
-                        max_length: 4,
+                        max_length: Some(4),
                         ..GenerationConfig::default()
                     };
                     let input = GenerationInput::new(std::slice::from_ref(&source));
@@ -264,7 +264,7 @@ fn some_settings() -> Vec<GenerationConfig> {
     let beam = GenerationConfig { n_best: 4, ..GenerationConfig::default() };
     vec![
         GenerationConfig::greedy(),
-        GenerationConfig { length_penalty: 0.0, max_length: 7, ..beam.clone() },
+        GenerationConfig { length_penalty: 0.0, max_length: Some(7), ..beam.clone() },
         GenerationConfig { no_repeat_ngram_size: Some(2), min_length: 3, ..beam.clone() },
         GenerationConfig { repetition_penalty: 1.4, length_penalty: 1.5, ..beam },
         GenerationConfig { n_best: 3, ..GenerationConfig::sampled(Sampling { top_k: Some(9), ..Sampling::default() }) },
@@ -279,7 +279,7 @@ fn neither_batch_nor_order_nor_padding_matters() {
         for settings in some_settings() {
             let input = GenerationInput { numbers: Some(&numbers), seed: 3, ..GenerationInput::new(&sources) };
             let together = model.generate(&config, &settings, input).unwrap();
-            check(&model, &settings, &sources, &together, settings.max_length.min(13));
+            check(&model, &settings, &sources, &together, settings.max_length.unwrap_or(13).min(13));
 
             let order = [3, 0, 5, 2, 1, 4];
             let other_sources = order.map(|i| sources[i].clone());
@@ -300,7 +300,7 @@ fn one_beam_is_the_most_probable_token_each_time() {
     for device in devices() {
         for (model, config) in models(&device) {
             let sources = sources(6);
-            let settings = GenerationConfig { max_length: 9, ..GenerationConfig::greedy() };
+            let settings = GenerationConfig { max_length: Some(9), ..GenerationConfig::greedy() };
             let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
             for (source, found) in sources.iter().zip(found) {
                 let mut tokens = Vec::new();
@@ -366,7 +366,7 @@ fn a_hypothesis_that_cannot_go_on_is_cut_off() {
         n_best: 4,
         no_repeat_ngram_size: Some(1),
         min_length: 5,
-        max_length: 6,
+        max_length: Some(6),
         ..GenerationConfig::default()
     };
     let found = model.generate(&config, &settings, GenerationInput::new(&sources(3))).unwrap();
@@ -374,6 +374,23 @@ fn a_hypothesis_that_cannot_go_on_is_cut_off() {
         let mut tokens = hypothesis.tokens.clone();
         tokens.sort_unstable();
         assert_eq!((tokens, hypothesis.is_finished), (vec![0, 4, 5], false));
+    }
+}
+
+/// The end token comes too early at every position, so that all reach the longest length: each the one of its own source.
+#[test]
+fn a_hypothesis_has_fifty_tokens_more_than_its_source_at_most() {
+    let (sources, config) = (sources(4), config(9, 57));
+    let model = Seq2Seq::init(&config, 5, &device());
+    let sampled = GenerationConfig::sampled(Sampling::default());
+    for settings in [GenerationConfig::greedy(), GenerationConfig::default(), sampled] {
+        let settings = GenerationConfig { min_length: 500, ..settings };
+        let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+        let lengths: Vec<usize> = found.iter().map(|it| it[0].tokens.len()).collect();
+        // The model has room for 56.
+        let expected: Vec<usize> = sources.iter().map(|source| (source.len() + 50).min(56)).collect();
+        assert_eq!(lengths, expected);
+        assert!(expected.contains(&56) && expected.contains(&52), "{expected:?}");
     }
 }
 
@@ -397,7 +414,7 @@ fn tokens_are_drawn_by_their_probabilities() {
         };
         for temperature in [1.0, 0.5] {
             let sampling = Sampling { temperature, ..Sampling::default() };
-            let settings = GenerationConfig { n_best: N, max_length: 1, ..GenerationConfig::sampled(sampling) };
+            let settings = GenerationConfig { n_best: N, max_length: Some(1), ..GenerationConfig::sampled(sampling) };
             let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
             for (source, found) in sources.iter().zip(found) {
                 let mut counts = BTreeMap::new();
