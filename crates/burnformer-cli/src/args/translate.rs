@@ -70,7 +70,7 @@ pub(crate) struct GenerationArgs {
     #[arg(long, value_name = "TOKENS", default_value_t = 0)]
     pub(crate) min_length: usize,
 
-    /// Greatest length in tokens [default: 50 more than the text has]
+    /// Greatest length in tokens [default: 50 more than the text has with its end]
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_length: Option<usize>,
 

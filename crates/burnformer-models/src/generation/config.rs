@@ -18,8 +18,8 @@ pub struct GenerationConfig {
     pub early_stopping: bool,
     /// Least number of tokens, the end token not counted.
     pub min_length: usize,
-    /// Largest number of tokens, the end token not counted; `None` for 50 more than the source has (Vaswani et al. 2017,
-    /// section 6.1). No model goes beyond its own `max_seq_length`, less one for the start token.
+    /// Largest number of tokens, the end token not counted; `None` for 50 more than the source has with its end token (Vaswani
+    /// et al. 2017, section 6.1). No model goes beyond its own `max_seq_length`, less one for the start token.
     pub max_length: Option<usize>,
     /// What the log-probability of a token is multiplied by if the hypothesis has it already; 1 changes nothing, more makes
     /// repetitions rarer (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which unlike
