@@ -58,6 +58,19 @@ pub(super) fn read_toml(name: &str, text: &str) -> Result<Vec<Assignment>, Setti
     Ok(found)
 }
 
+/// Makes absent what is set to an empty text where something else than a text stands in `current`, the settings so far.
+pub(super) fn take_empty_as_absent(layer: &mut [Assignment], current: &Value) {
+    for Assignment { path, value, .. } in layer {
+        if value == "" && at(current, path).is_some_and(|current| !current.is_string()) {
+            *value = Value::Null;
+        }
+    }
+}
+
+fn at<'a>(settings: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(settings, |node, key| node.get(key))
+}
+
 /// Reads one `key=value`. What it becomes depends on `current`, the value of the settings so far.
 ///
 /// The value is TOML if it can be, and text otherwise; where a text stands now, a number is text too. Nothing behind the
@@ -70,7 +83,7 @@ pub(super) fn read_set(text: &str, current: &Value) -> Result<Vec<Assignment>, S
         return Err(bad_set());
     }
     let origin = Origin::Set { text: text.to_owned() };
-    let is_text = path.iter().try_fold(current, |node, key| node.get(key)).is_some_and(Value::is_string);
+    let is_text = at(current, &path).is_some_and(Value::is_string);
     let parsed = DeValue::parse(raw.trim()).ok();
     let value = match parsed.as_ref().map(Spanned::get_ref) {
         Some(value @ (DeValue::String(_) | DeValue::Table(_))) => value,
@@ -210,6 +223,14 @@ mod tests {
         let base = json!({"a": {"b": 1, "c": [1, 2, 3]}, "d": null});
         let layer = read_toml("s.toml", "[a]\nc = [4]\n[d]\ne = 5\n").unwrap();
         assert_eq!(overlay(&base, &layer), json!({"a": {"b": 1, "c": [4]}, "d": {"e": 5}}));
+    }
+
+    #[test]
+    fn an_empty_text_makes_absent_what_is_no_text() {
+        let base = json!({"a": {"number": 1, "text": "x", "off": null}});
+        let mut layer = read_toml("s.toml", "[a]\nnumber = \"\"\ntext = \"\"\noff = \"\"\nnew = \"\"\n").unwrap();
+        take_empty_as_absent(&mut layer, &base);
+        assert_eq!(overlay(&base, &layer)["a"], json!({"number": null, "text": "", "off": null, "new": ""}));
     }
 
     #[test]
