@@ -2,9 +2,11 @@
 
 use std::error::Error;
 
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::axis::{Axis, HUGE, Range, range};
 use crate::history::HistoryEntry;
 
 /// Width and height of a panel, and height of the title. plotters puts points on whole pixels, so all is drawn larger than it
@@ -19,10 +21,10 @@ const MAX_COLUMNS: usize = 2;
 const MAX_POINTS: usize = 500;
 /// A line of no more points shows each of them.
 const FEW_POINTS: usize = 50;
-/// Values beyond this are as good as infinite.
-const HUGE: f64 = 1e30;
 /// What grows steadily and says nothing as a curve.
 const SKIPPED: [&str; 2] = ["seconds", "tokens"];
+/// What falls by orders of magnitude, the end of which matters no less than the beginning.
+const LOGARITHMIC: [&str; 1] = ["perplexity"];
 
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(51, 51, 51);
@@ -60,7 +62,7 @@ struct Line {
 /// The values of `entries` over their steps, as an SVG document: a panel for each name, in the order in which they first occur,
 /// with a line for each split.
 ///
-/// `seconds` and `tokens` are left out. A line of more than 500 points is thinned to means of as many equal parts. Where a value
+/// `seconds` and `tokens` are left out; `perplexity` has a logarithmic axis. A line of more than 500 points is thinned to means of as many equal parts. Where a value
 /// is not finite, the line has a gap.
 ///
 /// # Errors
@@ -103,6 +105,16 @@ fn found_or_pushed<T>(list: &mut Vec<T>, is_it: impl Fn(&T) -> bool, make: impl 
 impl Panel {
     fn new(name: &str) -> Self {
         Self { name: name.to_owned(), lines: Vec::new() }
+    }
+
+    /// Decades if its name says so and there is no value that they cannot show.
+    fn has_decades(&self) -> bool {
+        LOGARITHMIC.contains(&self.name.as_str()) && self.points().all(|(_, value)| value > 0.0)
+    }
+
+    fn axis(&self) -> Axis {
+        let axis = if self.has_decades() { Axis::decades } else { Axis::even };
+        axis(self.points().map(|(_, value)| value))
     }
 
     /// Those that can be shown.
@@ -159,15 +171,12 @@ fn draw(panels: &[Panel], title: &str, svg: &mut String) -> Result<(u32, u32), B
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let values = range(panel.points().map(|(_, value)| value), 0.05);
-    let (step_span, value_span) = (steps.end - steps.start, values.end - values.start);
+    let values = panel.axis();
+    let (step_span, value_span) = (steps.end - steps.start, values.range().end - values.range().start);
     // The legend stands at the right, where the curves do not end.
     let last = panel.points().max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, value)| value);
-    let legend_position = if last > (values.start + values.end) / 2.0 {
-        SeriesLabelPosition::LowerRight
-    } else {
-        SeriesLabelPosition::UpperRight
-    };
+    let legend_position =
+        if last > values.middle() { SeriesLabelPosition::LowerRight } else { SeriesLabelPosition::UpperRight };
     let mut chart = ChartBuilder::on(area)
         .margin(24)
         .margin_right(56)
@@ -179,7 +188,6 @@ fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Er
         .x_desc("step")
         .y_desc(panel.name.replace('_', " "))
         .x_labels(8)
-        .y_labels(7)
         .x_label_formatter(&|&step| step_tick(step, step_span))
         .y_label_formatter(&|&value| tick(value, value_span))
         .label_style((FONT, 32).into_font().color(&INK))
@@ -211,21 +219,6 @@ fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Er
         .border_style(GRID)
         .draw()?;
     Ok(())
-}
-
-type Range = std::ops::Range<f64>;
-
-/// From the least to the greatest value, with a margin of that share on either side. What hardly changes gets room around it:
-/// an axis needs a length.
-fn range(values: impl Iterator<Item = f64>, margin: f64) -> Range {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    let size = low.abs().max(high.abs());
-    let room = match high - low {
-        _ if size < 1.0 / HUGE => 1.0,
-        spread if spread < 1e-4 * size => 0.1 * size,
-        spread => margin * spread,
-    };
-    low - room..high + room
 }
 
 /// A number beside an axis of length `span`, without digits that are only rounding.
@@ -355,6 +348,29 @@ mod tests {
                 assert!((8..40).contains(&ticks), "{ticks} texts for {values:?} from {first}");
             }
         }
+    }
+
+    #[test]
+    fn perplexities_have_decades() {
+        let panel = |name: &str, values: [f64; 2]| Panel {
+            name: name.to_owned(),
+            lines: vec![Line { split: "train".to_owned(), points: vec![(1.0, values[0]), (2.0, values[1])] }],
+        };
+        assert!(panel("perplexity", [900.0, 5.0]).has_decades());
+        assert!(!panel("perplexity", [900.0, 0.0]).has_decades());
+        assert!(!panel("loss", [900.0, 5.0]).has_decades());
+
+        // From 1,000 to 1, 31 lies in the middle.
+        let entries: Vec<_> =
+            [1000.0, 31.6, 1.0].iter().zip(1..).map(|(&x, step)| entry(step, "test", &[("perplexity", x)])).collect();
+        let svg = learning_curves(&entries, "").unwrap();
+        let heights: Vec<f64> = svg
+            .lines()
+            .filter(|text| text.starts_with("<circle"))
+            .map(|text| text.split("cy=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(heights.len(), 3);
+        assert!((heights[0] + heights[2] - 2.0 * heights[1]).abs() < 4.0, "{heights:?}");
     }
 
     #[test]

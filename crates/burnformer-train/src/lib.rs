@@ -4,6 +4,7 @@
 //! batches, and a run that was stopped goes on as if it had not been.
 
 mod average;
+mod axis;
 mod card;
 mod checkpoint;
 mod config;
