@@ -90,6 +90,7 @@ pub(crate) fn bert(sizes: Sizes, device: &Device) -> Run {
             ids: tokens("ids", sizes.n_tokens(), sizes.vocab_size),
             lengths: vec![sizes.seq_length; sizes.batch_size],
             seq_length: sizes.seq_length,
+            multiple_of: 1,
         },
         first_lengths: vec![sizes.seq_length / 2; sizes.batch_size],
         masked_positions: masked_positions(sizes),

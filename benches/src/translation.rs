@@ -92,7 +92,7 @@ fn start(config: &Seq2SeqConfig, pairs: Pairs, device: &Device) -> Run {
     let Pairs { n_pairs, source_length, target_length } = pairs;
     let padded = |name: &str, longest, vocab_size| {
         let ids = tokens(name, n_pairs * longest, vocab_size);
-        Padded { ids, lengths: pairs.lengths(longest), seq_length: longest }.to_device(&device)
+        Padded { ids, lengths: pairs.lengths(longest), seq_length: longest, multiple_of: 1 }.to_device(&device)
     };
     let source = padded("source", source_length, config.source_vocab_size);
     let target = padded("target", target_length, config.target_vocab_size);

@@ -41,6 +41,7 @@ fn pretraining_batch() -> PretrainingBatch {
             ids: vec![2, 5, 4, 3, 7, 8, 3, 2, 4, 3, 9, 3, 0, 0, 2, 5, 6, 3, 4, 3, 0],
             lengths: vec![7, 5, 6],
             seq_length: 7,
+            multiple_of: 1,
         },
         first_lengths: vec![4, 3, 4],
         masked_positions: vec![2, 8, 18],
@@ -155,7 +156,7 @@ fn evaluation_counts_every_answer() {
     let model = BertForSequenceClassification::init(&config(), 3, 1, &device);
     let batch = ClassificationBatch {
         numbers: vec![0, 1],
-        tokens: Padded { ids: vec![2, 5, 6, 3, 2, 7, 3, 0], lengths: vec![4, 3], seq_length: 4 },
+        tokens: Padded { ids: vec![2, 5, 6, 3, 2, 7, 3, 0], lengths: vec![4, 3], seq_length: 4, multiple_of: 1 },
         first_lengths: vec![4, 3],
         labels: vec![2, 0],
     };

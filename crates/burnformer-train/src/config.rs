@@ -22,7 +22,8 @@ pub struct TrainConfig {
     /// As many samples go through the model at once as have so many tokens, padding included, instead of
     /// `micro_batch_size`; of the longer text where they have two.
     pub micro_batch_tokens: Option<usize>,
-    /// Passes whose gradients make one update.
+    /// Passes whose gradients make one update. Each is only as long as its own longest text, so that several have less
+    /// padding than one, most of all where `window` is a batch of any lengths.
     pub grad_accum_steps: usize,
     /// What an update is.
     pub optimizer: OptimizerConfig,

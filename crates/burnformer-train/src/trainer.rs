@@ -239,12 +239,12 @@ impl<T: Task> Trainer<'_, T> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
-        let cells = batch.cells();
-        run.state.tokens += cells.tokens;
-        run.cells += cells;
         let parts = config.passes(batch);
         let mut totals = T::Counts::default();
         for part in &parts {
+            let cells = part.cells();
+            run.state.tokens += cells.tokens;
+            run.cells += cells;
             totals += self.task.counts(part);
         }
         let mut gradients = GradientSums::new();

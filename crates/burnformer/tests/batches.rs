@@ -18,7 +18,7 @@ fn ints(data: TensorData) -> Vec<i64> {
 fn tensors_hold_what_the_batch_holds() {
     let batch = PretrainingBatch {
         numbers: vec![4, 9],
-        tokens: Padded { ids: vec![2, 7, 3, 8, 3, 2, 7, 3, 3, 0], lengths: vec![5, 4], seq_length: 5 },
+        tokens: Padded { ids: vec![2, 7, 3, 8, 3, 2, 7, 3, 3, 0], lengths: vec![5, 4], seq_length: 5, multiple_of: 1 },
         first_lengths: vec![3, 3],
         masked_positions: vec![1, 6],
         masked_labels: vec![30, 70_000],

@@ -39,7 +39,7 @@ pub trait Batch: Send + 'static {
     /// Puts samples together. `numbers` are theirs, in the same order.
     fn collate(numbers: Vec<u64>, samples: Vec<Self::Sample>, padding: &Padding) -> Self;
 
-    /// Some of the rows, as a batch of its own whose rows are as long.
+    /// Some of the rows, as a batch of its own, without padding that only other rows needed.
     ///
     /// # Panics
     /// If there are no such rows.

@@ -22,30 +22,36 @@ pub struct Padded {
     pub lengths: Vec<usize>,
     /// Length of the rows.
     pub seq_length: usize,
+    /// What it is a multiple of.
+    pub multiple_of: usize,
 }
 
 impl Padded {
     /// Puts rows one below the other.
     pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [u32]> + Clone, padding: &Padding) -> Self {
         let longest = rows.clone().map(<[u32]>::len).max().unwrap_or(0);
-        let seq_length = longest.next_multiple_of(padding.multiple_of);
+        let multiple_of = padding.multiple_of;
+        let seq_length = longest.next_multiple_of(multiple_of);
         let (mut ids, mut lengths) = (Vec::with_capacity(rows.len() * seq_length), Vec::with_capacity(rows.len()));
         for row in rows {
             lengths.push(row.len());
             ids.extend_from_slice(row);
             ids.resize(lengths.len() * seq_length, padding.pad_id);
         }
-        Self { ids, lengths, seq_length }
+        Self { ids, lengths, seq_length, multiple_of }
     }
 
-    /// Some of the rows, as long as they are.
+    /// Some of the rows, as long as the longest of them needs.
     ///
     /// # Panics
     /// If there are no such rows.
     #[must_use]
     pub fn rows(&self, rows: Range<usize>) -> Self {
-        let places = rows.start * self.seq_length..rows.end * self.seq_length;
-        Self { ids: self.ids[places].to_vec(), lengths: self.lengths[rows].to_vec(), seq_length: self.seq_length }
+        let lengths = self.lengths[rows.clone()].to_vec();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let seq_length = longest.next_multiple_of(self.multiple_of.max(1)).min(self.seq_length);
+        let row = |row: usize| &self.ids[row * self.seq_length..][..seq_length];
+        Self { ids: rows.flat_map(row).copied().collect(), lengths, seq_length, multiple_of: self.multiple_of }
     }
 
     /// How many rows there are.

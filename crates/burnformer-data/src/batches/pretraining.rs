@@ -46,15 +46,19 @@ impl Batch for PretrainingBatch {
     }
 
     fn rows(&self, rows: Range<usize>) -> Self {
-        let place = |row: usize| (row * self.tokens.seq_length) as u32;
-        let before = |row: usize| self.masked_positions.partition_point(|&position| position < place(row));
+        let length = self.tokens.seq_length;
+        let before = |row: usize| self.masked_positions.partition_point(|&position| (position as usize) < row * length);
         let masked = before(rows.start)..before(rows.end);
-        let moved = self.masked_positions[masked.clone()].iter().map(|position| position - place(rows.start));
+        let tokens = self.tokens.rows(rows.clone());
+        let moved = self.masked_positions[masked.clone()].iter().map(|&position| {
+            let (row, column) = (position as usize / length, position as usize % length);
+            ((row - rows.start) * tokens.seq_length + column) as u32
+        });
         Self {
             numbers: self.numbers[rows.clone()].to_vec(),
-            tokens: self.tokens.rows(rows.clone()),
             first_lengths: self.first_lengths[rows.clone()].to_vec(),
             masked_positions: moved.collect(),
+            tokens,
             masked_labels: self.masked_labels[masked].to_vec(),
             is_next: if self.is_next.is_empty() { Vec::new() } else { self.is_next[rows].to_vec() },
         }

@@ -108,7 +108,7 @@ impl TextPairBatch {
     /// Copies the batch to `device`; `start_id` is the token that a second text begins with.
     #[must_use]
     pub fn to_device(&self, start_id: u32, device: &Device) -> TextPairTensors {
-        let Padded { ids, lengths, seq_length } = &self.target;
+        let Padded { ids, lengths, seq_length, .. } = &self.target;
         let rows = || ids.chunks_exact((*seq_length).max(1));
         let inputs = rows().flat_map(|row| std::iter::once(start_id).chain(row[..row.len() - 1].iter().copied()));
         let labels: Vec<i32> =

@@ -147,13 +147,24 @@ fn parts_of_a_batch_put_together_are_the_batch() {
         let batch = batch.unwrap();
         let parts = batch.clone().split(3);
         assert_eq!(parts.len(), batch.numbers.len().div_ceil(3));
+        let length = batch.tokens.seq_length;
         let mut whole = PretrainingBatch::default();
-        whole.tokens.seq_length = batch.tokens.seq_length;
+        (whole.tokens.seq_length, whole.tokens.multiple_of) = (length, batch.tokens.multiple_of);
         for part in parts {
-            let first = whole.tokens.ids.len() as u32;
-            whole.masked_positions.extend(part.masked_positions.iter().map(|position| first + position));
+            // No longer than its longest row, to a multiple of four.
+            let part_length = part.tokens.seq_length;
+            assert_eq!(part_length, part.tokens.lengths.iter().max().unwrap().next_multiple_of(4));
+            let first = whole.tokens.lengths.len();
+            let moved = part.masked_positions.iter().map(|&position| {
+                let (row, column) = (position as usize / part_length, position as usize % part_length);
+                ((first + row) * length + column) as u32
+            });
+            whole.masked_positions.extend(moved);
             whole.numbers.extend(part.numbers);
-            whole.tokens.ids.extend(part.tokens.ids);
+            for row in part.tokens.ids.chunks(part_length) {
+                whole.tokens.ids.extend(row);
+                whole.tokens.ids.resize(whole.tokens.ids.len().next_multiple_of(length), 0);
+            }
             whole.tokens.lengths.extend(part.tokens.lengths);
             whole.first_lengths.extend(part.first_lengths);
             whole.masked_labels.extend(part.masked_labels);
