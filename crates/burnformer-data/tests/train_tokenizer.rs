@@ -220,6 +220,20 @@ impl Stage for Count {
     fn message(&self, _text: &str) {}
 }
 
+/// The blank that a text is encoded with in front does not come back, whatever else happens to the text.
+#[test]
+fn byte_level_bpe_gives_texts_back_as_they_were_learnt() {
+    let corpus = corpus();
+    for lowercase in [true, false] {
+        let config =
+            TokenizerConfig { lowercase, strip_accents: Some(false), ..config(TokenizerKind::ByteLevelBpe, 400) };
+        let tokenizer = train_on(&corpus, &config).unwrap();
+        for text in ["a boat, at sea", "boats"] {
+            assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap(), false).unwrap(), text);
+        }
+    }
+}
+
 #[test]
 fn progress_counts_tokens_and_an_interrupt_ends_it() {
     let corpus = corpus();

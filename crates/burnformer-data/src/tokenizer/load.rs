@@ -107,6 +107,7 @@ impl Tokenizer {
         let mut plain = marked.clone();
         plain.set_encode_special_tokens(true);
         let cut = Cut::of(&plain);
+        let strips_blank = marked.get_pre_tokenizer().is_some_and(puts_blank);
         let mut prefix_blank = false;
         if let (Cut::Blanks, Some(PreTokenizerWrapper::ByteLevel(bytes))) = (cut, marked.get_pre_tokenizer()) {
             prefix_blank = bytes.add_prefix_space;
@@ -122,6 +123,7 @@ impl Tokenizer {
             kind,
             cut,
             prefix_blank,
+            strips_blank,
             specials,
             special_ids,
             starts_word: word_starts(&marked),
@@ -142,6 +144,15 @@ fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
     match pre_tokenizer {
         PreTokenizerWrapper::ByteLevel(_) => true,
         PreTokenizerWrapper::Sequence(steps) => steps.as_ref().iter().any(is_byte_level),
+        _ => false,
+    }
+}
+
+/// Whether texts are encoded as if there were a blank in front.
+fn puts_blank(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+    match pre_tokenizer {
+        PreTokenizerWrapper::ByteLevel(bytes) => bytes.add_prefix_space,
+        PreTokenizerWrapper::Sequence(steps) => steps.as_ref().iter().any(puts_blank),
         _ => false,
     }
 }

@@ -67,6 +67,8 @@ struct Inner {
     cut: Cut,
     /// `true` if a text is encoded as if there were a blank in front, unless there is one.
     prefix_blank: bool,
+    /// `true` if the blank in front of a decoded text was put there when it was encoded.
+    strips_blank: bool,
     specials: Specials,
     special_ids: Vec<u32>,
     starts_word: Vec<bool>,
@@ -145,7 +147,7 @@ impl Tokenizer {
         let text = text.map_err(|error| TokenizerError::Decode { reason: error.to_string() })?;
         Ok(match self.0.marked.get_decoder() {
             Some(DecoderWrapper::WordPiece(decoder)) if decoder.cleanup => close_up(text),
-            _ if self.0.prefix_blank => text.strip_prefix(' ').map(str::to_owned).unwrap_or(text),
+            _ if self.0.strips_blank => text.strip_prefix(' ').map(str::to_owned).unwrap_or(text),
             _ => text,
         })
     }
