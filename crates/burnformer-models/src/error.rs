@@ -58,6 +58,9 @@ pub enum ModelError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// What the model says of the next token is NaN or infinite.
+    #[error("the model's logits are not finite: its weights are damaged, or its training diverged")]
+    NotFinite,
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),

@@ -214,6 +214,13 @@ fn own_resamples_estimate_the_same_and_depend_on_the_seed_alone() {
     // The interval is 2 · 1.96 standard deviations wide.
     let standard_error = texts.bleu.double.system.half_width / 1.96 / 200.0_f64.sqrt();
     check("mean", found.system.mean, texts.bleu.double.system.mean, 5.0 * standard_error);
+    // The standard deviation of 200 draws is known to a twentieth.
+    check(
+        "half_width",
+        found.system.half_width,
+        texts.bleu.double.system.half_width,
+        0.25 * texts.bleu.double.system.half_width,
+    );
     // Binomial, p about 0.03: five standard errors of 200 draws.
     check("p_value", found.p_value, texts.bleu.double.p_value, 5.0 * (0.03 * 0.97 / 200.0_f64).sqrt());
 }

@@ -3,12 +3,19 @@
 use burnformer_core::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
+/// So that no number makes a search of any size.
+const MOST_BEAMS: usize = 1024;
+/// Samples, each of which is a row of a batch.
+const MOST_SAMPLES: usize = 65_536;
+
 /// How [`Seq2Seq::generate`](crate::Seq2Seq::generate) chooses tokens, and how many texts it answers with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationConfig {
-    /// Number of hypotheses that a beam search goes on with for each source. 1 is greedy: always the most probable token.
+    /// Number of hypotheses that a beam search goes on with for each source, at most 1,024. 1 is greedy: always the most
+    /// probable token.
     pub n_beams: usize,
-    /// Number of hypotheses that are answered for each source: the best of a beam search, so at most `n_beams`; or samples.
+    /// Number of hypotheses that are answered for each source, fewer where no more can be found: the best of a beam search, so
+    /// at most `n_beams`; or samples, at most 65,536.
     pub n_best: usize,
     /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by
     /// `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
@@ -89,8 +96,8 @@ impl GenerationConfig {
 
 impl Validate for GenerationConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("n_beams", self.n_beams)?;
-        ConfigError::check_positive("n_best", self.n_best)?;
+        ConfigError::check("n_beams", &self.n_beams, (1..=MOST_BEAMS).contains(&self.n_beams), "1 to 1024")?;
+        ConfigError::check("n_best", &self.n_best, (1..=MOST_SAMPLES).contains(&self.n_best), "1 to 65536")?;
         let is_beam = self.sampling.is_none();
         let few = !is_beam || self.n_best <= self.n_beams;
         ConfigError::check("n_best", &self.n_best, few, "at most `n_beams`, or `sampling`")?;
@@ -133,7 +140,12 @@ mod tests {
             assert_eq!(config.validate().unwrap_err().to_string(), expected);
         };
         let config = GenerationConfig::default;
-        check(GenerationConfig { n_beams: 0, ..config() }, "`n_beams` is 0, expected at least 1");
+        check(GenerationConfig { n_beams: 0, ..config() }, "`n_beams` is 0, expected 1 to 1024");
+        check(
+            GenerationConfig { n_beams: usize::MAX, ..config() },
+            &format!("`n_beams` is {}, expected 1 to 1024", usize::MAX),
+        );
+        check(GenerationConfig { n_best: 0, ..config() }, "`n_best` is 0, expected 1 to 65536");
         check(GenerationConfig { n_best: 5, ..config() }, "`n_best` is 5, expected at most `n_beams`, or `sampling`");
         let sampling = |sampling| GenerationConfig { sampling: Some(sampling), ..config() };
         check(sampling(Sampling::default()), "`n_beams` is 4, expected 1, as tokens are drawn by `sampling`");
@@ -147,6 +159,8 @@ mod tests {
         let none = GenerationConfig { no_repeat_ngram_size: Some(0), ..config() };
         check(none, "`no_repeat_ngram_size` is 0, expected at least 1");
         let sampled = GenerationConfig::sampled;
+        let many = GenerationConfig { n_best: 65_537, ..sampled(Sampling::default()) };
+        check(many, "`n_best` is 65537, expected 1 to 65536");
         let cold = sampled(Sampling { temperature: 0.0, ..Sampling::default() });
         check(cold, "`sampling.temperature` is 0, expected a finite value above 0");
         let none = sampled(Sampling { top_k: Some(0), ..Sampling::default() });

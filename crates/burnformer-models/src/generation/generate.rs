@@ -43,7 +43,7 @@ impl Seq2Seq {
     /// [`GenerationConfig::early_stopping`]), or when it has `n_best` of them and none that goes on could still become better
     /// than the worst of these, even if all tokens up to the longest length were certain: then what it answers is what it
     /// would answer after the last step. At the longest length no hypothesis goes on; those that did not finish
-    /// there are answered unfinished if there is room. With `n_beams = 1` the first end token ends the search.
+    /// there are answered unfinished if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the search.
     ///
     /// **Sampling** draws each token from what the model says of it, until the end token. A draw depends on the seed, the
     /// source's number, the sample and the position alone.
@@ -76,8 +76,8 @@ impl Seq2Seq {
     /// ```
     ///
     /// # Errors
-    /// If a setting cannot work, a source is empty, too long or has a token that the model does not know, the device fails,
-    /// or on request of the interrupt.
+    /// If a setting cannot work, a source is empty, too long or has a token that the model does not know, what the model says
+    /// is not finite, the device fails, or on request of the interrupt.
     ///
     /// # Panics
     /// If there are not as many numbers as sources.
@@ -176,8 +176,12 @@ impl Seq2Seq {
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [tokens.len(), 1]), device);
         let logits = self.decode(ids, cache).squeeze_dim::<2>(1); // [n_rows, vocab_size]
         let logsumexp = ops::logsumexp(logits.clone());
-        let values = |data: TensorData| data.convert::<f32>().try_into_vec().expect("it was converted");
-        Ok((values(logits.try_into_data()?), values(logsumexp.try_into_data()?)))
+        let values = |data: TensorData| data.convert::<f32>().try_into_vec::<f32>().expect("it was converted");
+        let logsumexp = values(logsumexp.try_into_data()?);
+        if !logsumexp.iter().all(|sum| sum.is_finite()) {
+            return Err(ModelError::NotFinite);
+        }
+        Ok((values(logits.try_into_data()?), logsumexp))
     }
 }
 

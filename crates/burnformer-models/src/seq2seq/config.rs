@@ -34,7 +34,7 @@ pub struct Seq2SeqConfig {
     pub positions: PositionKind,
     /// Longest sequence, at most 65,536.
     pub max_seq_length: usize,
-    /// Width of the residual stream.
+    /// Width of the residual stream, at most 65,536.
     pub d_model: usize,
     /// Number of layers of the encoder.
     pub n_encoder_layers: usize,
@@ -148,7 +148,7 @@ impl Seq2SeqConfig {
 }
 
 /// So that no number in a file makes a table of any size.
-const LONGEST: usize = 65_536;
+const MOST: usize = 65_536;
 
 impl Validate for Seq2SeqConfig {
     fn validate(&self) -> Result<(), ConfigError> {
@@ -158,7 +158,8 @@ impl Validate for Seq2SeqConfig {
         let fits = !self.shared_embeddings || source == target;
         ConfigError::check("target_vocab_size", &target, fits, "`source_vocab_size`, as the embeddings are shared")?;
         let length = self.max_seq_length;
-        ConfigError::check("max_seq_length", &length, (1..=LONGEST).contains(&length), "1 to 65536")?;
+        ConfigError::check("max_seq_length", &length, (1..=MOST).contains(&length), "1 to 65536")?;
+        ConfigError::check("d_model", &self.d_model, (1..=MOST).contains(&self.d_model), "1 to 65536")?;
         ConfigError::check_positive("n_encoder_layers", self.n_encoder_layers)?;
         ConfigError::check_positive("n_decoder_layers", self.n_decoder_layers)?;
         self.stacks().layer.validate()?;

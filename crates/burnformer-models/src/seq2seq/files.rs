@@ -40,6 +40,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
         return Err(file.missing(&format!("model.encoder.layers.{layer}.self_attn.q_proj.weight")));
     }
     let has = |name: &str| names.iter().any(|found| found == name);
+    check_width(&file, &config)?;
     // All names of one table, the first of which is read and the others must equal.
     let target = if config.shared_embeddings { SHARED.as_slice() } else { &SHARED[2..] };
     let output = config.tied_embeddings.then_some(OUTPUT);
@@ -68,6 +69,20 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
         model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
     }
     Ok((model, config))
+}
+
+/// Refuses a width other than that of the file's embeddings. Positions are computed before all shapes are compared, and should
+/// not take any size that `config.json` asks for.
+fn check_width(file: &Weights, config: &Seq2SeqConfig) -> Result<(), ModelError> {
+    let shape = |name: &'static str| Some((name, file.shape(name)?.to_vec()));
+    let Some((name, found)) = SHARED.into_iter().chain([OUTPUT]).find_map(shape) else {
+        return Err(file.missing(SHARED[0]));
+    };
+    if found.last() == Some(&config.d_model) {
+        return Ok(());
+    }
+    let vocab_size = if name == SHARED[1] { config.source_vocab_size } else { config.target_vocab_size };
+    Err(file.wrong_shape(name, found, vec![vocab_size, config.d_model]))
 }
 
 /// Refuses a stored table of positions that is not the one that is computed; half precision may have rounded it.

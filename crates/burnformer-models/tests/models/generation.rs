@@ -5,12 +5,14 @@ use crate::support::{Golden, assert_close, device, devices, fixture, values};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::Interrupt;
+use burnformer_models::weights::{self, Weights};
 use burnformer_models::{
     GenerationConfig, GenerationInput, Hypothesis, ModelError, PositionKind, Sampling, Seq2Seq, Seq2SeqConfig,
     Seq2SeqInput,
 };
-use burnformer_nn::{Activation, NormOrder};
+use burnformer_nn::{Activation, Linear, NormOrder};
 use std::collections::BTreeMap;
+use std::fs;
 
 const END: u32 = 1;
 const START: u32 = 2;
@@ -275,22 +277,23 @@ fn some_settings() -> Vec<GenerationConfig> {
 fn neither_batch_nor_order_nor_padding_matters() {
     let (sources, numbers): (_, Vec<u64>) = (sources(6), (100..106).collect());
     for device in devices() {
-        let [_, (model, config)] = models(&device);
-        for settings in some_settings() {
-            let input = GenerationInput { numbers: Some(&numbers), seed: 3, ..GenerationInput::new(&sources) };
-            let together = model.generate(&config, &settings, input).unwrap();
-            check(&model, &settings, &sources, &together, settings.max_length.unwrap_or(13).min(13));
+        for (model, config) in models(&device) {
+            for settings in some_settings() {
+                let input = GenerationInput { numbers: Some(&numbers), seed: 3, ..GenerationInput::new(&sources) };
+                let together = model.generate(&config, &settings, input).unwrap();
+                check(&model, &settings, &sources, &together, settings.max_length.unwrap_or(13).min(13));
 
-            let order = [3, 0, 5, 2, 1, 4];
-            let other_sources = order.map(|i| sources[i].clone());
-            let other_numbers = order.map(|i| numbers[i]);
-            let other = GenerationInput { sources: &other_sources, numbers: Some(&other_numbers), ..input };
-            let other = model.generate(&config, &settings, other).unwrap();
-            assert_same("order", &other, &order.map(|i| together[i].clone()));
+                let order = [3, 0, 5, 2, 1, 4];
+                let other_sources = order.map(|i| sources[i].clone());
+                let other_numbers = order.map(|i| numbers[i]);
+                let other = GenerationInput { sources: &other_sources, numbers: Some(&other_numbers), ..input };
+                let other = model.generate(&config, &settings, other).unwrap();
+                assert_same("order", &other, &order.map(|i| together[i].clone()));
 
-            let one = GenerationInput { sources: &sources[3..=3], numbers: Some(&numbers[3..=3]), ..input };
-            let alone = model.generate(&config, &settings, one).unwrap();
-            assert_same("batch", &alone, &together[3..=3]);
+                let one = GenerationInput { sources: &sources[3..=3], numbers: Some(&numbers[3..=3]), ..input };
+                let alone = model.generate(&config, &settings, one).unwrap();
+                assert_same("batch", &alone, &together[3..=3]);
+            }
         }
     }
 }
@@ -394,6 +397,33 @@ fn a_hypothesis_has_fifty_tokens_more_than_its_source_at_most() {
     }
 }
 
+/// A weight that is not a number is no reason to answer with nothing.
+#[test]
+fn a_model_that_says_nothing_finite_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let damaged = |value: f32| {
+        let marian = fixture("generation").join("marian");
+        fs::copy(marian.join("config.json"), folder.path().join("config.json")).unwrap();
+        let mut file = Weights::in_folder(&marian).unwrap();
+        let names = file.names().into_iter();
+        let mut tensors: Vec<_> = names.map(|name| (name.clone(), file.read(&name).unwrap())).collect();
+        let (_, bias) = tensors.iter_mut().find(|(name, _)| name == "final_logits_bias").unwrap();
+        bias.as_mut_slice::<f32>().unwrap()[7] = value;
+        weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &folder.path().join("model.safetensors")).unwrap();
+        Seq2Seq::load(folder.path(), &device()).unwrap()
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        let (model, config) = damaged(value);
+        for settings in some_settings() {
+            let found = model.generate(&config, &settings, GenerationInput::new(&sources(3)));
+            assert!(matches!(found, Err(ModelError::NotFinite)), "{found:?}");
+        }
+    }
+    // No token needs to be possible.
+    let (model, config) = damaged(f32::NEG_INFINITY);
+    model.generate(&config, &GenerationConfig::default(), GenerationInput::new(&sources(3))).unwrap();
+}
+
 /// 10,000 first tokens, each share within five standard deviations of its probability.
 #[test]
 fn tokens_are_drawn_by_their_probabilities() {
@@ -466,7 +496,7 @@ fn what_cannot_be_generated_is_an_error() {
     let expected = "source 0 has the token 29, expected less than 29 (`source_vocab_size` of the model): its tokenizer is another one";
     assert_eq!(unknown, expected);
     let wide = run(&GenerationConfig { n_beams: 0, ..settings.clone() }, &sources(1)).unwrap_err();
-    assert_eq!(wide, "`n_beams` is 0, expected at least 1");
+    assert_eq!(wide, "`n_beams` is 0, expected 1 to 1024");
 
     let interrupt = Interrupt::new();
     interrupt.request();

@@ -293,7 +293,8 @@ fn settings_that_cannot_work_are_named_by_their_keys_in_the_file() {
         config[key] = value;
         fs::write(&path, config.to_string()).unwrap();
         let error = Seq2Seq::load(folder.path(), &device()).unwrap_err().to_string();
-        assert_eq!(error.replace(&path.display().to_string(), "FILE"), expected);
+        let error = error.replace(&path.display().to_string(), "FILE");
+        assert_eq!(error.replace(&folder.path().display().to_string(), "FOLDER"), expected);
     };
     let types = "`model_type` in `FILE` is `bart`, expected `marian`, `pegasus` or `burnformer`";
     check("model_type", json!("bart"), types);
@@ -302,6 +303,10 @@ fn settings_that_cannot_work_are_named_by_their_keys_in_the_file() {
     check("encoder_attention_heads", json!(3), heads);
     let long = "`max_position_embeddings` in `FILE` is `1000000000`, expected 1 to 65536";
     check("max_position_embeddings", json!(1_000_000_000), long);
+    let wide = "`d_model` in `FILE` is `1000000000000`, expected 1 to 65536";
+    check("d_model", json!(1_000_000_000_000_u64), wide);
+    let other = "weight `model.shared.weight` in `FOLDER/model.safetensors` has shape [29, 20], expected [29, 60000]";
+    check("d_model", json!(60_000), other);
     let vocabulary =
         "`decoder_vocab_size` in `FILE` is `30`, expected `source_vocab_size`, as the embeddings are shared";
     check("decoder_vocab_size", json!(30), vocabulary);
