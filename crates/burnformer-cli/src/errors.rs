@@ -82,6 +82,9 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         DataError::Samples(SamplesError::OneDocument { .. }) => {
             Some("`--set data.samples.next_sentence=false`, or larger shares below `data.split`, or more text")
         }
+        DataError::Samples(SamplesError::NoPairs) => {
+            Some("`burnformer data build` makes one of pairs by `--pair-input` or `--pair-column`")
+        }
         DataError::Tokenizer(TokenizerError::TooShort { .. }) => Some("raise `--max-seq-length`"),
         error if error.is_bad_row() => Some("with `--on-bad-row skip` what cannot be used is left out and counted"),
         _ => None,
@@ -91,7 +94,7 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
 fn hint_on_model(error: &ModelError) -> Option<&str> {
     match error {
         ModelError::NotAModelFolder { file: "config.json", .. } => {
-            Some("`burnformer pretrain` and `burnformer finetune` make model folders")
+            Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders")
         }
         ModelError::HeadSize { .. } => Some("correct `id2label`, or train another classifier by `burnformer finetune`"),
         ModelError::WeightNames { .. } => Some(
@@ -109,6 +112,7 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
         TaskError::OtherTask { found: ModelKind::SequenceClassification, .. } => {
             Some("`burnformer predict` tells classes with it")
         }
+        TaskError::OtherTask { found: ModelKind::Seq2Seq, .. } => Some("`burnformer translate` translates with it"),
         TaskError::OtherTask { .. } => {
             Some("`burnformer finetune` makes a classifier of it, `burnformer embed` makes vectors with its body")
         }
@@ -118,7 +122,9 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
 
 fn hint_on_training(error: &TrainError) -> Option<&str> {
     match error {
-        TrainError::NotARun { .. } => Some("leave out `--resume` to begin one"),
+        TrainError::NotARun { .. } => {
+            Some("`burnformer pretrain`, `finetune` and `train-seq2seq` begin one, without `--resume`")
+        }
         TrainError::OtherRun { .. } => Some("put back what has changed, or begin a new run in another folder"),
         _ => None,
     }
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn advice_is_found_in_errors_that_are_passed_on() {
         let error = || ModelError::NotAModelFolder { folder: "a".into(), file: "config.json" };
-        let expected = Some("`burnformer pretrain` and `burnformer finetune` make model folders");
+        let expected = Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders");
         assert_eq!(hint(&error().into()).as_deref(), expected);
         assert_eq!(hint(&TaskError::Model(error()).into()).as_deref(), expected);
         assert_eq!(hint(&TrainError::Task(error().into()).into()).as_deref(), expected);

@@ -8,19 +8,59 @@ use std::path::{Path, PathBuf};
 use burnformer::core::files::{AtomicFolder, FileError};
 use serde::Serialize;
 
-/// Begins the folder `out`, and the folders around it, before the work does. It appears when it is committed.
+/// A folder that appears when it is committed. Until then nothing is left of it when it is dropped, nor of the folders that
+/// were made around it.
+#[derive(Debug)]
+pub(crate) struct NewFolder {
+    // The order matters: the one inside is removed first.
+    folder: AtomicFolder,
+    around: Around,
+}
+
+/// Folders that were made, the innermost first; those that are still empty are removed.
+#[derive(Debug)]
+struct Around(Vec<PathBuf>);
+
+/// Begins the folder `out`, and the folders around it, before the work does.
 ///
 /// # Errors
 /// [`FileError::Exists`] if anything is there, [`FileError::Io`] if it cannot be made.
-pub(crate) fn new_folder(out: &Path) -> Result<AtomicFolder, FileError> {
+pub(crate) fn new_folder(out: &Path) -> Result<NewFolder, FileError> {
     if fs::symlink_metadata(out).is_ok() {
         return Err(FileError::Exists { path: out.to_owned() });
     }
-    if let Some(around) = out.parent() {
-        let failed = |source| FileError::Io { attempt: "create", path: around.to_owned(), source };
-        fs::create_dir_all(around).map_err(failed)?;
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let around = Around(out.ancestors().skip(1).take_while(missing).map(Path::to_owned).collect());
+    if let Some(folder) = around.0.first() {
+        fs::create_dir_all(folder).map_err(|source| cannot("create", folder, source))?;
     }
-    AtomicFolder::create(out)
+    Ok(NewFolder { folder: AtomicFolder::create(out)?, around })
+}
+
+impl NewFolder {
+    /// Where its files go until it is committed.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes it appear under its name.
+    ///
+    /// # Errors
+    /// As [`AtomicFolder::commit`].
+    pub(crate) fn commit(mut self) -> Result<(), FileError> {
+        self.folder.commit()?;
+        self.around.0.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Around {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // Others may have put something there.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 /// A file with a JSON object in each line.
@@ -34,7 +74,7 @@ impl JsonLines {
     ///
     /// # Errors
     /// [`FileError::Io`] if it cannot be made.
-    pub(crate) fn create(folder: &AtomicFolder, name: &str) -> Result<Self, FileError> {
+    pub(crate) fn create(folder: &NewFolder, name: &str) -> Result<Self, FileError> {
         let path = folder.path().join(name);
         let file = File::create(&path).map_err(|source| cannot("create", &path, source))?;
         Ok(Self { file: BufWriter::new(file), path })
@@ -81,6 +121,12 @@ mod tests {
         lines.write(&serde_json::json!({"text": "one\ntwo"})).unwrap();
         lines.finish().unwrap();
         assert!(!out.exists());
+        drop(folder);
+        assert!(!base.path().join("a").exists());
+        let folder = new_folder(&out).unwrap();
+        let mut lines = JsonLines::create(&folder, "c.jsonl").unwrap();
+        lines.write(&serde_json::json!({"text": "one\ntwo"})).unwrap();
+        lines.finish().unwrap();
         folder.commit().unwrap();
         assert_eq!(fs::read_to_string(out.join("c.jsonl")).unwrap(), "{\"text\":\"one\\ntwo\"}\n");
     }

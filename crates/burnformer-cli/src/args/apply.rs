@@ -28,7 +28,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "PATH", num_args = 1.., requires = "input")]
     pub(crate) pair_input: Vec<String>,
 
-    /// File to be written with the model's translations
+    /// File to be written with the model's translations, a line for each pair; pairs that are blank or skipped have none
     #[arg(long, value_name = "FILE", requires = "input")]
     pub(crate) out: Option<PathBuf>,
 

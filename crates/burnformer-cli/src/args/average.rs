@@ -6,8 +6,9 @@ use clap::Args;
 
 /// Make one model of the last checkpoints of a run: each weight is the mean of theirs
 ///
-/// A run keeps as many checkpoints as its `train.keep_checkpoints` says, and writes one every `train.checkpoint_every` steps.
-/// The mean is often better than any of them, as they lie around a minimum.
+/// A run writes a checkpoint every `train.checkpoint_every` steps, at each evaluation that is the best so far, and at its end;
+/// it keeps as many of the latest as `train.keep_checkpoints` says. The mean is often better than any of them, as they lie
+/// around a minimum.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer average runs/de-en --out de-en-mean

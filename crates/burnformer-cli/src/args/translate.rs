@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use burnformer::models::{GenerationConfig, Sampling};
 use burnformer::tasks::metrics::BleuTokenizer;
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 use super::{DeviceArgs, ReportArgs, SeedArgs};
+use crate::errors::Advised;
 
 /// Translate texts
 ///
 /// Texts come from the command line, or line by line from the standard input; each gives a line, in order, and a blank one a
-/// blank one. With `--n-best` a text gives as many lines of its number, score and translation, separated by tabs. `--format
-/// json` gives lines of JSON with the score and log-probability of each translation.
+/// blank one. With `--n-best` a text gives up to as many lines of its number, score and translation, separated by tabs, and a
+/// blank one one line. `--format json` gives lines of JSON with the score and log-probability of each translation.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer translate runs/de-en 'Ein Hund schläft.'
@@ -29,14 +31,14 @@ pub(crate) struct TranslateArgs {
     pub(crate) texts: Vec<String>,
 
     /// How many translations of each text are told; of a beam search at most as many as it has beams
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(65_536))]
     pub(crate) n_best: usize,
 
     /// Folder to be made, with a picture and a JSON file for each text that show where the model looked
     #[arg(long, value_name = "DIR")]
     pub(crate) attention: Option<PathBuf>,
 
-    /// Texts that are translated at once
+    /// Texts that are translated at once, fewer if each has more than eight beams or samples
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(crate) batch_size: u32,
 
@@ -53,13 +55,17 @@ pub(crate) struct TranslateArgs {
     pub(crate) generation: GenerationArgs,
 }
 
+fn up_to(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
 /// How a text is chosen token by token. To be flattened behind a command's own flags, which would else get the heading too.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct GenerationArgs {
     /// Hypotheses that a beam search goes on with; 1 takes the most probable token, one after the other [default: 4, or 1 if
     /// tokens are drawn]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = up_to(1024))]
     pub(crate) beam: Option<usize>,
 
     /// Exponent of the length penalty: 0 compares hypotheses by their probability alone, which favours short ones
@@ -97,15 +103,27 @@ pub(crate) struct GenerationArgs {
 
 impl GenerationArgs {
     /// The settings that the flags stand for.
-    pub(crate) fn config(&self, n_best: usize) -> GenerationConfig {
+    ///
+    /// # Errors
+    /// If flags contradict each other.
+    pub(crate) fn config(&self, n_best: usize) -> Result<GenerationConfig, Advised> {
         let draws = self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some();
         let sampling = draws.then(|| Sampling {
             temperature: self.temperature.unwrap_or(1.0),
             top_k: self.top_k,
             top_p: self.top_p,
         });
-        GenerationConfig {
-            n_beams: self.beam.unwrap_or(if draws { 1 } else { GenerationConfig::default().n_beams }),
+        let n_beams = self.beam.unwrap_or(if draws { 1 } else { GenerationConfig::default().n_beams });
+        if draws && n_beams > 1 {
+            let message = format!("`--beam {n_beams}` does not go with `--temperature`, `--top-k` and `--top-p`");
+            return Err(Advised::new(message, "leave out either: tokens are drawn, or searched for"));
+        }
+        if !draws && n_best > n_beams {
+            let message = format!("`--n-best {n_best}` asks for more than the {n_beams} hypotheses of the beam");
+            return Err(Advised::new(message, "raise `--beam`, or draw tokens by `--temperature`"));
+        }
+        Ok(GenerationConfig {
+            n_beams,
             n_best,
             length_penalty: self.length_penalty,
             min_length: self.min_length,
@@ -114,7 +132,7 @@ impl GenerationArgs {
             no_repeat_ngram_size: self.no_repeat_ngram,
             sampling,
             ..GenerationConfig::default()
-        }
+        })
     }
 }
 
@@ -141,7 +159,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) baseline: Option<PathBuf>,
 
     /// Test sets drawn to compare two systems
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) resamples: u64,
 
     #[command(flatten)]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::BuildArgs;
+use crate::errors::Advised;
 use crate::output::fact;
 use crate::{errors, input, records};
 
@@ -21,6 +22,8 @@ use crate::{errors, input, records};
 struct Report {
     folder: PathBuf,
     documents: u64,
+    /// Documents that are pairs of texts.
+    pairs: u64,
     sentences: u64,
     tokens: u64,
     text_bytes: u64,
@@ -40,6 +43,10 @@ struct Report {
 pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
+    if args.pair_tokenizer.is_some() && args.pair_input.is_empty() && args.format.pair_column.is_none() {
+        let hint = "name the texts it is for by `--pair-input` or `--pair-column`";
+        return Err(Advised::new("`--pair-tokenizer` is for pairs of texts, and there are none", hint).into());
+    }
     let pair_tokenizer = args.pair_tokenizer.as_ref().map(Tokenizer::load).transpose()?;
     let sentences = SentenceSplitter::new(args.language.clone());
     let builder = CorpusBuilder::new(source, Tokenization { tokenizer, pair_tokenizer, sentences })
@@ -61,6 +68,7 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
     let report = Report {
         folder: args.out.clone(),
         documents: counts.documents,
+        pairs: manifest.pairs,
         sentences: counts.sentences,
         tokens: counts.tokens,
         text_bytes: manifest.text_bytes,
@@ -82,6 +90,9 @@ impl Display for Report {
         let was_there = if self.reused { ", which was there already" } else { "" };
         fact(f, "corpus", format_args!("{}{was_there}", self.folder.display()))?;
         fact(f, "documents", HumanCount(self.documents))?;
+        if self.pairs > 0 {
+            fact(f, "pairs", HumanCount(self.pairs))?;
+        }
         fact(f, "sentences", HumanCount(self.sentences))?;
         fact(f, "tokens", HumanCount(self.tokens))?;
         fact(f, "bytes of text", HumanCount(self.text_bytes))?;

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use burnformer::core::files::{AtomicFolder, FileError};
+use burnformer::core::files::FileError;
 use burnformer::data::DataError;
 use burnformer::data::rust_docs::{Collection, Crates, FileDocs, Paragraph, RustDocs};
 use indicatif::HumanCount;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::RustDocsArgs;
-use crate::output::{JsonLines, fact, new_folder};
+use crate::output::{JsonLines, NewFolder, fact, new_folder};
 use crate::terminal::Terminal;
 
 /// What was collected.
@@ -82,12 +82,7 @@ fn crates(args: &RustDocsArgs) -> Crates {
 }
 
 /// Writes the two files, and counts what is in them.
-fn write(
-    collection: &Collection,
-    kinds: &[String],
-    folder: &AtomicFolder,
-    report: &mut Report,
-) -> Result<(), FileError> {
+fn write(collection: &Collection, kinds: &[String], folder: &NewFolder, report: &mut Report) -> Result<(), FileError> {
     let mut documents = JsonLines::create(folder, "documents.jsonl")?;
     let mut items = JsonLines::create(folder, "items.jsonl")?;
     for docs in &collection.crates {

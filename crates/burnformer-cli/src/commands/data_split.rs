@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burnformer::core::config::Validate;
-use burnformer::core::files::AtomicFolder;
 use burnformer::core::random::{Key, Purpose};
 use burnformer::data::Record;
 use burnformer::data::split::{Item, Split, SplitBy, SplitConfig};
@@ -16,7 +15,7 @@ use serde::Serialize;
 use super::{Context, Outcome};
 use crate::args::SplitArgs;
 use crate::errors::Advised;
-use crate::output::{JsonLines, fact, new_folder};
+use crate::output::{JsonLines, NewFolder, fact, new_folder};
 use crate::{input, records};
 
 /// The parts, in the order in which they are shown.
@@ -143,7 +142,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn create(folder: &AtomicFolder, split: &Split, n_documents: usize) -> Result<Self> {
+    fn create(folder: &NewFolder, split: &Split, n_documents: usize) -> Result<Self> {
         let mut places = vec![None; n_documents];
         let mut files = [None, None, None];
         for (part, documents) in [&split.train, &split.validation, &split.test].into_iter().enumerate() {

@@ -44,7 +44,13 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let other = |kind: &str, hint: &str| {
         Advised::new(format!("`{}` holds a {kind}", args.folder.display()), hint.to_owned()).into()
     };
-    match (ModelKind::of(&args.folder)?, &args.corpus) {
+    let kind = ModelKind::of(&args.folder)?;
+    if kind != ModelKind::Seq2Seq
+        && let Some(flag) = of_translation(args).next()
+    {
+        return Err(other("model that does not translate", &format!("leave out `{flag}`")));
+    }
+    match (kind, &args.corpus) {
         (ModelKind::SequenceClassification, None) => {
             context.terminal.report(&on_texts(args, &device, context)?, format)?;
         }
@@ -64,6 +70,22 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
+}
+
+/// The flags that were given and mean something for translations only.
+fn of_translation(args: &EvaluateArgs) -> impl Iterator<Item = &'static str> {
+    let generation = &args.generation;
+    let flags = [
+        ("--pair-input", !args.pair_input.is_empty()),
+        ("--out", args.out.is_some()),
+        ("--beam", generation.beam.is_some()),
+        ("--max-length", generation.max_length.is_some()),
+        ("--no-repeat-ngram", generation.no_repeat_ngram.is_some()),
+        ("--temperature", generation.temperature.is_some()),
+        ("--top-k", generation.top_k.is_some()),
+        ("--top-p", generation.top_p.is_some()),
+    ];
+    flags.into_iter().filter_map(|(flag, is_given)| is_given.then_some(flag))
 }
 
 fn on_texts(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report<ClassificationScores>> {

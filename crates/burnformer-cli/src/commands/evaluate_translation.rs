@@ -1,7 +1,7 @@
 //! `burnformer evaluate` of a model that translates.
 
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -31,10 +31,10 @@ pub(super) struct Report {
     /// Pairs that are too long for the model, and not in the perplexity.
     left_out: usize,
     target_tokens: u64,
-    /// Of the references, by token, that at the end included.
-    perplexity: f64,
+    /// Of the references, by token, that at the end included; none if all pairs are left out.
+    perplexity: Option<f64>,
     /// The share of tokens of the references that are the most probable ones.
-    accuracy: f64,
+    accuracy: Option<f64>,
     /// Seconds that translating took.
     seconds: f64,
     #[serde(flatten)]
@@ -43,7 +43,7 @@ pub(super) struct Report {
 
 pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report> {
     let (terminal, interrupt) = (&context.terminal, &context.interrupt);
-    let generation = args.generation.config(1);
+    let generation = args.generation.config(1)?;
     generation.validate()?;
     let translator = Translator::load(&args.folder, device)?.with_batch_size(args.batch_size as usize);
     let no_pairs = || {
@@ -52,6 +52,12 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     };
     if args.pair_input.is_empty() && args.format.pair_column.is_none() {
         return Err(no_pairs().into());
+    }
+    if let Some(folder) =
+        args.out.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty() && !it.is_dir())
+    {
+        let message = format!("there is no folder `{}` for `--out`", folder.display());
+        return Err(Advised::new(message, "make it, or name a file elsewhere").into());
     }
     let source = input::open_pairs(&args.input, &args.pair_input, &args.format)?;
     let (mut texts, mut references) = (Vec::new(), Vec::new());
@@ -71,7 +77,7 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     let start = std::time::Instant::now();
     let stage = terminal.stage("translate", Some(texts.len() as u64), Unit::Items("texts"));
     let mut hypotheses = Vec::with_capacity(texts.len());
-    for part in texts.chunks(TOGETHER) {
+    for part in texts.chunks(TOGETHER.max(args.batch_size as usize)) {
         let part: Vec<&str> = part.iter().map(String::as_str).collect();
         let options = TranslationOptions {
             first_number: hypotheses.len() as u64,
@@ -87,7 +93,8 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     if let Some(out) = &args.out {
         atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
     }
-    let metric = |wanted: &str| tally.metrics().iter().find(|(name, _)| *name == wanted).map_or(f64::NAN, |it| it.1);
+    let metrics = if tally.tokens > 0 { tally.metrics() } else { Vec::new() };
+    let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
     Ok(Report {
         folder: args.folder.clone(),
         data: args.input.iter().chain(&args.pair_input).cloned().collect::<Vec<_>>().join(", "),
@@ -110,9 +117,11 @@ impl Display for Report {
             let left_out = HumanCount(self.left_out as u64);
             fact(f, "left out", format_args!("{left_out} pairs, too long for the model, in the perplexity"))?;
         }
-        let tokens = HumanCount(self.target_tokens);
-        fact(f, "perplexity", format_args!("{:.3} ({tokens} target tokens)", self.perplexity))?;
-        fact(f, "accuracy", format_args!("{:.4}", self.accuracy))?;
+        if let (Some(perplexity), Some(accuracy)) = (self.perplexity, self.accuracy) {
+            let tokens = HumanCount(self.target_tokens);
+            fact(f, "perplexity", format_args!("{perplexity:.3} ({tokens} target tokens)"))?;
+            fact(f, "accuracy", format_args!("{accuracy:.4}"))?;
+        }
         fact(f, "time to translate", format_args!("{:.1} s", self.seconds))?;
         write!(f, "{}", self.scores)
     }

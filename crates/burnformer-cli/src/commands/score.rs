@@ -1,15 +1,16 @@
 //! `burnformer score`: translations beside references.
 
 use std::fmt::{self, Display, Formatter};
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use burnformer::data::readers::read_lines;
 use burnformer::tasks::metrics::{Bleu, BleuScore, Chrf, ChrfScore, CorpusMetric, PairedBootstrap, paired_bootstrap};
 use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::{MetricArgs, ScoreArgs};
+use crate::errors::Advised;
 use crate::output::fact;
 
 /// BLEU and chrF of translations, with their recipes.
@@ -38,26 +39,35 @@ struct Report {
 }
 
 pub(super) fn run(args: &ScoreArgs, context: &Context) -> Result<Outcome> {
-    let hypotheses = lines(&args.hypotheses)?;
-    let references = args.references.iter().map(|path| lines(path)).collect::<Result<Vec<_>>>()?;
+    let hypotheses = read_lines(&args.hypotheses)?;
+    // Of each other file the lines belong to those of the hypotheses.
+    let beside = |path: &PathBuf| -> Result<Vec<String>> {
+        let lines = read_lines(path)?;
+        if lines.len() == hypotheses.len() {
+            return Ok(lines);
+        }
+        let counts = format!(
+            "`{}` has {} lines and `{}` {}",
+            path.display(),
+            lines.len(),
+            args.hypotheses.display(),
+            hypotheses.len()
+        );
+        Err(Advised::new(counts, "line by line they belong together").into())
+    };
+    let references = args.references.iter().map(beside).collect::<Result<Vec<_>>>()?;
     let references: Vec<&[String]> = references.iter().map(Vec::as_slice).collect();
     let metrics = Metrics::new(&args.metrics);
     let scores = metrics.score(&hypotheses, &references)?;
     let comparison = match &args.baseline {
         None => None,
         Some(path) => {
-            let baseline = lines(path)?;
+            let baseline = beside(path)?;
             Some(metrics.compare(&baseline, &hypotheses, &references, args.resamples, args.seed.seed)?)
         }
     };
     context.terminal.report(&Report { sentences: hypotheses.len(), scores, comparison }, args.report.format)?;
     Ok(Outcome::Done)
-}
-
-/// The lines of a file of text.
-pub(super) fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// What translations are scored by.

@@ -200,6 +200,10 @@ impl Job {
                 (samples(&corpus, "training", &split.train)?, validation)
             }
         };
+        if validation.is_none() && (settings.choose_by == ChooseBy::Bleu || settings.train.patience.is_some()) {
+            let message = "`choose_by = \"bleu\"` and `train.patience` need pairs for validation, and there are none";
+            return Err(Advised::new(message, "name some by `--validation`, or raise `data.split.validation`").into());
+        }
         let task = TranslationTask::new(settings.model.clone(), tokenizers(&corpus)?, settings.label_smoothing)?;
         let task = match settings.choose_by {
             ChooseBy::Loss => task,

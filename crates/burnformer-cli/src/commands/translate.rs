@@ -1,20 +1,20 @@
 //! `burnformer translate`: texts in another language.
 
-use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use burnformer::core::config::Validate;
-use burnformer::core::files::{AtomicFolder, atomic_write_bytes};
-use burnformer::data::DataError;
+use burnformer::core::files::atomic_write_bytes;
 use burnformer::models::GenerationConfig;
 use burnformer::tasks::{Translation, TranslationOptions, Translator};
 use serde::Serialize;
 
 use super::attention_picture::attention_picture;
+use super::lines::Groups;
 use super::{Context, Outcome};
 use crate::args::{ReportFormat, TranslateArgs};
-use crate::output::new_folder;
+use crate::output::{NewFolder, new_folder};
+use crate::terminal::ClosedPipe;
 
 /// How many lines are translated together: enough to put those of similar length together, few enough to answer soon.
 const TOGETHER: usize = 1024;
@@ -23,26 +23,26 @@ const TOGETHER: usize = 1024;
 #[derive(Serialize)]
 struct Line<'a> {
     text: &'a str,
+    /// `true` if the text is too long for the model, which has not seen its end.
+    is_cut: bool,
     translations: &'a [Translation],
 }
 
 pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
-    let generation = args.generation.config(args.n_best);
+    let generation = args.generation.config(args.n_best)?;
     generation.validate()?;
     let pictures = args.attention.as_deref().map(new_folder).transpose()?;
     let device = args.device.device.open()?;
     let translator = Translator::load(&args.folder, &device)?.with_batch_size(args.batch_size as usize);
     let mut work =
-        Work { args, context, translator, generation, pictures: pictures.as_ref().map(AtomicFolder::path), n_texts: 0 };
-    if args.texts.is_empty() {
-        work.lines(io::stdin().lock())?;
-    } else {
-        work.answer(&args.texts)?;
-    }
-    if let Some(folder) = pictures {
+        Work { args, context, translator, generation, pictures: pictures.as_ref().map(NewFolder::path), n_texts: 0 };
+    let done = if args.texts.is_empty() { work.lines() } else { work.answer(&args.texts) };
+    // Who reads no further has the pictures of what was answered.
+    let is_closed = done.as_ref().is_err_and(anyhow::Error::is::<ClosedPipe>);
+    if let Some(folder) = pictures.filter(|_| done.is_ok() || is_closed) {
         folder.commit()?;
     }
-    Ok(Outcome::Done)
+    done.map(|()| Outcome::Done)
 }
 
 struct Work<'a> {
@@ -58,21 +58,15 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Translates line by line.
-    fn lines(&mut self, input: impl BufRead) -> Result<()> {
-        // Who types texts wants each one answered at once.
-        let together = if io::stdin().is_terminal() { 1 } else { TOGETHER };
-        let mut waiting = Vec::new();
-        for line in input.lines() {
-            if self.context.interrupt.requested() {
-                return Err(DataError::Interrupted.into());
+    fn lines(&mut self) -> Result<()> {
+        let mut groups = Groups::of_stdin();
+        loop {
+            let group = groups.next(TOGETHER.max(self.args.batch_size as usize), &self.context.interrupt)?;
+            if group.is_empty() {
+                return Ok(());
             }
-            waiting.push(line.context("cannot read the standard input")?);
-            if waiting.len() == together {
-                self.answer(&waiting)?;
-                waiting.clear();
-            }
+            self.answer(&group)?;
         }
-        if waiting.is_empty() { Ok(()) } else { self.answer(&waiting) }
     }
 
     fn answer(&mut self, texts: &[String]) -> Result<()> {
@@ -86,11 +80,20 @@ impl Work<'_> {
         let answers = self.translator.translate(&asked, &options)?;
         let mut out = Vec::with_capacity(texts.len());
         for (number, (text, translations)) in (self.n_texts + 1..).zip(asked.into_iter().zip(&answers)) {
+            let length = self.translator.length(text)?;
+            let is_cut = length > self.translator.max_length();
+            if is_cut {
+                let max_length = self.translator.max_length();
+                let what = format_args!(
+                    "text {number} has {length} tokens, the model takes {max_length}: the rest is left out"
+                );
+                self.context.terminal.warn(what);
+            }
             if let (Some(folder), Some(best)) = (self.pictures, translations.first()) {
                 self.picture(folder, number, text, best)?;
             }
             match self.args.report.format {
-                ReportFormat::Json => out.push(serde_json::to_string(&Line { text, translations })?),
+                ReportFormat::Json => out.push(serde_json::to_string(&Line { text, is_cut, translations })?),
                 ReportFormat::Text if self.generation.n_best == 1 => {
                     out.push(translations.first().map_or_else(String::new, |best| one_line(&best.text)));
                 }
@@ -101,7 +104,7 @@ impl Work<'_> {
             }
         }
         self.n_texts += texts.len() as u64;
-        self.context.terminal.print(&out.join("\n"))
+        self.context.terminal.print_lines(&out)
     }
 
     /// Writes where the model looked, as numbers and as a picture.

@@ -89,7 +89,8 @@ impl TrainSeq2SeqSettings {
             bleu_tokenizer: BleuTokenizer::default(),
             model: begin.model.clone(),
             data: TextPairsData {
-                split: SplitConfig::default(),
+                // Translators are tested on files, not on a part of a corpus.
+                split: SplitConfig { test: 0.0, ..SplitConfig::default() },
                 samples: TextPairsConfig { max_seq_length, ..samples.clone() },
             },
             train: schedule(steps, d_model),
@@ -104,6 +105,8 @@ impl TrainSeq2SeqSettings {
 /// 4,000 steps of warm-up.
 fn schedule(steps: u64, d_model: usize) -> TrainConfig {
     let learning_rate = 7e-4 * (512.0 / d_model as f64).sqrt();
+    // Evaluated wherever there is a checkpoint, so that the last ones, whose mean is taken, are equally far apart.
+    let every = (steps / 20).clamp(1, 1000);
     TrainConfig {
         optimizer: OptimizerConfig::Adam(AdamConfig {
             learning_rate,
@@ -117,6 +120,8 @@ fn schedule(steps: u64, d_model: usize) -> TrainConfig {
         window: 16_384,
         pad_to_multiple_of: 1,
         validation_samples: None,
+        evaluate_every: every,
+        checkpoint_every: every,
         ..train_config(steps, learning_rate)
     }
 }

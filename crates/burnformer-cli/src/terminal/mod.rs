@@ -60,9 +60,14 @@ impl Terminal {
 
     /// Writes a result to the standard output, in lines of its own.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
+        self.print_lines(&[text.trim_end_matches('\n')])
+    }
+
+    /// Writes each of these as a line to the standard output, empty ones too.
+    pub(crate) fn print_lines(&self, lines: &[impl AsRef<str>]) -> Result<()> {
         let write = || {
-            let mut out = io::stdout().lock();
-            writeln!(out, "{}", text.trim_end_matches('\n'))?;
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            lines.iter().try_for_each(|line| writeln!(out, "{}", line.as_ref()))?;
             out.flush()
         };
         match self.aside(write) {

@@ -1,6 +1,8 @@
 //! `burnformer train-seq2seq`, `average`, `translate`, `score`, and `evaluate` of what they made.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -48,6 +50,7 @@ fn lines_come_in_order_and_blank_ones_stay() {
     let lines: Vec<_> = out.lines().collect();
     assert_eq!((lines.len(), lines[1], lines[3]), (5, "", ""));
     assert_eq!(run("--batch-size 1", input), out);
+    assert_eq!(run("", "\nzwei\n\n \n").lines().collect::<Vec<_>>(), ["", lines[2], "", ""]);
     let greedy = run("--beam 1", input);
     assert_eq!(greedy.lines().count(), 5);
     let best = run("--n-best 2", "eins zwei drei\nzwei\n");
@@ -60,6 +63,61 @@ fn lines_come_in_order_and_blank_ones_stay() {
     let drawn = |seed: u32| run(&format!("--temperature 5 --seed {seed}"), "eins zwei drei\n");
     assert_eq!(drawn(1), drawn(1));
     assert!((2..9).any(|seed| drawn(seed) != drawn(1)));
+}
+
+/// Who feeds the program line by line gets each answer before the next line.
+#[test]
+fn an_answer_does_not_wait_for_the_end_of_the_input() {
+    let folder = Folder::with_models();
+    let mut command = folder.command(&format!("translate runs/de-en {DEVICE}"));
+    let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, output) = (program.stdin.take().unwrap(), program.stdout.take().unwrap());
+    let mut answers = BufReader::new(output).lines();
+    for text in ["eins zwei", "zwei"] {
+        writeln!(input, "{text}").unwrap();
+        let answer = answers.next().unwrap().unwrap();
+        assert_eq!(
+            answer,
+            folder.run_with(&format!("translate runs/de-en {DEVICE}"), text).succeeds().stdout.trim_end()
+        );
+    }
+    drop(input);
+    assert!(answers.next().is_none());
+    assert!(program.wait().unwrap().success());
+}
+
+#[test]
+fn input_that_is_no_text_costs_no_line_before_it() {
+    let folder = Folder::with_models();
+    let run = folder.run_on(&format!("translate runs/de-en {DEVICE}"), b"eins\nzwei\ndr\xffei\n");
+    assert_eq!((run.status, run.stdout.lines().count()), (Some(2), 2));
+    let said = "line 3 of the standard input is not UTF-8 from byte 3 on\nhint: convert it";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
+fn a_text_that_is_too_long_is_said_to_be_cut() {
+    let folder = Folder::with_models();
+    let long = "eins ".repeat(600) + "\nzwei\n";
+    let run =
+        folder.run_on(&format!("translate runs/de-en {DEVICE} --beam 1 --format json"), long.as_bytes()).succeeds();
+    let rows: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["is_cut"], &rows[1]["is_cut"]), (&true.into(), &false.into()));
+    assert!(run.stderr.contains("text 1 has 601 tokens, the model takes 512: the rest is left out"), "{}", run.stderr);
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_refused() {
+    let folder = Folder::with_models();
+    let translate = |rest: &str| folder.run(&format!("translate runs/de-en {DEVICE} {rest} eins"));
+    translate("--n-best 5").fails_with(&["`--n-best 5`", "4 hypotheses", "hint: raise `--beam`"]);
+    translate("--beam 2 --top-k 3").fails_with(&["`--beam 2` does not go with", "leave out either"]);
+    translate("--beam 1025").fails_with(&["1025 is not in 1..=1024"]);
+    translate("--top-k 3 --n-best 65537").fails_with(&["65537 is not in 1..=65536"]);
+    let classify = "evaluate runs/intents --input test.csv --label-column category";
+    folder.run(&format!("{classify} --beam 3 {DEVICE}")).fails_with(&["does not translate", "leave out `--beam`"]);
+    let evaluate = "evaluate runs/de-en --input test.de --pair-input test.en --out no/such/file";
+    folder.run(&format!("{evaluate} {DEVICE}")).fails_with(&["no folder `no/such` for `--out`"]);
 }
 
 #[test]
@@ -75,6 +133,10 @@ fn attention_is_written_as_pictures_and_numbers() {
     assert_eq!(attention["weights"].as_array().unwrap().len(), 2);
     let taken = folder.run(&format!("translate runs/de-en {DEVICE} --attention maps eins"));
     taken.fails_with(&["`maps` exists already"]);
+    folder
+        .run(&format!("translate nothing {DEVICE} --attention a/b/c eins"))
+        .fails_with(&["`nothing`", "train-seq2seq"]);
+    assert!(!folder.path("a").exists());
 }
 
 #[test]
@@ -91,6 +153,11 @@ fn an_evaluation_measures_the_translations_that_it_writes() {
     }
     // There is no run of four words for BLEU.
     assert!(scored["chrf"]["score"].as_f64().unwrap() > 90.0, "{scored}");
+    folder.write("long.de", &("eins ".repeat(600) + "\n"));
+    folder.write("long.en", "one\n");
+    let line = format!("evaluate runs/de-en --input long.de --pair-input long.en --beam 1 {DEVICE} --format json");
+    let report = folder.run(&line).succeeds().json();
+    assert_eq!((&report["left_out"], &report["perplexity"]), (&1.into(), &Value::Null));
     folder.run(&format!("evaluate runs/de-en --corpus corpus {DEVICE}")).fails_with(&["no corpus can measure"]);
     folder.run(&format!("evaluate runs/de-en --input test.de {DEVICE}")).fails_with(&["--pair-input"]);
 }
@@ -108,7 +175,7 @@ fn two_systems_are_compared_on_the_same_texts() {
     let shown = folder.run(&line.replace("--format json", "")).succeeds().stdout;
     assert!(shown.contains("nrefs:1|case:mixed") && shown.contains("BLEU, difference"), "{shown}");
     folder.write("short.en", "one\n");
-    folder.run("score --hypotheses short.en --references test.en").fails_with(&["1 sentences"]);
+    folder.run("score --hypotheses short.en --references test.en").fails_with(&["`test.en` has", "`short.en` 1"]);
     folder.run("score --hypotheses test.en --references test.en --bleu-tokenizer intl").fails_with(&["13a, zh, char"]);
 }
 
@@ -143,11 +210,14 @@ fn the_best_model_can_be_chosen_by_its_translations() {
 fn what_cannot_be_trained_on_is_said() {
     let folder = Folder::with_models();
     let train = |rest: &str| folder.run(&format!("train-seq2seq --out runs/new --steps 2 {rest} {DEVICE}"));
-    train("--corpus corpus").fails_with(&["no samples", "two texts"]);
+    train("--corpus corpus").fails_with(&["no samples", "holds no pairs of texts", "--pair-input"]);
+    train("--corpus pairs --set choose_by=bleu --set data.split.validation=0").fails_with(&["`--validation`"]);
     train("--corpus pairs --validation corpus").fails_with(&["other tokens", "--pair-tokenizer"]);
     train("--corpus pairs --set label_smoothing=1").fails_with(&["label_smoothing"]);
     train("--corpus pairs --set data.samples.max_seq_length=9999").fails_with(&["model.max_seq_length"]);
     assert!(!folder.path("runs/new").exists());
+    let single = "data build --input test.de --input-format text --tokenizer de --pair-tokenizer en --out x";
+    folder.run(single).fails_with(&["`--pair-tokenizer` is for pairs", "`--pair-input`"]);
     let parallel = "data build --input test.de --pair-input test.en --tokenizer de --text-column a --out x";
     folder.run(parallel).fails_with(&["`--text-column` does not go with `--pair-input`"]);
 }

@@ -75,10 +75,7 @@ fn runs_that_cannot_begin() {
             "--init runs/mini --set model.n_layers=1",
             &["below `model` are not those of the model in `runs/mini`", "hint: leave"],
         ),
-        (
-            "--init texts",
-            &["`texts` is not a model folder: it has no `config.json`", "hint: `burnformer pretrain` and"],
-        ),
+        ("--init texts", &["`texts` is not a model folder: it has no `config.json`", "hint: `burnformer pretrain`,"]),
         ("--config nowhere.toml", &["cannot read the settings `nowhere.toml`\n  caused by: "]),
         ("--preset bert-mini --init runs/mini", &["cannot be used with"]),
     ] {
@@ -112,7 +109,13 @@ fn runs_that_cannot_go_on() {
     let here = Untouched::new(|_| {});
     for command in ["pretrain", "finetune"] {
         let resume = |flags: &str| format!("{command} --resume --out runs/{flags}");
-        here.check(&resume("nowhere"), &["`runs/nowhere` holds no run", "hint: leave out `--resume`"]);
+        here.check(
+            &resume("nowhere"),
+            &[
+                "`runs/nowhere` holds no run",
+                "hint: `burnformer pretrain`, `finetune` and `train-seq2seq` begin one, without `--resume`",
+            ],
+        );
         here.check(&format!("{command} --resume --out texts"), &["`texts` holds no run, it has no `run.toml`"]);
         let run = if command == "pretrain" { "mini" } else { "intents" };
         let resume = |flags: &str| resume(&format!("{run} {flags}"));
@@ -183,7 +186,7 @@ fn models_that_are_none_or_for_something_else() {
             here.ended(
                 &line,
                 &run,
-                &[&said, "hint: `burnformer pretrain` and `burnformer finetune` make model folders"],
+                &[&said, "hint: `burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders"],
             );
         }
     }
@@ -208,8 +211,9 @@ fn models_that_are_none_or_for_something_else() {
     here.check("predict runs/intents kettle --input test.csv", &["cannot be used with"]);
     here.check("predict runs/intents kettle --top-k 0", &["0 is not in 1.."]);
     let input = here.folder.run_on(&format!("predict runs/intents {DEVICE}"), &[0xff, b'\n']);
-    here.ended("predict", &input, &["cannot read the standard input\n  caused by: "]);
+    here.ended("predict", &input, &["line 1 of the standard input is not UTF-8 from byte 1 on\nhint: convert it"]);
     here.check("fill-mask runs/intents [MASK]", &["for text classification", "hint: `burnformer predict`"]);
+    here.check("predict runs/de-en kettle", &["hint: `burnformer translate` translates with it"]);
     here.check("fill-mask runs/mini boat", &["`boat` has no `[MASK]`: write it where"]);
     here.check("embed texts kettle", &["`texts` is not a model folder"]);
     here.check("embed runs/mini kettle --out no/such/a.npy", &["cannot write `no/such/a.npy`"]);

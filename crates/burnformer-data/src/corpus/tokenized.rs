@@ -33,6 +33,8 @@ pub(super) struct Tokenized {
     /// End of each sentence in `ids`.
     pub(super) sentence_ends: Vec<u32>,
     pub(super) documents: Vec<Piece>,
+    /// Records that were pairs of texts.
+    pub(super) pairs: u64,
     /// Bytes of the text.
     pub(super) text_bytes: u64,
     /// Tokens that stand for what the vocabulary cannot say.
@@ -102,6 +104,7 @@ impl Worker {
             chunk.empty += 1;
             return Ok(());
         }
+        chunk.pairs += u64::from(record.pair.is_some());
         chunk.text_bytes += (record.text.len() + record.pair.as_ref().map_or(0, String::len)) as u64;
         chunk.documents.push(Piece {
             content: content_hash(record),

@@ -34,7 +34,9 @@ pub enum ReadError {
         source: io::Error,
     },
     /// Parallel text needs as many files on one side as on the other.
-    #[error("`paths` holds {sources} files and `target` {targets}, expected as many: they are paired in this order")]
+    #[error(
+        "{sources} files of texts and {targets} of those paired with them, expected as many: they are paired in this order"
+    )]
     Unpaired {
         /// Files of the source side.
         sources: usize,

@@ -302,7 +302,8 @@ mod tests {
         assert_eq!(pairs, ["eins", "zwei"]);
         assert_eq!(find(folder.path(), &["1", "1"], target(&["y", "x"])).unwrap().parts().len(), 2);
         let error = find(folder.path(), &["1", "2"], target(&["x"])).unwrap_err();
-        let wanted = "`paths` holds 2 files and `target` 1, expected as many: they are paired in this order";
+        let wanted =
+            "2 files of texts and 1 of those paired with them, expected as many: they are paired in this order";
         assert_eq!(error.to_string(), wanted);
         assert!(!error.is_bad_row());
     }

@@ -11,6 +11,19 @@ use crate::source::BytesRead;
 /// The most bytes a line may have, and what is made of lines: a paragraph, a row of a table.
 const MAX_BYTES: usize = 64 << 20;
 
+/// All lines of the text file `path`, plain or compressed with gzip or zstd, blank ones too, without their ends.
+///
+/// # Errors
+/// [`ReadError`] of the first line that is no text in UTF-8, or if the file cannot be read.
+pub fn read_lines(path: &Path) -> Result<Vec<String>, ReadError> {
+    let mut lines = Lines::open(&path.into(), &BytesRead::default())?;
+    let mut read = Vec::new();
+    while let Some(line) = lines.read() {
+        read.push(line?.1.to_owned());
+    }
+    Ok(read)
+}
+
 /// Lines of a file.
 pub(super) struct Lines {
     bytes: Bytes,
@@ -159,6 +172,18 @@ mod tests {
         assert_eq!(all(lines("a\r\n\nb\rc\r\r\nd", 10)), [line(1, "a"), line(2, ""), line(3, "b\rc\r"), line(4, "d")]);
         assert_eq!(all(lines("a\n", 10)), [line(1, "a")]);
         assert_eq!(all(lines("", 10)), []);
+    }
+
+    #[test]
+    fn all_lines_of_a_file_plain_or_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        for content in [b"a\r\n\nb".to_vec(), gzip("a\n\nb\n"), zstd("a\n\nb")] {
+            let path = write(folder.path(), "a", content);
+            assert_eq!(read_lines(&path).unwrap(), ["a", "", "b"]);
+        }
+        let path = write(folder.path(), "b", b"a\n\xff");
+        assert!(read_lines(&path).unwrap_err().to_string().contains("is not UTF-8 from byte 1 on"));
+        assert!(matches!(read_lines(&folder.path().join("none")), Err(ReadError::Io { .. })));
     }
 
     #[test]

@@ -20,4 +20,5 @@ pub use columns::Columns;
 pub use error::{Place, ReadError};
 pub use files::Files;
 pub use input::{Format, Input};
+pub use lines::read_lines;
 pub use text::TextLayout;

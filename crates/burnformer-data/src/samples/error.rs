@@ -12,6 +12,9 @@ pub enum SamplesError {
         /// What each of them lacks.
         reason: &'static str,
     },
+    /// A corpus of texts, where pairs of them are needed.
+    #[error("the corpus holds no pairs of texts")]
+    NoPairs,
     /// Next-sentence prediction takes half of its second texts from another document.
     #[error(
         "next-sentence prediction needs at least two documents of two sentences, found {found}; set `next_sentence = false`"

@@ -74,7 +74,7 @@ impl TextPairs {
     /// Pairs among the given documents of `corpus`; `eos_id` is put behind each text.
     ///
     /// # Errors
-    /// If the settings leave none, or the corpus is damaged.
+    /// If the corpus was built of something else than pairs, the settings leave none, or the corpus is damaged.
     ///
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
@@ -87,6 +87,9 @@ impl TextPairs {
     ) -> Result<Self, DataError> {
         if let Err(error) = config.validate() {
             panic!("{error}");
+        }
+        if corpus.manifest().pairs == 0 {
+            return Err(SamplesError::NoPairs.into());
         }
         let places = Places::new(&corpus, documents, |document| {
             let middle = document.sentence_end(1);

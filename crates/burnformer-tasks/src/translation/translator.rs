@@ -16,6 +16,8 @@ use crate::{TaskError, evaluate};
 
 /// How many texts are translated at once, unless another number is asked for.
 const BATCH_SIZE: usize = 64;
+/// Hypotheses of a text, beyond which fewer texts are translated at once, so that memory does not grow with them.
+const FEW_HYPOTHESES: usize = 8;
 
 /// Translates texts, and tells how probable translations are.
 #[derive(Debug)]
@@ -80,18 +82,23 @@ impl Translator {
         Self { batch_size: batch_size.max(1), ..self }
     }
 
-    /// The translations of each text, best first, in the order of the texts. Texts of similar length are translated together.
-    /// A text longer than what the model can take is cut off; one without a token has the empty translation.
+    /// The translations of each text, best first, in the order of the texts. Texts of similar length are translated together,
+    /// fewer of them where each has more than eight beams or samples.
+    /// A text longer than what the model can take is cut off, see [`Self::max_length`]; a blank one has the empty translation.
     ///
     /// # Errors
     /// If a setting cannot work, a text cannot be tokenised, the device fails, or on request of the interrupt.
     pub fn translate(&self, texts: &[&str], options: &TranslationOptions) -> Result<Vec<Vec<Translation>>, TaskError> {
         let sources = texts.iter().map(|text| self.source(text)).collect::<Result<Vec<_>, _>>()?;
         let mut translations = vec![vec![Translation::empty()]; texts.len()];
-        let mut order: Vec<usize> = (0..texts.len()).filter(|&text| sources[text].len() > 1).collect();
+        let mut order: Vec<usize> =
+            (0..texts.len()).filter(|&text| !texts[text].trim().is_empty() && sources[text].len() > 1).collect();
         order.sort_by_key(|&text| sources[text].len());
         let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
-        let batches: Vec<&[usize]> = parts(&lengths, self.batch_size).into_iter().map(|part| &order[part]).collect();
+        let generation = &options.generation;
+        let n_each = if generation.sampling.is_some() { generation.n_best } else { generation.n_beams };
+        let batch_size = (self.batch_size * FEW_HYPOTHESES / n_each.max(FEW_HYPOTHESES)).max(1);
+        let batches: Vec<&[usize]> = parts(&lengths, batch_size).into_iter().map(|part| &order[part]).collect();
         let translate = |batch: &&[usize]| {
             let tokens: Vec<Vec<u32>> = batch.iter().map(|&text| sources[text].clone()).collect();
             let numbers: Vec<u64> = batch.iter().map(|&text| options.first_number + text as u64).collect();
@@ -101,7 +108,7 @@ impl Translator {
                 seed: options.seed,
                 interrupt: options.interrupt,
             };
-            Ok(self.model.generate(self.task.config(), &options.generation, input)?)
+            Ok(self.model.generate(self.task.config(), generation, input)?)
         };
         // Threads with a batch each wait less for one another than threads that share one. The longest begin, so that all end
         // at about the same time.
@@ -114,6 +121,20 @@ impl Translator {
             translations[text] = texts.collect::<Result<_, _>>()?;
         }
         Ok(translations)
+    }
+
+    /// How many tokens a text has, that at the end included.
+    ///
+    /// # Errors
+    /// If the text cannot be tokenised.
+    pub fn length(&self, text: &str) -> Result<usize, TaskError> {
+        Ok(self.whole_source(text)?.len())
+    }
+
+    /// How many tokens of a text the model can take, that at the end included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.task.config().max_seq_length
     }
 
     /// Where the model looked in `text` for each token of a translation of it, which is read in one pass.
