@@ -43,6 +43,14 @@ impl Axis {
         self.scale.value((self.places.start + self.places.end) / 2.0)
     }
 
+    /// How long the axis is about a value: a number beside it has the digits that this asks for.
+    pub(crate) fn span_at(&self, value: f64) -> f64 {
+        match self.scale {
+            Scale::Even => self.places.end - self.places.start,
+            Scale::Decades => value,
+        }
+    }
+
     /// The round values that have a number beside them.
     fn ticks(&self) -> Vec<f64> {
         let evenly = || RangedCoordf64::from(self.range()).key_points(TICKS);
@@ -96,10 +104,15 @@ impl Ranged for Axis {
     }
 }
 
+/// The least and the greatest value.
+pub(crate) fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+}
+
 /// From the least to the greatest value, with a margin of that share on either side. What hardly changes gets room around it:
 /// an axis needs a length.
 pub(crate) fn range(values: impl Iterator<Item = f64>, margin: f64) -> Range {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    let (low, high) = bounds(values);
     let size = low.abs().max(high.abs());
     let room = match high - low {
         _ if size < 1.0 / HUGE => 1.0,
@@ -132,6 +145,8 @@ mod tests {
         let places = [1.0, 10.0, 100.0, 1000.0].map(|value| axis.map(&value, (0, 1100)));
         assert_eq!(places, [50, 383, 716, 1050]);
         assert!((axis.middle() - 1000_f64.sqrt()).abs() < 1e-9);
-        assert_eq!(Axis::even([1.0, 3.0].into_iter()).middle(), 2.0);
+        assert_eq!(axis.span_at(10.0), 10.0);
+        let axis = Axis::even([1.0, 3.0].into_iter());
+        assert!((axis.middle() - 2.0).abs() < 1e-12 && (axis.span_at(3.0) - 2.2).abs() < 1e-12);
     }
 }

@@ -2,11 +2,10 @@
 
 use std::error::Error;
 
-use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::axis::{Axis, HUGE, Range, range};
+use crate::axis::{Axis, HUGE, Range, bounds, range};
 use crate::history::HistoryEntry;
 
 /// Width and height of a panel, and height of the title. plotters puts points on whole pixels, so all is drawn larger than it
@@ -62,8 +61,8 @@ struct Line {
 /// The values of `entries` over their steps, as an SVG document: a panel for each name, in the order in which they first occur,
 /// with a line for each split.
 ///
-/// `seconds` and `tokens` are left out; `perplexity` has a logarithmic axis. A line of more than 500 points is thinned to means of as many equal parts. Where a value
-/// is not finite, the line has a gap.
+/// `seconds` and `tokens` are left out; `perplexity` has a logarithmic axis. A line of more than 500 points is thinned to means
+/// of as many equal parts. Where a value is not finite, the line has a gap.
 ///
 /// # Errors
 /// [`CurvesError::Nothing`] if no entry has a finite value.
@@ -107,9 +106,10 @@ impl Panel {
         Self { name: name.to_owned(), lines: Vec::new() }
     }
 
-    /// Decades if its name says so and there is no value that they cannot show.
+    /// Whether its values fall by orders of magnitude.
     fn has_decades(&self) -> bool {
-        LOGARITHMIC.contains(&self.name.as_str()) && self.points().all(|(_, value)| value > 0.0)
+        let (low, high) = bounds(self.points().map(|(_, value)| value));
+        LOGARITHMIC.contains(&self.name.as_str()) && low > 0.0 && high > 2.0 * low
     }
 
     fn axis(&self) -> Axis {
@@ -172,7 +172,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Error + Send + Sync>> {
     let values = panel.axis();
-    let (step_span, value_span) = (steps.end - steps.start, values.range().end - values.range().start);
+    let step_span = steps.end - steps.start;
     // The legend stands at the right, where the curves do not end.
     let last = panel.points().max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.0, |(_, value)| value);
     let legend_position =
@@ -182,14 +182,14 @@ fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Er
         .margin_right(56)
         .x_label_area_size(104)
         .y_label_area_size(176)
-        .build_cartesian_2d(steps, values)?;
+        .build_cartesian_2d(steps, values.clone())?;
     chart
         .configure_mesh()
         .x_desc("step")
         .y_desc(panel.name.replace('_', " "))
         .x_labels(8)
         .x_label_formatter(&|&step| step_tick(step, step_span))
-        .y_label_formatter(&|&value| tick(value, value_span))
+        .y_label_formatter(&|&value| tick(value, values.span_at(value)))
         .label_style((FONT, 32).into_font().color(&INK))
         .axis_desc_style((FONT, 38).into_font().color(&INK))
         .axis_style(INK.stroke_width(2))
@@ -358,6 +358,7 @@ mod tests {
         };
         assert!(panel("perplexity", [900.0, 5.0]).has_decades());
         assert!(!panel("perplexity", [900.0, 0.0]).has_decades());
+        assert!(!panel("perplexity", [6.0, 5.0]).has_decades());
         assert!(!panel("loss", [900.0, 5.0]).has_decades());
 
         // From 1,000 to 1, 31 lies in the middle.

@@ -31,7 +31,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) texts: Vec<String>,
 
     /// How many translations of each text are told; of a beam search at most as many as it has beams
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(65_536))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to::<usize>(1024))]
     pub(crate) n_best: usize,
 
     /// Folder to be made, with a picture and a JSON file for each text that show where the model looked
@@ -55,7 +55,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) generation: GenerationArgs,
 }
 
-fn up_to(most: u64) -> RangedU64ValueParser<usize> {
+fn up_to<N: TryFrom<u64> + Clone + Send + Sync>(most: u64) -> RangedU64ValueParser<N> {
     RangedU64ValueParser::new().range(1..=most)
 }
 
@@ -65,7 +65,7 @@ fn up_to(most: u64) -> RangedU64ValueParser<usize> {
 pub(crate) struct GenerationArgs {
     /// Hypotheses that a beam search goes on with; 1 takes the most probable token, one after the other [default: 4, or 1 if
     /// tokens are drawn]
-    #[arg(long, value_name = "N", value_parser = up_to(1024))]
+    #[arg(long, value_name = "N", value_parser = up_to::<usize>(1024))]
     pub(crate) beam: Option<usize>,
 
     /// Exponent of the length penalty: 0 compares hypotheses by their probability alone, which favours short ones
@@ -159,7 +159,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) baseline: Option<PathBuf>,
 
     /// Test sets drawn to compare two systems
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = up_to::<u64>(1_000_000))]
     pub(crate) resamples: u64,
 
     #[command(flatten)]

@@ -23,7 +23,7 @@ struct Report {
     folder: PathBuf,
     documents: u64,
     /// Documents that are pairs of texts.
-    pairs: u64,
+    pairs: Option<u64>,
     sentences: u64,
     tokens: u64,
     text_bytes: u64,
@@ -90,8 +90,8 @@ impl Display for Report {
         let was_there = if self.reused { ", which was there already" } else { "" };
         fact(f, "corpus", format_args!("{}{was_there}", self.folder.display()))?;
         fact(f, "documents", HumanCount(self.documents))?;
-        if self.pairs > 0 {
-            fact(f, "pairs", HumanCount(self.pairs))?;
+        if let Some(pairs @ 1..) = self.pairs {
+            fact(f, "pairs", HumanCount(pairs))?;
         }
         fact(f, "sentences", HumanCount(self.sentences))?;
         fact(f, "tokens", HumanCount(self.tokens))?;

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use burnformer::core::progress::Interrupt;
@@ -11,8 +11,10 @@ use burnformer::data::DataError;
 
 use crate::errors::Advised;
 
-/// How long a group of lines waits for another one: not as long as a person notices.
+/// How long a group of lines waits for another one.
 const SOON: Duration = Duration::from_millis(20);
+/// How long its first line waits for all others: not as long as a person notices.
+const ENOUGH: Duration = Duration::from_millis(100);
 /// How often who waits for the first line looks whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 /// How many lines are read ahead.
@@ -63,12 +65,19 @@ impl Groups {
     /// If the input cannot be read or is not UTF-8, or on request of the interrupt.
     pub(super) fn next(&mut self, most: usize, interrupt: &Interrupt) -> Result<Vec<String>> {
         let mut group = Vec::new();
+        let mut deadline = Instant::now();
         while self.failed.is_none() && group.len() < most {
             if interrupt.requested() {
                 return Err(DataError::Interrupted.into());
             }
-            match self.lines.recv_timeout(if group.is_empty() { LOOK } else { SOON }) {
-                Ok(Ok(line)) => group.push(line),
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(if group.is_empty() { LOOK } else { SOON.min(left) }) {
+                Ok(Ok(line)) => {
+                    if group.is_empty() {
+                        deadline = Instant::now() + ENOUGH;
+                    }
+                    group.push(line);
+                }
                 Ok(Err(error)) => self.failed = Some(error),
                 Err(RecvTimeoutError::Timeout) if group.is_empty() => {}
                 Err(_) => break,

@@ -81,7 +81,7 @@ impl Work<'_> {
         let mut out = Vec::with_capacity(texts.len());
         for (number, (text, translations)) in (self.n_texts + 1..).zip(asked.into_iter().zip(&answers)) {
             let length = self.translator.length(text)?;
-            let is_cut = length > self.translator.max_length();
+            let is_cut = length > self.translator.max_length() && !text.trim().is_empty();
             if is_cut {
                 let max_length = self.translator.max_length();
                 let what = format_args!(

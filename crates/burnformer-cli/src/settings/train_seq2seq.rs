@@ -105,8 +105,9 @@ impl TrainSeq2SeqSettings {
 /// 4,000 steps of warm-up.
 fn schedule(steps: u64, d_model: usize) -> TrainConfig {
     let learning_rate = 7e-4 * (512.0 / d_model as f64).sqrt();
-    // Evaluated wherever there is a checkpoint, so that the last ones, whose mean is taken, are equally far apart.
-    let every = (steps / 20).clamp(1, 1000);
+    // Evaluated wherever there is a checkpoint: those of evaluations would else lie close to others, and a mean of the last
+    // ones would be of fewer places.
+    let every = steps.div_ceil(20).clamp(1, 1000);
     TrainConfig {
         optimizer: OptimizerConfig::Adam(AdamConfig {
             learning_rate,

@@ -28,8 +28,8 @@ use crate::config::Validate;
 /// Loads settings: `preset`, changed by the TOML file `file`, changed by each `key=value` of `sets` in turn.
 ///
 /// The value of a `--set` is TOML if it can be, else text; where the settings hold a text, a number is text too. An empty
-/// value (`--set optim.clip_norm=`, in the file `clip_norm = ""`) makes an optional key absent, which TOML has no word for. A
-/// key with a dot in its name can be set in the file only.
+/// value (`--set optim.clip_norm=`, in the file `clip_norm = ""`) makes an optional key absent, which TOML has no word for,
+/// unless a text stands there, which it empties. A key with a dot in its name can be set in the file only.
 ///
 /// # Errors
 /// See [`SettingsError`].

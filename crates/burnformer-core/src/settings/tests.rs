@@ -123,8 +123,10 @@ fn a_number_is_a_name_where_a_name_stands() {
 }
 
 #[test]
-fn an_empty_set_switches_an_option_off() {
+fn an_empty_set_or_text_switches_an_option_off() {
     assert_eq!(load_with("stop_after = 7", &["stop_after="]).unwrap().stop_after, None);
+    let preset = Settings { stop_after: Some(7), ..preset() };
+    assert_eq!(load_text(&preset, "s.toml", "stop_after = \"\"", &[]).unwrap().stop_after, None);
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl CorpusBuilder {
             tokenizer,
             pair_tokenizer,
             vocab_size: self.tokenization.vocab_size() as u64,
-            pairs: 0,
+            pairs: Some(0),
             shards: Vec::new(),
             labels: Vec::new(),
             text_bytes: 0,
@@ -224,7 +224,7 @@ impl<'a> Build<'a> {
         let labels: Vec<u32> = tokenized.documents.iter().map(|piece| self.number(piece.label.as_deref())).collect();
         self.shard.append(tokenized, &labels);
         self.manifest.next = chunk.next;
-        self.manifest.pairs += tokenized.pairs;
+        self.manifest.pairs = self.manifest.pairs.map(|pairs| pairs + tokenized.pairs);
         self.manifest.text_bytes += tokenized.text_bytes;
         self.manifest.unknown_tokens += tokenized.unknown_tokens;
         self.manifest.empty_records += tokenized.empty;

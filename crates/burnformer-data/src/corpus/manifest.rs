@@ -27,8 +27,9 @@ pub struct Manifest {
     pub pair_tokenizer: Option<Hash>,
     /// Entries of the vocabulary, of the larger one if there are two.
     pub vocab_size: u64,
-    /// Records that were pairs of texts.
-    pub pairs: u64,
+    /// Records that were pairs of texts; absent from the description of a corpus that did not count them.
+    #[serde(default)]
+    pub pairs: Option<u64>,
     /// What is in each shard.
     pub shards: Vec<Counts>,
     /// Names of the labels, in the order in which they first appear.

@@ -88,7 +88,7 @@ impl TextPairs {
         if let Err(error) = config.validate() {
             panic!("{error}");
         }
-        if corpus.manifest().pairs == 0 {
+        if corpus.manifest().pairs == Some(0) {
             return Err(SamplesError::NoPairs.into());
         }
         let places = Places::new(&corpus, documents, |document| {

@@ -42,8 +42,9 @@ impl Seq2Seq {
     /// none go on. The search of a source is over when `n_beams` hypotheses have ended (see
     /// [`GenerationConfig::early_stopping`]), or when it has `n_best` of them and none that goes on could still become better
     /// than the worst of these, even if all tokens up to the longest length were certain: then what it answers is what it
-    /// would answer after the last step. At the longest length no hypothesis goes on; those that did not finish
-    /// there are answered unfinished if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the search.
+    /// would answer after the last step. At the longest length no hypothesis goes on; those that did not finish there are
+    /// answered unfinished if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the
+    /// search.
     ///
     /// **Sampling** draws each token from what the model says of it, until the end token. A draw depends on the seed, the
     /// source's number, the sample and the position alone.

@@ -16,7 +16,7 @@ use crate::{TaskError, evaluate};
 
 /// How many texts are translated at once, unless another number is asked for.
 const BATCH_SIZE: usize = 64;
-/// Hypotheses of a text, beyond which fewer texts are translated at once, so that memory does not grow with them.
+/// Hypotheses of a text, beyond which fewer texts are translated at once: a batch has as many rows, and as much memory.
 const FEW_HYPOTHESES: usize = 8;
 
 /// Translates texts, and tells how probable translations are.
