@@ -42,6 +42,11 @@ pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatA
     Ok(Input { paths: paths.to_vec(), format: Format::Parallel { target: pair_paths.to_vec() } }.open()?)
 }
 
+/// Whether the flags name second texts.
+pub(crate) fn names_pairs(pair_paths: &[String], args: &FormatArgs) -> bool {
+    !pair_paths.is_empty() || args.pair_column.is_some()
+}
+
 /// The settings for [`open`].
 ///
 /// # Errors

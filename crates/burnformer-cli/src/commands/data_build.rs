@@ -43,7 +43,7 @@ struct Report {
 pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
-    if args.pair_tokenizer.is_some() && args.pair_input.is_empty() && args.format.pair_column.is_none() {
+    if args.pair_tokenizer.is_some() && !input::names_pairs(&args.pair_input, &args.format) {
         let hint = "name the texts it is for by `--pair-input` or `--pair-column`";
         return Err(Advised::new("`--pair-tokenizer` is for pairs of texts, and there are none", hint).into());
     }

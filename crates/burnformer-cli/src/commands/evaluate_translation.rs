@@ -50,7 +50,7 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
         let hint = "name the references by `--pair-input` (line by line) or `--pair-column`";
         Advised::new("a model that translates is measured on pairs of texts", hint)
     };
-    if args.pair_input.is_empty() && args.format.pair_column.is_none() {
+    if !input::names_pairs(&args.pair_input, &args.format) {
         return Err(no_pairs().into());
     }
     if let Some(folder) =

@@ -80,10 +80,10 @@ impl Work<'_> {
         let answers = self.translator.translate(&asked, &options)?;
         let mut out = Vec::with_capacity(texts.len());
         for (number, (text, translations)) in (self.n_texts + 1..).zip(asked.into_iter().zip(&answers)) {
-            let length = self.translator.length(text)?;
-            let is_cut = length > self.translator.max_length() && !text.trim().is_empty();
+            let length = translations.first().map_or(0, |best| best.source_length);
+            let max_length = self.translator.max_length();
+            let is_cut = length > max_length;
             if is_cut {
-                let max_length = self.translator.max_length();
                 let what = format_args!(
                     "text {number} has {length} tokens, the model takes {max_length}: the rest is left out"
                 );

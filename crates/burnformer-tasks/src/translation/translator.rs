@@ -36,6 +36,9 @@ pub struct Translation {
     /// Its tokens, without start and end.
     #[serde(skip)]
     pub tokens: Vec<u32>,
+    /// How many tokens the text has that it translates, that at the end and those beyond what the model can take included.
+    #[serde(skip)]
+    pub source_length: usize,
     /// The sum of the log-probabilities of its tokens, the end token included.
     pub log_prob: f64,
     /// What translations of one text are ranked by.
@@ -83,13 +86,15 @@ impl Translator {
     }
 
     /// The translations of each text, best first, in the order of the texts. Texts of similar length are translated together,
-    /// fewer of them where each has more than eight beams or samples.
-    /// A text longer than what the model can take is cut off, see [`Self::max_length`]; a blank one has the empty translation.
+    /// fewer of them where each has more than eight beams or samples. A text longer than what the model can take is cut off, see
+    /// [`Self::max_length`]; a blank one has the empty translation.
     ///
     /// # Errors
     /// If a setting cannot work, a text cannot be tokenised, the device fails, or on request of the interrupt.
     pub fn translate(&self, texts: &[&str], options: &TranslationOptions) -> Result<Vec<Vec<Translation>>, TaskError> {
-        let sources = texts.iter().map(|text| self.source(text)).collect::<Result<Vec<_>, _>>()?;
+        let sources = texts.iter().map(|text| self.whole_source(text)).collect::<Result<Vec<_>, _>>()?;
+        let source_lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
+        let sources: Vec<Vec<u32>> = sources.into_iter().map(|source| self.cut(source)).collect();
         let mut translations = vec![vec![Translation::empty()]; texts.len()];
         let mut order: Vec<usize> =
             (0..texts.len()).filter(|&text| !texts[text].trim().is_empty() && sources[text].len() > 1).collect();
@@ -117,18 +122,10 @@ impl Translator {
             false => batches.iter().rev().map(translate).collect(),
         };
         for (&text, hypotheses) in batches.into_iter().rev().flatten().zip(answers?.into_iter().flatten()) {
-            let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis));
+            let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis, source_lengths[text]));
             translations[text] = texts.collect::<Result<_, _>>()?;
         }
         Ok(translations)
-    }
-
-    /// How many tokens a text has, that at the end included.
-    ///
-    /// # Errors
-    /// If the text cannot be tokenised.
-    pub fn length(&self, text: &str) -> Result<usize, TaskError> {
-        Ok(self.whole_source(text)?.len())
     }
 
     /// How many tokens of a text the model can take, that at the end included.
@@ -142,7 +139,13 @@ impl Translator {
     /// # Errors
     /// If the text cannot be tokenised, or the device fails.
     pub fn attention(&self, text: &str, translation: &Translation) -> Result<TranslationAttention, TaskError> {
-        TranslationAttention::of(&self.model, &self.task, &self.source(text)?, &translation.tokens, &self.device)
+        TranslationAttention::of(
+            &self.model,
+            &self.task,
+            &self.cut(self.whole_source(text)?),
+            &translation.tokens,
+            &self.device,
+        )
     }
 
     /// What the model says of given translations: how probable each of their tokens is. Pairs of which a text is longer than
@@ -178,15 +181,13 @@ impl Translator {
         Ok((tally, n_left_out))
     }
 
-    /// The tokens of a text with the one at the end, as many as the model can take.
-    fn source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
-        let config = self.task.config();
-        let mut tokens = self.whole_source(text)?;
-        if tokens.len() > config.max_seq_length {
-            tokens.truncate(config.max_seq_length - 1);
-            tokens.push(config.eos_id);
+    /// As many of a text's tokens as the model can take, with the one at the end.
+    fn cut(&self, mut tokens: Vec<u32>) -> Vec<u32> {
+        if tokens.len() > self.max_length() {
+            tokens.truncate(self.max_length() - 1);
+            tokens.push(self.task.config().eos_id);
         }
-        Ok(tokens)
+        tokens
     }
 
     /// The tokens of a text with the one at the end.
@@ -196,16 +197,16 @@ impl Translator {
         Ok(tokens)
     }
 
-    fn translation(&self, hypothesis: Hypothesis) -> Result<Translation, TaskError> {
+    fn translation(&self, hypothesis: Hypothesis, source_length: usize) -> Result<Translation, TaskError> {
         let Hypothesis { tokens, log_prob, score, is_finished } = hypothesis;
         let text = self.task.tokenizers().target().decode(&tokens, false)?;
-        Ok(Translation { text, tokens, log_prob, score, is_finished })
+        Ok(Translation { text, tokens, source_length, log_prob, score, is_finished })
     }
 }
 
 impl Translation {
     /// Of nothing.
     fn empty() -> Self {
-        Self { text: String::new(), tokens: Vec::new(), log_prob: 0.0, score: 0.0, is_finished: true }
+        Self { text: String::new(), tokens: Vec::new(), source_length: 0, log_prob: 0.0, score: 0.0, is_finished: true }
     }
 }
