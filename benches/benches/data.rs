@@ -11,9 +11,9 @@ use burnformer_core::{Interrupt, Silent};
 use burnformer_data::DataError;
 use burnformer_data::batches::{BatchConfig, Batches, PretrainingBatch};
 use burnformer_data::corpus::{Corpus, CorpusBuilder, Tokenization};
+use burnformer_data::datasets::{MaskingConfig, PretrainingConfig, PretrainingDataset};
 use burnformer_data::readers::{Format, Input, TextLayout};
 use burnformer_data::rust_docs::{Crates, RustDocs};
-use burnformer_data::samples::{MaskingConfig, Pretraining, PretrainingConfig};
 use burnformer_data::sentences::{Language, SentenceSplitter};
 use burnformer_data::source::{OnBadRow, Sides, Source, Texts};
 use burnformer_data::tokenizer::{TokenizerConfig, train};
@@ -73,7 +73,7 @@ fn run(criterion: &mut Criterion) -> Result<(), DataError> {
     for whole_word_mask in [false, true] {
         let masking = MaskingConfig { whole_word_mask, ..MaskingConfig::default() };
         let config = PretrainingConfig { masking, ..PretrainingConfig::default() };
-        let samples = Arc::new(Pretraining::new(Arc::clone(&corpus), &documents, &tokenizer, &config, 0)?);
+        let samples = Arc::new(PretrainingDataset::new(Arc::clone(&corpus), &documents, &tokenizer, &config, 0)?);
         let epoch = |workers| {
             let config = BatchConfig { workers, ..BatchConfig::default() };
             let batches = Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), 0, &config, 0);

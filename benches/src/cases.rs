@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
-use burnformer_nn::{AttentionInput, EmbeddingConfig, Mask, MultiHeadAttentionConfig, Noise, init};
+use burnformer_nn::{AttentionInput, DropoutRng, EmbeddingConfig, Mask, MultiHeadAttentionConfig, init};
 use burnformer_ops::{AttentionOptions, attention};
 use clap::ValueEnum;
 
@@ -76,7 +76,7 @@ fn multi_head_attention(size: Size) -> [Work; 2] {
         (Rc::new(init::by_name(module, 0, init::xavier_uniform)), uniform("x", [b, t, d_model], device))
     };
     Work::passes("mha", &format!("b{b}-q{t}-kv{t}-d{d_model}-h{n_heads}"), b * t, inputs, move |(module, x)| {
-        let input = AttentionInput::self_attention(x).noise(Noise::training(0, samples(b)));
+        let input = AttentionInput::self_attention(x).rng(DropoutRng::training(0, samples(b)));
         [module.forward_with_attn_weights(input).0]
     })
 }
@@ -99,6 +99,6 @@ fn encoder(sizes: Sizes) -> Work {
         let token = init::by_name(EmbeddingConfig::new(vocab_size, d_model).init(device), 0, &rule);
         let encoder = init::by_name(training::encoder(sizes).init(device), 0, &rule);
         let ids = ints(&tokens("ids", sizes.n_tokens(), vocab_size), [batch_size, seq_length], device);
-        move || drop(encoder.forward(token.forward(ids.clone()), Mask::None, Noise::off()))
+        move || drop(encoder.forward(token.forward(ids.clone()), Mask::None, DropoutRng::off()))
     })
 }

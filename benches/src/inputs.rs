@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 use burnformer_ops::Dropout;
 
 fn stream(name: &str) -> Stream {
@@ -41,5 +41,5 @@ pub(crate) fn samples(batch_size: usize) -> Vec<u64> {
 
 /// Dropout of a tenth, as in training.
 pub(crate) fn dropout(batch_size: usize) -> Option<Dropout> {
-    Dropout::new(0.1, Noise::training(0, samples(batch_size)))
+    Dropout::new(0.1, DropoutRng::training(0, samples(batch_size)))
 }

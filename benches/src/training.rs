@@ -6,8 +6,8 @@ use burnformer_data::batches::{Padded, PretrainingBatch};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining};
 use burnformer_nn::{
-    Activation, CrossEntropyLossConfig, Embedding, EmbeddingConfig, Encoder, EncoderConfig, LayerConfig, Linear,
-    LinearConfig, Mask, Noise, init,
+    Activation, CrossEntropyLossConfig, DropoutRng, Embedding, EmbeddingConfig, Encoder, EncoderConfig, LayerConfig,
+    Linear, LinearConfig, Mask, init,
 };
 use burnformer_tasks::{PretrainingTask, Task};
 use burnformer_train::{GradientSums, Optimizer, OptimizerConfig};
@@ -64,8 +64,8 @@ pub(crate) fn masked_language_model(sizes: Sizes, device: &Device) -> Run {
     let loss = CrossEntropyLossConfig::new().init();
     let model = init::by_name(model, 0, init::truncated_normal(0.02));
     step(model, OptimizerConfig::default(), move |model| {
-        let noise = Noise::training(0, samples(batch_size));
-        let hidden = model.encoder.forward(model.token.forward(ids.clone()), Mask::None, noise);
+        let rng = DropoutRng::training(0, samples(batch_size));
+        let hidden = model.encoder.forward(model.token.forward(ids.clone()), Mask::None, rng);
         let rows = hidden.reshape([sizes.n_tokens(), d_model]).select(0, positions.clone());
         loss.forward(model.output.forward(rows), labels.clone()).mean()
     })
@@ -99,8 +99,8 @@ pub(crate) fn bert(sizes: Sizes, device: &Device) -> Run {
     };
     let totals = task.counts(&batch);
     step(model, OptimizerConfig::default(), move |model| {
-        let noise = Noise::training(0, batch.numbers.as_slice());
-        task.forward(model, &batch, &totals, noise, &device).loss
+        let rng = DropoutRng::training(0, batch.numbers.as_slice());
+        task.forward(model, &batch, &totals, rng, &device).loss
     })
 }
 

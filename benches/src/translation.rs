@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use burnformer_data::batches::Padded;
 use burnformer_models::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
-use burnformer_nn::{Activation, CrossEntropyLossConfig, Noise, NormOrder};
+use burnformer_nn::{Activation, CrossEntropyLossConfig, DropoutRng, NormOrder};
 use burnformer_train::{AdamConfig, OptimizerConfig};
 
 use crate::inputs::{ints, samples, tokens};
@@ -105,7 +105,7 @@ fn start(config: &Seq2SeqConfig, pairs: Pairs, device: &Device) -> Run {
     training::step(Seq2Seq::init(config, 0, &device), optimizer, move |model| {
         let hidden = model.hidden(Seq2SeqInput {
             source_mask_pad: Some(source.mask_pad.clone()),
-            noise: Noise::training(0, samples(n_pairs)),
+            rng: DropoutRng::training(0, samples(n_pairs)),
             ..Seq2SeqInput::new(source.ids.clone(), target.ids.clone())
         });
         // Logits only where there is a token to predict.

@@ -5,10 +5,10 @@ use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
 
 use crate::corpus::CorpusError;
+use crate::datasets::SamplesError;
 use crate::labelled::LabelError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
-use crate::samples::SamplesError;
 use crate::split::{SplitBy, Subset};
 use crate::tokenizer::TokenizerError;
 

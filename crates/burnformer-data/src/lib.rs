@@ -24,7 +24,7 @@
 //! use burnformer_data::batches::{BatchConfig, Batches, PretrainingBatch};
 //! use burnformer_data::corpus::{CorpusBuilder, Tokenization};
 //! use burnformer_data::readers::{Format, Input, TextLayout};
-//! use burnformer_data::samples::{Pretraining, PretrainingConfig};
+//! use burnformer_data::datasets::{PretrainingDataset, PretrainingConfig};
 //! use burnformer_data::sentences::{Language, SentenceSplitter};
 //! use burnformer_data::source::{OnBadRow, Sides, Source, Texts};
 //! use burnformer_data::tokenizer::{TokenizerConfig, train};
@@ -47,7 +47,7 @@
 //! let corpus = Arc::new(builder.build(&folder.join("corpus"), &Silent, &Interrupt::new())?.corpus);
 //! assert_eq!((corpus.n_documents(), corpus.manifest().counts().sentences), (2, 5));
 //!
-//! let samples = Pretraining::new(corpus, &[0, 1], &tokenizer, &PretrainingConfig::default(), 42)?;
+//! let samples = PretrainingDataset::new(corpus, &[0, 1], &tokenizer, &PretrainingConfig::default(), 42)?;
 //! let pad_id = tokenizer.specials().pad_id.unwrap();
 //! let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), 42)?;
 //! for batch in batches {
@@ -70,10 +70,10 @@ mod testing;
 
 pub mod batches;
 pub mod corpus;
+pub mod datasets;
 pub mod labelled;
 pub mod readers;
 pub mod rust_docs;
-pub mod samples;
 pub mod sentences;
 pub mod source;
 pub mod split;

@@ -1,6 +1,6 @@
 //! Multi-head attention.
 
-use crate::{Linear, LinearConfig, Mask, Noise, assert_valid};
+use crate::{DropoutRng, Linear, LinearConfig, Mask, assert_valid};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -53,13 +53,13 @@ pub struct AttentionInput {
     memory: Option<[Tensor<3>; 2]>,
     mask: Mask,
     causal: bool,
-    noise: Noise,
+    rng: DropoutRng,
 }
 
 impl AttentionInput {
     /// Every position of `x` `[batch_size, seq_length, d_model]` looks at all of them.
     pub fn self_attention(x: Tensor<3>) -> Self {
-        Self { query: x, memory: None, mask: Mask::None, causal: false, noise: Noise::off() }
+        Self { query: x, memory: None, mask: Mask::None, causal: false, rng: DropoutRng::off() }
     }
 
     /// Every position of `x` `[batch_size, q_length, d_model]` looks at `memory` `[batch_size, kv_length, d_model]`.
@@ -86,8 +86,8 @@ impl AttentionInput {
 
     /// Draws dropout, in training.
     #[must_use]
-    pub fn noise(self, noise: Noise) -> Self {
-        Self { noise, ..self }
+    pub fn rng(self, rng: DropoutRng) -> Self {
+        Self { rng, ..self }
     }
 }
 
@@ -172,12 +172,12 @@ impl MultiHeadAttention {
     }
 
     fn run(&self, input: AttentionInput, weights: WeightSink) -> Tensor<3> {
-        let AttentionInput { query, memory, mask, causal, noise } = input;
+        let AttentionInput { query, memory, mask, causal, rng } = input;
         let (query, key_value) = match memory {
             None => self.project_self(query),
             Some([key, value]) => (self.project_query(query), self.project_memory(key, value)),
         };
-        self.attend(query, key_value, Attend { mask, causal, noise, weights })
+        self.attend(query, key_value, Attend { mask, causal, rng, weights })
     }
 
     /// The three projections of one input, in one operator.
@@ -206,7 +206,7 @@ impl MultiHeadAttention {
         let KeyValue { key, value } = key_value;
         let options = AttentionOptions {
             causal: how.causal,
-            dropout: Dropout::new(self.dropout, how.noise),
+            dropout: Dropout::new(self.dropout, how.rng),
             ..AttentionOptions::new(d_head)
         };
         let heads = match how.weights {
@@ -236,6 +236,6 @@ impl MultiHeadAttention {
 pub(crate) struct Attend<'a> {
     pub(crate) mask: Mask,
     pub(crate) causal: bool,
-    pub(crate) noise: Noise,
+    pub(crate) rng: DropoutRng,
     pub(crate) weights: WeightSink<'a>,
 }

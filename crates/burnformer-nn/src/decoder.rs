@@ -2,7 +2,7 @@
 
 use crate::attention::KeyValue;
 use crate::decoder_layer::{DecoderContext, Past};
-use crate::{DecoderLayer, LayerConfig, LayerNorm, Mask, Noise, assert_valid};
+use crate::{DecoderLayer, DropoutRng, LayerConfig, LayerNorm, Mask, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -50,13 +50,13 @@ pub struct DecoderInput {
     /// What target positions must not look at in the memory: padding.
     pub memory_mask: Mask,
     /// Draws dropout, in training.
-    pub noise: Noise,
+    pub rng: DropoutRng,
 }
 
 impl DecoderInput {
     /// Nothing is padding, no dropout.
     pub fn new(x: Tensor<3>, memory: Tensor<3>) -> Self {
-        Self { x, memory, mask: Mask::None, memory_mask: Mask::None, noise: Noise::off() }
+        Self { x, memory, mask: Mask::None, memory_mask: Mask::None, rng: DropoutRng::off() }
     }
 }
 
@@ -190,7 +190,7 @@ impl Decoder {
                 rows_per_memory,
                 mask: Mask::None,
                 memory_mask: cache.memory_mask.clone(),
-                noise: Noise::off(),
+                rng: DropoutRng::off(),
                 self_weights: None,
                 cross_weights: None,
             };
@@ -200,8 +200,8 @@ impl Decoder {
     }
 
     fn run(&self, input: DecoderInput, mut weights: Option<&mut DecoderAttnWeights>) -> Tensor<3> {
-        let DecoderInput { mut x, memory, mask, memory_mask, noise } = input;
-        for (layer, noise) in self.layers.iter().zip(noise.layers(self.layers.len())) {
+        let DecoderInput { mut x, memory, mask, memory_mask, rng } = input;
+        for (layer, rng) in self.layers.iter().zip(rng.layers(self.layers.len())) {
             let (self_weights, cross_weights) = match weights.as_deref_mut() {
                 None => (None, None),
                 Some(weights) => (Some(&mut weights.self_attention), Some(&mut weights.cross_attention)),
@@ -212,7 +212,7 @@ impl Decoder {
                 rows_per_memory: 1,
                 mask: mask.clone(),
                 memory_mask: memory_mask.clone(),
-                noise,
+                rng,
                 self_weights,
                 cross_weights,
             };

@@ -3,7 +3,7 @@
 use crate::attention::{Attend, KeyValue, WeightSink};
 use crate::layer::Residual;
 use crate::{
-    DecoderInput, FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, Noise, NormOrder, assert_valid,
+    DecoderInput, DropoutRng, FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, NormOrder, assert_valid,
 };
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -42,7 +42,7 @@ pub(crate) struct DecoderContext<'a> {
     pub(crate) rows_per_memory: usize,
     pub(crate) mask: Mask,
     pub(crate) memory_mask: Mask,
-    pub(crate) noise: Noise,
+    pub(crate) rng: DropoutRng,
     pub(crate) self_weights: WeightSink<'a>,
     pub(crate) cross_weights: WeightSink<'a>,
 }
@@ -72,7 +72,7 @@ impl DecoderLayer {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward(&self, input: DecoderInput) -> Tensor<3> {
-        let DecoderInput { x, memory, mask, memory_mask, noise } = input;
+        let DecoderInput { x, memory, mask, memory_mask, rng } = input;
         let memory = self.project_memory(memory);
         let context = DecoderContext {
             past: None,
@@ -80,7 +80,7 @@ impl DecoderLayer {
             rows_per_memory: 1,
             mask,
             memory_mask,
-            noise,
+            rng,
             self_weights: None,
             cross_weights: None,
         };
@@ -93,20 +93,20 @@ impl DecoderLayer {
     }
 
     pub(crate) fn run(&self, x: Tensor<3>, context: DecoderContext) -> Tensor<3> {
-        let DecoderContext { past, memory, rows_per_memory, mask, memory_mask, noise, self_weights, cross_weights } =
+        let DecoderContext { past, memory, rows_per_memory, mask, memory_mask, rng, self_weights, cross_weights } =
             context;
-        let [in_self, after_self, in_cross, after_cross, in_ff, after_ff] = noise.split();
+        let [in_self, after_self, in_cross, after_cross, in_ff, after_ff] = rng.split();
         let x = self.residual(&self.norm_self, after_self).around(x, |x| {
             let (query, mut key_value) = self.self_attention.project_self(x);
             if let Some(past) = past {
                 key_value = key_value.after(past.positions.take(), past.rows);
                 *past.positions = Some(key_value.clone());
             }
-            let how = Attend { mask, causal: true, noise: in_self, weights: self_weights };
+            let how = Attend { mask, causal: true, rng: in_self, weights: self_weights };
             self.self_attention.attend(query, key_value, how)
         });
         let x = self.residual(&self.norm_cross, after_cross).around(x, |x| {
-            let how = Attend { mask: memory_mask, causal: false, noise: in_cross, weights: cross_weights };
+            let how = Attend { mask: memory_mask, causal: false, rng: in_cross, weights: cross_weights };
             let [batch_size, q_length, d_model] = x.dims();
             // Rows that share a memory look at it as positions of one sequence: it is read once, and not copied.
             let x = x.reshape([batch_size / rows_per_memory, rows_per_memory * q_length, d_model]);
@@ -116,7 +116,7 @@ impl DecoderLayer {
         self.residual(&self.norm_ff, after_ff).around(x, |x| self.feed_forward.forward(x, in_ff))
     }
 
-    fn residual<'a>(&self, norm: &'a LayerNorm, noise: Noise) -> Residual<'a> {
-        Residual { norm, order: self.norm_order, dropout: self.dropout, noise }
+    fn residual<'a>(&self, norm: &'a LayerNorm, rng: DropoutRng) -> Residual<'a> {
+        Residual { norm, order: self.norm_order, dropout: self.dropout, rng }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::attention::{Attend, WeightSink};
 use crate::layer::Residual;
-use crate::{FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, Noise, NormOrder, assert_valid};
+use crate::{DropoutRng, FeedForward, LayerConfig, LayerNorm, Mask, MultiHeadAttention, NormOrder, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -45,21 +45,21 @@ impl EncoderLayer {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Tensor<3> {
-        self.run(x, mask, noise, None)
+    pub fn forward(&self, x: Tensor<3>, mask: Mask, rng: DropoutRng) -> Tensor<3> {
+        self.run(x, mask, rng, None)
     }
 
-    fn run(&self, x: Tensor<3>, mask: Mask, noise: Noise, weights: WeightSink) -> Tensor<3> {
-        let [in_attn, after_attn, in_ff, after_ff] = noise.split();
+    fn run(&self, x: Tensor<3>, mask: Mask, rng: DropoutRng, weights: WeightSink) -> Tensor<3> {
+        let [in_attn, after_attn, in_ff, after_ff] = rng.split();
         let x = self.residual(&self.norm_attn, after_attn).around(x, |x| {
             let (query, key_value) = self.attention.project_self(x);
-            self.attention.attend(query, key_value, Attend { mask, causal: false, noise: in_attn, weights })
+            self.attention.attend(query, key_value, Attend { mask, causal: false, rng: in_attn, weights })
         });
         self.residual(&self.norm_ff, after_ff).around(x, |x| self.feed_forward.forward(x, in_ff))
     }
 
-    fn residual<'a>(&self, norm: &'a LayerNorm, noise: Noise) -> Residual<'a> {
-        Residual { norm, order: self.norm_order, dropout: self.dropout, noise }
+    fn residual<'a>(&self, norm: &'a LayerNorm, rng: DropoutRng) -> Residual<'a> {
+        Residual { norm, order: self.norm_order, dropout: self.dropout, rng }
     }
 }
 
@@ -107,8 +107,8 @@ impl Encoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Tensor<3> {
-        self.run(x, mask, noise, None, |_| ())
+    pub fn forward(&self, x: Tensor<3>, mask: Mask, rng: DropoutRng) -> Tensor<3> {
+        self.run(x, mask, rng, None, |_| ())
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
@@ -118,9 +118,9 @@ impl Encoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn forward_with_attn_weights(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> (Tensor<3>, Vec<Tensor<4>>) {
+    pub fn forward_with_attn_weights(&self, x: Tensor<3>, mask: Mask, rng: DropoutRng) -> (Tensor<3>, Vec<Tensor<4>>) {
         let mut weights = Vec::with_capacity(self.layers.len());
-        let out = self.run(x, mask, noise, Some(&mut weights), |_| ());
+        let out = self.run(x, mask, rng, Some(&mut weights), |_| ());
         (out, weights)
     }
 
@@ -131,9 +131,9 @@ impl Encoder {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn hidden_states(&self, x: Tensor<3>, mask: Mask, noise: Noise) -> Vec<Tensor<3>> {
+    pub fn hidden_states(&self, x: Tensor<3>, mask: Mask, rng: DropoutRng) -> Vec<Tensor<3>> {
         let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let out = self.run(x, mask, noise, None, |x| states.push(x.clone()));
+        let out = self.run(x, mask, rng, None, |x| states.push(x.clone()));
         states.push(out);
         states
     }
@@ -142,13 +142,13 @@ impl Encoder {
         &self,
         mut x: Tensor<3>,
         mask: Mask,
-        noise: Noise,
+        rng: DropoutRng,
         mut weights: WeightSink,
         mut see: impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        for (layer, noise) in self.layers.iter().zip(noise.layers(self.layers.len())) {
+        for (layer, rng) in self.layers.iter().zip(rng.layers(self.layers.len())) {
             see(&x);
-            x = layer.run(x, mask.clone(), noise, weights.as_deref_mut());
+            x = layer.run(x, mask.clone(), rng, weights.as_deref_mut());
         }
         match &self.norm_final {
             None => x,

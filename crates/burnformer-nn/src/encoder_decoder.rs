@@ -1,7 +1,7 @@
 //! Encoder and decoder together.
 
 use crate::{
-    Decoder, DecoderAttnWeights, DecoderConfig, DecoderInput, Encoder, EncoderConfig, LayerConfig, Mask, Noise,
+    Decoder, DecoderAttnWeights, DecoderConfig, DecoderInput, DropoutRng, Encoder, EncoderConfig, LayerConfig, Mask,
     assert_valid,
 };
 use burn::config::Config;
@@ -54,7 +54,7 @@ pub struct EncoderDecoderInput {
     /// `true` marks padding in the target, `[batch_size, target_length]`.
     pub target_mask_pad: Option<Tensor<2, Bool>>,
     /// Draws dropout, in training.
-    pub noise: Noise,
+    pub rng: DropoutRng,
 }
 
 /// The attention weights of every layer and head, before dropout.
@@ -84,7 +84,7 @@ impl EncoderDecoder {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward(&self, input: EncoderDecoderInput) -> Tensor<3> {
-        self.decoder.forward(decoder_input(input, |source, mask, noise| self.encoder.forward(source, mask, noise)))
+        self.decoder.forward(decoder_input(input, |source, mask, rng| self.encoder.forward(source, mask, rng)))
     }
 
     /// [`Self::forward`], and all attention weights.
@@ -93,8 +93,8 @@ impl EncoderDecoder {
     /// If the shapes do not fit.
     pub fn forward_with_attn_weights(&self, input: EncoderDecoderInput) -> (Tensor<3>, EncoderDecoderAttnWeights) {
         let mut encoder = Vec::new();
-        let input = decoder_input(input, |source, mask, noise| {
-            let (memory, weights) = self.encoder.forward_with_attn_weights(source, mask, noise);
+        let input = decoder_input(input, |source, mask, rng| {
+            let (memory, weights) = self.encoder.forward_with_attn_weights(source, mask, rng);
             encoder = weights;
             memory
         });
@@ -104,12 +104,15 @@ impl EncoderDecoder {
 }
 
 /// Encodes the source; the decoder looks at the result where the source is not padding.
-fn decoder_input(input: EncoderDecoderInput, encode: impl FnOnce(Tensor<3>, Mask, Noise) -> Tensor<3>) -> DecoderInput {
-    let EncoderDecoderInput { source, target, source_mask_pad, target_mask_pad, noise } = input;
-    let [encoder_noise, noise] = noise.split();
+fn decoder_input(
+    input: EncoderDecoderInput,
+    encode: impl FnOnce(Tensor<3>, Mask, DropoutRng) -> Tensor<3>,
+) -> DecoderInput {
+    let EncoderDecoderInput { source, target, source_mask_pad, target_mask_pad, rng } = input;
+    let [encoder_rng, rng] = rng.split();
     let memory_mask = keys(source_mask_pad);
-    let memory = encode(source, memory_mask.clone(), encoder_noise);
-    DecoderInput { x: target, memory, mask: keys(target_mask_pad), memory_mask, noise }
+    let memory = encode(source, memory_mask.clone(), encoder_rng);
+    DecoderInput { x: target, memory, mask: keys(target_mask_pad), memory_mask, rng }
 }
 
 fn keys(mask_pad: Option<Tensor<2, Bool>>) -> Mask {

@@ -1,6 +1,6 @@
 //! The position-wise feed-forward sub-layer.
 
-use crate::{Linear, LinearConfig, Noise, assert_valid};
+use crate::{DropoutRng, Linear, LinearConfig, assert_valid};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -65,10 +65,10 @@ impl FeedForward {
     ///
     /// # Panics
     /// If the last axis of `x` is not `d_model` long.
-    pub fn forward(&self, x: Tensor<3>, noise: Noise) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
         let weights = [&self.linear_in.weight, &self.linear_out.weight].map(Param::val);
         let biases = self.linear_in.bias.as_ref().zip(self.linear_out.bias.as_ref());
-        let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, noise) };
+        let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, rng) };
         ops::feed_forward(x, weights, biases.map(|(input, output)| [input.val(), output.val()]), options)
     }
 }

@@ -1,6 +1,6 @@
 //! What encoder and decoder layers have in common.
 
-use crate::{FeedForwardConfig, LayerNorm, LayerNormConfig, MultiHeadAttentionConfig, Noise};
+use crate::{DropoutRng, FeedForwardConfig, LayerNorm, LayerNormConfig, MultiHeadAttentionConfig};
 use burn::config::Config;
 use burn::tensor::Tensor;
 use burnformer_core::{ConfigError, Validate};
@@ -83,12 +83,12 @@ pub(crate) struct Residual<'a> {
     pub(crate) norm: &'a LayerNorm,
     pub(crate) order: NormOrder,
     pub(crate) dropout: f64,
-    pub(crate) noise: Noise,
+    pub(crate) rng: DropoutRng,
 }
 
 impl Residual<'_> {
     pub(crate) fn around(self, x: Tensor<3>, sublayer: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
-        let dropout = Dropout::new(self.dropout, self.noise);
+        let dropout = Dropout::new(self.dropout, self.rng);
         match self.order {
             NormOrder::Post => self.norm.forward_residual(sublayer(x.clone()), x, dropout),
             NormOrder::Pre => ops::dropout(sublayer(self.norm.forward(x.clone())), Some(x), dropout),

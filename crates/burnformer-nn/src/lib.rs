@@ -1,7 +1,7 @@
 //! The building blocks of a Transformer on burn: attention, encoder, decoder, positions, losses, initialisation.
 //!
 //! Modules are burn modules. Their weights have PyTorch's layout (`[d_out, d_in]`), masks are `true` where attention is
-//! blocked, and all randomness comes in as a [`Noise`] that is consumed by the one place that uses it.
+//! blocked, and all randomness comes in as a [`DropoutRng`] that is consumed by the one place that uses it.
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -34,7 +34,7 @@ pub mod mask;
 mod positions;
 
 pub use attention::{AttentionInput, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
-pub use burnformer_core::random::Noise;
+pub use burnformer_core::random::DropoutRng;
 pub use burnformer_ops::{Activation, Mask};
 pub use decoder::{Decoder, DecoderAttnWeights, DecoderCache, DecoderConfig, DecoderInput};
 pub use decoder_layer::DecoderLayer;

@@ -1,6 +1,6 @@
 //! What an operator needs to know besides its tensors.
 
-use burnformer_core::random::{Draw, Noise};
+use burnformer_core::random::{Draw, DropoutRng};
 use serde::{Deserialize, Serialize};
 
 /// The non-linearity of a feed-forward layer.
@@ -35,9 +35,9 @@ impl Dropout {
     /// # Panics
     /// If `probability` is outside `[0, 1)`.
     #[must_use]
-    pub fn new(probability: f64, noise: Noise) -> Option<Self> {
+    pub fn new(probability: f64, rng: DropoutRng) -> Option<Self> {
         assert!((0.0..1.0).contains(&probability), "dropout: probability {probability} is outside [0, 1)");
-        let draw = noise.into_draw()?;
+        let draw = rng.into_draw()?;
         (probability > 0.0).then_some(Self { probability, draw })
     }
 }

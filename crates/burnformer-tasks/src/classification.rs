@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 use burnformer_data::batches::ClassificationBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, Noise};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::ConfusionMatrix;
-use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
 
 /// Tells which class a text, or a pair of texts, belongs to.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl ClassificationTask {
 
 /// Which classes were answered for which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassificationTally {
+pub struct ClassificationMetricState {
     /// The answers.
     pub confusion: ConfusionMatrix,
     /// Sum of the negative log-likelihoods of the right answers, in nats.
@@ -49,7 +49,7 @@ pub struct ClassificationTally {
     pub loss_sum: f64,
 }
 
-impl Tally for ClassificationTally {
+impl MetricState for ClassificationMetricState {
     fn metrics(&self) -> Vec<Metric> {
         let loss = self.loss_sum / self.confusion.total().max(1) as f64;
         vec![("loss", loss), ("accuracy", self.confusion.accuracy()), ("macro_f1", self.confusion.macro_f1())]
@@ -64,7 +64,7 @@ impl Task for ClassificationTask {
     type Model = BertForSequenceClassification;
     type Batch = ClassificationBatch;
     type Counts = u64;
-    type Tally = ClassificationTally;
+    type MetricState = ClassificationMetricState;
 
     fn counts(&self, batch: &ClassificationBatch) -> u64 {
         batch.labels.len() as u64
@@ -75,12 +75,12 @@ impl Task for ClassificationTask {
         model: &BertForSequenceClassification,
         batch: &ClassificationBatch,
         totals: &u64,
-        noise: Noise,
+        rng: DropoutRng,
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(device);
         let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, noise };
+        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
         let logits = model.forward(input); // [batch_size, n_labels]
         let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
         let loss = self.loss.forward(logits, tensors.labels).sum;
@@ -88,15 +88,15 @@ impl Task for ClassificationTask {
         Forward { loss: loss / (*totals).max(1) as f64, scores }
     }
 
-    fn tally(&self) -> ClassificationTally {
-        ClassificationTally { confusion: ConfusionMatrix::new(self.labels.len()), loss_sum: 0.0 }
+    fn metric_state(&self) -> ClassificationMetricState {
+        ClassificationMetricState { confusion: ConfusionMatrix::new(self.labels.len()), loss_sum: 0.0 }
     }
 
-    fn add_scores(&self, tally: &mut ClassificationTally, batch: &ClassificationBatch, scores: &[f64]) {
+    fn add_scores(&self, metric_state: &mut ClassificationMetricState, batch: &ClassificationBatch, scores: &[f64]) {
         let Some((loss, answers)) = scores.split_first() else { return };
-        tally.loss_sum += loss;
+        metric_state.loss_sum += loss;
         for (&label, &answer) in batch.labels.iter().zip(answers) {
-            tally.confusion.add(label as usize, answer as usize);
+            metric_state.confusion.add(label as usize, answer as usize);
         }
     }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::{Padded, Padding, parts};
 use burnformer_data::tokenizer::{Encoded, Tokenizer};
 use burnformer_models::{BertConfig, BertInput};
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 
 use crate::TaskError;
 
@@ -70,7 +70,7 @@ impl Encode {
         let segments = Tensor::<2, Int>::from_data(TensorData::new(segments, shape), &self.device);
         let tensors = tokens.to_device(&self.device);
         let mask_pad = mask_pad(&tokens, tensors.mask_pad);
-        BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, noise: Noise::off() }
+        BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, rng: DropoutRng::off() }
     }
 
     /// Runs `answer` on the texts in batches of similar length, given too as a model's input, and returns what it says of each, in the order of the

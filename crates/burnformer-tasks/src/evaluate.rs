@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress, Unit};
 use burnformer_data::DataError;
 use burnformer_data::batches::Batch;
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 
 use crate::{Task, TaskError};
 
@@ -21,20 +21,20 @@ pub fn evaluate<T: Task>(
     device: &Device,
     progress: &dyn Progress,
     interrupt: &Interrupt,
-) -> Result<T::Tally, TaskError> {
+) -> Result<T::MetricState, TaskError> {
     let stage = progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
-    let mut tally = task.tally();
+    let mut metric_state = task.metric_state();
     for batch in batches {
         if interrupt.requested() {
             return Err(DataError::Interrupted.into());
         }
         let batch = batch?;
         let counts = task.counts(&batch);
-        let forward = task.forward(model, &batch, &counts, Noise::off(), device);
+        let forward = task.forward(model, &batch, &counts, DropoutRng::off(), device);
         let scores: Vec<f64> = forward.scores.try_into_data()?.iter::<f64>().collect();
-        task.add_scores(&mut tally, &batch, &scores);
-        task.add_answers(&mut tally, model, &batch, interrupt)?;
+        task.add_scores(&mut metric_state, &batch, &scores);
+        task.add_answers(&mut metric_state, model, &batch, interrupt)?;
         stage.advance(batch.numbers().len() as u64);
     }
-    Ok(tally)
+    Ok(metric_state)
 }

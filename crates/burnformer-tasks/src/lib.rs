@@ -34,17 +34,17 @@ mod text_embedding;
 mod translation;
 
 pub use attention_map::AttentionMap;
-pub use classification::{ClassificationTally, ClassificationTask};
+pub use classification::{ClassificationMetricState, ClassificationTask};
 pub use error::TaskError;
 pub use evaluate::evaluate;
 pub use export::{ExportLayout, export};
 pub use fill_mask::{Fill, FillMask, FilledMask};
 pub use pipeline::Pipeline;
-pub use pretraining::{PretrainingCounts, PretrainingTally, PretrainingTask};
-pub use task::{Forward, Metric, Tally, Task};
+pub use pretraining::{PretrainingCounts, PretrainingMetricState, PretrainingTask};
+pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{Prediction, TextClassification};
 pub use text_embedding::{TextEmbedding, cosine_similarity};
 pub use translation::{
-    Translation, TranslationAttention, TranslationOptions, TranslationTally, TranslationTask, TranslationTokenizers,
-    Translator,
+    Translation, TranslationAttention, TranslationMetricState, TranslationOptions, TranslationTask,
+    TranslationTokenizers, Translator,
 };

@@ -7,12 +7,12 @@ use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, BertInput};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, LossSum, Noise};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::perplexity;
-use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
 
 /// Predicts hidden tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
 ///
@@ -59,7 +59,7 @@ impl AddAssign for PretrainingCounts {
 
 /// Sums over hidden tokens and pairs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PretrainingTally {
+pub struct PretrainingMetricState {
     /// Hidden tokens.
     pub masked: u64,
     /// Those of which the most probable token was right.
@@ -76,7 +76,7 @@ pub struct PretrainingTally {
     pub nsp_loss_sum: f64,
 }
 
-impl PretrainingTally {
+impl PretrainingMetricState {
     /// Mean negative log-likelihood of a hidden token, in nats.
     #[must_use]
     pub fn mlm_loss(&self) -> f64 {
@@ -90,7 +90,7 @@ impl PretrainingTally {
     }
 }
 
-impl Tally for PretrainingTally {
+impl MetricState for PretrainingMetricState {
     fn metrics(&self) -> Vec<Metric> {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let mut metrics = vec![
@@ -114,7 +114,7 @@ impl Task for PretrainingTask {
     type Model = BertForPreTraining;
     type Batch = PretrainingBatch;
     type Counts = PretrainingCounts;
-    type Tally = PretrainingTally;
+    type MetricState = PretrainingMetricState;
 
     fn counts(&self, batch: &PretrainingBatch) -> PretrainingCounts {
         PretrainingCounts { masked: batch.masked_labels.len() as u64, pairs: batch.is_next.len() as u64 }
@@ -125,7 +125,7 @@ impl Task for PretrainingTask {
         model: &BertForPreTraining,
         batch: &PretrainingBatch,
         totals: &PretrainingCounts,
-        noise: Noise,
+        rng: DropoutRng,
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(device);
@@ -137,7 +137,7 @@ impl Task for PretrainingTask {
             (tensors.masked_positions, tensors.masked_labels)
         };
         let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, noise };
+        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
         let logits = model.forward(input, positions);
 
         let (mlm, mlm_correct) = self.score(logits.mlm, labels);
@@ -151,19 +151,19 @@ impl Task for PretrainingTask {
         Forward { loss, scores: Tensor::cat(scores, 0) }
     }
 
-    fn tally(&self) -> PretrainingTally {
-        PretrainingTally::default()
+    fn metric_state(&self) -> PretrainingMetricState {
+        PretrainingMetricState::default()
     }
 
-    fn add_scores(&self, tally: &mut PretrainingTally, batch: &PretrainingBatch, scores: &[f64]) {
+    fn add_scores(&self, metric_state: &mut PretrainingMetricState, batch: &PretrainingBatch, scores: &[f64]) {
         let counts = self.counts(batch);
-        tally.masked += counts.masked;
-        tally.mlm_loss_sum += scores[0];
-        tally.masked_correct += scores[1] as u64;
-        tally.pairs += counts.pairs;
+        metric_state.masked += counts.masked;
+        metric_state.mlm_loss_sum += scores[0];
+        metric_state.masked_correct += scores[1] as u64;
+        metric_state.pairs += counts.pairs;
         if let [_, _, loss, correct] = scores {
-            tally.nsp_loss_sum += loss;
-            tally.pairs_correct += *correct as u64;
+            metric_state.nsp_loss_sum += loss;
+            metric_state.pairs_correct += *correct as u64;
         }
     }
 

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::Batch;
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,7 +23,7 @@ pub trait Task: Send + Sync {
     /// What the losses of a step are divided by: how many tokens or examples they were summed over.
     type Counts: Copy + Default + AddAssign + Send;
     /// What adds up to metrics.
-    type Tally: Tally;
+    type MetricState: MetricState;
 
     /// How many tokens or examples of `batch` are predicted.
     fn counts(&self, batch: &Self::Batch) -> Self::Counts;
@@ -35,15 +35,15 @@ pub trait Task: Send + Sync {
         model: &Self::Model,
         batch: &Self::Batch,
         totals: &Self::Counts,
-        noise: Noise,
+        rng: DropoutRng,
         device: &Device,
     ) -> Forward;
 
     /// A tally of nothing.
-    fn tally(&self) -> Self::Tally;
+    fn metric_state(&self) -> Self::MetricState;
 
     /// Adds [`Forward::scores`] of `batch`, read from the device.
-    fn add_scores(&self, tally: &mut Self::Tally, batch: &Self::Batch, scores: &[f64]);
+    fn add_scores(&self, metric_state: &mut Self::MetricState, batch: &Self::Batch, scores: &[f64]);
 
     /// Adds what only a whole answer of `model` to `batch` tells, such as the quality of a translation. Asked for in
     /// evaluations, beside [`Self::forward`], and not in training; there need be nothing of that kind.
@@ -52,7 +52,7 @@ pub trait Task: Send + Sync {
     /// If the device fails, or on request of `interrupt`.
     fn add_answers(
         &self,
-        _tally: &mut Self::Tally,
+        _tally: &mut Self::MetricState,
         _model: &Self::Model,
         _batch: &Self::Batch,
         _interrupt: &Interrupt,
@@ -83,7 +83,7 @@ pub struct Forward {
 }
 
 /// Numbers that add up over batches and give metrics. Written to a checkpoint and read back, they are the same to the bit.
-pub trait Tally: Clone + Debug + Serialize + DeserializeOwned + Send {
+pub trait MetricState: Clone + Debug + Serialize + DeserializeOwned + Send {
     /// Every metric, the loss first.
     fn metrics(&self) -> Vec<Metric>;
 

@@ -10,11 +10,11 @@ use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, trai
 use burnformer_models::{
     BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
 };
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
-    AttentionMap, ClassificationTask, FillMask, Pipeline, PretrainingCounts, PretrainingTask, Tally, Task, TaskError,
-    TextClassification, TextEmbedding, cosine_similarity, evaluate,
+    AttentionMap, ClassificationTask, FillMask, MetricState, Pipeline, PretrainingCounts, PretrainingTask, Task,
+    TaskError, TextClassification, TextEmbedding, cosine_similarity, evaluate,
 };
 
 const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
@@ -59,24 +59,27 @@ fn a_steps_loss_is_the_sum_of_its_parts_whatever_they_are() {
     let loss = |parts: Vec<PretrainingBatch>| {
         let mut totals = PretrainingCounts::default();
         parts.iter().for_each(|part| totals += task.counts(part));
-        let mut tally = task.tally();
+        let mut metric_state = task.metric_state();
         let losses = parts.iter().map(|part| {
-            let forward = task.forward(&model, part, &totals, Noise::off(), &device);
+            let forward = task.forward(&model, part, &totals, DropoutRng::off(), &device);
             let scores: Vec<f64> = forward.scores.into_data().iter::<f64>().collect();
-            task.add_scores(&mut tally, part, &scores);
+            task.add_scores(&mut metric_state, part, &scores);
             forward.loss.into_scalar::<f32>()
         });
         let loss: f32 = losses.sum();
-        (f64::from(loss), tally)
+        (f64::from(loss), metric_state)
     };
-    let (whole, tally) = loss(vec![pretraining_batch()]);
+    let (whole, metric_state) = loss(vec![pretraining_batch()]);
     let (parts, of_parts) = loss(pretraining_batch().split(1));
     assert!((whole - parts).abs() < 1e-5, "{whole} and {parts}");
-    assert_eq!((tally.masked, tally.pairs), (3, 3));
-    assert_eq!((of_parts.masked_correct, of_parts.pairs_correct), (tally.masked_correct, tally.pairs_correct));
+    assert_eq!((metric_state.masked, metric_state.pairs), (3, 3));
+    assert_eq!(
+        (of_parts.masked_correct, of_parts.pairs_correct),
+        (metric_state.masked_correct, metric_state.pairs_correct)
+    );
     // The loss is the sum of both means, which the tally has too.
-    assert!((tally.mlm_loss() + tally.nsp_loss() - whole).abs() < 1e-5);
-    assert!((tally.quality() + whole).abs() < 1e-5);
+    assert!((metric_state.mlm_loss() + metric_state.nsp_loss() - whole).abs() < 1e-5);
+    assert!((metric_state.quality() + whole).abs() < 1e-5);
 }
 
 #[test]
@@ -85,20 +88,23 @@ fn a_batch_without_pairs_or_masks_has_the_other_loss_alone() {
     let task = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap();
     let device = device().autodiff();
     let model = BertForPreTraining::init(&config(), 1, &device);
-    let tally = |batch: &PretrainingBatch| {
-        let forward = task.forward(&model, batch, &task.counts(batch), Noise::off(), &device);
+    let metric_state = |batch: &PretrainingBatch| {
+        let forward = task.forward(&model, batch, &task.counts(batch), DropoutRng::off(), &device);
         forward.loss.backward();
-        let mut tally = task.tally();
-        task.add_scores(&mut tally, batch, &forward.scores.into_data().iter::<f64>().collect::<Vec<_>>());
-        tally
+        let mut metric_state = task.metric_state();
+        task.add_scores(&mut metric_state, batch, &forward.scores.into_data().iter::<f64>().collect::<Vec<_>>());
+        metric_state
     };
-    let whole = tally(&pretraining_batch());
-    let single = tally(&PretrainingBatch { is_next: Vec::new(), ..pretraining_batch() });
+    let whole = metric_state(&pretraining_batch());
+    let single = metric_state(&PretrainingBatch { is_next: Vec::new(), ..pretraining_batch() });
     assert!((single.mlm_loss() - whole.mlm_loss()).abs() < 1e-6);
     let names: Vec<_> = single.metrics().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["loss", "mlm_loss", "mlm_accuracy", "mlm_perplexity"]);
-    let unmasked =
-        tally(&PretrainingBatch { masked_positions: Vec::new(), masked_labels: Vec::new(), ..pretraining_batch() });
+    let unmasked = metric_state(&PretrainingBatch {
+        masked_positions: Vec::new(),
+        masked_labels: Vec::new(),
+        ..pretraining_batch()
+    });
     assert!((unmasked.nsp_loss() - whole.nsp_loss()).abs() < 1e-6);
     assert_eq!((unmasked.masked, unmasked.mlm_loss_sum), (0, 0.0));
 }
@@ -106,11 +112,11 @@ fn a_batch_without_pairs_or_masks_has_the_other_loss_alone() {
 #[test]
 fn a_tally_survives_json_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
-    let mut tally = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap().tally();
-    tally.mlm_loss_sum = 0.1 + 0.2;
-    tally.nsp_loss_sum = f64::MIN_POSITIVE / 3.0;
-    let json = serde_json::to_string(&tally).unwrap();
-    assert_eq!(serde_json::from_str::<burnformer_tasks::PretrainingTally>(&json).unwrap(), tally);
+    let mut metric_state = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap().metric_state();
+    metric_state.mlm_loss_sum = 0.1 + 0.2;
+    metric_state.nsp_loss_sum = f64::MIN_POSITIVE / 3.0;
+    let json = serde_json::to_string(&metric_state).unwrap();
+    assert_eq!(serde_json::from_str::<burnformer_tasks::PretrainingMetricState>(&json).unwrap(), metric_state);
 }
 
 fn labels() -> Vec<String> {
@@ -161,11 +167,11 @@ fn evaluation_counts_every_answer() {
         labels: vec![2, 0],
     };
     let batches = [Ok(batch.clone()), Ok(batch)];
-    let tally = evaluate(&task, &model.valid(), batches, 4, &device, &Silent, &Interrupt::new()).unwrap();
-    assert_eq!(tally.confusion.total(), 4);
-    assert_eq!((0..3).map(|class| tally.confusion.count(2, class)).sum::<u64>(), 2);
-    let loss = tally.metrics()[0].1;
-    assert!((loss - tally.loss_sum / 4.0).abs() < 1e-12 && loss > 0.0);
+    let metric_state = evaluate(&task, &model.valid(), batches, 4, &device, &Silent, &Interrupt::new()).unwrap();
+    assert_eq!(metric_state.confusion.total(), 4);
+    assert_eq!((0..3).map(|class| metric_state.confusion.count(2, class)).sum::<u64>(), 2);
+    let loss = metric_state.metrics()[0].1;
+    assert!((loss - metric_state.loss_sum / 4.0).abs() < 1e-12 && loss > 0.0);
     let interrupt = Interrupt::new();
     interrupt.request();
     let batches = [Ok(ClassificationBatch::default())];

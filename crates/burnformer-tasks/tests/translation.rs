@@ -6,15 +6,15 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Padding, TextPairBatch};
-use burnformer_data::samples::TextPair;
+use burnformer_data::datasets::TextPair;
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
 use burnformer_models::{GenerationConfig, Sampling, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::metrics::Bleu;
 use burnformer_tasks::{
-    Pipeline, Tally, Task, TaskError, TranslationOptions, TranslationTally, TranslationTask, TranslationTokenizers,
-    Translator, evaluate,
+    MetricState, Pipeline, Task, TaskError, TranslationMetricState, TranslationOptions, TranslationTask,
+    TranslationTokenizers, Translator, evaluate,
 };
 
 fn device() -> Device {
@@ -56,34 +56,34 @@ fn batch(pairs: Vec<TextPair>) -> TextPairBatch {
 }
 
 /// The loss of a step of these batches, and its tally.
-fn loss(task: &TranslationTask, model: &Seq2Seq, parts: &[TextPairBatch]) -> (f64, TranslationTally) {
-    let (device, mut tally) = (device(), task.tally());
+fn loss(task: &TranslationTask, model: &Seq2Seq, parts: &[TextPairBatch]) -> (f64, TranslationMetricState) {
+    let (device, mut metric_state) = (device(), task.metric_state());
     let totals = parts.iter().map(|part| task.counts(part)).sum();
     let losses = parts.iter().map(|part| {
-        let forward = task.forward(model, part, &totals, Noise::off(), &device);
+        let forward = task.forward(model, part, &totals, DropoutRng::off(), &device);
         let scores: Vec<f64> = forward.scores.into_data().iter::<f64>().collect();
-        task.add_scores(&mut tally, part, &scores);
+        task.add_scores(&mut metric_state, part, &scores);
         f64::from(forward.loss.into_scalar::<f32>())
     });
-    (losses.sum(), tally)
+    (losses.sum(), metric_state)
 }
 
 #[test]
 fn a_steps_loss_is_the_same_however_it_is_cut_and_padded() {
     let task = task(0.1);
     let model = Seq2Seq::init(task.config(), 1, &device());
-    let (whole, tally) = loss(&task, &model, &[batch(pairs())]);
+    let (whole, metric_state) = loss(&task, &model, &[batch(pairs())]);
     let (rows, of_rows) = loss(&task, &model, &batch(pairs()).split(1));
     // Each pair alone has no padding at all.
     let alone: Vec<_> = pairs().into_iter().map(|pair| batch(vec![pair])).collect();
     let (alone, of_alone) = loss(&task, &model, &alone);
     assert!((whole - rows).abs() < 1e-5 && (whole - alone).abs() < 1e-5, "{whole}, {rows}, {alone}");
     for other in [of_rows, of_alone] {
-        assert_eq!((other.tokens, other.correct), (10, tally.correct));
-        assert!((other.negative_log_likelihood() - tally.negative_log_likelihood()).abs() < 1e-5);
+        assert_eq!((other.tokens, other.correct), (10, metric_state.correct));
+        assert!((other.negative_log_likelihood() - metric_state.negative_log_likelihood()).abs() < 1e-5);
     }
-    assert!((tally.metrics()[0].1 - whole).abs() < 1e-5);
-    assert!((tally.quality() + tally.negative_log_likelihood()).abs() < 1e-12);
+    assert!((metric_state.metrics()[0].1 - whole).abs() < 1e-5);
+    assert!((metric_state.quality() + metric_state.negative_log_likelihood()).abs() < 1e-12);
 }
 
 /// By the definition: 0.9 of the label and 0.1 spread evenly over the vocabulary.
@@ -101,14 +101,14 @@ fn labels_are_smoothed_in_the_loss_and_not_in_the_perplexity() {
         even -= row.iter().sum::<f64>() / size as f64 / 3.0;
     }
     let one = [batch(pairs()[..1].to_vec())];
-    let (loss_exact, tally) = loss(&exact, &model, &one);
+    let (loss_exact, metric_state) = loss(&exact, &model, &one);
     assert!((loss_exact - negative_log_likelihood).abs() < 1e-5, "{loss_exact} and {negative_log_likelihood}");
     let (loss_smoothed, of_smoothed) = loss(&smoothed, &model, &one);
     assert!((loss_smoothed - (0.9 * negative_log_likelihood + 0.1 * even)).abs() < 1e-5);
-    let perplexity = |tally: &TranslationTally| tally.metrics()[1];
+    let perplexity = |metric_state: &TranslationMetricState| metric_state.metrics()[1];
     assert_eq!(perplexity(&of_smoothed).0, "perplexity");
     assert!((perplexity(&of_smoothed).1 - negative_log_likelihood.exp()).abs() < 1e-3);
-    assert!((perplexity(&of_smoothed).1 - perplexity(&tally).1).abs() < 1e-4);
+    assert!((perplexity(&of_smoothed).1 - perplexity(&metric_state).1).abs() < 1e-4);
 }
 
 #[test]
@@ -122,15 +122,15 @@ fn evaluations_translate_if_they_are_asked_to() {
     assert_eq!(measured(&plain, vec![batch(pairs())]).bleu, None);
     let generation = GenerationConfig { min_length: 2, max_length: Some(5), ..GenerationConfig::greedy() };
     let translating = task(0.1).with_bleu(generation, Bleu::default());
-    let tally = measured(&translating, vec![batch(pairs())]);
-    let bleu = tally.bleu.unwrap();
+    let metric_state = measured(&translating, vec![batch(pairs())]);
+    let bleu = metric_state.bleu.unwrap();
     assert_eq!(bleu.reference_length, 7);
     assert!(bleu.hypothesis_length > 0);
-    assert_eq!(tally.metrics().last().unwrap(), &("bleu", tally.quality()));
-    assert_eq!(measured(&translating, batch(pairs()).split(1)).bleu, tally.bleu);
+    assert_eq!(metric_state.metrics().last().unwrap(), &("bleu", metric_state.quality()));
+    assert_eq!(measured(&translating, batch(pairs()).split(1)).bleu, metric_state.bleu);
     // What a checkpoint stores is what is read again.
-    let json = serde_json::to_string(&tally).unwrap();
-    assert_eq!(serde_json::from_str::<TranslationTally>(&json).unwrap(), tally);
+    let json = serde_json::to_string(&metric_state).unwrap();
+    assert_eq!(serde_json::from_str::<TranslationMetricState>(&json).unwrap(), metric_state);
 }
 
 /// A folder with a model of random weights, and its task.
@@ -194,15 +194,15 @@ fn a_score_is_that_of_the_task_and_long_pairs_are_left_out() {
     let folder = folder(&task);
     let translator = Translator::load(folder.path(), &device()).unwrap();
     let long = "the dog the dog the dog the dog the dog";
-    let (tally, n_left_out) =
+    let (metric_state, n_left_out) =
         translator.score(&[("der hund", "the dog"), (TEXTS[2], "the cat"), ("haus", long)], None).unwrap();
-    assert_eq!((tally.tokens, n_left_out), (3, 2));
+    assert_eq!((metric_state.tokens, n_left_out), (3, 2));
     let encode = |tokenizer: &Tokenizer, text| [tokenizer.encode(text).unwrap(), vec![3]].concat();
     let tokenizers = task.tokenizers();
     let pair =
         TextPair { source: encode(tokenizers.source(), "der hund"), target: encode(tokenizers.target(), "the dog") };
     let (model, _) = Seq2Seq::load(folder.path(), &device()).unwrap();
-    assert_eq!(loss(&task, &model, &[batch(vec![pair])]).1, tally);
+    assert_eq!(loss(&task, &model, &[batch(vec![pair])]).1, metric_state);
 }
 
 #[test]

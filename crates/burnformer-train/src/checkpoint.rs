@@ -30,7 +30,7 @@ pub struct Checkpoint<T: Task> {
     /// The optimiser with its moments.
     pub optimizer: Optimizer,
     /// Where the run stands.
-    pub state: TrainState<T::Tally>,
+    pub state: TrainState<T::MetricState>,
 }
 
 /// The content of `state.json`.
@@ -56,7 +56,7 @@ impl<T: Task> Checkpoint<T> {
         task: &T,
         model: &T::Model,
         optimizer: &Optimizer,
-        state: &TrainState<T::Tally>,
+        state: &TrainState<T::MetricState>,
         batches: &str,
         checkpoints: &Path,
     ) -> Result<(), TrainError> {
@@ -106,7 +106,7 @@ impl<T: Task> Checkpoint<T> {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
-        let file: StateFile<T::Tally> = read_state(folder)?;
+        let file: StateFile<T::MetricState> = read_state(folder)?;
         if file.batches != batches {
             return Err(TrainError::OtherRun { what: "data", begun: file.batches, now: batches.to_owned() });
         }

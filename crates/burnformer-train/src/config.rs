@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches};
-use burnformer_data::samples::Samples;
+use burnformer_data::datasets::Dataset;
 use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
 
@@ -103,8 +103,8 @@ impl TrainConfig {
         }
     }
 
-    /// Cuts the samples of a step into those of its passes.
-    pub(crate) fn passes<B: Batch>(&self, step: B) -> Vec<B> {
+    /// Cuts the samples of a step into its micro-batches.
+    pub(crate) fn micro_batches<B: Batch>(&self, step: B) -> Vec<B> {
         let n_rows = match self.micro_batch_tokens {
             Some(_) => step.numbers().len().div_ceil(self.grad_accum_steps).max(1),
             None => self.micro_batch_size,
@@ -149,7 +149,7 @@ impl TrainConfig {
     /// If the system has no thread to give.
     pub fn validation<B: Batch>(
         &self,
-        samples: &Arc<impl Samples<Sample = B::Sample> + 'static>,
+        samples: &Arc<impl Dataset<Sample = B::Sample> + 'static>,
         pad_id: u32,
         seed: u64,
     ) -> Result<(impl Iterator<Item = Result<B, DataError>>, u64), DataError> {

@@ -21,7 +21,8 @@ pub struct TrainState<L> {
     /// Evaluations since then.
     pub evaluations_without_improvement: u64,
     /// What was counted since the last line of metrics.
-    pub tally: L,
+    #[serde(rename = "tally")] // Its name in checkpoints that were written before.
+    pub metric_state: L,
 }
 
 /// The best evaluation of a run.
@@ -29,7 +30,7 @@ pub struct TrainState<L> {
 pub struct Best {
     /// After which step.
     pub step: u64,
-    /// How good it was; see [`Tally::quality`](burnformer_tasks::Tally::quality).
+    /// How good it was; see [`MetricState::quality`](burnformer_tasks::MetricState::quality).
     pub quality: f64,
     /// Its loss, which decides between two that are as good.
     pub loss: f64,
@@ -44,7 +45,7 @@ impl Best {
 
 impl<L> TrainState<L> {
     /// A run that has not begun.
-    pub(crate) fn new(tally: L) -> Self {
+    pub(crate) fn new(metric_state: L) -> Self {
         Self {
             step: 0,
             position: Position::default(),
@@ -53,7 +54,7 @@ impl<L> TrainState<L> {
             evaluated: 0,
             best: None,
             evaluations_without_improvement: 0,
-            tally,
+            metric_state,
         }
     }
 }

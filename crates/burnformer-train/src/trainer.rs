@@ -6,11 +6,11 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
-use burnformer_data::batches::{Batch, BatchSize, Batches, Cells};
-use burnformer_data::samples::Samples;
-use burnformer_nn::Noise;
+use burnformer_data::batches::{Batch, BatchSize, Batches, PaddingStats};
+use burnformer_data::datasets::Dataset;
+use burnformer_nn::DropoutRng;
 use burnformer_ops::set_matmul_precision;
-use burnformer_tasks::{Metric, Tally, Task, evaluate};
+use burnformer_tasks::{Metric, MetricState, Task, evaluate};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::{Best, GradientSums, History, HistoryEntry, Optimizer, RunFolder, TrainConfig, TrainError, TrainState};
@@ -88,7 +88,7 @@ pub struct Trainer<'a, T: Task> {
 struct Run<'a, T: Task> {
     model: T::Model,
     optimizer: Optimizer,
-    state: TrainState<T::Tally>,
+    state: TrainState<T::MetricState>,
     history: History,
     entries: Vec<HistoryEntry>,
     /// Batches since the last line of metrics, with scores that are still on the device.
@@ -97,7 +97,7 @@ struct Run<'a, T: Task> {
     gradient_norm: Option<Tensor<1>>,
     learning_rate: f64,
     /// Of the batches since the last line of metrics.
-    cells: Cells,
+    padding: PaddingStats,
     tokens_logged: u64,
     seconds_logged: f64,
     clock: Instant,
@@ -117,14 +117,14 @@ impl<T: Task> Trainer<'_, T> {
         data: &Data<S>,
         folder: &RunFolder,
         on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Outcome<T::Tally>, TrainError>
+    ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let history = History::create(folder.metrics())?;
-        let state = TrainState::new(self.task.tally());
+        let state = TrainState::new(self.task.metric_state());
         let run = Run::new(model, optimizer, state, history, Vec::new(), folder);
         self.train(run, data, on_event)
     }
@@ -138,9 +138,9 @@ impl<T: Task> Trainer<'_, T> {
         data: &Data<S>,
         folder: &RunFolder,
         on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Outcome<T::Tally>, TrainError>
+    ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         self.config.check_samples(data.train.per_epoch())?;
         let (optimizer, batches) = (&self.config.optimizer, self.batches_name(data));
@@ -172,9 +172,9 @@ impl<T: Task> Trainer<'_, T> {
         mut run: Run<'_, T>,
         data: &Data<S>,
         on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Outcome<T::Tally>, TrainError>
+    ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         let config = self.config;
         set_matmul_precision(config.dtype, &self.device)?;
@@ -213,7 +213,7 @@ impl<T: Task> Trainer<'_, T> {
             }
             let Some(batch) = batches.next() else { break Stop::Finished };
             let batch = batch?;
-            // On a thread of the pool, so that the many short parallel parts of a step need not wake one each.
+            // On a thread of the pool, so that the many short parallel micro_batches of a step need not wake one each.
             let (updated, untrained) = rayon::scope(|_| self.step(run, batch));
             run = updated;
             if !untrained.is_empty() {
@@ -239,20 +239,20 @@ impl<T: Task> Trainer<'_, T> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
-        let parts = config.passes(batch);
+        let micro_batches = config.micro_batches(batch);
         let mut totals = T::Counts::default();
-        for part in &parts {
-            let cells = part.cells();
-            run.state.tokens += cells.tokens;
-            run.cells += cells;
-            totals += self.task.counts(part);
+        for micro_batch in &micro_batches {
+            let padding = micro_batch.padding_stats();
+            run.state.tokens += padding.tokens;
+            run.padding += padding;
+            totals += self.task.counts(micro_batch);
         }
         let mut gradients = GradientSums::new();
-        for part in parts {
-            let noise = Noise::training(self.seed, part.numbers());
-            let forward = self.task.forward(&run.model, &part, &totals, noise, &device);
+        for micro_batch in micro_batches {
+            let rng = DropoutRng::training(self.seed, micro_batch.numbers());
+            let forward = self.task.forward(&run.model, &micro_batch, &totals, rng, &device);
             gradients.add(&run.model, forward.loss.backward());
-            run.pending.push((part, forward.scores));
+            run.pending.push((micro_batch, forward.scores));
         }
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let norm = gradients.norm();
@@ -269,7 +269,7 @@ impl<T: Task> Trainer<'_, T> {
     fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
         for (batch, scores) in run.pending.drain(..) {
             let scores: Vec<f64> = scores.try_into_data()?.iter::<f64>().collect();
-            self.task.add_scores(&mut run.state.tally, &batch, &scores);
+            self.task.add_scores(&mut run.state.metric_state, &batch, &scores);
         }
         run.state.seconds += run.clock.elapsed().as_secs_f64();
         run.clock = Instant::now();
@@ -277,7 +277,7 @@ impl<T: Task> Trainer<'_, T> {
             Some(norm) => norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN),
             None => 0.0,
         };
-        let loss = run.state.tally.metrics().first().map_or(f64::NAN, |metric| metric.1);
+        let loss = run.state.metric_state.metrics().first().map_or(f64::NAN, |metric| metric.1);
         if loss.is_finite() && gradient_norm.is_finite() {
             return Ok(gradient_norm);
         }
@@ -292,7 +292,7 @@ impl<T: Task> Trainer<'_, T> {
     ) -> Result<(), TrainError> {
         let gradient_norm = self.settle(run)?;
         let step = run.state.step;
-        let metrics = run.state.tally.metrics();
+        let metrics = run.state.metric_state.metrics();
         let seconds = run.state.seconds - run.seconds_logged;
         let tokens_per_s = (run.state.tokens - run.tokens_logged) as f64 / seconds.max(1e-9);
         let more = [
@@ -300,11 +300,11 @@ impl<T: Task> Trainer<'_, T> {
             ("gradient_norm", gradient_norm),
             ("tokens", run.state.tokens as f64),
             ("tokens_per_s", tokens_per_s.round()),
-            ("padding", (std::mem::take(&mut run.cells).padding_share() * 1e4).round() / 1e4),
+            ("padding", (std::mem::take(&mut run.padding).padding_share() * 1e4).round() / 1e4),
             ("seconds", (run.state.seconds * 1e3).round() / 1e3),
         ];
         stage.message(&summary(&metrics));
-        run.state.tally = self.task.tally();
+        run.state.metric_state = self.task.metric_state();
         (run.tokens_logged, run.seconds_logged) = (run.state.tokens, run.state.seconds);
         run.append(step, "train", metrics.into_iter().chain(more), on_event)
     }
@@ -317,7 +317,7 @@ impl<T: Task> Trainer<'_, T> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<bool, TrainError>
     where
-        S: Samples<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         let step = run.state.step;
         let is_due = step.is_multiple_of(self.config.evaluate_every) || step == self.config.steps;
@@ -326,12 +326,13 @@ impl<T: Task> Trainer<'_, T> {
         };
         self.settle(run)?;
         let (batches, n_samples) = self.config.validation(validation, data.pad_id, self.seed)?;
-        let tally =
+        let metric_state =
             evaluate(self.task, &run.model.valid(), batches, n_samples, &self.device, self.progress, self.interrupt)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
-        let metrics = tally.metrics();
-        let best = Best { step, quality: tally.quality(), loss: metrics.first().map_or(f64::NAN, |metric| metric.1) };
+        let metrics = metric_state.metrics();
+        let best =
+            Best { step, quality: metric_state.quality(), loss: metrics.first().map_or(f64::NAN, |metric| metric.1) };
         run.append(step, "validation", metrics.into_iter(), on_event)?;
         let is_best = run.state.best.is_none_or(|old| best.is_better_than(&old));
         if is_best {
@@ -367,7 +368,7 @@ impl<'a, T: Task> Run<'a, T> {
     fn new(
         model: T::Model,
         optimizer: Optimizer,
-        state: TrainState<T::Tally>,
+        state: TrainState<T::MetricState>,
         history: History,
         entries: Vec<HistoryEntry>,
         folder: &'a RunFolder,
@@ -380,7 +381,7 @@ impl<'a, T: Task> Run<'a, T> {
             pending: Vec::new(),
             gradient_norm: None,
             learning_rate: 0.0,
-            cells: Cells::default(),
+            padding: PaddingStats::default(),
             tokens_logged: state.tokens,
             seconds_logged: state.seconds,
             clock: Instant::now(),

@@ -18,7 +18,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 use burnformer::core::random::{Key, Purpose, Stream};
-use burnformer::nn::{AttentionInput, MultiHeadAttentionConfig, Noise, init};
+use burnformer::nn::{AttentionInput, DropoutRng, MultiHeadAttentionConfig, init};
 use burnformer::ops::DeviceChoice;
 use std::error::Error;
 use std::process::ExitCode;
@@ -47,8 +47,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let x = Tensor::<3>::from_data(TensorData::new(values, shape), &device);
 
     // In training: the rows of the batch are samples 0 to 59.
-    let noise = Noise::training(SEED, (0..60).collect::<Vec<u64>>());
-    let input = AttentionInput::self_attention(x).noise(noise);
+    let rng = DropoutRng::training(SEED, (0..60).collect::<Vec<u64>>());
+    let input = AttentionInput::self_attention(x).rng(rng);
     let (output, weights) = attention.forward_with_attn_weights(input);
 
     println!("output  {:?}", output.dims());

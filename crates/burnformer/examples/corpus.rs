@@ -15,9 +15,9 @@ use std::sync::Arc;
 use burnformer::core::progress::{Interrupt, Silent};
 use burnformer::data::batches::{Batch, BatchConfig, Batches, PretrainingBatch};
 use burnformer::data::corpus::{CorpusBuilder, Tokenization};
+use burnformer::data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer::data::readers::{Format, Input, TextLayout};
 use burnformer::data::rust_docs::{Crates, RustDocs};
-use burnformer::data::samples::{Pretraining, PretrainingConfig, Samples};
 use burnformer::data::sentences::{Language, SentenceSplitter};
 use burnformer::data::source::{OnBadRow, Sides, Source, Texts};
 use burnformer::data::split::{Split, SplitConfig};
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let split = Split::of(&corpus, &SplitConfig::default(), SEED)?;
     let config = PretrainingConfig::default();
-    let samples = Arc::new(Pretraining::new(Arc::clone(&corpus), &split.train, &tokenizer, &config, SEED)?);
+    let samples = Arc::new(PretrainingDataset::new(Arc::clone(&corpus), &split.train, &tokenizer, &config, SEED)?);
     let pad_id = tokenizer.specials().pad_id.unwrap_or_default();
     let mut statistics = Statistics::of(&corpus, &progress, &interrupt)?;
     let batches = Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), pad_id, &BatchConfig::default(), SEED)?;

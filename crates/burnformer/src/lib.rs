@@ -14,14 +14,14 @@
 //!
 //! ```
 //! use burn::tensor::Tensor;
-//! use burnformer::nn::{EncoderConfig, LayerConfig, Mask, Noise, init};
+//! use burnformer::nn::{EncoderConfig, LayerConfig, Mask, DropoutRng, init};
 //! use burnformer::ops::DeviceChoice;
 //!
 //! let device = DeviceChoice::Auto.open()?;
 //! let encoder = EncoderConfig::new(2, LayerConfig::new(12, 3, 20)).init(&device);
 //! let encoder = init::by_name(encoder, 42, init::xavier_uniform);
 //! let x = Tensor::<3>::ones([2, 5, 12], &device); // [batch_size, seq_length, d_model]
-//! assert_eq!(encoder.forward(x, Mask::None, Noise::off()).dims(), [2, 5, 12]);
+//! assert_eq!(encoder.forward(x, Mask::None, DropoutRng::off()).dims(), [2, 5, 12]);
 //! # Ok::<(), burnformer::ops::DeviceError>(())
 //! ```
 //!

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_models::{BertConfig, BertInput, Seq2SeqConfig};
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 use serde::Deserialize;
 
 /// The content of `benches/peers/interop.json`.
@@ -64,7 +64,7 @@ impl Batch {
             ids: self.ids(device),
             segments: Some(table(&self.segments, device)),
             mask_pad: Some(self.mask_pad(device)),
-            noise: Noise::off(),
+            rng: DropoutRng::off(),
         }
     }
 

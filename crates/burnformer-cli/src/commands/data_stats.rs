@@ -7,7 +7,7 @@ use burnformer::core::progress::{Progress, Unit};
 use burnformer::data::DataError;
 use burnformer::data::batches::{Batch, BatchConfig, Batches, PretrainingBatch};
 use burnformer::data::corpus::Corpus;
-use burnformer::data::samples::{Pretraining, PretrainingConfig, Samples};
+use burnformer::data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer::data::statistics::Statistics;
 
 use super::{Context, Outcome};
@@ -32,16 +32,21 @@ pub(super) fn run(args: &StatsArgs, context: &Context) -> Result<Outcome> {
 }
 
 /// Samples for BERT's pretraining of all documents, and the token they are padded with.
-fn pretraining(corpus: &Arc<Corpus>, max_seq_length: usize) -> Result<(Pretraining, u32), DataError> {
+fn pretraining(corpus: &Arc<Corpus>, max_seq_length: usize) -> Result<(PretrainingDataset, u32), DataError> {
     let tokenizer = corpus.tokenizer()?;
     let config = PretrainingConfig { max_seq_length, ..PretrainingConfig::default() };
     let documents: Vec<u32> = (0..corpus.n_documents()).collect();
-    let samples = Pretraining::new(Arc::clone(corpus), &documents, &tokenizer, &config, SEED)?;
+    let samples = PretrainingDataset::new(Arc::clone(corpus), &documents, &tokenizer, &config, SEED)?;
     // Which token is padded with does not change how many are.
     Ok((samples, tokenizer.specials().pad_id.unwrap_or_default()))
 }
 
-fn measure_padding(statistics: &mut Statistics, samples: Pretraining, pad_id: u32, context: &Context) -> Result<()> {
+fn measure_padding(
+    statistics: &mut Statistics,
+    samples: PretrainingDataset,
+    pad_id: u32,
+    context: &Context,
+) -> Result<()> {
     let stage = context.terminal.stage("measure padding", Some(samples.per_epoch()), Unit::Items("samples"));
     let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), SEED)?;
     let watched = batches.map(|batch| {

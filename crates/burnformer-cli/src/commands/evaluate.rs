@@ -8,8 +8,8 @@ use anyhow::Result;
 use burn::tensor::Device;
 use burnformer::core::settings;
 use burnformer::data::corpus::Corpus;
+use burnformer::data::datasets::{ClassificationDataset, PretrainingConfig, PretrainingDataset};
 use burnformer::data::labelled::LabelledTexts;
-use burnformer::data::samples::{Classification, Pretraining, PretrainingConfig};
 use burnformer::data::split::{Split, SplitConfig};
 use burnformer::data::tokenizer::Tokenizer;
 use burnformer::models::{BertConfig, BertForPreTraining, BertForSequenceClassification, ModelKind};
@@ -97,7 +97,7 @@ fn on_texts(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<R
         LabelledTexts::read_with_labels(&source, labels.clone(), policy, &context.terminal, &context.interrupt)?;
     records::warn_of_skipped(&context.terminal, &skipped);
     let (seed, max_seq_length) = of_finetuning(args, &config)?;
-    let samples = Arc::new(Classification::new(&texts, &tokenizer, max_seq_length, seed)?);
+    let samples = Arc::new(ClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
     let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
     let task = ClassificationTask::new(config, tokenizer, labels)?;
     let train = batches_of(args);
@@ -124,7 +124,7 @@ fn on_corpus(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<
             }
         }
     };
-    let samples = Pretraining::new(Arc::clone(&corpus), &documents, &tokenizer, &samples, seed)?;
+    let samples = PretrainingDataset::new(Arc::clone(&corpus), &documents, &tokenizer, &samples, seed)?;
     let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
     let sampled = Sampled::new(Arc::new(samples), batches_of(args), pad_id, seed)?;
     let task = PretrainingTask::new(config, tokenizer)?;

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use burnformer::core::config::Validate;
 use burnformer::core::files::atomic_write_bytes;
 use burnformer::core::progress::{Progress, Unit};
-use burnformer::tasks::{Tally, TranslationOptions, Translator};
+use burnformer::tasks::{MetricState, TranslationOptions, Translator};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -72,7 +72,7 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     }
     let pairs: Vec<(&str, &str)> =
         texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
-    let (tally, left_out) = translator.score(&pairs, Some(interrupt))?;
+    let (metric_state, left_out) = translator.score(&pairs, Some(interrupt))?;
 
     let start = std::time::Instant::now();
     let stage = terminal.stage("translate", Some(texts.len() as u64), Unit::Items("texts"));
@@ -93,14 +93,14 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     if let Some(out) = &args.out {
         atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
     }
-    let metrics = if tally.tokens > 0 { tally.metrics() } else { Vec::new() };
+    let metrics = if metric_state.tokens > 0 { metric_state.metrics() } else { Vec::new() };
     let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
     Ok(Report {
         folder: args.folder.clone(),
         data: args.input.iter().chain(&args.pair_input).cloned().collect::<Vec<_>>().join(", "),
         pairs: texts.len(),
         left_out,
-        target_tokens: tally.tokens,
+        target_tokens: metric_state.tokens,
         perplexity: metric("perplexity"),
         accuracy: metric("accuracy"),
         seconds,

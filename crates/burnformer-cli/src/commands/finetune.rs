@@ -8,9 +8,9 @@ use anyhow::Result;
 use burn::tensor::Device;
 use burnformer::core::settings;
 use burnformer::data::batches::{BatchConfig, Batches, ClassificationBatch};
+use burnformer::data::datasets::{ClassificationDataset, Dataset};
 use burnformer::data::labelled::LabelledTexts;
 use burnformer::data::readers::Input;
-use burnformer::data::samples::{Classification, Samples};
 use burnformer::data::source::Source;
 use burnformer::data::tokenizer::Tokenizer;
 use burnformer::models::{Adapted, BertConfig, BertForSequenceClassification, stats};
@@ -74,7 +74,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
     let task = ClassificationTask::new(config.clone(), tokenizer.clone(), labels.clone())?;
 
     let samples =
-        |texts: &LabelledTexts| Classification::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
+        |texts: &LabelledTexts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
     let data = Data {
         train: samples(&texts.train)?,
         validation: Some(samples(&texts.validation)?),
@@ -120,7 +120,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
 
     let (best, ..) = BertForSequenceClassification::load(out, &device)?;
     let measured = Measured { task: &task, pad_id: data.pad_id, train: &settings.train, seed: settings.seed };
-    let score = |samples: &Arc<Classification>| measured.score(&best, samples, &device, context);
+    let score = |samples: &Arc<ClassificationDataset>| measured.score(&best, samples, &device, context);
     let validation = score(data.validation.as_ref().unwrap_or(&data.train))?;
     let (test, baselines) = match &texts.test {
         Some(test) => {
@@ -243,16 +243,16 @@ impl Measured<'_> {
     pub(super) fn score(
         &self,
         model: &BertForSequenceClassification,
-        samples: &Arc<Classification>,
+        samples: &Arc<ClassificationDataset>,
         device: &Device,
         context: &Context,
     ) -> Result<ClassificationScores> {
         let config: BatchConfig = self.train.validation_batches();
         let batches = Batches::<ClassificationBatch>::epoch(Arc::clone(samples), self.pad_id, &config, self.seed)?;
         let (progress, interrupt) = (&context.terminal, &context.interrupt);
-        let tally = evaluate(self.task, model, batches, samples.per_epoch(), device, progress, interrupt)?;
-        let loss = tally.loss_sum / tally.confusion.total().max(1) as f64;
-        Ok(ClassificationScores::new(tally.confusion, Some(loss), self.task.labels(), self.seed))
+        let metric_state = evaluate(self.task, model, batches, samples.per_epoch(), device, progress, interrupt)?;
+        let loss = metric_state.loss_sum / metric_state.confusion.total().max(1) as f64;
+        Ok(ClassificationScores::new(metric_state.confusion, Some(loss), self.task.labels(), self.seed))
     }
 }
 

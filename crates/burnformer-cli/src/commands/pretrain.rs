@@ -8,7 +8,7 @@ use anyhow::{Context as _, Error, Result};
 use burn::tensor::Device;
 use burnformer::core::settings;
 use burnformer::data::corpus::Corpus;
-use burnformer::data::samples::{Pretraining, Samples};
+use burnformer::data::datasets::{Dataset, PretrainingDataset};
 use burnformer::data::split::Split;
 use burnformer::data::tokenizer::Tokenizer;
 use burnformer::models::{BertConfig, BertForPreTraining, stats};
@@ -39,8 +39,8 @@ pub(super) struct Job {
     /// Those to train on.
     documents: Vec<u32>,
     pub(super) task: PretrainingTask,
-    pub(super) train: Arc<Pretraining>,
-    pub(super) validation: Option<Arc<Pretraining>>,
+    pub(super) train: Arc<PretrainingDataset>,
+    pub(super) validation: Option<Arc<PretrainingDataset>>,
     pub(super) pad_id: u32,
 }
 
@@ -141,7 +141,7 @@ impl Job {
             Error::from(error).context(Advised::new(format!("cannot split the corpus `{}`", settings.corpus), hint))
         })?;
         let samples = |part: &str, documents: &[u32]| {
-            Pretraining::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
+            PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
                 .with_context(|| format!("the {part} part of the corpus `{}` gives no samples", settings.corpus))
         };
         let train = Arc::new(samples("training", &split.train)?);

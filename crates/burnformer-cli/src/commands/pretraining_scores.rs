@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use burn::tensor::Device;
 use burnformer::data::batches::PretrainingBatch;
-use burnformer::data::samples::Pretraining;
+use burnformer::data::datasets::PretrainingDataset;
 use burnformer::models::BertForPreTraining;
 use burnformer::tasks::metrics::{entropy, wilson_interval};
-use burnformer::tasks::{Metric, PretrainingTask, Tally, evaluate};
+use burnformer::tasks::{Metric, MetricState, PretrainingTask, evaluate};
 use burnformer::train::TrainConfig;
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::output::fact;
 
 /// The samples that a model is measured on, always the same.
 pub(super) struct Sampled {
-    samples: Arc<Pretraining>,
+    samples: Arc<PretrainingDataset>,
     train: TrainConfig,
     pad_id: u32,
     seed: u64,
@@ -48,7 +48,7 @@ pub(super) fn as_object<S: serde::Serializer>(metrics: &[Metric], serializer: S)
 
 impl Sampled {
     /// Those of `samples` that a run with the settings `train` evaluates on.
-    pub(super) fn new(samples: Arc<Pretraining>, train: TrainConfig, pad_id: u32, seed: u64) -> Result<Self> {
+    pub(super) fn new(samples: Arc<PretrainingDataset>, train: TrainConfig, pad_id: u32, seed: u64) -> Result<Self> {
         let (batches, _) = train.validation::<PretrainingBatch>(&samples, pad_id, seed)?;
         let mut counts = BTreeMap::new();
         for batch in batches {
@@ -68,14 +68,15 @@ impl Sampled {
         context: &Context,
     ) -> Result<PretrainingScores> {
         let (batches, n_samples) = self.train.validation(&self.samples, self.pad_id, self.seed)?;
-        let tally = evaluate(task, model, batches, n_samples, device, &context.terminal, &context.interrupt)?;
+        let metric_state = evaluate(task, model, batches, n_samples, device, &context.terminal, &context.interrupt)?;
         Ok(PretrainingScores {
             samples: n_samples,
-            masked_tokens: tally.masked,
-            pairs: tally.pairs,
-            metrics: tally.metrics(),
+            masked_tokens: metric_state.masked,
+            pairs: metric_state.pairs,
+            metrics: metric_state.metrics(),
             unigram_entropy: self.unigram_entropy,
-            nsp_accuracy_interval: (tally.pairs > 0).then(|| wilson_interval(tally.pairs_correct, tally.pairs, 1.96)),
+            nsp_accuracy_interval: (metric_state.pairs > 0)
+                .then(|| wilson_interval(metric_state.pairs_correct, metric_state.pairs, 1.96)),
         })
     }
 }

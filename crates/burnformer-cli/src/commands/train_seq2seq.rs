@@ -9,12 +9,12 @@ use burnformer::core::config::ConfigError;
 use burnformer::core::settings;
 use burnformer::data::batches::{Batches, TextPairBatch};
 use burnformer::data::corpus::Corpus;
-use burnformer::data::samples::{Samples, TextPairs};
+use burnformer::data::datasets::{Dataset, TextPairDataset};
 use burnformer::data::split::Split;
 use burnformer::models::{GenerationConfig, Seq2Seq, Seq2SeqConfig, stats};
 use burnformer::ops::DeviceChoice;
 use burnformer::tasks::metrics::Bleu;
-use burnformer::tasks::{Metric, Tally, TranslationTask, TranslationTokenizers, evaluate};
+use burnformer::tasks::{Metric, MetricState, TranslationTask, TranslationTokenizers, evaluate};
 use burnformer::train::{Data, Event, MemoryEstimate, ModelCard, RunFolder, Trainer};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -48,8 +48,8 @@ struct Scores {
 /// What a run needs, from its settings.
 struct Job {
     task: TranslationTask,
-    train: Arc<TextPairs>,
-    validation: Option<Arc<TextPairs>>,
+    train: Arc<TextPairDataset>,
+    validation: Option<Arc<TextPairDataset>>,
     /// Steps in which every pair comes once.
     steps_per_epoch: f64,
     /// Names the data.
@@ -101,8 +101,8 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
         Some(samples) => {
             let (best, _) = Seq2Seq::load(out, &device)?;
             let (batches, pairs) = settings.train.validation(samples, settings.model.pad_id, settings.seed)?;
-            let tally = evaluate(&job.task, &best, batches, pairs, &device, terminal, &context.interrupt)?;
-            Some(Scores { pairs, target_tokens: tally.tokens, metrics: tally.metrics() })
+            let metric_state = evaluate(&job.task, &best, batches, pairs, &device, terminal, &context.interrupt)?;
+            Some(Scores { pairs, target_tokens: metric_state.tokens, metrics: metric_state.metrics() })
         }
         None => None,
     };
@@ -147,7 +147,7 @@ fn reload(args: &TrainSeq2SeqArgs) -> Result<(TrainSeq2SeqSettings, Job)> {
 }
 
 /// Steps in which every pair comes once.
-fn steps_per_epoch(settings: &TrainSeq2SeqSettings, samples: &Arc<TextPairs>) -> Result<f64> {
+fn steps_per_epoch(settings: &TrainSeq2SeqSettings, samples: &Arc<TextPairDataset>) -> Result<f64> {
     let train = &settings.train;
     if train.micro_batch_tokens.is_none() {
         return Ok(samples.per_epoch() as f64 / train.samples_per_step(1.0));
@@ -173,9 +173,15 @@ impl Job {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
         let mut fingerprint = corpus.manifest().build.to_string();
         let samples = |corpus: &Arc<Corpus>, part: &str, documents: &[u32]| {
-            TextPairs::new(Arc::clone(corpus), documents, settings.model.eos_id, &settings.data.samples, settings.seed)
-                .map(Arc::new)
-                .with_context(|| format!("the {part} part of the corpus `{}` gives no samples", settings.corpus))
+            TextPairDataset::new(
+                Arc::clone(corpus),
+                documents,
+                settings.model.eos_id,
+                &settings.data.samples,
+                settings.seed,
+            )
+            .map(Arc::new)
+            .with_context(|| format!("the {part} part of the corpus `{}` gives no samples", settings.corpus))
         };
         let all = |corpus: &Corpus| (0..corpus.n_documents()).collect::<Vec<_>>();
         let (train, validation) = match &settings.validation {

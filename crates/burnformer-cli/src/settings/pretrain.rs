@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::core::config::{ConfigError, Validate};
 use burnformer::core::settings;
-use burnformer::data::samples::PretrainingConfig;
+use burnformer::data::datasets::PretrainingConfig;
 use burnformer::data::split::SplitConfig;
 use burnformer::models::{BertConfig, BertVariant};
 use burnformer::train::TrainConfig;

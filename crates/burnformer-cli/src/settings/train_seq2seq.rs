@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::core::config::{ConfigError, Validate};
 use burnformer::core::settings;
-use burnformer::data::samples::TextPairsConfig;
+use burnformer::data::datasets::TextPairsConfig;
 use burnformer::data::split::SplitConfig;
 use burnformer::models::Seq2SeqConfig;
 use burnformer::tasks::metrics::BleuTokenizer;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Batch, Cells, Padded, Padding};
-use crate::samples::ClassificationSample;
+use super::{Batch, Padded, Padding, PaddingStats};
+use crate::datasets::ClassificationSample;
 
 /// Texts with their classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Batch for ClassificationBatch {
         &self.numbers
     }
 
-    fn cells(&self) -> Cells {
-        self.tokens.cells()
+    fn padding_stats(&self) -> PaddingStats {
+        self.tokens.padding_stats()
     }
 }

@@ -6,11 +6,11 @@ use burnformer_core::config::Validate;
 use burnformer_core::random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, BatchConfig, Cells, Padding, window};
+use super::{Batch, BatchConfig, Padding, PaddingStats, window};
 use crate::DataError;
 use crate::corpus::CorpusError;
+use crate::datasets::Dataset;
 use crate::parallel::Ordered;
-use crate::samples::Samples;
 
 /// Where a batch stands: the window of samples it is cut from, and its place there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Batches<B> {
     /// What is left of the window at `next`.
     left: std::vec::IntoIter<B>,
     next: Position,
-    cells: Cells,
+    padding: PaddingStats,
     failed: bool,
 }
 
@@ -42,7 +42,7 @@ impl<B: Batch> Batches<B> {
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
     pub fn endless(
-        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
         pad_id: u32,
         config: &BatchConfig,
         seed: u64,
@@ -59,7 +59,7 @@ impl<B: Batch> Batches<B> {
     /// # Panics
     /// As [`Batches::endless`].
     pub fn epoch(
-        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
         pad_id: u32,
         config: &BatchConfig,
         seed: u64,
@@ -69,7 +69,7 @@ impl<B: Batch> Batches<B> {
     }
 
     fn new(
-        samples: Arc<impl Samples<Sample = B::Sample> + 'static>,
+        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
         pad_id: u32,
         config: &BatchConfig,
         seed: u64,
@@ -93,8 +93,13 @@ impl<B: Batch> Batches<B> {
             }
         });
         let windows = windows.map_err(|source| CorpusError::Thread { source })?;
-        let mut batches =
-            Self { windows, left: Vec::new().into_iter(), next: start, cells: Cells::default(), failed: false };
+        let mut batches = Self {
+            windows,
+            left: Vec::new().into_iter(),
+            next: start,
+            padding: PaddingStats::default(),
+            failed: false,
+        };
         batches.fill()?;
         batches.left.by_ref().take(start.batch).for_each(drop);
         Ok(batches)
@@ -108,8 +113,8 @@ impl<B: Batch> Batches<B> {
 
     /// How much of the batches so far is padding.
     #[must_use]
-    pub fn cells(&self) -> Cells {
-        self.cells
+    pub fn padding_stats(&self) -> PaddingStats {
+        self.padding
     }
 
     /// Takes the next window. Leaves nothing where there is none.
@@ -138,7 +143,7 @@ impl<B: Batch> Iterator for Batches<B> {
         }
         let batch = self.left.next()?;
         self.next.batch += 1;
-        self.cells += batch.cells();
+        self.padding += batch.padding_stats();
         Some(Ok(batch))
     }
 }

@@ -29,7 +29,7 @@ pub use text::{TextPairBatch, WindowBatch};
 
 use std::ops::Range;
 
-use crate::samples::Sample;
+use crate::datasets::Sample;
 
 /// Samples of similar length as rows of equal length.
 pub trait Batch: Send + 'static {
@@ -62,19 +62,19 @@ pub trait Batch: Send + 'static {
     fn numbers(&self) -> &[u64];
 
     /// How much of the rows is padding.
-    fn cells(&self) -> Cells;
+    fn padding_stats(&self) -> PaddingStats;
 }
 
 /// How many places of a batch there are, and how many of them hold a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cells {
+pub struct PaddingStats {
     /// Places that hold a token.
     pub tokens: u64,
     /// Places in all.
     pub total: u64,
 }
 
-impl Cells {
+impl PaddingStats {
     /// The share of places that hold padding, in `[0, 1]`; 0 if there are none.
     #[must_use]
     pub fn padding_share(&self) -> f64 {
@@ -82,7 +82,7 @@ impl Cells {
     }
 }
 
-impl std::ops::AddAssign for Cells {
+impl std::ops::AddAssign for PaddingStats {
     fn add_assign(&mut self, other: Self) {
         self.tokens += other.tokens;
         self.total += other.total;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Cells;
+use super::PaddingStats;
 
 /// How rows are filled up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Padded {
 
     /// How much of the rows is padding.
     #[must_use]
-    pub fn cells(&self) -> Cells {
-        Cells { tokens: self.lengths.iter().map(|&length| length as u64).sum(), total: self.ids.len() as u64 }
+    pub fn padding_stats(&self) -> PaddingStats {
+        PaddingStats { tokens: self.lengths.iter().map(|&length| length as u64).sum(), total: self.ids.len() as u64 }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Batch, Cells, Padded, Padding};
-use crate::samples::PretrainingSample;
+use super::{Batch, Padded, Padding, PaddingStats};
+use crate::datasets::PretrainingSample;
 
 /// Sequences with hidden tokens, and what was hidden.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Batch for PretrainingBatch {
         &self.numbers
     }
 
-    fn cells(&self) -> Cells {
-        self.tokens.cells()
+    fn padding_stats(&self) -> PaddingStats {
+        self.tokens.padding_stats()
     }
 }

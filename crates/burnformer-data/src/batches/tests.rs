@@ -6,14 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::DataError;
-use crate::samples::{LanguageModel, LanguageModelConfig, Pretraining, PretrainingConfig, Samples, TextPair, Window};
+use crate::datasets::{
+    Dataset, LanguageModelConfig, LanguageModelDataset, PretrainingConfig, PretrainingDataset, TextPair, Window,
+};
 use crate::testing::{all, numbered};
 
 /// Samples of lengths that look random, each with its number as its tokens.
 #[derive(Debug)]
 struct Lengths(u64);
 
-impl Samples for Lengths {
+impl Dataset for Lengths {
     type Sample = Window;
 
     fn per_epoch(&self) -> u64 {
@@ -88,7 +90,7 @@ fn sorting_by_length_saves_padding() {
             Batches::<WindowBatch>::epoch(Arc::new(Lengths(4096)), 0, &config(BatchSize::Sequences(16), window), 1)
                 .unwrap();
         assert_eq!(batches.by_ref().map(|batch| batch.unwrap().numbers.len()).sum::<usize>(), 4096);
-        batches.cells().padding_share()
+        batches.padding_stats().padding_share()
     };
     let (unsorted, sorted) = (padding(16), padding(1024));
     // Lengths are uniform in 1 to 64: half of a batch is padding unless it is sorted.
@@ -109,7 +111,7 @@ fn a_pretraining_batch_says_where_everything_is() {
     let config = PretrainingConfig { max_seq_length: 24, ..PretrainingConfig::default() };
     let documents = all(&built.corpus);
     let samples =
-        Arc::new(Pretraining::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, 1).unwrap());
+        Arc::new(PretrainingDataset::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, 1).unwrap());
     let batches =
         Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), 0, &self::config(BatchSize::Sequences(4), 16), 1);
     for batch in batches.unwrap() {
@@ -141,7 +143,7 @@ fn parts_of_a_batch_put_together_are_the_batch() {
     let shape: Vec<Vec<usize>> = (0..20).map(|d| (0..4).map(|s| 1 + (d + 3 * s) % 7).collect()).collect();
     let built = numbered(&shape);
     let config = PretrainingConfig { max_seq_length: 24, ..PretrainingConfig::default() };
-    let samples = Pretraining::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1);
+    let samples = PretrainingDataset::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1);
     let config = self::config(BatchSize::Sequences(8), 16);
     for batch in Batches::<PretrainingBatch>::epoch(Arc::new(samples.unwrap()), 0, &config, 1).unwrap() {
         let batch = batch.unwrap();
@@ -181,14 +183,14 @@ fn both_sides_of_pairs_have_their_own_length() {
     let batch = TextPairBatch::collate(vec![8, 3], samples, &Padding { pad_id: 0, multiple_of: 1 });
     assert_eq!(batch.source.ids, [1, 2, 3, 5, 0, 0]);
     assert_eq!(batch.target.ids, [4, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
-    assert_eq!(batch.cells(), Cells { tokens: 10, total: 16 });
+    assert_eq!(batch.padding_stats(), PaddingStats { tokens: 10, total: 16 });
 }
 
 #[test]
 fn inputs_and_targets_are_one_token_apart() {
     let built = numbered(&[vec![5]]);
     let config = LanguageModelConfig { max_seq_length: 8 };
-    let samples = LanguageModel::new(Arc::clone(&built.corpus), &[0], &built.tokenizer, &config, 1).unwrap();
+    let samples = LanguageModelDataset::new(Arc::clone(&built.corpus), &[0], &built.tokenizer, &config, 1).unwrap();
     let mut batches =
         Batches::<WindowBatch>::epoch(Arc::new(samples), 0, &self::config(BatchSize::Sequences(1), 1), 1).unwrap();
     let batch = batches.next().unwrap().unwrap();
@@ -199,7 +201,7 @@ fn inputs_and_targets_are_one_token_apart() {
 /// Fails at one sample.
 struct Broken;
 
-impl Samples for Broken {
+impl Dataset for Broken {
     type Sample = Window;
 
     fn per_epoch(&self) -> u64 {

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Batch, Cells, Padded, Padding};
-use crate::samples::{TextPair, Window};
+use super::{Batch, Padded, Padding, PaddingStats};
+use crate::datasets::{TextPair, Window};
 
 /// Windows of consecutive tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,8 +34,8 @@ impl Batch for WindowBatch {
         &self.numbers
     }
 
-    fn cells(&self) -> Cells {
-        self.inputs.cells()
+    fn padding_stats(&self) -> PaddingStats {
+        self.inputs.padding_stats()
     }
 }
 
@@ -68,9 +68,9 @@ impl Batch for TextPairBatch {
         &self.numbers
     }
 
-    fn cells(&self) -> Cells {
-        let mut cells = self.source.cells();
-        cells += self.target.cells();
-        cells
+    fn padding_stats(&self) -> PaddingStats {
+        let mut padding = self.source.padding_stats();
+        padding += self.target.padding_stats();
+        padding
     }
 }

@@ -3,7 +3,7 @@
 use burnformer_core::random::{Key, Permutation};
 
 use super::{Batch, BatchConfig, BatchSize, Padding};
-use crate::samples::Sample;
+use crate::datasets::Sample;
 
 /// Sorts the samples by length, cuts them into batches, and puts these in an order that depends on `window` alone.
 pub(super) fn cut<B: Batch>(

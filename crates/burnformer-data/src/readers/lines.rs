@@ -219,18 +219,18 @@ mod tests {
     }
 
     /// Lines that do not compress well, so that a tear leaves many of them whole.
-    fn noise() -> String {
+    fn rng() -> String {
         (0..50_000u64).map(|n| format!("{}\n", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect()
     }
 
     #[test]
     fn a_torn_file_gives_the_lines_before_the_tear() {
         let folder = tempfile::tempdir().unwrap();
-        for whole in [gzip(noise()), zstd(noise())] {
+        for whole in [gzip(rng()), zstd(rng())] {
             let path = write(folder.path(), "a.txt", &whole[..whole.len() * 2 / 3]);
             let read = all(Lines::open(&path, &BytesRead::default()).unwrap());
             let (last, before) = read.split_last().unwrap();
-            assert!(before.len() > 100 && before.iter().zip(noise().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
+            assert!(before.len() > 100 && before.iter().zip(rng().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
             let wanted = format!(
                 "the compressed data of `{}` ends too early, within line {}, fetch the file again",
                 path.display(),
@@ -263,7 +263,7 @@ mod tests {
         whole[checksum] ^= 1;
         let read = all(Lines::open(&write(folder.path(), "a.gz", whole), &BytesRead::default()).unwrap());
         assert!(read.last().unwrap().as_ref().unwrap_err().contains("a.gz` is corrupt, within or before line"));
-        let mut whole = zstd(noise());
+        let mut whole = zstd(rng());
         let middle = whole.len() / 2;
         whole[middle..middle + 50].fill(0x55);
         let read = all(Lines::open(&write(folder.path(), "a.zst", whole), &BytesRead::default()).unwrap());

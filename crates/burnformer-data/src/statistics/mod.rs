@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use histogram::{Bucket, Histogram};
 
 use crate::DataError;
-use crate::batches::{Batch, Cells};
+use crate::batches::{Batch, PaddingStats};
 use crate::corpus::Corpus;
 
 /// Documents between two looks at the interrupt.
@@ -119,11 +119,11 @@ impl Statistics {
         &mut self,
         batches: impl IntoIterator<Item = Result<B, DataError>>,
     ) -> Result<(), DataError> {
-        let mut cells = Cells::default();
+        let mut padding = PaddingStats::default();
         for batch in batches {
-            cells += batch?.cells();
+            padding += batch?.padding_stats();
         }
-        self.padding_share = Some(cells.padding_share());
+        self.padding_share = Some(padding.padding_share());
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use burnformer_core::progress::{Interrupt, Silent};
 use super::*;
 use crate::Record;
 use crate::batches::{BatchConfig, BatchSize, Batches, WindowBatch};
-use crate::samples::{LanguageModel, LanguageModelConfig};
+use crate::datasets::{LanguageModelConfig, LanguageModelDataset};
 use crate::testing::{Built, all, build, numbered, record, tokenizer};
 
 fn of(built: &Built) -> Statistics {
@@ -56,7 +56,7 @@ fn counts_are_the_same_on_any_number_of_threads() {
 #[test]
 fn padding_is_measured_on_batches() {
     let built = numbered(&[vec![3], vec![7]]);
-    let samples = LanguageModel::new(
+    let samples = LanguageModelDataset::new(
         Arc::clone(&built.corpus),
         &all(&built.corpus),
         &built.tokenizer,

@@ -5,7 +5,7 @@ use super::{BertConfig, BertEmbeddings, BertPooler, files};
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use burnformer_nn::{Encoder, EncoderConfig, Mask, Noise};
+use burnformer_nn::{DropoutRng, Encoder, EncoderConfig, Mask};
 use std::path::Path;
 
 /// What a BERT model is applied to.
@@ -17,15 +17,15 @@ pub struct BertInput {
     pub segments: Option<Tensor<2, Int>>,
     /// `true` marks padding, `[batch_size, seq_length]`; `None` where there is none.
     pub mask_pad: Option<Tensor<2, Bool>>,
-    /// Leave to draw dropout, in training.
-    pub noise: Noise,
+    /// Permission to draw dropout masks, in training.
+    pub rng: DropoutRng,
 }
 
 impl BertInput {
     /// Sequences of one segment without padding, in evaluation.
     #[must_use]
     pub fn new(ids: Tensor<2, Int>) -> Self {
-        Self { ids, segments: None, mask_pad: None, noise: Noise::off() }
+        Self { ids, segments: None, mask_pad: None, rng: DropoutRng::off() }
     }
 }
 
@@ -65,8 +65,8 @@ impl Bert {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput) -> Tensor<3> {
-        let (x, mask, noise) = self.embed(input);
-        self.encoder.forward(x, mask, noise)
+        let (x, mask, rng) = self.embed(input);
+        self.encoder.forward(x, mask, rng)
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
@@ -77,8 +77,8 @@ impl Bert {
     /// # Panics
     /// As [`Self::forward`].
     pub fn forward_with_attn_weights(&self, input: BertInput) -> (Tensor<3>, Vec<Tensor<4>>) {
-        let (x, mask, noise) = self.embed(input);
-        self.encoder.forward_with_attn_weights(x, mask, noise)
+        let (x, mask, rng) = self.embed(input);
+        self.encoder.forward_with_attn_weights(x, mask, rng)
     }
 
     /// What goes into every layer, and what [`Self::forward`] returns.
@@ -89,8 +89,8 @@ impl Bert {
     /// # Panics
     /// As [`Self::forward`].
     pub fn hidden_states(&self, input: BertInput) -> Vec<Tensor<3>> {
-        let (x, mask, noise) = self.embed(input);
-        self.encoder.hidden_states(x, mask, noise)
+        let (x, mask, rng) = self.embed(input);
+        self.encoder.hidden_states(x, mask, rng)
     }
 
     /// What goes into the encoder.
@@ -98,8 +98,8 @@ impl Bert {
         &self.embeddings
     }
 
-    fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, Noise) {
-        let [in_embeddings, in_encoder] = input.noise.split();
+    fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, DropoutRng) {
+        let [in_embeddings, in_encoder] = input.rng.split();
         let x = self.embeddings.forward(input.ids, input.segments, in_embeddings);
         (x, input.mask_pad.map_or(Mask::None, Mask::Keys), in_encoder)
     }

@@ -7,7 +7,7 @@ use crate::folder::ConfigJson;
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burnformer_nn::{Linear, LinearConfig, Noise, init};
+use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
 use burnformer_ops::{self as ops, Dropout};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -60,8 +60,8 @@ impl BertForSequenceClassification {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let [in_body, in_head, in_pooler] = input.noise.split();
-        self.classify(self.bert.forward(BertInput { noise: in_body, ..input }), in_pooler, in_head)
+        let [in_body, in_head, in_pooler] = input.rng.split();
+        self.classify(self.bert.forward(BertInput { rng: in_body, ..input }), in_pooler, in_head)
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
@@ -72,12 +72,12 @@ impl BertForSequenceClassification {
     /// # Panics
     /// As [`Self::forward`].
     pub fn forward_with_attn_weights(&self, input: BertInput) -> (Tensor<2>, Vec<Tensor<4>>) {
-        let [in_body, in_head, in_pooler] = input.noise.split();
-        let (hidden, weights) = self.bert.forward_with_attn_weights(BertInput { noise: in_body, ..input });
+        let [in_body, in_head, in_pooler] = input.rng.split();
+        let (hidden, weights) = self.bert.forward_with_attn_weights(BertInput { rng: in_body, ..input });
         (self.classify(hidden, in_pooler, in_head), weights)
     }
 
-    fn classify(&self, hidden: Tensor<3>, in_pooler: Noise, in_head: Noise) -> Tensor<2> {
+    fn classify(&self, hidden: Tensor<3>, in_pooler: DropoutRng, in_head: DropoutRng) -> Tensor<2> {
         let pooled = self.pooler.forward(hidden, in_pooler);
         let pooled = ops::dropout(pooled, None, Dropout::new(self.dropout, in_head));
         self.classifier.forward(pooled)

@@ -4,7 +4,7 @@ use super::BertConfig;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_nn::{
-    Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, LearnedPositions, LearnedPositionsConfig, Noise,
+    DropoutRng, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, LearnedPositions, LearnedPositionsConfig,
     SinusoidalPositionsConfig,
 };
 use burnformer_ops::{self as ops, Dropout};
@@ -56,7 +56,7 @@ impl BertEmbeddings {
     ///
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
-    pub fn forward(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>, noise: Noise) -> Tensor<3> {
+    pub fn forward(&self, ids: Tensor<2, Int>, segments: Option<Tensor<2, Int>>, rng: DropoutRng) -> Tensor<3> {
         if let Some(segments) = &segments {
             let shapes = [segments.dims(), ids.dims()];
             assert!(
@@ -73,7 +73,7 @@ impl BertEmbeddings {
             (Some(table), Some(segments)) if table.weight.lazy_shape()[0] > 1 => x + table.forward(segments),
             (Some(table), _) => x + table.weight.val().narrow(0, 0, 1).unsqueeze(), // [1, 1, d_model]
         };
-        ops::dropout(self.norm.forward(x + position), None, Dropout::new(self.dropout, noise))
+        ops::dropout(self.norm.forward(x + position), None, Dropout::new(self.dropout, rng))
     }
 
     /// `[batch_size or 1, seq_length, d_model]`

@@ -5,7 +5,9 @@ use crate::ModelError;
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Shape, Tensor, TensorData};
-use burnformer_nn::{Activation, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, Noise};
+use burnformer_nn::{
+    Activation, DropoutRng, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+};
 use burnformer_ops::{self as ops, Dropout};
 
 /// `tanh(dense(x))` of the first position: one vector for the whole sequence. RoBERTa's, which belongs to its classifier, drops
@@ -33,12 +35,12 @@ impl BertPooler {
     ///
     /// # Panics
     /// If the last axis is not `d_model` long.
-    pub fn forward(&self, hidden: Tensor<3>, noise: Noise) -> Tensor<2> {
+    pub fn forward(&self, hidden: Tensor<3>, rng: DropoutRng) -> Tensor<2> {
         let first = hidden.narrow(1, 0, 1).squeeze_dim::<2>(1);
         match self.variant {
             BertVariant::Bert => self.dense.forward(first).tanh(),
             BertVariant::Roberta => {
-                self.dense.forward(ops::dropout(first, None, Dropout::new(self.dropout, noise))).tanh()
+                self.dense.forward(ops::dropout(first, None, Dropout::new(self.dropout, rng))).tanh()
             }
             BertVariant::DistilBert => relu(self.dense.forward(first)),
         }

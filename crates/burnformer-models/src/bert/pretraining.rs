@@ -5,7 +5,7 @@ use super::{Bert, BertConfig, BertInput, BertPooler, BertVariant, MaskedTokenHea
 use crate::{ModelError, ModelKind};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use burnformer_nn::{Linear, LinearConfig, Noise, init};
+use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
 use std::path::Path;
 
 /// BERT with both of its pretraining heads.
@@ -92,7 +92,7 @@ impl BertForPreTraining {
         let rows = hidden.clone().reshape([batch_size * seq_length, d_model]);
         PretrainingLogits {
             mlm: self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token()),
-            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden, Noise::off())),
+            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden, DropoutRng::off())),
         }
     }
 

@@ -7,8 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
 use burnformer_nn::{
-    DecoderCache, DecoderInput, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
-    EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, Noise, SinusoidLayout, SinusoidalPositions,
+    DecoderCache, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
+    EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, SinusoidLayout, SinusoidalPositions,
     SinusoidalPositionsConfig, init,
 };
 use burnformer_ops::{self as ops, Dropout};
@@ -26,15 +26,15 @@ pub struct Seq2SeqInput {
     /// `true` marks padding in the target, `[batch_size, target_length]`; `None` where there is none, or where it stands at
     /// the end and nobody looks at what is answered there.
     pub target_mask_pad: Option<Tensor<2, Bool>>,
-    /// Leave to draw dropout, in training.
-    pub noise: Noise,
+    /// Permission to draw dropout masks, in training.
+    pub rng: DropoutRng,
 }
 
 impl Seq2SeqInput {
     /// Sequences without padding, in evaluation.
     #[must_use]
     pub fn new(source: Tensor<2, Int>, target: Tensor<2, Int>) -> Self {
-        Self { source, target, source_mask_pad: None, target_mask_pad: None, noise: Noise::off() }
+        Self { source, target, source_mask_pad: None, target_mask_pad: None, rng: DropoutRng::off() }
     }
 }
 
@@ -174,7 +174,7 @@ impl Seq2Seq {
     /// # Panics
     /// As [`Self::forward`].
     pub fn encode(&self, source: Tensor<2, Int>, mask: Mask) -> Tensor<3> {
-        self.transformer.encoder.forward(self.embed_source(source, Noise::off()), mask, Noise::off())
+        self.transformer.encoder.forward(self.embed_source(source, DropoutRng::off()), mask, DropoutRng::off())
     }
 
     /// Starts decoding: what [`Self::decode`] remembers, of no target position yet.
@@ -199,7 +199,7 @@ impl Seq2Seq {
     /// # Panics
     /// As [`Self::forward`].
     pub fn decode(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
-        let x = self.embed_target(tokens, cache.seq_length(), Noise::off());
+        let x = self.embed_target(tokens, cache.seq_length(), DropoutRng::off());
         self.logits(self.transformer.decoder.forward_cached(x, cache))
     }
 
@@ -213,29 +213,29 @@ impl Seq2Seq {
     /// # Panics
     /// As [`Self::forward`].
     pub fn decode_all(&self, target: Tensor<2, Int>, memory: Tensor<3>, memory_mask: Mask) -> Tensor<3> {
-        let x = self.embed_target(target, 0, Noise::off());
+        let x = self.embed_target(target, 0, DropoutRng::off());
         self.transformer.decoder.forward(DecoderInput { memory_mask, ..DecoderInput::new(x, memory) })
     }
 
     fn embed(&self, input: Seq2SeqInput) -> EncoderDecoderInput {
-        let [in_source, in_target, noise] = input.noise.split();
+        let [in_source, in_target, rng] = input.rng.split();
         EncoderDecoderInput {
             source: self.embed_source(input.source, in_source),
             target: self.embed_target(input.target, 0, in_target),
             source_mask_pad: input.source_mask_pad,
             target_mask_pad: input.target_mask_pad,
-            noise,
+            rng,
         }
     }
 
-    fn embed_source(&self, ids: Tensor<2, Int>, noise: Noise) -> Tensor<3> {
-        self.place(&self.source, &self.source_positions, ids, 0, noise)
+    fn embed_source(&self, ids: Tensor<2, Int>, rng: DropoutRng) -> Tensor<3> {
+        self.place(&self.source, &self.source_positions, ids, 0, rng)
     }
 
     /// Embeds tokens of which the first stands at `offset`.
-    fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, noise: Noise) -> Tensor<3> {
+    fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, rng: DropoutRng) -> Tensor<3> {
         let table = self.target.as_ref().unwrap_or(&self.source);
-        self.place(table, &self.target_positions, ids, offset, noise)
+        self.place(table, &self.target_positions, ids, offset, rng)
     }
 
     fn place(
@@ -244,7 +244,7 @@ impl Seq2Seq {
         positions: &Option<LearnedPositions>,
         ids: Tensor<2, Int>,
         offset: usize,
-        noise: Noise,
+        rng: DropoutRng,
     ) -> Tensor<3> {
         let [_, length] = ids.dims();
         let x = table.forward(ids) * self.embedding_scale;
@@ -253,7 +253,7 @@ impl Seq2Seq {
             (None, Some(sinusoids)) => x + sinusoids.forward(offset, length),
             (None, None) => x,
         };
-        ops::dropout(x, None, Dropout::new(self.dropout, noise))
+        ops::dropout(x, None, Dropout::new(self.dropout, rng))
     }
 
     /// Where the weights are.

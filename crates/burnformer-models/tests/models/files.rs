@@ -9,7 +9,7 @@ use burnformer_models::{
     Adapted, Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput,
     BertVariant, ModelKind, export_body, stats, weights,
 };
-use burnformer_nn::{Activation, Linear, Noise};
+use burnformer_nn::{Activation, DropoutRng, Linear};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -68,8 +68,8 @@ fn a_classifier_is_read_as_it_was_written() {
         let (again, found, names) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
         assert_eq!((found, names), (config, labels(5)));
         let answer = |model: &BertForSequenceClassification| {
-            let noise = Noise::training(1, [7, 8]);
-            values(model.forward(BertInput { noise, ..input([[5, 6, 7, 8], [9, 10, 11, 12]], &device) }))
+            let rng = DropoutRng::training(1, [7, 8]);
+            values(model.forward(BertInput { rng, ..input([[5, 6, 7, 8], [9, 10, 11, 12]], &device) }))
         };
         assert_eq!(answer(&again), answer(&model));
     }
@@ -181,8 +181,8 @@ fn dropout_before_the_classifier_survives_where_it_differs() {
     assert_eq!(json(folder.path())["classifier_dropout"], Value::Null);
     set_json(folder.path(), "classifier_dropout", json!(0.5));
     let (model, config, _) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
-    let answer = |noise| values(model.forward(BertInput { noise, ..input([[5, 6]], &device) }));
-    assert_ne!(answer(Noise::training(1, [7])), answer(Noise::off()));
+    let answer = |rng| values(model.forward(BertInput { rng, ..input([[5, 6]], &device) }));
+    assert_ne!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::off()));
     model.save(&config, &labels(5), folder.path()).unwrap();
     assert_eq!(json(folder.path())["classifier_dropout"], 0.5);
 }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use burnformer_models::stats::{n_parameters, parameters};
 use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput};
-use burnformer_nn::Noise;
+use burnformer_nn::DropoutRng;
 
 /// Between the same numbers summed in another order, as by matrix products of another size.
 const ROUNDING: f64 = 2e-5;
@@ -24,9 +24,9 @@ fn with_padding<const B: usize, const T: usize>(ids: [[i64; T]; B], lengths: [us
 fn neither_what_padding_holds_nor_how_much_there_is_matters() {
     for device in devices() {
         let model = BertForPreTraining::init(&config(), 1, &device);
-        let with = |noise: fn() -> Noise| {
+        let with = |rng: fn() -> DropoutRng| {
             let answer = |input: BertInput, masked| {
-                let logits = model.forward(BertInput { noise: noise(), ..input }, positions(masked, &device));
+                let logits = model.forward(BertInput { rng: rng(), ..input }, positions(masked, &device));
                 [values(logits.mlm), values(logits.next_sentence)]
             };
             let short = [[5, 6, 7, 8, 9], [10, 11, 12, 3, 3]];
@@ -42,8 +42,8 @@ fn neither_what_padding_holds_nor_how_much_there_is_matters() {
                 }
             }
         };
-        with(Noise::off);
-        with(|| Noise::training(1, [7, 8]));
+        with(DropoutRng::off);
+        with(|| DropoutRng::training(1, [7, 8]));
     }
 }
 
@@ -52,11 +52,11 @@ fn a_sequence_does_not_depend_on_the_others_in_its_batch() {
     for device in devices() {
         let model = BertForSequenceClassification::init(&config(), 5, 1, &device);
         let rows = [[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]];
-        let answer = |input: BertInput, noise| values(model.forward(BertInput { noise, ..input }));
-        for noise in [|_: &[u64]| Noise::off(), |samples: &[u64]| Noise::training(1, samples)] {
-            let together = answer(input(rows, &device), noise(&[3, 4, 5]));
+        let answer = |input: BertInput, rng| values(model.forward(BertInput { rng, ..input }));
+        for rng in [|_: &[u64]| DropoutRng::off(), |samples: &[u64]| DropoutRng::training(1, samples)] {
+            let together = answer(input(rows, &device), rng(&[3, 4, 5]));
             for (index, row) in rows.into_iter().enumerate() {
-                let alone = answer(input([row], &device), noise(&[3 + index as u64]));
+                let alone = answer(input([row], &device), rng(&[3 + index as u64]));
                 assert_close("alone", &alone, &together[5 * index..5 * (index + 1)], ROUNDING);
             }
         }
@@ -96,7 +96,7 @@ fn every_parameter_gets_a_gradient_in_training() {
     for device in devices() {
         let device = device.autodiff();
         let rows = [[5, 6, 7, 8], [9, 10, 11, 12]];
-        let training = || BertInput { noise: Noise::training(1, [7, 8]), ..input(rows, &device) };
+        let training = || BertInput { rng: DropoutRng::training(1, [7, 8]), ..input(rows, &device) };
 
         let model = BertForPreTraining::init(&config(), 1, &device);
         let logits = model.forward(training(), positions([1, 6], &device));
@@ -114,12 +114,12 @@ fn dropout_is_a_function_of_the_sample_and_off_in_evaluation() {
     for device in devices() {
         for config in [BertConfig { dropout: 0.0, ..config() }, BertConfig { attention_dropout: 0.0, ..config() }] {
             let model = BertForSequenceClassification::init(&config, 5, 1, &device);
-            let answer = |noise| values(model.forward(BertInput { noise, ..input([[5, 6, 7, 8]], &device) }));
-            assert_eq!(answer(Noise::off()), answer(Noise::off()));
-            assert_eq!(answer(Noise::training(1, [7])), answer(Noise::training(1, [7])));
-            assert_ne!(answer(Noise::training(1, [7])), answer(Noise::off()));
-            assert_ne!(answer(Noise::training(1, [7])), answer(Noise::training(1, [8])));
-            assert_ne!(answer(Noise::training(1, [7])), answer(Noise::training(2, [7])));
+            let answer = |rng| values(model.forward(BertInput { rng, ..input([[5, 6, 7, 8]], &device) }));
+            assert_eq!(answer(DropoutRng::off()), answer(DropoutRng::off()));
+            assert_eq!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::training(1, [7])));
+            assert_ne!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::off()));
+            assert_ne!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::training(1, [8])));
+            assert_ne!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::training(2, [7])));
         }
     }
 }
@@ -130,8 +130,8 @@ fn embeddings_are_dropped_behind_their_norm() {
     let model = BertForPreTraining::init(&config(), 1, &device);
     let ids = Tensor::<2, Int>::from_data([[5, 6, 7, 8, 9]; 10], &device);
     let samples: Vec<u64> = (0..10).collect();
-    let embed = |noise| values(model.bert().embeddings().forward(ids.clone(), None, noise));
-    let (dropped, kept) = (embed(Noise::training(1, samples)), embed(Noise::off()));
+    let embed = |rng| values(model.bert().embeddings().forward(ids.clone(), None, rng));
+    let (dropped, kept) = (embed(DropoutRng::training(1, samples)), embed(DropoutRng::off()));
     let n_dropped = dropped.iter().filter(|&&x| x == 0.0).count() as f64;
     // Five standard deviations around a probability of 0.2 for 1000 elements.
     assert!((n_dropped - 200.0).abs() < 5.0 * 160_f64.sqrt(), "{n_dropped}");

@@ -7,7 +7,7 @@ use crate::support::{
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_models::weights::Weights;
 use burnformer_models::{ModelKind, PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats, weights};
-use burnformer_nn::{Activation, CrossEntropyLossConfig, Linear, Mask, Noise, NormOrder};
+use burnformer_nn::{Activation, CrossEntropyLossConfig, DropoutRng, Linear, Mask, NormOrder};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -176,7 +176,7 @@ fn every_kind_of_model_is_read_as_it_was_written() {
         let ids = |rows: [[i64; 3]; 2]| Tensor::<2, Int>::from_data(rows, &device);
         let answer = |model: &Seq2Seq| {
             let input = Seq2SeqInput::new(ids([[5, 6, 7], [8, 9, 10]]), ids([[2, 11, 12], [2, 13, 14]]));
-            values(model.forward(Seq2SeqInput { noise: Noise::training(1, [7, 8]), ..input }))
+            values(model.forward(Seq2SeqInput { rng: DropoutRng::training(1, [7, 8]), ..input }))
         };
         assert_eq!(answer(&again), answer(&model));
     }
@@ -230,7 +230,7 @@ fn every_parameter_gets_a_gradient_in_training() {
         let model = Seq2Seq::init(&config, 1, &device);
         let ids = |rows: [[i64; 3]; 2]| Tensor::<2, Int>::from_data(rows, &device);
         let input = Seq2SeqInput::new(ids([[5, 6, 7], [8, 9, 10]]), ids([[2, 11, 12], [2, 13, 14]]));
-        let logits = model.forward(Seq2SeqInput { noise: Noise::training(1, [7, 8]), ..input });
+        let logits = model.forward(Seq2SeqInput { rng: DropoutRng::training(1, [7, 8]), ..input });
         let grads = gradients(&model, &logits.powi_scalar(2).sum().backward());
         for (path, gradient) in grads {
             assert!(norm(gradient) > 0.0 || path.ends_with("key.bias"), "{path}");

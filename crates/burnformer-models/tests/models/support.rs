@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor, TensorData};
 use burnformer_models::{BertConfig, BertInput, BertVariant};
-use burnformer_nn::{Activation, Noise};
+use burnformer_nn::{Activation, DropoutRng};
 use burnformer_ops::DeviceChoice;
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -176,7 +176,7 @@ impl Golden {
             ids: self.ints("input.ids", device),
             segments: Some(self.ints("input.segments", device)),
             mask_pad: Some(self.mask_pad(device)),
-            noise: Noise::off(),
+            rng: DropoutRng::off(),
         }
     }
 }

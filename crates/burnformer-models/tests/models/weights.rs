@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use burnformer_models::weights::{self, Weights};
 use burnformer_models::{ModelError, stats};
-use burnformer_nn::{FeedForwardConfig, Linear, LinearConfig, Noise, init};
+use burnformer_nn::{DropoutRng, FeedForwardConfig, Linear, LinearConfig, init};
 use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -55,9 +55,9 @@ fn any_module_is_read_as_it_was_written_on_any_device() {
             let x = Tensor::<3>::ones([1, 2, 3], &other);
             let expected = Tensor::<3>::ones([1, 2, 3], &device.clone().autodiff());
             let difference = norm(
-                values(again.forward(x, Noise::off()))
+                values(again.forward(x, DropoutRng::off()))
                     .iter()
-                    .zip(values(module.forward(expected, Noise::off())))
+                    .zip(values(module.forward(expected, DropoutRng::off())))
                     .map(|(x, y)| x - y),
             );
             assert!(difference < 1e-5, "{difference:e}");

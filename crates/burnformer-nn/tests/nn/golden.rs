@@ -5,9 +5,9 @@ use crate::support::{assert_close, assert_near, devices, gradients, load, values
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor, TensorData};
 use burnformer_nn::{
-    Activation, AttentionInput, CrossEntropyLossConfig, DecoderConfig, DecoderInput, DecoderLayer, EmbeddingConfig,
-    EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, EncoderLayer, FeedForwardConfig, LayerConfig,
-    LayerNormConfig, Mask, MultiHeadAttentionConfig, Noise, NormOrder, SinusoidLayout, SinusoidalPositionsConfig,
+    Activation, AttentionInput, CrossEntropyLossConfig, DecoderConfig, DecoderInput, DecoderLayer, DropoutRng,
+    EmbeddingConfig, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, EncoderLayer, FeedForwardConfig,
+    LayerConfig, LayerNormConfig, Mask, MultiHeadAttentionConfig, NormOrder, SinusoidLayout, SinusoidalPositionsConfig,
 };
 use burnformer_ops::{self as ops, AttentionOptions};
 use safetensors::{Dtype, SafeTensors};
@@ -303,7 +303,7 @@ fn feed_forward() {
         let config = FeedForwardConfig::new(fixture.usize("d_model"), fixture.usize("d_ff"));
         let module = fixture.load(config.with_activation(fixture.activation()).init(device));
         let x = fixture.input::<3>("x", device);
-        let grads = fixture.backward("out", module.forward(x.clone(), Noise::off()), device);
+        let grads = fixture.backward("out", module.forward(x.clone(), DropoutRng::off()), device);
         fixture.check_input("x", &x, &grads, device);
         fixture.check_parameters(&module, &grads, device);
     });
@@ -315,7 +315,7 @@ fn encoder_layer() {
         let module = fixture.load(EncoderLayer::new(&fixture.layer(), device));
         let x = fixture.input::<3>("x", device);
         let mask = Mask::Keys(fixture.mask("mask", device));
-        let grads = fixture.backward("out", module.forward(x.clone(), mask, Noise::off()), device);
+        let grads = fixture.backward("out", module.forward(x.clone(), mask, DropoutRng::off()), device);
         fixture.check_input("x", &x, &grads, device);
         fixture.check_parameters(&module, &grads, device);
     });
@@ -327,10 +327,10 @@ fn encoder() {
         let module = fixture.load(EncoderConfig::new(fixture.usize("n_layers"), fixture.layer()).init(device));
         let x = fixture.input::<3>("x", device);
         let mask = Mask::Keys(fixture.mask("mask", device));
-        let (again, weights) = module.forward_with_attn_weights(x.clone(), mask.clone(), Noise::off());
+        let (again, weights) = module.forward_with_attn_weights(x.clone(), mask.clone(), DropoutRng::off());
         fixture.check_output("output.out", again, device);
         fixture.check_attn_weights("attn_weights", weights, device);
-        let grads = fixture.backward("out", module.forward(x.clone(), mask, Noise::off()), device);
+        let grads = fixture.backward("out", module.forward(x.clone(), mask, DropoutRng::off()), device);
         fixture.check_input("x", &x, &grads, device);
         fixture.check_parameters(&module, &grads, device);
     });
@@ -386,10 +386,13 @@ fn encoder_decoder() {
             target: target.clone(),
             source_mask_pad: Some(fixture.mask("source_mask_pad", device)),
             target_mask_pad: Some(fixture.mask("target_mask_pad", device)),
-            noise: Noise::off(),
+            rng: DropoutRng::off(),
         };
-        let memory =
-            module.encoder.forward(source.clone(), Mask::Keys(fixture.mask("source_mask_pad", device)), Noise::off());
+        let memory = module.encoder.forward(
+            source.clone(),
+            Mask::Keys(fixture.mask("source_mask_pad", device)),
+            DropoutRng::off(),
+        );
         fixture.check_output("output.memory", memory, device);
         let (with_weights, _) = module.forward_with_attn_weights(input());
         fixture.check_output("output.out", with_weights, device);

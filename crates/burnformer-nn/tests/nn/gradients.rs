@@ -4,8 +4,8 @@ use crate::support::{assert_close, devices, gradients, layer_configs, randomised
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use burnformer_nn::{
-    AttentionInput, EmbeddingConfig, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, LearnedPositionsConfig,
-    Mask, MultiHeadAttentionConfig, Noise,
+    AttentionInput, DropoutRng, EmbeddingConfig, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput,
+    LearnedPositionsConfig, Mask, MultiHeadAttentionConfig,
 };
 
 fn norm(values: &[f64]) -> f64 {
@@ -30,14 +30,14 @@ fn every_parameter_of_encoder_and_decoder_gets_a_gradient() {
     for device in devices() {
         let device = device.autodiff();
         for config in layer_configs() {
-            for noise in [Noise::off, || Noise::training(1, [4, 5])] {
+            for rng in [DropoutRng::off, || DropoutRng::training(1, [4, 5])] {
                 let model = randomised(EncoderDecoderConfig::new(2, 2, config.clone()).init(&device));
                 let out = model.forward(EncoderDecoderInput {
                     source: tensor("source", [2, 7, 12], &device),
                     target: tensor("target", [2, 5, 12], &device),
                     source_mask_pad: None,
                     target_mask_pad: None,
-                    noise: noise(),
+                    rng: rng(),
                 });
                 let grads = (out * tensor("cotangent", [2, 5, 12], &device)).sum().backward();
                 check(&model, &grads, &device);
@@ -87,8 +87,8 @@ fn gradient_checkpointing_changes_no_gradient() {
             let [plain, checkpointed] = [device.clone().autodiff(), device.clone().autodiff().gradient_checkpointing()]
                 .map(|device| {
                     let encoder = randomised(EncoderConfig::new(2, config.clone()).init(&device));
-                    let noise = Noise::training(1, [4, 5]);
-                    let out = encoder.forward(tensor("x", [2, 7, 12], &device), Mask::None, noise);
+                    let rng = DropoutRng::training(1, [4, 5]);
+                    let out = encoder.forward(tensor("x", [2, 7, 12], &device), Mask::None, rng);
                     gradients(&encoder, &(out * tensor("cotangent", [2, 7, 12], &device)).sum().backward())
                 });
             for (path, gradient) in plain {

@@ -3,7 +3,7 @@
 use crate::support::{assert_close, devices, layer_configs, randomised, tensor, values};
 use burn::tensor::{Bool, Device, Tensor};
 use burnformer_nn::{
-    DecoderConfig, DecoderInput, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, Mask, Noise,
+    DecoderConfig, DecoderInput, DropoutRng, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, Mask,
 };
 
 const SAMPLES: [u64; 2] = [17, 3];
@@ -31,8 +31,8 @@ fn padding_content_does_not_change_the_encoder() {
     for device in devices() {
         for config in layer_configs() {
             let encoder = randomised(EncoderConfig::new(2, config).init(&device));
-            for noise in [Noise::off, || Noise::training(1, SAMPLES)] {
-                let run = |x| encoder.forward(x, Mask::Keys(mask_pad(&device)), noise());
+            for rng in [DropoutRng::off, || DropoutRng::training(1, SAMPLES)] {
+                let run = |x| encoder.forward(x, Mask::Keys(mask_pad(&device)), rng());
                 let x = tensor("x", [2, 5, 12], &device);
                 let (plain, other) = (run(x.clone()), run(with_other_padding(x)));
                 assert_close(&format!("{device:?}"), &without_padding(plain), &without_padding(other), 0.0);
@@ -64,12 +64,12 @@ fn more_padding_does_not_change_training() {
         for config in layer_configs() {
             let encoder = randomised(EncoderConfig::new(2, config).init(&device));
             let x = tensor("x", [2, 5, 12], &device);
-            let noise = || Noise::training(1, SAMPLES);
-            let plain = encoder.forward(x.clone(), Mask::Keys(mask_pad(&device)), noise());
+            let rng = || DropoutRng::training(1, SAMPLES);
+            let plain = encoder.forward(x.clone(), Mask::Keys(mask_pad(&device)), rng());
             let padded = Tensor::cat(vec![x, tensor("padding", [2, 2, 12], &device)], 1);
             let more = Tensor::<2, Bool>::from_data([[true; 2]; 2], &device);
             let mask = Mask::Keys(Tensor::cat(vec![mask_pad(&device), more], 1));
-            let padded = encoder.forward(padded, mask, noise());
+            let padded = encoder.forward(padded, mask, rng());
             assert_close(&format!("{device:?}"), &without_padding(padded), &without_padding(plain), 1e-5);
         }
     }
@@ -85,8 +85,8 @@ fn later_tokens_do_not_change_earlier_outputs() {
             let later = tensor("later", [2, 2, 12], &device) * 50.0;
             let changed = Tensor::cat(vec![x.clone().slice([0..2, 0..3]), later], 1);
             let [plain, changed] = [x, changed].map(|x| {
-                let noise = Noise::training(1, SAMPLES);
-                let out = decoder.forward(DecoderInput { noise, ..DecoderInput::new(x, memory.clone()) });
+                let rng = DropoutRng::training(1, SAMPLES);
+                let out = decoder.forward(DecoderInput { rng, ..DecoderInput::new(x, memory.clone()) });
                 values(out.slice([0..2, 0..3]))
             });
             assert_close(&format!("{device:?}"), &changed, &plain, 0.0);
@@ -107,7 +107,7 @@ fn a_batch_equals_its_rows_dropout_included() {
                     target: target.clone().slice(rows.clone()),
                     source_mask_pad: Some(mask_pad(&device).slice(rows.clone())),
                     target_mask_pad: None,
-                    noise: Noise::training(1, &SAMPLES[rows]),
+                    rng: DropoutRng::training(1, &SAMPLES[rows]),
                 };
                 values(model.forward(input))
             };
@@ -122,11 +122,11 @@ fn dropout_changes_the_output_and_depends_on_the_seed_alone() {
     for device in devices() {
         for config in layer_configs() {
             let encoder = randomised(EncoderConfig::new(2, config).init(&device));
-            let run = |noise| values(encoder.forward(tensor("x", [2, 5, 12], &device), Mask::None, noise));
-            let trained = run(Noise::training(1, SAMPLES));
-            assert_eq!(trained, run(Noise::training(1, SAMPLES)));
-            assert_ne!(trained, run(Noise::training(2, SAMPLES)));
-            assert_ne!(trained, run(Noise::off()));
+            let run = |rng| values(encoder.forward(tensor("x", [2, 5, 12], &device), Mask::None, rng));
+            let trained = run(DropoutRng::training(1, SAMPLES));
+            assert_eq!(trained, run(DropoutRng::training(1, SAMPLES)));
+            assert_ne!(trained, run(DropoutRng::training(2, SAMPLES)));
+            assert_ne!(trained, run(DropoutRng::off()));
         }
     }
 }
@@ -141,7 +141,7 @@ fn weights_are_distributions_of_every_layer_and_change_nothing() {
                 target: tensor("target", [2, 4, 12], &device),
                 source_mask_pad: Some(mask_pad(&device)),
                 target_mask_pad: None,
-                noise: Noise::training(1, SAMPLES),
+                rng: DropoutRng::training(1, SAMPLES),
             };
             let (out, weights) = model.forward_with_attn_weights(input());
             assert_close("output", &values(out), &values(model.forward(input())), 1e-5);
@@ -164,7 +164,7 @@ fn a_sequence_of_padding_alone_stays_finite() {
         for config in layer_configs() {
             let encoder = randomised(EncoderConfig::new(2, config).init(&device));
             let mask = Tensor::from_data([[true; 5], [false; 5]], &device);
-            let out = encoder.forward(tensor("x", [2, 5, 12], &device), Mask::Keys(mask), Noise::off());
+            let out = encoder.forward(tensor("x", [2, 5, 12], &device), Mask::Keys(mask), DropoutRng::off());
             assert!(values(out).iter().all(|x| x.is_finite()), "{device:?}");
         }
     }

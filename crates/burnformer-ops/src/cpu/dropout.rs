@@ -109,11 +109,11 @@ pub(crate) fn forward(x: &[f32], residual: Option<&[f32]>, columns: usize, multi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burnformer_core::random::Noise;
+    use burnformer_core::random::DropoutRng;
 
     #[test]
     fn the_numbers_are_those_of_the_draw() {
-        let options = Dropout::new(0.3, Noise::training(5, [7, 1 << 40])).unwrap();
+        let options = Dropout::new(0.3, DropoutRng::training(5, [7, 1 << 40])).unwrap();
         for columns in [1, 3, 4, 63, 64, 65, 200] {
             let shape = [2, 3, 5, columns];
             let expected = options.draw.multipliers(shape, 0.3);

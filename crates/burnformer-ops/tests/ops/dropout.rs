@@ -2,13 +2,13 @@
 
 use crate::support::{devices, tensor, values};
 use burn::tensor::{Device, Tensor};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{self as ops, AttentionOptions, Dropout, Mask};
 
 const SAMPLES: [u64; 3] = [5, 1 << 40, 7];
 
 fn options(samples: &[u64]) -> Option<Dropout> {
-    Dropout::new(0.4, Noise::training(3, samples))
+    Dropout::new(0.4, DropoutRng::training(3, samples))
 }
 
 /// Dropout of ones: the multipliers themselves, and the gradient, which must be the same numbers.
@@ -21,7 +21,7 @@ fn mask_and_gradient(shape: [usize; 3], samples: &[u64], device: &Device) -> [Ve
 
 #[test]
 fn the_mask_is_the_same_on_every_backend_and_backward() {
-    let draw = Noise::training(3, SAMPLES).into_draw().unwrap();
+    let draw = DropoutRng::training(3, SAMPLES).into_draw().unwrap();
     let expected: Vec<f64> = draw.multipliers([3, 1, 4, 7], 0.4).into_iter().map(f64::from).collect();
     assert!(expected.contains(&0.0) && expected.iter().any(|&x| x > 1.6));
     for device in devices() {
@@ -72,7 +72,7 @@ fn attention_drops_the_same_weights_under_any_split_and_padding() {
 
 #[test]
 fn two_axes_are_batch_and_column() {
-    let draw = Noise::training(3, SAMPLES).into_draw().unwrap();
+    let draw = DropoutRng::training(3, SAMPLES).into_draw().unwrap();
     let expected: Vec<f64> = draw.multipliers([3, 1, 1, 9], 0.4).into_iter().map(f64::from).collect();
     for device in devices() {
         let found = values(ops::dropout(Tensor::<2>::ones([3, 9], &device), None, options(&SAMPLES)));
@@ -82,12 +82,12 @@ fn two_axes_are_batch_and_column() {
 
 #[test]
 fn without_noise_or_probability_nothing_is_dropped() {
-    assert!(Dropout::new(0.4, Noise::off()).is_none());
-    assert!(Dropout::new(0.0, Noise::training(1, [1])).is_none());
+    assert!(Dropout::new(0.4, DropoutRng::off()).is_none());
+    assert!(Dropout::new(0.0, DropoutRng::training(1, [1])).is_none());
 }
 
 #[test]
 #[should_panic(expected = "probability 1 is outside [0, 1)")]
 fn everything_cannot_be_dropped() {
-    let _ = Dropout::new(1.0, Noise::off());
+    let _ = Dropout::new(1.0, DropoutRng::off());
 }

@@ -4,7 +4,7 @@
 use crate::support::{assert_near, cpu_devices, normal, values};
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
     LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
@@ -131,7 +131,7 @@ impl FeedForward {
         };
         let options = || FeedForwardOptions {
             activation: self.activation,
-            dropout: self.dropout.then(|| noise(batch_size)).flatten(),
+            dropout: self.dropout.then(|| rng(batch_size)).flatten(),
         };
         let rows = |t: &Tensor<2>| t.clone().reshape([batch_size, length, d_in]);
         let fused = |t: &[Tensor<2>]| {
@@ -246,7 +246,7 @@ proptest! {
                 inputs.extend(residual.then(|| Input::new("residual", [n, d_model], Layout::RowMajor, &device)));
                 inputs
             };
-            let options = || LayerNormOptions { eps: 1e-5, dropout: dropout.then(|| noise(batch_size)).flatten() };
+            let options = || LayerNormOptions { eps: 1e-5, dropout: dropout.then(|| rng(batch_size)).flatten() };
             let rows = |t: &Tensor<2>| t.clone().reshape([batch_size, length, d_model]);
             let fused = |t: &[Tensor<2>]| {
                 vec![flat(ops::layer_norm(rows(&t[0]), t.get(3).map(rows), vector(&t[1]), vector(&t[2]), options()))]
@@ -312,10 +312,10 @@ proptest! {
                 inputs
             };
             let rows = |t: &Tensor<2>| t.clone().reshape([batch_size, length, d]);
-            let fused = |t: &[Tensor<2>]| vec![flat(ops::dropout(rows(&t[0]), t.get(1).map(rows), noise(batch_size)))];
+            let fused = |t: &[Tensor<2>]| vec![flat(ops::dropout(rows(&t[0]), t.get(1).map(rows), rng(batch_size)))];
             let composed = |t: &[Tensor<2>]| {
                 let residual = t.get(1).map_or(MaybeTensor::None, |residual| some(rows(residual)));
-                let options = noise(batch_size).unwrap();
+                let options = rng(batch_size).unwrap();
                 let out = reference::dropout::<Dispatch>(rows(&t[0]).into_dispatch(), residual, options);
                 vec![flat(Tensor::<3>::from_dispatch(out))]
             };
@@ -402,9 +402,9 @@ proptest! {
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu];
 
-fn noise(batch_size: usize) -> Option<Dropout> {
+fn rng(batch_size: usize) -> Option<Dropout> {
     let samples: Vec<u64> = (0..batch_size as u64).map(|row| row << 31 | 5).collect();
-    Dropout::new(0.3, Noise::training(7, samples))
+    Dropout::new(0.3, DropoutRng::training(7, samples))
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -474,7 +474,7 @@ impl AttentionCase {
         };
         let options = || AttentionOptions {
             causal: self.causal,
-            dropout: self.dropout.then(|| noise(self.batch_size)).flatten(),
+            dropout: self.dropout.then(|| rng(self.batch_size)).flatten(),
             ..AttentionOptions::new(self.d_head)
         };
         let primitive = || match self.mask(device) {

@@ -3,7 +3,7 @@
 
 use crate::support::{assert_near, devices, normal, values};
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions, Mask,
 };
@@ -93,7 +93,7 @@ fn check_attention(name: &str, mask: fn(&Device) -> Mask, causal: bool, dropout:
         let mask = mask(&q.device());
         let q = q.reshape([2, 3, 4, 7]);
         let (k, v) = (k.reshape([2, 5, 4, 7]), v.reshape([2, 5, 4, 6]));
-        let dropout = Dropout::new(dropout, Noise::training(1, [4, 9]));
+        let dropout = Dropout::new(dropout, DropoutRng::training(1, [4, 9]));
         let options = AttentionOptions { causal, dropout, ..AttentionOptions::new(7) };
         if weights {
             let (out, weights) = ops::attention_with_weights(q, k, v, mask, options);
@@ -140,7 +140,7 @@ fn layer_norm() {
     });
     check("layer_norm of residual and dropout", &[2 * 3 * 5, 2 * 3 * 5, 5, 5], &|inputs| {
         let [x, residual, weight, bias] = inputs.try_into().unwrap();
-        let options = LayerNormOptions { eps: 1e-5, dropout: Dropout::new(0.3, Noise::training(1, [4, 9])) };
+        let options = LayerNormOptions { eps: 1e-5, dropout: Dropout::new(0.3, DropoutRng::training(1, [4, 9])) };
         let residual = Some(residual.reshape([2, 3, 5]));
         vec![flat(ops::layer_norm(x.reshape([2, 3, 5]), residual, weight, bias, options))]
     });
@@ -164,7 +164,7 @@ fn feed_forward() {
         check(&format!("feed_forward {activation:?}"), &sizes, &|inputs| {
             let [x, weight_in, weight_out, bias_in, bias_out] = inputs.try_into().unwrap();
             let weights = [weight_in.reshape([6, 4]), weight_out.reshape([5, 6])];
-            let dropout = Dropout::new(dropout, Noise::training(1, [4, 9]));
+            let dropout = Dropout::new(dropout, DropoutRng::training(1, [4, 9]));
             let options = FeedForwardOptions { activation, dropout };
             vec![flat(ops::feed_forward(x.reshape([2, 3, 4]), weights, Some([bias_in, bias_out]), options))]
         });
@@ -175,7 +175,7 @@ fn feed_forward() {
 fn dropout() {
     check("dropout", &[2 * 3 * 5, 2 * 3 * 5], &|inputs| {
         let [x, residual] = inputs.try_into().unwrap();
-        let options = Dropout::new(0.4, Noise::training(1, [4, 9]));
+        let options = Dropout::new(0.4, DropoutRng::training(1, [4, 9]));
         vec![flat(ops::dropout(x.reshape([2, 3, 5]), Some(residual.reshape([2, 3, 5])), options))]
     });
 }

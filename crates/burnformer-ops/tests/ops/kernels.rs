@@ -5,7 +5,7 @@ use crate::support::{assert_close, normal};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{Device, FloatTensor};
 use burn::backend::{FloatDType, TensorData, TensorMetadata, Wgpu, read_sync};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{AdamOptions, Dropout, LambOptions, MaybeTensor, TransformerOps, reference};
 
 type Float = FloatTensor<Wgpu>;
@@ -33,7 +33,7 @@ fn values(x: Float) -> Vec<f64> {
 }
 
 fn dropout(samples: &[u64]) -> Dropout {
-    Dropout::new(0.4, Noise::training(3, samples)).unwrap()
+    Dropout::new(0.4, DropoutRng::training(3, samples)).unwrap()
 }
 
 #[test]

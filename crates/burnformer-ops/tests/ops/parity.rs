@@ -4,7 +4,7 @@
 use crate::support::{assert_close, normal};
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorData, get_or_init_device_settings, read_sync};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
     LambOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, QkvBias, reference,
@@ -41,7 +41,7 @@ impl<B: Backend> On<B> {
     }
 
     fn dropout(&self) -> Option<Dropout> {
-        Dropout::new(0.3, Noise::training(5, [2, 3]))
+        Dropout::new(0.3, DropoutRng::training(5, [2, 3]))
     }
 
     fn run() -> Vec<(String, Vec<f64>)> {

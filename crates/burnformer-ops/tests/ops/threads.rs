@@ -3,7 +3,7 @@
 
 use crate::support::{cpu_devices, tensor, values};
 use burn::tensor::{Int, Tensor};
-use burnformer_core::random::Noise;
+use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
     LambOptions, LayerNormOptions, Mask,
@@ -18,17 +18,17 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
     let table = weight("table", 500);
     let maps = ["q", "k", "v"].map(|name| weight(name, d_model));
     let [gain, bias] = ["gain", "bias"].map(|name| tensor(name, [d_model], &training).require_grad());
-    let [attention_noise, norm_noise] = Noise::training(1, [3, 4, 5, 6]).split();
+    let [attention_rng, norm_rng] = DropoutRng::training(1, [3, 4, 5, 6]).split();
     let ids: Vec<i64> = (0..batch_size * length).map(|i| (i * i % 500) as i64).collect();
     let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &training);
 
     let x = ops::embedding(table.clone(), ids.clone().reshape([batch_size, length]));
     let heads = ops::qkv(x.clone(), maps.clone(), None).map(|x| x.reshape([batch_size, length, n_heads, d_head]));
     let [q, k, v] = heads;
-    let options = AttentionOptions { dropout: Dropout::new(0.1, attention_noise), ..AttentionOptions::new(d_head) };
+    let options = AttentionOptions { dropout: Dropout::new(0.1, attention_rng), ..AttentionOptions::new(d_head) };
     let (out, _) = ops::attention(q, k, v, Mask::None, options);
     let out = out.reshape([batch_size, length, d_model]);
-    let options = LayerNormOptions { eps: 1e-5, dropout: Dropout::new(0.1, norm_noise) };
+    let options = LayerNormOptions { eps: 1e-5, dropout: Dropout::new(0.1, norm_rng) };
     let out = ops::layer_norm(out, Some(x), gain.clone(), bias.clone(), options);
     let out = ops::bias_activation(out, Some(bias.clone()), Activation::Gelu);
     // So wide that the rows are cut.

@@ -6,6 +6,6 @@ mod tokenizers;
 mod translator;
 
 pub use attention::TranslationAttention;
-pub use task::{TranslationTally, TranslationTask};
+pub use task::{TranslationMetricState, TranslationTask};
 pub use tokenizers::TranslationTokenizers;
 pub use translator::{Translation, TranslationOptions, Translator};

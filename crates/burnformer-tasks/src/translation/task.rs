@@ -6,13 +6,13 @@ use burn::tensor::{Device, Tensor};
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::{Padded, TextPairBatch};
 use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, Noise};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
 use super::TranslationTokenizers;
 use crate::encode::{check_vocabulary, mask_pad};
 use crate::metrics::{Bleu, BleuStatistics, CorpusMetric, perplexity};
-use crate::{Forward, Metric, Tally, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
 
 /// Predicts each token of a target from the source and the tokens in front of it. The loss is the mean over target tokens, the
 /// one at the end included, of the cross-entropy with smoothed labels.
@@ -73,7 +73,7 @@ impl TranslationTask {
 
 /// Sums over target tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TranslationTally {
+pub struct TranslationMetricState {
     /// Target tokens, those at the end included.
     pub tokens: u64,
     /// Those of which the most probable token was right.
@@ -88,7 +88,7 @@ pub struct TranslationTally {
     pub bleu: Option<BleuStatistics>,
 }
 
-impl TranslationTally {
+impl TranslationMetricState {
     /// Mean negative log-likelihood of a target token, in nats.
     #[must_use]
     pub fn negative_log_likelihood(&self) -> f64 {
@@ -96,7 +96,7 @@ impl TranslationTally {
     }
 }
 
-impl Tally for TranslationTally {
+impl MetricState for TranslationMetricState {
     fn metrics(&self) -> Vec<Metric> {
         let n_tokens = self.tokens.max(1) as f64;
         let mut metrics = vec![
@@ -120,13 +120,20 @@ impl Task for TranslationTask {
     type Model = Seq2Seq;
     type Batch = TextPairBatch;
     type Counts = u64;
-    type Tally = TranslationTally;
+    type MetricState = TranslationMetricState;
 
     fn counts(&self, batch: &TextPairBatch) -> u64 {
-        batch.target.cells().tokens
+        batch.target.padding_stats().tokens
     }
 
-    fn forward(&self, model: &Seq2Seq, batch: &TextPairBatch, totals: &u64, noise: Noise, device: &Device) -> Forward {
+    fn forward(
+        &self,
+        model: &Seq2Seq,
+        batch: &TextPairBatch,
+        totals: &u64,
+        rng: DropoutRng,
+        device: &Device,
+    ) -> Forward {
         let tensors = batch.to_device(self.config.decoder_start_id, device);
         let hidden = model.hidden(Seq2SeqInput {
             source: tensors.source.ids,
@@ -134,7 +141,7 @@ impl Task for TranslationTask {
             source_mask_pad: mask_pad(&batch.source, tensors.source.mask_pad),
             // Padding stands behind the last token, which nothing that counts looks at.
             target_mask_pad: None,
-            noise,
+            rng,
         });
         let [batch_size, target_length, d_model] = hidden.dims();
         let hidden = hidden.reshape([batch_size * target_length, d_model]);
@@ -154,21 +161,21 @@ impl Task for TranslationTask {
         Forward { loss: loss / (*totals).max(1) as f64, scores }
     }
 
-    fn tally(&self) -> TranslationTally {
-        TranslationTally::default()
+    fn metric_state(&self) -> TranslationMetricState {
+        TranslationMetricState::default()
     }
 
-    fn add_scores(&self, tally: &mut TranslationTally, batch: &TextPairBatch, scores: &[f64]) {
+    fn add_scores(&self, metric_state: &mut TranslationMetricState, batch: &TextPairBatch, scores: &[f64]) {
         let [loss, exact, correct] = scores else { return };
-        tally.tokens += self.counts(batch);
-        tally.loss_sum += loss;
-        tally.negative_log_likelihood_sum += exact;
-        tally.correct += *correct as u64;
+        metric_state.tokens += self.counts(batch);
+        metric_state.loss_sum += loss;
+        metric_state.negative_log_likelihood_sum += exact;
+        metric_state.correct += *correct as u64;
     }
 
     fn add_answers(
         &self,
-        tally: &mut TranslationTally,
+        metric_state: &mut TranslationMetricState,
         model: &Seq2Seq,
         batch: &TextPairBatch,
         interrupt: &Interrupt,
@@ -186,7 +193,7 @@ impl Task for TranslationTask {
             let reference = reference.split_last().map_or(&[][..], |(_, text)| text);
             let answer = answers.first().map_or(&[][..], |best| &best.tokens);
             let counts = bleu.sentence(&text(answer)?, &[&text(reference)?]);
-            *tally.bleu.get_or_insert_default() += counts;
+            *metric_state.bleu.get_or_insert_default() += counts;
         }
         Ok(())
     }

@@ -5,13 +5,13 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Padding, TextPairBatch, parts};
-use burnformer_data::samples::{Sample, TextPair};
+use burnformer_data::datasets::{Sample, TextPair};
 use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Seq2Seq};
 use burnformer_ops::is_on_host;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{TranslationAttention, TranslationTally, TranslationTask, TranslationTokenizers};
+use super::{TranslationAttention, TranslationMetricState, TranslationTask, TranslationTokenizers};
 use crate::{TaskError, evaluate};
 
 /// How many texts are translated at once, unless another number is asked for.
@@ -157,7 +157,7 @@ impl Translator {
         &self,
         pairs: &[(&str, &str)],
         interrupt: Option<&Interrupt>,
-    ) -> Result<(TranslationTally, usize), TaskError> {
+    ) -> Result<(TranslationMetricState, usize), TaskError> {
         let (config, target) = (self.task.config(), self.task.tokenizers().target());
         let mut samples = Vec::with_capacity(pairs.len());
         for (number, (text, translation)) in (0..).zip(pairs) {
@@ -177,8 +177,8 @@ impl Translator {
         let never = Interrupt::new();
         let interrupt = interrupt.unwrap_or(&never);
         let n_samples = samples.len() as u64;
-        let tally = evaluate(&self.task, &self.model, batches, n_samples, &self.device, &Silent, interrupt)?;
-        Ok((tally, n_left_out))
+        let metric_state = evaluate(&self.task, &self.model, batches, n_samples, &self.device, &Silent, interrupt)?;
+        Ok((metric_state, n_left_out))
     }
 
     /// As many of a text's tokens as the model can take, with the one at the end.

@@ -9,14 +9,14 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_core::random::{Key, Purpose, Stream};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batch, Cells, Padding};
-use burnformer_data::samples::{Sample, Samples};
+use burnformer_data::batches::{Batch, Padding, PaddingStats};
+use burnformer_data::datasets::{Dataset, Sample};
 use burnformer_models::weights;
 use burnformer_nn::{
-    CrossEntropyLossConfig, Decoder, DecoderConfig, DecoderInput, Embedding, EmbeddingConfig, Encoder, EncoderConfig,
-    LayerConfig, Linear, LinearConfig, Mask, Noise, SinusoidalPositions, SinusoidalPositionsConfig, init,
+    CrossEntropyLossConfig, Decoder, DecoderConfig, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, Encoder,
+    EncoderConfig, LayerConfig, Linear, LinearConfig, Mask, SinusoidalPositions, SinusoidalPositionsConfig, init,
 };
-use burnformer_tasks::{Forward, Metric, Tally, Task, TaskError};
+use burnformer_tasks::{Forward, Metric, MetricState, Task, TaskError};
 use burnformer_train::{AdamConfig, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, Trainer};
 use serde::{Deserialize, Serialize};
 
@@ -60,11 +60,11 @@ impl Copier {
     }
 
     /// `[batch_size, length, vocab_size]`
-    fn forward(&self, source: Tensor<2, Int>, target: Tensor<2, Int>, noise: Noise) -> Tensor<3> {
-        let [encode, decode] = noise.split();
+    fn forward(&self, source: Tensor<2, Int>, target: Tensor<2, Int>, rng: DropoutRng) -> Tensor<3> {
+        let [encode, decode] = rng.split();
         let memory = self.encoder.forward(self.embed(&self.source, source), Mask::None, encode);
         let target = self.embed(&self.target, target);
-        let input = DecoderInput { noise: decode, ..DecoderInput::new(target, memory) };
+        let input = DecoderInput { rng: decode, ..DecoderInput::new(target, memory) };
         self.output.forward(self.decoder.forward(input))
     }
 }
@@ -80,7 +80,7 @@ impl Sample for Sequence {
 
 struct Sequences;
 
-impl Samples for Sequences {
+impl Dataset for Sequences {
     type Sample = Sequence;
 
     fn per_epoch(&self) -> u64 {
@@ -113,9 +113,9 @@ impl Batch for Copies {
         &self.numbers
     }
 
-    fn cells(&self) -> Cells {
+    fn padding_stats(&self) -> PaddingStats {
         let total = (self.rows.len() * LENGTH) as u64;
-        Cells { tokens: total, total }
+        PaddingStats { tokens: total, total }
     }
 }
 
@@ -125,7 +125,7 @@ struct Loss {
     count: u64,
 }
 
-impl Tally for Loss {
+impl MetricState for Loss {
     fn metrics(&self) -> Vec<Metric> {
         vec![("loss", self.sum / self.count.max(1) as f64)]
     }
@@ -141,31 +141,31 @@ impl Task for Copying {
     type Model = Copier;
     type Batch = Copies;
     type Counts = u64;
-    type Tally = Loss;
+    type MetricState = Loss;
 
     fn counts(&self, batch: &Copies) -> u64 {
         (batch.rows.len() * LENGTH) as u64
     }
 
-    fn forward(&self, model: &Copier, batch: &Copies, totals: &u64, noise: Noise, device: &Device) -> Forward {
+    fn forward(&self, model: &Copier, batch: &Copies, totals: &u64, rng: DropoutRng, device: &Device) -> Forward {
         let n = batch.rows.len();
         let source: Vec<i32> = batch.rows.iter().flat_map(|row| row.0).collect();
         let shifted = batch.rows.iter().flat_map(|row| std::iter::once(BOS).chain(row.0).take(LENGTH));
         let tensor = |values: Vec<i32>| Tensor::<2, Int>::from_data(TensorData::new(values, [n, LENGTH]), device);
         let source = tensor(source);
-        let logits = model.forward(source.clone(), tensor(shifted.collect()), noise);
+        let logits = model.forward(source.clone(), tensor(shifted.collect()), rng);
         let loss = CrossEntropyLossConfig::new().init();
         let sum = loss.forward(logits.reshape([n * LENGTH, VOCAB_SIZE]), source.reshape([n * LENGTH])).sum;
         Forward { scores: sum.clone().inner(), loss: sum / *totals as f64 }
     }
 
-    fn tally(&self) -> Loss {
+    fn metric_state(&self) -> Loss {
         Loss::default()
     }
 
-    fn add_scores(&self, tally: &mut Loss, batch: &Copies, scores: &[f64]) {
-        tally.sum += scores[0];
-        tally.count += self.counts(batch);
+    fn add_scores(&self, metric_state: &mut Loss, batch: &Copies, scores: &[f64]) {
+        metric_state.sum += scores[0];
+        metric_state.count += self.counts(batch);
     }
 
     fn save(&self, model: &Copier, folder: &Path) -> Result<(), TaskError> {
@@ -220,7 +220,7 @@ fn a_trained_encoder_decoder_returns_its_input() {
     let source = tensor(&rows, LENGTH);
     let mut target: Vec<Vec<i32>> = vec![vec![BOS]; n as usize];
     for length in 1..=LENGTH {
-        let logits = model.forward(source.clone(), tensor(&target.concat(), length), Noise::off());
+        let logits = model.forward(source.clone(), tensor(&target.concat(), length), DropoutRng::off());
         let last = logits.slice([0..n as usize, length - 1..length]).argmax(2);
         for (row, token) in target.iter_mut().zip(last.into_data().iter::<i32>()) {
             row.push(token);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::DataError;
-use burnformer_data::samples::{Pretraining, PretrainingSample, Samples};
+use burnformer_data::datasets::{Dataset, PretrainingDataset, PretrainingSample};
 use burnformer_train::{AdamConfig, Data, Event, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, Trainer};
 
 use crate::support::{Begin, Fixture, SEED, config, cpus, history, series};
@@ -22,9 +22,9 @@ fn the_first_loss_is_that_of_guessing() {
 }
 
 /// The first samples over and over, with the same masks and pairs: what can be learnt by heart.
-struct Repeated(Arc<Pretraining>);
+struct Repeated(Arc<PretrainingDataset>);
 
-impl Samples for Repeated {
+impl Dataset for Repeated {
     type Sample = PretrainingSample;
 
     fn per_epoch(&self) -> u64 {

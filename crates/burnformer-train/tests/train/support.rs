@@ -7,14 +7,14 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::corpus::{CorpusBuilder, Tokenization};
+use burnformer_data::datasets::{PretrainingConfig, PretrainingDataset};
 use burnformer_data::readers::{Format, Input, TextLayout};
-use burnformer_data::samples::{Pretraining, PretrainingConfig};
 use burnformer_data::sentences::{Language, SentenceSplitter};
 use burnformer_data::source::{OnBadRow, Sides, Source, Texts};
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, train};
 use burnformer_models::{BertConfig, BertForPreTraining};
 use burnformer_ops::DeviceChoice;
-use burnformer_tasks::{PretrainingTally, PretrainingTask, Task};
+use burnformer_tasks::{PretrainingMetricState, PretrainingTask, Task};
 use burnformer_train::{
     AdamConfig, Data, Event, HistoryEntry, OptimizerConfig, Outcome, RunFolder, ScheduleConfig, TrainConfig,
     TrainError, Trainer,
@@ -60,7 +60,7 @@ fn text(n_documents: usize) -> String {
 
 /// Samples for pretraining, and a model for them.
 pub(crate) struct Fixture {
-    pub(crate) samples: Arc<Pretraining>,
+    pub(crate) samples: Arc<PretrainingDataset>,
     pub(crate) task: PretrainingTask,
     pub(crate) pad_id: u32,
     _folder: TempDir,
@@ -84,7 +84,7 @@ impl Fixture {
         let corpus = builder.build(&folder.path().join("corpus"), &Silent, &Interrupt::new()).unwrap().corpus;
         let documents: Vec<u32> = (0..corpus.n_documents()).collect();
         let config = PretrainingConfig { max_seq_length, ..PretrainingConfig::default() };
-        let samples = Pretraining::new(Arc::new(corpus), &documents, &tokenizer, &config, SEED).unwrap();
+        let samples = PretrainingDataset::new(Arc::new(corpus), &documents, &tokenizer, &config, SEED).unwrap();
         let pad_id = tokenizer.specials().pad_id.unwrap();
 
         let mut config = BertConfig::preset("bert-tiny", tokenizer.vocab_size(), pad_id).unwrap();
@@ -105,7 +105,7 @@ impl Fixture {
         BertForPreTraining::init(self.task.config(), SEED, &device.clone().autodiff())
     }
 
-    pub(crate) fn data(&self) -> Data<Pretraining> {
+    pub(crate) fn data(&self) -> Data<PretrainingDataset> {
         Data {
             train: Arc::clone(&self.samples),
             validation: Some(Arc::clone(&self.samples)),
@@ -122,7 +122,7 @@ impl Fixture {
         folder: &Path,
         begin: Begin,
         stop_at: Option<u64>,
-    ) -> (Result<Outcome<PretrainingTally>, TrainError>, Vec<HistoryEntry>) {
+    ) -> (Result<Outcome<PretrainingMetricState>, TrainError>, Vec<HistoryEntry>) {
         let interrupt = Interrupt::new();
         let trainer = Trainer {
             task: &self.task,
@@ -205,6 +205,6 @@ pub(crate) fn series(entries: &[HistoryEntry], name: &str) -> Vec<f64> {
     entries.iter().filter(|entry| entry.split == "train").filter_map(of).collect()
 }
 
-pub(crate) fn tally_of(fixture: &Fixture) -> PretrainingTally {
-    fixture.task.tally()
+pub(crate) fn tally_of(fixture: &Fixture) -> PretrainingMetricState {
+    fixture.task.metric_state()
 }

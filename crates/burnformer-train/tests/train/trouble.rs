@@ -92,5 +92,5 @@ fn a_run_ends_when_evaluations_do_not_get_better() {
     let config = TrainConfig { optimizer, patience: Some(2), ..config(100) };
     let outcome = fixture.run(&device, &config, &place.path().join("run"), Begin::Start, None).0.unwrap();
     assert_eq!((outcome.stop, outcome.state.step, outcome.published), (Stop::Early, 12, 4));
-    assert_eq!(outcome.state.tally, tally_of(&fixture));
+    assert_eq!(outcome.state.metric_state, tally_of(&fixture));
 }

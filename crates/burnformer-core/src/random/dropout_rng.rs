@@ -1,27 +1,27 @@
-//! Leave to draw random numbers inside a model: the dropout sites of a forward pass.
+//! Permission to draw dropout masks: the dropout sites of a forward pass.
 
 use super::{Key, Purpose, philox4x32_10};
 use std::sync::Arc;
 
-/// Leave to draw random numbers at one place of a model for the samples of one batch; off in evaluation.
+/// Permission to draw dropout masks at one place of a model, for the samples of one batch; off in evaluation.
 ///
 /// Not `Clone`: passing it on consumes it, so the compiler forbids two places with the same numbers. A layer splits what
 /// it is given among its own sites, in a fixed order:
 ///
 /// ```
-/// use burnformer_core::random::Noise;
+/// use burnformer_core::random::DropoutRng;
 ///
 /// // Two sequences of a batch, which are samples 8 and 9 of the training run.
-/// let noise = Noise::training(42, [8, 9]);
-/// let [after_attention, feed_forward] = noise.split();
+/// let rng = DropoutRng::training(42, [8, 9]);
+/// let [after_attention, feed_forward] = rng.split();
 /// assert!(after_attention.into_draw().is_some());
-/// assert!(Noise::off().into_draw().is_none());
+/// assert!(DropoutRng::off().into_draw().is_none());
 /// # drop(feed_forward);
 /// ```
 #[derive(Debug)]
-pub struct Noise(Option<Draw>);
+pub struct DropoutRng(Option<Draw>);
 
-impl Noise {
+impl DropoutRng {
     /// No random numbers: evaluation.
     #[must_use]
     pub fn off() -> Self {
@@ -34,13 +34,13 @@ impl Noise {
         Self(Some(Draw { key: Key::new(seed, Purpose::Dropout, ""), samples: samples.into() }))
     }
 
-    /// Shares the leave among `N` sites.
+    /// Shares the permission among `N` sites.
     #[must_use]
     pub fn split<const N: usize>(self) -> [Self; N] {
         std::array::from_fn(|site| self.part(site))
     }
 
-    /// Shares the leave among the `n` layers of a stack. The first layers' numbers do not depend on `n`.
+    /// Shares the permission among the `n` layers of a stack. The first layers' numbers do not depend on `n`.
     pub fn layers(self, n: usize) -> impl Iterator<Item = Self> {
         (0..n).map(move |layer| self.part(layer))
     }
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn draw(samples: &[u64]) -> Draw {
-        Noise::training(7, samples).into_draw().unwrap()
+        DropoutRng::training(7, samples).into_draw().unwrap()
     }
 
     #[test]
@@ -167,16 +167,16 @@ mod tests {
 
     #[test]
     fn sites_layers_planes_rows_and_samples_differ() {
-        let numbers = |noise: Noise, shape| noise.into_draw().unwrap().multipliers(shape, 0.5);
-        let [a, b] = Noise::training(7, [1]).split();
-        let mut layers = Noise::training(7, [1]).layers(2).map(Noise::split::<1>);
+        let numbers = |rng: DropoutRng, shape| rng.into_draw().unwrap().multipliers(shape, 0.5);
+        let [a, b] = DropoutRng::training(7, [1]).split();
+        let mut layers = DropoutRng::training(7, [1]).layers(2).map(DropoutRng::split::<1>);
         let [c] = layers.next().unwrap();
         let [d] = layers.next().unwrap();
         let shape = [1, 1, 1, 128];
         let all = [numbers(a, shape), numbers(b, shape), numbers(c, shape), numbers(d, shape)];
-        let planes = numbers(Noise::training(8, [1]), [1, 2, 2, 128]);
+        let planes = numbers(DropoutRng::training(8, [1]), [1, 2, 2, 128]);
         let mut all: Vec<&[f32]> = all.iter().map(Vec::as_slice).chain(planes.chunks(128)).collect();
-        let samples = numbers(Noise::training(9, [1, 2, 1 << 32]), [3, 1, 1, 128]);
+        let samples = numbers(DropoutRng::training(9, [1, 2, 1 << 32]), [3, 1, 1, 128]);
         all.extend(samples.chunks(128));
         for (i, first) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|second| first != second), "row {i} appears twice");

@@ -9,19 +9,19 @@ mod error;
 mod language_model;
 mod masking;
 mod order;
-mod places;
 mod pretraining;
+mod sample_index;
 mod text_pairs;
 
 #[cfg(test)]
 mod tests;
 
-pub use classification::{Classification, ClassificationSample};
+pub use classification::{ClassificationDataset, ClassificationSample};
 pub use error::SamplesError;
-pub use language_model::{LanguageModel, LanguageModelConfig, Window};
+pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};
-pub use pretraining::{Pretraining, PretrainingConfig, PretrainingSample};
-pub use text_pairs::{TextPair, TextPairs, TextPairsConfig};
+pub use pretraining::{PretrainingConfig, PretrainingDataset, PretrainingSample};
+pub use text_pairs::{TextPair, TextPairDataset, TextPairsConfig};
 
 use burnformer_core::config::ConfigError;
 
@@ -35,7 +35,7 @@ fn check_max_seq_length(max_seq_length: usize, least: usize, range: &'static str
 }
 
 /// A set of samples that can be had in any order.
-pub trait Samples: Send + Sync {
+pub trait Dataset: Send + Sync {
     /// What a sample is.
     type Sample: Sample;
 

@@ -5,13 +5,13 @@ use crate::corpus::Corpus;
 
 /// Documents with a number of samples each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places {
+pub(super) struct SampleIndex {
     documents: Vec<u32>,
     /// Sum of the samples up to and with each document.
     ends: Vec<u64>,
 }
 
-impl Places {
+impl SampleIndex {
     /// Asks `samples_of` how many samples each of `documents` has; those with none are left out.
     pub(super) fn new(
         corpus: &Corpus,
@@ -41,7 +41,7 @@ impl Places {
         &self.documents
     }
 
-    /// The place of sample `index`: which of [`Places::documents`], and which of its samples.
+    /// The place of sample `index`: which of [`SampleIndex::documents`], and which of its samples.
     ///
     /// # Panics
     /// If there is no such sample.

@@ -8,13 +8,13 @@ use burnformer_core::random::{Key, Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-use super::places::Places;
-use super::{Masked, Masking, MaskingConfig, Sample, Samples, SamplesError, check_max_seq_length};
+use super::sample_index::SampleIndex;
+use super::{Dataset, Masked, Masking, MaskingConfig, Sample, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::{Corpus, Document};
 use crate::tokenizer::Tokenizer;
 
-/// Settings of [`Pretraining`], by default those of BERT with sequences of 128 tokens.
+/// Settings of [`PretrainingDataset`], by default those of BERT with sequences of 128 tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainingConfig {
@@ -75,18 +75,18 @@ impl Sample for PretrainingSample {
 /// sample but left out in this epoch; and documents of one sentence give no pairs (in that code all of theirs are random
 /// ones, which gives the answer away).
 #[derive(Debug)]
-pub struct Pretraining {
+pub struct PretrainingDataset {
     corpus: Arc<Corpus>,
     config: PretrainingConfig,
     order: Order,
-    places: Places,
+    places: SampleIndex,
     pair_key: Key,
     masking: Masking,
     cls_id: u32,
     sep_id: u32,
 }
 
-impl Pretraining {
+impl PretrainingDataset {
     /// Samples of the given documents of `corpus`.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Pretraining {
         let masking = Masking::new(&config.masking, tokenizer, seed)?;
         let text_length = text_length(config);
         let n_needed = 1 + usize::from(config.next_sentence);
-        let places = Places::new(&corpus, documents, |document| {
+        let places = SampleIndex::new(&corpus, documents, |document| {
             if document.n_sentences() < n_needed { 0 } else { document.n_tokens().div_ceil(text_length) }
         })?;
         let found = places.documents().len();
@@ -203,7 +203,7 @@ impl Pretraining {
     }
 }
 
-impl Samples for Pretraining {
+impl Dataset for PretrainingDataset {
     type Sample = PretrainingSample;
 
     fn per_epoch(&self) -> u64 {

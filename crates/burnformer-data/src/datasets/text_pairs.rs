@@ -6,12 +6,12 @@ use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-use super::places::Places;
-use super::{Sample, Samples, SamplesError, check_max_seq_length};
+use super::sample_index::SampleIndex;
+use super::{Dataset, Sample, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::Corpus;
 
-/// Settings of [`TextPairs`].
+/// Settings of [`TextPairDataset`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextPairsConfig {
@@ -62,15 +62,15 @@ impl Sample for TextPair {
 
 /// The pairs of a corpus that was built from records with two texts.
 #[derive(Debug)]
-pub struct TextPairs {
+pub struct TextPairDataset {
     corpus: Arc<Corpus>,
     eos_id: u32,
-    places: Places,
+    places: SampleIndex,
     order: Order,
     n_left_out: usize,
 }
 
-impl TextPairs {
+impl TextPairDataset {
     /// Pairs among the given documents of `corpus`; `eos_id` is put behind each text.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl TextPairs {
         if corpus.manifest().pairs == Some(0) {
             return Err(SamplesError::NoPairs.into());
         }
-        let places = Places::new(&corpus, documents, |document| {
+        let places = SampleIndex::new(&corpus, documents, |document| {
             let middle = document.sentence_end(1);
             let is_pair = document.n_sentences() == 2 && config.takes(middle, document.n_tokens() - middle);
             usize::from(is_pair)
@@ -112,7 +112,7 @@ impl TextPairs {
     }
 }
 
-impl Samples for TextPairs {
+impl Dataset for TextPairDataset {
     type Sample = TextPair;
 
     fn per_epoch(&self) -> u64 {

@@ -6,13 +6,13 @@ use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-use super::places::Places;
-use super::{Sample, Samples, SamplesError, check_max_seq_length};
+use super::sample_index::SampleIndex;
+use super::{Dataset, Sample, SamplesError, check_max_seq_length};
 use crate::DataError;
 use crate::corpus::Corpus;
 use crate::tokenizer::Tokenizer;
 
-/// Settings of [`LanguageModel`].
+/// Settings of [`LanguageModelDataset`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanguageModelConfig {
@@ -50,16 +50,16 @@ impl Sample for Window {
 /// A document stands between the tokenizer's first and last token. Windows never reach into another document, and each
 /// token but the first is predicted once an epoch: the last token of a window is the first of the next.
 #[derive(Debug)]
-pub struct LanguageModel {
+pub struct LanguageModelDataset {
     corpus: Arc<Corpus>,
-    places: Places,
+    places: SampleIndex,
     order: Order,
     length: usize,
     first_id: u32,
     last_id: u32,
 }
 
-impl LanguageModel {
+impl LanguageModelDataset {
     /// Windows of the given documents of `corpus`.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl LanguageModel {
         let first_id = specials.bos_id.ok_or(SamplesError::NoToken { role: "first" })?;
         let last_id = specials.eos_id.ok_or(SamplesError::NoToken { role: "last" })?;
         let length = config.max_seq_length;
-        let places = Places::new(&corpus, documents, |document| (document.n_tokens() + 1).div_ceil(length))?;
+        let places = SampleIndex::new(&corpus, documents, |document| (document.n_tokens() + 1).div_ceil(length))?;
         if places.len() == 0 {
             return Err(SamplesError::None { n_documents: documents.len(), reason: "a sentence" }.into());
         }
@@ -91,7 +91,7 @@ impl LanguageModel {
     }
 }
 
-impl Samples for LanguageModel {
+impl Dataset for LanguageModelDataset {
     type Sample = Window;
 
     fn per_epoch(&self) -> u64 {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::order::Order;
-use super::{Sample, Samples, SamplesError};
+use super::{Dataset, Sample, SamplesError};
 use crate::DataError;
 use crate::labelled::{Example, LabelledTexts};
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -40,12 +40,12 @@ impl Sample for ClassificationSample {
 
 /// [`ClassificationSample`]s in memory, in an order of their own in each epoch.
 #[derive(Clone, Debug)]
-pub struct Classification {
+pub struct ClassificationDataset {
     samples: Vec<ClassificationSample>,
     order: Order,
 }
 
-impl Classification {
+impl ClassificationDataset {
     /// Tokenises `texts` on all cores.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Classification {
     }
 }
 
-impl Samples for Classification {
+impl Dataset for ClassificationDataset {
     type Sample = ClassificationSample;
 
     fn per_epoch(&self) -> u64 {

@@ -14,8 +14,8 @@ const CLS: u32 = 2;
 const SEP: u32 = 3;
 const MASK: u32 = 4;
 
-fn pretraining(built: &Built, config: &PretrainingConfig, seed: u64) -> Result<Pretraining, DataError> {
-    Pretraining::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, config, seed)
+fn pretraining(built: &Built, config: &PretrainingConfig, seed: u64) -> Result<PretrainingDataset, DataError> {
+    PretrainingDataset::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, config, seed)
 }
 
 fn config(max_seq_length: usize) -> PretrainingConfig {
@@ -325,7 +325,7 @@ proptest! {
         let config = LanguageModelConfig { max_seq_length: length };
         let documents = all(&built.corpus);
         let samples =
-            LanguageModel::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, seed).unwrap();
+            LanguageModelDataset::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, seed).unwrap();
         let places = places(&built.corpus);
         let mut predicted = Vec::new();
         for number in 0..samples.per_epoch() {
@@ -350,7 +350,8 @@ fn every_sample_comes_once_an_epoch_in_an_order_of_its_own() {
     let built = numbered(&vec![vec![3]; 50]);
     let config = LanguageModelConfig { max_seq_length: 10 };
     let samples =
-        LanguageModel::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1).unwrap();
+        LanguageModelDataset::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1)
+            .unwrap();
     let n = samples.per_epoch();
     assert_eq!(n, 50);
     let epoch =
@@ -371,8 +372,8 @@ fn pairs_stay_together_and_too_long_ones_are_left_out() {
     let built =
         build(vec![pair("t1 t2", "t3"), pair("t4", "t5 t6 t7"), pair("t8", "t9"), record(&["t1"])], tokenizer(20));
     let config = TextPairsConfig { max_seq_length: 3, max_length_ratio: None };
-    let make = |documents: &[u32], config| TextPairs::new(Arc::clone(&built.corpus), documents, SEP, config, 1);
-    let sorted = |samples: &TextPairs| {
+    let make = |documents: &[u32], config| TextPairDataset::new(Arc::clone(&built.corpus), documents, SEP, config, 1);
+    let sorted = |samples: &TextPairDataset| {
         let mut pairs: Vec<_> = (0..samples.per_epoch()).map(|number| samples.sample(number).unwrap()).collect();
         pairs.sort_by_key(|pair| pair.source.clone());
         pairs
@@ -421,8 +422,8 @@ fn another_tokenizer_is_refused() {
     let built = corpus();
     let config = PretrainingConfig::default();
     let other = tokenizer(3);
-    let error = Pretraining::new(Arc::clone(&built.corpus), &[0, 1], &other, &config, 1).unwrap_err();
+    let error = PretrainingDataset::new(Arc::clone(&built.corpus), &[0, 1], &other, &config, 1).unwrap_err();
     assert!(error.to_string().contains("built with another tokenizer"), "{error}");
     let config = LanguageModelConfig::default();
-    assert!(LanguageModel::new(Arc::clone(&built.corpus), &[0], &other, &config, 1).is_err());
+    assert!(LanguageModelDataset::new(Arc::clone(&built.corpus), &[0], &other, &config, 1).is_err());
 }
