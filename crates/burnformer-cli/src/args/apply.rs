@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DeviceArgs, FormatArgs, GenerationArgs, MetricArgs, ReportArgs};
+use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs};
 
 /// Measure a model
 ///
@@ -24,14 +24,6 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "corpus", conflicts_with = "corpus")]
     pub(crate) input: Vec<String>,
 
-    /// As many files, each with the translations in the lines in which those of `--input` have the texts
-    #[arg(long, value_name = "PATH", num_args = 1.., requires = "input")]
-    pub(crate) pair_input: Vec<String>,
-
-    /// File to be written with the model's translations, a line for each pair; pairs that are blank or skipped have none
-    #[arg(long, value_name = "FILE", requires = "input")]
-    pub(crate) out: Option<PathBuf>,
-
     #[command(flatten)]
     pub(crate) format: FormatArgs,
 
@@ -48,13 +40,29 @@ pub(crate) struct EvaluateArgs {
     pub(crate) batch_size: u32,
 
     #[command(flatten)]
-    pub(crate) metrics: MetricArgs,
-
-    #[command(flatten)]
     pub(crate) device: DeviceArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+
+    #[command(flatten)]
+    pub(crate) translation: Given<TranslationArgs>,
+}
+
+/// What only models that translate are evaluated with. To be flattened behind a command's own flags, which would else get the
+/// heading of [`GenerationArgs`] too.
+#[derive(Args, Debug)]
+pub(crate) struct TranslationArgs {
+    /// As many files, each with the translations in the lines in which those of `--input` have the texts
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "input")]
+    pub(crate) pair_input: Vec<String>,
+
+    /// File to be written with the model's translations, a line for each pair; pairs that are blank or skipped have none
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) metrics: MetricArgs,
 
     #[command(flatten)]
     pub(crate) generation: GenerationArgs,

@@ -10,6 +10,7 @@ mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod finetune;
+mod given;
 mod input;
 mod names;
 mod pretrain;
@@ -31,6 +32,7 @@ pub(crate) use export::{ExportArgs, Layout};
 #[cfg(feature = "fetch")]
 pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
+pub(crate) use given::Given;
 pub(crate) use input::{FormatArgs, InputFormat};
 pub(crate) use pretrain::PretrainArgs;
 pub(crate) use run::RunArgs;

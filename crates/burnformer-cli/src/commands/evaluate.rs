@@ -46,9 +46,12 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     };
     let kind = ModelKind::of(&args.folder)?;
     if kind != ModelKind::Seq2Seq
-        && let Some(flag) = of_translation(args).next()
+        && let Some(flag) = args.translation.flags.first()
     {
         return Err(other("model that does not translate", &format!("leave out `{flag}`")));
+    }
+    if kind == ModelKind::Seq2Seq && args.format.label_column.is_some() {
+        return Err(other("model that translates, which no labels can measure", "leave out `--label-column`"));
     }
     match (kind, &args.corpus) {
         (ModelKind::SequenceClassification, None) => {
@@ -70,22 +73,6 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
-}
-
-/// The flags that were given and mean something for translations only.
-fn of_translation(args: &EvaluateArgs) -> impl Iterator<Item = &'static str> {
-    let generation = &args.generation;
-    let flags = [
-        ("--pair-input", !args.pair_input.is_empty()),
-        ("--out", args.out.is_some()),
-        ("--beam", generation.beam.is_some()),
-        ("--max-length", generation.max_length.is_some()),
-        ("--no-repeat-ngram", generation.no_repeat_ngram.is_some()),
-        ("--temperature", generation.temperature.is_some()),
-        ("--top-k", generation.top_k.is_some()),
-        ("--top-p", generation.top_p.is_some()),
-    ];
-    flags.into_iter().filter_map(|(flag, is_given)| is_given.then_some(flag))
 }
 
 fn on_texts(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report<ClassificationScores>> {

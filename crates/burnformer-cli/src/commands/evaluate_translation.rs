@@ -43,23 +43,24 @@ pub(super) struct Report {
 
 pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report> {
     let (terminal, interrupt) = (&context.terminal, &context.interrupt);
-    let generation = args.generation.config(1)?;
+    let flags = &args.translation.values;
+    let generation = flags.generation.config(1)?;
     generation.validate()?;
     let translator = Translator::load(&args.folder, device)?.with_batch_size(args.batch_size as usize);
     let no_pairs = || {
         let hint = "name the references by `--pair-input` (line by line) or `--pair-column`";
         Advised::new("a model that translates is measured on pairs of texts", hint)
     };
-    if !input::names_pairs(&args.pair_input, &args.format) {
+    if !input::names_pairs(&flags.pair_input, &args.format) {
         return Err(no_pairs().into());
     }
     if let Some(folder) =
-        args.out.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty() && !it.is_dir())
+        flags.out.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty() && !it.is_dir())
     {
         let message = format!("there is no folder `{}` for `--out`", folder.display());
         return Err(Advised::new(message, "make it, or name a file elsewhere").into());
     }
-    let source = input::open_pairs(&args.input, &args.pair_input, &args.format)?;
+    let source = input::open_pairs(&args.input, &flags.pair_input, &args.format)?;
     let (mut texts, mut references) = (Vec::new(), Vec::new());
     let skipped = records::read(&source, args.format.on_bad_row, "read pairs", context, |record| {
         texts.push(record.text);
@@ -90,21 +91,21 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     }
     drop(stage);
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(out) = &args.out {
+    if let Some(out) = &flags.out {
         atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
     }
     let metrics = if metric_state.tokens > 0 { metric_state.metrics() } else { Vec::new() };
     let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
     Ok(Report {
         folder: args.folder.clone(),
-        data: args.input.iter().chain(&args.pair_input).cloned().collect::<Vec<_>>().join(", "),
+        data: args.input.iter().chain(&flags.pair_input).cloned().collect::<Vec<_>>().join(", "),
         pairs: texts.len(),
         left_out,
         target_tokens: metric_state.tokens,
         perplexity: metric("perplexity"),
         accuracy: metric("accuracy"),
         seconds,
-        scores: Metrics::new(&args.metrics).score(&hypotheses, &[&references])?,
+        scores: Metrics::new(&flags.metrics).score(&hypotheses, &[&references])?,
     })
 }
 

@@ -118,10 +118,39 @@ fn flags_that_contradict_each_other_are_refused() {
     translate("--beam 2 --top-k 3").fails_with(&["`--beam 2` does not go with", "leave out either"]);
     translate("--beam 1025").fails_with(&["1025 is not in 1..=1024"]);
     translate("--top-k 3 --n-best 1025").fails_with(&["1025 is not in 1..=1024"]);
-    let classify = "evaluate runs/intents --input test.csv --label-column category";
-    folder.run(&format!("{classify} --beam 3 {DEVICE}")).fails_with(&["does not translate", "leave out `--beam`"]);
     let evaluate = "evaluate runs/de-en --input test.de --pair-input test.en --out no/such/file";
     folder.run(&format!("{evaluate} {DEVICE}")).fails_with(&["no folder `no/such` for `--out`"]);
+}
+
+#[test]
+fn flags_of_translation_are_refused_for_other_models() {
+    let folder = Folder::with_models();
+    let classify = "evaluate runs/intents --input test.csv --label-column category";
+    let pretrained = "evaluate runs/mini --corpus corpus";
+    for flags in [
+        "--pair-input test.en",
+        "--out a.txt",
+        "--bleu-tokenizer 13a",
+        "--lowercase",
+        "--beam 3",
+        "--length-penalty 1.0",
+        "--min-length 0",
+        "--max-length 9",
+        "--repetition-penalty 1.0",
+        "--no-repeat-ngram 2",
+        "--temperature 0.5",
+        "--top-k 2",
+        "--top-p 0.5",
+    ] {
+        let flag = flags.split(' ').next().unwrap();
+        let said = ["does not translate", &format!("leave out `{flag}`")];
+        folder.run(&format!("{classify} {flags} {DEVICE}")).fails_with(&said);
+        if !["--pair-input", "--out"].contains(&flag) {
+            folder.run(&format!("{pretrained} {flags} {DEVICE}")).fails_with(&said);
+        }
+    }
+    let translate = format!("evaluate runs/de-en --input test.tsv --pair-column b --label-column c {DEVICE}");
+    folder.run(&translate).fails_with(&["holds a model that translates", "leave out `--label-column`"]);
 }
 
 #[test]
