@@ -16,7 +16,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// `wgpu` where it is compiled in and finds a real GPU, else the first of `ndarray` and `flex` that is compiled in,
+    /// `wgpu` where it is compiled in and finds a real GPU, else the first of `flex` and `ndarray` that is compiled in,
     /// else `wgpu` in software.
     #[default]
     Auto,
@@ -169,10 +169,10 @@ impl DeviceChoice {
     fn best() -> Self {
         if wgpu::adapters().iter().any(|adapter| adapter.is_gpu) {
             Self::Wgpu(None)
-        } else if cfg!(feature = "ndarray") {
-            Self::NdArray
         } else if cfg!(feature = "flex") {
             Self::Flex
+        } else if cfg!(feature = "ndarray") {
+            Self::NdArray
         } else {
             Self::Wgpu(None)
         }
@@ -287,6 +287,15 @@ mod tests {
             assert!(choice.open().is_ok(), "{choice}: {description}");
         }
         assert!(DeviceChoice::Auto.open().is_ok());
+    }
+
+    #[test]
+    fn without_a_gpu_auto_is_the_first_backend_of_the_processor() {
+        let on_host = ["flex", "ndarray"].into_iter().find(|name| DeviceChoice::compiled().contains(name));
+        if let Some(expected) = on_host.filter(|_| !wgpu::adapters().iter().any(|adapter| adapter.is_gpu)) {
+            let expected: DeviceChoice = expected.parse().unwrap();
+            assert_eq!(DeviceChoice::Auto.open(), expected.open());
+        }
     }
 
     #[cfg(feature = "wgpu")]
