@@ -5,23 +5,71 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::backend::{Backend, feature_args};
+use crate::backend::{Backend, backend_args, feature_args};
 use crate::invocation::{Invocation, Runner};
 
-/// Builds a program, in the way that tests build it, and returns where it is.
+/// Builds a program with all that it can do on `backends`, and returns its path.
 ///
 /// # Errors
 /// If it cannot be built.
 pub(crate) fn build(runner: &Runner, name: &str, backends: &[Backend]) -> Result<String> {
-    let build = Invocation::cargo(["build", "--release", "--workspace", "--bin", name])
-        .args(runner.is_ci().then_some("--locked"))
-        .args(feature_args(backends));
-    runner.run(&build)?;
+    runner.run(&whole(name, backends, runner.is_ci()))?;
+    Ok(path(name))
+}
+
+/// Builds a program of `package` with `backend` and without any other feature, which takes the least time on a new machine,
+/// and returns its path.
+///
+/// # Errors
+/// If it cannot be built.
+pub(crate) fn build_small(runner: &Runner, package: &str, name: &str, backend: Backend) -> Result<String> {
+    runner.run(&small(package, name, backend, runner.is_ci()))?;
+    Ok(path(name))
+}
+
+/// With the whole workspace selected, every program has the same features of dependencies.
+fn whole(name: &str, backends: &[Backend], ci: bool) -> Invocation {
+    Invocation::cargo(["build", "--release", "--workspace", "--bin", name])
+        .args(ci.then_some("--locked"))
+        .args(feature_args(backends))
+}
+
+fn small(package: &str, name: &str, backend: Backend, ci: bool) -> Invocation {
+    Invocation::cargo(["build", "--release", "--package", package, "--bin", name])
+        .args(ci.then_some("--locked"))
+        .args(backend_args(&[backend]))
+}
+
+/// Where the last build or test run has put a program.
+pub(crate) fn path(name: &str) -> String {
     let program = target_folder().join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    Ok(program.display().to_string())
+    program.display().to_string()
 }
 
 /// Where cargo puts what it builds, from the root of the workspace.
 pub(crate) fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_build_has_one_backend_and_nothing_else() {
+        assert_eq!(
+            small("burnformer-cli", "burnformer", Backend::Flex, false).line(),
+            "cargo build --release --package burnformer-cli --bin burnformer --no-default-features --features flex"
+        );
+        assert!(small("burnformer-cli", "burnformer", Backend::Flex, true).line().contains(" --locked "));
+    }
+
+    #[test]
+    fn other_builds_have_all_features() {
+        assert_eq!(
+            whole("burnformer", &[Backend::Ndarray, Backend::Flex], true).line(),
+            "cargo build --release --workspace --bin burnformer --locked --no-default-features --features \
+             ndarray,flex,fetch"
+        );
+    }
 }

@@ -48,9 +48,9 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
 
-    /// Device to train on, `ndarray` or `flex`
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    device: String,
+    /// Backend to build and to train on
+    #[arg(long, value_enum, value_name = "DEVICE", default_value = "flex")]
+    device: Backend,
 
     /// Folder for everything that the demonstration makes; what an earlier one made there is removed
     #[arg(long, value_name = "FOLDER", default_value = "target/demo")]
@@ -61,29 +61,28 @@ pub(crate) struct DemoArgs {
 const MARK: &str = "made-by-cargo-xtask-demo";
 
 pub(crate) fn run(runner: &Runner, args: &DemoArgs) -> Result<()> {
-    let program = program::build(runner, "burnformer", &[Backend::Ndarray, Backend::Flex])?;
+    let program = program::build_small(runner, "burnformer-cli", "burnformer", args.device)?;
     demonstrate(runner, args, &program)
 }
 
-/// The quick demonstration, with a program that has `backends` compiled in.
+/// The quick demonstration behind the tests, with the program as they have built it for `backends`.
 pub(crate) fn quick(runner: &Runner, backends: &[Backend]) -> Result<()> {
-    let program = program::build(runner, "burnformer", backends)?;
-    let device = if backends.contains(&Backend::Flex) { "flex" } else { "auto" };
+    let fastest = [Backend::Flex, Backend::Ndarray].into_iter().find(|backend| backends.contains(backend));
     let args = DemoArgs {
         quick: true,
         corpus: Vec::new(),
         steps: None,
         preset: None,
-        device: device.to_owned(),
+        device: fastest.unwrap_or(Backend::Wgpu),
         out: PathBuf::from("target/demo-quick"),
     };
-    demonstrate(runner, &args, &program)
+    demonstrate(runner, &args, &program::path("burnformer"))
 }
 
 fn demonstrate(runner: &Runner, args: &DemoArgs, program: &str) -> Result<()> {
     let start = Instant::now();
     let out = runner.root().join(&args.out);
-    let demo = Demo { runner, program, out: args.out.display().to_string(), device: args.device.clone() };
+    let demo = Demo { runner, program, out: args.out.display().to_string(), device: args.device.feature() };
     let plan = Plan::new(args.quick, args.steps, args.preset.as_deref());
     if !runner.is_dry_run() {
         clear(&out)?;
@@ -176,7 +175,7 @@ struct Demo<'a> {
     runner: &'a Runner,
     program: &'a str,
     out: String,
-    device: String,
+    device: &'static str,
 }
 
 impl Demo<'_> {
@@ -194,7 +193,7 @@ impl Demo<'_> {
     /// Runs a stage and reads its result; nothing in a dry run.
     fn json<T: DeserializeOwned>(&self, title: &str, args: &[&str], on_device: bool) -> Result<Option<T>> {
         eprintln!("\n== {title}");
-        let device = if on_device { vec!["--device", &self.device] } else { Vec::new() };
+        let device = if on_device { vec!["--device", self.device] } else { Vec::new() };
         let invocation = Invocation::new(self.program, args.iter().copied()).args(device).args(["--format", "json"]);
         if self.runner.is_dry_run() {
             self.runner.run(&invocation)?;
