@@ -5,35 +5,10 @@ use std::rc::Rc;
 use burn::tensor::{Device, Tensor};
 use burnformer_nn::{AttentionInput, DropoutRng, EmbeddingConfig, Mask, MultiHeadAttentionConfig, init};
 use burnformer_ops::{AttentionOptions, attention};
-use clap::ValueEnum;
 
+pub use crate::case::Case;
 use crate::inputs::{ints, samples, tokens, trained, uniform};
 use crate::{Size, Sizes, Work, embedding, loading, training, translation};
-
-/// Work to compare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Case {
-    /// Multi-head attention as in the article: query = key = value, dropout 0.1, weights handed out; gradients for the
-    /// parameters, none for the input
-    Mha,
-    /// Attention of one head over a long sequence, forward and backward
-    Long,
-    /// Encoder on embedded tokens, in evaluation
-    Encoder,
-    /// Training step of an encoder with a masked language model's output layer
-    MlmStep,
-    /// Training step of BERT's pretraining
-    BertMini,
-    /// Training step of an encoder–decoder with the sizes of a first translator
-    #[value(name = "seq2seq-step")]
-    Seq2SeqStep,
-    /// Vectors of a thousand texts of 29 tokens on average, by a model of the size of `MiniLM`
-    Embed,
-    /// The vector of one text of twelve tokens
-    EmbedOne,
-    /// Reading the weights of BERT, with the heads of pretraining
-    Load,
-}
 
 impl Case {
     /// What is timed.

@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: the criterion benchmarks on a choice of backends, or the comparison with PyTorch.
 
+#[allow(unreachable_pub)] // It is public where it lies.
+#[path = "../../../benches/src/case.rs"]
+mod case;
 mod comparison;
 mod machine;
 mod peers;
@@ -17,7 +20,7 @@ use peers::PeersArgs;
 /// The identifier of a benchmark is `operation/pass/shape/dtype/device`, for an operator with its body, `composed` or
 /// `fused`, behind the shape; FILTER is a regular expression on it. A software Vulkan driver runs small shapes.
 ///
-/// With --peers, the cases (see benches/src/cases.rs) run here and in PyTorch on the CPU in turns, each in a process of
+/// With --peers, the cases run here and in PyTorch on the CPU in turns, each in a process of
 /// its own. Prints a table of medians, and keeps every figure in `benches/runs/`. A ratio above 1 means that ours is
 /// faster.
 #[derive(Args, Debug)]

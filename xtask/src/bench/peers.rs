@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum, value_parser};
 
+use super::case::Case;
 use super::comparison::{self, Line, Row};
 use super::{machine, record};
 use crate::backend::Backend;
@@ -14,7 +15,7 @@ use crate::{program, python};
 pub(crate) struct PeersArgs {
     /// With --peers: what to measure, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", requires = "peers")]
-    #[arg(default_value = "mha,long,encoder,mlm-step,bert-mini,seq2seq-step,embed,embed-one,load")]
+    #[arg(default_values_t = Case::value_variants().to_vec())]
     cases: Vec<Case>,
 
     /// With --peers: what matrices are multiplied in, separated by commas; bf16 is autocast in PyTorch.
@@ -45,21 +46,6 @@ pub(crate) struct PeersArgs {
     /// With --peers: how the result is printed.
     #[arg(long, value_enum, requires = "peers", default_value = "text")]
     format: Format,
-}
-
-/// The cases that both sides have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Case {
-    Mha,
-    Long,
-    Encoder,
-    MlmStep,
-    BertMini,
-    #[value(name = "seq2seq-step")]
-    Seq2SeqStep,
-    Embed,
-    EmbedOne,
-    Load,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -94,7 +80,7 @@ pub(super) fn run(runner: &Runner, backends: &[Backend], args: &PeersArgs) -> Re
     if python.is_none() {
         eprintln!("without PyTorch only our side is measured");
     }
-    // With both CPU backends, whatever is measured, burn is built as for the demonstration and not once more.
+    // With both CPU backends, whatever is measured: another choice of devices builds nothing anew.
     let compiled = [backends, &[Backend::Ndarray, Backend::Flex]].concat();
     let program = program::build(runner, "peer_case", &compiled)?;
     let round = round(args, backends, &program, python.as_deref());
