@@ -1,5 +1,7 @@
 //! `cargo xtask ci`: what continuous integration asks of a commit.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail};
 use clap::Args;
 
@@ -25,14 +27,23 @@ pub(crate) struct CiArgs {
 pub(crate) fn run(runner: &Runner, args: &CiArgs) -> Result<()> {
     let test_args = TestArgs { backends: args.backends.clone(), cargo_args: Vec::new() };
     let check_args = CheckArgs { backends: args.backends.clone(), fix: false, steps: Vec::new() };
-    let tested = test::run(runner, &test_args);
+    let tested = timed("tests", || test::run(runner, &test_args));
     if let Err(error) = &tested {
         eprintln!("error: {error:#}");
     }
-    let checked = check::run(runner, &check_args);
+    let checked = timed("checks", || check::run(runner, &check_args));
     match (tested, checked) {
         (Ok(()), checked) => checked,
         (Err(_), Ok(())) => bail!("the tests failed"),
         (Err(_), Err(error)) => Err(error.context("the tests failed, and so did the checks")),
     }
+}
+
+/// Runs `step` and prints how it ended and how long it took.
+fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    let result = step();
+    let ended = if result.is_ok() { "passed" } else { "FAILED" };
+    eprintln!("== {name} {ended} after {:.0} s", start.elapsed().as_secs_f64());
+    result
 }
