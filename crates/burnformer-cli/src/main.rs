@@ -21,7 +21,6 @@ use std::process::ExitCode;
 use anyhow::{Error, Result};
 use burnformer::core::progress::Interrupt;
 use burnformer::ops::{MiMalloc, keep_freed_memory};
-use clap::Parser;
 
 use args::Cli;
 use commands::{Context, Outcome};
@@ -40,7 +39,7 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
     let status = match Signals::watch(&context.interrupt, &context.terminal) {
         Ok(signals) => status(commands::run(&cli.command, &context), &signals, &context.terminal),

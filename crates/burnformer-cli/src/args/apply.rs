@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::numbers::whole;
 use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs};
 
 /// Measure a model
@@ -36,7 +37,7 @@ pub(crate) struct EvaluateArgs {
     pub(crate) part: Part,
 
     /// Texts that go through the model at once
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
 
     #[command(flatten)]
@@ -107,7 +108,7 @@ pub(crate) struct PredictArgs {
     pub(crate) format: FormatArgs,
 
     /// How many classes are told in JSON
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..))]
     pub(crate) top_k: u32,
 
     #[command(flatten)]
@@ -143,7 +144,7 @@ pub(crate) struct FillMaskArgs {
     pub(crate) format: FormatArgs,
 
     /// How many tokens are told for each mask
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1..))]
     pub(crate) top_k: u32,
 
     #[command(flatten)]
@@ -172,7 +173,7 @@ pub(crate) struct InspectArgs {
     pub(crate) text: Option<String>,
 
     /// Show this head instead of the mean over all of them, counted from 1
-    #[arg(long, value_name = "N", requires = "text", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", requires = "text", value_parser = whole::<u32>(1..))]
     pub(crate) head: Option<u32>,
 
     #[command(flatten)]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::numbers::whole;
+
 /// Make one model of the last checkpoints of a run: each weight is the mean of theirs
 ///
 /// A run writes a checkpoint every `train.checkpoint_every` steps, at each evaluation that is the best so far, and at its end;
@@ -19,7 +21,7 @@ pub(crate) struct AverageArgs {
     pub(crate) run: PathBuf,
 
     /// How many of the latest checkpoints
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1..))]
     pub(crate) last: u32,
 
     /// Folder to be written, where nothing may be

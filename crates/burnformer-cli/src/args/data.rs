@@ -7,6 +7,7 @@ use burnformer::data::split::SplitBy;
 use clap::{Args, Subcommand};
 
 use super::names::names;
+use super::numbers::whole;
 use super::{FormatArgs, ReportArgs, SeedArgs};
 
 /// Turn text into what models learn from
@@ -86,7 +87,7 @@ pub(crate) struct StatsArgs {
     pub(crate) corpus: PathBuf,
 
     /// Longest sequence in tokens, special ones included, for the share of padding
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(5..=1 << 20))]
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = whole::<u32>(5..=1 << 20))]
     pub(crate) seq_length: u32,
 
     #[command(flatten)]
@@ -156,7 +157,7 @@ pub(crate) struct RustDocsArgs {
     pub(crate) source_tree: Option<PathBuf>,
 
     /// The most text that one crate contributes, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10)]
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10, value_parser = whole::<usize>(..))]
     pub(crate) max_bytes_per_crate: usize,
 
     /// Kinds of items to write, separated by commas; all if none is named

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
 
 /// Fine-tune a pretrained model to tell classes of texts
@@ -46,11 +47,11 @@ pub(crate) struct FinetuneArgs {
     pub(crate) epochs: f64,
 
     /// Longest text in tokens, special ones included; longer ones are cut
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, conflicts_with = "resume")]
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, conflicts_with = "resume", value_parser = whole::<usize>(..))]
     pub(crate) max_seq_length: usize,
 
     /// Learn from so many texts of each class at most
-    #[arg(long, value_name = "N", conflicts_with = "resume")]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = whole::<usize>(..))]
     pub(crate) max_per_class: Option<usize>,
 
     /// Begin with fresh weights instead of the pretrained ones, to see what these are worth

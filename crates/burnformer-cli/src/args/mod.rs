@@ -13,6 +13,7 @@ mod finetune;
 mod given;
 mod input;
 mod names;
+mod numbers;
 mod pretrain;
 mod run;
 mod shared;
@@ -20,7 +21,7 @@ mod tokenizer;
 mod train_seq2seq;
 mod translate;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs};
 pub(crate) use average::AverageArgs;
@@ -63,6 +64,18 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// What the command line may hold.
+    pub(crate) fn definition() -> clap::Command {
+        numbers::accept_negative(Self::command())
+    }
+
+    /// The command line of this process; ends it with a message if that makes no sense.
+    pub(crate) fn read() -> Self {
+        Self::from_arg_matches(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
 /// How much the program says on the standard error.
 #[derive(Args, Debug)]
 pub(crate) struct VerbosityArgs {
@@ -101,8 +114,6 @@ pub(crate) enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// The command and all below it, with their names from the program's on.
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
+        Cli::definition().debug_assert();
     }
 
     #[test]

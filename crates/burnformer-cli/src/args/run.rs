@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::numbers::whole;
 use super::{DeviceArgs, ReportArgs, SettingsArgs};
 
 /// Where a run goes, and how it begins.
@@ -23,7 +24,7 @@ pub(crate) struct RunArgs {
     pub(crate) dry_run: bool,
 
     /// Updates of the weights; the same as `--set train.steps=N`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(..))]
     pub(crate) steps: Option<u64>,
 
     /// Peak of the learning rate; the same as `--set train.optimizer.learning_rate=RATE`
@@ -35,7 +36,7 @@ pub(crate) struct RunArgs {
     pub(crate) dtype: Option<String>,
 
     /// Seed of all random numbers [default: 42]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,
 
     #[command(flatten)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use burnformer::ops::DeviceChoice;
 use clap::{Args, ValueEnum};
 
+use super::numbers::whole;
+
 /// How a result is written.
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
@@ -40,7 +42,7 @@ pub(crate) struct SettingsArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SeedArgs {
     /// Seed of all random numbers: the same seed gives the same result
-    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 42, value_parser = whole::<u64>(..))]
     pub(crate) seed: u64,
 }
 

@@ -6,6 +6,7 @@ use burnformer::data::tokenizer::TokenizerKind;
 use clap::{Args, Subcommand};
 
 use super::names::names;
+use super::numbers::whole;
 use super::{FormatArgs, ReportArgs, SettingsArgs};
 
 /// Make tokenizers
@@ -49,7 +50,7 @@ pub(crate) struct TrainArgs {
     pub(crate) kind: Option<TokenizerKind>,
 
     /// The greatest number of tokens, special ones included [default: 8192]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(..))]
     pub(crate) vocab_size: Option<usize>,
 
     /// Tell upper and lower case apart
@@ -57,7 +58,7 @@ pub(crate) struct TrainArgs {
     pub(crate) cased: bool,
 
     /// How many different characters WordPiece knows, the commonest ones [default: 6000]
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(..))]
     pub(crate) limit_alphabet: Option<usize>,
 
     /// Folder to be made, with the tokenizer in it

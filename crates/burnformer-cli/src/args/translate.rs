@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use burnformer::models::{GenerationConfig, Sampling};
 use burnformer::tasks::metrics::BleuTokenizer;
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 
+use super::numbers::whole;
 use super::{DeviceArgs, ReportArgs, SeedArgs};
 use crate::errors::Advised;
 
@@ -31,7 +31,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) texts: Vec<String>,
 
     /// How many translations of each text are told; of a beam search at most as many as it has beams
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to::<usize>(1024))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=1024))]
     pub(crate) n_best: usize,
 
     /// Folder to be made, with a picture and a JSON file for each text that show where the model looked
@@ -39,7 +39,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) attention: Option<PathBuf>,
 
     /// Texts that are translated at once, fewer if each has more than eight beams or samples
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
 
     #[command(flatten)]
@@ -55,17 +55,13 @@ pub(crate) struct TranslateArgs {
     pub(crate) generation: GenerationArgs,
 }
 
-fn up_to<N: TryFrom<u64> + Clone + Send + Sync>(most: u64) -> RangedU64ValueParser<N> {
-    RangedU64ValueParser::new().range(1..=most)
-}
-
 /// How a text is chosen token by token. To be flattened behind a command's own flags, which would else get the heading too.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct GenerationArgs {
     /// Hypotheses that a beam search goes on with; 1 takes the most probable token, one after the other [default: 4, or 1 if
     /// tokens are drawn]
-    #[arg(long, value_name = "N", value_parser = up_to::<usize>(1024))]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1024))]
     pub(crate) beam: Option<usize>,
 
     /// Exponent of the length penalty: 0 compares hypotheses by their probability alone, which favours short ones
@@ -73,11 +69,11 @@ pub(crate) struct GenerationArgs {
     pub(crate) length_penalty: f64,
 
     /// Least length in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = 0)]
+    #[arg(long, value_name = "TOKENS", default_value_t = 0, value_parser = whole::<usize>(..))]
     pub(crate) min_length: usize,
 
     /// Greatest length in tokens [default: 50 more than the text has with its end]
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<usize>(..))]
     pub(crate) max_length: Option<usize>,
 
     /// Makes tokens that came before rarer: their log-probability is multiplied by this
@@ -85,7 +81,7 @@ pub(crate) struct GenerationArgs {
     pub(crate) repetition_penalty: f64,
 
     /// No sequence of so many tokens comes twice
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(..))]
     pub(crate) no_repeat_ngram: Option<usize>,
 
     /// Draw tokens, with log-probabilities divided by this
@@ -93,7 +89,7 @@ pub(crate) struct GenerationArgs {
     pub(crate) temperature: Option<f64>,
 
     /// Draw from so many of the most probable tokens
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(..))]
     pub(crate) top_k: Option<usize>,
 
     /// Draw from the fewest of the most probable tokens that are as probable as this together
@@ -159,7 +155,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) baseline: Option<PathBuf>,
 
     /// Test sets drawn to compare two systems
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = up_to::<u64>(1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = whole::<u64>(1..=1_000_000))]
     pub(crate) resamples: u64,
 
     #[command(flatten)]

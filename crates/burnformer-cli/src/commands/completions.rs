@@ -1,14 +1,13 @@
 //! `burnformer completions`: scripts for shells.
 
 use anyhow::Result;
-use clap::CommandFactory;
 
 use super::{Context, Outcome};
 use crate::args::{Cli, CompletionsArgs};
 
 pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<Outcome> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "burnformer", &mut script);
+    clap_complete::generate(args.shell, &mut Cli::definition(), "burnformer", &mut script);
     context.terminal.print(&String::from_utf8(script)?)?;
     Ok(Outcome::Done)
 }

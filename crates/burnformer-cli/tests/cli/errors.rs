@@ -80,8 +80,8 @@ fn settings_that_cannot_work() {
         &format!("{split} --test 0.95"),
         &["`test` is 0.95, expected less than 1 together with `validation`"],
     );
-    check(&folder, &format!("{split} --test -1"), &["unexpected argument '-1'"]);
-    check(&folder, &format!("{split} --test=-1"), &["`test` is -1, expected a value in [0, 1)"]);
+    check(&folder, &format!("{split} --test -1"), &["`test` is -1, expected a value in [0, 1)"]);
+    check(&folder, &format!("{split} --validation -0.1"), &["`validation` is -0.1, expected a value in [0, 1)"]);
     check(&folder, &format!("{split} --test NaN"), &["`test` is NaN"]);
     check(&folder, &format!("{split} --by label"), &["`--by label` needs to know", "hint: ", "`--label-column label`"]);
     check(&folder, &format!("{split} --by group"), &["`--by group` needs to know", "`--group-column group`"]);

@@ -154,6 +154,25 @@ fn flags_of_translation_are_refused_for_other_models() {
 }
 
 #[test]
+fn negative_numbers_reach_the_check_of_their_range() {
+    let folder = Folder::with_models();
+    for (flags, said) in [
+        ("--length-penalty -1", "`length_penalty` is -1, expected a finite value of at least 0"),
+        ("--repetition-penalty -0.5", "`repetition_penalty` is -0.5, expected a finite value above 0"),
+        ("--temperature -1", "temperature` is -1, expected a finite value above 0"),
+        ("--top-p -1", "top_p` is -1, expected a value in (0, 1]"),
+        ("--top-k -1", "invalid value '-1' for '--top-k <N>': -1 is not in 0.."),
+        ("--beam -1", "invalid value '-1' for '--beam <N>': -1 is not in 1..=1024"),
+    ] {
+        folder.run(&format!("translate runs/de-en {DEVICE} {flags} eins")).fails_with(&[said]);
+    }
+    let train = |flags: &str| folder.run(&format!("train-seq2seq --corpus pairs --out runs/new {flags} {DEVICE}"));
+    train("--learning-rate -1").fails_with(&["`train.optimizer.learning_rate` is -1, expected"]);
+    train("--epochs -1").fails_with(&["`epochs` is -1, expected a finite value above 0"]);
+    assert!(!folder.path("runs/new").exists());
+}
+
+#[test]
 fn attention_is_written_as_pictures_and_numbers() {
     let folder = Folder::with_models();
     folder.run(&format!("translate runs/de-en {DEVICE} --attention maps eins zwei")).succeeds();
