@@ -62,7 +62,7 @@ impl<T: Task> Checkpoint<T> {
     ) -> Result<(), TrainError> {
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
         task.save(model, folder.path())?;
-        write_moments(&optimizer.state(), &folder.path().join(OPTIMIZER_FILE))?;
+        write_moments(&optimizer.state()?, &folder.path().join(OPTIMIZER_FILE))?;
         let file = StateFile {
             format: FORMAT,
             batches: batches.to_owned(),

@@ -5,7 +5,7 @@ use crate::gradients::trained_parameters;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor};
 use burn::module::Module;
-use burn::tensor::{DType, Device, Shape, TensorData, read_sync};
+use burn::tensor::{DType, Device, ExecutionError, Shape, TensorData, read_sync};
 use std::collections::BTreeMap;
 
 /// A state that does not belong to the model.
@@ -51,15 +51,20 @@ impl Optimizer {
     /// Every moment as `f32` data, by name in order: `PATH.first` and `PATH.second` (Adam, AdamW, LAMB), `PATH.momentum`
     /// (SGD). Waits for the device.
     ///
-    /// # Panics
+    /// # Errors
     /// If the device fails.
-    #[must_use]
-    pub fn state(&self) -> Vec<(String, TensorData)> {
-        let read = |(name, moment): (&String, &DispatchTensor)| {
-            let data = read_sync(Dispatch::float_into_data(moment.clone()));
-            (name.clone(), data.expect("the device hands out its data").convert::<f32>())
-        };
-        self.moments.iter().map(read).collect()
+    pub fn state(&self) -> Result<Vec<(String, TensorData)>, ExecutionError> {
+        self.state_by(|moment| read_sync(Dispatch::float_into_data(moment)))
+    }
+
+    /// [`Self::state`] through a function that reads a moment from its device.
+    fn state_by(
+        &self,
+        read: impl Fn(DispatchTensor) -> Result<TensorData, ExecutionError>,
+    ) -> Result<Vec<(String, TensorData)>, ExecutionError> {
+        let entry =
+            |(name, moment): (&String, &DispatchTensor)| Ok((name.clone(), read(moment.clone())?.convert::<f32>()));
+        self.moments.iter().map(entry).collect()
     }
 
     /// An optimiser that goes on from a [`Self::state`] after `n_steps` updates of `model`, with moments on `device`.
@@ -104,4 +109,24 @@ fn shapes<M: Module>(config: &OptimizerConfig, model: &M) -> BTreeMap<String, Sh
         config.moments().iter().map(move |name| (format!("{path}.{name}"), shape.clone()))
     };
     trained_parameters(model).into_iter().flat_map(moments).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+    use burnformer_ops::DeviceChoice;
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_fails_is_an_error() {
+        let device = DeviceChoice::Auto.open().unwrap();
+        let moment = || Tensor::<2>::ones([2, 3], &device).into_dispatch();
+        let mut optimizer = Optimizer::new(OptimizerConfig::default());
+        optimizer.moments = BTreeMap::from(["a.first", "a.second"].map(|name| (name.to_owned(), moment())));
+        assert_eq!(optimizer.state().unwrap().len(), 2);
+        let lost = || ExecutionError::WithContext { reason: "device lost".to_owned() };
+        let error = optimizer.state_by(|_| Err(lost())).unwrap_err();
+        assert!(error.to_string().contains("device lost"), "{error}");
+    }
 }
