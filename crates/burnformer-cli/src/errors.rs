@@ -130,11 +130,6 @@ fn hint_on_training(error: &TrainError) -> Option<&str> {
     }
 }
 
-/// `true` if work ended because it was asked to.
-pub(crate) fn is_interruption(error: &Error) -> bool {
-    error.chain().map(passed_on).any(|cause| matches!(cause.downcast_ref(), Some(DataError::Interrupted)))
-}
-
 /// What `cause` is about, if all it does is to pass on an error of another crate: that has its place in the chain.
 fn passed_on<'a>(cause: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     match (cause.downcast_ref(), cause.downcast_ref()) {
@@ -150,6 +145,7 @@ mod tests {
     use std::io;
 
     use anyhow::anyhow;
+    use burnformer::core::{Interrupted, is_interrupted};
 
     use super::*;
 
@@ -181,12 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn an_interruption_is_told_from_other_errors_below_any_context() {
-        assert!(is_interruption(&Error::from(DataError::Interrupted).context("cannot train")));
-        assert!(!is_interruption(&anyhow!("interrupted")));
-        for error in [TrainError::Data(DataError::Interrupted), TaskError::Data(DataError::Interrupted).into()] {
-            assert!(is_interruption(&Error::from(error).context("cannot train")));
-        }
-        assert!(is_interruption(&TaskError::Data(DataError::Interrupted).into()));
+    fn an_interruption_is_seen_below_any_context_and_said_once() {
+        let model = ModelError::from(Interrupted);
+        let error = Error::from(TrainError::Task(TaskError::Model(model))).context("cannot train");
+        assert!(is_interrupted(error.as_ref()));
+        assert_eq!(causes(error.as_ref()), ["cannot train", "interrupted"]);
+        assert!(!is_interrupted(anyhow!("interrupted").as_ref()));
     }
 }

@@ -19,7 +19,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
-use burnformer::core::progress::Interrupt;
+use burnformer::core::progress::{Interrupt, is_interrupted};
 use burnformer::ops::{MiMalloc, keep_freed_memory};
 
 use args::Cli;
@@ -54,7 +54,7 @@ fn status(result: Result<Outcome>, signals: &Signals, terminal: &Terminal) -> u8
         Ok(Outcome::Done) => DONE,
         Ok(Outcome::NotMet) => NOT_MET,
         Err(error) if error.is::<ClosedPipe>() => DONE,
-        Err(error) if errors::is_interruption(&error) => {
+        Err(error) if is_interrupted(error.as_ref()) => {
             terminal.note("interrupted");
             signals.status()
         }

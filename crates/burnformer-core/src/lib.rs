@@ -52,5 +52,5 @@ pub mod settings;
 pub use config::{ConfigError, Validate};
 pub use files::{AtomicFolder, FileError, atomic_write, atomic_write_bytes};
 pub use lock::{FolderLock, LockError};
-pub use progress::{Interrupt, Progress, Silent, Stage, Unit};
+pub use progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
 pub use settings::SettingsError;

@@ -1,5 +1,6 @@
 //! How long work reports its progress and learns that it should stop, without knowing a terminal.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,6 +69,39 @@ impl Interrupt {
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// What work calls at a safe point.
+    ///
+    /// # Errors
+    /// [`Interrupted`] once someone has asked the work to stop.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        if self.requested() { Err(Interrupted) } else { Ok(()) }
+    }
+}
+
+/// The error of work that stopped because an [`Interrupt`] asked it to; what was finished stays.
+///
+/// An error that passes it on has it as its source, so that [`is_interrupted`] finds it below any number of layers. In an
+/// `enum` of `thiserror` that is `#[error("interrupted")] Interrupted(#[from] Interrupted)`: a variant that is itself
+/// `transparent` would hide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// `true` if `error`, or one of the errors that caused it, is [`Interrupted`].
+///
+/// ```
+/// use burnformer_core::{Interrupted, is_interrupted};
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("cannot count")]
+/// struct CountError(#[from] Interrupted);
+///
+/// assert!(is_interrupted(&CountError(Interrupted)));
+/// assert!(!is_interrupted(&std::io::Error::other("interrupted")));
+/// ```
+pub fn is_interrupted(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Interrupted>())
 }
 
 #[cfg(test)]
@@ -121,6 +155,32 @@ mod tests {
         let log = Log::default();
         work(&log, &Interrupt::new());
         assert_eq!(*log.0.lock().unwrap(), ["train Some(3) Items(\"updates\")", "+1", "+1"]);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    enum Lower {
+        #[error("interrupted")]
+        Interrupted(#[from] Interrupted),
+        #[error("disk full")]
+        Full,
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error(transparent)]
+    struct Upper(Box<dyn Error + Send + Sync>);
+
+    #[test]
+    fn an_interruption_is_told_from_other_errors_below_any_layer() {
+        let interrupt = Interrupt::new();
+        assert_eq!(interrupt.check(), Ok(()));
+        interrupt.request();
+        let error = interrupt.check().unwrap_err();
+        assert!(is_interrupted(&error));
+        assert!(is_interrupted(&Lower::from(error)));
+        let upper = Upper(Box::new(Upper(Box::new(Lower::from(error)))));
+        assert!(is_interrupted(&upper));
+        assert_eq!(upper.to_string(), "interrupted");
+        assert!(!is_interrupted(&Upper(Box::new(Lower::Full))));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
+use burnformer_core::progress::Interrupted;
 
 use crate::corpus::CorpusError;
 use crate::datasets::SamplesError;
@@ -55,7 +56,7 @@ pub enum DataError {
     },
     /// The work was asked to stop; what was finished stays.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(#[from] Interrupted),
 }
 
 impl DataError {

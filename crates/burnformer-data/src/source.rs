@@ -171,7 +171,7 @@ impl Iterator for Records<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let row = self.row()?;
-            let row = if self.interrupt.requested() { Err(DataError::Interrupted) } else { row };
+            let row = self.interrupt.check().map_err(DataError::from).and(row);
             match self.skipped.filter(self.policy, row) {
                 Ok(Some(record)) => return Some(Ok(record)),
                 Ok(None) => {}
@@ -245,7 +245,7 @@ impl Iterator for Texts<'_> {
 mod tests {
     use std::path::Path;
 
-    use burnformer_core::progress::Silent;
+    use burnformer_core::progress::{Interrupted, Silent};
 
     use super::*;
     use crate::testing::{Memory, record};
@@ -284,7 +284,7 @@ mod tests {
         for source in [source(), bad] {
             let mut records = Records::new(&source, OnBadRow::Skip, "read", &Silent, &interrupt);
             interrupt.request();
-            assert!(matches!(records.next(), Some(Err(DataError::Interrupted))));
+            assert!(matches!(records.next(), Some(Err(DataError::Interrupted(_)))));
             assert!(records.next().is_none());
         }
     }
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn only_bad_rows_are_skipped() {
         let mut skipped = Skipped::default();
-        let fatal = || Err::<(), _>(DataError::Interrupted);
+        let fatal = || Err::<(), _>(Interrupted.into());
         assert!(skipped.filter(OnBadRow::Skip, fatal()).is_err());
         let missing = crate::readers::Input {
             paths: vec![Path::new("missing").display().to_string()],

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burnformer_core::progress::{Progress, Stage, Unit};
-use burnformer_core::{Interrupt, Silent};
+use burnformer_core::{Interrupt, Interrupted, Silent};
 use burnformer_data::DataError;
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerKind, train};
 use tokenizers::models::TrainerWrapper;
@@ -192,9 +192,9 @@ fn what_cannot_be_learnt_is_an_error() {
 
 #[test]
 fn an_error_of_the_texts_comes_out() {
-    let texts = [Ok("a a".to_owned()), Err(DataError::Interrupted), Ok("b".to_owned())];
+    let texts = [Ok("a a".to_owned()), Err(Interrupted.into()), Ok("b".to_owned())];
     let result = train(texts.into_iter(), &TokenizerConfig::default(), &Silent, &Interrupt::new());
-    assert!(matches!(result, Err(DataError::Interrupted)));
+    assert!(matches!(result, Err(DataError::Interrupted(_))));
 }
 
 #[derive(Default)]
@@ -247,5 +247,5 @@ fn progress_counts_tokens_and_an_interrupt_ends_it() {
 
     let interrupt = Interrupt::new();
     interrupt.request();
-    assert!(matches!(train(texts(), &config, &Silent, &interrupt), Err(DataError::Interrupted)));
+    assert!(matches!(train(texts(), &config, &Silent, &interrupt), Err(DataError::Interrupted(_))));
 }

@@ -1,7 +1,7 @@
 //! What can go wrong between a model, its folder, and those who use it.
 
 use burn::tensor::ExecutionError;
-use burnformer_core::{ConfigError, FileError};
+use burnformer_core::{ConfigError, FileError, Interrupted};
 use std::io;
 use std::path::PathBuf;
 
@@ -228,8 +228,8 @@ pub enum ModelError {
         vocab_size: usize,
     },
     /// Generation was stopped by its interrupt.
-    #[error("stopped on request")]
-    Interrupted,
+    #[error("interrupted")]
+    Interrupted(#[from] Interrupted),
     /// The labels do not name the classes of a classifier.
     #[error("found {found} different labels, expected {expected}, one for each class")]
     Labels {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use burn::tensor::ExecutionError;
 use burnformer_core::files::FileError;
+use burnformer_core::progress::Interrupted;
 use burnformer_data::DataError;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::{ModelError, ModelKind};
@@ -15,7 +16,7 @@ use burnformer_ops::DeviceError;
 pub enum TaskError {
     /// A model folder cannot be read or written.
     #[error(transparent)]
-    Model(ModelError),
+    Model(#[from] ModelError),
     /// Texts or batches cannot be had.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -31,6 +32,9 @@ pub enum TaskError {
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
+    /// The work was asked to stop.
+    #[error("interrupted")]
+    Interrupted(#[from] Interrupted),
     /// A tokenizer with more tokens than the model has rows for.
     #[error("the tokenizer has {tokens} tokens, the model only {rows}: they do not belong together")]
     VocabularyMismatch {
@@ -114,16 +118,6 @@ pub enum TaskError {
         /// The greatest number of tokens.
         max_length: usize,
     },
-}
-
-impl From<ModelError> for TaskError {
-    /// A request to stop is one, whoever saw it.
-    fn from(error: ModelError) -> Self {
-        match error {
-            ModelError::Interrupted => Self::Data(DataError::Interrupted),
-            error => Self::Model(error),
-        }
-    }
 }
 
 fn described(kind: ModelKind) -> &'static str {

@@ -25,9 +25,7 @@ pub fn evaluate<T: Task>(
     let stage = progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
     let mut metric_state = task.metric_state();
     for batch in batches {
-        if interrupt.requested() {
-            return Err(DataError::Interrupted.into());
-        }
+        interrupt.check()?;
         let batch = batch?;
         let counts = task.counts(&batch);
         let forward = task.forward(model, &batch, &counts, DropoutRng::off(), device);

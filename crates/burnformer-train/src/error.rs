@@ -131,11 +131,3 @@ pub enum TrainError {
         gradient_norm: f64,
     },
 }
-
-impl TrainError {
-    /// `true` if the work was asked to stop.
-    #[must_use]
-    pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Data(DataError::Interrupted) | Self::Task(TaskError::Data(DataError::Interrupted)))
-    }
-}

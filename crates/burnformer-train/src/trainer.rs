@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
+use burnformer_core::progress::{Interrupt, Progress, Stage, Unit, is_interrupted};
 use burnformer_data::batches::{Batch, BatchSize, Batches, PaddingStats};
 use burnformer_data::datasets::Dataset;
 use burnformer_nn::DropoutRng;
@@ -193,7 +193,7 @@ impl<T: Task> Trainer<'_, T> {
             let step = run.state.step;
             if step > 0 {
                 let is_best = match self.evaluate_if_due(&mut run, data, on_event) {
-                    Err(error) if error.is_interruption() => break Stop::Interrupted,
+                    Err(error) if is_interrupted(&error) => break Stop::Interrupted,
                     result => result?,
                 };
                 if run.written != Some(step)

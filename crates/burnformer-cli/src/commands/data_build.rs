@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
+use burnformer::core::is_interrupted;
 use burnformer::data::corpus::{Corpus, CorpusBuilder, Hash, Tokenization};
 use burnformer::data::sentences::SentenceSplitter;
 use burnformer::data::tokenizer::Tokenizer;
@@ -15,7 +16,7 @@ use super::{Context, Outcome};
 use crate::args::BuildArgs;
 use crate::errors::Advised;
 use crate::output::fact;
-use crate::{errors, input, records};
+use crate::{input, records};
 
 /// A corpus that is there.
 #[derive(Serialize)]
@@ -54,7 +55,7 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
 
     let before = Corpus::open(&args.out).ok().map(|corpus| corpus.manifest().build);
     let built = builder.build(&args.out, terminal, interrupt).map_err(anyhow::Error::from);
-    if built.as_ref().is_err_and(errors::is_interruption) && args.out.exists() {
+    if built.as_ref().is_err_and(|error| is_interrupted(error.as_ref())) && args.out.exists() {
         terminal
             .note(format_args!("what is finished stays in `{}`; the same command goes on with it", args.out.display()));
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burnformer::core::files::FileError;
-use burnformer::data::DataError;
 use burnformer::data::rust_docs::{Collection, Crates, FileDocs, Paragraph, RustDocs};
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -52,9 +51,7 @@ pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt }: &Context
     let folder = new_folder(&args.out)?;
     let docs = RustDocs { max_bytes_per_crate: args.max_bytes_per_crate, ..RustDocs::new(crates(args)) };
     let collection = docs.collect(terminal)?;
-    if interrupt.requested() {
-        return Err(DataError::Interrupted.into());
-    }
+    interrupt.check()?;
     let mut report = Report {
         folder: args.out.clone(),
         hash: collection.hash(),

@@ -50,9 +50,7 @@ fn measure_padding(
     let stage = context.terminal.stage("measure padding", Some(samples.per_epoch()), Unit::Items("samples"));
     let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), SEED)?;
     let watched = batches.map(|batch| {
-        if context.interrupt.requested() {
-            return Err(DataError::Interrupted);
-        }
+        context.interrupt.check()?;
         batch.inspect(|batch| stage.advance(batch.numbers().len() as u64))
     });
     Ok(statistics.measure_padding(watched)?)

@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use burnformer::data::DataError;
 
 use super::{Context, Outcome};
 use crate::args::FetchArgs;
@@ -39,9 +38,7 @@ pub(super) fn run(args: &FetchArgs, context: &Context) -> Result<Outcome> {
 /// Copies files, and the folders around them.
 fn copy(from: &Path, names: &BTreeSet<String>, to: &Path, context: &Context) -> Result<()> {
     for name in names {
-        if context.interrupt.requested() {
-            return Err(DataError::Interrupted.into());
-        }
+        context.interrupt.check()?;
         let target = to.join(name);
         let around = target.parent().map_or(Ok(()), fs::create_dir_all);
         let copied: io::Result<u64> = around.and_then(|()| fs::copy(from.join(name), &target));

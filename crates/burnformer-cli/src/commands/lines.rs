@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use burnformer::core::progress::Interrupt;
-use burnformer::data::DataError;
 
 use crate::errors::Advised;
 
@@ -67,9 +66,7 @@ impl Groups {
         let mut group = Vec::new();
         let mut deadline = Instant::now();
         while self.failed.is_none() && group.len() < most {
-            if interrupt.requested() {
-                return Err(DataError::Interrupted.into());
-            }
+            interrupt.check()?;
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(if group.is_empty() { LOOK } else { SOON.min(left) }) {
                 Ok(Ok(line)) => {
@@ -93,6 +90,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
+    use burnformer::core::is_interrupted;
 
     use super::*;
 
@@ -121,6 +119,6 @@ mod tests {
         let interrupt = Interrupt::new();
         interrupt.request();
         let error = Groups { lines, failed: None }.next(1, &interrupt).unwrap_err();
-        assert!(matches!(error.downcast_ref(), Some(DataError::Interrupted)), "{error}");
+        assert!(is_interrupted(error.as_ref()), "{error}");
     }
 }

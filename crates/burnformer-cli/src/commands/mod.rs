@@ -41,7 +41,7 @@ use crate::terminal::Terminal;
 pub(crate) struct Context {
     /// Where it reports results and progress.
     pub(crate) terminal: Terminal,
-    /// Whether it should stop at the next safe point, with [`burnformer::data::DataError::Interrupted`].
+    /// Whether it should stop at the next safe point, with [`burnformer::core::Interrupted`].
     pub(crate) interrupt: Interrupt,
 }
 

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::Result;
-use burnformer::data::DataError;
 use burnformer::data::readers::{Format, TextLayout};
 
 use super::{Context, lines};
@@ -44,9 +43,7 @@ impl Texts<'_> {
         };
         if self.input.is_empty() {
             for text in lines::texts(self.given) {
-                if context.interrupt.requested() {
-                    return Err(DataError::Interrupted.into());
-                }
+                context.interrupt.check()?;
                 take(text?, None)?;
             }
         } else {

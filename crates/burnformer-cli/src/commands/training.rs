@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use burnformer::data::DataError;
+use burnformer::core::Interrupted;
 use burnformer::ops::DeviceChoice;
 use burnformer::train::{Event, HistoryEntry, MemoryEstimate, Outcome, RunFolder, Stop, TrainConfig, TrainError};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -206,7 +206,7 @@ impl Course {
     /// The end of a run.
     ///
     /// # Errors
-    /// [`DataError::Interrupted`] if it can go on, which is said.
+    /// [`Interrupted`] if it can go on, which is said.
     pub(super) fn of<L>(folder: &Path, outcome: &Outcome<L>, command: &str, context: &Context) -> Result<Self> {
         let Outcome { stop, state, published } = outcome;
         let stopped = match stop {
@@ -218,7 +218,7 @@ impl Course {
                 context.terminal.note(format_args!(
                     "stopped after step {step}, whose checkpoint is written; `burnformer {command} --out {out} --resume` goes on"
                 ));
-                return Err(DataError::Interrupted.into());
+                return Err(Interrupted.into());
             }
         };
         let (steps, tokens, seconds) = (state.step, state.tokens, state.seconds);

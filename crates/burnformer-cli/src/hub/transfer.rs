@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use burnformer::core::progress::{Interrupt, Stage};
-use burnformer::data::DataError;
 
 use super::{RemoteFile, Repository, refusal};
 use crate::errors::Advised;
@@ -30,7 +29,7 @@ pub(super) enum Event {
 /// Does `work` in a thread of its own and shows on `stage` what it reports.
 ///
 /// # Errors
-/// Those of `work`, and [`DataError::Interrupted`] as soon as that is requested: the thread then ends with the program, and
+/// Those of `work`, and [`Interrupted`](burnformer::core::Interrupted) as soon as that is requested: the thread then ends with the program, and
 /// leaves a beginning of a file that a later call goes on with.
 pub(super) fn apart<T: Send + 'static>(
     stage: &dyn Stage,
@@ -40,9 +39,7 @@ pub(super) fn apart<T: Send + 'static>(
     let (sender, events) = mpsc::channel();
     let worker = thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&sender))?;
     loop {
-        if interrupt.requested() {
-            return Err(DataError::Interrupted.into());
-        }
+        interrupt.check()?;
         match events.recv_timeout(PERIOD) {
             Ok(Event::File(name)) => stage.message(&name),
             Ok(Event::Resumed(count)) => stage.skip(count),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burnformer_core::progress::Interrupted;
 use proptest::prelude::*;
 
 use super::*;
@@ -209,7 +210,7 @@ impl Dataset for Broken {
     }
 
     fn sample(&self, number: u64) -> Result<Window, DataError> {
-        if number == 40 { Err(DataError::Interrupted) } else { Lengths(100).sample(number) }
+        if number == 40 { Err(Interrupted.into()) } else { Lengths(100).sample(number) }
     }
 }
 

@@ -185,9 +185,7 @@ impl CorpusBuilder {
         let mut build = Build::new(folder, manifest, self.shard_tokens);
         for result in tokenized {
             let (chunk, tokenized) = result?;
-            if interrupt.requested() {
-                return Err(DataError::Interrupted);
-            }
+            interrupt.check()?;
             let bytes = chunk.bytes;
             build.append(chunk, &tokenized)?;
             stage.advance(bytes);

@@ -129,7 +129,7 @@ fn an_interrupted_build_goes_on_and_gives_the_same_files() {
         let interrupt = Interrupt::new();
         match builder.build(folder.path(), &StopAt(tokens + 6000, interrupt.clone()), &interrupt) {
             Ok(outcome) => break outcome,
-            Err(DataError::Interrupted) => n_interruptions += 1,
+            Err(DataError::Interrupted(_)) => n_interruptions += 1,
             Err(error) => panic!("{error}"),
         }
         let error = Corpus::open(folder.path()).unwrap_err();

@@ -77,9 +77,7 @@ impl Statistics {
         let counts = (0..n_documents.div_ceil(STRIDE))
             .into_par_iter()
             .map(|stride| {
-                if interrupt.requested() {
-                    return Err(DataError::Interrupted);
-                }
+                interrupt.check()?;
                 let documents = stride * STRIDE..((stride + 1).saturating_mul(STRIDE)).min(n_documents);
                 stage.advance(documents.len() as u64);
                 Partial::of(corpus, documents)

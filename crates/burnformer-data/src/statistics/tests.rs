@@ -98,5 +98,5 @@ fn counting_can_be_interrupted() {
     let interrupt = Interrupt::new();
     interrupt.request();
     let error = Statistics::of(&labelled().corpus, &Silent, &interrupt).unwrap_err();
-    assert!(matches!(error, crate::DataError::Interrupted));
+    assert!(matches!(error, crate::DataError::Interrupted(_)));
 }

@@ -139,9 +139,7 @@ impl Seq2Seq {
         let mut running: Vec<&mut Search> = searches.iter_mut().collect();
         let mut tokens = vec![config.decoder_start_id; running.len()];
         while !running.is_empty() {
-            if interrupt.is_some_and(Interrupt::requested) {
-                return Err(ModelError::Interrupted);
-            }
+            interrupt.map_or(Ok(()), Interrupt::check)?;
             let (mut logits, logsumexp) = self.logits_behind(&tokens, &mut cache, &device)?;
             let n_rows = tokens.len() / running.len();
             let n_logits = n_rows * config.target_vocab_size;

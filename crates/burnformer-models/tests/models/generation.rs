@@ -502,5 +502,5 @@ fn what_cannot_be_generated_is_an_error() {
     interrupt.request();
     let sources = sources(1);
     let input = GenerationInput { interrupt: Some(&interrupt), ..GenerationInput::new(&sources) };
-    assert!(matches!(model.generate(&config, &settings, input), Err(ModelError::Interrupted)));
+    assert!(matches!(model.generate(&config, &settings, input), Err(ModelError::Interrupted(_))));
 }

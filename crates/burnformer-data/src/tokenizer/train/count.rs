@@ -28,9 +28,7 @@ pub(super) fn count_words(
     let mut pieces = Counts::new();
     let mut batch = read_batch(&mut texts)?;
     while !batch.is_empty() {
-        if interrupt.requested() {
-            return Err(DataError::Interrupted);
-        }
+        interrupt.check()?;
         let (next, counts) = rayon::join(|| read_batch(&mut texts), || count_pieces(tokenizer, &batch));
         pieces = merge(pieces, counts?);
         batch = next?;

@@ -58,9 +58,7 @@ pub(super) fn learn(
     let mut pairs = Pairs::new(words);
     let mut merges = Vec::new();
     while tokens.names.len() < goal.vocab_size {
-        if interrupt.requested() {
-            return Err(DataError::Interrupted);
-        }
+        interrupt.check()?;
         let Some((pair, count)) = pairs.commonest() else { break };
         if count < goal.min_frequency {
             break;
