@@ -6,25 +6,25 @@ use clap::Args;
 
 use super::numbers::whole;
 
-/// Make one model of the last checkpoints of a run: each weight is the mean of theirs
+/// Average the weights of a run's last checkpoints into one model
 ///
-/// A run writes a checkpoint every `train.checkpoint_every` steps, at each evaluation that is the best so far, and at its end;
-/// it keeps as many of the latest as `train.keep_checkpoints` says. The mean is often better than any of them, as they lie
-/// around a minimum.
+/// The average is often better than each single checkpoint. A run writes a checkpoint every `train.checkpoint_every` steps,
+/// after each evaluation that is the best so far, and at the end. It keeps the latest `train.keep_checkpoints`: raise this
+/// setting to have more of them to average.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer average runs/de-en --out de-en-mean
   burnformer average runs/de-en --last 3 --out de-en-mean-of-3")]
 pub(crate) struct AverageArgs {
-    /// Folder of the run
+    /// Run folder
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
 
-    /// How many of the latest checkpoints
+    /// Number of checkpoints to average, counted back from the latest
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1..))]
     pub(crate) last: u32,
 
-    /// Folder to be written, where nothing may be
+    /// Output folder; must not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }

@@ -10,7 +10,7 @@ use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, ReportArgs, SeedArgs};
 
-/// Turn text into what models learn from
+/// Prepare training data: build, count and split corpora
 #[derive(Args, Debug)]
 #[command(
     arg_required_else_help = true,
@@ -31,10 +31,10 @@ pub(crate) enum DataCommand {
     RustDocs(RustDocsArgs),
 }
 
-/// Tokenise text into a corpus: memory-mapped shards to train on
+/// Tokenise text into a corpus: memory-mapped shards for training
 ///
-/// The same command again goes on with a build that was interrupted, or uses what is there if neither text nor tokenizer
-/// have changed. A corpus of other text in that folder is replaced, which is said; any other file in it is an error.
+/// Run the same command again to continue an interrupted build. If text and tokenizer have not changed, the existing corpus
+/// is kept. A corpus of other text in the output folder is replaced, with a note; any other file in it is an error.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data build --input 'texts/*.txt' --tokenizer tokenizer --out corpus
@@ -42,27 +42,27 @@ pub(crate) enum DataCommand {
   burnformer data build --input train.de --pair-input train.en --tokenizer tokenizer --out pairs
   burnformer data build --input pairs.tsv --text-column de --pair-column en --tokenizer de --pair-tokenizer en --out pairs")]
 pub(crate) struct BuildArgs {
-    /// Files, folders or patterns to tokenise
+    /// Files, folders or glob patterns to tokenise
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) input: Vec<String>,
 
-    /// As many files, each with the second text of a pair in the line in which that of `--input` has the first
+    /// Files with the second text of each pair, line-aligned with `--input`
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) pair_input: Vec<String>,
 
-    /// Folder of the tokenizer
+    /// Tokenizer folder
     #[arg(long, value_name = "FOLDER")]
     pub(crate) tokenizer: PathBuf,
 
-    /// Folder of the tokenizer for the second text of a pair, if its vocabulary is another one
+    /// Tokenizer folder for the second text of each pair [default: the same as `--tokenizer`]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) pair_tokenizer: Option<PathBuf>,
 
-    /// Language by whose rules sentences end, such as `en`, `zh` or `pt-br`
+    /// Language whose rules split text into sentences, such as `en`, `zh` or `pt-br`
     #[arg(long, value_name = "CODE", default_value = "en", value_parser = language)]
     pub(crate) language: Language,
 
-    /// Folder of the corpus
+    /// Output folder for the corpus
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
 
@@ -73,20 +73,20 @@ pub(crate) struct BuildArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// Count what is in a corpus
+/// Print the statistics of a corpus and verify it
 ///
-/// Reads every token, and so finds damage anywhere. The share of padding is that of an epoch of BERT's pretraining, in batches
-/// of 32 sequences.
+/// Reads every token and checks every checksum, so damage is found anywhere. The share of padding is measured over one epoch
+/// of BERT pretraining samples in batches of 32 sequences.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data stats corpus
   burnformer data stats corpus --seq-length 64 --format json")]
 pub(crate) struct StatsArgs {
-    /// Folder of the corpus
+    /// Corpus folder
     #[arg(value_name = "CORPUS")]
     pub(crate) corpus: PathBuf,
 
-    /// Longest sequence in tokens, special ones included, for the share of padding
+    /// Maximum sequence length in tokens, special tokens included, for the share of padding
     #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = whole::<u32>(5..=1 << 20))]
     pub(crate) seq_length: u32,
 
@@ -94,40 +94,40 @@ pub(crate) struct StatsArgs {
     pub(crate) report: ReportArgs,
 }
 
-/// Divide text into training, validation and test
+/// Split text into training, validation and test sets
 ///
-/// Writes `train.jsonl`, `validation.jsonl` and `test.jsonl` with the fields `text`, `pair`, `label` and `group`, as far as
-/// there are any. Which part a text belongs to depends on the text and the seed. A text that occurred before is left out, so
-/// that none is in two parts. Pieces of a document of more than a mebibyte stay together, each in a row of its own.
+/// Writes `train.jsonl`, `validation.jsonl` and `test.jsonl` with the fields `text`, `pair`, `label` and `group`, where
+/// present. The part of a text depends only on the text and the seed. Duplicates are dropped, so no text is in two parts.
+/// A document above 1 MiB is written as several rows, all in the same part.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data split --input reviews.csv --label-column label --by label --out parts
   burnformer data split --input reviews.csv --group-column author --by group --test 0.2 --out parts-by-author")]
 pub(crate) struct SplitArgs {
-    /// Files, folders or patterns to divide
+    /// Files, folders or glob patterns to split
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) input: Vec<String>,
 
-    /// What stays together, or is balanced
+    /// Unit of the split
     #[arg(long, value_name = "WHAT", default_value = "document", value_parser = names::<SplitBy, _>([
-        ("document", "Each document goes its own way"),
-        ("group", "Documents of one group stay together"),
-        ("label", "Each label has the same shares of its documents in each part"),
+        ("document", "Assign each document on its own"),
+        ("group", "Keep all documents of a group (`--group-column`) in one part"),
+        ("label", "Stratified: give each label the same shares in every part"),
     ]))]
     pub(crate) by: SplitBy,
 
-    /// Share of the validation part, in [0, 1)
+    /// Share of the data for validation, in [0, 1)
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) validation: f64,
 
-    /// Share of the test part, in [0, 1)
+    /// Share of the data for testing, in [0, 1)
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) test: f64,
 
     #[command(flatten)]
     pub(crate) seed: SeedArgs,
 
-    /// Folder to be made, with a file for each part in it
+    /// Output folder, with one file per part; must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
 
@@ -138,33 +138,33 @@ pub(crate) struct SplitArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// Collect the documentation of Rust crates as text
+/// Extract the documentation of Rust crates as training text
 ///
-/// Writes `documents.jsonl`, a document for each file with the fields `text`, `group` (the repository) and `path`, and
-/// `items.jsonl`, a row for each documented item with `text`, `label` (its kind) and `group`. No text occurs twice. The printed
-/// hash names the collection: the same crates give the same hash on every machine.
+/// Writes `documents.jsonl`, one document per source file with `text`, `group` (the repository) and `path`, and
+/// `items.jsonl`, one row per documented item with `text`, `label` (the kind of item) and `group`. Duplicates are dropped.
+/// Prints a hash of the result: the same crates give the same hash on every machine.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data rust-docs --project . --out rust-docs
   burnformer data rust-docs --source-tree src --kinds fn,struct,enum --out rust-docs-of-src")]
 pub(crate) struct RustDocsArgs {
-    /// Folder of a project, or its `Cargo.toml`: all that it depends on is read
+    /// Project folder or `Cargo.toml`; reads the project and all its dependencies
     #[arg(long, value_name = "PATH", default_value = ".", conflicts_with = "source_tree")]
     pub(crate) project: PathBuf,
 
-    /// Folder of sources: all crates below it are read
+    /// Source folder; reads all crates below it
     #[arg(long, value_name = "FOLDER")]
     pub(crate) source_tree: Option<PathBuf>,
 
-    /// The most text that one crate contributes, in bytes
+    /// Maximum text per crate, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 10, value_parser = whole::<usize>(..))]
     pub(crate) max_bytes_per_crate: usize,
 
-    /// Kinds of items to write, separated by commas; all if none is named
+    /// Kinds of items to write, comma-separated [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = ITEM_KINDS)]
     pub(crate) kinds: Vec<String>,
 
-    /// Folder to be made, with the two files in it
+    /// Output folder, with both files; must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
 

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::{DeviceArgs, ReportArgs};
 
-/// List the devices that tensors can live on
+/// List the available compute devices
 ///
-/// Marks the one that `--device` takes. If there is no such device, the exit status is 1.
+/// Marks the device that `--device` selects. The exit status is 1 if that device does not exist.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer devices

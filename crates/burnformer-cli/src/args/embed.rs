@@ -1,4 +1,4 @@
-//! `burnformer embed` and `similarity`: what is done with the vectors of texts.
+//! `burnformer embed` and `similarity`: commands that use text embeddings.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use clap::Args;
 use super::names::names;
 use super::{DeviceArgs, FormatArgs, ReportArgs};
 
-/// How texts become vectors.
+/// How a text becomes a vector.
 #[derive(Args, Debug)]
 pub(crate) struct EmbeddingArgs {
-    /// Folder of the model: one of sentence-transformers, or any BERT
+    /// Model folder: a sentence-transformers model or any BERT
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// How the vectors of tokens become that of a text [default: as the folder says, else mean]
+    /// Pooling of token vectors into one text vector [default: as the model folder says, else mean]
     #[arg(long, value_name = "POOLING", value_parser = names::<Pooling, _>([
-        ("mean", "The mean over all tokens"),
-        ("cls", "The vector of the first token"),
+        ("mean", "Mean over all tokens"),
+        ("cls", "Vector of the first token"),
     ]))]
     pub(crate) pooling: Option<Pooling>,
 
@@ -26,11 +26,11 @@ pub(crate) struct EmbeddingArgs {
     pub(crate) device: DeviceArgs,
 }
 
-/// Make vectors of texts
+/// Compute text embeddings
 ///
-/// Texts come from the command line, from files, or line by line from the standard input. The answers are JSON lines of text
-/// and vector, or with `--out` a `.npy` file. Vectors have length one, unless a folder of sentence-transformers leaves
-/// them as they are.
+/// Reads texts from the command line, from files, or from standard input (one per line). Prints JSON lines with text and
+/// vector, or writes a `.npy` file with `--out`. The vectors are L2-normalised, unless a sentence-transformers folder has no
+/// normalisation.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer embed runs/mini 'My card has not arrived.'
@@ -40,15 +40,15 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
 
-    /// Texts
+    /// Texts to embed
     #[arg(value_name = "TEXT", conflicts_with = "input")]
     pub(crate) texts: Vec<String>,
 
-    /// Files, folders or patterns of texts; in running text each line is one, unless `--layout` says otherwise
+    /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) input: Vec<String>,
 
-    /// Write the vectors to this `.npy` file, a row for each text
+    /// Write the vectors to this `.npy` file, one row per text
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
@@ -56,10 +56,10 @@ pub(crate) struct EmbedArgs {
     pub(crate) format: FormatArgs,
 }
 
-/// Compare a text with others
+/// Rank texts by similarity to the first text
 ///
-/// The first text is compared with all others, from the command line or line by line from the standard input. The answers are
-/// lines of similarity (the cosine of the angle between two vectors, 1 for the same) and text, the most similar first.
+/// Reads texts from the command line or from standard input (one per line). Prints one line per other text: cosine
+/// similarity of the two embeddings (1 = same direction) and text, most similar first.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer similarity runs/mini 'My card is lost.' 'Where is my card?' 'What does it cost?'")]
@@ -67,7 +67,7 @@ pub(crate) struct SimilarityArgs {
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
 
-    /// Texts
+    /// Texts; the first is compared with all others
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
 

@@ -1,4 +1,4 @@
-//! `burnformer export`: model folders for other programs.
+//! `burnformer export`.
 
 use std::path::PathBuf;
 
@@ -9,54 +9,55 @@ use clap::{Args, ValueEnum};
 use super::DeviceArgs;
 use super::names::names;
 
-/// Whose folders are written.
+/// Layout of the exported folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Layout {
-    /// One that the class in `architectures` loads
+    /// For transformers: loaded by the class that `architectures` in `config.json` names
     Transformers,
-    /// The body alone, with a pooling, for vectors of texts
+    /// For sentence-transformers: the encoder without its head, with a pooling module
     SentenceTransformers,
 }
 
-/// Write a model for Python, or with smaller weights
+/// Export a model for Python, or with smaller weights
 ///
-/// Every run folder is one of transformers already; an export is the model alone, without checkpoints and metrics, with
-/// today's names of weights, and if wanted in another type. Folders of any origin can be exported.
+/// The transformers library can load every run folder directly. An export has the model alone, without checkpoints and
+/// metrics, with current weight names and, if wanted, another weight type. Every model folder that can be loaded can be
+/// exported.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer export runs/intents --out intents-f16 --dtype f16
   burnformer export runs/mini --out mini-vectors --layout sentence-transformers
   burnformer export runs/mini --out mini-cls --layout sentence-transformers --pooling cls --normalize false")]
 pub(crate) struct ExportArgs {
-    /// Folder of the model
+    /// Model folder
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Folder to be written, where nothing may be
+    /// Output folder; must not exist
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 
-    /// Type of the weights
+    /// Number type of the exported weights
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = names::<WeightType, _>([
         ("f32", "Single precision"),
-        ("f16", "Half precision, up to 65504"),
-        ("bf16", "The range of single precision with fewer digits"),
+        ("f16", "Half precision, largest value 65504"),
+        ("bf16", "bfloat16: the range of f32 with fewer digits"),
     ]))]
     pub(crate) dtype: WeightType,
 
-    /// Whose folder it becomes
+    /// Folder layout
     #[arg(long, value_enum, value_name = "LAYOUT", default_value = "transformers")]
     pub(crate) layout: Layout,
 
-    /// With `--layout sentence-transformers`: how the vectors of tokens become that of a text [default: as the folder says,
-    /// else mean]
+    /// Pooling of token vectors into one text vector, with `--layout sentence-transformers` [default: as the model folder
+    /// says, else mean]
     #[arg(long, value_name = "POOLING", value_parser = names::<Pooling, _>([
-        ("mean", "The mean over all tokens"),
-        ("cls", "The vector of the first token"),
+        ("mean", "Mean over all tokens"),
+        ("cls", "Vector of the first token"),
     ]))]
     pub(crate) pooling: Option<Pooling>,
 
-    /// With `--layout sentence-transformers`: whether vectors are made one long [default: as the folder says, else true]
+    /// L2-normalise the embeddings, with `--layout sentence-transformers` [default: as the model folder says, else true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) normalize: Option<bool>,
 

@@ -6,19 +6,19 @@ use clap::Args;
 
 /// Download a model from the Hugging Face hub
 ///
-/// Takes the settings, the weights in the first format that is read here, the tokenizer, and the modules of
-/// sentence-transformers, into the cache that other programs share, and prints the folder that the model lies in. What is
-/// there already is not sent again, and a file that broke off goes on where it did.
+/// Downloads the configuration, one set of weights (safetensors if there is one), the tokenizer and the modules of
+/// sentence-transformers into the cache that Hugging Face's programs use, and prints the model folder. Files that are in the
+/// cache are not downloaded again; an interrupted download continues where it stopped.
 ///
-/// The variables of Hugging Face's programs hold: `HF_HOME` and `HF_HUB_CACHE` (where the cache is), `HF_TOKEN` (for private
-/// and gated models, else the token that `hf auth login` has stored), `HF_ENDPOINT` (another server); besides `HTTPS_PROXY`.
+/// Environment variables: `HF_HOME` and `HF_HUB_CACHE` (place of the cache), `HF_TOKEN` (for private and gated models;
+/// default: the token stored by `hf auth login`), `HF_ENDPOINT` (another server), `HTTPS_PROXY`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer fetch google-bert/bert-base-uncased --out models/bert
   burnformer fetch sentence-transformers/all-MiniLM-L6-v2 --revision main
   burnformer similarity $(burnformer fetch sentence-transformers/all-MiniLM-L6-v2) 'It leaks.' 'It drips.'")]
 pub(crate) struct FetchArgs {
-    /// The model as its page is called
+    /// Model name on the hub
     #[arg(value_name = "ORG/NAME", value_parser = name)]
     pub(crate) name: String,
 
@@ -26,7 +26,7 @@ pub(crate) struct FetchArgs {
     #[arg(long, value_name = "REVISION", default_value = "main", value_parser = revision)]
     pub(crate) revision: String,
 
-    /// Copy the model into this new folder
+    /// Copy the model to this folder; must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
 }

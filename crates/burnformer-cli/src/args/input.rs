@@ -1,4 +1,4 @@
-//! Flags that say how files of text are read.
+//! Flags that select the format of input files.
 
 use burnformer::data::readers::TextLayout;
 use burnformer::data::source::OnBadRow;
@@ -11,59 +11,59 @@ use super::names::names;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct FormatArgs {
-    /// Format of the files; by default their names tell it
+    /// File format [default: taken from the file name]
     ///
-    /// Names that do end with `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv` or `.parquet`, perhaps followed by `.gz` or `.zst`.
+    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv` and `.parquet`, each with `.gz` or `.zst` too.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) input_format: Option<InputFormat>,
 
-    /// How lines of text make up paragraphs and documents [default: lines]
+    /// How plain-text files are divided into documents and paragraphs [default: lines]
     #[arg(long, value_name = "LAYOUT", value_parser = names::<TextLayout, _>([
-        ("lines", "A file is a document, and each line a paragraph"),
-        ("blank-lines", "Blank lines separate documents, and each line is a paragraph"),
-        ("file", "A file is a document, and blank lines separate paragraphs"),
+        ("lines", "Each file is a document, each line a paragraph"),
+        ("blank-lines", "Blank lines separate documents, each line is a paragraph"),
+        ("file", "Each file is a document, blank lines separate paragraphs"),
     ]))]
     pub(crate) layout: Option<TextLayout>,
 
-    /// Column with the text [default: text, without header 1]
+    /// Column of the text [default: text, or 1 with `--no-header`]
     ///
-    /// In JSON lines and Parquet this and the others may be paths, such as `meta.title`.
+    /// In JSON lines and Parquet, this and the other column flags also take paths such as `meta.title`.
     #[arg(long, value_name = "NAME")]
     pub(crate) text_column: Option<String>,
 
-    /// Column with the second text of a pair
+    /// Column of the second text of a pair
     #[arg(long, value_name = "NAME")]
     pub(crate) pair_column: Option<String>,
 
-    /// Column with the label
+    /// Column of the label
     #[arg(long, value_name = "NAME")]
     pub(crate) label_column: Option<String>,
 
-    /// Column with what rows have in common that belong together, such as an author
+    /// Column of the group, such as the author: rows with the same value belong together
     #[arg(long, value_name = "NAME")]
     pub(crate) group_column: Option<String>,
 
-    /// The first row of a CSV or TSV file is no header; columns are called 1, 2, …
+    /// Read CSV or TSV files without a header row; columns are named 1, 2, …
     #[arg(long)]
     pub(crate) no_header: bool,
 
-    /// What separates the fields of a CSV file [default: ,]
+    /// Field separator of CSV files [default: ,]
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub(crate) delimiter: Option<char>,
 
-    /// What happens to a row that cannot be used
+    /// What to do with a row that cannot be used
     #[arg(long, value_name = "POLICY", default_value = "error", value_parser = names::<OnBadRow, _>([
-        ("error", "End with an error"),
-        ("skip", "Leave it out and count it"),
+        ("error", "Stop with an error"),
+        ("skip", "Skip the row and count it"),
     ]))]
     pub(crate) on_bad_row: OnBadRow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InputFormat {
-    /// Running text
+    /// Plain text
     Text,
-    /// JSON lines: an object in each line
+    /// JSON lines: one object per line
     Jsonl,
     /// Comma-separated values
     Csv,

@@ -44,9 +44,8 @@ pub(crate) use translate::{GenerationArgs, MetricArgs, ScoreArgs, TranslateArgs}
 
 /// Train, fine-tune, inspect and use Transformers.
 ///
-/// Results go to the standard output, everything else to the standard error. The exit status is 0 if the work is done, 1 if
-/// it is done but what was asked for does not hold, 2 if it could not be done, and 130 or 143 if it was stopped by Ctrl-C or
-/// SIGTERM.
+/// Results go to standard output, everything else to standard error. Exit status: 0 success; 1 the command ran, but the
+/// condition it checks does not hold; 2 error; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     name = "burnformer",
@@ -76,14 +75,14 @@ impl Cli {
     }
 }
 
-/// How much the program says on the standard error.
+/// How much is printed to standard error.
 #[derive(Args, Debug)]
 pub(crate) struct VerbosityArgs {
-    /// Say nothing but results and errors
+    /// Print results and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]
     pub(crate) quiet: bool,
 
-    /// Say more: settings as they turned out, files that were left out
+    /// Print more: resolved settings, skipped files
     #[arg(short, long, global = true, display_order = 1000)]
     pub(crate) verbose: bool,
 }

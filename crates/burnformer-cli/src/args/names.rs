@@ -4,7 +4,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Parses one of `choices`, each a name that serde knows for a `T`, and what is said about it.
+/// Parses one of `choices`: pairs of a name that serde knows for a `T`, and its help text.
 pub(super) fn names<T, const N: usize>(choices: [(&'static str, &'static str); N]) -> impl TypedValueParser<Value = T>
 where
     T: DeserializeOwned + Clone + Send + Sync + 'static,

@@ -8,11 +8,11 @@ use clap::builder::PossibleValuesParser;
 
 use super::RunArgs;
 
-/// Pretrain BERT: masked language model and next-sentence prediction
+/// Pretrain BERT with masked language modelling and next-sentence prediction
 ///
-/// The folder of the run gets `run.toml` with every setting, `metrics.jsonl`, `learning_curves.svg`, checkpoints, and at its
-/// top the best model in Hugging Face's format. Ctrl-C writes a checkpoint and leaves; `--resume` goes on as if nothing had
-/// been.
+/// Writes a run folder: `run.toml` with all settings, `metrics.jsonl`, `learning_curves.svg`, checkpoints, and at its top
+/// level the best model in Hugging Face's format. Ctrl-C writes a checkpoint and stops. `--resume` continues with exactly the
+/// numbers of an uninterrupted run.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer pretrain --corpus corpus --preset bert-mini --steps 5000 --out runs/mini
@@ -20,15 +20,15 @@ use super::RunArgs;
   burnformer pretrain --out runs/mini --resume
   burnformer pretrain --corpus more-text --init runs/mini --out runs/mini-more")]
 pub(crate) struct PretrainArgs {
-    /// Folder of the corpus, from `burnformer data build`
+    /// Corpus folder, made by `burnformer data build`
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) corpus: Option<PathBuf>,
 
-    /// Size of the model [default: bert-tiny]
+    /// Model size [default: bert-tiny]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BertConfig::PRESETS), conflicts_with_all = ["resume", "init"])]
     pub(crate) preset: Option<String>,
 
-    /// Model folder to begin with instead of fresh weights
+    /// Initialise the weights from this model folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub(crate) init: Option<PathBuf>,
 

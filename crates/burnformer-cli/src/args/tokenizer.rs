@@ -9,7 +9,7 @@ use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, ReportArgs, SettingsArgs};
 
-/// Make tokenizers
+/// Train tokenizers
 #[derive(Args, Debug)]
 #[command(
     arg_required_else_help = true,
@@ -26,42 +26,42 @@ pub(crate) enum TokenizerCommand {
     Train(TrainArgs),
 }
 
-/// Learn a vocabulary from text
+/// Train a tokenizer on text
 ///
-/// The same text gives the same tokenizer, bit by bit. It is written in Hugging Face's format. The settings are `kind`,
-/// `vocab_size`, `min_frequency`, `lowercase`, `strip_accents`, `split_chinese` and `limit_alphabet`; flags go before `--set`,
-/// and `--set` before the file.
+/// Writes Hugging Face's format. The same text gives the same tokenizer, bit for bit. Settings: `kind`, `vocab_size`,
+/// `min_frequency`, `lowercase`, `strip_accents`, `split_chinese`, `limit_alphabet`. Flags override `--set`, which overrides
+/// `--config`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer tokenizer train --input 'texts/*.txt' --out tokenizer
   burnformer tokenizer train --input reviews.csv --kind byte-level-bpe --vocab-size 600 --cased --out tokenizer-bpe
   burnformer tokenizer train --input texts --set min_frequency=3 --out tokenizer-small")]
 pub(crate) struct TrainArgs {
-    /// Files, folders or patterns to learn from
+    /// Training text: files, folders or glob patterns
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub(crate) input: Vec<String>,
 
-    /// How text is cut into tokens [default: word-piece]
+    /// Tokenizer algorithm [default: word-piece]
     #[arg(long, value_name = "KIND", value_parser = names::<TokenizerKind, _>([
-        ("word-piece", "The longest known pieces of each word, as in BERT"),
-        ("byte-level-bpe", "Merged pairs of bytes, as in GPT-2 and RoBERTa"),
-        ("word-level", "Whole words"),
+        ("word-piece", "WordPiece, as in BERT"),
+        ("byte-level-bpe", "Byte-level BPE, as in GPT-2 and RoBERTa"),
+        ("word-level", "One token per word"),
     ]))]
     pub(crate) kind: Option<TokenizerKind>,
 
-    /// The greatest number of tokens, special ones included [default: 8192]
+    /// Maximum vocabulary size, special tokens included [default: 8192]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(..))]
     pub(crate) vocab_size: Option<usize>,
 
-    /// Tell upper and lower case apart
+    /// Keep upper and lower case distinct
     #[arg(long)]
     pub(crate) cased: bool,
 
-    /// How many different characters WordPiece knows, the commonest ones [default: 6000]
+    /// Maximum number of distinct characters in a WordPiece vocabulary, most frequent first [default: 6000]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(..))]
     pub(crate) limit_alphabet: Option<usize>,
 
-    /// Folder to be made, with the tokenizer in it
+    /// Output folder for the tokenizer; must not exist
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: PathBuf,
 

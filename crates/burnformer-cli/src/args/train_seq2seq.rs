@@ -8,11 +8,12 @@ use clap::builder::PossibleValuesParser;
 
 use super::RunArgs;
 
-/// Train an encoder–decoder on pairs of texts, such as sentences and their translations
+/// Train an encoder–decoder (seq2seq) model on text pairs, such as translations
 ///
-/// The corpus comes from `burnformer data build` with `--pair-input` or `--pair-column`. The best model by its perplexity on
-/// the validation pairs is kept, or with `--set choose_by=bleu` by how well it translates them. The folder of the run gets `run.toml` with every setting, `metrics.jsonl`,
-/// `learning_curves.svg` and checkpoints. Ctrl-C writes a checkpoint and leaves; `--resume` goes on as if nothing had been.
+/// Build the corpus with `burnformer data build` and `--pair-input` or `--pair-column`. Keeps the model with the lowest
+/// validation perplexity, or with the best validation BLEU (`--set choose_by=bleu`). Writes a run folder: `run.toml` with all
+/// settings, `metrics.jsonl`, `learning_curves.svg`, checkpoints, and at its top level the best model in Hugging Face's
+/// format. Ctrl-C writes a checkpoint and stops. `--resume` continues with exactly the numbers of an uninterrupted run.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer train-seq2seq --corpus pairs --epochs 20 --out runs/de-en
@@ -20,19 +21,19 @@ use super::RunArgs;
   burnformer train-seq2seq --corpus pairs --set train.micro_batch_tokens=2048 --set model.dropout=0.3 --out runs/a --dry-run
   burnformer train-seq2seq --out runs/de-en --resume")]
 pub(crate) struct TrainSeq2SeqArgs {
-    /// Folder of the corpus of pairs, from `burnformer data build`
+    /// Corpus folder of text pairs, made by `burnformer data build`
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) corpus: Option<PathBuf>,
 
-    /// Folder of a corpus, built with the same tokenizers, to choose the best model by; by default a share of the first
+    /// Validation corpus folder, built with the same tokenizers, to select the best model [default: a share of `--corpus`]
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub(crate) validation: Option<PathBuf>,
 
-    /// Size of the model [default: transformer-small]
+    /// Model size [default: transformer-small]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Seq2SeqConfig::PRESETS), conflicts_with = "resume")]
     pub(crate) preset: Option<String>,
 
-    /// Times that every pair is learnt from; decides on `train.steps`
+    /// Number of passes over the training data; sets `train.steps`
     #[arg(long, value_name = "N", default_value_t = 10.0, conflicts_with_all = ["resume", "steps"])]
     pub(crate) epochs: f64,
 

@@ -1,4 +1,4 @@
-//! `burnformer translate` and `score`, and the flags of generation.
+//! `burnformer translate` and `score`, and the generation flags.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,9 @@ use crate::errors::Advised;
 
 /// Translate texts
 ///
-/// Texts come from the command line, or line by line from the standard input; each gives a line, in order, and a blank one a
-/// blank one. With `--n-best` a text gives up to as many lines of its number, score and translation, separated by tabs, and a
-/// blank one one line. `--format json` gives lines of JSON with the score and log-probability of each translation.
+/// Reads texts from the command line or from standard input (one per line). Prints one line per input line; blank lines stay
+/// blank. With `--n-best N`, prints up to N lines per text: number of the text, score and translation, separated by tabs.
+/// `--format json` prints JSON lines with the score and log-probability of each translation.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer translate runs/de-en 'Ein Hund schläft.'
@@ -22,23 +22,23 @@ use crate::errors::Advised;
   burnformer translate runs/de-en --attention alignments 'Ein Hund schläft.'
   burnformer translate runs/de-en --temperature 0.8 --top-p 0.9 --seed 1 'Ein Hund schläft.'")]
 pub(crate) struct TranslateArgs {
-    /// Folder of the model
+    /// Model folder
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Texts
+    /// Texts to translate
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
 
-    /// How many translations of each text are told; of a beam search at most as many as it has beams
+    /// Number of translations to print per text; in beam search at most `--beam`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<usize>(1..=1024))]
     pub(crate) n_best: usize,
 
-    /// Folder to be made, with a picture and a JSON file for each text that show where the model looked
+    /// Write the attention weights of each translation to this new folder, as SVG picture and JSON
     #[arg(long, value_name = "DIR")]
     pub(crate) attention: Option<PathBuf>,
 
-    /// Texts that are translated at once, fewer if each has more than eight beams or samples
+    /// Number of texts per batch; reduced automatically with more than eight beams or samples per text
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
 
@@ -55,50 +55,50 @@ pub(crate) struct TranslateArgs {
     pub(crate) generation: GenerationArgs,
 }
 
-/// How a text is chosen token by token. To be flattened behind a command's own flags, which would else get the heading too.
+/// How the tokens of a text are chosen. Flatten it behind a command's own flags: those behind it get its heading too.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct GenerationArgs {
-    /// Hypotheses that a beam search goes on with; 1 takes the most probable token, one after the other [default: 4, or 1 if
-    /// tokens are drawn]
+    /// Beam size; 1 is greedy search [default: 4, or 1 when sampling]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1024))]
     pub(crate) beam: Option<usize>,
 
-    /// Exponent of the length penalty: 0 compares hypotheses by their probability alone, which favours short ones
+    /// Length penalty exponent: larger values favour longer texts, 0 compares log-probabilities alone
     #[arg(long, value_name = "ALPHA", default_value_t = GenerationConfig::default().length_penalty)]
     pub(crate) length_penalty: f64,
 
-    /// Least length in tokens
+    /// Minimum output length in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 0, value_parser = whole::<usize>(..))]
     pub(crate) min_length: usize,
 
-    /// Greatest length in tokens [default: 50 more than the text has with its end]
+    /// Maximum output length in tokens [default: input length + 50]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<usize>(..))]
     pub(crate) max_length: Option<usize>,
 
-    /// Makes tokens that came before rarer: their log-probability is multiplied by this
+    /// Repetition penalty: multiply the log-probability of tokens that already occurred by this; values above 1 reduce
+    /// repetition
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub(crate) repetition_penalty: f64,
 
-    /// No sequence of so many tokens comes twice
+    /// Never generate the same N-gram of tokens twice
     #[arg(long, value_name = "N", value_parser = whole::<usize>(..))]
     pub(crate) no_repeat_ngram: Option<usize>,
 
-    /// Draw tokens, with log-probabilities divided by this
+    /// Sample with this temperature: below 1 favours probable tokens, above 1 flattens the distribution
     #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
 
-    /// Draw from so many of the most probable tokens
+    /// Top-k sampling: sample from the N most probable tokens
     #[arg(long, value_name = "N", value_parser = whole::<usize>(..))]
     pub(crate) top_k: Option<usize>,
 
-    /// Draw from the fewest of the most probable tokens that are as probable as this together
-    #[arg(long, value_name = "SHARE")]
+    /// Nucleus (top-p) sampling: sample from the smallest set of tokens whose probabilities sum to at least P
+    #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
 }
 
 impl GenerationArgs {
-    /// The settings that the flags stand for.
+    /// The generation settings that the flags describe.
     ///
     /// # Errors
     /// If flags contradict each other.
@@ -111,12 +111,12 @@ impl GenerationArgs {
         });
         let n_beams = self.beam.unwrap_or(if draws { 1 } else { GenerationConfig::default().n_beams });
         if draws && n_beams > 1 {
-            let message = format!("`--beam {n_beams}` does not go with `--temperature`, `--top-k` and `--top-p`");
-            return Err(Advised::new(message, "leave out either: tokens are drawn, or searched for"));
+            let message = format!("`--beam {n_beams}` cannot be combined with `--temperature`, `--top-k` or `--top-p`");
+            return Err(Advised::new(message, "use either beam search or sampling"));
         }
         if !draws && n_best > n_beams {
             let message = format!("`--n-best {n_best}` asks for more than the {n_beams} hypotheses of the beam");
-            return Err(Advised::new(message, "raise `--beam`, or draw tokens by `--temperature`"));
+            return Err(Advised::new(message, "raise `--beam`, or sample with `--temperature`"));
         }
         Ok(GenerationConfig {
             n_beams,
@@ -132,29 +132,28 @@ impl GenerationArgs {
     }
 }
 
-/// Compare translations with references: BLEU and chrF as sacreBLEU computes them
+/// Score translations against references: BLEU and chrF, as sacreBLEU computes them
 ///
-/// With `--baseline` a second system's translations of the same texts are scored too, and paired bootstrap resampling tells
-/// whether the difference may be chance.
+/// `--baseline` scores a second system on the same texts too, and tests the difference by paired bootstrap resampling.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer score --hypotheses out.en --references test.en
   burnformer score --hypotheses out.zh --references test.zh --bleu-tokenizer zh --format json
   burnformer score --hypotheses out.en --baseline other.en --references test.en")]
 pub(crate) struct ScoreArgs {
-    /// File with a translation in each line
+    /// Translations to score, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) hypotheses: PathBuf,
 
-    /// Files with the reference of each in the same line; several are several references
+    /// Reference files, line-aligned with `--hypotheses`; several files are several references per text
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) references: Vec<PathBuf>,
 
-    /// File with another system's translations of the same texts
+    /// Translations of another system, line-aligned with `--hypotheses`
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
-    /// Test sets drawn to compare two systems
+    /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "baseline", value_parser = whole::<u64>(1..=1_000_000))]
     pub(crate) resamples: u64,
 
@@ -171,11 +170,11 @@ pub(crate) struct ScoreArgs {
 /// How translations are scored.
 #[derive(Args, Debug)]
 pub(crate) struct MetricArgs {
-    /// How BLEU cuts sentences into words: `13a` for languages with spaces, `zh`, `char`, or `none` for texts that are cut
+    /// BLEU tokenizer: `13a` (languages with spaces), `zh`, `char`, or `none` (text is tokenised already)
     #[arg(long, value_name = "NAME", default_value = "13a", value_parser = bleu_tokenizer)]
     pub(crate) bleu_tokenizer: BleuTokenizer,
 
-    /// Take capital and small letters for the same
+    /// Ignore case
     #[arg(long)]
     pub(crate) lowercase: bool,
 }
