@@ -71,22 +71,20 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
 fn hint_on_data(error: &DataError) -> Option<&str> {
     match error {
         DataError::RustDocs(error) => error.hint(),
-        DataError::Corpus(CorpusError::NotACorpus { .. }) => Some("`burnformer data build` makes a corpus of text"),
+        DataError::Corpus(CorpusError::NotACorpus { .. }) => Some("build a corpus with `burnformer data build`"),
         DataError::Read(ReadError::MissingColumn { .. } | ReadError::MissingField { .. }) => {
-            Some("`--text-column`, `--pair-column`, `--label-column` and `--group-column` say which columns hold what")
+            Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
         }
-        DataError::Label(LabelError::NoLabel { .. }) => Some("`--label-column` says which column holds the class"),
-        DataError::Label(LabelError::Unknown { .. }) => {
-            Some("leave such texts out, or train with texts of that class too")
-        }
+        DataError::Label(LabelError::NoLabel { .. }) => Some("name the column of the label with `--label-column`"),
+        DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
         DataError::Samples(SamplesError::OneDocument { .. }) => {
-            Some("`--set data.samples.next_sentence=false`, or larger shares below `data.split`, or more text")
+            Some("set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add text")
         }
         DataError::Samples(SamplesError::NoPairs) => {
-            Some("`burnformer data build` makes one of pairs by `--pair-input` or `--pair-column`")
+            Some("build a corpus of pairs: `burnformer data build` with `--pair-input` or `--pair-column`")
         }
         DataError::Tokenizer(TokenizerError::TooShort { .. }) => Some("raise `--max-seq-length`"),
-        error if error.is_bad_row() => Some("with `--on-bad-row skip` what cannot be used is left out and counted"),
+        error if error.is_bad_row() => Some("`--on-bad-row skip` skips such rows and counts them"),
         _ => None,
     }
 }
@@ -96,9 +94,11 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
         ModelError::NotAModelFolder { file: "config.json", .. } => {
             Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders")
         }
-        ModelError::HeadSize { .. } => Some("correct `id2label`, or train another classifier by `burnformer finetune`"),
+        ModelError::HeadSize { .. } => {
+            Some("correct `id2label`, or train another classifier with `burnformer finetune`")
+        }
         ModelError::WeightNames { .. } => Some(
-            "`architectures` in the `config.json` must say whose weights these are; `burnformer finetune` and `embed` take the body of any",
+            "set `architectures` in `config.json` to the class of these weights; `burnformer finetune` and `embed` need the encoder only",
         ),
         _ => None,
     }
@@ -107,14 +107,14 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
 fn hint_on_task(error: &TaskError) -> Option<&str> {
     match error {
         TaskError::VocabularyMismatch { .. } => {
-            Some("raise `model.vocab_size`, or take the tokenizer that the model was trained with")
+            Some("raise `model.vocab_size`, or use the tokenizer that the model was trained with")
         }
         TaskError::OtherTask { found: ModelKind::SequenceClassification, .. } => {
-            Some("`burnformer predict` tells classes with it")
+            Some("classify texts with it by `burnformer predict`")
         }
-        TaskError::OtherTask { found: ModelKind::Seq2Seq, .. } => Some("`burnformer translate` translates with it"),
+        TaskError::OtherTask { found: ModelKind::Seq2Seq, .. } => Some("translate with it by `burnformer translate`"),
         TaskError::OtherTask { .. } => {
-            Some("`burnformer finetune` makes a classifier of it, `burnformer embed` makes vectors with its body")
+            Some("train a classifier from it with `burnformer finetune`, or compute embeddings with `burnformer embed`")
         }
         _ => None,
     }
@@ -123,9 +123,9 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
 fn hint_on_training(error: &TrainError) -> Option<&str> {
     match error {
         TrainError::NotARun { .. } => {
-            Some("`burnformer pretrain`, `finetune` and `train-seq2seq` begin one, without `--resume`")
+            Some("start a run with `burnformer pretrain`, `finetune` or `train-seq2seq`, without `--resume`")
         }
-        TrainError::OtherRun { .. } => Some("put back what has changed, or begin a new run in another folder"),
+        TrainError::OtherRun { .. } => Some("restore what has changed, or start a new run in another folder"),
         _ => None,
     }
 }

@@ -36,8 +36,8 @@ pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatA
     }
     let format = args.input_format.map(|_| "--input-format");
     if let Some(flag) = format.or_else(|| given(args).next().map(|(flag, _)| flag)) {
-        let hint = "files that are paired line by line are text without columns: leave it out";
-        return Err(Advised::new(format!("`{flag}` does not go with `--pair-input`"), hint).into());
+        let hint = "line-aligned files are plain text without columns: remove this flag";
+        return Err(Advised::new(format!("`{flag}` cannot be combined with `--pair-input`"), hint).into());
     }
     Ok(Input { paths: paths.to_vec(), format: Format::Parallel { target: pair_paths.to_vec() } }.open()?)
 }
@@ -84,12 +84,13 @@ fn guess(paths: &[String]) -> Result<InputFormat> {
         let name = part.name.as_str();
         let Some(format) = of_name(name) else {
             let hint = "set `--input-format` to text, jsonl, csv, tsv or parquet";
-            return Err(Advised::new(format!("the name of `{name}` does not tell its format"), hint).into());
+            return Err(Advised::new(format!("the file format of `{name}` is unknown"), hint).into());
         };
         match guessed {
             Some((other, first)) if other != format => {
-                let message = format!("`{first}` is {other} by its name and `{name}` is {format}");
-                return Err(Advised::new(message, "name files of one format, or set `--input-format`").into());
+                let message =
+                    format!("the input files have different formats: `{first}` is {other}, `{name}` is {format}");
+                return Err(Advised::new(message, "use files of one format, or set `--input-format`").into());
             }
             _ => guessed = Some((format, guessed.map_or(name, |(_, first)| first))),
         }
@@ -110,8 +111,8 @@ fn check_flags(format: InputFormat, args: &FormatArgs) -> Result<()> {
     for (flag, fitting) in given(args) {
         if !fitting.contains(&format) {
             let fitting = fitting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let hint = format!("leave it out, or set `--input-format` if the files are {fitting}");
-            return Err(Advised::new(format!("`{flag}` does not go with the input format `{format}`"), hint).into());
+            let hint = format!("remove it, or set `--input-format` if the files are {fitting}");
+            return Err(Advised::new(format!("`{flag}` cannot be used with the input format `{format}`"), hint).into());
         }
     }
     Ok(())
@@ -206,7 +207,7 @@ mod tests {
             let error = resolve(&["a".to_owned()], &args(line)).unwrap_err().to_string();
             let format = line.split_whitespace().nth(1).unwrap();
             let flag = line.split_whitespace().nth(2).unwrap();
-            assert_eq!(error, format!("`{flag}` does not go with the input format `{format}`"));
+            assert_eq!(error, format!("`{flag}` cannot be used with the input format `{format}`"));
         }
     }
 }

@@ -137,7 +137,7 @@ mod tests {
         fs::write(base.path().join("file"), "").unwrap();
         for out in [base.path().to_owned(), base.path().join("file")] {
             let error = new_folder(&out).unwrap_err();
-            let wanted = format!("`{}` exists already, remove it or choose another name", out.display());
+            let wanted = format!("`{}` already exists: remove it or choose another name", out.display());
             assert_eq!(error.to_string(), wanted);
         }
     }

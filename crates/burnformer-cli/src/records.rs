@@ -31,7 +31,7 @@ pub(crate) fn warn_of_skipped(terminal: &Terminal, skipped: &Skipped) {
     if skipped.rows == 0 {
         return;
     }
-    terminal.warn(format_args!("rows left out: {}, the first of them because", skipped.rows));
+    terminal.warn(format_args!("skipped rows: {}; the first errors:", skipped.rows));
     for example in &skipped.examples {
         terminal.note(format_args!("  {}", errors::causes(example).join(": ")));
     }

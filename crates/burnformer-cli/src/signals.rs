@@ -40,7 +40,7 @@ impl Signals {
                 thread::sleep(PERIOD);
             }
             // Said first: the next safe point may be the end of the program.
-            terminal.note("stopping at the next safe point; again to stop at once");
+            terminal.note("stopping at the next safe point; press Ctrl-C again to stop at once");
             interrupt.request();
         })?;
         Ok(Self { last })

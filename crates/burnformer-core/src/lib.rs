@@ -30,7 +30,7 @@
 //! let error = settings::load(&base, None, &["d_modle=256".to_owned()]).err().unwrap();
 //! assert_eq!(
 //!     error.to_string(),
-//!     "`--set d_modle=256` sets the unknown key `d_modle`, did you mean `d_model`?"
+//!     "the override `d_modle=256` sets the unknown key `d_modle`, did you mean `d_model`?"
 //! );
 //!
 //! // The settings as they turned out, to be read back without a preset.

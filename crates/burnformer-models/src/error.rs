@@ -138,7 +138,7 @@ pub enum ModelError {
         left_over: Vec<String>,
     },
     /// The classes of a classifier and the labels in a `config.json` are not as many.
-    #[error("the classifier in `{}` is one of {found} classes, `id2label` in its `config.json` names {expected}", path.display())]
+    #[error("the classifier in `{}` has {found} classes, `id2label` in its `config.json` names {expected}", path.display())]
     HeadSize {
         /// The weight file.
         path: PathBuf,
@@ -180,7 +180,7 @@ pub enum ModelError {
         weight_type: &'static str,
     },
     /// Hugging Face has no class for a model.
-    #[error("no class of transformers is the model in `{}`", folder.display())]
+    #[error("the model in `{}` matches no class of transformers", folder.display())]
     NoClass {
         /// Its folder.
         folder: PathBuf,
@@ -217,7 +217,7 @@ pub enum ModelError {
     },
     /// A source has a token that the model has no embedding for.
     #[error(
-        "source {index} has the token {token}, expected less than {vocab_size} (`source_vocab_size` of the model): its tokenizer is another one"
+        "source {index} has the token {token}, expected less than {vocab_size} (`source_vocab_size` of the model): encode it with the tokenizer of the model"
     )]
     SourceToken {
         /// Its place in the batch.

@@ -52,7 +52,7 @@ pub enum TrainError {
         source: io::Error,
     },
     /// A folder that holds a run already.
-    #[error("`{}` holds a run already: go on with it by `--resume`, or choose another folder", folder.display())]
+    #[error("`{}` already holds a run: resume it, or choose another folder", folder.display())]
     RunExists {
         /// The folder.
         folder: PathBuf,
@@ -66,20 +66,20 @@ pub enum TrainError {
         file: String,
     },
     /// A folder without a run.
-    #[error("`{}` holds no run, it has no `run.toml`", folder.display())]
+    #[error("`{}` is not a run folder: it has no `run.toml`", folder.display())]
     NotARun {
         /// The folder.
         folder: PathBuf,
     },
     /// A run without a usable checkpoint.
-    #[error("the run in `{}` has no usable checkpoint to go on from, remove the folder and start again", folder.display())]
+    #[error("the run in `{}` has no usable checkpoint to resume from: remove the folder and start again", folder.display())]
     NoCheckpoint {
         /// The folder.
         folder: PathBuf,
     },
     /// Fewer checkpoints than are to be averaged.
     #[error(
-        "the run in `{}` has {found} checkpoints and {wanted} are asked for: ask for fewer, at least 1, or train with a greater `train.keep_checkpoints`",
+        "the run in `{}` has {found} checkpoints, {wanted} were requested: request 1 to {found}, or train with a larger `train.keep_checkpoints`",
         folder.display()
     )]
     TooFewCheckpoints {
@@ -99,7 +99,7 @@ pub enum TrainError {
         problem: String,
     },
     /// A checkpoint of a run on other data or in other steps.
-    #[error("the run cannot go on with another `{what}`: it began with {begun}, and now there is {now}")]
+    #[error("cannot resume the run with another `{what}`: it was started with {begun}, found {now}")]
     OtherRun {
         /// What has changed.
         what: &'static str,

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokenization = Tokenization { tokenizer: tokenizer.clone(), pair_tokenizer: None, sentences };
     let builder = CorpusBuilder::new(Arc::clone(&source), tokenization).on_bad_row(OnBadRow::Skip);
     let outcome = builder.build(&folder, &progress, &interrupt)?;
-    println!("corpus in {}{}", folder.display(), if outcome.reused { ", which was there already" } else { "" });
+    println!("corpus in {}{}", folder.display(), if outcome.reused { " (existing, unchanged)" } else { "" });
     let corpus = Arc::new(outcome.corpus);
 
     let split = Split::of(&corpus, &SplitConfig::default(), SEED)?;

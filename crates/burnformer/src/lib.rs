@@ -1,4 +1,4 @@
-//! Burnformer: train, fine-tune, inspect and serve Transformers in Rust, on [burn](https://docs.rs/burn).
+//! Burnformer: train, fine-tune, inspect and run Transformers in Rust, on [burn](https://docs.rs/burn).
 //!
 //! This crate re-exports the others under one name:
 //!

@@ -45,8 +45,8 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
     let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     if args.pair_tokenizer.is_some() && !input::names_pairs(&args.pair_input, &args.format) {
-        let hint = "name the texts it is for by `--pair-input` or `--pair-column`";
-        return Err(Advised::new("`--pair-tokenizer` is for pairs of texts, and there are none", hint).into());
+        let hint = "name the second texts with `--pair-input` or `--pair-column`";
+        return Err(Advised::new("`--pair-tokenizer` needs text pairs, found none", hint).into());
     }
     let pair_tokenizer = args.pair_tokenizer.as_ref().map(Tokenizer::load).transpose()?;
     let sentences = SentenceSplitter::new(args.language.clone());
@@ -56,13 +56,18 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
     let before = Corpus::open(&args.out).ok().map(|corpus| corpus.manifest().build);
     let built = builder.build(&args.out, terminal, interrupt).map_err(anyhow::Error::from);
     if built.as_ref().is_err_and(|error| is_interrupted(error.as_ref())) && args.out.exists() {
-        terminal
-            .note(format_args!("what is finished stays in `{}`; the same command goes on with it", args.out.display()));
+        terminal.note(format_args!(
+            "the finished part stays in `{}`; run the same command to continue",
+            args.out.display()
+        ));
     }
     let built = built?;
     let manifest = built.corpus.manifest();
     if before.is_some_and(|before| before != manifest.build) {
-        terminal.warn(format_args!("replaced the corpus of other text that was in `{}`", args.out.display()));
+        terminal.warn(format_args!(
+            "replaced the previous corpus in `{}`, which was built from other text",
+            args.out.display()
+        ));
     }
     records::warn_of_skipped(terminal, &built.skipped);
     let counts = manifest.counts();
@@ -88,7 +93,7 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let was_there = if self.reused { ", which was there already" } else { "" };
+        let was_there = if self.reused { " (existing, unchanged)" } else { "" };
         fact(f, "corpus", format_args!("{}{was_there}", self.folder.display()))?;
         fact(f, "documents", HumanCount(self.documents))?;
         if let Some(pairs @ 1..) = self.pairs {

@@ -104,10 +104,7 @@ fn write(collection: &Collection, kinds: &[String], folder: &NewFolder, report: 
 
 fn tell_left_out(collection: &Collection, report: &Report, terminal: &Terminal) {
     if report.bad_files > 0 {
-        terminal.warn(format_args!(
-            "files left out, since they cannot be read: {} (`--verbose` lists them)",
-            report.bad_files
-        ));
+        terminal.warn(format_args!("skipped files that cannot be read: {} (`--verbose` lists them)", report.bad_files));
     }
     for docs in &collection.crates {
         for file in &docs.bad_files {
@@ -130,6 +127,6 @@ impl Display for Report {
         for (kind, &count) in &self.items {
             fact(f, &format!("  {kind}"), HumanCount(count))?;
         }
-        fact(f, "files left out", HumanCount((self.bad_files + self.too_large) as u64))
+        fact(f, "skipped files", HumanCount((self.bad_files + self.too_large) as u64))
     }
 }

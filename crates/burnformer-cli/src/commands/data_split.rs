@@ -95,7 +95,7 @@ fn check_column(args: &SplitArgs) -> Result<()> {
         return Ok(());
     }
     let hint = format!("name the column that holds it: `{flag} {by}`");
-    Err(Advised::new(format!("`--by {by}` needs to know the {by} of each row"), hint).into())
+    Err(Advised::new(format!("`--by {by}` needs the {by} of each row"), hint).into())
 }
 
 /// What a split knows of each document.
@@ -184,7 +184,7 @@ impl Parts {
 
 /// The text is not what it was when it was divided.
 fn changed() -> anyhow::Error {
-    let hint = "run the command again while nobody writes, on files that can be read twice";
+    let hint = "run the command again on files that do not change and can be read twice";
     Advised::new("the input changed while it was read", hint).into()
 }
 

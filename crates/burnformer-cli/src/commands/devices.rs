@@ -64,7 +64,7 @@ impl Display for Report {
             writeln!(f, "{mark} {:<10} {}", row.device, row.description)?;
         }
         match &self.chosen {
-            Some(chosen) => writeln!(f, "\n`--device {}` takes `{chosen}`", self.choice)?,
+            Some(chosen) => writeln!(f, "\n`--device {}` selects `{chosen}`", self.choice)?,
             None => writeln!(f, "\n`--device {}` is not available", self.choice)?,
         }
         writeln!(f, "built with {}", self.features.join(", "))

@@ -48,28 +48,34 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     if kind != ModelKind::Seq2Seq
         && let Some(flag) = args.translation.flags.first()
     {
-        return Err(other("model that does not translate", &format!("leave out `{flag}`")));
+        return Err(other("model that is not a translation model", &format!("leave out `{flag}`")));
     }
     if kind == ModelKind::Seq2Seq && args.format.label_column.is_some() {
-        return Err(other("model that translates, which no labels can measure", "leave out `--label-column`"));
+        return Err(other("translation model, which cannot be evaluated on labels", "leave out `--label-column`"));
     }
     match (kind, &args.corpus) {
         (ModelKind::SequenceClassification, None) => {
             context.terminal.report(&on_texts(args, &device, context)?, format)?;
         }
         (ModelKind::SequenceClassification, Some(_)) => {
-            return Err(other("classifier, which no corpus can measure", "name texts with labels by `--input`"));
+            return Err(other(
+                "classifier, which cannot be evaluated on a corpus",
+                "name labelled texts with `--input`",
+            ));
         }
         (ModelKind::Seq2Seq, None) => {
             context.terminal.report(&evaluate_translation::run(args, &device, context)?, format)?;
         }
         (ModelKind::Seq2Seq, Some(_)) => {
-            let hint = "name texts by `--input` and their translations by `--pair-input` or `--pair-column`";
-            return Err(other("model that translates, which no corpus can measure", hint));
+            let hint = "name texts with `--input`, and their references with `--pair-input` or `--pair-column`";
+            return Err(other("translation model, which cannot be evaluated on a corpus", hint));
         }
         (_, Some(_)) => context.terminal.report(&on_corpus(args, &device, context)?, format)?,
         (_, None) => {
-            return Err(other("pretrained model, which no labels can measure", "name a corpus by `--corpus`"));
+            return Err(other(
+                "pretrained model, which cannot be evaluated on labels",
+                "name a corpus with `--corpus`",
+            ));
         }
     }
     Ok(Outcome::Done)

@@ -48,8 +48,8 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     generation.validate()?;
     let translator = Translator::load(&args.folder, device)?.with_batch_size(args.batch_size as usize);
     let no_pairs = || {
-        let hint = "name the references by `--pair-input` (line by line) or `--pair-column`";
-        Advised::new("a model that translates is measured on pairs of texts", hint)
+        let hint = "name the references with `--pair-input` (line-aligned files) or `--pair-column`";
+        Advised::new("a translation model is evaluated on texts with references, found no references", hint)
     };
     if !input::names_pairs(&flags.pair_input, &args.format) {
         return Err(no_pairs().into());
@@ -57,8 +57,8 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     if let Some(folder) =
         flags.out.as_deref().and_then(Path::parent).filter(|it| !it.as_os_str().is_empty() && !it.is_dir())
     {
-        let message = format!("there is no folder `{}` for `--out`", folder.display());
-        return Err(Advised::new(message, "make it, or name a file elsewhere").into());
+        let message = format!("the folder `{}` of `--out` does not exist", folder.display());
+        return Err(Advised::new(message, "create the folder, or choose another file").into());
     }
     let source = input::open_pairs(&args.input, &flags.pair_input, &args.format)?;
     let (mut texts, mut references) = (Vec::new(), Vec::new());
@@ -69,7 +69,7 @@ pub(super) fn run(args: &EvaluateArgs, device: &Device, context: &Context) -> Re
     })?;
     records::warn_of_skipped(terminal, &skipped);
     if texts.is_empty() {
-        return Err(Advised::new("there are no pairs to measure the model on", "name files that are not empty").into());
+        return Err(Advised::new("the input has no pairs", "name files that are not empty").into());
     }
     let pairs: Vec<(&str, &str)> =
         texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
@@ -116,14 +116,14 @@ impl Display for Report {
         fact(f, "pairs", HumanCount(self.pairs as u64))?;
         if self.left_out > 0 {
             let left_out = HumanCount(self.left_out as u64);
-            fact(f, "left out", format_args!("{left_out} pairs, too long for the model, in the perplexity"))?;
+            fact(f, "skipped", format_args!("{left_out} pairs too long for the model (in the perplexity only)"))?;
         }
         if let (Some(perplexity), Some(accuracy)) = (self.perplexity, self.accuracy) {
             let tokens = HumanCount(self.target_tokens);
             fact(f, "perplexity", format_args!("{perplexity:.3} ({tokens} target tokens)"))?;
             fact(f, "accuracy", format_args!("{accuracy:.4}"))?;
         }
-        fact(f, "time to translate", format_args!("{:.1} s", self.seconds))?;
+        fact(f, "translation time", format_args!("{:.1} s", self.seconds))?;
         write!(f, "{}", self.scores)
     }
 }

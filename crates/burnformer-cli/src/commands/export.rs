@@ -14,8 +14,8 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {
             ExportLayout::SentenceTransformers { pooling: args.pooling, normalized: args.normalize }
         }
         Layout::Transformers if args.pooling.is_some() || args.normalize.is_some() => {
-            let hint = "add `--layout sentence-transformers`, or leave `--pooling` and `--normalize` out";
-            return Err(Advised::new("a folder of transformers says nothing about pooling", hint).into());
+            let hint = "add `--layout sentence-transformers`, or remove `--pooling` and `--normalize`";
+            return Err(Advised::new("`--layout transformers` has no pooling", hint).into());
         }
         Layout::Transformers => ExportLayout::Transformers,
     };

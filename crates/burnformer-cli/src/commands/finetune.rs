@@ -197,8 +197,8 @@ impl Texts {
             None => train.split(settings.validation_share, settings.seed),
         };
         if validation.examples.is_empty() {
-            let message = "no text is left to choose the best model by, as no class has two";
-            return Err(Advised::new(message, "name some by `--validation`, or add texts").into());
+            let message = "no text is left for validation, because no class has two texts";
+            return Err(Advised::new(message, "name validation texts with `--validation`, or add texts").into());
         }
         let train = match settings.max_per_class {
             Some(n) => train.at_most_per_class(n, settings.seed),
@@ -225,7 +225,7 @@ fn fresh(
         BertForSequenceClassification::from_pretrained(Path::new(&settings.model), n_labels, settings.seed, &device)?;
     context.terminal.note(format_args!("fresh weights        {}", fresh.join(", ")));
     if !left_over.is_empty() {
-        context.terminal.note(format_args!("not taken over       {}", left_over.join(", ")));
+        context.terminal.note(format_args!("unused weights       {}", left_over.join(", ")));
     }
     Ok(model)
 }
@@ -301,9 +301,12 @@ fn card(out: &Path, settings: &FinetuneSettings, config: &BertConfig, labels: &[
     ModelCard {
         name: out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         pipeline_tag: "text-classification",
-        description: "An encoder of the BERT family, fine-tuned to tell classes of texts.".to_owned(),
+        description: "An encoder of the BERT family, fine-tuned for text classification.".to_owned(),
         facts: vec![
-            ("begun with", if settings.from_scratch { "fresh weights".to_owned() } else { settings.model.clone() }),
+            (
+                "initialised from",
+                if settings.from_scratch { "fresh weights".to_owned() } else { settings.model.clone() },
+            ),
             ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
             ("classes", labels.join(", ")),
             ("training texts", format!("{} from {}", report.training_texts, settings.data.paths.join(", "))),

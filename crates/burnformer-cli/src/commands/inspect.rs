@@ -73,20 +73,27 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let kind = ModelKind::of(folder)?;
     let (config, labels, shapes) = sizes(folder, kind, &device)?;
     if let (Config::Seq2Seq(_), Some(_)) = (&config, &args.text) {
-        let hint = format!("`burnformer translate {} --attention DIR` draws it", folder.display());
-        return Err(Advised::new("the attention of a model that translates needs a translation", hint).into());
+        let hint = format!("draw it with `burnformer translate {} --attention DIR`", folder.display());
+        return Err(Advised::new(
+            "`--text` shows the attention of encoders only, and this is a translation model",
+            hint,
+        )
+        .into());
     }
     let head = args.head.map(|head| head as usize);
     let (architecture, n_heads) = match &config {
         Config::Bert(config) => (kind.class(config.variant).unwrap_or_default(), config.n_heads),
         Config::Seq2Seq(config) => {
             let class = config.hugging_face_class();
-            (class.map_or_else(|_| "encoder–decoder of this project".to_owned(), str::to_owned), config.n_heads)
+            (
+                class.map_or_else(|_| "encoder–decoder without a transformers class".to_owned(), str::to_owned),
+                config.n_heads,
+            )
         }
     };
     if let Some(head) = head.filter(|&head| head > n_heads) {
-        let hint = format!("set `--head` to 1 to {n_heads}, or leave it out for the mean over all heads");
-        return Err(Advised::new(format!("there is no head {head} in `{}`", folder.display()), hint).into());
+        let hint = format!("set `--head` to 1 to {n_heads}, or omit it for the mean over all heads");
+        return Err(Advised::new(format!("`{}` has no head {head}", folder.display()), hint).into());
     }
     let mut attention = args.text.as_ref().map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
     if let (Some(map), Some(head)) = (&mut attention, head) {
@@ -193,12 +200,12 @@ impl Display for Config {
                     true => format!("{source} tokens for both sides"),
                     false => format!("{source} source tokens, {target} target tokens"),
                 };
-                let layers = format!("{} in the encoder, {} in the decoder", it.n_encoder_layers, it.n_decoder_layers);
+                let layers = format!("{} encoder, {} decoder", it.n_encoder_layers, it.n_decoder_layers);
                 (layers, [it.d_model, it.n_heads, it.d_ff], vocabulary, it.max_seq_length)
             }
         };
         fact(f, "layers", layers)?;
-        fact(f, "width", format_args!("{d_model} in {n_heads} heads, feed-forward {d_ff}"))?;
+        fact(f, "width", format_args!("{d_model}, {n_heads} heads, feed-forward {d_ff}"))?;
         fact(f, "vocabulary", vocabulary)?;
         fact(f, "longest sequence", format_args!("{longest} tokens"))
     }
@@ -219,7 +226,7 @@ impl Display for Report {
         }
         writeln!(f, "  {:<32} {:>14}", "all", HumanCount(self.parameters as u64).to_string())?;
         if !self.history.is_empty() {
-            writeln!(f, "\ncourse of training")?;
+            writeln!(f, "\ntraining history")?;
             for point in &self.history {
                 let values = point.values.iter().map(|(name, value)| format!("{name} {}", number(*value)));
                 let values = values.collect::<Vec<_>>().join("  ");
@@ -229,7 +236,7 @@ impl Display for Report {
         if let Some(map) = &self.attention {
             for layer in 0..map.weights.len() {
                 let of = self.head.map_or_else(|| "mean over heads".to_owned(), |head| format!("head {head}"));
-                writeln!(f, "\nattention of layer {} ({of}): each row looks at the columns", layer + 1)?;
+                writeln!(f, "\nattention of layer {} ({of}): rows are queries, columns are keys", layer + 1)?;
                 heat_map::write(f, &map.tokens, &map.mean_over_heads(layer))?;
             }
         }

@@ -31,12 +31,12 @@ pub(super) fn texts(given: &[String]) -> Box<dyn Iterator<Item = Result<String>>
 /// The lines of the standard input.
 fn of_stdin() -> impl Iterator<Item = Result<String>> {
     io::stdin().lock().split(b'\n').zip(1_u64..).map(|(line, number)| {
-        let mut line = line.context("cannot read the standard input")?;
+        let mut line = line.context("cannot read standard input")?;
         line.pop_if(|last| *last == b'\r');
         String::from_utf8(line).map_err(|error| {
             let byte = error.utf8_error().valid_up_to() + 1;
-            let message = format!("line {number} of the standard input is not UTF-8 from byte {byte} on");
-            Advised::new(message, "convert it, for instance with `iconv -f latin1 -t utf-8`").into()
+            let message = format!("line {number} of standard input is not UTF-8 from byte {byte} on");
+            Advised::new(message, "convert the input, for instance with `iconv -f latin1 -t utf-8`").into()
         })
     })
 }

@@ -62,7 +62,7 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
     let sampled = sampled.transpose()?;
     if let Some(Sampled { unigram_entropy, .. }) = &sampled {
         let name = "unigram entropy";
-        terminal.note(format_args!("{name:<20} {unigram_entropy:.4} nats a hidden token of the validation samples"));
+        terminal.note(format_args!("{name:<20} {unigram_entropy:.4} nats per masked token of the validation samples"));
     }
 
     let trainer = Trainer {
@@ -137,7 +137,7 @@ impl Job {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
         let tokenizer = corpus.tokenizer()?;
         let split = Split::of(&corpus, &settings.data.split, settings.seed).map_err(|error| {
-            let hint = "`data.split.validation` and `data.split.test` are the shares; 0 stands for no such part";
+            let hint = "set the shares `data.split.validation` and `data.split.test`; 0 means no such part";
             Error::from(error).context(Advised::new(format!("cannot split the corpus `{}`", settings.corpus), hint))
         })?;
         let samples = |part: &str, documents: &[u32]| {
@@ -173,7 +173,9 @@ impl Job {
 fn check_fit(init: &Path, settings: &PretrainSettings, job: &Job) -> Result<()> {
     if settings.model != BertConfig::load(init)? {
         let message = format!("the settings below `model` are not those of the model in `{}`", init.display());
-        return Err(Advised::new(message, "leave them out, or leave out `--init` to begin with fresh weights").into());
+        return Err(
+            Advised::new(message, "remove these settings, or remove `--init` to train from fresh weights").into()
+        );
     }
     let tokenizer = Tokenizer::load(init)?;
     job.corpus.check_tokenizer(&tokenizer).map_err(|error| {
@@ -203,7 +205,8 @@ fn card(out: &Path, settings: &PretrainSettings, course: &Course, scores: Option
     ModelCard {
         name: out.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
         pipeline_tag: "fill-mask",
-        description: "A BERT encoder, pretrained with a masked language model and next-sentence prediction.".to_owned(),
+        description: "A BERT encoder, pretrained with masked language modelling and next-sentence prediction."
+            .to_owned(),
         facts: vec![
             ("size", format!("{} layers, width {}, {} heads", model.n_layers, model.d_model, model.n_heads)),
             ("vocabulary", format!("{} tokens", model.vocab_size)),

@@ -87,7 +87,7 @@ impl PretrainingScores {
         let line = |(name, value): &Metric| {
             let more = match (*name, self.nsp_accuracy_interval) {
                 ("mlm_loss", _) => format!(" nats (unigram entropy {:.4})", self.unigram_entropy),
-                ("mlm_accuracy", _) => format!(" ({} hidden tokens)", self.masked_tokens),
+                ("mlm_accuracy", _) => format!(" ({} masked tokens)", self.masked_tokens),
                 ("nsp_accuracy", Some((low, high))) => {
                     format!(" (95 % interval {low:.4} to {high:.4}, {} pairs)", self.pairs)
                 }

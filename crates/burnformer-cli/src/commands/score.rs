@@ -53,7 +53,7 @@ pub(super) fn run(args: &ScoreArgs, context: &Context) -> Result<Outcome> {
             args.hypotheses.display(),
             hypotheses.len()
         );
-        Err(Advised::new(counts, "line by line they belong together").into())
+        Err(Advised::new(counts, "the files are line-aligned: line N of each belongs to the same text").into())
     };
     let references = args.references.iter().map(beside).collect::<Result<Vec<_>>>()?;
     let references: Vec<&[String]> = references.iter().map(Vec::as_slice).collect();

@@ -19,10 +19,8 @@ pub(super) fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome> {
     let model = args.embedding.load()?;
     let texts = lines::texts(&args.texts).collect::<Result<Vec<_>>>()?;
     if texts.len() < 2 {
-        let message = format!("expected at least two texts, one and those it is compared with, found {}", texts.len());
-        return Err(
-            Advised::new(message, "name them on the command line, or write one in each line of the input").into()
-        );
+        let message = format!("expected at least two texts, found {}", texts.len());
+        return Err(Advised::new(message, "give them on the command line, or one per line of standard input").into());
     }
     let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
     let embeddings = model.embed(&asked)?;

@@ -47,7 +47,10 @@ pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -
         skipped_rows: texts.skipped().rows,
     };
     if report.vocab_size < config.vocab_size {
-        terminal.note(format_args!("the text has no more than {} of {} tokens", report.vocab_size, config.vocab_size));
+        terminal.note(format_args!(
+            "the text yields only {} tokens, fewer than the {} allowed",
+            report.vocab_size, config.vocab_size
+        ));
     }
     terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)

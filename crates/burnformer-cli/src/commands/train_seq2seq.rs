@@ -69,7 +69,7 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
     let left_out = job.train.n_left_out();
     if left_out > 0 {
         let left_out = HumanCount(left_out as u64);
-        terminal.note(format_args!("left out             {left_out} pairs, which `data.samples` does not take"));
+        terminal.note(format_args!("skipped pairs        {left_out}, outside the lengths of `data.samples`"));
     }
 
     let trainer = Trainer {
@@ -194,8 +194,7 @@ impl Job {
             }
             None => {
                 let split = Split::of(&corpus, &settings.data.split, settings.seed).map_err(|error| {
-                    let hint =
-                        "`data.split.validation` and `data.split.test` are the shares; 0 stands for no such part";
+                    let hint = "set the shares `data.split.validation` and `data.split.test`; 0 means no such part";
                     let message = format!("cannot split the corpus `{}`", settings.corpus);
                     Error::from(error).context(Advised::new(message, hint))
                 })?;
@@ -207,8 +206,12 @@ impl Job {
             }
         };
         if validation.is_none() && (settings.choose_by == ChooseBy::Bleu || settings.train.patience.is_some()) {
-            let message = "`choose_by = \"bleu\"` and `train.patience` need pairs for validation, and there are none";
-            return Err(Advised::new(message, "name some by `--validation`, or raise `data.split.validation`").into());
+            let message = "`choose_by = \"bleu\"` and `train.patience` need validation pairs, found none";
+            return Err(Advised::new(
+                message,
+                "name validation pairs with `--validation`, or raise `data.split.validation`",
+            )
+            .into());
         }
         let task = TranslationTask::new(settings.model.clone(), tokenizers(&corpus)?, settings.label_smoothing)?;
         let task = match settings.choose_by {
@@ -230,7 +233,7 @@ fn check_tokenizers(corpus: &Corpus, validation: &Corpus) -> Result<()> {
         return Ok(());
     }
     let hint = "build it with the same `--tokenizer` and `--pair-tokenizer`";
-    Err(Advised::new("the corpus for validation has other tokens than the one to learn from", hint).into())
+    Err(Advised::new("the validation corpus was built with other tokenizers than the training corpus", hint).into())
 }
 
 fn plan(settings: &TrainSeq2SeqSettings, job: &Job, device: DeviceChoice, text: String) -> Result<Plan> {

@@ -79,8 +79,8 @@ impl Display for Plan {
         fact(f, "training samples", HumanCount(self.samples))?;
         fact(f, "steps", format_args!("{} ({:.1} epochs)", HumanCount(self.steps), self.epochs))?;
         let per_step =
-            format_args!("{} in {} samples at most", HumanCount(self.tokens_per_step), self.samples_per_step);
-        fact(f, "tokens a step", per_step)?;
+            format_args!("at most {}, in {} samples", HumanCount(self.tokens_per_step), self.samples_per_step);
+        fact(f, "tokens per step", per_step)?;
         fact(
             f,
             "memory, about",
@@ -135,7 +135,7 @@ pub(super) fn check_resume(args: &RunArgs) -> Result<()> {
         Some(flag) => {
             let hint = "the run goes on with the settings in its `run.toml`; of those `--set` can change the ones below \
                         `train`";
-            Err(errors::Advised::new(format!("`{flag}` does not go with `--resume`"), hint).into())
+            Err(errors::Advised::new(format!("`{flag}` cannot be combined with `--resume`"), hint).into())
         }
         None => Ok(()),
     }
@@ -165,12 +165,12 @@ pub(super) fn tell(terminal: &Terminal, event: &Event<'_>) {
     match event {
         Event::Metrics(entry) if entry.split == "train" => terminal.detail(line(entry)),
         Event::Metrics(entry) => terminal.note(line(entry)),
-        Event::Best(best) => terminal.detail(format_args!("step {}: the best so far", best.step)),
+        Event::Best(best) => terminal.detail(format_args!("step {}: best evaluation so far", best.step)),
         Event::Checkpoint { step } => terminal.detail(format_args!("step {step}: checkpoint written")),
         Event::Damaged(error) => terminal.warn(error),
         Event::Untrained(names) => {
             let (n, first) = (names.len(), names.first().map_or("", String::as_str));
-            terminal.warn(format_args!("{n} parameters get no gradient and stay as they are, the first is `{first}`"));
+            terminal.warn(format_args!("{n} parameters get no gradient and are not trained, the first is `{first}`"));
         }
         _ => {}
     }
@@ -211,12 +211,12 @@ impl Course {
         let Outcome { stop, state, published } = outcome;
         let stopped = match stop {
             Stop::Finished => "all steps done",
-            Stop::Early => "evaluations did not get better",
+            Stop::Early => "early stopping",
             Stop::Interrupted => {
                 let step = state.step;
                 let out = folder.display();
                 context.terminal.note(format_args!(
-                    "stopped after step {step}, whose checkpoint is written; `burnformer {command} --out {out} --resume` goes on"
+                    "stopped after step {step}, checkpoint written; to continue: `burnformer {command} --out {out} --resume`"
                 ));
                 return Err(Interrupted.into());
             }

@@ -86,7 +86,7 @@ pub(super) fn choose(names: &BTreeSet<&str>, read: &mut dyn FnMut(&str) -> Resul
 }
 
 fn read_json<T: DeserializeOwned>(name: &str, read: &mut dyn FnMut(&str) -> Result<String>) -> Result<T> {
-    serde_json::from_str(&read(name)?).with_context(|| format!("cannot understand `{name}`"))
+    serde_json::from_str(&read(name)?).with_context(|| format!("cannot parse `{name}`"))
 }
 
 /// An error that says `message`, and what there is instead.

@@ -68,11 +68,11 @@ impl Hub {
     /// The hub that Hugging Face's own programs would use too.
     ///
     /// # Errors
-    /// If there is no place for the cache.
+    /// If there is no folder for the cache.
     pub(crate) fn from_env() -> Result<Self> {
         let home = variable("HF_HOME").map(PathBuf::from);
         let home = home.or_else(|| env::home_dir().map(|home| home.join(".cache/huggingface")));
-        let home = home.ok_or_else(|| Advised::new("there is no place for the cache", "set `HF_HOME` to a folder"))?;
+        let home = home.ok_or_else(|| Advised::new("there is no folder for the cache", "set `HF_HOME` to a folder"))?;
         let hub = home.join("hub");
         let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
         // The token is stored in the home, wherever the cache is.
@@ -101,7 +101,7 @@ impl Hub {
             if !answer.status().is_success() {
                 return Err(refusal::of_repository(&answer, &asked, &hub).into());
             }
-            answer.body_mut().read_json().context("the answer of the hub is not a list of files")
+            answer.body_mut().read_json().context("the hub's answer is not a list of files")
         })?;
         // What leads out of the folder is no file of a model.
         let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));

@@ -31,11 +31,11 @@ pub(super) fn of_repository(answer: &Response<Body>, asked: &Asked, hub: &Hub) -
         | (None, StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             let advice = match hub.has_token {
                 true => {
-                    "check the spelling, and whether the token in `HF_TOKEN` or the stored one is valid and may read it"
+                    "check the spelling, and that the token in `HF_TOKEN` or the stored one is valid and has access"
                 }
-                false => "check the spelling; a private one needs a token in `HF_TOKEN`",
+                false => "check the spelling; a private model needs a token in `HF_TOKEN`",
             };
-            Advised::new(format!("`{}` has no such model, or not for everyone", hub.endpoint), advice)
+            Advised::new(format!("`{}` has no such model, or it is private", hub.endpoint), advice)
         }
         (_, status) => refused(status, hub),
     }
@@ -56,11 +56,13 @@ pub(super) fn of_file(error: ApiError, file: &RemoteFile, repository: &Repositor
         },
         ApiError::IoError(error) if is_local(&error) => Error::from(error).context(no_room(hub)),
         ApiError::IoError(error) => {
-            let advice = "call the command again: it goes on where this has ended";
-            Error::from(error).context(Advised::new(format!("the connection broke off in `{name}`"), advice))
+            let advice = "run the command again: it continues where this download stopped";
+            Error::from(error)
+                .context(Advised::new(format!("the connection was lost while downloading `{name}`"), advice))
         }
         ApiError::LockAcquisition(_) => {
-            Advised::new(format!("another program fetches `{name}`"), "wait until it has").into()
+            Advised::new(format!("another program is downloading `{name}`"), "wait until it has finished finished")
+                .into()
         }
         error => anyhow!(error).context(format!("cannot fetch `{name}`")),
     }
@@ -75,18 +77,18 @@ pub(super) fn unreachable(error: ureq::Error, hub: &Hub) -> Error {
 /// The cache cannot be written.
 pub(super) fn no_room(hub: &Hub) -> Advised {
     let message = format!("cannot write to the cache `{}`", hub.cache.path().display());
-    Advised::new(message, "make room, or set `HF_HOME` to another folder")
+    Advised::new(message, "free disk space, or set `HF_HOME` to another folder")
 }
 
 fn gated(name: &str, hub: &Hub) -> Advised {
-    let has = if hub.has_token { "see to it that the token in `HF_TOKEN` is" } else { "set `HF_TOKEN` to a token" };
+    let has = if hub.has_token { "make sure that the token in `HF_TOKEN` is" } else { "set `HF_TOKEN` to a token" };
     let advice = format!("accept its licence on `{}/{name}`, and {has} of the same account", hub.endpoint);
-    Advised::new("the model is gated: its files are for those who have accepted its licence", advice)
+    Advised::new("the model is gated: accept its licence before downloading", advice)
 }
 
 fn refused(status: StatusCode, hub: &Hub) -> Advised {
     let advice = match status {
-        StatusCode::TOO_MANY_REQUESTS => "wait some minutes; with a token in `HF_TOKEN` more is allowed",
+        StatusCode::TOO_MANY_REQUESTS => "wait some minutes; a token in `HF_TOKEN` raises the limit",
         status if status.is_server_error() => "try again later",
         _ => "check `HF_ENDPOINT` if you have set it",
     };

@@ -84,8 +84,8 @@ pub(super) fn receive(repository: &Repository, file: &RemoteFile, events: &Sende
     for broken in [fs::canonicalize(&path).unwrap_or_default(), path] {
         let _ = fs::remove_file(broken);
     }
-    let message = format!("`{}` has not arrived as the hub has listed it", file.name);
-    Err(Advised::new(message, "call the command again; a proxy on the way may be at fault").into())
+    let message = format!("`{}` does not match the size or checksum that the hub lists", file.name);
+    Err(Advised::new(message, "run the command again; a proxy may have changed the file").into())
 }
 
 /// Gives a file that another commit has brought a second name. `false` if the file system cannot do that.

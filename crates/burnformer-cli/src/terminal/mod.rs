@@ -72,7 +72,7 @@ impl Terminal {
         };
         match self.aside(write) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
-            written => written.context("cannot write to the standard output"),
+            written => written.context("cannot write to standard output"),
         }
     }
 

@@ -136,7 +136,7 @@ fn a_model_and_its_course_are_shown() {
     for part in [
         "classes              bad, good\n",
         "bert.encoder.layers.1  ",
-        "\ncourse of training\n",
+        "\ntraining history\n",
         " validation  accuracy ",
     ] {
         assert!(text.contains(part), "{text}");

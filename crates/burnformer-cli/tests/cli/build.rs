@@ -21,7 +21,7 @@ fn a_corpus_of_other_text_is_not_replaced_in_silence() {
     folder.run(BUILD).succeeds();
     let run = folder.run(&BUILD.replace("--input texts", "--input texts/1.txt")).succeeds();
     assert_eq!(run.json()["documents"], 1);
-    assert_eq!(run.stderr, "warning: replaced the corpus of other text that was in `corpus`\n");
+    assert_eq!(run.stderr, "warning: replaced the previous corpus in `corpus`, which was built from other text\n");
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn bad_rows_end_the_build_or_are_counted_and_shown() {
         run.stdout.contains("documents            2\n") && run.stdout.contains("rows skipped         1\n"),
         "{run:?}"
     );
-    let warning = "warning: rows left out: 1, the first of them because\n  line 2 of `rows.jsonl` has no `text`\n";
+    let warning = "warning: skipped rows: 1; the first errors:\n  line 2 of `rows.jsonl` has no `text`\n";
     assert_eq!(run.stderr, warning);
 }
 

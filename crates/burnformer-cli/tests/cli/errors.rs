@@ -23,10 +23,18 @@ fn input_that_is_not_there_or_holds_nothing() {
     {
         let with = |input: &str| command.replace("INPUT", input);
         check(&folder, &with("nowhere.txt"), &["`nowhere.txt` matches no file"]);
-        check(&folder, &with("data.bin"), &["`data.bin` does not tell its format", "hint: set `--input-format`"]);
+        check(&folder, &with("data.bin"), &["file format of `data.bin` is unknown", "hint: set `--input-format`"]);
         check(&folder, &with("texts reviews.csv"), &["`reviews.csv` is csv", "hint: "]);
-        check(&folder, &with("reviews.csv --text-column body"), &["no column `body`", "hint: `--text-column`"]);
-        check(&folder, &with("texts --label-column label"), &["`--label-column` does not go with", "`text`", "hint: "]);
+        check(
+            &folder,
+            &with("reviews.csv --text-column body"),
+            &["no column `body`", "hint: name the columns with `--text-column`"],
+        );
+        check(
+            &folder,
+            &with("texts --label-column label"),
+            &["`--label-column` cannot be used with", "`text`", "hint: "],
+        );
     }
     check(&folder, "tokenizer train --input empty.txt --out t", &["contain no words"]);
     check(&folder, "data build --input empty.txt --tokenizer tokenizer --out t", &["the corpus has no text"]);
@@ -38,7 +46,11 @@ fn input_that_is_not_there_or_holds_nothing() {
 #[test]
 fn folders_that_hold_something_else() {
     let folder = Folder::with_tokenizer();
-    check(&folder, "data stats texts", &["`texts` is not a corpus", "hint: `burnformer data build`"]);
+    check(
+        &folder,
+        "data stats texts",
+        &["`texts` is not a corpus", "hint: build a corpus with `burnformer data build`"],
+    );
     check(&folder, "data stats nowhere", &["`nowhere` is not a corpus"]);
     check(&folder, "data build --input texts --tokenizer texts --out t", &["holds neither `tokenizer.json` nor"]);
     // The lock on the folder stays behind.
@@ -54,7 +66,7 @@ fn a_place_that_is_taken_or_cannot_be_written() {
         check(
             &folder,
             &format!("{command} --out texts"),
-            &["`texts` exists already, remove it or choose another name"],
+            &["`texts` already exists: remove it or choose another name"],
         );
         check(&folder, &format!("{command} --out reviews.csv/t"), &["cannot create", "\n  caused by: "]);
     }
@@ -83,8 +95,12 @@ fn settings_that_cannot_work() {
     check(&folder, &format!("{split} --test -1"), &["`test` is -1, expected a value in [0, 1)"]);
     check(&folder, &format!("{split} --validation -0.1"), &["`validation` is -0.1, expected a value in [0, 1)"]);
     check(&folder, &format!("{split} --test NaN"), &["`test` is NaN"]);
-    check(&folder, &format!("{split} --by label"), &["`--by label` needs to know", "hint: ", "`--label-column label`"]);
-    check(&folder, &format!("{split} --by group"), &["`--by group` needs to know", "`--group-column group`"]);
+    check(
+        &folder,
+        &format!("{split} --by label"),
+        &["`--by label` needs the label", "hint: ", "`--label-column label`"],
+    );
+    check(&folder, &format!("{split} --by group"), &["`--by group` needs the group", "`--group-column group`"]);
 }
 
 #[test]

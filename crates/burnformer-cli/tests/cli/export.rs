@@ -83,8 +83,8 @@ fn what_cannot_be_exported_is_said_and_leaves_nothing() {
     };
     check("export runs/mini --out runs/intents", &["`runs/intents`", "exist"]);
     check("export corpus --out out", &["`corpus` is not a model folder"]);
-    let hint = "add `--layout sentence-transformers`, or leave `--pooling` and `--normalize` out";
-    check("export runs/mini --out out --pooling cls", &["a folder of transformers says nothing about pooling", hint]);
+    let hint = "add `--layout sentence-transformers`, or remove `--pooling` and `--normalize`";
+    check("export runs/mini --out out --pooling cls", &["`--layout transformers` has no pooling", hint]);
     let mut config = folder.json("runs/intents/config.json");
     config["architectures"] = json!(["BertForTokenClassification"]);
     folder.write("runs/intents/config.json", &config.to_string());

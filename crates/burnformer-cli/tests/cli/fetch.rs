@@ -109,7 +109,7 @@ fn a_plain_folder_is_made_on_request() {
 
     let before = folder.names();
     let taken = hub.run(&folder, &format!("fetch {INTENTS} --out models/intents"));
-    taken.fails_with(&["`models/intents` exists already, remove it or choose another name"]);
+    taken.fails_with(&["`models/intents` already exists: remove it or choose another name"]);
     assert_eq!(folder.names(), before);
 }
 
@@ -136,8 +136,8 @@ fn a_file_that_broke_off_goes_on_where_it_did() {
     hub.play(WEIGHTS, Trick::BreakOff(100_000));
     let line = format!("fetch {INTENTS} --out model");
     hub.run(&folder, &line).fails_with(&[
-        "the connection broke off in `model.safetensors`\n  caused by: ",
-        "hint: call the command again: it goes on where this has ended",
+        "the connection was lost while downloading `model.safetensors`\n  caused by: ",
+        "hint: run the command again: it continues where this download stopped",
     ]);
     assert!(!snapshot(&folder).join(WEIGHTS).exists() && !folder.path("model").exists());
     assert!(part(&folder).unwrap() == weights()[..100_000]);
@@ -168,7 +168,7 @@ fn a_signal_ends_a_transfer_that_stands_still() {
     let mut said = String::new();
     stderr.read_line(&mut said).unwrap();
     stderr.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "stopping at the next safe point; again to stop at once\ninterrupted\n");
+    assert_eq!(said, "stopping at the next safe point; press Ctrl-C again to stop at once\ninterrupted\n");
     assert_eq!(program.wait().unwrap().code(), Some(130));
     // Not even a hidden beginning is left of it.
     let left = folder.names().into_iter().filter(|path| !path.starts_with(folder.path("home")));
@@ -184,10 +184,10 @@ fn a_file_that_is_not_as_listed_is_thrown_away() {
     let (folder, hub) = small();
     hub.play(WEIGHTS, Trick::BreakOff(100_000));
     let line = format!("fetch {INTENTS}");
-    hub.run(&folder, &line).fails_with(&["broke off"]);
+    hub.run(&folder, &line).fails_with(&["was lost"]);
     hub.play(WEIGHTS, Trick::Restart);
     hub.run(&folder, &line)
-        .fails_with(&["`model.safetensors` has not arrived as the hub has listed it", "hint: call the"]);
+        .fails_with(&["`model.safetensors` does not match the size or checksum that the hub lists", "hint: run the"]);
     assert!(!snapshot(&folder).join(WEIGHTS).exists());
     check_weights(&folder, &hub.run(&folder, &line).succeeds());
 
@@ -206,7 +206,7 @@ fn a_token_goes_with_every_request() {
     let gated = ["caused by: the model is gated", "hint: accept its licence on `http://127.0.0.1:"];
     hub.run(&folder, &line).fails_with(&[gated[0], gated[1], "/harbour/intents`, and set `HF_TOKEN` to a token of"]);
     let with = |token: &str| Run::of(hub.command(&folder, &line).env("HF_TOKEN", token).output().unwrap());
-    with("hf_other").fails_with(&[gated[0], gated[1], "see to it that the token in `HF_TOKEN` is of the same account"]);
+    with("hf_other").fails_with(&[gated[0], gated[1], "make sure that the token in `HF_TOKEN` is of the same account"]);
     hub.requests();
     check_weights(&folder, &with("hf_secret").succeeds());
     let requests = hub.requests();
@@ -228,7 +228,7 @@ fn what_the_hub_does_not_have_is_told_apart() {
     for (line, said) in [
         (
             "fetch harbour/intent",
-            &["error: cannot fetch `harbour/intent`\n", " has no such model, or not for everyone\n", "in `HF_TOKEN`"][..],
+            &["error: cannot fetch `harbour/intent`\n", " has no such model, or it is private\n", "in `HF_TOKEN`"][..],
         ),
         ("fetch harbour/intents --revision v2", &["caused by: there is no revision `v2`\nhint: `http://127.0.0.1:"]),
         ("fetch harbour/gguf", &["the repository has no `config.json`\nhint: ", "this one holds `model.gguf`"]),
@@ -259,5 +259,5 @@ fn a_hub_that_cannot_be_reached_is_named() {
         assert_eq!(folder.names(), Vec::<PathBuf>::new());
     }
     folder.write("home", "no folder");
-    hub.run(&folder, &line).fails_with(&["cannot write to the cache `", "hint: make room, or set `HF_HOME`"]);
+    hub.run(&folder, &line).fails_with(&["cannot write to the cache `", "hint: free disk space, or set `HF_HOME`"]);
 }

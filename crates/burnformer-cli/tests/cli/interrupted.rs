@@ -41,11 +41,11 @@ fn check(line: &str, signal: &str, status: i32) {
     folder.run(&format!("{line} --out runs/whole")).succeeds();
     let (code, said) = stopped(&folder, &format!("{line} --out runs/parts"), signal);
     assert_eq!(code, Some(status), "{said}");
-    assert!(said.contains("\nstopping at the next safe point; again to stop at once\n"), "{said}");
-    assert!(said.ends_with(" goes on\ninterrupted\n"), "{said}");
+    assert!(said.contains("\nstopping at the next safe point; press Ctrl-C again to stop at once\n"), "{said}");
+    assert!(said.ends_with("--resume`\ninterrupted\n"), "{said}");
 
     let (_, told) = said.split_once("\nstopped after step ").unwrap();
-    let (step, told) = told.split_once(", whose checkpoint is written; `burnformer ").unwrap();
+    let (step, told) = told.split_once(", checkpoint written; to continue: `burnformer ").unwrap();
     assert!(step.parse::<u64>().unwrap() < 600);
     assert!(folder.path(&format!("runs/parts/checkpoints/step-{step}/state.json")).is_file());
     assert!(folder.path("runs/parts/model.safetensors").is_file());

@@ -82,11 +82,8 @@ fn files_that_cannot_be_read_are_counted_and_listed_on_request() {
     write_crate(&folder, "boat");
     folder.write("boat/src/broken.rs", "fn f( {}");
     let run = folder.run("data rust-docs --source-tree boat --out docs").succeeds();
-    assert!(
-        run.stderr.contains("warning: files left out, since they cannot be read: 1")
-            && !run.stderr.contains("broken.rs")
-    );
-    assert!(run.stdout.contains("files left out       1\n"), "{run:?}");
+    assert!(run.stderr.contains("warning: skipped files that cannot be read: 1") && !run.stderr.contains("broken.rs"));
+    assert!(run.stdout.contains("skipped files        1\n"), "{run:?}");
     let run = folder.run("data rust-docs --source-tree boat --out verbose -v").succeeds();
     assert!(run.stderr.contains("broken.rs`: line 1: "), "{run:?}");
 }

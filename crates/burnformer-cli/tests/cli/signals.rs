@@ -51,7 +51,7 @@ impl Work {
 fn the_first_signal_stops_at_a_safe_point_and_leaves_nothing() {
     for (name, status) in [("INT", 130), ("TERM", 143)] {
         let mut work = Work::start();
-        assert_eq!(work.signal(name), "stopping at the next safe point; again to stop at once\n");
+        assert_eq!(work.signal(name), "stopping at the next safe point; press Ctrl-C again to stop at once\n");
         // More than a piece of a document, so that the program comes back to look.
         let line = format!("{}\n", "the boat ".repeat(100));
         let _ = work.text.write_all(line.repeat(3000).as_bytes());

@@ -48,7 +48,7 @@ fn pretraining_leaves_a_model_and_how_it_came_about() {
     assert_eq!(folder.read("runs/mini/tokenizer.json"), folder.read("tokenizer/tokenizer.json"));
 
     let log = folder.read("mini.log");
-    for part in ["parameters           ", "tokens a step        ", "unigram entropy      ", "step 12 validation: loss "]
+    for part in ["parameters           ", "tokens per step      ", "unigram entropy      ", "step 12 validation: loss "]
     {
         assert!(log.contains(part), "{log}");
     }
@@ -69,7 +69,7 @@ fn fine_tuning_measures_and_compares_on_texts_that_nothing_was_chosen_by() {
 
     assert!(folder.read("intents.log").contains("fresh weights        classifier.weight, classifier.bias\n"));
     let card = folder.read("runs/intents/README.md");
-    for part in ["| begun with | runs/mini |", "| classes | bad, good |", "| seed | 7 |", "| test accuracy | "] {
+    for part in ["| initialised from | runs/mini |", "| classes | bad, good |", "| seed | 7 |", "| test accuracy | "] {
         assert!(card.contains(part), "{card}");
     }
     assert!(folder.read("runs/intents/run.toml").contains("max_seq_length = 12\n"));
@@ -148,7 +148,7 @@ fn a_run_that_cannot_go_on_keeps_its_settings() {
     let folder = Folder::with_models();
     let before = folder.read("runs/mini/run.toml");
     let line = "pretrain --out runs/mini --resume --set train.micro_batch_size=4";
-    folder.run(line).fails_with(&["cannot go on with another `data`", "hint: put back what has changed"]);
+    folder.run(line).fails_with(&["cannot resume the run with another `data`", "hint: restore what has changed"]);
     assert_eq!(folder.read("runs/mini/run.toml"), before);
 }
 
@@ -165,7 +165,7 @@ fn fine_tuning_can_do_without_pretrained_weights_with_few_texts_and_with_texts_t
     );
     assert_eq!(report.get("test"), None);
     assert!(!done.stderr.contains("fresh weights"), "{done:?}");
-    assert!(folder.read("few/README.md").contains("| begun with | fresh weights |"));
+    assert!(folder.read("few/README.md").contains("| initialised from | fresh weights |"));
 
     // A classifier is a model too, and may have had other classes.
     let other = folder.read("train.csv").replace("\",good", "\",fine").replace(" number 1", "\",worse\n\"");

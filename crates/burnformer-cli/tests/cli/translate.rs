@@ -95,7 +95,7 @@ fn input_that_is_no_text_costs_no_line_before_it() {
     let folder = Folder::with_models();
     let run = folder.run_on(&format!("translate runs/de-en {DEVICE}"), b"eins\nzwei\ndr\xffei\n");
     assert_eq!((run.status, run.stdout.lines().count()), (Some(2), 2));
-    let said = "line 3 of the standard input is not UTF-8 from byte 3 on\nhint: convert it";
+    let said = "line 3 of standard input is not UTF-8 from byte 3 on\nhint: convert the input";
     assert!(run.stderr.contains(said), "{}", run.stderr);
 }
 
@@ -107,7 +107,7 @@ fn a_text_that_is_too_long_is_said_to_be_cut() {
         folder.run_on(&format!("translate runs/de-en {DEVICE} --beam 1 --format json"), long.as_bytes()).succeeds();
     let rows: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&rows[0]["is_cut"], &rows[1]["is_cut"]), (&true.into(), &false.into()));
-    assert!(run.stderr.contains("text 1 has 601 tokens, the model takes 512: the rest is left out"), "{}", run.stderr);
+    assert!(run.stderr.contains("text 1 has 601 tokens, the model takes 512: the rest is cut off"), "{}", run.stderr);
 }
 
 #[test]
@@ -115,11 +115,12 @@ fn flags_that_contradict_each_other_are_refused() {
     let folder = Folder::with_models();
     let translate = |rest: &str| folder.run(&format!("translate runs/de-en {DEVICE} {rest} eins"));
     translate("--n-best 5").fails_with(&["`--n-best 5`", "4 hypotheses", "hint: raise `--beam`"]);
-    translate("--beam 2 --top-k 3").fails_with(&["`--beam 2` does not go with", "leave out either"]);
+    translate("--beam 2 --top-k 3")
+        .fails_with(&["`--beam 2` cannot be combined with", "use either beam search or sampling"]);
     translate("--beam 1025").fails_with(&["1025 is not in 1..=1024"]);
     translate("--top-k 3 --n-best 1025").fails_with(&["1025 is not in 1..=1024"]);
     let evaluate = "evaluate runs/de-en --input test.de --pair-input test.en --out no/such/file";
-    folder.run(&format!("{evaluate} {DEVICE}")).fails_with(&["no folder `no/such` for `--out`"]);
+    folder.run(&format!("{evaluate} {DEVICE}")).fails_with(&["the folder `no/such` of `--out` does not exist"]);
 }
 
 #[test]
@@ -143,14 +144,14 @@ fn flags_of_translation_are_refused_for_other_models() {
         "--top-p 0.5",
     ] {
         let flag = flags.split(' ').next().unwrap();
-        let said = ["does not translate", &format!("leave out `{flag}`")];
+        let said = ["is not a translation model", &format!("leave out `{flag}`")];
         folder.run(&format!("{classify} {flags} {DEVICE}")).fails_with(&said);
         if !["--pair-input", "--out"].contains(&flag) {
             folder.run(&format!("{pretrained} {flags} {DEVICE}")).fails_with(&said);
         }
     }
     let translate = format!("evaluate runs/de-en --input test.tsv --pair-column b --label-column c {DEVICE}");
-    folder.run(&translate).fails_with(&["holds a model that translates", "leave out `--label-column`"]);
+    folder.run(&translate).fails_with(&["holds a translation model", "leave out `--label-column`"]);
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn attention_is_written_as_pictures_and_numbers() {
     assert_eq!(attention["source"], serde_json::json!(["eins", "<eos>"]));
     assert_eq!(attention["weights"].as_array().unwrap().len(), 2);
     let taken = folder.run(&format!("translate runs/de-en {DEVICE} --attention maps eins"));
-    taken.fails_with(&["`maps` exists already"]);
+    taken.fails_with(&["`maps` already exists"]);
     folder
         .run(&format!("translate nothing {DEVICE} --attention a/b/c eins"))
         .fails_with(&["`nothing`", "train-seq2seq"]);
@@ -210,7 +211,9 @@ fn an_evaluation_measures_the_translations_that_it_writes() {
     let line = format!("evaluate runs/de-en --input long.de --pair-input long.en --beam 1 {DEVICE} --format json");
     let report = folder.run(&line).succeeds().json();
     assert_eq!((&report["left_out"], &report["perplexity"]), (&1.into(), &Value::Null));
-    folder.run(&format!("evaluate runs/de-en --corpus corpus {DEVICE}")).fails_with(&["no corpus can measure"]);
+    folder
+        .run(&format!("evaluate runs/de-en --corpus corpus {DEVICE}"))
+        .fails_with(&["cannot be evaluated on a corpus"]);
     folder.run(&format!("evaluate runs/de-en --input test.de {DEVICE}")).fails_with(&["--pair-input"]);
 }
 
@@ -239,9 +242,9 @@ fn the_mean_of_checkpoints_is_a_model() {
     assert_eq!(weights("mean").len(), weights("runs/de-en").len());
     assert_ne!(weights("mean"), weights("runs/de-en"));
     folder.run(&format!("translate mean {DEVICE} eins")).succeeds();
-    folder.run("average runs/de-en --last 99 --out more").fails_with(&["has 5 checkpoints and 99 are asked for"]);
+    folder.run("average runs/de-en --last 99 --out more").fails_with(&["has 5 checkpoints, 99 were requested"]);
     assert!(!folder.path("more").exists());
-    folder.run("average mean --out more").fails_with(&["holds no run"]);
+    folder.run("average mean --out more").fails_with(&["is not a run folder"]);
 }
 
 #[test]
@@ -264,14 +267,14 @@ fn what_cannot_be_trained_on_is_said() {
     let train = |rest: &str| folder.run(&format!("train-seq2seq --out runs/new --steps 2 {rest} {DEVICE}"));
     train("--corpus corpus").fails_with(&["no samples", "holds no pairs of texts", "--pair-input"]);
     train("--corpus pairs --set choose_by=bleu --set data.split.validation=0").fails_with(&["`--validation`"]);
-    train("--corpus pairs --validation corpus").fails_with(&["other tokens", "--pair-tokenizer"]);
+    train("--corpus pairs --validation corpus").fails_with(&["other tokenizers", "--pair-tokenizer"]);
     train("--corpus pairs --set label_smoothing=1").fails_with(&["label_smoothing"]);
     train("--corpus pairs --set data.samples.max_seq_length=9999").fails_with(&["model.max_seq_length"]);
     assert!(!folder.path("runs/new").exists());
     let single = "data build --input test.de --input-format text --tokenizer de --pair-tokenizer en --out x";
-    folder.run(single).fails_with(&["`--pair-tokenizer` is for pairs", "`--pair-input`"]);
+    folder.run(single).fails_with(&["`--pair-tokenizer` needs text pairs", "`--pair-input`"]);
     let parallel = "data build --input test.de --pair-input test.en --tokenizer de --text-column a --out x";
-    folder.run(parallel).fails_with(&["`--text-column` does not go with `--pair-input`"]);
+    folder.run(parallel).fails_with(&["`--text-column` cannot be combined with `--pair-input`"]);
 }
 
 #[test]
@@ -282,6 +285,6 @@ fn a_model_that_translates_is_inspected() {
     let parameters = report["blocks"].as_array().unwrap().iter().map(|block| block["parameters"].as_u64().unwrap());
     assert_eq!(Some(parameters.sum()), report["parameters"].as_u64());
     let shown = folder.run(&format!("inspect runs/de-en {DEVICE}")).succeeds().stdout;
-    assert!(shown.contains("transformer.decoder.layers.1") && shown.contains("course of training"), "{shown}");
+    assert!(shown.contains("transformer.decoder.layers.1") && shown.contains("training history"), "{shown}");
     folder.run(&format!("inspect runs/de-en {DEVICE} --text eins")).fails_with(&["translate runs/de-en --attention"]);
 }

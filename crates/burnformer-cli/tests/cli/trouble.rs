@@ -58,7 +58,7 @@ fn runs_that_cannot_begin() {
         ("--set model.d_modle=8", &["unknown key `model.d_modle`, did you mean `model.d_model`?"]),
         (
             "--set model.n_heads=3",
-            &["`--set model.n_heads=3`", "(16) is not divisible", "choose `model.n_heads` from 1, 2, 4"],
+            &["the override `model.n_heads=3`", "(16) is not divisible", "choose `model.n_heads` from 1, 2, 4"],
         ),
         ("--steps 0", &["`train.steps` is 0, expected at least 1"]),
         ("--learning-rate=-1", &["`train.optimizer.learning_rate` is -1, expected a finite value above 0"]),
@@ -68,12 +68,12 @@ fn runs_that_cannot_begin() {
             &[
                 "the validation part of the corpus `corpus` gives no samples",
                 "at least two documents",
-                "hint: `--set data.samples.next_sentence=false`",
+                "hint: set `--set data.samples.next_sentence=false`",
             ],
         ),
         (
             "--init runs/mini --set model.n_layers=1",
-            &["below `model` are not those of the model in `runs/mini`", "hint: leave"],
+            &["below `model` are not those of the model in `runs/mini`", "hint: remove"],
         ),
         ("--init texts", &["`texts` is not a model folder: it has no `config.json`", "hint: `burnformer pretrain`,"]),
         ("--config nowhere.toml", &["cannot read the settings `nowhere.toml`\n  caused by: "]),
@@ -81,10 +81,16 @@ fn runs_that_cannot_begin() {
     ] {
         here.check(&format!("{pretrain} {flags}"), said);
     }
-    here.check("pretrain --corpus nowhere --out new", &["`nowhere` is not a corpus", "hint: `burnformer data build`"]);
+    here.check(
+        "pretrain --corpus nowhere --out new",
+        &["`nowhere` is not a corpus", "hint: build a corpus with `burnformer data build`"],
+    );
     here.check("pretrain --corpus texts --out new", &["`texts` is not a corpus"]);
     here.check("pretrain --out new", &["--corpus <FOLDER>"]);
-    here.check("pretrain --corpus one --out new", &["cannot split the corpus `one`", "hint: `data.split.validation`"]);
+    here.check(
+        "pretrain --corpus one --out new",
+        &["cannot split the corpus `one`", "hint: set the shares `data.split.validation`"],
+    );
     let line = "pretrain --corpus other-corpus --init runs/mini --set train.micro_batch_size=8 --out new";
     here.check(
         line,
@@ -112,16 +118,16 @@ fn runs_that_cannot_go_on() {
         here.check(
             &resume("nowhere"),
             &[
-                "`runs/nowhere` holds no run",
-                "hint: `burnformer pretrain`, `finetune` and `train-seq2seq` begin one, without `--resume`",
+                "`runs/nowhere` is not a run folder",
+                "hint: start a run with `burnformer pretrain`, `finetune` or `train-seq2seq`, without `--resume`",
             ],
         );
-        here.check(&format!("{command} --resume --out texts"), &["`texts` holds no run, it has no `run.toml`"]);
+        here.check(&format!("{command} --resume --out texts"), &["`texts` is not a run folder: it has no `run.toml`"]);
         let run = if command == "pretrain" { "mini" } else { "intents" };
         let resume = |flags: &str| resume(&format!("{run} {flags}"));
-        here.check(&resume("--seed 3"), &["`--seed` does not go with `--resume`", "hint: ", "`run.toml`"]);
-        here.check(&resume("--config a.toml"), &["`--config` does not go with `--resume`"]);
-        here.check(&resume("--set seed=3"), &["`--set seed=3` does not go with `--resume`", "below `train`"]);
+        here.check(&resume("--seed 3"), &["`--seed` cannot be combined with `--resume`", "hint: ", "`run.toml`"]);
+        here.check(&resume("--config a.toml"), &["`--config` cannot be combined with `--resume`"]);
+        here.check(&resume("--set seed=3"), &["`--set seed=3` cannot be combined with `--resume`", "below `train`"]);
         here.check(&resume("--set train.stpes=3"), &["unknown key `train.stpes`, did you mean `train.steps`?"]);
         here.check(&resume("--set train.steps=0"), &["`train.steps` is 0"]);
         here.check(&resume("--set train.micro_batch_size=512"), &["a step takes 512"]);
@@ -150,7 +156,10 @@ fn texts_that_teach_nothing() {
     for flag in ["--test odd.csv", "--validation odd.csv"] {
         here.check(&with(flag), &["`odd.csv` has the unknown class `odd`, known are `bad`, `good`", "hint: "]);
     }
-    here.check(&with("--text-column body"), &["`train.csv` has no column `body`", "hint: `--text-column`"]);
+    here.check(
+        &with("--text-column body"),
+        &["`train.csv` has no column `body`", "hint: name the columns with `--text-column`"],
+    );
     here.check(&with("--test nowhere.csv"), &["`nowhere.csv` matches no file"]);
     here.check(&with("--epochs=-1"), &["`epochs` is -1, expected a finite value above 0"]);
     here.check(&with("--epochs nan"), &["`epochs` is NaN"]);
@@ -164,9 +173,12 @@ fn texts_that_teach_nothing() {
     let of = |texts: &str| FINETUNE.replace("train.csv", texts);
     here.check(&of("header.csv"), &["there is no text with a class"]);
     here.check(&of("bad.csv"), &["every text has the class `bad`, expected at least two classes"]);
-    here.check(&of("two.csv"), &["no text is left to choose the best model by", "hint: name some by `--validation`"]);
+    here.check(&of("two.csv"), &["no text is left for validation", "hint: name validation texts with `--validation`"]);
     here.check(&of("unlabelled.jsonl"), &["line 1 of `unlabelled.jsonl`", "hint: "]);
-    here.check(&FINETUNE.replace("--label-column category", ""), &["has no class", "hint: `--label-column`"]);
+    here.check(
+        &FINETUNE.replace("--label-column category", ""),
+        &["has no class", "hint: name the column of the label with `--label-column`"],
+    );
 }
 
 #[test]
@@ -200,10 +212,16 @@ fn models_that_are_none_or_for_something_else() {
     here.check("evaluate runs/mini", &["--input <PATH>"]);
     here.check("evaluate runs/mini --corpus corpus --label-column a", &["cannot be used with"]);
     here.check(&format!("{evaluate} test.csv --part test"), &["cannot be used with"]);
-    here.check(&format!("{evaluate} test.csv"), &["has no class", "hint: `--label-column`"]);
+    here.check(
+        &format!("{evaluate} test.csv"),
+        &["has no class", "hint: name the column of the label with `--label-column`"],
+    );
     here.check(&format!("{evaluate} odd.csv --label-column category"), &["the unknown class `odd`", "hint: "]);
     here.check(&format!("{evaluate} test.csv --label-column category --batch-size 0"), &["0 is not in 1..=65536"]);
-    here.check("predict runs/mini kettle", &["for masked language modelling", "hint: `burnformer finetune`"]);
+    here.check(
+        "predict runs/mini kettle",
+        &["for masked language modelling", "hint: train a classifier from it with `burnformer finetune`"],
+    );
     here.check(
         "predict runs/intents --input test.csv --text-column body",
         &["`test.csv` has no column `body`", "hint: "],
@@ -211,19 +229,25 @@ fn models_that_are_none_or_for_something_else() {
     here.check("predict runs/intents kettle --input test.csv", &["cannot be used with"]);
     here.check("predict runs/intents kettle --top-k 0", &["0 is not in 1.."]);
     let input = here.folder.run_on(&format!("predict runs/intents {DEVICE}"), &[0xff, b'\n']);
-    here.ended("predict", &input, &["line 1 of the standard input is not UTF-8 from byte 1 on\nhint: convert it"]);
-    here.check("fill-mask runs/intents [MASK]", &["for text classification", "hint: `burnformer predict`"]);
-    here.check("predict runs/de-en kettle", &["hint: `burnformer translate` translates with it"]);
+    here.ended("predict", &input, &["line 1 of standard input is not UTF-8 from byte 1 on\nhint: convert the input"]);
+    here.check(
+        "fill-mask runs/intents [MASK]",
+        &["for text classification", "hint: classify texts with it by `burnformer predict`"],
+    );
+    here.check("predict runs/de-en kettle", &["hint: translate with it by `burnformer translate`"]);
     here.check("fill-mask runs/mini boat", &["`boat` has no `[MASK]`: write it where"]);
     here.check("embed texts kettle", &["`texts` is not a model folder"]);
     here.check("embed runs/mini kettle --out no/such/a.npy", &["cannot write `no/such/a.npy`"]);
     here.check("embed runs/mini kettle --pooling max", &["[possible values: mean, cls]"]);
-    here.check("similarity runs/mini kettle", &["expected at least two texts", "found 1", "hint: name them"]);
+    here.check("similarity runs/mini kettle", &["expected at least two texts", "found 1", "hint: give them"]);
     here.check("fill-mask runs/mini [MASK] --top-k 0", &["0 is not in 1.."]);
     let far = format!("{} [MASK]", "the ".repeat(40));
     let run = here.folder.run_with(&format!("fill-mask runs/mini {DEVICE}"), &far);
     here.ended("fill-mask", &run, &["every `[MASK]` in `the the ", " lies behind the first 32 tokens"]);
-    here.check("inspect runs/mini --text boat --head 3", &["no head 3 in `runs/mini`", "hint: set `--head` to 1 to 2"]);
+    here.check(
+        "inspect runs/mini --text boat --head 3",
+        &["`runs/mini` has no head 3", "hint: set `--head` to 1 to 2"],
+    );
     here.check("inspect runs/mini --text boat --head 0", &["0 is not in 1.."]);
     here.check("inspect runs/mini --head 1", &["--text <TEXT>"]);
 }

@@ -30,7 +30,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// A folder of that name is there and must not be replaced.
-    #[error("`{}` exists already, remove it or choose another name", path.display())]
+    #[error("`{}` already exists: remove it or choose another name", path.display())]
     Exists {
         /// The file or folder in the way.
         path: PathBuf,

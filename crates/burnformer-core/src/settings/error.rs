@@ -36,7 +36,7 @@ impl fmt::Display for Origin {
             Self::Preset => write!(f, "the preset"),
             Self::File { name } => write!(f, "`{name}`"),
             Self::Line { name, line } => write!(f, "`{name}` line {line}"),
-            Self::Set { text } => write!(f, "`--set {text}`"),
+            Self::Set { text } => write!(f, "the override `{text}`"),
         }
     }
 }
@@ -64,7 +64,7 @@ pub enum SettingsError {
         source: Box<toml::de::Error>,
     },
     /// A `--set` without a key or without an equals sign.
-    #[error("`--set {text}` is not of the form `key=value`, as in `--set model.d_model=512`")]
+    #[error("the override `{text}` is not of the form `key=value`, as in `model.d_model=512`")]
     BadSet {
         /// The text behind `--set`.
         text: String,
@@ -102,7 +102,7 @@ pub enum SettingsError {
         source: serde_json::Error,
     },
     /// A value that has the right type but cannot work.
-    #[error("{origin} leaves `{}` with an impossible value", source.field())]
+    #[error("{origin} leaves `{}` with an invalid value", source.field())]
     Impossible {
         /// The layer to change: where the key was set, or another key without which it would be possible.
         origin: Origin,

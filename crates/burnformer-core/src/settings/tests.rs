@@ -137,7 +137,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     );
     assert_eq!(
         error_with("", &["d_model=256"]),
-        "`--set d_model=256` sets the unknown key `d_model`, did you mean `model.d_model`?"
+        "the override `d_model=256` sets the unknown key `d_model`, did you mean `model.d_model`?"
     );
     assert_eq!(
         error_with("[modle]\nd_model = 256", &[]),
@@ -145,7 +145,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_key() {
     );
     assert_eq!(
         error_with("", &["model.temperature=1"]),
-        "`--set model.temperature=1` sets the unknown key `model.temperature`, \
+        "the override `model.temperature=1` sets the unknown key `model.temperature`, \
          known here: `activation`, `d_model`, `dropout`, `n_heads`"
     );
 }
@@ -173,7 +173,7 @@ fn a_key_of_the_other_variant_is_unknown_only_when_a_layer_sets_it() {
 fn a_key_that_another_variant_needs_is_missing_because_of_the_switch() {
     assert_eq!(
         error_with("[optim]\nlearning_rate = 0.1", &["optim.kind=sgd"]),
-        "`optim.kind` cannot be read from `--set optim.kind=sgd`: missing field `momentum`"
+        "`optim.kind` cannot be read from the override `optim.kind=sgd`: missing field `momentum`"
     );
 }
 
@@ -186,7 +186,7 @@ fn a_wrong_type_is_named_with_its_line() {
     );
     assert_eq!(
         error_with("", &["seed=-1"]),
-        "`seed` cannot be read from `--set seed=-1`: invalid value: integer `-1`, expected u64"
+        "`seed` cannot be read from the override `seed=-1`: invalid value: integer `-1`, expected u64"
     );
     assert_eq!(
         error_with("model = 3", &[]),
@@ -195,7 +195,7 @@ fn a_wrong_type_is_named_with_its_line() {
     );
     assert_eq!(
         error_with("", &["model.activation=gleu"]),
-        "`model.activation` cannot be read from `--set model.activation=gleu`: \
+        "`model.activation` cannot be read from the override `model.activation=gleu`: \
          unknown variant `gleu`, expected `gelu` or `relu`"
     );
 }
@@ -213,7 +213,7 @@ fn a_wrong_type_inside_a_tagged_enum_is_named_with_its_line() {
 fn a_wrong_type_inside_a_list_is_named_with_its_place() {
     assert_eq!(
         error_with("", &["stages=[{d_model=1, n_heads=true}]"]),
-        "`stages[0].n_heads` cannot be read from `--set stages=[{d_model=1, n_heads=true}]`: \
+        "`stages[0].n_heads` cannot be read from the override `stages=[{d_model=1, n_heads=true}]`: \
          invalid type: boolean `true`, expected usize"
     );
 }
@@ -222,12 +222,12 @@ fn a_wrong_type_inside_a_list_is_named_with_its_place() {
 fn an_impossible_value_is_named_with_its_origin() {
     assert_eq!(
         error_with("", &["model.d_model=0"]),
-        "`--set model.d_model=0` leaves `model.d_model` with an impossible value: \
+        "the override `model.d_model=0` leaves `model.d_model` with an invalid value: \
          `model.d_model` is 0, expected at least 1"
     );
     assert_eq!(
         error_with("[model]\ndropout = 1", &["seed=3"]),
-        "`s.toml` line 2 leaves `model.dropout` with an impossible value: \
+        "`s.toml` line 2 leaves `model.dropout` with an invalid value: \
          `model.dropout` is 1, expected a value in [0, 1)"
     );
 }
@@ -236,9 +236,11 @@ fn an_impossible_value_is_named_with_its_origin() {
 fn values_that_do_not_go_together_are_blamed_on_the_one_that_was_changed() {
     assert!(
         error_with("[model]\nd_model = 500", &["seed=3"])
-            .starts_with("`s.toml` line 2 leaves `model.n_heads` with an impossible value: `model.d_model` (500)")
+            .starts_with("`s.toml` line 2 leaves `model.n_heads` with an invalid value: `model.d_model` (500)")
     );
-    assert!(error_with("[model]\nn_heads = 16", &["model.d_model=500"]).starts_with("`--set model.d_model=500`"));
+    assert!(
+        error_with("[model]\nn_heads = 16", &["model.d_model=500"]).starts_with("the override `model.d_model=500`")
+    );
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn an_impossible_value_inside_a_list_is_named_with_its_place() {
     let stage = "{d_model = 1, n_heads = 1, dropout = 2, activation = 'gelu'}";
     assert_eq!(
         error_with(&format!("stages = [{stage}]"), &["seed=3"]),
-        "`s.toml` line 1 leaves `stages[0].dropout` with an impossible value: \
+        "`s.toml` line 1 leaves `stages[0].dropout` with an invalid value: \
          `stages[0].dropout` is 2, expected a value in [0, 1)"
     );
 }
@@ -256,7 +258,7 @@ fn an_impossible_preset_is_called_so() {
     let mut impossible = preset();
     impossible.model.n_heads = 0;
     let error = load_text(&impossible, "s.toml", "seed = 3\n[model]\ndropout = 0", &[]).unwrap_err();
-    assert_eq!(error.to_string(), "the preset leaves `model.n_heads` with an impossible value");
+    assert_eq!(error.to_string(), "the preset leaves `model.n_heads` with an invalid value");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub enum CorpusError {
         source: serde_json::Error,
     },
     /// A build that was interrupted.
-    #[error("the corpus in `{}` is unfinished, run its build again to go on with it", folder.display())]
+    #[error("the corpus in `{}` is incomplete: run the same build again to continue", folder.display())]
     Unfinished {
         /// The folder.
         folder: PathBuf,

@@ -130,8 +130,8 @@ mod tests {
     fn a_row_is_blank_as_a_whole_or_not_at_all() {
         assert!(row([text(" "), text(""), text("\t"), text("g")]).is_empty());
         assert!(row([text(""), None, None, None]).is_empty());
-        assert_eq!(row([text("a"), None, text(" "), None]), ["error: row 7 of `a` has nothing in `label`"]);
-        assert_eq!(row([text(""), text("b"), text(""), None]), ["error: row 7 of `a` has nothing in `text`"]);
+        assert_eq!(row([text("a"), None, text(" "), None]), ["error: row 7 of `a` has an empty `label`"]);
+        assert_eq!(row([text(""), text("b"), text(""), None]), ["error: row 7 of `a` has an empty `text`"]);
     }
 
     #[test]

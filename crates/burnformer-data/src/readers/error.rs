@@ -35,7 +35,7 @@ pub enum ReadError {
     },
     /// Parallel text needs as many files on one side as on the other.
     #[error(
-        "{sources} files of texts and {targets} of those paired with them, expected as many: they are paired in this order"
+        "found {sources} files of first texts and {targets} of second texts, expected equal numbers: they are paired in order"
     )]
     Unpaired {
         /// Files of the source side.
@@ -174,7 +174,7 @@ pub enum ReadError {
         field: String,
     },
     /// A row that is blank in one field but not in all that were asked for.
-    #[error("{at} has nothing in `{field}`")]
+    #[error("{at} has an empty `{field}`")]
     BlankField {
         /// The row.
         at: Place,
@@ -182,7 +182,7 @@ pub enum ReadError {
         field: String,
     },
     /// A line of parallel text that is blank in one of the two files.
-    #[error("{at} is blank, but not so in `{}`", other.display())]
+    #[error("{at} is blank, but the same line of `{}` is not", other.display())]
     BlankSide {
         /// The blank line.
         at: Place,
@@ -203,7 +203,7 @@ pub enum ReadError {
     },
     /// Two files of parallel text that do not have the same number of lines.
     #[error(
-        "`{}` has {lines} lines and `{}` {target_lines}, expected as many: line by line they belong together",
+        "`{}` has {lines} lines and `{}` {target_lines}, expected equal numbers: the files are line-aligned",
         path.display(),
         target.display()
     )]

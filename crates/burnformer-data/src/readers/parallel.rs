@@ -91,19 +91,19 @@ mod tests {
             read(b"a\n\nb\0\nc\nd\n", b"A\nX\nB\nC\0\nD\n"),
             [
                 r#"1 "a" pair="A""#,
-                "error: line 2 of `a` is blank, but not so in `b`",
+                "error: line 2 of `a` is blank, but the same line of `b` is not",
                 "error: line 3 of `a` holds the byte 0 (its byte 2), expected text",
                 "error: line 4 of `b` holds the byte 0 (its byte 2), expected text",
                 r#"5 "d" pair="D""#,
             ]
         );
-        assert_eq!(read(b"a\n", b" \n"), ["error: line 1 of `b` is blank, but not so in `a`"]);
+        assert_eq!(read(b"a\n", b" \n"), ["error: line 1 of `b` is blank, but the same line of `a` is not"]);
     }
 
     #[test]
     fn another_number_of_lines_is_more_than_a_bad_row() {
         let error =
-            |n, m| format!("error: `a` has {n} lines and `b` {m}, expected as many: line by line they belong together");
+            |n, m| format!("error: `a` has {n} lines and `b` {m}, expected equal numbers: the files are line-aligned");
         assert_eq!(read(b"a\nb\nc\n", b"A\n"), [r#"1 "a" pair="A""#.to_owned(), error(3, 1)]);
         assert_eq!(read(b"", b"A\n\n"), [error(0, 2)]);
         let bad_surplus = read(b"a\n\xff", b"A\n");

@@ -22,7 +22,7 @@ pub enum RustDocsError {
         source: io::Error,
     },
     /// `cargo` or `rustc` cannot be started.
-    #[error("cannot run `{program}`, which knows the dependencies of a project")]
+    #[error("cannot run `{program}`, which lists the dependencies of a project")]
     Toolchain {
         /// The program, as the environment names it.
         program: String,
@@ -40,7 +40,7 @@ pub enum RustDocsError {
         stderr: String,
     },
     /// The answer of `cargo metadata` or `rustc -vV` is not what this version of Burnformer understands.
-    #[error("cannot understand the answer of `{command}`")]
+    #[error("cannot parse the output of `{command}`")]
     Answer {
         /// The command line.
         command: String,

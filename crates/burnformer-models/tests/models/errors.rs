@@ -149,7 +149,7 @@ fn a_classifier_must_be_one_of_named_classes() {
     check("id2label", json!({"0": "no", "2": "yes"}), gap);
     check("classifier_dropout", json!(1.5), "`1.5`, expected a value in [0, 1)");
     let (found, _) = error("classification", set("id2label", json!({"0": "no", "1": "yes"})), load_classifier);
-    let expected = "the classifier in `FOLDER/model.safetensors` is one of 6 classes, `id2label` in its `config.json` \
+    let expected = "the classifier in `FOLDER/model.safetensors` has 6 classes, `id2label` in its `config.json` \
                     names 2";
     assert_eq!(found, expected);
 }

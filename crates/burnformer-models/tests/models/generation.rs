@@ -493,7 +493,7 @@ fn what_cannot_be_generated_is_an_error() {
     let long = run(&settings, &[vec![4; 15]]).unwrap_err();
     assert_eq!(long, "source 0 has 15 tokens, expected 1 to 14 (`max_seq_length` of the model)");
     let unknown = run(&settings, &[vec![4, 29]]).unwrap_err();
-    let expected = "source 0 has the token 29, expected less than 29 (`source_vocab_size` of the model): its tokenizer is another one";
+    let expected = "source 0 has the token 29, expected less than 29 (`source_vocab_size` of the model): encode it with the tokenizer of the model";
     assert_eq!(unknown, expected);
     let wide = run(&GenerationConfig { n_beams: 0, ..settings.clone() }, &sources(1)).unwrap_err();
     assert_eq!(wide, "`n_beams` is 0, expected 1 to 1024");

@@ -62,15 +62,15 @@ fn a_folder_is_not_overwritten_and_a_run_not_mixed_up() {
     let (run, config) = (place.path().join("run"), config(4));
     let error =
         |config: &TrainConfig, begin| fixture.run(&device, config, &run, begin, None).0.unwrap_err().to_string();
-    assert!(error(&config, Begin::Resume).ends_with("holds no run, it has no `run.toml`"));
+    assert!(error(&config, Begin::Resume).ends_with("is not a run folder: it has no `run.toml`"));
     fs::create_dir(&run).unwrap();
     fs::write(run.join("thesis.txt"), "years of work").unwrap();
     assert!(error(&config, Begin::Start).contains("holds other files (`thesis.txt`)"));
     fs::remove_file(run.join("thesis.txt")).unwrap();
     fixture.run(&device, &config, &run, Begin::Start, None).0.unwrap();
-    assert!(error(&config, Begin::Start).contains("holds a run already: go on with it by `--resume`"));
+    assert!(error(&config, Begin::Start).contains("already holds a run: resume it"));
     let other = TrainConfig { window: 128, ..config };
-    assert!(error(&other, Begin::Resume).contains("cannot go on with another `data`"));
+    assert!(error(&other, Begin::Resume).contains("cannot resume the run with another `data`"));
 }
 
 #[test]
