@@ -1,29 +1,30 @@
-//! Checks of settings: what every settings struct can say about values that cannot work.
+//! Validation of settings.
 
-/// A struct of settings that can tell whether its values are possible.
+/// Settings that can check their own values.
 pub trait Validate {
-    /// Names the first setting that cannot work.
+    /// Checks every setting.
     ///
     /// # Errors
-    /// The [`ConfigError`] of that setting. A nested struct passes its own on through [`ConfigError::within`].
+    /// The [`ConfigError`] of the first setting with an invalid value. A nested struct passes its own on through
+    /// [`ConfigError::within`].
     fn validate(&self) -> Result<(), ConfigError>;
 }
 
-/// A setting whose value has the right type but cannot work.
+/// A setting whose value has the right type but is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A number outside the range that makes sense.
+    /// A value outside the valid range.
     #[error("`{field}` is {value}, expected {range}")]
     OutOfRange {
         /// Dotted key of the setting.
         field: String,
         /// The value found.
         value: String,
-        /// What the value may be, in words or as an interval.
+        /// Valid values, in words or as an interval.
         range: &'static str,
     },
-    /// The heads of an attention layer must share its width evenly.
+    /// A width that the number of attention heads does not divide.
     #[error(
         "`{}` ({d_model}) is not divisible by `{field}` ({n_heads}), choose `{field}` from {}",
         sibling(field, "d_model"),
@@ -40,14 +41,14 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Dotted key of the setting that cannot work.
+    /// Dotted key of the invalid setting.
     pub fn field(&self) -> &str {
         match self {
             Self::OutOfRange { field, .. } | Self::HeadsDoNotDivide { field, .. } => field,
         }
     }
 
-    /// The same error seen from outside `section`: `dropout` within `attention` is `attention.dropout`.
+    /// The same error with `section` in front of the key: `dropout` within `attention` becomes `attention.dropout`.
     #[must_use]
     pub fn within(mut self, section: &str) -> Self {
         let (Self::OutOfRange { field, .. } | Self::HeadsDoNotDivide { field, .. }) = &mut self;
@@ -55,7 +56,7 @@ impl ConfigError {
         self
     }
 
-    /// Refuses zero.
+    /// Checks that `value` is not zero.
     ///
     /// # Errors
     /// [`ConfigError::OutOfRange`] when `value` is 0.
@@ -63,15 +64,15 @@ impl ConfigError {
         Self::check(field, &value, value > 0, "at least 1")
     }
 
-    /// Refuses what is not a probability below one, NaN included.
+    /// Checks that `value` is a probability below one.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] when `value` is outside `[0, 1)`.
+    /// [`ConfigError::OutOfRange`] when `value` is outside `[0, 1)` or NaN.
     pub fn check_probability(field: &str, value: f64) -> Result<(), Self> {
         Self::check(field, &value, (0.0..1.0).contains(&value), "a value in [0, 1)")
     }
 
-    /// Refuses zero, negative numbers, infinities and NaN.
+    /// Checks that `value` is positive and finite.
     ///
     /// # Errors
     /// [`ConfigError::OutOfRange`] when `value` is not in `(0, inf)`.
@@ -79,7 +80,7 @@ impl ConfigError {
         Self::check(field, &value, value.is_finite() && value > 0.0, "a finite value above 0")
     }
 
-    /// Refuses a width `d_model` that `n_heads` heads cannot share evenly, and zero for either.
+    /// Checks that `n_heads` divides `d_model`, and that neither is zero.
     ///
     /// # Errors
     /// [`ConfigError::HeadsDoNotDivide`], or [`ConfigError::OutOfRange`] for a zero.
@@ -92,7 +93,7 @@ impl ConfigError {
         Err(Self::HeadsDoNotDivide { field: "n_heads".to_owned(), d_model, n_heads })
     }
 
-    /// Refuses what does not hold; `range` says what would, in words or as an interval.
+    /// Checks a condition; `range` describes the valid values, in words or as an interval.
     ///
     /// # Errors
     /// [`ConfigError::OutOfRange`] unless `holds`.

@@ -1,5 +1,5 @@
-//! What every part of Burnformer stands on, without a tensor in it: settings in layers, files and folders that are written
-//! whole or not at all, a lock on a run folder, progress reports, and random numbers that are a function of what they are for.
+//! Foundations without tensors: layered settings, atomic files and folders, a lock for run folders, progress reports and
+//! counter-based random numbers.
 //!
 //! ```
 //! use burnformer_core::{ConfigError, Validate, atomic_write_bytes, settings};
@@ -33,7 +33,7 @@
 //!     "the override `d_modle=256` sets the unknown key `d_modle`, did you mean `d_model`?"
 //! );
 //!
-//! // The settings as they turned out, to be read back without a preset.
+//! // Save the resolved settings; `reload` reads them back without a preset.
 //! let run = folder.join("run.toml");
 //! atomic_write_bytes(&run, settings::to_toml(&model)?)?;
 //! let again: Model = settings::reload(&run, &[])?;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 /// Name of the lock file inside the folder.
 const LOCK_FILE: &str = ".lock";
 
-/// A folder that cannot be locked.
+/// Why a folder cannot be locked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Someone else holds the lock.
+    /// Another process holds the lock.
     #[error(
         "`{}` is in use by {}, wait until it ends or choose another folder",
         folder.display(),
@@ -20,7 +20,7 @@ pub enum LockError {
     Held {
         /// The folder.
         folder: PathBuf,
-        /// The process that holds the lock, if it could be read.
+        /// Identifier of the process that holds the lock, if known.
         pid: Option<u32>,
     },
     /// The lock file cannot be opened, locked or written.
@@ -28,16 +28,16 @@ pub enum LockError {
     Io {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
-/// The exclusive right to write into a folder, given back on drop or when the process dies.
+/// Exclusive lock on a folder. Released on drop, and when the process ends.
 ///
-/// The lock is advisory: it keeps out those who ask for it. It lies on the hidden file `.lock`, which stays when the lock is
-/// given back: were it deleted, a process that had it open already could lock the deleted file while another one locks a
-/// new file of that name, and both would think they are alone.
+/// The lock is advisory: it stops only those who take it too. It is a lock on the hidden file `.lock`, which is not deleted
+/// on release: a process that had the file open could then lock the deleted file while another one locks a new file of
+/// that name, and both would believe that they hold the lock.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct FolderLock {
@@ -48,7 +48,7 @@ impl FolderLock {
     /// Locks `folder`, which must exist, without waiting.
     ///
     /// # Errors
-    /// [`LockError::Held`] if it is locked already, also by this process.
+    /// [`LockError::Held`] if the folder is locked already, also by this process.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_owned(), source };
         let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! How long work reports its progress and learns that it should stop, without knowing a terminal.
+//! Progress reports and stop requests of long work, independent of a terminal.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ pub enum Unit {
     Items(&'static str),
 }
 
-/// A place that progress is reported to.
+/// Receiver of progress reports.
 pub trait Progress: Send + Sync {
-    /// Starts a stage of work, which ends when the returned value is dropped. `total` is `None` if nobody knows.
+    /// Starts a stage of work, which ends when the returned value is dropped. `total` is `None` if unknown.
     fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage>;
 }
 
-/// A stage of work that is under way. Dropping it ends the stage, done or not.
+/// A running stage of work. Dropping it ends the stage, complete or not.
 pub trait Stage: Send + Sync {
     /// Reports that `count` more units are done.
     fn advance(&self, count: u64);
 
-    /// Reports that `count` units were done before this stage began, which say nothing about its speed.
+    /// Reports `count` units done before this stage began; they do not count for its speed.
     fn skip(&self, count: u64) {
         self.advance(count);
     }
@@ -34,7 +34,7 @@ pub trait Stage: Send + Sync {
     fn message(&self, text: &str);
 }
 
-/// Progress that nobody watches.
+/// Discards all progress reports.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
@@ -50,12 +50,12 @@ impl Stage for Silent {
     fn message(&self, _text: &str) {}
 }
 
-/// A request to stop, shared by who makes it and the work that polls it. A clone is the same request.
+/// A stop request, shared between the requester and the work that polls it. Clones share the same request.
 #[derive(Debug, Clone, Default)]
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// An interrupt that nobody has requested yet.
+    /// An interrupt that has not been requested.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,7 +65,7 @@ impl Interrupt {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// `true` once someone has asked the work to stop.
+    /// `true` once a stop has been requested.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -9,12 +9,12 @@ use crate::{
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
 
-/// A tensor that may be left out: `Option` cannot cross the border of an extension.
+/// An optional tensor: `Option` cannot be an argument of a backend extension.
 #[derive(ExtensionType, Clone, Debug)]
 pub enum MaybeTensor<B: Backend> {
-    /// Left out.
+    /// No tensor.
     None,
-    /// Given.
+    /// A tensor.
     Some(FloatTensor<B>),
 }
 
@@ -23,13 +23,13 @@ pub enum MaybeTensor<B: Backend> {
 pub enum QkvBias<B: Backend> {
     /// No biases.
     None,
-    /// One for each map.
+    /// One bias for each map.
     Some {
-        /// Of the queries.
+        /// Bias of the queries.
         q: FloatTensor<B>,
-        /// Of the keys.
+        /// Bias of the keys.
         k: FloatTensor<B>,
-        /// Of the values.
+        /// Bias of the values.
         v: FloatTensor<B>,
     },
 }
@@ -48,11 +48,11 @@ impl<B: Backend> QkvBias<B> {
 pub enum FeedForwardBias<B: Backend> {
     /// No biases.
     None,
-    /// One for each map.
+    /// One bias for each map.
     Some {
-        /// Of the map to the hidden layer.
+        /// Bias of the map to the hidden layer.
         input: FloatTensor<B>,
-        /// Of the map from the hidden layer.
+        /// Bias of the map from the hidden layer.
         output: FloatTensor<B>,
     },
 }
@@ -66,7 +66,7 @@ impl<B: Backend> FeedForwardBias<B> {
     }
 }
 
-/// [`Mask`](crate::Mask) in a backend's own tensors. `true` = blocked.
+/// [`Mask`](crate::Mask) with a backend's own tensors. `true` = blocked.
 #[derive(ExtensionType, Clone, Debug)]
 pub enum MaskPrimitive<B: Backend> {
     /// Nothing is blocked.
@@ -77,8 +77,8 @@ pub enum MaskPrimitive<B: Backend> {
     Full(BoolTensor<B>),
 }
 
-/// The operators of a Transformer on a backend's own tensors. Shapes and definitions: the functions of the same names in
-/// [`reference`](mod@crate::reference), which are the default bodies.
+/// The operators of a Transformer on a backend's own tensors. The functions of the same names in
+/// [`reference`](mod@crate::reference) define them, document their shapes, and are the default implementations.
 #[backend_extension(
     NdArray: cfg(feature = "ndarray"),
     Flex: cfg(feature = "flex"),

@@ -6,15 +6,15 @@ use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForw
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Int, Tensor};
 
-/// What attention must not look at. `true` = blocked.
+/// Attention mask. `true` = blocked.
 #[derive(Clone, Debug, Default)]
 pub enum Mask {
     /// Every query sees every key.
     #[default]
     None,
-    /// Keys that no query sees, padding for example: `[batch_size, kv_length]`.
+    /// Keys blocked for all queries, such as padding: `[batch_size, kv_length]`.
     Keys(Tensor<2, Bool>),
-    /// Keys for each query: `[batch_size, q_length, kv_length]`.
+    /// Keys blocked for each query: `[batch_size, q_length, kv_length]`.
     Full(Tensor<3, Bool>),
 }
 
@@ -51,7 +51,7 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     Tensor::from_dispatch(out)
 }
 
-/// The three [`linear`] maps of one input that attention starts with, as one operator on three parameters.
+/// The three [`linear`] maps of one input to query, key and value, as one operator with three weights.
 ///
 /// # Shapes
 /// - x: `[.., d_in]`
@@ -289,14 +289,14 @@ fn check_residual<const D: usize>(operator: &str, x: &Tensor<D>, residual: Optio
 ///
 /// # Shapes
 /// - weight: `[vocab_size, d_model]`
-/// - ids: `[batch_size, seq_length]`, each in `[0, vocab_size)`, which the caller sees to: a check would wait for the device
+/// - ids: `[batch_size, seq_length]`, each in `[0, vocab_size)`; not checked, since a check would wait for the device
 /// - returns: `[batch_size, seq_length, d_model]`
 pub fn embedding(weight: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as TransformerOps>::embedding(weight.into_dispatch(), ids.into_dispatch()))
 }
 
-/// Cross-entropy summed over the rows that are not ignored, and their number; the loss is the quotient of the two, taken
-/// over all batches of a step.
+/// Cross-entropy summed over the rows that are not ignored, and the number of these rows. The loss of a step is the quotient
+/// of both sums over all its batches.
 ///
 /// # Shapes
 /// - logits: `[n, vocab_size]`
@@ -324,7 +324,7 @@ pub fn cross_entropy(
     (Tensor::from_dispatch(sum), Tensor::from_dispatch(count))
 }
 
-/// `ln Σ_j exp(x_j)` of every row: what a row of logits less it is a row of log-probabilities.
+/// `ln Σ_j exp(x_j)` of every row. Logits minus this value are log-probabilities.
 ///
 /// # Shapes
 /// - x: `[n, d]`
@@ -333,8 +333,8 @@ pub fn logsumexp(x: Tensor<2>) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as TransformerOps>::logsumexp(x.into_dispatch()))
 }
 
-/// The given rows of `past`, in their order, each with its new positions behind it: how a cache grows, also where hypotheses
-/// go on with the positions of others.
+/// Extends a key-value cache: the given rows of `past`, in this order, each with its new positions appended. In beam search
+/// a row can continue another row's hypothesis.
 ///
 /// # Shapes
 /// - past: `[n, length, n_heads, d_head]`

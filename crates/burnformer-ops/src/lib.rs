@@ -1,8 +1,8 @@
-//! The operators a Transformer spends its time in, as an extension of burn's backend trait.
+//! The operators of a Transformer, as an extension of burn's backend trait.
 //!
 //! Every operator is one function on burn's [`Tensor`](burn::tensor::Tensor) ([`attention`], [`layer_norm`], …). Its
-//! definition is one generic function on [`Backend`](burn::backend::Backend), in [`reference`](mod@reference); a backend
-//! may replace it by a faster body through [`TransformerOps`], and nothing above this crate can tell which one ran.
+//! definition is one generic function on [`Backend`](burn::backend::Backend), in [`reference`](mod@reference). A backend may
+//! replace it with a faster implementation through [`TransformerOps`]; callers do not notice which one runs.
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -17,7 +17,7 @@
 //!
 //! # Features
 //! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
-//! variants of its own kernels, for real GPUs. `mimalloc` has the allocator that programs which train should use.
+//! variants of its own kernels, for real GPUs. `mimalloc` adds the allocator recommended for programs that train.
 
 #[cfg(not(any(feature = "ndarray", feature = "flex", feature = "wgpu")))]
 compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex` or `wgpu`");

@@ -79,7 +79,7 @@ pub enum TrainError {
     },
     /// Fewer checkpoints than are to be averaged.
     #[error(
-        "the run in `{}` has {found} checkpoints, {wanted} were requested: request 1 to {found}, or train with a larger `train.keep_checkpoints`",
+        "the run in `{}` has {found} checkpoints, {wanted} were requested: request fewer, at least 1, or train with a larger `train.keep_checkpoints`",
         folder.display()
     )]
     TooFewCheckpoints {

@@ -1,4 +1,4 @@
-//! A folder that appears under its name only when it is complete.
+//! Atomic folders: a folder appears under its name only when it is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -11,7 +11,7 @@ use super::{FileError, UNFINISHED, follow_links, parent, sync_folder};
 
 /// A folder that is filled under a hidden name beside its target and renamed as a whole.
 ///
-/// Dropped without a commit it is removed, with all that is in it.
+/// Dropping it without a commit removes it and its content.
 #[derive(Debug)]
 #[must_use = "the folder is removed when this is dropped without a commit"]
 pub struct AtomicFolder {
@@ -20,8 +20,7 @@ pub struct AtomicFolder {
 }
 
 impl AtomicFolder {
-    /// Creates the empty, hidden folder. What stands under `target` is left alone until the commit; a symbolic link is
-    /// followed.
+    /// Creates the empty hidden folder. An existing `target` stays unchanged until the commit; a symbolic link is followed.
     ///
     /// # Errors
     /// [`FileError::Io`] if the folder cannot be created; the parent of `target` must exist.
@@ -36,15 +35,15 @@ impl AtomicFolder {
         Ok(Self { unfinished, target })
     }
 
-    /// The hidden folder, to be filled.
+    /// Path of the hidden folder; write the files here.
     pub fn path(&self) -> &Path {
         self.unfinished.path()
     }
 
-    /// Writes everything through to the disk and renames the folder to its target, where nothing may be.
+    /// Flushes everything to disk and renames the folder to its target, which must not exist.
     ///
     /// # Errors
-    /// [`FileError::Exists`] if something stands there, [`FileError::Io`] if the system refuses; the folder is then removed.
+    /// [`FileError::Exists`] if the target exists, [`FileError::Io`] on a system error; the hidden folder is then removed.
     pub fn commit(self) -> Result<(), FileError> {
         if fs::symlink_metadata(&self.target).is_ok() {
             return Err(FileError::Exists { path: self.target });
@@ -53,26 +52,26 @@ impl AtomicFolder {
         self.rename()
     }
 
-    /// Writes everything through to the disk and puts the folder in the place of its target, if that exists.
+    /// Flushes everything to disk and renames the folder to its target, replacing an existing one.
     ///
-    /// No system renames over a folder that is not empty, so the old one is first moved aside, to `.NAME.replaced`, and
-    /// removed when the new one stands. Killed in between, the old folder is there under that name, complete, and nothing
-    /// under the target: [`AtomicFolder::recover`] puts it back.
+    /// A folder that is not empty cannot be renamed over. So the old one is first renamed to `.NAME.replaced`, and removed
+    /// when the new one is in place. If the process is killed in between, the complete old folder is still there under that
+    /// name: [`AtomicFolder::recover`] puts it back.
     ///
     /// # Errors
-    /// [`FileError::Io`] if the system refuses; the old folder is then back in its place and the new one removed.
+    /// [`FileError::Io`] on a system error; the old folder is then back in its place and the new one removed.
     pub fn commit_replacing(self) -> Result<(), FileError> {
         self.sync()?;
         self.replace()
     }
 
-    /// Finishes what a process that was killed inside [`AtomicFolder::commit_replacing`] left: if nothing is under `target`,
-    /// the folder moved aside is put back, else it is removed. Without one this does nothing.
+    /// Cleans up after a process that was killed inside [`AtomicFolder::commit_replacing`]: puts the old folder back if
+    /// `target` does not exist, else removes it. Does nothing if there is no old folder.
     ///
-    /// Call it before reading a folder that is written this way, while nobody else writes it.
+    /// Call it before reading such a folder, while no other process writes it.
     ///
     /// # Errors
-    /// [`FileError::Io`] if the system refuses.
+    /// [`FileError::Io`] on a system error.
     pub fn recover(target: &Path) -> Result<(), FileError> {
         let fail = || FileError::io("recover", target);
         let target = follow_links(target).map_err(fail())?;

@@ -1,7 +1,7 @@
-//! Files and folders that are there as a whole or not at all, also after a crash or a loss of power.
+//! Atomic files and folders: complete or absent, also after a crash or a loss of power.
 //!
-//! Both are filled under a hidden name beside the target, written through to the disk, and renamed. A process that is killed
-//! leaves its hidden file or folder behind; [`remove_leftovers`] clears them away.
+//! Both are written under a hidden name beside the target, flushed to disk and renamed. A process that is killed leaves its
+//! hidden file or folder behind; [`remove_leftovers`] removes them.
 
 mod folder;
 
@@ -19,20 +19,20 @@ const UNFINISHED: &str = ".unfinished-";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// The system refused.
+    /// The operating system reported an error.
     #[error("cannot {attempt} `{}`", path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// The attempted operation, as a verb.
         attempt: &'static str,
         /// The file or folder it was attempted on.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A folder of that name is there and must not be replaced.
+    /// The target exists and must not be replaced.
     #[error("`{}` already exists: remove it or choose another name", path.display())]
     Exists {
-        /// The file or folder in the way.
+        /// The existing file or folder.
         path: PathBuf,
     },
 }
@@ -43,14 +43,14 @@ impl FileError {
     }
 }
 
-/// Replaces the file `path` by what `write` writes, or leaves it as it is.
+/// Replaces the content of the file `path` with what `write` writes, or leaves the file unchanged.
 ///
-/// A symbolic link stays, and the file it points to is replaced. A new file gets the permissions that `File::create`
-/// gives, a replaced one keeps its own.
+/// A symbolic link stays, and the file it points to is replaced. A new file gets the permissions of `File::create`, a
+/// replaced file keeps its own.
 ///
 /// # Errors
-/// [`FileError::Io`], also for an error of `write`. The old content is then untouched, unless only the very last step
-/// failed: making the rename itself survive a loss of power.
+/// [`FileError::Io`], also for an error of `write`. The old content is then unchanged, unless only the last step failed:
+/// flushing the rename to disk.
 pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
     let fail = || FileError::io("write", path);
     let target = follow_links(path).map_err(fail())?;
@@ -72,7 +72,7 @@ pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     sync_folder(parent(&target)).map_err(fail())
 }
 
-/// Replaces the content of the file `path` by `bytes`, or leaves it as it is. See [`atomic_write`].
+/// Replaces the content of the file `path` with `bytes`, or leaves the file unchanged. See [`atomic_write`].
 ///
 /// # Errors
 /// As [`atomic_write`].
@@ -80,10 +80,10 @@ pub fn atomic_write_bytes(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), Fi
     atomic_write(path, |file| file.write_all(bytes.as_ref()))
 }
 
-/// Removes from `folder` what atomic writes of processes that were killed left there.
+/// Removes the hidden files and folders that killed processes left in `folder`.
 ///
-/// It cannot tell those from writes that are under way: call it only while nobody else writes into `folder`, which a
-/// [`FolderLock`](crate::lock::FolderLock) on it makes sure of.
+/// It cannot tell them from writes in progress: call it only while no other process writes into `folder`, for instance
+/// under a [`FolderLock`](crate::lock::FolderLock).
 ///
 /// # Errors
 /// [`FileError::Io`] if something cannot be removed.

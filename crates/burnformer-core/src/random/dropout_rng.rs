@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 /// Permission to draw dropout masks at one place of a model, for the samples of one batch; off in evaluation.
 ///
-/// Not `Clone`: passing it on consumes it, so the compiler forbids two places with the same numbers. A layer splits what
-/// it is given among its own sites, in a fixed order:
+/// Not `Clone`: passing it on consumes it, so two places cannot use the same random numbers. A layer splits it among its
+/// dropout sites, in a fixed order:
 ///
 /// ```
 /// use burnformer_core::random::DropoutRng;
@@ -22,30 +22,30 @@ use std::sync::Arc;
 pub struct DropoutRng(Option<Draw>);
 
 impl DropoutRng {
-    /// No random numbers: evaluation.
+    /// No dropout: evaluation.
     #[must_use]
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// Random numbers for a batch whose rows are the samples with these numbers.
+    /// Dropout for a batch whose rows are the samples with these numbers.
     #[must_use]
     pub fn training(seed: u64, samples: impl Into<Arc<[u64]>>) -> Self {
         Self(Some(Draw { key: Key::new(seed, Purpose::Dropout, ""), samples: samples.into() }))
     }
 
-    /// Shares the permission among `N` sites.
+    /// Splits the permission among `N` sites.
     #[must_use]
     pub fn split<const N: usize>(self) -> [Self; N] {
         std::array::from_fn(|site| self.part(site))
     }
 
-    /// Shares the permission among the `n` layers of a stack. The first layers' numbers do not depend on `n`.
+    /// Splits the permission among the `n` layers of a stack. The random numbers of a layer do not depend on `n`.
     pub fn layers(self, n: usize) -> impl Iterator<Item = Self> {
         (0..n).map(move |layer| self.part(layer))
     }
 
-    /// What an operator draws from; `None` in evaluation.
+    /// The draw that an operator receives; `None` in evaluation.
     #[must_use]
     pub fn into_draw(self) -> Option<Draw> {
         self.0
@@ -57,8 +57,8 @@ impl DropoutRng {
     }
 }
 
-/// The random numbers of one site: a function of (sample number, plane, row, column). All that an operator receives, and
-/// all that its backward pass keeps.
+/// The random numbers of one dropout site: a function of (sample number, plane, row, column). An operator receives this,
+/// and its backward pass keeps it.
 ///
 /// A plane is an attention head; a tensor without heads has the one plane 0. Rows and columns are positions in the whole
 /// sample, so that padding and the split into batches change nothing.
@@ -96,7 +96,7 @@ impl Draw {
         (probability * 32_f64.exp2()) as u32
     }
 
-    /// What dropout multiplies a tensor of `[batch_size, planes, rows, columns]` by: 0 for an element that is dropped, else
+    /// Dropout mask of shape `[batch_size, planes, rows, columns]`, to multiply with: 0 for a dropped element, else
     /// `1 / (1 - probability)`.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
-//! Keys: which part of a program a random number is for.
+//! Keys of random numbers: seed, purpose and place.
 
-/// What random numbers are drawn for. Under one seed and place, two purposes have different keys.
+/// Purpose of random numbers. With the same seed and place, two purposes have different keys.
 // The numbers are part of every key: a new one would change what a seed means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
@@ -14,7 +14,7 @@ pub enum Purpose {
     Mask = 4,
     /// Dropout; place = site in the model, counter = (sample number, row, column).
     Dropout = 5,
-    /// Which token comes next in a text that is generated; parts = source and sample, counter = position.
+    /// The next token in generation; parts = source and sample, counter = position.
     Sampling = 6,
 }
 

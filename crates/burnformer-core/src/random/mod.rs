@@ -1,5 +1,5 @@
-//! Randomness as a function: every draw is Philox-4x32-10 of a key (seed, purpose, place) and a counter (what the draw
-//! belongs to), so no draw depends on which others were made, on threads, on batches or on a device.
+//! Counter-based random numbers. Every draw is Philox-4x32-10 of a key (seed, purpose, place) and a counter (such as the
+//! sample number). It does not depend on other draws, threads, batches or the device.
 
 mod dropout_rng;
 mod key;

@@ -1,4 +1,4 @@
-//! Random orders of any length, position by position, without storing them.
+//! Random permutations of any length, computed position by position without storing them.
 
 use super::{Key, philox4x32_10};
 
@@ -6,7 +6,7 @@ use super::{Key, philox4x32_10};
 /// random one, and the halves here can be a few bits wide.
 const ROUNDS: u32 = 8;
 
-/// A random permutation of `0..len` of which every position can be asked for alone, in constant time and memory.
+/// Random permutation of `0..len`. Each position is computed alone, in constant time and memory.
 ///
 /// ```
 /// use burnformer_core::random::{Key, Permutation, Purpose};
@@ -29,14 +29,14 @@ pub struct Permutation {
 }
 
 impl Permutation {
-    /// The order number `counter` (an epoch, say) of `len` things under `key`.
+    /// Permutation number `counter`, such as the epoch, of `len` elements under `key`.
     #[must_use]
     pub fn new(key: Key, counter: u64, len: u64) -> Self {
         let bits = (u64::BITS - len.saturating_sub(1).leading_zeros()).max(2);
         Self { key: key.words(), counter, len, low_bits: bits / 2, high_bits: bits - bits / 2 }
     }
 
-    /// The thing at `position`.
+    /// The element at `position`.
     ///
     /// # Panics
     /// If `position` is not below the length.

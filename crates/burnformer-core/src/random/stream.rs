@@ -1,8 +1,8 @@
-//! The sequence of draws that belongs to one counter.
+//! The sequence of random numbers of one counter.
 
 use super::{Key, philox4x32_10};
 
-/// Random numbers for one thing (a sample, an element of a weight, an epoch): a sequence of its own for every `counter`.
+/// Sequence of random numbers for one `counter`, such as a sample, an element of a weight or an epoch.
 ///
 /// ```
 /// use burnformer_core::random::{Key, Purpose, Stream};
@@ -22,7 +22,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The draws of `counter` under `key`, from the first.
+    /// Starts the sequence of `counter` under `key`.
     #[must_use]
     pub fn new(key: Key, counter: u64) -> Self {
         Self { key: key.words(), counter, block: 0, words: [0; 4], used: 4 }
@@ -58,7 +58,7 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// A standard normal number under the condition that it lies in `[low, high]`, by rejection.
+    /// A standard normal number truncated to `[low, high]`, by rejection.
     ///
     /// # Panics
     /// If the interval is empty, not a number, or so far out that less than about one draw in a thousand is accepted

@@ -1,31 +1,31 @@
-//! What can be wrong with layered settings, and where each value came from.
+//! Errors of layered settings, with the origin of each value.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::ConfigError;
 
-/// Where the value of a setting came from.
+/// Origin of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// The preset, which no layer above it changed here.
+    /// The preset; no layer above it changed this value.
     Preset,
-    /// A TOML file as a whole, for what is missing from it.
+    /// A TOML file as a whole, for a key that is missing from it.
     File {
-        /// The file as it was named by the caller.
+        /// Name of the file, as given by the caller.
         name: String,
     },
     /// A line of a TOML file.
     Line {
-        /// The file as it was named by the caller.
+        /// Name of the file, as given by the caller.
         name: String,
         /// Line number, counted from 1.
         line: usize,
     },
-    /// A `key=value` of the command line.
+    /// A `key=value` override, for instance of the command line.
     Set {
-        /// The text behind `--set`.
+        /// The override as it was written.
         text: String,
     },
 }
@@ -41,32 +41,32 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Settings that cannot be read, or cannot work.
+/// Why settings cannot be loaded or saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The file cannot be read at all.
+    /// The file cannot be read.
     #[error("cannot read the settings `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file is not TOML.
     #[error("`{name}` line {line} is not valid TOML")]
     Syntax {
-        /// The file as it was named by the caller.
+        /// Name of the file, as given by the caller.
         name: String,
         /// Line number, counted from 1.
         line: usize,
         /// The parser's message, with the line in question.
         source: Box<toml::de::Error>,
     },
-    /// A `--set` without a key or without an equals sign.
+    /// An override without a key or without an equals sign.
     #[error("the override `{text}` is not of the form `key=value`, as in `model.d_model=512`")]
     BadSet {
-        /// The text behind `--set`.
+        /// The override as it was written.
         text: String,
     },
     /// A key that the settings do not have.
@@ -74,11 +74,11 @@ pub enum SettingsError {
     UnknownKey {
         /// Dotted key that is not known.
         key: String,
-        /// Where it was set.
+        /// Origin of the value.
         origin: Origin,
-        /// The known key most like it, if any is.
+        /// The most similar known key, if there is one.
         nearest: Option<String>,
-        /// The keys known in its place.
+        /// The known keys at this level.
         known: Vec<String>,
     },
     /// A number that no setting can hold.
@@ -86,7 +86,7 @@ pub enum SettingsError {
     BadNumber {
         /// Dotted key of the setting.
         key: String,
-        /// Where it was set.
+        /// Origin of the value.
         origin: Origin,
         /// The number as it was written.
         value: String,
@@ -96,29 +96,29 @@ pub enum SettingsError {
     WrongType {
         /// Dotted key of the setting, empty for the settings as a whole.
         key: String,
-        /// Where its value came from.
+        /// Origin of the value.
         origin: Origin,
         /// What was found and what was expected.
         source: serde_json::Error,
     },
-    /// A value that has the right type but cannot work.
+    /// A value that has the right type but is invalid.
     #[error("{origin} leaves `{}` with an invalid value", source.field())]
     Impossible {
-        /// The layer to change: where the key was set, or another key without which it would be possible.
+        /// The layer to change: where the key was set, or another key that makes it invalid.
         origin: Origin,
-        /// What is impossible about it.
+        /// Why the value is invalid.
         source: ConfigError,
     },
     /// A preset that serde cannot represent, such as a map whose keys are not strings.
     #[error("the preset cannot be represented as settings")]
     Preset {
-        /// What serde said.
+        /// Error of serde.
         source: serde_json::Error,
     },
     /// Settings that TOML cannot represent, such as a list with an absent element.
     #[error("the settings cannot be written as TOML")]
     Write {
-        /// What the writer said.
+        /// Error of the TOML writer.
         source: toml::ser::Error,
     },
 }

@@ -1,7 +1,7 @@
-//! Layered settings: a preset, over it a TOML file, over that any number of `--set key=value`.
+//! Layered settings: a preset, overridden by a TOML file, overridden by any number of `key=value`.
 //!
-//! A layer need not be complete, but every key it sets must exist, have the right type and a possible value. If not, the
-//! error names the dotted key, the line or `--set` it came from, and the nearest key that does exist.
+//! A layer may be incomplete, but every key in it must exist and have a valid type and value. Otherwise the error names the
+//! dotted key, the line or override that set it, and the most similar known key.
 //!
 //! The settings type derives serde's `Serialize` and `Deserialize` (burn's `Config` does) and keeps three rules: it writes
 //! every key it reads (no aliases, no skipped fields; an absent `Option` counts as written), an enum with data is
@@ -27,9 +27,9 @@ use crate::config::Validate;
 
 /// Loads settings: `preset`, changed by the TOML file `file`, changed by each `key=value` of `sets` in turn.
 ///
-/// The value of a `--set` is TOML if it can be, else text; where the settings hold a text, a number is text too. An empty
-/// value (`--set optim.clip_norm=`, in the file `clip_norm = ""`) makes an optional key absent, which TOML has no word for,
-/// unless a text stands there, which it empties. A key with a dot in its name can be set in the file only.
+/// The value of an override is parsed as TOML if possible, else taken as text; where the setting is a text, a number is text
+/// too. An empty value (`optim.clip_norm=`, in the file `clip_norm = ""`) makes an optional key absent, since TOML has no
+/// null; a text becomes empty. A key with a dot in its name can be set in the file only.
 ///
 /// # Errors
 /// See [`SettingsError`].
@@ -55,8 +55,8 @@ where
     resolve(&base, &Origin::Preset, name, toml, sets)
 }
 
-/// Loads settings that [`to_toml`] wrote to `file`, changed by `sets`: no preset is under them, so that the file must be
-/// complete and an optional key it lacks is absent.
+/// Loads settings that [`to_toml`] wrote to `file`, changed by `sets`. There is no preset: the file must be complete, and an
+/// optional key that it lacks is absent.
 ///
 /// # Errors
 /// See [`SettingsError`].
@@ -80,8 +80,8 @@ where
 
 /// Writes settings as TOML, for [`reload`].
 ///
-/// An absent `Option` is left out. Laying the text over a preset that has that key gives the preset's value back;
-/// [`reload`] does not.
+/// An absent `Option` is omitted. Loading the text over a preset that has this key gives the preset's value; [`reload`]
+/// keeps it absent.
 ///
 /// # Errors
 /// [`SettingsError::Write`] for what TOML cannot represent.

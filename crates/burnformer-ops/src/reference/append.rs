@@ -1,9 +1,9 @@
-//! Positions behind those of a cache.
+//! Appending positions to a key-value cache.
 
 use burn::backend::Backend;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 
-/// The given rows of `past`, in their order, each with its new positions behind it.
+/// The given rows of `past`, in this order, each with its new positions appended.
 ///
 /// # Shapes
 /// - past: `[n, length, n_heads, d_head]`

@@ -1,7 +1,7 @@
 //! The definition of every operator: one generic function on burn's backend trait, composed of burn's primitives.
 //!
-//! These functions run unchanged on `NdArray`, `Flex`, `Wgpu` and `Autodiff` of each. They are the default bodies of
-//! [`TransformerOps`](crate::TransformerOps) and the oracle that its fast bodies are tested against.
+//! These functions run unchanged on `NdArray`, `Flex`, `Wgpu` and `Autodiff` of each. They are the default implementations
+//! of [`TransformerOps`](crate::TransformerOps), and the fast implementations are tested against them.
 
 mod activation;
 mod append;
