@@ -133,7 +133,7 @@ fn an_interrupted_build_goes_on_and_gives_the_same_files() {
             Err(error) => panic!("{error}"),
         }
         let error = Corpus::open(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("unfinished, run its build again"), "{error}");
+        assert!(error.to_string().contains("incomplete: run the same build again"), "{error}");
         tokens = Manifest::load(folder.path()).unwrap().unwrap().counts().tokens;
     };
     assert!(n_interruptions >= 2, "{n_interruptions} interruptions");
