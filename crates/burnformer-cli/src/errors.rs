@@ -133,7 +133,7 @@ fn hint_on_training(error: &TrainError) -> Option<&str> {
 /// What `cause` is about, if all it does is to pass on an error of another crate: that has its place in the chain.
 fn passed_on<'a>(cause: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     match (cause.downcast_ref(), cause.downcast_ref()) {
-        (Some(TrainError::Task(inner)), _) => passed_on(inner),
+        (Some(TrainError::Task(inner)), _) => passed_on(inner.as_ref()),
         (Some(TrainError::Data(inner)), _) | (_, Some(TaskError::Data(inner))) => inner,
         (_, Some(TaskError::Model(inner))) => inner,
         _ => cause,
@@ -173,13 +173,13 @@ mod tests {
         let expected = Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders");
         assert_eq!(hint(&error().into()).as_deref(), expected);
         assert_eq!(hint(&TaskError::Model(error()).into()).as_deref(), expected);
-        assert_eq!(hint(&TrainError::Task(error().into()).into()).as_deref(), expected);
+        assert_eq!(hint(&TrainError::task(TaskError::Model(error())).into()).as_deref(), expected);
     }
 
     #[test]
     fn an_interruption_is_seen_below_any_context_and_said_once() {
         let model = ModelError::from(Interrupted);
-        let error = Error::from(TrainError::Task(TaskError::Model(model))).context("cannot train");
+        let error = Error::from(TrainError::task(TaskError::Model(model))).context("cannot train");
         assert!(is_interrupted(error.as_ref()));
         assert_eq!(causes(error.as_ref()), ["cannot train", "interrupted"]);
         assert!(!is_interrupted(anyhow!("interrupted").as_ref()));

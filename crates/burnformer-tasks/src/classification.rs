@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burnformer_data::batches::ClassificationBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::ConfusionMatrix;
-use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
 /// Tells which class a text, or a pair of texts, belongs to.
 #[derive(Debug)]
@@ -65,6 +65,7 @@ impl Task for ClassificationTask {
     type Batch = ClassificationBatch;
     type Counts = u64;
     type MetricState = ClassificationMetricState;
+    type Error = TaskError;
 
     fn counts(&self, batch: &ClassificationBatch) -> u64 {
         batch.labels.len() as u64
@@ -84,7 +85,7 @@ impl Task for ClassificationTask {
         let logits = model.forward(input); // [batch_size, n_labels]
         let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
         let loss = self.loss.forward(logits, tensors.labels).sum;
-        let scores = Tensor::cat(vec![loss.clone().inner(), answers], 0);
+        let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
     }
 
@@ -92,12 +93,18 @@ impl Task for ClassificationTask {
         ClassificationMetricState { confusion: ConfusionMatrix::new(self.labels.len()), loss_sum: 0.0 }
     }
 
-    fn add_scores(&self, metric_state: &mut ClassificationMetricState, batch: &ClassificationBatch, scores: &[f64]) {
-        let Some((loss, answers)) = scores.split_first() else { return };
-        metric_state.loss_sum += loss;
+    fn add_scores(
+        &self,
+        metric_state: &mut ClassificationMetricState,
+        batch: &ClassificationBatch,
+        scores: &ScoreValues,
+    ) -> Result<(), TaskError> {
+        let answers = scores.many("answers", batch.labels.len())?;
+        metric_state.loss_sum += scores.one("loss")?;
         for (&label, &answer) in batch.labels.iter().zip(answers) {
             metric_state.confusion.add(label as usize, answer as usize);
         }
+        Ok(())
     }
 
     fn save(&self, model: &BertForSequenceClassification, folder: &Path) -> Result<(), TaskError> {

@@ -10,6 +10,8 @@ use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::{ModelError, ModelKind};
 use burnformer_ops::DeviceError;
 
+use crate::ScoresError;
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,9 @@ pub enum TaskError {
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
+    /// Scores are not what a task expects, or cannot be read.
+    #[error(transparent)]
+    Scores(#[from] ScoresError),
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

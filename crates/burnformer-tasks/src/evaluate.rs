@@ -6,9 +6,9 @@ use burnformer_data::DataError;
 use burnformer_data::batches::Batch;
 use burnformer_nn::DropoutRng;
 
-use crate::{Task, TaskError};
+use crate::Task;
 
-/// Tallies a model's answers to `batches`, without dropout. `model` should be without gradient tracking
+/// Adds up the scores of a model on `batches`, without dropout. `model` should be without gradient tracking
 /// ([`Module::valid`](burn::module::Module::valid)), and `device` the one it is on, without tracking too.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub fn evaluate<T: Task>(
     device: &Device,
     progress: &dyn Progress,
     interrupt: &Interrupt,
-) -> Result<T::MetricState, TaskError> {
+) -> Result<T::MetricState, T::Error> {
     let stage = progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
     let mut metric_state = task.metric_state();
     for batch in batches {
@@ -29,8 +29,7 @@ pub fn evaluate<T: Task>(
         let batch = batch?;
         let counts = task.counts(&batch);
         let forward = task.forward(model, &batch, &counts, DropoutRng::off(), device);
-        let scores: Vec<f64> = forward.scores.try_into_data()?.iter::<f64>().collect();
-        task.add_scores(&mut metric_state, &batch, &scores);
+        task.add_scores(&mut metric_state, &batch, &forward.scores.read()?)?;
         task.add_answers(&mut metric_state, model, &batch, interrupt)?;
         stage.advance(batch.numbers().len() as u64);
     }

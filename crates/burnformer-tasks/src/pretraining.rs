@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::perplexity;
-use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
 /// Predicts hidden tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
 ///
@@ -115,6 +115,7 @@ impl Task for PretrainingTask {
     type Batch = PretrainingBatch;
     type Counts = PretrainingCounts;
     type MetricState = PretrainingMetricState;
+    type Error = TaskError;
 
     fn counts(&self, batch: &PretrainingBatch) -> PretrainingCounts {
         PretrainingCounts { masked: batch.masked_labels.len() as u64, pairs: batch.is_next.len() as u64 }
@@ -142,29 +143,35 @@ impl Task for PretrainingTask {
 
         let (mlm, mlm_correct) = self.score(logits.mlm, labels);
         let mut loss = mlm.sum.clone() / totals.masked.max(1) as f64;
-        let mut scores = vec![mlm.sum.inner(), mlm_correct];
+        let mut scores = Scores::new().with("mlm_loss", mlm.sum).with("mlm_correct", mlm_correct);
         if let Some(labels) = tensors.next_sentence_labels {
             let (nsp, nsp_correct) = self.score(logits.next_sentence, labels);
             loss = loss + nsp.sum.clone() / totals.pairs.max(1) as f64;
-            scores.extend([nsp.sum.inner(), nsp_correct]);
+            scores = scores.with("nsp_loss", nsp.sum).with("nsp_correct", nsp_correct);
         }
-        Forward { loss, scores: Tensor::cat(scores, 0) }
+        Forward { loss, scores }
     }
 
     fn metric_state(&self) -> PretrainingMetricState {
         PretrainingMetricState::default()
     }
 
-    fn add_scores(&self, metric_state: &mut PretrainingMetricState, batch: &PretrainingBatch, scores: &[f64]) {
+    fn add_scores(
+        &self,
+        metric_state: &mut PretrainingMetricState,
+        batch: &PretrainingBatch,
+        scores: &ScoreValues,
+    ) -> Result<(), TaskError> {
         let counts = self.counts(batch);
         metric_state.masked += counts.masked;
-        metric_state.mlm_loss_sum += scores[0];
-        metric_state.masked_correct += scores[1] as u64;
-        metric_state.pairs += counts.pairs;
-        if let [_, _, loss, correct] = scores {
-            metric_state.nsp_loss_sum += loss;
-            metric_state.pairs_correct += *correct as u64;
+        metric_state.mlm_loss_sum += scores.one("mlm_loss")?;
+        metric_state.masked_correct += scores.one("mlm_correct")? as u64;
+        if counts.pairs > 0 {
+            metric_state.pairs += counts.pairs;
+            metric_state.nsp_loss_sum += scores.one("nsp_loss")?;
+            metric_state.pairs_correct += scores.one("nsp_correct")? as u64;
         }
+        Ok(())
     }
 
     fn save(&self, model: &BertForPreTraining, folder: &Path) -> Result<(), TaskError> {

@@ -1,34 +1,38 @@
-//! What a training loop needs to know of a task.
+//! The interface between a training loop and a task.
 
+use std::error::Error;
 use std::fmt::Debug;
 use std::ops::AddAssign;
 use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burnformer_core::progress::Interrupt;
+use burnformer_core::progress::{Interrupt, Interrupted};
+use burnformer_data::DataError;
 use burnformer_data::batches::Batch;
 use burnformer_nn::DropoutRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::TaskError;
+use crate::{ScoreValues, Scores, ScoresError};
 
-/// What a model is trained for.
+/// A training objective: how a batch becomes a loss, and the scores of batches metrics.
 pub trait Task: Send + Sync {
-    /// What is trained.
+    /// The model to train.
     type Model: Module;
-    /// What it is trained on.
+    /// The batches it is trained on.
     type Batch: Batch;
     /// What the losses of a step are divided by: how many tokens or examples they were summed over.
     type Counts: Copy + Default + AddAssign + Send;
-    /// What adds up to metrics.
+    /// Sums of scores, from which metrics are computed.
     type MetricState: MetricState;
+    /// What can go wrong: [`TaskError`](crate::TaskError), or an error of the task's own crate.
+    type Error: Error + Send + Sync + From<DataError> + From<ScoresError> + From<Interrupted> + 'static;
 
     /// How many tokens or examples of `batch` are predicted.
     fn counts(&self, batch: &Self::Batch) -> Self::Counts;
 
-    /// The part of `batch` in a step's loss, whose sums are divided by `totals`, the counts of the whole step: so the
+    /// The share of `batch` in a step's loss: sums over the batch, divided by `totals`, the counts of the whole step. So the
     /// step's loss and gradient do not depend on how it is cut into batches.
     fn forward(
         &self,
@@ -39,24 +43,32 @@ pub trait Task: Send + Sync {
         device: &Device,
     ) -> Forward;
 
-    /// A tally of nothing.
+    /// The metrics' state before the first batch.
     fn metric_state(&self) -> Self::MetricState;
 
     /// Adds [`Forward::scores`] of `batch`, read from the device.
-    fn add_scores(&self, metric_state: &mut Self::MetricState, batch: &Self::Batch, scores: &[f64]);
+    ///
+    /// # Errors
+    /// If a score is missing or has another length than expected.
+    fn add_scores(
+        &self,
+        metric_state: &mut Self::MetricState,
+        batch: &Self::Batch,
+        scores: &ScoreValues,
+    ) -> Result<(), Self::Error>;
 
-    /// Adds what only a whole answer of `model` to `batch` tells, such as the quality of a translation. Asked for in
-    /// evaluations, beside [`Self::forward`], and not in training; there need be nothing of that kind.
+    /// Adds scores that need whole answers of `model` to `batch`, such as the quality of translations. Called in
+    /// evaluations, after [`Self::forward`], not in training. By default there are none.
     ///
     /// # Errors
     /// If the device fails, or on request of `interrupt`.
     fn add_answers(
         &self,
-        _tally: &mut Self::MetricState,
+        _metric_state: &mut Self::MetricState,
         _model: &Self::Model,
         _batch: &Self::Batch,
         _interrupt: &Interrupt,
-    ) -> Result<(), TaskError> {
+    ) -> Result<(), Self::Error> {
         Ok(())
     }
 
@@ -64,25 +76,25 @@ pub trait Task: Send + Sync {
     ///
     /// # Errors
     /// If something cannot be written.
-    fn save(&self, model: &Self::Model, folder: &Path) -> Result<(), TaskError>;
+    fn save(&self, model: &Self::Model, folder: &Path) -> Result<(), Self::Error>;
 
     /// Reads the model that [`Self::save`] wrote.
     ///
     /// # Errors
     /// If the folder holds no such model.
-    fn load(&self, folder: &Path, device: &Device) -> Result<Self::Model, TaskError>;
+    fn load(&self, folder: &Path, device: &Device) -> Result<Self::Model, Self::Error>;
 }
 
-/// What a forward pass leaves.
+/// The result of a forward pass.
 #[derive(Debug)]
 pub struct Forward {
-    /// `[1]`, to be differentiated.
+    /// The share of the batch in the step's loss, `[1]`, to be differentiated.
     pub loss: Tensor<1>,
-    /// `[n]`, without gradient: what [`Task::add_scores`] needs, in one tensor, so that it is read at once.
-    pub scores: Tensor<1>,
+    /// What [`Task::add_scores`] needs, by name.
+    pub scores: Scores,
 }
 
-/// Numbers that add up over batches and give metrics. Written to a checkpoint and read back, they are the same to the bit.
+/// Sums over batches, from which metrics are computed. Written to a checkpoint and read back, they are the same to the bit.
 pub trait MetricState: Clone + Debug + Serialize + DeserializeOwned + Send {
     /// Every metric, the loss first.
     fn metrics(&self) -> Vec<Metric>;

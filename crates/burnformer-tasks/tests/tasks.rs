@@ -62,8 +62,7 @@ fn a_steps_loss_is_the_sum_of_its_parts_whatever_they_are() {
         let mut metric_state = task.metric_state();
         let losses = parts.iter().map(|part| {
             let forward = task.forward(&model, part, &totals, DropoutRng::off(), &device);
-            let scores: Vec<f64> = forward.scores.into_data().iter::<f64>().collect();
-            task.add_scores(&mut metric_state, part, &scores);
+            task.add_scores(&mut metric_state, part, &forward.scores.read().unwrap()).unwrap();
             forward.loss.into_scalar::<f32>()
         });
         let loss: f32 = losses.sum();
@@ -92,7 +91,7 @@ fn a_batch_without_pairs_or_masks_has_the_other_loss_alone() {
         let forward = task.forward(&model, batch, &task.counts(batch), DropoutRng::off(), &device);
         forward.loss.backward();
         let mut metric_state = task.metric_state();
-        task.add_scores(&mut metric_state, batch, &forward.scores.into_data().iter::<f64>().collect::<Vec<_>>());
+        task.add_scores(&mut metric_state, batch, &forward.scores.read().unwrap()).unwrap();
         metric_state
     };
     let whole = metric_state(&pretraining_batch());

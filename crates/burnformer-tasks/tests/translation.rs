@@ -61,8 +61,7 @@ fn loss(task: &TranslationTask, model: &Seq2Seq, parts: &[TextPairBatch]) -> (f6
     let totals = parts.iter().map(|part| task.counts(part)).sum();
     let losses = parts.iter().map(|part| {
         let forward = task.forward(model, part, &totals, DropoutRng::off(), &device);
-        let scores: Vec<f64> = forward.scores.into_data().iter::<f64>().collect();
-        task.add_scores(&mut metric_state, part, &scores);
+        task.add_scores(&mut metric_state, part, &forward.scores.read().unwrap()).unwrap();
         f64::from(forward.loss.into_scalar::<f32>())
     });
     (losses.sum(), metric_state)

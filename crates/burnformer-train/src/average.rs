@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use burnformer_models::weights::{Weights, write_mean};
-use burnformer_tasks::TaskError;
 
 use crate::{RunFolder, TrainError, checkpoint};
 
@@ -39,8 +38,8 @@ pub fn average_checkpoints(run: &Path, n: usize, out: &Path) -> Result<Vec<u64>,
     }
     let mut weights = Vec::new();
     for folder in &folders {
-        weights.push(Weights::open(&folder.join(WEIGHTS)).map_err(TaskError::from)?);
+        weights.push(Weights::open(&folder.join(WEIGHTS)).map_err(TrainError::task)?);
     }
-    write_mean(&mut weights, &out.join(WEIGHTS)).map_err(TaskError::from)?;
+    write_mean(&mut weights, &out.join(WEIGHTS)).map_err(TrainError::task)?;
     Ok(steps)
 }

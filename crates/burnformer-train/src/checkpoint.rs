@@ -61,7 +61,7 @@ impl<T: Task> Checkpoint<T> {
         checkpoints: &Path,
     ) -> Result<(), TrainError> {
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
-        task.save(model, folder.path())?;
+        task.save(model, folder.path()).map_err(TrainError::task)?;
         write_moments(&optimizer.state()?, &folder.path().join(OPTIMIZER_FILE))?;
         let file = StateFile {
             format: FORMAT,
@@ -110,7 +110,7 @@ impl<T: Task> Checkpoint<T> {
         if file.batches != batches {
             return Err(TrainError::OtherRun { what: "data", begun: file.batches, now: batches.to_owned() });
         }
-        let model = task.load(folder, device)?;
+        let model = task.load(folder, device).map_err(TrainError::task)?;
         let moments = read_moments(&folder.join(OPTIMIZER_FILE)).map_err(damaged)?;
         let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
         Ok(Self { model, optimizer, state: file.state })

@@ -1,5 +1,6 @@
 //! What can go wrong in training.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
 use burnformer_data::DataError;
 use burnformer_ops::PrecisionError;
-use burnformer_tasks::TaskError;
+use burnformer_tasks::ScoresError;
 
 use crate::{CurvesError, HistoryError, OptimizerStateError};
 
@@ -16,9 +17,12 @@ use crate::{CurvesError, HistoryError, OptimizerStateError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The model cannot be read, written or run.
+    /// The task failed; see [`Task::Error`](burnformer_tasks::Task::Error).
     #[error(transparent)]
-    Task(#[from] TaskError),
+    Task(Box<dyn Error + Send + Sync>),
+    /// The scores of a step cannot be read.
+    #[error(transparent)]
+    Scores(#[from] ScoresError),
     /// Samples cannot be had.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -130,4 +134,11 @@ pub enum TrainError {
         /// The norm of the gradient.
         gradient_norm: f64,
     },
+}
+
+impl TrainError {
+    /// The error of a task.
+    pub fn task(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Task(Box::new(error))
+    }
 }

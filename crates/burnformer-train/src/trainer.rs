@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use burnformer_core::progress::{Interrupt, Progress, Stage, Unit, is_interrupted};
+use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
 use burnformer_data::batches::{Batch, BatchSize, Batches, PaddingStats};
 use burnformer_data::datasets::Dataset;
 use burnformer_nn::DropoutRng;
 use burnformer_ops::set_matmul_precision;
-use burnformer_tasks::{Metric, MetricState, Task, evaluate};
+use burnformer_tasks::{Metric, MetricState, Scores, Task, evaluate};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::{Best, GradientSums, History, HistoryEntry, Optimizer, RunFolder, TrainConfig, TrainError, TrainState};
@@ -70,18 +70,12 @@ pub struct Outcome<L> {
 
 /// Trains a model.
 pub struct Trainer<'a, T: Task> {
-    /// For what.
-    pub task: &'a T,
-    /// How.
-    pub config: &'a TrainConfig,
-    /// Of all that is random.
-    pub seed: u64,
-    /// Where to; without gradient tracking.
-    pub device: Device,
-    /// What is told.
-    pub progress: &'a dyn Progress,
-    /// When to stop.
-    pub interrupt: &'a Interrupt,
+    task: &'a T,
+    config: &'a TrainConfig,
+    seed: u64,
+    device: Device,
+    progress: &'a dyn Progress,
+    interrupt: Interrupt,
 }
 
 /// What the loop carries from step to step.
@@ -92,7 +86,7 @@ struct Run<'a, T: Task> {
     history: History,
     entries: Vec<HistoryEntry>,
     /// Batches since the last line of metrics, with scores that are still on the device.
-    pending: Vec<(T::Batch, Tensor<1>)>,
+    pending: Vec<(T::Batch, Scores)>,
     /// Norm of the latest gradient, `[1]`.
     gradient_norm: Option<Tensor<1>>,
     learning_rate: f64,
@@ -106,8 +100,27 @@ struct Run<'a, T: Task> {
     written: Option<u64>,
 }
 
-impl<T: Task> Trainer<'_, T> {
-    /// Trains `model`, which is on [`Self::device`] with gradient tracking, from its first step.
+impl<'a, T: Task> Trainer<'a, T> {
+    /// Training for `task` by the settings `config`, on `device`, which is without gradient tracking. `seed` is that of every
+    /// random draw.
+    #[must_use]
+    pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
+        Self { task, config, seed, device, progress: &Silent, interrupt: Interrupt::new() }
+    }
+
+    /// The same, reporting its progress.
+    #[must_use]
+    pub fn with_progress(self, progress: &'a dyn Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// The same, stopping with a checkpoint when `interrupt` is requested.
+    #[must_use]
+    pub fn with_interrupt(self, interrupt: &Interrupt) -> Self {
+        Self { interrupt: interrupt.clone(), ..self }
+    }
+
+    /// Trains `model`, which is on the device with gradient tracking, from its first step.
     ///
     /// # Errors
     /// If there are too few samples, the loss diverges, or data, device or disk fail. What was written stays.
@@ -235,7 +248,7 @@ impl<T: Task> Trainer<'_, T> {
 
     /// One update, and after the first the parameters that its loss does not depend on. The run is handed over, so that its
     /// weights are nowhere else and can be updated in place.
-    fn step<'a>(&self, mut run: Run<'a, T>, batch: T::Batch) -> (Run<'a, T>, Vec<String>) {
+    fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> (Run<'r, T>, Vec<String>) {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
@@ -268,8 +281,8 @@ impl<T: Task> Trainer<'_, T> {
     /// on: neither a line of metrics nor a checkpoint is made of it.
     fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
         for (batch, scores) in run.pending.drain(..) {
-            let scores: Vec<f64> = scores.try_into_data()?.iter::<f64>().collect();
-            self.task.add_scores(&mut run.state.metric_state, &batch, &scores);
+            let scores = scores.read()?;
+            self.task.add_scores(&mut run.state.metric_state, &batch, &scores).map_err(TrainError::task)?;
         }
         run.state.seconds += run.clock.elapsed().as_secs_f64();
         run.clock = Instant::now();
@@ -327,7 +340,8 @@ impl<T: Task> Trainer<'_, T> {
         self.settle(run)?;
         let (batches, n_samples) = self.config.validation(validation, data.pad_id, self.seed)?;
         let metric_state =
-            evaluate(self.task, &run.model.valid(), batches, n_samples, &self.device, self.progress, self.interrupt)?;
+            evaluate(self.task, &run.model.valid(), batches, n_samples, &self.device, self.progress, &self.interrupt)
+                .map_err(TrainError::task)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
         let metrics = metric_state.metrics();

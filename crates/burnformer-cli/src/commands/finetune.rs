@@ -99,14 +99,9 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
 
-    let trainer = Trainer {
-        task: &task,
-        config: &settings.train,
-        seed: settings.seed,
-        device: device.clone(),
-        progress: terminal,
-        interrupt: &context.interrupt,
-    };
+    let trainer = Trainer::new(&task, &settings.train, settings.seed, device.clone())
+        .with_progress(terminal)
+        .with_interrupt(&context.interrupt);
     let mut on_event = |event: Event<'_>| training::tell(terminal, &event);
     let (folder, outcome) = if args.run.resume {
         training::go_on(out, &text, |folder| trainer.resume(&data, folder, &mut on_event))?

@@ -65,14 +65,9 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
         terminal.note(format_args!("{name:<20} {unigram_entropy:.4} nats per masked token of the validation samples"));
     }
 
-    let trainer = Trainer {
-        task: &job.task,
-        config: &settings.train,
-        seed: settings.seed,
-        device: device.clone(),
-        progress: terminal,
-        interrupt: &context.interrupt,
-    };
+    let trainer = Trainer::new(&job.task, &settings.train, settings.seed, device.clone())
+        .with_progress(terminal)
+        .with_interrupt(&context.interrupt);
     let data = Data {
         train: Arc::clone(&job.train),
         validation: job.validation.clone(),

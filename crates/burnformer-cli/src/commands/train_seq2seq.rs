@@ -72,14 +72,9 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
         terminal.note(format_args!("skipped pairs        {left_out}, outside the lengths of `data.samples`"));
     }
 
-    let trainer = Trainer {
-        task: &job.task,
-        config: &settings.train,
-        seed: settings.seed,
-        device: device.clone(),
-        progress: terminal,
-        interrupt: &context.interrupt,
-    };
+    let trainer = Trainer::new(&job.task, &settings.train, settings.seed, device.clone())
+        .with_progress(terminal)
+        .with_interrupt(&context.interrupt);
     let data = Data {
         train: Arc::clone(&job.train),
         validation: job.validation.clone(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::{Padded, TextPairBatch};
 use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::TranslationTokenizers;
 use crate::encode::{check_vocabulary, mask_pad};
 use crate::metrics::{Bleu, BleuStatistics, CorpusMetric, perplexity};
-use crate::{Forward, Metric, MetricState, Task, TaskError, exact};
+use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
 /// Predicts each token of a target from the source and the tokens in front of it. The loss is the mean over target tokens, the
 /// one at the end included, of the cross-entropy with smoothed labels.
@@ -121,6 +121,7 @@ impl Task for TranslationTask {
     type Batch = TextPairBatch;
     type Counts = u64;
     type MetricState = TranslationMetricState;
+    type Error = TaskError;
 
     fn counts(&self, batch: &TextPairBatch) -> u64 {
         batch.target.padding_stats().tokens
@@ -157,7 +158,10 @@ impl Task for TranslationTask {
             self.exact_loss.as_ref().map(|loss| loss.forward(logits.clone().inner(), labels.clone().inner()).sum);
         let loss = self.loss.forward(logits, labels).sum;
         let sum = loss.clone().inner();
-        let scores = Tensor::cat(vec![sum.clone(), exact.unwrap_or(sum), correct], 0);
+        let scores = Scores::new()
+            .with("loss", sum.clone())
+            .with("negative_log_likelihood", exact.unwrap_or(sum))
+            .with("correct", correct);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
     }
 
@@ -165,12 +169,17 @@ impl Task for TranslationTask {
         TranslationMetricState::default()
     }
 
-    fn add_scores(&self, metric_state: &mut TranslationMetricState, batch: &TextPairBatch, scores: &[f64]) {
-        let [loss, exact, correct] = scores else { return };
+    fn add_scores(
+        &self,
+        metric_state: &mut TranslationMetricState,
+        batch: &TextPairBatch,
+        scores: &ScoreValues,
+    ) -> Result<(), TaskError> {
         metric_state.tokens += self.counts(batch);
-        metric_state.loss_sum += loss;
-        metric_state.negative_log_likelihood_sum += exact;
-        metric_state.correct += *correct as u64;
+        metric_state.loss_sum += scores.one("loss")?;
+        metric_state.negative_log_likelihood_sum += scores.one("negative_log_likelihood")?;
+        metric_state.correct += scores.one("correct")? as u64;
+        Ok(())
     }
 
     fn add_answers(

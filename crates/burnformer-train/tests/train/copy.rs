@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_core::progress::Interrupted;
 use burnformer_core::random::{Key, Purpose, Stream};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Batch, Padding, PaddingStats};
 use burnformer_data::datasets::{Dataset, Sample};
-use burnformer_models::weights;
+use burnformer_models::{ModelError, weights};
 use burnformer_nn::{
     CrossEntropyLossConfig, Decoder, DecoderConfig, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, Encoder,
     EncoderConfig, LayerConfig, Linear, LinearConfig, Mask, SinusoidalPositions, SinusoidalPositionsConfig, init,
 };
-use burnformer_tasks::{Forward, Metric, MetricState, Task, TaskError};
-use burnformer_train::{AdamConfig, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, Trainer};
+use burnformer_tasks::{Forward, Metric, MetricState, ScoreValues, Scores, ScoresError, Task};
+use burnformer_train::{
+    AdamConfig, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, TrainError, Trainer,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::cpus;
@@ -135,13 +137,30 @@ impl MetricState for Loss {
     }
 }
 
-struct Copying;
+/// The errors of a task of another crate.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the copies' scores are wrong")]
+    Scores(#[from] ScoresError),
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("interrupted")]
+    Interrupted(#[from] Interrupted),
+}
+
+struct Copying {
+    /// The name that the loss has among the scores; `loss` is expected.
+    score: &'static str,
+}
 
 impl Task for Copying {
     type Model = Copier;
     type Batch = Copies;
     type Counts = u64;
     type MetricState = Loss;
+    type Error = CopyError;
 
     fn counts(&self, batch: &Copies) -> u64 {
         (batch.rows.len() * LENGTH) as u64
@@ -156,23 +175,24 @@ impl Task for Copying {
         let logits = model.forward(source.clone(), tensor(shifted.collect()), rng);
         let loss = CrossEntropyLossConfig::new().init();
         let sum = loss.forward(logits.reshape([n * LENGTH, VOCAB_SIZE]), source.reshape([n * LENGTH])).sum;
-        Forward { scores: sum.clone().inner(), loss: sum / *totals as f64 }
+        Forward { scores: Scores::new().with(self.score, sum.clone()), loss: sum / *totals as f64 }
     }
 
     fn metric_state(&self) -> Loss {
         Loss::default()
     }
 
-    fn add_scores(&self, metric_state: &mut Loss, batch: &Copies, scores: &[f64]) {
-        metric_state.sum += scores[0];
+    fn add_scores(&self, metric_state: &mut Loss, batch: &Copies, scores: &ScoreValues) -> Result<(), CopyError> {
+        metric_state.sum += scores.one("loss")?;
         metric_state.count += self.counts(batch);
+        Ok(())
     }
 
-    fn save(&self, model: &Copier, folder: &Path) -> Result<(), TaskError> {
+    fn save(&self, model: &Copier, folder: &Path) -> Result<(), CopyError> {
         Ok(weights::save(model, str::to_owned, Vec::new(), &folder.join("model.safetensors"))?)
     }
 
-    fn load(&self, folder: &Path, device: &Device) -> Result<Copier, TaskError> {
+    fn load(&self, folder: &Path, device: &Device) -> Result<Copier, CopyError> {
         let model = Copier::init(device);
         Ok(weights::load(model, str::to_owned, |_| false, &folder.join("model.safetensors"))?)
     }
@@ -197,21 +217,14 @@ fn a_trained_encoder_decoder_returns_its_input() {
         checkpoint_every: 400,
         ..TrainConfig::default()
     };
-    let (progress, interrupt) = (Silent, Interrupt::new());
-    let trainer = Trainer {
-        task: &Copying,
-        config: &config,
-        seed: 1,
-        device: device.clone(),
-        progress: &progress,
-        interrupt: &interrupt,
-    };
+    let task = Copying { score: "loss" };
+    let trainer = Trainer::new(&task, &config, 1, device.clone());
     let data = Data { train: Arc::new(Sequences), validation: None, pad_id: 0, fingerprint: String::new() };
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
     let model = Copier::init(&device.clone().autodiff());
     trainer.start(model, &data, &folder, &mut |_| {}).unwrap();
 
-    let model = Copying.load(folder.path(), &device).unwrap();
+    let model = task.load(folder.path(), &device).unwrap();
     let n = 20;
     let rows: Vec<i32> = (0..n).flat_map(|i| Sequences.sample((1 << 39) + i).unwrap().0).collect();
     let tensor = |values: &[i32], width| {
@@ -228,4 +241,20 @@ fn a_trained_encoder_decoder_returns_its_input() {
     }
     let copies: Vec<i32> = target.iter().flat_map(|row| row[1..].to_vec()).collect();
     assert_eq!(copies, rows, "{name}");
+}
+
+#[test]
+fn an_error_of_a_task_comes_back_as_what_it_is() {
+    let (_, device) = cpus().remove(0);
+    let place = tempfile::tempdir().unwrap();
+    let config = TrainConfig { steps: 1, log_every: 1, ..TrainConfig::default() };
+    let task = Copying { score: "los" };
+    let data = Data { train: Arc::new(Sequences), validation: None, pad_id: 0, fingerprint: String::new() };
+    let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
+    let model = Copier::init(&device.clone().autodiff());
+    let error = Trainer::new(&task, &config, 1, device).start(model, &data, &folder, &mut |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "the copies' scores are wrong");
+    let TrainError::Task(error) = error else { panic!("{error:?}") };
+    let Some(CopyError::Scores(error)) = error.downcast_ref() else { panic!("{error:?}") };
+    assert_eq!(error.to_string(), "there is no score `loss`, found `los`");
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::DataError;
 use burnformer_data::datasets::{Dataset, PretrainingDataset, PretrainingSample};
 use burnformer_train::{AdamConfig, Data, Event, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, Trainer};
@@ -68,9 +67,7 @@ fn a_small_text_is_memorised() {
     };
     let (name, device) = cpus().remove(0);
     let place = tempfile::tempdir().unwrap();
-    let (task, interrupt) = (&fixture.task, Interrupt::new());
-    let trainer =
-        Trainer { task, config: &config, seed: SEED, device: device.clone(), progress: &Silent, interrupt: &interrupt };
+    let trainer = Trainer::new(&fixture.task, &config, SEED, device.clone());
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
     let mut metrics = Vec::new();
     let mut on_event = |event: Event<'_>| {

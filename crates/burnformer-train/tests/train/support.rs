@@ -124,14 +124,7 @@ impl Fixture {
         stop_at: Option<u64>,
     ) -> (Result<Outcome<PretrainingMetricState>, TrainError>, Vec<HistoryEntry>) {
         let interrupt = Interrupt::new();
-        let trainer = Trainer {
-            task: &self.task,
-            config,
-            seed: SEED,
-            device: device.clone(),
-            progress: &Silent,
-            interrupt: &interrupt,
-        };
+        let trainer = Trainer::new(&self.task, config, SEED, device.clone()).with_interrupt(&interrupt);
         let mut entries = Vec::new();
         let mut on_event = |event: Event<'_>| {
             if let Event::Metrics(entry) = event {
