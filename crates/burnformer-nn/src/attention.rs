@@ -45,7 +45,7 @@ impl MultiHeadAttentionConfig {
     }
 }
 
-/// What [`MultiHeadAttention`] is applied to.
+/// Input of [`MultiHeadAttention`].
 #[derive(Debug)]
 pub struct AttentionInput {
     query: Tensor<3>,
@@ -57,12 +57,12 @@ pub struct AttentionInput {
 }
 
 impl AttentionInput {
-    /// Every position of `x` `[batch_size, seq_length, d_model]` looks at all of them.
+    /// Self-attention over `x` `[batch_size, seq_length, d_model]`.
     pub fn self_attention(x: Tensor<3>) -> Self {
         Self { query: x, memory: None, mask: Mask::None, causal: false, rng: DropoutRng::off() }
     }
 
-    /// Every position of `x` `[batch_size, q_length, d_model]` looks at `memory` `[batch_size, kv_length, d_model]`.
+    /// Cross-attention from `x` `[batch_size, q_length, d_model]` to `memory` `[batch_size, kv_length, d_model]`.
     pub fn cross_attention(x: Tensor<3>, memory: Tensor<3>) -> Self {
         Self { memory: Some([memory.clone(), memory]), ..Self::self_attention(x) }
     }
@@ -72,19 +72,19 @@ impl AttentionInput {
         Self { memory: Some([key, value]), ..Self::self_attention(query) }
     }
 
-    /// Blocks what the mask says.
+    /// Adds a mask.
     #[must_use]
     pub fn mask(self, mask: Mask) -> Self {
         Self { mask, ..self }
     }
 
-    /// Blocks later positions too.
+    /// Blocks later positions (causal mask).
     #[must_use]
     pub fn causal(self) -> Self {
         Self { causal: true, ..self }
     }
 
-    /// Draws dropout, in training.
+    /// Permission to draw dropout masks; off in evaluation.
     #[must_use]
     pub fn rng(self, rng: DropoutRng) -> Self {
         Self { rng, ..self }

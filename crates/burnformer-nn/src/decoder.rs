@@ -38,18 +38,18 @@ impl DecoderConfig {
     }
 }
 
-/// What a [`Decoder`] is applied to.
+/// Input of a [`Decoder`].
 #[derive(Debug)]
 pub struct DecoderInput {
     /// Embedded target tokens with their positions, `[batch_size, q_length, d_model]`.
     pub x: Tensor<3>,
     /// The encoder's output, `[batch_size, kv_length, d_model]`.
     pub memory: Tensor<3>,
-    /// What target positions must not look at, besides later positions: padding.
+    /// Mask of the target, besides later positions: padding.
     pub mask: Mask,
-    /// What target positions must not look at in the memory: padding.
+    /// Mask of the memory: padding.
     pub memory_mask: Mask,
-    /// Draws dropout, in training.
+    /// Permission to draw dropout masks; off in evaluation.
     pub rng: DropoutRng,
 }
 
@@ -69,7 +69,7 @@ pub struct DecoderAttnWeights {
     pub cross_attention: Vec<Tensor<4>>,
 }
 
-/// What a decoder remembers between positions: the keys and values of the memory, and those of all positions so far.
+/// Key-value cache of a decoder: keys and values of the memory, and of all positions so far.
 #[derive(Clone, Debug)]
 pub struct DecoderCache {
     layers: Vec<LayerCache>,

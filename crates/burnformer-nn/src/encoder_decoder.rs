@@ -42,7 +42,7 @@ impl EncoderDecoderConfig {
     }
 }
 
-/// What an [`EncoderDecoder`] is applied to.
+/// Input of an [`EncoderDecoder`].
 #[derive(Debug)]
 pub struct EncoderDecoderInput {
     /// Embedded source tokens with their positions, `[batch_size, source_length, d_model]`.
@@ -53,7 +53,7 @@ pub struct EncoderDecoderInput {
     pub source_mask_pad: Option<Tensor<2, Bool>>,
     /// `true` marks padding in the target, `[batch_size, target_length]`.
     pub target_mask_pad: Option<Tensor<2, Bool>>,
-    /// Draws dropout, in training.
+    /// Permission to draw dropout masks; off in evaluation.
     pub rng: DropoutRng,
 }
 

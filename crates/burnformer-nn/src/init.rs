@@ -5,10 +5,10 @@ use burn::tensor::{Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
 use rayon::prelude::*;
 
-/// What a parameter starts as.
+/// Initial value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// What it is: loaded, or constant from the module's construction.
+    /// Unchanged: loaded, or constant from the module's construction.
     Keep,
     /// One value everywhere.
     Constant(f64),
@@ -29,10 +29,10 @@ pub enum Init {
     },
 }
 
-/// Sets every float parameter of `module` as `rule` says for its path (`layers.0.norm_ff.weight`) and shape.
+/// Initialises every float parameter of `module` by `rule`, which depends on its path (`layers.0.norm_ff.weight`) and shape.
 ///
 /// Element `i` of a parameter is a function of the seed, the path and `i`: the same on every device, and unchanged when
-/// other parameters come or go. A parameter that is kept, say because it was loaded, keeps its value.
+/// other parameters are added or removed. A parameter with [`Init::Keep`] keeps its value.
 ///
 /// ```
 /// use burnformer_nn::{LinearConfig, init};

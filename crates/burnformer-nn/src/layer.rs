@@ -1,4 +1,4 @@
-//! What encoder and decoder layers have in common.
+//! Settings and parts shared by encoder and decoder layers.
 
 use crate::{DropoutRng, FeedForwardConfig, LayerNorm, LayerNormConfig, MultiHeadAttentionConfig};
 use burn::config::Config;
@@ -7,7 +7,7 @@ use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, Activation, Dropout};
 use serde::{Deserialize, Serialize};
 
-/// Where a layer normalises.
+/// Position of the norm in a sub-layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormOrder {
@@ -29,7 +29,7 @@ pub struct LayerConfig {
     /// The non-linearity of the feed-forward layer.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
-    /// Where the layer normalises.
+    /// Position of the norm in a sub-layer.
     #[config(default = "NormOrder::Post")]
     pub norm_order: NormOrder,
     /// Added to the variance by the norms: 1e-5 in PyTorch, 1e-12 in BERT, 1e-6 in the paper's code.

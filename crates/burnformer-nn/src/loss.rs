@@ -12,7 +12,7 @@ pub struct CrossEntropyLossConfig {
     /// The target that marks a position to leave out; -100 in PyTorch.
     #[config(default = -100)]
     pub ignore: i64,
-    /// The share of the target distribution that is spread evenly over the vocabulary, in `[0, 1)`.
+    /// Label smoothing: share of the target distribution spread evenly over the vocabulary, in `[0, 1)`.
     #[config(default = 0.0)]
     pub label_smoothing: f64,
 }

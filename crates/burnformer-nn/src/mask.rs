@@ -1,4 +1,4 @@
-//! Masks from what data has: padding ids, or masks of the other polarity. `true` = blocked, everywhere inside.
+//! Masks from padding ids, or from masks of the other polarity. `true` = blocked.
 
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -11,7 +11,7 @@ pub fn from_padding(ids: Tensor<2, Int>, pad_id: i64) -> Tensor<2, Bool> {
     ids.equal_elem(pad_id)
 }
 
-/// Turns Hugging Face's `attention_mask`, 1 = look at it and 0 = do not, into ours.
+/// Converts Hugging Face's `attention_mask` (1 = attend, 0 = ignore) to ours.
 ///
 /// # Shapes
 /// - `attention_mask`: `[batch_size, seq_length]`
