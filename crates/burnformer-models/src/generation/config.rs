@@ -8,14 +8,13 @@ const MOST_BEAMS: usize = 1024;
 /// Samples, each of which is a row of a batch.
 const MOST_SAMPLES: usize = 65_536;
 
-/// How [`Seq2Seq::generate`](crate::Seq2Seq::generate) chooses tokens, and how many texts it answers with.
+/// Settings of [`Seq2Seq::generate`](crate::Seq2Seq::generate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationConfig {
-    /// Number of hypotheses that a beam search goes on with for each source, at most 1,024. 1 is greedy: always the most
-    /// probable token.
+    /// Beam size, at most 1,024. 1 is greedy search: always the most probable token.
     pub n_beams: usize,
-    /// Number of hypotheses that are answered for each source, fewer where no more can be found: the best of a beam search, so
-    /// at most `n_beams`; or samples, at most 65,536.
+    /// Number of hypotheses returned for each source (fewer if no more exist). In beam search the best ones, at most
+    /// `n_beams`; in sampling the samples, at most 65,536.
     pub n_best: usize,
     /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by
     /// `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
@@ -23,30 +22,30 @@ pub struct GenerationConfig {
     /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do; `false`
     /// goes on until nothing that could come would rank among the `n_best`, which takes longer.
     pub early_stopping: bool,
-    /// Least number of tokens, the end token not counted.
+    /// Minimum number of tokens, without the end token.
     pub min_length: usize,
-    /// Largest number of tokens, the end token not counted; `None` for 50 more than the source has with its end token (Vaswani
+    /// Maximum number of tokens, without the end token; `None` for 50 more than the source has with its end token (Vaswani
     /// et al. 2017, section 6.1). No model goes beyond its own `max_seq_length`, less one for the start token.
     pub max_length: Option<usize>,
-    /// What the log-probability of a token is multiplied by if the hypothesis has it already; 1 changes nothing, more makes
-    /// repetitions rarer (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which unlike
-    /// logits do not depend on an offset).
+    /// Repetition penalty: factor of the log-probability of a token that the hypothesis has already. 1 changes nothing, larger
+    /// values reduce repetition (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which
+    /// unlike logits do not depend on an offset).
     pub repetition_penalty: f64,
-    /// No sequence of so many tokens comes twice in a hypothesis; `None` for no such rule.
+    /// Size of the n-grams that may occur only once in a hypothesis; `None` for no such rule.
     pub no_repeat_ngram_size: Option<usize>,
-    /// Draws tokens at random; `None` for the most probable ones. Only with `n_beams = 1`.
+    /// Samples tokens instead of searching; `None` for search. Only with `n_beams = 1`.
     pub sampling: Option<Sampling>,
 }
 
-/// What tokens are drawn from: their probabilities, after the temperature, `top_k` and `top_p`, in this order.
+/// Settings of sampling: temperature, then `top_k`, then `top_p`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampling {
-    /// What log-probabilities are divided by: less than 1 prefers the probable.
+    /// Temperature, by which log-probabilities are divided: values below 1 favour probable tokens.
     pub temperature: f64,
-    /// Only so many of the most probable tokens, and those as probable as the last of them; `None` for all (Fan et al. 2018).
+    /// Top-k: number of most probable tokens to sample from, with ties of the last; `None` for all (Fan et al. 2018).
     pub top_k: Option<usize>,
-    /// Only the smallest set of most probable tokens whose probabilities sum to this at least; `None` for all (Holtzman et
-    /// al. 2020).
+    /// Top-p (nucleus): sample from the smallest set of most probable tokens whose probabilities sum to at least this; `None`
+    /// for all (Holtzman et al. 2020).
     pub top_p: Option<f64>,
 }
 
@@ -69,7 +68,7 @@ impl Default for GenerationConfig {
 }
 
 impl Default for Sampling {
-    /// From the probabilities as they are.
+    /// Samples from the unchanged probabilities.
     fn default() -> Self {
         Self { temperature: 1.0, top_k: None, top_p: None }
     }
