@@ -1,4 +1,4 @@
-//! The model card: what a model is and how it came about, for people.
+//! The model card.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -9,11 +9,11 @@ pub struct ModelCard {
     pub name: String,
     /// Hugging Face's name of the task: `fill-mask`, `text-classification`.
     pub pipeline_tag: &'static str,
-    /// What it is, in a sentence or two.
+    /// Description in one or two sentences.
     pub description: String,
     /// Facts about data, model and training, each with a name.
     pub facts: Vec<(&'static str, String)>,
-    /// What was measured, each with a name.
+    /// Metrics, each with its name.
     pub metrics: Vec<(String, String)>,
     /// Commands that use it.
     pub usage: String,
@@ -37,7 +37,7 @@ impl Display for ModelCard {
         writeln!(
             f,
             "The folder is in Hugging Face's format. `run.toml` has the settings with the seed, `metrics.jsonl` and \
-             `learning_curves.svg` the course of training."
+             `learning_curves.svg` the training history."
         )
     }
 }

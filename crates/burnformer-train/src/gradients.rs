@@ -20,7 +20,7 @@ impl GradientSums {
         Self::default()
     }
 
-    /// Adds the gradients that a backward pass gave the parameters of `model`. A parameter without one adds nothing.
+    /// Adds the gradients of a backward pass for the parameters of `model`. A parameter without a gradient adds nothing.
     ///
     /// # Panics
     /// If a parameter has another shape than in the passes before.
@@ -28,7 +28,7 @@ impl GradientSums {
         model.visit(&mut Add { sums: &mut self.sums, gradients, path: Vec::new() });
     }
 
-    /// Paths of the parameters of `model` that are to be trained and have got no gradient, in order.
+    /// Paths of the trainable parameters of `model` without a gradient, in order.
     #[must_use]
     pub fn missing<M: Module>(&self, model: &M) -> Vec<String> {
         trained_parameters(model).into_keys().filter(|path| !self.sums.contains_key(path)).collect()
@@ -44,7 +44,7 @@ impl GradientSums {
         squares.reduce(|sum: Tensor<1>, squares| sum + squares).expect("the norm needs at least one gradient").sqrt()
     }
 
-    /// What clipping by the global norm multiplies gradients with: `min(1, max_norm / (norm + 1e-6))`, `[1]`. Nothing is
+    /// Factor of clipping by the global norm: `min(1, max_norm / (norm + 1e-6))`, `[1]`. Nothing is
     /// read back from the device.
     ///
     /// An infinite or undefined norm gives NaN, and an update with it makes every parameter NaN: training that has diverged
@@ -63,7 +63,7 @@ impl GradientSums {
         self.sums.remove(path).map(Tensor::from_dispatch)
     }
 
-    /// The first path whose gradient was not taken.
+    /// The first path whose gradient was not taken out.
     pub(crate) fn first_path(&self) -> Option<&str> {
         self.sums.keys().next().map(String::as_str)
     }

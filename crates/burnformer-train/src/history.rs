@@ -117,7 +117,7 @@ pub struct History {
 }
 
 impl History {
-    /// Begins a history; an older one under that name is lost.
+    /// Creates a history, replacing an older one of that name.
     ///
     /// # Errors
     /// [`HistoryError::Io`] if the file cannot be created.
@@ -127,8 +127,8 @@ impl History {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Goes on behind `step`: entries of later steps, and a last line that was not finished, are taken out, all at once or not
-    /// at all. A file that is not there is begun.
+    /// Continues after `step`: removes entries of later steps and an unfinished last line, atomically. Creates the file if it
+    /// does not exist.
     ///
     /// # Errors
     /// As [`History::read`], and [`HistoryError::File`] if the file cannot be replaced.
@@ -168,7 +168,7 @@ impl History {
         written.map_err(HistoryError::io("write", &self.path))
     }
 
-    /// All entries of a file, also while it is being written: a last line without its end is left out.
+    /// All entries of a file, also while it is being written: an unfinished last line is ignored.
     ///
     /// # Errors
     /// [`HistoryError::Line`] names the first line that is no entry, [`HistoryError::Io`] a file that cannot be read.

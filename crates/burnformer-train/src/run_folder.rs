@@ -9,13 +9,13 @@ use burnformer_core::lock::FolderLock;
 use crate::checkpoint;
 use crate::{HistoryEntry, TrainError, learning_curves};
 
-/// The settings of a run, as they turned out.
+/// The resolved settings of a run.
 const SETTINGS_FILE: &str = "run.toml";
 /// The metrics of a run.
 const METRICS_FILE: &str = "metrics.jsonl";
 /// The metrics as a picture.
 const CURVES_FILE: &str = "learning_curves.svg";
-/// What a model is and how it came about, for people.
+/// The model card.
 const CARD_FILE: &str = "README.md";
 /// The folder of the checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
@@ -23,8 +23,8 @@ const CHECKPOINTS: &str = "checkpoints";
 /// A run's folder, locked as long as this lives.
 ///
 /// ```text
-/// run.toml                 settings, as they turned out
-/// metrics.jsonl            a line for each report
+/// run.toml                 resolved settings
+/// metrics.jsonl            one line per report
 /// learning_curves.svg      the same as a picture
 /// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`
 /// config.json …            the best model, in Hugging Face's format, with README.md
@@ -36,10 +36,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Begins a run with these settings in a new or empty folder.
+    /// Creates a run with these settings in a new or empty folder.
     ///
     /// # Errors
-    /// If the folder holds something or cannot be written.
+    /// If the folder is not empty or cannot be written.
     pub fn create(path: &Path, settings: &str) -> Result<Self, TrainError> {
         Self::check_free(path)?;
         let checkpoints = path.join(CHECKPOINTS);
@@ -53,7 +53,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Makes sure that a run can begin in `path`, without touching anything.
+    /// Checks that a run can be created in `path`, without changing anything.
     ///
     /// # Errors
     /// If the folder holds something.
@@ -72,7 +72,7 @@ impl RunFolder {
         }
     }
 
-    /// Opens the folder of a run to go on with it.
+    /// Opens the folder of a run to resume it.
     ///
     /// # Errors
     /// If there is no run, or another process works in it.
@@ -107,7 +107,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Replaces the settings: those a run goes on with may have been changed.
+    /// Replaces the settings of a resumed run, which may have been changed.
     ///
     /// # Errors
     /// If the file cannot be written.

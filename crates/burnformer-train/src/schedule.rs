@@ -6,41 +6,41 @@ use std::f64::consts::PI;
 
 /// How the learning rate changes over the updates of a run.
 ///
-/// The warm-up rises in a straight line from 0 at update 0, which there is none of, to the peak at update `warmup_steps`.
+/// The warm-up rises linearly from 0 (at update 0, which does not exist) to the peak at update `warmup_steps`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ScheduleConfig {
     /// Warm-up, then the peak.
     Constant {
-        /// Updates of the warm-up.
+        /// Number of warm-up updates.
         warmup_steps: u64,
     },
     /// Warm-up, then in a straight line to the floor: BERT (Devlin et al. 2019, appendix A.2).
     Linear {
-        /// Updates of the warm-up.
+        /// Number of warm-up updates.
         warmup_steps: u64,
-        /// The floor.
+        /// Minimum learning rate.
         min_learning_rate: f64,
     },
     /// Warm-up, then along half a period of the cosine to the floor (Loshchilov and Hutter 2017, without restarts).
     Cosine {
-        /// Updates of the warm-up.
+        /// Number of warm-up updates.
         warmup_steps: u64,
-        /// The floor.
+        /// Minimum learning rate.
         min_learning_rate: f64,
     },
     /// *Attention Is All You Need*: a warm-up, then the inverse square root of the update, both scaled by the width. What is
     /// called the peak elsewhere is a factor, 1 in the paper.
     Noam {
-        /// Updates of the warm-up.
+        /// Number of warm-up updates.
         warmup_steps: u64,
         /// Width of the model.
         d_model: usize,
     },
     /// Warm-up, then the peak times the inverse square root of the update, as a share of the warm-up.
     InverseSqrt {
-        /// Updates of the warm-up.
+        /// Number of warm-up updates.
         warmup_steps: u64,
     },
 }

@@ -1,26 +1,26 @@
-//! Where a run stands.
+//! State of a run.
 
 use burnformer_data::batches::Position;
 use serde::{Deserialize, Serialize};
 
-/// Where a run stands between two steps: all that a checkpoint knows beside weights and moments.
+/// State of a run between two steps: what a checkpoint holds besides weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainState<L> {
-    /// Updates done.
+    /// Number of updates done.
     pub step: u64,
-    /// The next batch.
+    /// Position of the next batch.
     pub position: Position,
-    /// Tokens seen, padding left out.
+    /// Number of tokens seen, without padding.
     pub tokens: u64,
-    /// Seconds that training took so far, without evaluations.
+    /// Training time so far in seconds, without evaluations.
     pub seconds: f64,
-    /// After which step the model was last evaluated; 0 if never.
+    /// Step of the last evaluation; 0 if none.
     pub evaluated: u64,
     /// The best evaluation so far.
     pub best: Option<Best>,
-    /// Evaluations since then.
+    /// Number of evaluations since the best one.
     pub evaluations_without_improvement: u64,
-    /// What was counted since the last line of metrics.
+    /// Counts since the last logged metrics.
     #[serde(rename = "tally")] // Its name in checkpoints that were written before.
     pub metric_state: L,
 }
@@ -28,16 +28,16 @@ pub struct TrainState<L> {
 /// The best evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// After which step.
+    /// Step of the checkpoint or evaluation.
     pub step: u64,
-    /// How good it was; see [`MetricState::quality`](burnformer_tasks::MetricState::quality).
+    /// Quality to compare by; see [`MetricState::quality`](burnformer_tasks::MetricState::quality).
     pub quality: f64,
-    /// Its loss, which decides between two that are as good.
+    /// Loss, which decides between evaluations of equal quality.
     pub loss: f64,
 }
 
 impl Best {
-    /// By quality, and where that is the same, by loss.
+    /// `true` if better by quality, or of equal quality with a lower loss.
     pub(crate) fn is_better_than(&self, other: &Self) -> bool {
         self.quality > other.quality || (self.quality == other.quality && self.loss < other.loss)
     }

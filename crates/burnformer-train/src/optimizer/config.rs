@@ -1,4 +1,4 @@
-//! Which optimiser, and its settings.
+//! Settings of the optimizers.
 
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::AdamOptions;
@@ -32,18 +32,18 @@ pub enum OptimizerConfig {
 /// Settings of stochastic gradient descent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SgdConfig {
-    /// Peak of the learning rate, which the schedule starts from.
+    /// Peak learning rate, scaled by the schedule.
     pub learning_rate: f64,
-    /// How much of the last update goes on into this one, in `[0, 1)`.
+    /// Momentum: share of the last update kept in this one, in `[0, 1)`.
     pub momentum: f64,
     /// Weight decay.
     pub weight_decay: f64,
 }
 
-/// Settings that Adam and its descendants share.
+/// Settings of Adam, AdamW and LAMB.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamConfig {
-    /// Peak of the learning rate, which the schedule starts from.
+    /// Peak learning rate, scaled by the schedule.
     pub learning_rate: f64,
     /// Decay of the first moment, in `[0, 1)`.
     pub beta_1: f64,
@@ -71,7 +71,7 @@ impl Default for AdamConfig {
 }
 
 impl OptimizerConfig {
-    /// Peak of the learning rate, which the schedule starts from.
+    /// Peak learning rate, scaled by the schedule.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         match self {

@@ -1,4 +1,4 @@
-//! Optimisers: what makes new parameters of gradients, and remembers moments by parameter path.
+//! Optimizers: updates of parameters from gradients, with moments by parameter path.
 
 mod config;
 mod state;
@@ -45,7 +45,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser that has not made an update. Moments are made in the first one.
+    /// An optimizer before its first update, which creates the moments.
     #[must_use]
     pub fn new(config: OptimizerConfig) -> Self {
         Self { config, n_steps: 0, moments: BTreeMap::new() }
@@ -78,7 +78,7 @@ impl Optimizer {
         model
     }
 
-    /// How many updates were made.
+    /// Number of updates made.
     #[must_use]
     pub fn n_steps(&self) -> u64 {
         self.n_steps
