@@ -23,11 +23,11 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", default_value = "ndarray,flex,wgpu")]
     pub(crate) backends: Vec<Backend>,
 
-    /// Repair what fmt, clippy and typos can repair. Changes files.
+    /// Apply the automatic fixes of fmt, clippy and typos. Changes files.
     #[arg(long)]
     pub(crate) fix: bool,
 
-    /// Steps to run; all if none is named.
+    /// Steps to run [default: all].
     #[arg(value_enum)]
     pub(crate) steps: Vec<Step>,
 }

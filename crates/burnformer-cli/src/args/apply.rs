@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::numbers::whole;
 use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs};
 
-/// Evaluate a model: compute its metrics on data
+/// Evaluate a model on data
 ///
 /// The data depend on the model. A text classifier needs labelled texts (`--input`), a pretrained model the documents of a
 /// corpus (`--corpus`), a translation model texts with reference translations (`--input` with `--pair-input` or
@@ -51,8 +51,8 @@ pub(crate) struct EvaluateArgs {
     pub(crate) translation: Given<TranslationArgs>,
 }
 
-/// What only models that translate are evaluated with. To be flattened behind a command's own flags, which would else get the
-/// heading of [`GenerationArgs`] too.
+/// Flags for translation models only. Flatten it behind a command's own flags: those behind it get the heading of
+/// [`GenerationArgs`] too.
 #[derive(Args, Debug)]
 pub(crate) struct TranslationArgs {
     /// Reference files, line-aligned with `--input`
