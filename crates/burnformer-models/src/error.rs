@@ -48,6 +48,22 @@ pub enum ModelError {
         /// What it may be.
         expected: String,
     },
+    /// The class that a `config.json` names is one of another type of models.
+    #[error(
+        "`architectures` in `{}` is `{class}`, but `model_type` is `{model_type}`: set `model_type` to `{expected}`, or \
+         `architectures` to a class of `{model_type}`",
+        path.display()
+    )]
+    ClassMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The first of its `architectures`.
+        class: String,
+        /// The `model_type` of that class.
+        expected: &'static str,
+        /// Its `model_type`.
+        model_type: String,
+    },
     /// A setting in a `config.json` has another type.
     #[error("`{key}` in `{}` cannot be used", path.display())]
     SettingType {

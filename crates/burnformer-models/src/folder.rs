@@ -1,7 +1,7 @@
 //! A model folder: `config.json` and weights.
 
 use crate::bert::variant;
-use crate::seq2seq::OWN_CLASS;
+use crate::seq2seq::{MARIAN, OWN, OWN_CLASS, PEGASUS};
 use crate::weights::Weights;
 use crate::{BertVariant, ModelError};
 use serde::Serialize;
@@ -64,11 +64,13 @@ impl ModelKind {
     ///
     /// assert_eq!(ModelKind::MaskedLm.class(BertVariant::Roberta).as_deref(), Some("RobertaForMaskedLM"));
     /// ```
-    /// Nothing of an encoder–decoder.
+    /// Nothing of an encoder–decoder, or of a variant that has no such class.
     #[must_use]
     pub fn class(self, variant: BertVariant) -> Option<String> {
         let (_, ending) = Self::ENDINGS.iter().find(|(kind, _)| *kind == self)?;
-        Some(format!("{}{ending}", variant.class_prefix()))
+        // Only a BERT is pretrained on pairs of texts.
+        let is_there = variant == BertVariant::Bert || self != Self::PreTraining;
+        is_there.then(|| format!("{}{ending}", variant.class_prefix()))
     }
 
     /// The kind of the model in `folder`. A file without `architectures`, as of the first releases, is believed by its
@@ -78,14 +80,9 @@ impl ModelKind {
     /// If `folder` is no model folder, or its model is of none of these kinds.
     pub fn of(folder: &Path) -> Result<Self, ModelError> {
         let json = ConfigJson::read(folder)?;
+        json.check_type()?;
         let Some(class) = json.class()? else { return Self::by_weights(&json) };
-        if SEQ2SEQ_CLASSES.contains(&class.as_str()) {
-            return Ok(Self::Seq2Seq);
-        }
-        let kind = BertVariant::ALL.into_iter().find_map(|variant| {
-            let ending = class.strip_prefix(variant.class_prefix())?;
-            Self::ENDINGS.into_iter().find(|(_, it)| *it == ending).map(|(kind, _)| kind)
-        });
+        let kind = Self::named(&class).map(|(kind, _)| kind);
         kind.ok_or_else(|| {
             let expected =
                 "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`".to_owned();
@@ -93,13 +90,29 @@ impl ModelKind {
         })
     }
 
+    /// The kind of a class, and the `model_type` that its models have; nothing of a class that is not known here.
+    fn named(class: &str) -> Option<(Self, &'static str)> {
+        if let Some((_, model_type)) = SEQ2SEQ_CLASSES.into_iter().find(|(name, _)| *name == class) {
+            return Some((Self::Seq2Seq, model_type));
+        }
+        BertVariant::ALL.into_iter().find_map(|variant| {
+            let mut kinds = Self::ENDINGS.into_iter().map(|(kind, _)| kind);
+            let kind = kinds.find(|kind| kind.class(variant).as_deref() == Some(class))?;
+            Some((kind, variant.model_type()))
+        })
+    }
+
     fn by_weights(json: &ConfigJson) -> Result<Self, ModelError> {
+        if json.model_type()?.is_some_and(|found| SEQ2SEQ_CLASSES.iter().any(|(_, known)| *known == found)) {
+            return Ok(Self::Seq2Seq);
+        }
+        let variant = variant(json)?;
         let names = Weights::in_folder(&json.folder)?.names();
         let has = |part: &str| names.iter().any(|name| name.starts_with(part));
         let missing =
             || json.setting("architectures", None, "the name of its class, as the weights do not tell".to_owned());
         match () {
-            () if has("cls.seq_relationship.") => Ok(Self::PreTraining),
+            () if has("cls.seq_relationship.") && variant == BertVariant::Bert => Ok(Self::PreTraining),
             () if has("cls.") || has("lm_head.") || has("vocab_projector.") => Ok(Self::MaskedLm),
             () if has("classifier.") || has("pre_classifier.") || has("qa_outputs.") => Err(missing()),
             () => Ok(Self::Body),
@@ -115,14 +128,15 @@ impl ModelKind {
         let json = ConfigJson::read(folder)?;
         let class = json.class()?.map(Value::from);
         let variant = variant(&json)?;
-        let expected: Vec<String> =
-            kinds.iter().filter_map(|kind| Some(format!("`{}`", kind.class(variant)?))).collect();
+        let class_of = |kind: &Self| kind.class(variant).or_else(|| kind.class(BertVariant::Bert));
+        let expected: Vec<String> = kinds.iter().filter_map(|kind| Some(format!("`{}`", class_of(kind)?))).collect();
         Err(json.setting("architectures", class.as_ref(), expected.join(" or ")))
     }
 }
 
-/// The classes of encoder–decoders.
-const SEQ2SEQ_CLASSES: [&str; 3] = ["MarianMTModel", "PegasusForConditionalGeneration", OWN_CLASS];
+/// The classes of encoder–decoders, and the `model_type` of each.
+const SEQ2SEQ_CLASSES: [(&str, &str); 3] =
+    [("MarianMTModel", MARIAN), ("PegasusForConditionalGeneration", PEGASUS), (OWN_CLASS, OWN)];
 
 /// A `config.json`.
 pub(crate) struct ConfigJson {
@@ -151,6 +165,31 @@ impl ConfigJson {
     /// The name of the model's class.
     pub(crate) fn class(&self) -> Result<Option<String>, ModelError> {
         Ok(self.get::<Vec<String>>("architectures")?.and_then(|all| all.into_iter().next()))
+    }
+
+    /// The type of the model.
+    pub(crate) fn model_type(&self) -> Result<Option<String>, ModelError> {
+        self.get("model_type")
+    }
+
+    /// The `model_type` of the class in `architectures`, if that is one that is known here.
+    pub(crate) fn type_of_class(&self) -> Result<Option<&'static str>, ModelError> {
+        Ok(self.class()?.and_then(|class| ModelKind::named(&class)).map(|(_, model_type)| model_type))
+    }
+
+    /// Refuses a class and a type of which both are known here and that contradict each other.
+    pub(crate) fn check_type(&self) -> Result<(), ModelError> {
+        let (Some(class), Some(expected), Some(model_type)) =
+            (self.class()?, self.type_of_class()?, self.model_type()?)
+        else {
+            return Ok(());
+        };
+        let types = BertVariant::ALL.map(BertVariant::model_type).into_iter();
+        let is_known = types.chain(SEQ2SEQ_CLASSES.map(|(_, model_type)| model_type)).any(|known| known == model_type);
+        if expected == model_type || !is_known {
+            return Ok(());
+        }
+        Err(ModelError::ClassMismatch { path: self.folder.join(CONFIG), class, expected, model_type })
     }
 
     /// The error of a setting that is not as expected.

@@ -144,9 +144,12 @@ fn read(json: &ConfigJson) -> Result<BertConfig, ModelError> {
     Ok(config)
 }
 
-/// By `model_type`; a file without it is of the first releases, which had BERT alone.
+/// By `model_type`, or by the class in `architectures` where that is missing; a file without both is of the first releases,
+/// which had BERT alone.
 pub(crate) fn variant(json: &ConfigJson) -> Result<BertVariant, ModelError> {
-    let Some(found) = json.get::<String>("model_type")? else { return Ok(BertVariant::Bert) };
+    json.check_type()?;
+    let found = json.model_type()?.or(json.type_of_class()?.map(str::to_owned));
+    let Some(found) = found else { return Ok(BertVariant::Bert) };
     let variant = BertVariant::ALL.into_iter().find(|variant| variant.model_type() == found);
     variant.ok_or_else(|| {
         let known = BertVariant::ALL.map(|variant| format!("`{}`", variant.model_type()));

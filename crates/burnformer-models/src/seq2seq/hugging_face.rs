@@ -18,10 +18,12 @@ enum Class {
     Pegasus,
 }
 
-const MARIAN: &str = "marian";
-const PEGASUS: &str = "pegasus";
+/// The model type of Hugging Face's Marian.
+pub(crate) const MARIAN: &str = "marian";
+/// The model type of Hugging Face's Pegasus.
+pub(crate) const PEGASUS: &str = "pegasus";
 /// The model type of what Hugging Face has no class for.
-const OWN: &str = "burnformer";
+pub(crate) const OWN: &str = "burnformer";
 /// The class of what Hugging Face has no class for.
 pub(crate) const OWN_CLASS: &str = "BurnformerSeq2Seq";
 /// Epsilon of PyTorch's norms, which both classes leave as it is.
@@ -95,7 +97,8 @@ fn class(config: &Seq2SeqConfig) -> Result<Class, ConfigError> {
 
 pub(super) fn read(folder: &Path) -> Result<Seq2SeqConfig, ModelError> {
     let json = ConfigJson::read(folder)?;
-    let model_type: Option<String> = json.get("model_type")?;
+    json.check_type()?;
+    let model_type = json.model_type()?.or(json.type_of_class()?.map(str::to_owned));
     let (positions, norm_order, is_pegasus) = match model_type.as_deref() {
         Some(MARIAN) => (PositionKind::Sinusoidal, NormOrder::Post, false),
         Some(PEGASUS) => (PositionKind::Sinusoidal, NormOrder::Pre, true),

@@ -7,5 +7,5 @@ mod model;
 mod names;
 
 pub use config::{PositionKind, Seq2SeqConfig, Vocabularies};
-pub(crate) use hugging_face::OWN_CLASS;
+pub(crate) use hugging_face::{MARIAN, OWN, OWN_CLASS, PEGASUS};
 pub use model::{Seq2Seq, Seq2SeqInput};

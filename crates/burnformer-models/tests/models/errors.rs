@@ -1,7 +1,9 @@
 //! What is wrong with a model folder is said in one sentence, with the file, what was found, and what was expected.
 
 use crate::support::{device, fixture};
-use burnformer_models::{BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind};
+use burnformer_models::{
+    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq,
+};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
@@ -94,6 +96,71 @@ fn another_model_is_refused() {
     let from = |folder: &Path| BertForSequenceClassification::from_pretrained(folder, 5, 1, &device()).map(|_| ());
     let expected = "`model_type` in `FOLDER/config.json` is `gpt2`, expected `bert` or `roberta` or `distilbert`";
     assert_eq!(error("pretraining", set("model_type", json!("gpt2")), from).0, expected);
+}
+
+/// The error of `load` on a fixture with this class and this type.
+fn mismatch(name: &str, class: &str, model_type: &str, load: fn(&Path) -> Result<(), ModelError>) -> String {
+    let change = |folder: &Path| {
+        set("architectures", json!([class]))(folder);
+        set("model_type", json!(model_type))(folder);
+    };
+    error(name, change, load).0
+}
+
+#[test]
+fn a_class_of_another_type_of_models_is_refused() {
+    let kind = |folder: &Path| ModelKind::of(folder).map(|_| ());
+    let from = |folder: &Path| BertForSequenceClassification::from_pretrained(folder, 5, 1, &device()).map(|_| ());
+    let seq2seq = |folder: &Path| Seq2Seq::load(folder, &device()).map(|_| ());
+    for (name, class, model_type, expected) in [
+        ("pretraining", "BertForPreTraining", "roberta", "bert"),
+        ("pretraining", "RobertaForMaskedLM", "bert", "roberta"),
+        ("pretraining", "MarianMTModel", "bert", "marian"),
+        ("pretraining", "BertForPreTraining", "marian", "bert"),
+        ("marian", "PegasusForConditionalGeneration", "marian", "pegasus"),
+        ("marian", "MarianMTModel", "burnformer", "marian"),
+    ] {
+        let text = format!(
+            "`architectures` in `FOLDER/config.json` is `{class}`, but `model_type` is `{model_type}`: set `model_type` \
+             to `{expected}`, or `architectures` to a class of `{model_type}`"
+        );
+        for load in [kind, load_pretraining, from, seq2seq] {
+            assert_eq!(mismatch(name, class, model_type, load), text);
+        }
+    }
+}
+
+/// Only a BERT has both heads of pretraining, whatever a file says or holds.
+#[test]
+fn a_pretraining_model_of_a_variant_is_refused() {
+    let expected = "`architectures` in `FOLDER/config.json` is `RobertaForPreTraining`, expected a class of BERT, \
+                    RoBERTa or DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`";
+    assert_eq!(mismatch("pretraining", "RobertaForPreTraining", "roberta", load_pretraining), expected);
+    let without_class = |folder: &Path| {
+        set("architectures", Value::Null)(folder);
+        set("model_type", json!("roberta"))(folder);
+    };
+    let expected = "`architectures` in `FOLDER/config.json` is missing, expected `BertForPreTraining`";
+    assert_eq!(pretraining_error(without_class), expected);
+}
+
+#[test]
+fn a_class_says_the_type_that_is_missing() {
+    for (name, load) in [
+        ("roberta_masked_lm", (|folder| BertForMaskedLM::load(folder, &device()).map(|_| ())) as fn(&Path) -> _),
+        ("marian", |folder| Seq2Seq::load(folder, &device()).map(|_| ())),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(fixture(name).join(file), folder.path().join(file)).unwrap();
+        }
+        set("model_type", Value::Null)(folder.path());
+        load(folder.path()).unwrap_or_else(|error: ModelError| panic!("{name}: {error}"));
+    }
+    // And a type with one class says which.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), json!({ "model_type": "marian" }).to_string()).unwrap();
+    assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::Seq2Seq);
 }
 
 #[test]
