@@ -10,7 +10,7 @@ use burnformer::data::datasets::SamplesError;
 use burnformer::data::labelled::LabelError;
 use burnformer::data::readers::ReadError;
 use burnformer::data::tokenizer::TokenizerError;
-use burnformer::models::{ModelError, ModelKind};
+use burnformer::models::{Head, ModelError};
 use burnformer::tasks::TaskError;
 use burnformer::train::TrainError;
 
@@ -109,10 +109,10 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
         TaskError::VocabularyMismatch { .. } => {
             Some("raise `model.vocab_size`, or use the tokenizer that the model was trained with")
         }
-        TaskError::OtherTask { found: ModelKind::SequenceClassification, .. } => {
+        TaskError::OtherTask { found: Head::SequenceClassification, .. } => {
             Some("classify texts with it by `burnformer predict`")
         }
-        TaskError::OtherTask { found: ModelKind::Seq2Seq, .. } => Some("translate with it by `burnformer translate`"),
+        TaskError::OtherTask { found: Head::Seq2Seq, .. } => Some("translate with it by `burnformer translate`"),
         TaskError::OtherTask { .. } => {
             Some("train a classifier from it with `burnformer finetune`, or compute embeddings with `burnformer embed`")
         }

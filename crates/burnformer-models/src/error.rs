@@ -1,5 +1,6 @@
 //! What can go wrong between a model, its folder, and those who use it.
 
+use crate::folder::{CONFIG, WEIGHTS};
 use burn::tensor::ExecutionError;
 use burnformer_core::{ConfigError, FileError, Interrupted};
 use std::io;
@@ -256,6 +257,19 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// The error of a file that cannot be read. If it is one that makes a model folder and not there, the folder is none.
+    pub(crate) fn read(path: PathBuf, source: io::Error) -> Self {
+        let file = [CONFIG, WEIGHTS].into_iter().find(|&file| path.file_name().is_some_and(|name| name == file));
+        match (source.kind(), file, path.parent()) {
+            (io::ErrorKind::NotFound | io::ErrorKind::NotADirectory, Some(file), Some(folder)) => {
+                Self::NotAModelFolder { folder: folder.to_owned(), file }
+            }
+            _ => Self::Read { path, source },
+        }
+    }
+}
+
 /// Names of weights, and which of them may be meant by which.
 fn said(missing: &[String], left_over: &[String]) -> String {
     let mut parts = Vec::new();
@@ -287,9 +301,7 @@ fn listed(names: &[String]) -> String {
 
 fn remedy(file: &str) -> &'static str {
     match file {
-        crate::folder::WEIGHTS => {
-            ", `model.safetensors.index.json`, `pytorch_model.bin` or `pytorch_model.bin.index.json`"
-        }
+        WEIGHTS => ", `model.safetensors.index.json`, `pytorch_model.bin` or `pytorch_model.bin.index.json`",
         _ => "",
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use burn::tensor::{Int, Tensor};
-//! use burnformer_models::{BertConfig, BertForPreTraining, BertInput};
+//! use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained};
 //! use burnformer_ops::DeviceChoice;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,8 +21,8 @@
 //! let token = logits.mlm.argmax(1).into_data();
 //!
 //! // A folder that transformers reads too.
-//! model.save(&config, folder)?;
-//! let (again, _) = BertForPreTraining::load(folder, &device)?;
+//! model.save(folder)?;
+//! let again = BertForPreTraining::load(folder, &device)?;
 //! let logits = again.forward(BertInput::new(ids), Tensor::from_data([2], &device));
 //! assert_eq!(logits.mlm.argmax(1).into_data(), token);
 //! # Ok(())
@@ -30,22 +30,32 @@
 //! ```
 
 mod bert;
+mod class;
 mod error;
 mod export;
 mod folder;
 mod generation;
+mod heads;
+mod hf;
+mod memory;
 mod pooling;
+mod pretrained;
+pub mod registry;
 mod seq2seq;
 pub mod stats;
 pub mod weights;
 
-pub use bert::{
-    Adapted, Bert, BertConfig, BertEmbeddings, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification,
-    BertInput, BertPooler, BertVariant, MaskedTokenHead, PretrainingLogits,
-};
+pub use bert::{Bert, BertConfig, BertEmbeddings, BertInput, BertVariant};
+pub use class::{Architecture, Head, ModelClass};
 pub use error::ModelError;
 pub use export::{export, export_body};
-pub use folder::ModelKind;
+pub use folder::WEIGHTS as WEIGHTS_FILE;
 pub use generation::{GenerationConfig, GenerationInput, Hypothesis, Sampling};
+pub use heads::{
+    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel, BertPooler, MaskedTokenHead,
+    PretrainingLogits,
+};
+pub use memory::MicroBatchSize;
 pub use pooling::{Pooling, normalize};
+pub use pretrained::{Loaded, ModelConfig, ModelSize, Pretrained};
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};

@@ -24,8 +24,8 @@ impl AttentionMap {
     /// # Errors
     /// If the folder holds no BERT or variant of it with its tokenizer, or the text cannot be tokenised.
     pub fn of(folder: &Path, text: &str, device: &Device) -> Result<Self, TaskError> {
-        let (model, config) = Bert::load(folder, device)?;
-        let encode = Encode::load(folder, &config, device)?;
+        let model = Bert::load(folder, device)?;
+        let encode = Encode::load(folder, model.config(), device)?;
         let encoded = encode.text(text, None)?;
         let (_, layers) = model.forward_with_attn_weights(encode.input(&[&encoded]));
         let weights = layers.into_iter().map(read).collect::<Result<_, _>>()?;

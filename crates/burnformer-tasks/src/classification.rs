@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_data::batches::ClassificationBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput};
+use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput, Pretrained};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
@@ -108,11 +108,11 @@ impl Task for ClassificationTask {
     }
 
     fn save(&self, model: &BertForSequenceClassification, folder: &Path) -> Result<(), TaskError> {
-        model.save(&self.config, &self.labels, folder)?;
+        model.save(folder)?;
         Ok(with_max_length(&self.tokenizer, &self.config).save(folder)?)
     }
 
     fn load(&self, folder: &Path, device: &Device) -> Result<BertForSequenceClassification, TaskError> {
-        Ok(BertForSequenceClassification::load(folder, device)?.0)
+        Ok(BertForSequenceClassification::load(folder, device)?)
     }
 }

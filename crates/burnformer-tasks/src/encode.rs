@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::{Padded, Padding, parts};
 use burnformer_data::tokenizer::{Encoded, Tokenizer};
-use burnformer_models::{BertConfig, BertInput};
+use burnformer_models::{BertConfig, BertInput, Head, ModelClass};
 use burnformer_nn::DropoutRng;
 
 use crate::TaskError;
@@ -24,14 +24,25 @@ pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(),
     if tokens > rows { Err(TaskError::VocabularyMismatch { tokens, rows }) } else { Ok(()) }
 }
 
+/// Refuses a folder whose model has none of these heads, of which the first names the task.
+pub(crate) fn expect_head(folder: &Path, heads: &[Head]) -> Result<(), TaskError> {
+    let found = ModelClass::of(folder)?.head();
+    match heads {
+        [first, ..] if !heads.contains(&found) => {
+            Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected: first.task() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The greatest number of tokens that a model was made for: that of its tokenizer, but no more than it has positions.
-fn max_length(tokenizer: &Tokenizer, config: &BertConfig) -> usize {
-    tokenizer.max_length().map_or(config.max_seq_length, |length| length.min(config.max_seq_length))
+pub(crate) fn max_length(tokenizer: &Tokenizer, max_seq_length: usize) -> usize {
+    tokenizer.max_length().map_or(max_seq_length, |length| length.min(max_seq_length))
 }
 
 /// The tokenizer as it belongs into the model's folder.
 pub(crate) fn with_max_length(tokenizer: &Tokenizer, config: &BertConfig) -> Tokenizer {
-    tokenizer.clone().with_max_length(max_length(tokenizer, config))
+    tokenizer.clone().with_max_length(max_length(tokenizer, config.max_seq_length))
 }
 
 /// Makes a model's input of texts.
@@ -49,7 +60,7 @@ impl Encode {
     pub(crate) fn load(folder: &Path, config: &BertConfig, device: &Device) -> Result<Self, TaskError> {
         let tokenizer = Tokenizer::load(folder)?;
         check_vocabulary(&tokenizer, config.vocab_size)?;
-        let max_length = max_length(&tokenizer, config);
+        let max_length = max_length(&tokenizer, config.max_seq_length);
         let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
         Ok(Self { tokenizer, max_length, pad_id, device: device.clone() })
     }

@@ -7,7 +7,7 @@ use burnformer_core::files::FileError;
 use burnformer_core::progress::Interrupted;
 use burnformer_data::DataError;
 use burnformer_data::tokenizer::TokenizerError;
-use burnformer_models::{ModelError, ModelKind};
+use burnformer_models::{Head, ModelError};
 use burnformer_ops::DeviceError;
 
 use crate::ScoresError;
@@ -49,12 +49,12 @@ pub enum TaskError {
         rows: usize,
     },
     /// A model for another task.
-    #[error("`{}` holds a model for {}, expected one for {expected}", folder.display(), described(*found))]
+    #[error("`{}` holds a model for {}, expected one for {expected}", folder.display(), found.task())]
     OtherTask {
         /// The folder.
         folder: PathBuf,
         /// What it holds.
-        found: ModelKind,
+        found: Head,
         /// What it should hold.
         expected: &'static str,
     },
@@ -123,18 +123,4 @@ pub enum TaskError {
         /// The greatest number of tokens.
         max_length: usize,
     },
-}
-
-fn described(kind: ModelKind) -> &'static str {
-    match kind {
-        ModelKind::PreTraining | ModelKind::MaskedLm => "masked language modelling",
-        ModelKind::SequenceClassification => "text classification",
-        ModelKind::TokenClassification => "token classification",
-        ModelKind::QuestionAnswering => "question answering",
-        ModelKind::MultipleChoice => "multiple choice",
-        ModelKind::NextSentencePrediction => "next-sentence prediction",
-        ModelKind::Body => "text embedding",
-        ModelKind::Seq2Seq => "translation",
-        _ => "another task",
-    }
 }

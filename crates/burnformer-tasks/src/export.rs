@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::Pooling;
 use burnformer_models::weights::WeightType;
-use burnformer_models::{BertConfig, ModelKind, Pooling, Seq2SeqConfig};
 
-use crate::encode::{check_vocabulary, with_max_length};
+use crate::encode::{check_vocabulary, max_length};
 use crate::sentence_transformers::Modules;
 use crate::{TaskError, TranslationTokenizers};
 
@@ -40,26 +39,22 @@ pub fn export(
 ) -> Result<(), TaskError> {
     let modules = Modules::of(folder)?;
     let from = &modules.transformer.clone();
-    match layout {
+    let size = match layout {
         ExportLayout::Transformers => burnformer_models::export(from, out, weight_type, device)?,
         ExportLayout::SentenceTransformers { pooling, normalized } => {
-            let config = BertConfig::load(from)?;
-            burnformer_models::export_body(from, out, weight_type, device)?;
+            let size = burnformer_models::export_body(from, out, weight_type, device)?;
             let modules = Modules {
                 pooling: pooling.unwrap_or(modules.pooling),
                 normalized: normalized.unwrap_or(modules.normalized),
-                max_length: Some(modules.max_length.unwrap_or(config.max_seq_length)),
+                max_length: Some(modules.max_length.unwrap_or(size.max_seq_length)),
                 ..modules
             };
-            modules.write(config.d_model, out)?;
+            modules.write(size.d_model, out)?;
+            size
         }
-    }
-    if ModelKind::of(from)? == ModelKind::Seq2Seq {
-        let config = Seq2SeqConfig::load(from)?;
-        return TranslationTokenizers::load(from)?.save(out, config.max_seq_length);
-    }
-    let config = BertConfig::load(from)?;
-    let tokenizer = Tokenizer::load(from)?;
-    check_vocabulary(&tokenizer, config.vocab_size)?;
-    Ok(with_max_length(&tokenizer, &config).save(out)?)
+    };
+    let tokenizers = TranslationTokenizers::load(from)?;
+    check_vocabulary(tokenizers.source(), size.vocab_size)?;
+    check_vocabulary(tokenizers.target(), size.target_vocab_size.unwrap_or(size.vocab_size))?;
+    tokenizers.save(out, max_length(tokenizers.source(), size.max_seq_length))
 }

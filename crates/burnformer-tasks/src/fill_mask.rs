@@ -4,11 +4,11 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_data::tokenizer::{Encoded, TokenizerKind};
-use burnformer_models::{BertForMaskedLM, ModelKind};
+use burnformer_models::{BertForMaskedLM, Head, Pretrained};
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::{Encode, probabilities};
+use crate::encode::{Encode, expect_head, probabilities};
 
 /// Predicts hidden tokens.
 #[derive(Debug)]
@@ -47,13 +47,9 @@ impl FillMask {
     /// # Errors
     /// If it holds no masked language model with its tokenizer.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
-        let found = ModelKind::of(folder)?;
-        if ![ModelKind::PreTraining, ModelKind::MaskedLm].contains(&found) {
-            let expected = "masked language modelling";
-            return Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected });
-        }
-        let (model, config) = BertForMaskedLM::load(folder, device)?;
-        let encode = Encode::load(folder, &config, device)?;
+        expect_head(folder, &[Head::MaskedLm, Head::PreTraining])?;
+        let model = BertForMaskedLM::load(folder, device)?;
+        let encode = Encode::load(folder, model.config(), device)?;
         let mask_id = encode.tokenizer.specials().mask_id.ok_or(TaskError::NoToken { role: "mask" })?;
         Ok(Self { model, encode, mask_id, device: device.clone() })
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use burnformer_models::ModelKind;
+use burnformer_models::{Head, ModelClass};
 use burnformer_ops::DeviceChoice;
 
 use crate::sentence_transformers::Modules;
@@ -41,19 +41,28 @@ impl Pipeline {
         if Modules::are_in(folder) {
             return Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)));
         }
-        match ModelKind::of(folder)? {
-            ModelKind::PreTraining | ModelKind::MaskedLm => {
-                Ok(Self::FillMask(Box::new(FillMask::load(folder, device)?)))
-            }
-            ModelKind::SequenceClassification => {
-                Ok(Self::TextClassification(Box::new(TextClassification::load(folder, device)?)))
-            }
-            ModelKind::Seq2Seq => Ok(Self::Translation(Box::new(Translator::load(folder, device)?))),
-            ModelKind::Body => Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?))),
-            found => {
+        let found = ModelClass::of(folder)?.head();
+        match PIPELINES.iter().find(|(heads, _)| heads.contains(&found)) {
+            Some((_, load)) => load(folder, device),
+            None => {
                 let expected = "masked language modelling, text classification, text embedding or translation";
                 Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
             }
         }
     }
 }
+
+/// Loads the model in a folder.
+type Load = fn(&Path, &Device) -> Result<Pipeline, TaskError>;
+
+/// The pipeline of a model, by its head.
+const PIPELINES: [(&[Head], Load); 4] = [
+    (&[Head::PreTraining, Head::MaskedLm], |folder, device| {
+        Ok(Pipeline::FillMask(Box::new(FillMask::load(folder, device)?)))
+    }),
+    (&[Head::SequenceClassification], |folder, device| {
+        Ok(Pipeline::TextClassification(Box::new(TextClassification::load(folder, device)?)))
+    }),
+    (&[Head::Body], |folder, device| Ok(Pipeline::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)))),
+    (&[Head::Seq2Seq], |folder, device| Ok(Pipeline::Translation(Box::new(Translator::load(folder, device)?)))),
+];

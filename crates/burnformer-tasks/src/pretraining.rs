@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertInput};
+use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum};
 use serde::{Deserialize, Serialize};
 
@@ -175,12 +175,12 @@ impl Task for PretrainingTask {
     }
 
     fn save(&self, model: &BertForPreTraining, folder: &Path) -> Result<(), TaskError> {
-        model.save(&self.config, folder)?;
+        model.save(folder)?;
         Ok(with_max_length(&self.tokenizer, &self.config).save(folder)?)
     }
 
     fn load(&self, folder: &Path, device: &Device) -> Result<BertForPreTraining, TaskError> {
-        Ok(BertForPreTraining::load(folder, device)?.0)
+        Ok(BertForPreTraining::load(folder, device)?)
     }
 }
 

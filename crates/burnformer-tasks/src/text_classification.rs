@@ -3,18 +3,17 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use burnformer_models::{BertForSequenceClassification, ModelKind};
+use burnformer_models::{BertForSequenceClassification, Head, Pretrained};
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::{Encode, probabilities};
+use crate::encode::{Encode, expect_head, probabilities};
 
 /// Tells the class of a text, or of a pair of texts.
 #[derive(Debug)]
 pub struct TextClassification {
     model: BertForSequenceClassification,
     encode: Encode,
-    labels: Vec<String>,
 }
 
 /// A model's answer.
@@ -36,19 +35,16 @@ impl TextClassification {
     /// # Errors
     /// If it holds no model for text classification with its tokenizer.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
-        let found = ModelKind::of(folder)?;
-        if found != ModelKind::SequenceClassification {
-            let expected = "text classification";
-            return Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected });
-        }
-        let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
-        Ok(Self { model, encode: Encode::load(folder, &config, device)?, labels })
+        expect_head(folder, &[Head::SequenceClassification])?;
+        let model = BertForSequenceClassification::load(folder, device)?;
+        let encode = Encode::load(folder, model.config(), device)?;
+        Ok(Self { model, encode })
     }
 
     /// The names of the classes.
     #[must_use]
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        self.model.labels()
     }
 
     /// The class of each text, or pair of texts, in their order. They are put together in batches of similar length.
@@ -66,7 +62,7 @@ impl TextClassification {
     fn prediction(&self, probabilities: Vec<f64>) -> Prediction {
         let greater = |best: usize, other: usize| if probabilities[other] > probabilities[best] { other } else { best };
         let index = (0..probabilities.len()).fold(0, greater);
-        let label = self.labels.get(index).cloned().unwrap_or_default();
+        let label = self.labels().get(index).cloned().unwrap_or_default();
         Prediction { label, index, probability: probabilities[index], probabilities }
     }
 }

@@ -18,7 +18,6 @@ pub struct TextEmbedding {
     encode: Encode,
     pooling: Pooling,
     normalized: bool,
-    d_model: usize,
 }
 
 impl TextEmbedding {
@@ -29,11 +28,11 @@ impl TextEmbedding {
     /// If the folder holds no BERT with its tokenizer, or asks for a module that is not known here.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let modules = Modules::of(folder)?;
-        let (model, config) = Bert::load(&modules.transformer, device)?;
-        let mut encode = Encode::load(&modules.transformer, &config, device)?;
+        let model = Bert::load(&modules.transformer, device)?;
+        let mut encode = Encode::load(&modules.transformer, model.config(), device)?;
         encode.max_length = modules.max_length.map_or(encode.max_length, |length| length.min(encode.max_length));
         let Modules { pooling, normalized, .. } = modules;
-        Ok(Self { model, encode, pooling, normalized, d_model: config.d_model })
+        Ok(Self { model, encode, pooling, normalized })
     }
 
     /// The same with another pooling.
@@ -51,7 +50,7 @@ impl TextEmbedding {
     /// Length of a vector.
     #[must_use]
     pub fn d_model(&self) -> usize {
-        self.d_model
+        self.model.config().d_model
     }
 
     /// The vector of each text, in their order. Texts are put together in batches of similar length, and cut off behind what
@@ -66,7 +65,7 @@ impl TextEmbedding {
             let pooled = self.pooling.apply(self.model.forward(input), mask_pad);
             let rows = if self.normalized { normalize(pooled) } else { pooled };
             let values: Vec<f32> = rows.try_into_data()?.iter::<f32>().collect();
-            Ok(values.chunks(self.d_model).map(<[f32]>::to_vec).collect())
+            Ok(values.chunks(self.d_model()).map(<[f32]>::to_vec).collect())
         })
     }
 }

@@ -8,7 +8,7 @@ use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, ClassificationBatch, Padded, PretrainingBatch};
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
 use burnformer_models::{
-    BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
+    BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling, Pretrained,
 };
 use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
@@ -127,7 +127,7 @@ fn classes_do_not_depend_on_the_texts_beside() {
     let folder = tempfile::tempdir().unwrap();
     let device = device();
     let task = ClassificationTask::new(config(), tokenizer(folder.path()), labels()).unwrap();
-    let model = BertForSequenceClassification::init(&config(), 3, 1, &device);
+    let model = BertForSequenceClassification::init(&config(), &labels(), 1, &device);
     task.save(&model, folder.path()).unwrap();
     let Pipeline::TextClassification(classifier) = Pipeline::from_folder_on(folder.path(), &device).unwrap() else {
         panic!("a classifier was saved")
@@ -158,7 +158,7 @@ fn evaluation_counts_every_answer() {
     let folder = tempfile::tempdir().unwrap();
     let device = device();
     let task = ClassificationTask::new(config(), tokenizer(folder.path()), labels()).unwrap();
-    let model = BertForSequenceClassification::init(&config(), 3, 1, &device);
+    let model = BertForSequenceClassification::init(&config(), &labels(), 1, &device);
     let batch = ClassificationBatch {
         numbers: vec![0, 1],
         tokens: Padded { ids: vec![2, 5, 6, 3, 2, 7, 3, 0], lengths: vec![4, 3], seq_length: 4, multiple_of: 1 },
@@ -241,7 +241,7 @@ fn a_roberta_fills_masks_with_tokens_of_bytes() {
         max_seq_length: 30,
         ..self::config()
     };
-    BertForMaskedLM::init(&config, 1, &device).save(&config, folder.path()).unwrap();
+    BertForMaskedLM::init(&config, 1, &device).save(folder.path()).unwrap();
     let model = FillMask::load(folder.path(), &device).unwrap();
     let text = format!("the {} of the cat", model.mask());
     let fills = &model.fill(&[&text], vocab_size).unwrap()[0][0].fills;
@@ -275,7 +275,7 @@ const TEXTS: [&str; 4] = ["the cat sat", "the dog ran over the hills.", "hill", 
 fn embedding_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     tokenizer(folder.path()).save(folder.path()).unwrap();
-    BertForPreTraining::init(&config(), 3, &device()).save(&config(), folder.path()).unwrap();
+    BertForPreTraining::init(&config(), 3, &device()).save(folder.path()).unwrap();
     folder
 }
 

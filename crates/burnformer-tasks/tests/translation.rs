@@ -8,7 +8,7 @@ use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Padding, TextPairBatch};
 use burnformer_data::datasets::TextPair;
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
-use burnformer_models::{GenerationConfig, Sampling, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+use burnformer_models::{GenerationConfig, Pretrained, Sampling, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
 use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::metrics::Bleu;
@@ -200,7 +200,7 @@ fn a_score_is_that_of_the_task_and_long_pairs_are_left_out() {
     let tokenizers = task.tokenizers();
     let pair =
         TextPair { source: encode(tokenizers.source(), "der hund"), target: encode(tokenizers.target(), "the dog") };
-    let (model, _) = Seq2Seq::load(folder.path(), &device()).unwrap();
+    let model = Seq2Seq::load(folder.path(), &device()).unwrap();
     assert_eq!(loss(&task, &model, &[batch(vec![pair])]).1, metric_state);
 }
 

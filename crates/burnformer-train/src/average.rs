@@ -3,12 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use burnformer_models::WEIGHTS_FILE;
 use burnformer_models::weights::{Weights, write_mean};
 
 use crate::{RunFolder, TrainError, checkpoint};
-
-/// The file of the weights in a model folder.
-const WEIGHTS: &str = "model.safetensors";
 
 /// Writes the model with the mean weights of the latest `n` checkpoints of the run in `run` into the folder `out`, which
 /// exists, and returns the steps they are of.
@@ -32,14 +30,14 @@ pub fn average_checkpoints(run: &Path, n: usize, out: &Path) -> Result<Vec<u64>,
     let latest = &folders[n - 1];
     for name in checkpoint::model_files(latest)? {
         let path = latest.join(&name);
-        if name != WEIGHTS {
+        if name != WEIGHTS_FILE {
             fs::copy(&path, out.join(&name)).map_err(|source| TrainError::Read { path, source })?;
         }
     }
     let mut weights = Vec::new();
     for folder in &folders {
-        weights.push(Weights::open(&folder.join(WEIGHTS)).map_err(TrainError::task)?);
+        weights.push(Weights::open(&folder.join(WEIGHTS_FILE)).map_err(TrainError::task)?);
     }
-    write_mean(&mut weights, &out.join(WEIGHTS)).map_err(TrainError::task)?;
+    write_mean(&mut weights, &out.join(WEIGHTS_FILE)).map_err(TrainError::task)?;
     Ok(steps)
 }

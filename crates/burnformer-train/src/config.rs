@@ -95,6 +95,12 @@ impl TrainConfig {
         }
     }
 
+    /// Number of tokens of a micro-batch of samples of `seq_length` tokens, padding included.
+    #[must_use]
+    pub fn tokens_per_micro_batch(&self, seq_length: usize) -> usize {
+        self.micro_batch_tokens.unwrap_or(self.micro_batch_size * seq_length)
+    }
+
     /// How large so many passes are.
     fn size(&self, n_passes: usize) -> BatchSize {
         match self.micro_batch_tokens {

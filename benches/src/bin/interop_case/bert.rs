@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use burnformer_models::weights::WeightType;
 use burnformer_models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, ModelKind,
-    export, export_body,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Head,
+    ModelClass, Pretrained, export, export_body,
 };
 use burnformer_ops::DeviceChoice;
 
@@ -18,8 +18,8 @@ use crate::material::{Batch, Material};
 pub(crate) fn make(models: &Path) -> Result<()> {
     let device = DeviceChoice::Auto.open()?;
     let Material { config, labels, .. } = Material::read();
-    let folder = |kind: ModelKind, variant: BertVariant, more: &str| {
-        let class = kind.class(variant).expect("a class of BERT");
+    let folder = |head: Head, variant: BertVariant, more: &str| {
+        let class = ModelClass::new(variant.architecture(), head).expect("a class of BERT");
         answer::folder(models, &format!("{class}{more}"))
     };
     for variant in BertVariant::ALL {
@@ -31,29 +31,30 @@ pub(crate) fn make(models: &Path) -> Result<()> {
         let config = BertConfig { variant, n_segments, ..config.clone() };
         let untied = BertConfig { tied_embeddings: false, ..config.clone() };
         let masked_lm = |config| random(BertForMaskedLM::new(config, &device));
-        let tied_folder = folder(ModelKind::MaskedLm, variant, "")?;
-        masked_lm(&config).save(&config, &tied_folder)?;
-        export_body(&tied_folder, &folder(ModelKind::Body, variant, "")?, WeightType::F32, &device)?;
-        masked_lm(&untied).save(&untied, &folder(ModelKind::MaskedLm, variant, "-untied")?)?;
-        let classifier = random(BertForSequenceClassification::new(&config, labels.len(), &device));
-        classifier.save(&config, &labels, &folder(ModelKind::SequenceClassification, variant, "")?)?;
+        let tied_folder = folder(Head::MaskedLm, variant, "")?;
+        masked_lm(&config).save(&tied_folder)?;
+        export_body(&tied_folder, &folder(Head::Body, variant, "")?, WeightType::F32, &device)?;
+        masked_lm(&untied).save(&folder(Head::MaskedLm, variant, "-untied")?)?;
+        let classifier = random(BertForSequenceClassification::new(&config, &labels, &device));
+        classifier.save(&folder(Head::SequenceClassification, variant, "")?)?;
         if variant == BertVariant::Bert {
             let model = random(BertForPreTraining::new(&config, &device));
-            let whole = folder(ModelKind::PreTraining, variant, "")?;
-            model.save(&config, &whole)?;
-            export(&whole, &folder(ModelKind::PreTraining, variant, "-f16")?, WeightType::F16, &device)?;
-            export_body(&whole, &folder(ModelKind::Body, variant, "-pooler")?, WeightType::F32, &device)?;
+            let whole = folder(Head::PreTraining, variant, "")?;
+            model.save(&whole)?;
+            export(&whole, &folder(Head::PreTraining, variant, "-f16")?, WeightType::F16, &device)?;
+            export_body(&whole, &folder(Head::Body, variant, "-pooler")?, WeightType::F32, &device)?;
         }
     }
     Ok(())
 }
 
 /// Writes what the model in `folder` answers.
-pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Device) -> Result<()> {
+pub(crate) fn answer(head: Head, folder: &Path, file: &Path, device: &Device) -> Result<()> {
     let Material { batch, .. } = Material::read();
-    match kind {
-        ModelKind::Body => {
-            let (model, config) = Bert::load(folder, device)?;
+    match head {
+        Head::Body => {
+            let model = Bert::load(folder, device)?;
+            let config = model.config().clone();
             let name_of = |path: &str| name(&config, &format!("bert.{path}"));
             // No body has a loss of its own: the first features of the first token are trained to be a classifier.
             let forward = |model: &Bert| {
@@ -63,8 +64,9 @@ pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Devic
             };
             answer::write(model, name_of, forward, file)
         }
-        ModelKind::PreTraining => {
-            let (model, config) = BertForPreTraining::load(folder, device)?;
+        Head::PreTraining => {
+            let model = BertForPreTraining::load(folder, device)?;
+            let config = model.config().clone();
             let forward = |model: &BertForPreTraining| {
                 let logits = model.forward(batch.input(device), batch.masked(device));
                 let outputs = Outputs::new(
@@ -77,8 +79,9 @@ pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Devic
             };
             answer::write(model, |path| name(&config, path), forward, file)
         }
-        ModelKind::MaskedLm => {
-            let (model, config) = BertForMaskedLM::load(folder, device)?;
+        Head::MaskedLm => {
+            let model = BertForMaskedLM::load(folder, device)?;
+            let config = model.config().clone();
             let forward = |model: &BertForMaskedLM| {
                 let logits = model.forward(batch.input(device), batch.masked(device));
                 let outputs = Outputs::new(loss(logits.clone(), batch.targets(device))).with("logits", &logits);
@@ -86,8 +89,9 @@ pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Devic
             };
             answer::write(model, |path| name(&config, path), forward, file)
         }
-        ModelKind::SequenceClassification => {
-            let (model, config, _) = BertForSequenceClassification::load(folder, device)?;
+        Head::SequenceClassification => {
+            let model = BertForSequenceClassification::load(folder, device)?;
+            let config = model.config().clone();
             let forward = |model: &BertForSequenceClassification| {
                 let logits = model.forward(batch.input(device));
                 let outputs = Outputs::new(loss(logits.clone(), batch.classes(device))).with("logits", &logits);
@@ -95,7 +99,7 @@ pub(crate) fn answer(kind: ModelKind, folder: &Path, file: &Path, device: &Devic
             };
             answer::write(model, |path| name(&config, path), forward, file)
         }
-        kind => bail!("a model of the kind {kind:?} is not known here"),
+        head => bail!("a model for {} is not known here", head.task()),
     }
 }
 

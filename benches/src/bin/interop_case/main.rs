@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use burnformer_models::ModelKind;
+use burnformer_models::{Head, ModelClass};
 use burnformer_ops::DeviceChoice;
 use clap::Parser;
 
@@ -56,9 +56,9 @@ fn main() -> Result<()> {
 }
 
 fn answer_model(folder: &Path, file: &Path, device: &Device) -> Result<()> {
-    match ModelKind::of(folder)? {
-        ModelKind::Seq2Seq => seq2seq::answer(folder, file, device),
-        kind => bert::answer(kind, folder, file, device),
+    match ModelClass::of(folder)?.head() {
+        Head::Seq2Seq => seq2seq::answer(folder, file, device),
+        head => bert::answer(head, folder, file, device),
     }
 }
 

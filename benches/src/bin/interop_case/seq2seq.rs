@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
-use burnformer_models::{Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+use burnformer_models::{ModelConfig, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
 use burnformer_nn::{Mask, NormOrder};
 use burnformer_ops::DeviceChoice;
 
@@ -20,15 +20,17 @@ pub(crate) fn make(models: &Path) -> Result<()> {
         Seq2SeqConfig { shared_embeddings: true, target_vocab_size: separate.source_vocab_size, ..separate.clone() };
     let pre_norm = Seq2SeqConfig { norm_order: NormOrder::Pre, ..shared.clone() };
     for (config, more) in [(shared, ""), (separate, "-separate"), (untied, "-untied"), (pre_norm, "")] {
-        let folder = answer::folder(models, &format!("{}{more}", config.hugging_face_class()?))?;
-        random(Seq2Seq::new(&config, &device)).save(&config, &folder)?;
+        config.check_hugging_face()?;
+        let model = random(Seq2Seq::new(&config, &device));
+        model.save(&answer::folder(models, &format!("{}{more}", model.class()))?)?;
     }
     Ok(())
 }
 
 /// Writes what the model in `folder` answers.
 pub(crate) fn answer(folder: &Path, file: &Path, device: &Device) -> Result<()> {
-    let (model, config) = Seq2Seq::load(folder, device)?;
+    let model = Seq2Seq::load(folder, device)?;
+    let config = model.config().clone();
     let batch = Material::read().batch;
     let mask = || batch.mask_pad(device);
     let input = || Seq2SeqInput {

@@ -12,7 +12,7 @@ use burnformer::data::datasets::{ClassificationDataset, PretrainingConfig, Pretr
 use burnformer::data::labelled::LabelledTexts;
 use burnformer::data::split::{Split, SplitConfig};
 use burnformer::data::tokenizer::Tokenizer;
-use burnformer::models::{BertConfig, BertForPreTraining, BertForSequenceClassification, ModelKind};
+use burnformer::models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Head, ModelClass, Pretrained};
 use burnformer::tasks::{ClassificationTask, PretrainingTask};
 use burnformer::train::{RunFolder, TrainConfig};
 use clap::ValueEnum;
@@ -44,29 +44,29 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let other = |kind: &str, hint: &str| {
         Advised::new(format!("`{}` holds a {kind}", args.folder.display()), hint.to_owned()).into()
     };
-    let kind = ModelKind::of(&args.folder)?;
-    if kind != ModelKind::Seq2Seq
+    let head = ModelClass::of(&args.folder)?.head();
+    if head != Head::Seq2Seq
         && let Some(flag) = args.translation.flags.first()
     {
         return Err(other("model that is not a translation model", &format!("leave out `{flag}`")));
     }
-    if kind == ModelKind::Seq2Seq && args.format.label_column.is_some() {
+    if head == Head::Seq2Seq && args.format.label_column.is_some() {
         return Err(other("translation model, which cannot be evaluated on labels", "leave out `--label-column`"));
     }
-    match (kind, &args.corpus) {
-        (ModelKind::SequenceClassification, None) => {
+    match (head, &args.corpus) {
+        (Head::SequenceClassification, None) => {
             context.terminal.report(&on_texts(args, &device, context)?, format)?;
         }
-        (ModelKind::SequenceClassification, Some(_)) => {
+        (Head::SequenceClassification, Some(_)) => {
             return Err(other(
                 "classifier, which cannot be evaluated on a corpus",
                 "name labelled texts with `--input`",
             ));
         }
-        (ModelKind::Seq2Seq, None) => {
+        (Head::Seq2Seq, None) => {
             context.terminal.report(&evaluate_translation::run(args, &device, context)?, format)?;
         }
-        (ModelKind::Seq2Seq, Some(_)) => {
+        (Head::Seq2Seq, Some(_)) => {
             let hint = "name texts with `--input`, and their references with `--pair-input` or `--pair-column`";
             return Err(other("translation model, which cannot be evaluated on a corpus", hint));
         }
@@ -82,7 +82,8 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
 }
 
 fn on_texts(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report<ClassificationScores>> {
-    let (model, config, labels) = BertForSequenceClassification::load(&args.folder, device)?;
+    let model = BertForSequenceClassification::load(&args.folder, device)?;
+    let (config, labels) = (model.config().clone(), model.labels().to_vec());
     let tokenizer = Tokenizer::load(&args.folder)?;
     let source = input::open(&args.input, &args.format)?;
     let policy = args.format.on_bad_row;
@@ -101,7 +102,8 @@ fn on_texts(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<R
 
 fn on_corpus(args: &EvaluateArgs, device: &Device, context: &Context) -> Result<Report<PretrainingScores>> {
     let path = args.corpus.clone().unwrap_or_default();
-    let (model, config) = BertForPreTraining::load(&args.folder, device)?;
+    let model = BertForPreTraining::load(&args.folder, device)?;
+    let config = model.config().clone();
     let corpus = Arc::new(Corpus::open(&path)?);
     let tokenizer = Tokenizer::load(&args.folder)?;
     corpus.check_tokenizer(&tokenizer)?;

@@ -13,7 +13,9 @@ use burnformer::data::labelled::LabelledTexts;
 use burnformer::data::readers::Input;
 use burnformer::data::source::Source;
 use burnformer::data::tokenizer::Tokenizer;
-use burnformer::models::{Adapted, BertConfig, BertForSequenceClassification, stats};
+use burnformer::models::{
+    BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, Pretrained, stats,
+};
 use burnformer::tasks::metrics::ConfusionMatrix;
 use burnformer::tasks::{ClassificationTask, evaluate};
 use burnformer::train::{Data, Event, MemoryEstimate, ModelCard, RunFolder, TrainConfig, Trainer};
@@ -82,8 +84,10 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
         fingerprint: texts.fingerprint.clone(),
     };
 
-    let n_parameters = stats::n_parameters(&BertForSequenceClassification::new(&config, labels.len(), &device)) as u64;
-    let memory = MemoryEstimate::of_bert(&config, n_parameters, &settings.train, seq_length, 0);
+    let n_parameters = stats::n_parameters(&BertForSequenceClassification::new(&config, &labels, &device)) as u64;
+    let batch =
+        MicroBatchSize { n_tokens: settings.train.tokens_per_micro_batch(seq_length), seq_length, n_predicted: 0 };
+    let memory = MemoryEstimate::new(n_parameters, &settings.train.optimizer, config.activation_floats(&batch));
     let text = settings::to_toml(&settings)?;
     let n_samples = texts.train.examples.len() as u64;
     let plan = Plan::new(
@@ -106,14 +110,14 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
     let (folder, outcome) = if args.run.resume {
         training::go_on(out, &text, |folder| trainer.resume(&data, folder, &mut on_event))?
     } else {
-        let model = fresh(&settings, &config, labels.len(), &device, context)?;
+        let model = fresh(&settings, &config, &labels, &device, context)?;
         let folder = RunFolder::create(out, &text)?;
         let outcome = trainer.start(model, &data, &folder, &mut on_event);
         (folder, outcome?)
     };
     let course = Course::of(out, &outcome, "finetune", context)?;
 
-    let (best, ..) = BertForSequenceClassification::load(out, &device)?;
+    let best = BertForSequenceClassification::load(out, &device)?;
     let measured = Measured { task: &task, pad_id: data.pad_id, train: &settings.train, seed: settings.seed };
     let score = |samples: &Arc<ClassificationDataset>| measured.score(&best, samples, &device, context);
     let validation = score(data.validation.as_ref().unwrap_or(&data.train))?;
@@ -208,16 +212,16 @@ impl Texts {
 fn fresh(
     settings: &FinetuneSettings,
     config: &BertConfig,
-    n_labels: usize,
+    labels: &[String],
     device: &Device,
     context: &Context,
 ) -> Result<BertForSequenceClassification> {
     let device = device.clone().autodiff();
     if settings.from_scratch {
-        return Ok(BertForSequenceClassification::init(config, n_labels, settings.seed, &device));
+        return Ok(BertForSequenceClassification::init(config, labels, settings.seed, &device));
     }
-    let Adapted { model, fresh, left_over, .. } =
-        BertForSequenceClassification::from_pretrained(Path::new(&settings.model), n_labels, settings.seed, &device)?;
+    let Loaded { model, fresh, left_over } =
+        BertForSequenceClassification::from_pretrained(Path::new(&settings.model), labels, settings.seed, &device)?;
     context.terminal.note(format_args!("fresh weights        {}", fresh.join(", ")));
     if !left_over.is_empty() {
         context.terminal.note(format_args!("unused weights       {}", left_over.join(", ")));

@@ -5,11 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use burn::tensor::Device;
-use burnformer::models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelKind, Seq2Seq,
-    Seq2SeqConfig, stats,
-};
+use burnformer::models::{Head, ModelClass, ModelSize, registry};
 use burnformer::tasks::AttentionMap;
 use burnformer::train::{History, HistoryEntry, RunFolder};
 use indicatif::HumanCount;
@@ -29,7 +25,10 @@ const LINES: usize = 12;
 struct Report {
     folder: PathBuf,
     architecture: String,
-    config: Config,
+    /// The settings, by name.
+    config: serde_json::Value,
+    #[serde(skip)]
+    size: ModelSize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     labels: Vec<String>,
     parameters: usize,
@@ -42,14 +41,6 @@ struct Report {
     attention: Option<AttentionMap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     head: Option<usize>,
-}
-
-/// The settings of a model.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Config {
-    Bert(BertConfig),
-    Seq2Seq(Seq2SeqConfig),
 }
 
 #[derive(Serialize)]
@@ -70,31 +61,25 @@ struct Point {
 pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
     let folder = &args.folder;
-    let kind = ModelKind::of(folder)?;
-    let (config, labels, shapes) = sizes(folder, kind, &device)?;
-    if let (Config::Seq2Seq(_), Some(_)) = (&config, &args.text) {
+    let class = ModelClass::of(folder)?;
+    let model = registry::open_known(folder, &device)?;
+    if class.head() == Head::Seq2Seq && args.text.is_some() {
         let hint = format!("draw it with `burnformer translate {} --attention DIR`", folder.display());
-        return Err(Advised::new(
-            "`--text` shows the attention of encoders only, and this is a translation model",
-            hint,
-        )
-        .into());
+        let message = "`--text` shows the attention of encoders only, and this is a translation model";
+        return Err(Advised::new(message, hint).into());
     }
     let head = args.head.map(|head| head as usize);
-    let (architecture, n_heads) = match &config {
-        Config::Bert(config) => (kind.class(config.variant).unwrap_or_default(), config.n_heads),
-        Config::Seq2Seq(config) => {
-            let class = config.hugging_face_class();
-            (
-                class.map_or_else(|_| "encoder–decoder without a transformers class".to_owned(), str::to_owned),
-                config.n_heads,
-            )
-        }
+    let architecture = match model.check_hugging_face() {
+        Ok(()) => class.to_string(),
+        Err(_) => "encoder–decoder without a transformers class".to_owned(),
     };
-    if let Some(head) = head.filter(|&head| head > n_heads) {
-        let hint = format!("set `--head` to 1 to {n_heads}, or omit it for the mean over all heads");
+    let size = model.size();
+    if let Some(head) = head.filter(|&head| head > size.n_heads) {
+        let hint = format!("set `--head` to 1 to {}, or omit it for the mean over all heads", size.n_heads);
         return Err(Advised::new(format!("`{}` has no head {head}", folder.display()), hint).into());
     }
+    let shapes: Vec<Counted> =
+        model.parameters().into_iter().map(|(path, shape)| (path, shape.iter().product())).collect();
     let mut attention = args.text.as_ref().map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
     if let (Some(map), Some(head)) = (&mut attention, head) {
         map.weights.iter_mut().for_each(|heads| *heads = vec![heads.swap_remove(head - 1)]);
@@ -102,13 +87,14 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let report = Report {
         folder: folder.clone(),
         architecture,
-        labels,
+        labels: model.labels().to_vec(),
         parameters: shapes.iter().map(|(_, n)| n).sum(),
         blocks: blocks(&shapes),
         history: history(folder)?,
         attention,
         head,
-        config,
+        config: model.config(),
+        size,
     };
     context.terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
@@ -117,35 +103,6 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
 /// The path of a parameter, and its number of elements.
 type Counted = (String, usize);
 
-/// Settings, classes, and the number of elements of every parameter, by path.
-fn sizes(folder: &Path, kind: ModelKind, device: &Device) -> Result<(Config, Vec<String>, Vec<Counted>)> {
-    let sized = |shapes: Vec<(String, Vec<usize>)>| {
-        shapes.into_iter().map(|(path, shape)| (path, shape.iter().product())).collect()
-    };
-    Ok(match kind {
-        ModelKind::SequenceClassification => {
-            let (model, config, labels) = BertForSequenceClassification::load(folder, device)?;
-            (Config::Bert(config), labels, sized(stats::parameters(&model)))
-        }
-        ModelKind::Seq2Seq => {
-            let (model, config) = Seq2Seq::load(folder, device)?;
-            (Config::Seq2Seq(config), Vec::new(), sized(stats::parameters(&model)))
-        }
-        ModelKind::PreTraining => {
-            let (model, config) = BertForPreTraining::load(folder, device)?;
-            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
-        }
-        ModelKind::MaskedLm => {
-            let (model, config) = BertForMaskedLM::load(folder, device)?;
-            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
-        }
-        _ => {
-            let (model, config) = Bert::load(folder, device)?;
-            (Config::Bert(config), Vec::new(), sized(stats::parameters(&model)))
-        }
-    })
-}
-
 /// Parameters put together by the part of the model they belong to, layers by number.
 fn blocks(shapes: &[Counted]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -153,8 +110,7 @@ fn blocks(shapes: &[Counted]) -> Vec<Block> {
         let parts: Vec<&str> = path.split('.').collect();
         let depth = match parts.as_slice() {
             ["bert", "encoder", "layers", ..] | ["transformer", _, "layers", ..] => 4,
-            ["encoder", "layers", ..] | ["bert", "embeddings", ..] => 3,
-            ["embeddings", ..] => 2,
+            ["bert", "embeddings", ..] => 3,
             _ => 1,
         };
         let name = parts[..depth.min(parts.len())].join(".");
@@ -186,36 +142,32 @@ fn history(folder: &Path) -> Result<Vec<Point>> {
     Ok(kept.map(|(_, entry)| point(entry)).collect())
 }
 
-impl Display for Config {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let count = |n: usize| HumanCount(n as u64);
-        let (layers, [d_model, n_heads, d_ff], vocabulary, longest) = match self {
-            Self::Bert(it) => {
-                let vocabulary = format!("{} tokens", count(it.vocab_size));
-                (it.n_layers.to_string(), [it.d_model, it.n_heads, it.d_ff], vocabulary, it.max_seq_length)
-            }
-            Self::Seq2Seq(it) => {
-                let (source, target) = (count(it.source_vocab_size), count(it.target_vocab_size));
-                let vocabulary = match it.shared_embeddings {
-                    true => format!("{source} tokens for both sides"),
-                    false => format!("{source} source tokens, {target} target tokens"),
-                };
-                let layers = format!("{} encoder, {} decoder", it.n_encoder_layers, it.n_decoder_layers);
-                (layers, [it.d_model, it.n_heads, it.d_ff], vocabulary, it.max_seq_length)
-            }
-        };
-        fact(f, "layers", layers)?;
-        fact(f, "width", format_args!("{d_model}, {n_heads} heads, feed-forward {d_ff}"))?;
-        fact(f, "vocabulary", vocabulary)?;
-        fact(f, "longest sequence", format_args!("{longest} tokens"))
-    }
+/// Lines on the sizes of a model.
+fn write_size(f: &mut Formatter<'_>, size: &ModelSize) -> fmt::Result {
+    let count = |n: usize| HumanCount(n as u64).to_string();
+    let is_pair = size.n_encoder_layers > 0 && size.n_decoder_layers > 0;
+    let layers = match is_pair {
+        true => format!("{} encoder, {} decoder", size.n_encoder_layers, size.n_decoder_layers),
+        false => (size.n_encoder_layers + size.n_decoder_layers).to_string(),
+    };
+    let source = count(size.vocab_size);
+    let vocabulary = match size.target_vocab_size {
+        Some(target) => format!("{source} source tokens, {} target tokens", count(target)),
+        None if is_pair => format!("{source} tokens for both sides"),
+        None => format!("{source} tokens"),
+    };
+    fact(f, "layers", layers)?;
+    let ModelSize { d_model, n_heads, d_ff, max_seq_length, .. } = size;
+    fact(f, "width", format_args!("{d_model}, {n_heads} heads, feed-forward {d_ff}"))?;
+    fact(f, "vocabulary", vocabulary)?;
+    fact(f, "longest sequence", format_args!("{max_seq_length} tokens"))
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         fact(f, "model", self.folder.display())?;
         fact(f, "architecture", &self.architecture)?;
-        write!(f, "{}", self.config)?;
+        write_size(f, &self.size)?;
         if !self.labels.is_empty() {
             fact(f, "classes", self.labels.join(", "))?;
         }

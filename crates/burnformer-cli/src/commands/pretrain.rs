@@ -11,7 +11,7 @@ use burnformer::data::corpus::Corpus;
 use burnformer::data::datasets::{Dataset, PretrainingDataset};
 use burnformer::data::split::Split;
 use burnformer::data::tokenizer::Tokenizer;
-use burnformer::models::{BertConfig, BertForPreTraining, stats};
+use burnformer::models::{BertConfig, BertForPreTraining, MicroBatchSize, ModelConfig, Pretrained, stats};
 use burnformer::ops::DeviceChoice;
 use burnformer::tasks::PretrainingTask;
 use burnformer::train::{Data, Event, MemoryEstimate, ModelCard, RunFolder, Trainer};
@@ -79,7 +79,7 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
         training::go_on(out, &text, |folder| trainer.resume(&data, folder, &mut on_event))?
     } else {
         let model = match &settings.init {
-            Some(init) => BertForPreTraining::load(Path::new(init), &device.clone().autodiff())?.0,
+            Some(init) => BertForPreTraining::load(Path::new(init), &device.clone().autodiff())?,
             None => job.fresh(&settings, &device)?,
         };
         let folder = RunFolder::create(out, &text)?;
@@ -89,7 +89,7 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
     let course = Course::of(out, &outcome, "pretrain", context)?;
     let validation = match &sampled {
         Some(sampled) => {
-            let (best, _) = BertForPreTraining::load(out, &device)?;
+            let best = BertForPreTraining::load(out, &device)?;
             Some(sampled.score(&job.task, &best, &device, context)?)
         }
         None => None,
@@ -153,7 +153,7 @@ impl Job {
     fn fresh(&self, settings: &PretrainSettings, device: &Device) -> Result<BertForPreTraining> {
         let mut model = BertForPreTraining::init(&settings.model, settings.seed, &device.clone().autodiff());
         if settings.sinusoidal_positions {
-            model = model.with_sinusoidal_positions(&settings.model);
+            model = model.with_sinusoidal_positions();
         }
         if settings.frequency_bias {
             let mut counts = self.corpus.token_counts(&self.documents)?;
@@ -183,8 +183,10 @@ fn plan(settings: &PretrainSettings, job: &Job, device: DeviceChoice, text: Stri
     let (model, train) = (&settings.model, &settings.train);
     let n_parameters = stats::n_parameters(&BertForPreTraining::new(model, &device.open()?)) as u64;
     let seq_length = settings.data.samples.max_seq_length;
-    let hidden = settings.data.samples.masking.mlm_probability * (train.micro_batch_size * seq_length) as f64;
-    let memory = MemoryEstimate::of_bert(model, n_parameters, train, seq_length, hidden as usize);
+    let n_tokens = train.tokens_per_micro_batch(seq_length);
+    let hidden = settings.data.samples.masking.mlm_probability * n_tokens as f64;
+    let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: hidden as usize };
+    let memory = MemoryEstimate::new(n_parameters, &train.optimizer, model.activation_floats(&batch));
     Ok(Plan::new(train, job.train.per_epoch(), seq_length as f64, n_parameters, memory, device, text)?)
 }
 

@@ -11,7 +11,7 @@ use burnformer::data::batches::{Batches, TextPairBatch};
 use burnformer::data::corpus::Corpus;
 use burnformer::data::datasets::{Dataset, TextPairDataset};
 use burnformer::data::split::Split;
-use burnformer::models::{GenerationConfig, Seq2Seq, Seq2SeqConfig, stats};
+use burnformer::models::{GenerationConfig, MicroBatchSize, ModelConfig, Pretrained, Seq2Seq, Seq2SeqConfig, stats};
 use burnformer::ops::DeviceChoice;
 use burnformer::tasks::metrics::Bleu;
 use burnformer::tasks::{Metric, MetricState, TranslationTask, TranslationTokenizers, evaluate};
@@ -94,7 +94,7 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
     let course = Course::of(out, &outcome, "train-seq2seq", context)?;
     let validation = match &job.validation {
         Some(samples) => {
-            let (best, _) = Seq2Seq::load(out, &device)?;
+            let best = Seq2Seq::load(out, &device)?;
             let (batches, pairs) = settings.train.validation(samples, settings.model.pad_id, settings.seed)?;
             let metric_state = evaluate(&job.task, &best, batches, pairs, &device, terminal, &context.interrupt)?;
             Some(Scores { pairs, target_tokens: metric_state.tokens, metrics: metric_state.metrics() })
@@ -240,7 +240,9 @@ fn plan(settings: &TrainSeq2SeqSettings, job: &Job, device: DeviceChoice, text: 
         Some(tokens) => (tokens * train.grad_accum_steps) as f64 * job.steps_per_epoch / n_pairs as f64,
         None => longest as f64,
     };
-    let memory = MemoryEstimate::of_seq2seq(model, n_parameters, train, longest);
+    let n_tokens = train.tokens_per_micro_batch(longest);
+    let batch = MicroBatchSize { n_tokens, seq_length: longest, n_predicted: n_tokens };
+    let memory = MemoryEstimate::new(n_parameters, &train.optimizer, model.activation_floats(&batch));
     Ok(Plan::new(train, n_pairs, tokens, n_parameters, memory, device, text)?)
 }
 

@@ -1,8 +1,7 @@
 //! The body that all heads share.
 
-use super::hugging_face::ConfigFile;
-use super::{BertConfig, BertEmbeddings, BertPooler, files};
-use crate::{ModelError, ModelKind};
+use super::{BertConfig, BertEmbeddings, files};
+use crate::ModelError;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_nn::{DropoutRng, Encoder, EncoderConfig, Mask};
@@ -34,28 +33,34 @@ impl BertInput {
 /// Source: Devlin et al. 2019, section 3. Hidden states at padding mean nothing, but no other position sees them.
 #[derive(Module, Debug)]
 pub struct Bert {
-    pub(super) embeddings: BertEmbeddings,
+    embeddings: BertEmbeddings,
     encoder: Encoder,
+    #[module(skip)]
+    config: BertConfig,
 }
 
 impl Bert {
-    pub(super) fn new(config: &BertConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &BertConfig, device: &Device) -> Self {
         config.assert_valid();
         Self {
+            config: config.clone(),
             embeddings: BertEmbeddings::new(config, device),
             encoder: EncoderConfig::new(config.n_layers, config.layer()).init(device),
         }
     }
 
-    /// The body of the folder of any BERT or one of its variants, without its heads, and its settings.
+    /// The body of the model in `folder`, a BERT or one of its variants, without its head.
     ///
     /// # Errors
     /// If the folder holds no BERT, or files that do not fit together.
-    pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         let config = BertConfig::load(folder)?;
-        let loaded =
-            files::load_body(&config, folder, || Body { bert: Self::new(&config, device), body_pooler: None })?;
-        Ok((loaded.model.bert, config))
+        Ok(files::load_body(&config, folder, || Whole { bert: Self::new(&config, device) })?.model.bert)
+    }
+
+    /// Settings that the body was made of.
+    pub fn config(&self) -> &BertConfig {
+        &self.config
     }
 
     /// # Shapes
@@ -98,6 +103,11 @@ impl Bert {
         &self.embeddings
     }
 
+    /// Sets the learned positions to sinusoids, as large as the other tables' initial values.
+    pub(crate) fn set_sinusoidal_positions(&mut self) {
+        self.embeddings.set_sinusoidal_positions(self.config.init_std);
+    }
+
     fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, DropoutRng) {
         let [in_embeddings, in_encoder] = input.rng.split();
         let x = self.embeddings.forward(input.ids, input.segments, in_embeddings);
@@ -105,21 +115,8 @@ impl Bert {
     }
 }
 
-/// The body under the path that it has in whole models, and the pooler that is no classifier's.
+/// The body under the path that it has in whole models.
 #[derive(Module, Debug)]
-struct Body {
+struct Whole {
     bert: Bert,
-    body_pooler: Option<BertPooler>,
-}
-
-/// Loads the body in `folder`, with its pooler if it has one, and saves it into `out`.
-pub(crate) fn copy_body(folder: &Path, out: &Path, device: &Device) -> Result<(), ModelError> {
-    let config = BertConfig::load(folder)?;
-    let has_pooler = files::has_pooler(&config, folder)?;
-    let new = || Body {
-        bert: Bert::new(&config, device),
-        body_pooler: has_pooler.then(|| BertPooler::new(&config, 0.0, device)),
-    };
-    let body = files::load_body(&config, folder, new)?.model;
-    files::save(&body, Vec::new(), &ConfigFile::new(ModelKind::Body, &config), out)
 }

@@ -1,6 +1,8 @@
 //! Settings of BERT, and its published sizes.
 
 use super::BertVariant;
+use crate::memory::{self, MicroBatchSize};
+use crate::{Architecture, ModelConfig, ModelSize};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig};
 use serde::{Deserialize, Serialize};
@@ -83,7 +85,7 @@ impl BertConfig {
 
     /// The number of the first position in the table of positions, in front of which there are unused rows.
     pub(super) fn first_position(&self) -> usize {
-        if self.variant == BertVariant::Roberta { self.pad_id as usize + 1 } else { 0 }
+        if self.variant.details().positions_behind_padding { self.pad_id as usize + 1 } else { 0 }
     }
 
     /// Settings of every encoder layer.
@@ -104,15 +106,41 @@ impl BertConfig {
     }
 }
 
+impl ModelConfig for BertConfig {
+    fn architecture(&self) -> Architecture {
+        self.variant.architecture()
+    }
+
+    fn size(&self) -> ModelSize {
+        ModelSize {
+            n_encoder_layers: self.n_layers,
+            n_decoder_layers: 0,
+            d_model: self.d_model,
+            n_heads: self.n_heads,
+            d_ff: self.d_ff,
+            vocab_size: self.vocab_size,
+            target_vocab_size: None,
+            max_seq_length: self.max_seq_length,
+        }
+    }
+
+    fn activation_floats(&self, batch: &MicroBatchSize) -> u64 {
+        let of_layer = memory::of_layer(self.d_model, self.d_ff, self.n_heads, batch.seq_length);
+        let of_token = self.n_layers * of_layer + memory::OF_EMBEDDING * self.d_model;
+        let of_prediction = memory::OF_PREDICTION * self.vocab_size;
+        (batch.n_tokens * of_token + batch.n_predicted * of_prediction) as u64
+    }
+}
+
 impl Validate for BertConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::check_positive("vocab_size", self.vocab_size)?;
         ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
-        if self.variant == BertVariant::DistilBert {
+        if self.variant.details().has_segments {
+            ConfigError::check_positive("n_segments", self.n_segments)?;
+        } else {
             ConfigError::check("n_segments", &self.n_segments, self.n_segments == 0, "0 in a DistilBERT")?;
             ConfigError::check("norm_eps", &self.norm_eps, self.norm_eps == 1e-12, "1e-12 in a DistilBERT")?;
-        } else {
-            ConfigError::check_positive("n_segments", self.n_segments)?;
         }
         ConfigError::check_positive("n_layers", self.n_layers)?;
         self.layer().validate()?;

@@ -1,31 +1,33 @@
-//! Saving and loading the files of a BERT model.
+//! Saving and loading the weights of a BERT model.
 
 use super::BertConfig;
-use super::hugging_face::ConfigFile;
 use super::names::is_obsolete;
 use crate::folder::{CONFIG, WEIGHTS};
+use crate::hf::pretty;
 use crate::weights::{self, Weights};
-use crate::{ModelError, stats};
+use crate::{Loaded, ModelError, stats};
 use burn::module::Module;
 use burn::tensor::TensorData;
 use burnformer_core::atomic_write_bytes;
+use burnformer_nn::init;
+use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Writes the weights, `extra` ones behind them, and the settings.
-pub(super) fn save<M: Module>(
+/// Writes the weights, `extra` ones behind them, and the content of `config.json`.
+pub(crate) fn save<M: Module>(
     model: &M,
     extra: Vec<(String, TensorData)>,
-    config: &ConfigFile,
+    config: &BertConfig,
+    json: &Map<String, Value>,
     folder: &Path,
 ) -> Result<(), ModelError> {
-    let variant = config.bert.variant;
-    weights::save(model, |path| variant.weight_name(path), extra, &folder.join(WEIGHTS))?;
-    Ok(atomic_write_bytes(&folder.join(CONFIG), config.to_json())?)
+    weights::save(model, |path| config.variant.weight_name(path), extra, &folder.join(WEIGHTS))?;
+    Ok(atomic_write_bytes(&folder.join(CONFIG), pretty(json))?)
 }
 
 /// Makes a model and sets all of it from the weights in `folder`, of which none may be left over but the pooler and the
 /// next-sentence head.
-pub(super) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOnce() -> M) -> Result<M, ModelError> {
+pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOnce() -> M) -> Result<M, ModelError> {
     let mut file = open(config, folder)?;
     let names = Names::new(config, &file);
     let variant = config.variant;
@@ -48,17 +50,8 @@ pub(super) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     Ok(model)
 }
 
-/// A model of which some weights came from a file.
-pub(super) struct Loaded<M> {
-    pub(super) model: M,
-    /// The paths that were not set.
-    pub(super) fresh: Vec<String>,
-    /// The names that no parameter took.
-    pub(super) left_over: Vec<String>,
-}
-
 /// Makes a model and sets its body, and its pooler if both have one, from the weights in `folder`; the heads' are left over.
-pub(super) fn load_body<M: Module>(
+pub(crate) fn load_body<M: Module>(
     config: &BertConfig,
     folder: &Path,
     new: impl FnOnce() -> M,
@@ -90,10 +83,26 @@ pub(super) fn load_body<M: Module>(
     Ok(Loaded { model, fresh, left_over })
 }
 
+/// [`load_body`], with initial weights from `seed` where the folder has none.
+pub(crate) fn load_with_fresh_head<M: Module>(
+    config: &BertConfig,
+    folder: &Path,
+    seed: u64,
+    new: impl FnOnce() -> M,
+) -> Result<Loaded<M>, ModelError> {
+    let Loaded { model, fresh, left_over } = load_body(config, folder, new)?;
+    let rule = init::truncated_normal(config.init_std);
+    let rule = |path: &str, shape: &[usize]| match fresh.iter().any(|fresh| fresh == path) {
+        true => rule(path, shape),
+        false => init::Init::Keep,
+    };
+    Ok(Loaded { model: init::by_name(model, seed, rule), fresh, left_over })
+}
+
 const TOKEN: &str = "bert.embeddings.token.weight";
 
 /// `true` if the body in `folder` has a pooler of its own.
-pub(super) fn has_pooler(config: &BertConfig, folder: &Path) -> Result<bool, ModelError> {
+pub(crate) fn has_pooler(config: &BertConfig, folder: &Path) -> Result<bool, ModelError> {
     let file = open(config, folder)?;
     Ok(Names::new(config, &file).find("body_pooler.dense.weight").is_some())
 }

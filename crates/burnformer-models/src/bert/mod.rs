@@ -1,24 +1,14 @@
-//! BERT and its variants: settings, body, heads, and files.
+//! The body of BERT and its variants: settings, layers, and files.
 
 mod body;
-mod classification;
 mod config;
+mod config_file;
 mod embeddings;
-mod files;
-mod heads;
-mod hugging_face;
-mod masked_lm;
+pub(crate) mod files;
 mod names;
-mod pretraining;
 mod variant;
 
-pub(crate) use body::copy_body;
 pub use body::{Bert, BertInput};
-pub use classification::{Adapted, BertForSequenceClassification};
 pub use config::BertConfig;
 pub use embeddings::BertEmbeddings;
-pub use heads::{BertPooler, MaskedTokenHead};
-pub(crate) use hugging_face::{activation, activation_name, variant};
-pub use masked_lm::BertForMaskedLM;
-pub use pretraining::{BertForPreTraining, PretrainingLogits};
 pub use variant::BertVariant;

@@ -1,18 +1,12 @@
 //! The names of weights in Hugging Face's files.
 
 use super::BertVariant;
+use crate::hf::WeightNames;
 
-/// Beginnings of our paths and of their names.
-type Table = &'static [(&'static str, &'static str)];
+/// What stands in front of the number of a layer in a path.
+const LAYERS: &str = "bert.encoder.layers.";
 
-/// The names of one variant, of what is outside the encoder's layers and of what is in one of them.
-struct Names {
-    outside: Table,
-    layers: &'static str,
-    in_layer: Table,
-}
-
-const BERT: Names = Names {
+pub(super) const BERT: WeightNames = WeightNames {
     outside: &[
         ("bert.embeddings.token.", "bert.embeddings.word_embeddings."),
         ("bert.embeddings.position.", "bert.embeddings.position_embeddings."),
@@ -26,7 +20,7 @@ const BERT: Names = Names {
         ("mlm.bias", "cls.predictions.bias"),
         ("next_sentence.", "cls.seq_relationship."),
     ],
-    layers: "bert.encoder.layer.",
+    stacks: &[(LAYERS, "bert.encoder.layer.")],
     in_layer: &[
         ("attention.query.", "attention.self.query."),
         ("attention.key.", "attention.self.key."),
@@ -39,7 +33,7 @@ const BERT: Names = Names {
     ],
 };
 
-const ROBERTA: Names = Names {
+pub(super) const ROBERTA: WeightNames = WeightNames {
     outside: &[
         ("bert.embeddings.token.", "roberta.embeddings.word_embeddings."),
         ("bert.embeddings.position.", "roberta.embeddings.position_embeddings."),
@@ -53,11 +47,11 @@ const ROBERTA: Names = Names {
         ("mlm.bias", "lm_head.bias"),
         ("classifier.", "classifier.out_proj."),
     ],
-    layers: "roberta.encoder.layer.",
+    stacks: &[(LAYERS, "roberta.encoder.layer.")],
     in_layer: BERT.in_layer,
 };
 
-const DISTIL_BERT: Names = Names {
+pub(super) const DISTIL_BERT: WeightNames = WeightNames {
     outside: &[
         ("bert.embeddings.token.", "distilbert.embeddings.word_embeddings."),
         ("bert.embeddings.position.", "distilbert.embeddings.position_embeddings."),
@@ -68,7 +62,7 @@ const DISTIL_BERT: Names = Names {
         ("mlm.decoder.", "vocab_projector."),
         ("mlm.bias", "vocab_projector.bias"),
     ],
-    layers: "distilbert.transformer.layer.",
+    stacks: &[(LAYERS, "distilbert.transformer.layer.")],
     in_layer: &[
         ("attention.query.", "attention.q_lin."),
         ("attention.key.", "attention.k_lin."),
@@ -82,14 +76,6 @@ const DISTIL_BERT: Names = Names {
 };
 
 impl BertVariant {
-    fn names(self) -> &'static Names {
-        match self {
-            Self::Bert => &BERT,
-            Self::Roberta => &ROBERTA,
-            Self::DistilBert => &DISTIL_BERT,
-        }
-    }
-
     /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
     /// is.
     ///
@@ -102,11 +88,7 @@ impl BertVariant {
     /// ```
     #[must_use]
     pub fn weight_name(self, path: &str) -> String {
-        let names = self.names();
-        match path.strip_prefix("bert.encoder.layers.").and_then(|path| path.split_once('.')) {
-            Some((layer, path)) => format!("{}{layer}.{}", names.layers, replace_beginning(path, names.in_layer)),
-            None => replace_beginning(path, names.outside),
-        }
+        self.details().names.name(path)
     }
 
     /// What the names of the body's weights begin with in a file of a whole model.
@@ -127,14 +109,9 @@ impl BertVariant {
     }
 
     /// The second name of the masked token head's bias, where it has one: that of the output layer's.
-    pub(super) fn decoder_bias(self) -> Option<String> {
+    pub(crate) fn decoder_bias(self) -> Option<String> {
         Some(self.weight_name("mlm.decoder.bias")).filter(|name| *name != self.weight_name("mlm.bias"))
     }
-}
-
-fn replace_beginning(path: &str, table: Table) -> String {
-    let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
-    table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())
 }
 
 /// `true` for what old files have and no model needs.

@@ -1,5 +1,9 @@
 //! BERT and the models that differ from it in details.
 
+use super::names;
+use crate::Architecture;
+use crate::hf::{Keys, WeightNames};
+use burnformer_nn::Activation;
 use serde::{Deserialize, Serialize};
 
 /// Whose details a [`Bert`](crate::Bert) has.
@@ -16,26 +20,115 @@ pub enum BertVariant {
     DistilBert,
 }
 
+/// Where a variant differs from the others.
+pub(crate) struct Details {
+    pub(crate) architecture: Architecture,
+    /// `true` if positions are counted from behind the number of the padding token, without padding.
+    pub(crate) positions_behind_padding: bool,
+    /// `true` if there are segments, and norms whose epsilon is a setting.
+    pub(crate) has_segments: bool,
+    /// Activation of the masked token head; `None` is that of the layers.
+    pub(crate) head_activation: Option<Activation>,
+    /// `true` if the pooler drops values of its input in training.
+    pub(crate) pooler_drops_input: bool,
+    /// `true` if the pooler has ReLU in place of tanh.
+    pub(crate) pooler_has_relu: bool,
+    /// Key of the dropout in front of a classifier.
+    pub(crate) classifier_dropout_key: &'static str,
+    /// Dropout in front of a classifier where the file has none; `None` is that of the body.
+    pub(crate) classifier_dropout: Option<f64>,
+    /// Settings and their keys.
+    pub(crate) keys: Keys,
+    /// The names of weights.
+    pub(crate) names: &'static WeightNames,
+}
+
+const BERT: Details = Details {
+    architecture: Architecture::Bert,
+    positions_behind_padding: false,
+    has_segments: true,
+    head_activation: None,
+    pooler_drops_input: false,
+    pooler_has_relu: false,
+    classifier_dropout_key: "classifier_dropout",
+    classifier_dropout: None,
+    keys: Keys(&[
+        ("vocab_size", "vocab_size"),
+        ("max_seq_length", "max_position_embeddings"),
+        ("n_segments", "type_vocab_size"),
+        ("d_model", "hidden_size"),
+        ("n_layers", "num_hidden_layers"),
+        ("n_heads", "num_attention_heads"),
+        ("d_ff", "intermediate_size"),
+        ("activation", "hidden_act"),
+        ("dropout", "hidden_dropout_prob"),
+        ("attention_dropout", "attention_probs_dropout_prob"),
+        ("norm_eps", "layer_norm_eps"),
+        ("init_std", "initializer_range"),
+        ("pad_id", "pad_token_id"),
+        ("tied_embeddings", "tie_word_embeddings"),
+    ]),
+    names: &names::BERT,
+};
+
+const ROBERTA: Details = Details {
+    architecture: Architecture::Roberta,
+    positions_behind_padding: true,
+    head_activation: Some(Activation::Gelu),
+    pooler_drops_input: true,
+    names: &names::ROBERTA,
+    ..BERT
+};
+
+const DISTIL_BERT: Details = Details {
+    architecture: Architecture::DistilBert,
+    has_segments: false,
+    pooler_has_relu: true,
+    classifier_dropout_key: "seq_classif_dropout",
+    classifier_dropout: Some(0.2),
+    keys: Keys(&[
+        ("vocab_size", "vocab_size"),
+        ("max_seq_length", "max_position_embeddings"),
+        ("d_model", "dim"),
+        ("n_layers", "n_layers"),
+        ("n_heads", "n_heads"),
+        ("d_ff", "hidden_dim"),
+        ("activation", "activation"),
+        ("dropout", "dropout"),
+        ("attention_dropout", "attention_dropout"),
+        ("init_std", "initializer_range"),
+        ("pad_id", "pad_token_id"),
+        ("tied_embeddings", "tie_word_embeddings"),
+    ]),
+    names: &names::DISTIL_BERT,
+    ..BERT
+};
+
 impl BertVariant {
     /// All there are.
     pub const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::DistilBert];
 
-    /// `model_type` in a `config.json`, with which the names of the body's weights begin too.
-    #[must_use]
-    pub fn model_type(self) -> &'static str {
+    /// Their architectures, in the same order.
+    pub(crate) const ARCHITECTURES: [Architecture; 3] =
+        [Architecture::Bert, Architecture::Roberta, Architecture::DistilBert];
+
+    pub(crate) fn details(self) -> &'static Details {
         match self {
-            Self::Bert => "bert",
-            Self::Roberta => "roberta",
-            Self::DistilBert => "distilbert",
+            Self::Bert => &BERT,
+            Self::Roberta => &ROBERTA,
+            Self::DistilBert => &DISTIL_BERT,
         }
     }
 
-    /// What the names of transformers' classes begin with.
-    pub(crate) fn class_prefix(self) -> &'static str {
-        match self {
-            Self::Bert => "Bert",
-            Self::Roberta => "Roberta",
-            Self::DistilBert => "DistilBert",
-        }
+    /// Its architecture.
+    #[must_use]
+    pub fn architecture(self) -> Architecture {
+        self.details().architecture
+    }
+
+    /// `model_type` in a `config.json`, with which the names of the body's weights begin too.
+    #[must_use]
+    pub fn model_type(self) -> &'static str {
+        self.architecture().model_type()
     }
 }

@@ -1,8 +1,13 @@
 //! Settings of an encoder–decoder.
 
+use crate::memory::{self, MicroBatchSize};
+use crate::{Architecture, ModelConfig, ModelSize};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
 use serde::{Deserialize, Serialize};
+
+/// Epsilon of PyTorch's norms, which Marian and Pegasus leave as it is.
+pub(super) const NORM_EPS: f64 = 1e-5;
 
 /// What tells a model where a token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,9 +146,59 @@ impl Seq2SeqConfig {
         EncoderDecoderConfig::new(self.n_encoder_layers, self.n_decoder_layers, layer)
     }
 
+    /// `true` if positions are not trained.
+    pub(super) fn is_sinusoidal(&self) -> bool {
+        self.positions == PositionKind::Sinusoidal
+    }
+
     /// What embeddings are multiplied by.
     pub(super) fn embedding_scale(&self) -> f64 {
         if self.scaled_embeddings { (self.d_model as f64).sqrt() } else { 1.0 }
+    }
+}
+
+impl ModelConfig for Seq2SeqConfig {
+    fn architecture(&self) -> Architecture {
+        match (self.check_hugging_face(), self.norm_order) {
+            (Ok(()), NormOrder::Post) => Architecture::Marian,
+            (Ok(()), NormOrder::Pre) => Architecture::Pegasus,
+            (Err(_), _) => Architecture::Burnformer,
+        }
+    }
+
+    fn size(&self) -> ModelSize {
+        ModelSize {
+            n_encoder_layers: self.n_encoder_layers,
+            n_decoder_layers: self.n_decoder_layers,
+            d_model: self.d_model,
+            n_heads: self.n_heads,
+            d_ff: self.d_ff,
+            vocab_size: self.source_vocab_size,
+            target_vocab_size: (!self.shared_embeddings).then_some(self.target_vocab_size),
+            max_seq_length: self.max_seq_length,
+        }
+    }
+
+    /// A layer of the decoder keeps half as much again as one of the encoder.
+    fn activation_floats(&self, batch: &MicroBatchSize) -> u64 {
+        let of_layer = memory::of_layer(self.d_model, self.d_ff, self.n_heads, batch.seq_length);
+        let half_layers = 2 * self.n_encoder_layers + 3 * self.n_decoder_layers;
+        let of_token = half_layers * of_layer / 2 + 2 * memory::OF_EMBEDDING * self.d_model;
+        let of_prediction = memory::OF_PREDICTION * self.target_vocab_size;
+        (batch.n_tokens * of_token + batch.n_predicted * of_prediction) as u64
+    }
+
+    /// A Marian has post-norm layers, a Pegasus pre-norm ones; both have sinusoidal positions.
+    fn check_hugging_face(&self) -> Result<(), ConfigError> {
+        let positions = if self.is_sinusoidal() { "sinusoidal" } else { "learned" };
+        ConfigError::check("positions", &positions, self.is_sinusoidal(), "`sinusoidal`")?;
+        ConfigError::check("norm_eps", &self.norm_eps, self.norm_eps == NORM_EPS, "1e-5")?;
+        let [shared, tied] = [self.shared_embeddings, self.tied_embeddings];
+        ConfigError::check("output_bias", &self.output_bias, !self.output_bias, "`false`")?;
+        // Hugging Face's setting unties both sides from one another too.
+        ConfigError::check("tied_embeddings", &tied, tied || !shared, "`true`, as the embeddings are shared")?;
+        let fits = shared || self.norm_order == NormOrder::Post;
+        ConfigError::check("shared_embeddings", &shared, fits, "`true` in a model with pre-norm layers")
     }
 }
 
@@ -190,7 +245,11 @@ mod tests {
             for vocabularies in [vocabularies, Vocabularies { target_size: 800, shared: false, ..vocabularies }] {
                 let config = Seq2SeqConfig::preset(name, vocabularies).unwrap();
                 assert_eq!(config.validate(), Ok(()), "{name}");
-                assert_eq!(config.hugging_face_class(), Ok("MarianMTModel"), "{name}");
+                assert_eq!(
+                    (config.check_hugging_face(), config.architecture()),
+                    (Ok(()), Architecture::Marian),
+                    "{name}"
+                );
                 assert_eq!(config.d_ff, 4 * config.d_model, "{name}");
             }
         }

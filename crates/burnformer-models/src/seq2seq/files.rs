@@ -1,6 +1,5 @@
 //! Saving and loading the files of an encoder–decoder.
 
-use super::hugging_face::{self, is_sinusoidal};
 use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS};
 use super::{Seq2Seq, Seq2SeqConfig};
 use crate::ModelError;
@@ -11,14 +10,15 @@ use burnformer_core::atomic_write_bytes;
 use burnformer_nn::NormOrder;
 use std::path::Path;
 
-pub(super) fn save(model: &Seq2Seq, config: &Seq2SeqConfig, folder: &Path) -> Result<(), ModelError> {
+pub(super) fn save(model: &Seq2Seq, folder: &Path) -> Result<(), ModelError> {
+    let config = &model.config;
     let size = config.target_vocab_size;
     let bias = match &model.logits_bias {
         Some(bias) => bias.clone().reshape([1, size as i32]).try_into_data()?,
         None => TensorData::zeros::<f32, _>([1, size]),
     };
     let mut extra = vec![(LOGITS_BIAS.to_owned(), bias)];
-    if config.norm_order == NormOrder::Pre && is_sinusoidal(config) {
+    if config.norm_order == NormOrder::Pre && config.is_sinusoidal() {
         // Pegasus misses them, Marian does not.
         let table = model.sinusoids.as_ref().map(|it| it.forward(0, config.max_seq_length).squeeze_dim::<2>(0));
         let table = table.map(Tensor::try_into_data).transpose()?;
@@ -26,12 +26,12 @@ pub(super) fn save(model: &Seq2Seq, config: &Seq2SeqConfig, folder: &Path) -> Re
     }
     let name = |path: &str| config.weight_name(path);
     weights::save(model, name, extra, &folder.join(WEIGHTS))?;
-    atomic_write_bytes(&folder.join(GENERATION_CONFIG), hugging_face::generation_json(config))?;
-    Ok(atomic_write_bytes(&folder.join(CONFIG), hugging_face::to_json(config))?)
+    atomic_write_bytes(&folder.join(GENERATION_CONFIG), config.generation_json())?;
+    Ok(atomic_write_bytes(&folder.join(CONFIG), config.to_json())?)
 }
 
-pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqConfig), ModelError> {
-    let config = hugging_face::read(folder)?;
+pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError> {
+    let config = Seq2SeqConfig::load(folder)?;
     let mut file = Weights::in_folder(folder)?;
     let names = file.names();
     // Layers that the file cannot fill are not even counted out, so that no number in `config.json` is believed.
@@ -51,7 +51,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
         if is_table { one.first().map_or(name, |first| (*first).to_owned()) } else { name }
     };
     let ignore = |name: &str| {
-        name == LOGITS_BIAS || one.contains(&name) || (is_sinusoidal(&config) && SINUSOIDS.contains(&name))
+        name == LOGITS_BIAS || one.contains(&name) || (config.is_sinusoidal() && SINUSOIDS.contains(&name))
     };
     let mut model = file.fill(Seq2Seq::new(&config, device), |path| Some(name_of(path)), ignore)?;
     one.iter().skip(1).try_for_each(|second| file.expect_tied(second, one[0]))?;
@@ -68,7 +68,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<(Seq2Seq, Seq2SeqCo
         let values: Vec<f32> = bias.iter::<f32>().collect();
         model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
     }
-    Ok((model, config))
+    Ok(model)
 }
 
 /// Refuses a width other than that of the file's embeddings. Positions are computed before all shapes are compared, and should

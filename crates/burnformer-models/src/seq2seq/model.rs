@@ -1,8 +1,9 @@
 //! From source and target tokens to the next target tokens.
 
 use super::config::PositionKind;
+use super::config_file::ARCHITECTURES;
 use super::{Seq2SeqConfig, files};
-use crate::ModelError;
+use crate::{Architecture, Head, ModelError, Pretrained};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
@@ -58,6 +59,8 @@ pub struct Seq2Seq {
     pub(super) logits_bias: Option<Tensor<1>>,
     embedding_scale: f64,
     dropout: f64,
+    #[module(skip)]
+    pub(super) config: Seq2SeqConfig,
 }
 
 fn zeros(length: usize, device: &Device) -> Param<Tensor<1>> {
@@ -91,6 +94,7 @@ impl Seq2Seq {
             logits_bias: None,
             embedding_scale: config.embedding_scale(),
             dropout: config.dropout,
+            config: config.clone(),
         }
     }
 
@@ -266,22 +270,25 @@ impl Seq2Seq {
         let is_zero = bias.iter::<f32>().all(|x| x == 0.0);
         self.logits_bias = (!is_zero).then(|| Tensor::<1>::from_data(bias, device));
     }
+}
 
-    /// Writes `config.json`, `generation_config.json` and `model.safetensors` into a folder that exists, each as a whole or
-    /// not at all. `config` is what the model was made of.
-    ///
-    /// # Errors
-    /// If the files cannot be written.
-    pub fn save(&self, config: &Seq2SeqConfig, folder: &Path) -> Result<(), ModelError> {
-        files::save(self, config, folder)
+impl Pretrained for Seq2Seq {
+    type Config = Seq2SeqConfig;
+
+    const HEAD: Head = Head::Seq2Seq;
+    const ARCHITECTURES: &'static [Architecture] = &ARCHITECTURES;
+
+    fn config(&self) -> &Seq2SeqConfig {
+        &self.config
     }
 
-    /// The model of a folder that [`Self::save`] wrote, or the `save_pretrained` of transformers for a Marian or a Pegasus,
-    /// and its settings.
-    ///
-    /// # Errors
-    /// If the folder holds another model, or files that do not fit together.
-    pub fn load(folder: &Path, device: &Device) -> Result<(Self, Seq2SeqConfig), ModelError> {
+    /// A Marian, a Pegasus, or an encoder–decoder of this project.
+    fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         files::load(folder, device)
+    }
+
+    /// Beside the files of every model, `generation_config.json` too.
+    fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        files::save(self, folder)
     }
 }

@@ -1,7 +1,6 @@
 //! The list of the files over which weights are spread.
 
 use crate::ModelError;
-use crate::folder::read_error;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +15,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn read(path: &Path) -> Result<Self, ModelError> {
-        let text = fs::read_to_string(path).map_err(|source| read_error(path.to_owned(), source))?;
+        let text = fs::read_to_string(path).map_err(|source| ModelError::read(path.to_owned(), source))?;
         serde_json::from_str(&text).map_err(|source| ModelError::Index { path: path.to_owned(), source })
     }
 

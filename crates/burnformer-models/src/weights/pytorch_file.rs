@@ -2,7 +2,6 @@
 
 use super::float::WeightType;
 use crate::ModelError;
-use crate::folder::read_error;
 use burn::tensor::TensorData;
 use pytorch_reader::{DType, PytorchReader, Tensor};
 use std::collections::BTreeMap;
@@ -18,7 +17,7 @@ pub(super) struct PytorchFile {
 
 impl PytorchFile {
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        File::open(path).map_err(|source| read_error(path.to_owned(), source))?;
+        File::open(path).map_err(|source| ModelError::read(path.to_owned(), source))?;
         let reader =
             PytorchReader::new(path).map_err(|source| ModelError::Pytorch { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), tensors: reader.into_tensors().into_iter().collect() })

@@ -2,7 +2,6 @@
 
 use super::float::WeightType;
 use crate::ModelError;
-use crate::folder::read_error;
 use burn::tensor::TensorData;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
@@ -23,7 +22,7 @@ pub(super) struct SafetensorsFile {
 impl SafetensorsFile {
     /// Reads the header, and checks that it describes the file to the last byte.
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
-        let fail = |source| read_error(path.to_owned(), source);
+        let fail = |source| ModelError::read(path.to_owned(), source);
         let mut file = File::open(path).map_err(fail)?;
         let found = file.metadata().map_err(fail)?.len();
         let check = |expected: u64, holds: bool| {

@@ -1,8 +1,9 @@
 //! What is wrong with a model folder is said in one sentence, with the file, what was found, and what was expected.
 
-use crate::support::{device, fixture};
+use crate::support::{device, fixture, labels};
 use burnformer_models::{
-    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, ModelError, ModelKind, Seq2Seq,
+    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, Head, ModelClass, ModelError, Pretrained,
+    Seq2Seq,
 };
 use serde_json::{Value, json};
 use std::error::Error;
@@ -76,9 +77,9 @@ fn a_folder_that_holds_no_model_is_refused() {
     let expected = "`FOLDER` is not a model folder: it has no `model.safetensors`, `model.safetensors.index.json`, \
                     `pytorch_model.bin` or `pytorch_model.bin.index.json`";
     assert_eq!(pretraining_error(remove("model.safetensors")), expected);
-    let missing = ModelKind::of(Path::new("no/such/folder")).unwrap_err().to_string();
+    let missing = ModelClass::of(Path::new("no/such/folder")).unwrap_err().to_string();
     assert_eq!(missing, "`no/such/folder` is not a model folder: it has no `config.json`");
-    let file = |folder: &Path| ModelKind::of(&folder.join("model.safetensors")).map(|_| ());
+    let file = |folder: &Path| ModelClass::of(&folder.join("model.safetensors")).map(|_| ());
     let expected = "`FOLDER/model.safetensors` is not a model folder: it has no `config.json`";
     assert_eq!(error("pretraining", |_| (), file).0, expected);
 }
@@ -88,12 +89,13 @@ fn another_model_is_refused() {
     let expected = "`architectures` in `FOLDER/config.json` is `GPT2LMHeadModel`, expected a class of BERT, RoBERTa or \
                     DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`";
     assert_eq!(pretraining_error(set("architectures", json!(["GPT2LMHeadModel"]))), expected);
-    let of = |folder: &Path| ModelKind::of(folder).map(|_| ());
+    let of = |folder: &Path| ModelClass::of(folder).map(|_| ());
     assert_eq!(error("pretraining", set("architectures", json!(["GPT2LMHeadModel"])), of).0, expected);
     let expected =
         "`architectures` in `FOLDER/config.json` is `BertForSequenceClassification`, expected `BertForPreTraining`";
     assert_eq!(error("classification", |_| (), load_pretraining).0, expected);
-    let from = |folder: &Path| BertForSequenceClassification::from_pretrained(folder, 5, 1, &device()).map(|_| ());
+    let from =
+        |folder: &Path| BertForSequenceClassification::from_pretrained(folder, &labels(5), 1, &device()).map(|_| ());
     let expected = "`model_type` in `FOLDER/config.json` is `gpt2`, expected `bert` or `roberta` or `distilbert`";
     assert_eq!(error("pretraining", set("model_type", json!("gpt2")), from).0, expected);
 }
@@ -109,8 +111,9 @@ fn mismatch(name: &str, class: &str, model_type: &str, load: fn(&Path) -> Result
 
 #[test]
 fn a_class_of_another_type_of_models_is_refused() {
-    let kind = |folder: &Path| ModelKind::of(folder).map(|_| ());
-    let from = |folder: &Path| BertForSequenceClassification::from_pretrained(folder, 5, 1, &device()).map(|_| ());
+    let kind = |folder: &Path| ModelClass::of(folder).map(|_| ());
+    let from =
+        |folder: &Path| BertForSequenceClassification::from_pretrained(folder, &labels(5), 1, &device()).map(|_| ());
     let seq2seq = |folder: &Path| Seq2Seq::load(folder, &device()).map(|_| ());
     for (name, class, model_type, expected) in [
         ("pretraining", "BertForPreTraining", "roberta", "bert"),
@@ -160,7 +163,7 @@ fn a_class_says_the_type_that_is_missing() {
     // And a type with one class says which.
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("config.json"), json!({ "model_type": "marian" }).to_string()).unwrap();
-    assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::Seq2Seq);
+    assert_eq!(ModelClass::of(folder.path()).unwrap().head(), Head::Seq2Seq);
 }
 
 #[test]
@@ -224,14 +227,12 @@ fn a_classifier_must_be_one_of_named_classes() {
 #[test]
 fn labels_must_name_the_classes() {
     let folder = tempfile::tempdir().unwrap();
-    let (model, config, mut labels) =
-        BertForSequenceClassification::load(&fixture("classification"), &device()).unwrap();
+    let mut labels = labels(6);
     labels[1] = labels[0].clone();
-    let error = model.save(&config, &labels, folder.path()).unwrap_err();
+    let loaded =
+        BertForSequenceClassification::from_pretrained(&fixture("classification"), &labels, 1, &device()).unwrap();
+    let error = loaded.model.save(folder.path()).unwrap_err();
     assert_eq!(error.to_string(), "found 5 different labels, expected 6, one for each class");
-    labels.truncate(1);
-    let error = model.save(&config, &labels, folder.path()).unwrap_err();
-    assert_eq!(error.to_string(), "found 1 different labels, expected 6, one for each class");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

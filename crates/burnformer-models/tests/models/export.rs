@@ -3,7 +3,7 @@
 use crate::support::{BERT_FIXTURES, SEQ2SEQ_FIXTURES, device, fixture};
 use burn::tensor::TensorData;
 use burnformer_models::weights::{WeightType, Weights, save, write_as};
-use burnformer_models::{Bert, ModelError, ModelKind, Seq2SeqConfig, export, export_body};
+use burnformer_models::{Bert, Head, ModelClass, ModelError, Pretrained, Seq2Seq, Seq2SeqConfig, export, export_body};
 use burnformer_nn::Linear;
 use half::{bf16, f16};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ fn every_weight_becomes_its_nearest_value() {
         {
             let out = tempfile::tempdir().unwrap();
             export(&fixture(name), out.path(), weight_type, &device()).unwrap();
-            assert_eq!(ModelKind::of(out.path()).unwrap(), ModelKind::of(&fixture(name)).unwrap());
+            assert_eq!(ModelClass::of(out.path()).unwrap(), ModelClass::of(&fixture(name)).unwrap());
             let (mut found, mut expected) =
                 (Weights::in_folder(out.path()).unwrap(), Weights::in_folder(&fixture(name)).unwrap());
             let bytes = fs::read(out.path().join("model.safetensors")).unwrap();
@@ -45,8 +45,9 @@ fn a_body_is_exported_from_under_any_head() {
     for name in BERT_FIXTURES {
         let out = tempfile::tempdir().unwrap();
         export_body(&fixture(name), out.path(), WeightType::F32, &device()).unwrap();
-        assert_eq!(ModelKind::of(out.path()).unwrap(), ModelKind::Body);
-        let [found, expected] = [out.path(), &fixture(name)].map(|folder| Bert::load(folder, &device()).unwrap().1);
+        assert_eq!(ModelClass::of(out.path()).unwrap().head(), Head::Body);
+        let [found, expected] =
+            [out.path(), &fixture(name)].map(|folder| Bert::load(folder, &device()).unwrap().config().clone());
         assert_eq!(found, expected);
         // Of these two the body has a pooler, and RoBERTa's classifier has what only looks like one.
         let has_pooler = Weights::in_folder(out.path()).unwrap().names().iter().any(|name| name.contains("pooler"));
@@ -77,8 +78,8 @@ fn a_number_that_a_type_cannot_hold_is_an_error_that_changes_nothing() {
 #[test]
 fn the_setting_that_no_class_of_transformers_has_is_named() {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (model, config) = burnformer_models::Seq2Seq::load(&fixture("marian"), &device()).unwrap();
-    model.save(&Seq2SeqConfig { norm_eps: 1e-6, ..config }, folder.path()).unwrap();
+    let config = Seq2SeqConfig { norm_eps: 1e-6, ..Seq2SeqConfig::load(&fixture("marian")).unwrap() };
+    Seq2Seq::init(&config, 1, &device()).save(folder.path()).unwrap();
     let error = export(folder.path(), out.path(), WeightType::F32, &device()).unwrap_err();
     let ModelError::NoClass { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.to_string(), "`norm_eps` is 0.000001, expected 1e-5");

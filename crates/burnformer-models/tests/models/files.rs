@@ -1,22 +1,18 @@
 //! Model folders: what is written is read again, by us and as transformers writes it.
 
 use crate::support::{
-    BERT_FIXTURES, Golden, assert_close, config, config_of, device, devices, fixture, gradients, input, values,
+    BERT_FIXTURES, Golden, assert_close, config, config_of, device, devices, fixture, gradients, input, labels, values,
 };
 use burn::tensor::{Int, Tensor, TensorData};
 use burnformer_models::weights::{WeightType, Weights};
 use burnformer_models::{
-    Adapted, Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput,
-    BertVariant, ModelKind, export_body, stats, weights,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput, BertVariant, Head,
+    Loaded, ModelClass, Pretrained, export_body, registry, stats, weights,
 };
 use burnformer_nn::{Activation, DropoutRng, Linear};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-fn labels(n: usize) -> Vec<String> {
-    (0..n).map(|label| format!("label {label}")).collect()
-}
 
 fn json(folder: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap()
@@ -43,9 +39,10 @@ fn a_pretraining_model_is_read_as_it_was_written() {
     for device in devices() {
         let config = config();
         let model = BertForPreTraining::init(&config, 1, &device);
-        model.save(&config, folder.path()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::PreTraining);
-        let (again, found) = BertForPreTraining::load(folder.path(), &device).unwrap();
+        model.save(folder.path()).unwrap();
+        assert_eq!(ModelClass::of(folder.path()).unwrap().head(), Head::PreTraining);
+        let again = BertForPreTraining::load(folder.path(), &device).unwrap();
+        let found = again.config().clone();
         assert_eq!(found, config);
         let answer = |model: &BertForPreTraining| {
             let masked = Tensor::<1, Int>::from_data([1, 5], &device);
@@ -62,10 +59,11 @@ fn a_classifier_is_read_as_it_was_written() {
     let devices = devices().into_iter();
     for (device, variant) in devices.flat_map(|device| BertVariant::ALL.map(|variant| (device.clone(), variant))) {
         let config = BertConfig { activation: Activation::Relu, ..config_of(variant) };
-        let model = BertForSequenceClassification::init(&config, 5, 1, &device);
-        model.save(&config, &labels(5), folder.path()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::SequenceClassification);
-        let (again, found, names) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
+        let model = BertForSequenceClassification::init(&config, &labels(5), 1, &device);
+        model.save(folder.path()).unwrap();
+        assert_eq!(ModelClass::of(folder.path()).unwrap().head(), Head::SequenceClassification);
+        let again = BertForSequenceClassification::load(folder.path(), &device).unwrap();
+        let (found, names) = (again.config().clone(), again.labels().to_vec());
         assert_eq!((found, names), (config, labels(5)));
         let answer = |model: &BertForSequenceClassification| {
             let rng = DropoutRng::training(1, [7, 8]);
@@ -82,9 +80,10 @@ fn a_masked_language_model_is_read_as_it_was_written() {
     for (variant, tied_embeddings) in BertVariant::ALL.into_iter().flat_map(|it| [(it, true), (it, false)]) {
         let config = BertConfig { tied_embeddings, ..config_of(variant) };
         let model = BertForMaskedLM::init(&config, 1, &device);
-        model.save(&config, folder.path()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), ModelKind::MaskedLm);
-        let (again, found) = BertForMaskedLM::load(folder.path(), &device).unwrap();
+        model.save(folder.path()).unwrap();
+        assert_eq!(ModelClass::of(folder.path()).unwrap().head(), Head::MaskedLm);
+        let again = BertForMaskedLM::load(folder.path(), &device).unwrap();
+        let found = again.config().clone();
         assert_eq!(found, config);
         let answer = |model: &BertForMaskedLM| {
             values(model.forward(input([[5, 6, 7, 8], [9, 10, 11, 12]], &device), Tensor::from_data([1, 5], &device)))
@@ -92,7 +91,7 @@ fn a_masked_language_model_is_read_as_it_was_written() {
         assert_eq!(answer(&again), answer(&model));
         let body = tempfile::tempdir().unwrap();
         export_body(folder.path(), body.path(), WeightType::F32, &device).unwrap();
-        let (again, _) = Bert::load(body.path(), &device).unwrap();
+        let again = Bert::load(body.path(), &device).unwrap();
         let hidden = |body: &Bert| values(body.forward(input([[5, 6, 7, 8]], &device)));
         assert_eq!(hidden(&again), hidden(model.bert()));
     }
@@ -101,20 +100,7 @@ fn a_masked_language_model_is_read_as_it_was_written() {
 /// Loads the model of a fixture, and saves it elsewhere.
 fn save_again(name: &str) -> tempfile::TempDir {
     let (folder, device) = (tempfile::tempdir().unwrap(), device());
-    match ModelKind::of(&fixture(name)).unwrap() {
-        ModelKind::PreTraining => {
-            let (model, config) = BertForPreTraining::load(&fixture(name), &device).unwrap();
-            model.save(&config, folder.path()).unwrap();
-        }
-        ModelKind::MaskedLm => {
-            let (model, config) = BertForMaskedLM::load(&fixture(name), &device).unwrap();
-            model.save(&config, folder.path()).unwrap();
-        }
-        _ => {
-            let (model, config, labels) = BertForSequenceClassification::load(&fixture(name), &device).unwrap();
-            model.save(&config, &labels, folder.path()).unwrap();
-        }
-    }
+    registry::open(&fixture(name), &device).unwrap().save(folder.path()).unwrap();
     folder
 }
 
@@ -166,9 +152,9 @@ fn every_activation_survives() {
     for activation in [Activation::Identity, Activation::Relu, Activation::Gelu, Activation::GeluTanh, Activation::Silu]
     {
         let config = BertConfig { activation, ..config() };
-        BertForPreTraining::init(&config, 1, &device()).save(&config, folder.path()).unwrap();
-        let (_, found) = BertForPreTraining::load(folder.path(), &device()).unwrap();
-        assert_eq!(found, config);
+        BertForPreTraining::init(&config, 1, &device()).save(folder.path()).unwrap();
+        let found = BertForPreTraining::load(folder.path(), &device()).unwrap();
+        assert_eq!(found.config(), &config);
     }
 }
 
@@ -177,25 +163,25 @@ fn dropout_before_the_classifier_survives_where_it_differs() {
     let folder = tempfile::tempdir().unwrap();
     let device = device();
     let config = BertConfig { dropout: 0.0, attention_dropout: 0.0, ..config() };
-    BertForSequenceClassification::init(&config, 5, 1, &device).save(&config, &labels(5), folder.path()).unwrap();
+    BertForSequenceClassification::init(&config, &labels(5), 1, &device).save(folder.path()).unwrap();
     assert_eq!(json(folder.path())["classifier_dropout"], Value::Null);
     set_json(folder.path(), "classifier_dropout", json!(0.5));
-    let (model, config, _) = BertForSequenceClassification::load(folder.path(), &device).unwrap();
+    let model = BertForSequenceClassification::load(folder.path(), &device).unwrap();
     let answer = |rng| values(model.forward(BertInput { rng, ..input([[5, 6]], &device) }));
     assert_ne!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::off()));
-    model.save(&config, &labels(5), folder.path()).unwrap();
+    model.save(folder.path()).unwrap();
     assert_eq!(json(folder.path())["classifier_dropout"], 0.5);
 }
 
 #[test]
 fn two_classes_without_names_have_those_of_transformers() {
     let folder = tempfile::tempdir().unwrap();
-    BertForSequenceClassification::init(&config(), 2, 1, &device()).save(&config(), &labels(2), folder.path()).unwrap();
+    BertForSequenceClassification::init(&config(), &labels(2), 1, &device()).save(folder.path()).unwrap();
     let mut config = json(folder.path());
     config.as_object_mut().unwrap().retain(|key, _| !key.contains("label"));
     fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-    let (_, _, labels) = BertForSequenceClassification::load(folder.path(), &device()).unwrap();
-    assert_eq!(labels, ["LABEL_0", "LABEL_1"]);
+    let model = BertForSequenceClassification::load(folder.path(), &device()).unwrap();
+    assert_eq!(model.labels(), ["LABEL_0", "LABEL_1"]);
 }
 
 /// Copies a fixture, so that it can be changed.
@@ -210,7 +196,7 @@ fn copy(name: &str) -> tempfile::TempDir {
 /// The masked-token logits of the pretraining fixture's model in `folder`.
 fn check_golden(folder: &Path) {
     let (golden, device) = (Golden::open(&fixture("pretraining")), device());
-    let (model, _) = BertForPreTraining::load(folder, &device).unwrap();
+    let model = BertForPreTraining::load(folder, &device).unwrap();
     let logits = model.forward(golden.input(&device), golden.ints("input.masked_positions", &device));
     assert_close("mlm", &values(logits.mlm), &golden.floats("output.mlm"), 2e-5);
 }
@@ -260,11 +246,11 @@ fn a_classifier_continues_a_pretrained_body() {
     for device in devices() {
         let config = config();
         let pretrained = BertForPreTraining::init(&config, 1, &device);
-        pretrained.save(&config, folder.path()).unwrap();
+        pretrained.save(folder.path()).unwrap();
         let device = device.autodiff();
-        let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device).unwrap();
-        let Adapted { model, config: found, fresh, left_over } = adapted;
-        assert_eq!(found, config);
+        let adapted = BertForSequenceClassification::from_pretrained(folder.path(), &labels(5), 2, &device).unwrap();
+        let Loaded { model, fresh, left_over } = adapted;
+        assert_eq!(model.config(), &config);
         assert_eq!((left_over.len(), left_over[0].as_str()), (7, "cls.predictions.transform.dense.weight"));
         assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
         let rows = [[5, 6, 7, 8]];
@@ -273,15 +259,15 @@ fn a_classifier_continues_a_pretrained_body() {
         // Fresh weights are those of a new model with the same seed, so that a fine-tuning run can be repeated.
         let out = tempfile::tempdir().unwrap();
         let weight = |model: &BertForSequenceClassification, name: &str| {
-            model.save(&config, &labels(5), out.path()).unwrap();
+            model.save(out.path()).unwrap();
             Weights::open(&out.path().join("model.safetensors")).unwrap().read(name).unwrap()
         };
-        let new = BertForSequenceClassification::init(&config, 5, 2, &device);
+        let new = BertForSequenceClassification::init(&config, &labels(5), 2, &device);
         assert_eq!(weight(&model, "classifier.weight"), weight(&new, "classifier.weight"));
         let grads = model.forward(input(rows, &device)).powi_scalar(2).sum().backward();
         assert_eq!(gradients(&model, &grads).len(), stats::parameters(&model).len());
         // Another classifier will do as well.
-        let other = BertForSequenceClassification::from_pretrained(out.path(), 7, 2, &device).unwrap();
+        let other = BertForSequenceClassification::from_pretrained(out.path(), &labels(7), 2, &device).unwrap();
         assert_eq!(other.left_over, ["classifier.weight", "classifier.bias"]);
         assert_eq!(other.fresh, ["classifier.weight", "classifier.bias"]);
     }
@@ -295,13 +281,13 @@ fn a_pooler_that_is_missing_is_fresh_and_named() {
         tensors.retain(|(name, _)| !name.contains("pooler") && !name.contains("seq_relationship"));
         tensors
     });
-    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
-    let Adapted { model, config, fresh, .. } = adapted;
+    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), &labels(5), 2, &device()).unwrap();
+    let Loaded { model, fresh, .. } = adapted;
     assert_eq!(fresh, ["pooler.dense.weight", "pooler.dense.bias", "classifier.weight", "classifier.bias"]);
-    let again = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap().model;
+    let again = BertForSequenceClassification::from_pretrained(folder.path(), &labels(5), 2, &device()).unwrap().model;
     let answer = |model: &BertForSequenceClassification| values(model.forward(input([[5, 6, 7]], &device())));
     assert_eq!(answer(&again), answer(&model));
-    let zero = BertForSequenceClassification::new(&config, 5, &device());
+    let zero = BertForSequenceClassification::new(model.config(), &labels(5), &device());
     assert_ne!(answer(&model), answer(&zero));
 }
 
@@ -314,8 +300,8 @@ fn a_file_of_the_body_alone_gives_a_classifier() {
         let position_ids = ("embeddings.position_ids".to_owned(), TensorData::from([[0_i64, 1, 2]]));
         tensors.into_iter().filter_map(alone).chain([position_ids]).collect()
     });
-    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), 5, 2, &device()).unwrap();
-    let Adapted { model, fresh, .. } = adapted;
+    let adapted = BertForSequenceClassification::from_pretrained(folder.path(), &labels(5), 2, &device()).unwrap();
+    let Loaded { model, fresh, .. } = adapted;
     assert_eq!(fresh, ["classifier.weight", "classifier.bias"]);
     let golden = Golden::open(&fixture("classification"));
     let hidden = values(model.bert().forward(golden.input(&device())));
@@ -330,7 +316,7 @@ fn a_classifier_of_each_variant_continues_its_masked_language_model() {
     ] {
         let golden = Golden::open(&fixture(name));
         let device = device().autodiff();
-        let adapted = BertForSequenceClassification::from_pretrained(&fixture(name), 5, 2, &device).unwrap();
+        let adapted = BertForSequenceClassification::from_pretrained(&fixture(name), &labels(5), 2, &device).unwrap();
         assert_eq!(adapted.fresh, expected, "{name}");
         assert_eq!(adapted.left_over.len(), 5, "{name}");
         let hidden = values(adapted.model.bert().forward(golden.input(&device)));
@@ -343,20 +329,20 @@ fn a_classifier_of_each_variant_continues_its_masked_language_model() {
 /// A file of the first releases does not say whose it is.
 #[test]
 fn a_config_without_model_type_and_architectures_is_a_berts() {
-    for (name, kind) in [("pretraining", ModelKind::PreTraining), ("untied", ModelKind::MaskedLm)] {
+    for (name, head) in [("pretraining", Head::PreTraining), ("untied", Head::MaskedLm)] {
         let folder = copy(name);
         let mut config = json(folder.path());
         config.as_object_mut().unwrap().retain(|key, _| !["model_type", "architectures"].contains(&key.as_str()));
         fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
-        assert_eq!(ModelKind::of(folder.path()).unwrap(), kind);
+        assert_eq!(ModelClass::of(folder.path()).unwrap().head(), head);
         assert_eq!(
-            BertForMaskedLM::load(folder.path(), &device()).unwrap().1,
-            BertConfig::load(&fixture(name)).unwrap()
+            BertForMaskedLM::load(folder.path(), &device()).unwrap().config(),
+            &BertConfig::load(&fixture(name)).unwrap()
         );
     }
     let folder = copy("classification");
     set_json(folder.path(), "architectures", Value::Null);
-    assert!(ModelKind::of(folder.path()).unwrap_err().to_string().contains("expected the name of its class"));
+    assert!(ModelClass::of(folder.path()).unwrap_err().to_string().contains("expected the name of its class"));
 }
 
 #[test]
@@ -365,7 +351,7 @@ fn no_two_parameters_share_a_name() {
         let config = BertConfig { tied_embeddings: false, ..config_of(variant) };
         let mut models = vec![
             stats::parameters(&BertForMaskedLM::new(&config, &device())),
-            stats::parameters(&BertForSequenceClassification::new(&config, 5, &device())),
+            stats::parameters(&BertForSequenceClassification::new(&config, &labels(5), &device())),
         ];
         if variant == BertVariant::Bert {
             models.push(stats::parameters(&BertForPreTraining::new(&config, &device())));

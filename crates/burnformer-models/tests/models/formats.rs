@@ -2,7 +2,7 @@
 
 use crate::support::{assert_close, device, fixture, input, values};
 use burnformer_models::weights::Weights;
-use burnformer_models::{BertForSequenceClassification, ModelError};
+use burnformer_models::{BertForSequenceClassification, ModelError, Pretrained};
 use std::fs;
 use std::path::Path;
 
@@ -67,7 +67,7 @@ fn every_format_has_the_same_weights() {
 fn a_model_is_loaded_from_every_format() {
     let device = device();
     let logits = |folder: &Path| {
-        let (model, ..) = BertForSequenceClassification::load(folder, &device).unwrap();
+        let model = BertForSequenceClassification::load(folder, &device).unwrap();
         values(model.forward(input([[1, 2, 4, 5], [7, 0, 28, 6]], &device)))
     };
     let expected = logits(&fixture("classification"));

@@ -7,12 +7,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::Interrupt;
 use burnformer_models::weights::{self, Weights};
 use burnformer_models::{
-    GenerationConfig, GenerationInput, Hypothesis, ModelError, PositionKind, Sampling, Seq2Seq, Seq2SeqConfig,
-    Seq2SeqInput,
+    GenerationConfig, GenerationInput, Hypothesis, ModelError, PositionKind, Pretrained, Sampling, Seq2Seq,
+    Seq2SeqConfig, Seq2SeqInput,
 };
 use burnformer_nn::{Activation, Linear, NormOrder};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 const END: u32 = 1;
 const START: u32 = 2;
@@ -164,7 +165,8 @@ fn texts_and_scores_are_those_of_transformers() {
             .map(|row| row.iter().copied().filter(|id| *id != PAD).collect())
             .collect();
         for device in devices() {
-            let (model, config) = Seq2Seq::load(&fixture("generation").join(name), &device).unwrap();
+            let model = Seq2Seq::load(&fixture("generation").join(name), &device).unwrap();
+            let config = model.config().clone();
             for (case, settings) in golden_cases() {
                 let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
                 check(&model, &settings, &sources, &found, 13);
@@ -259,7 +261,14 @@ fn a_wide_beam_finds_the_best_of_all_texts() {
 
 /// The models of `fixtures/generation`, whose texts have variety.
 fn models(device: &Device) -> [(Seq2Seq, Seq2SeqConfig); 2] {
-    ["marian", "pegasus"].map(|name| Seq2Seq::load(&fixture("generation").join(name), device).unwrap())
+    ["marian", "pegasus"].map(|name| load(&fixture("generation").join(name), device))
+}
+
+/// The model in `folder`, and its settings.
+fn load(folder: &Path, device: &Device) -> (Seq2Seq, Seq2SeqConfig) {
+    let model = Seq2Seq::load(folder, device).unwrap();
+    let config = model.config().clone();
+    (model, config)
 }
 
 fn some_settings() -> Vec<GenerationConfig> {
@@ -410,7 +419,7 @@ fn a_model_that_says_nothing_finite_is_an_error() {
         let (_, bias) = tensors.iter_mut().find(|(name, _)| name == "final_logits_bias").unwrap();
         bias.as_mut_slice::<f32>().unwrap()[7] = value;
         weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &folder.path().join("model.safetensors")).unwrap();
-        Seq2Seq::load(folder.path(), &device()).unwrap()
+        load(folder.path(), &device())
     };
     for value in [f32::NAN, f32::INFINITY] {
         let (model, config) = damaged(value);

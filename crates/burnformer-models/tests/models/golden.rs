@@ -2,13 +2,13 @@
 //! (they are as large as 5), attention weights and losses to 1e-5, gradients to 1e-4 of each tensor's norm, on every
 //! backend.
 
-use crate::support::{Golden, assert_close, assert_near, device, devices, fixture, gradients, norm, values};
+use crate::support::{Golden, assert_close, assert_near, device, devices, fixture, gradients, labels, norm, values};
 use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use burnformer_models::stats::n_parameters;
 use burnformer_models::{
     Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
-    normalize,
+    Pretrained, normalize,
 };
 use burnformer_nn::{Activation, CrossEntropyLossConfig};
 
@@ -61,7 +61,8 @@ fn pretraining() {
     let golden = Golden::open(&folder);
     for device in devices() {
         let device = device.autodiff();
-        let (model, config) = BertForPreTraining::load(&folder, &device).unwrap();
+        let model = BertForPreTraining::load(&folder, &device).unwrap();
+        let config = model.config().clone();
         assert_eq!((config.activation, config.pad_id, config.n_segments), (Activation::Gelu, 3, 9));
         check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
@@ -101,7 +102,8 @@ fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
     let golden = Golden::open(&folder);
     for device in devices() {
         let device = device.autodiff();
-        let (model, config, labels) = BertForSequenceClassification::load(&folder, &device).unwrap();
+        let model = BertForSequenceClassification::load(&folder, &device).unwrap();
+        let (config, labels) = (model.config().clone(), model.labels().to_vec());
         assert_eq!(labels, expected_labels);
         check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let hidden = model.bert().forward(golden.input(&device));
@@ -133,7 +135,8 @@ fn check_masked_lm(name: &str) -> BertConfig {
     let golden = Golden::open(&folder);
     for device in devices() {
         let device = device.autodiff();
-        let (model, config) = BertForMaskedLM::load(&folder, &device).unwrap();
+        let model = BertForMaskedLM::load(&folder, &device).unwrap();
+        let config = model.config().clone();
         check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
         let (hidden, weights) = model.bert().forward_with_attn_weights(golden.input(&device));
         assert_close("hidden", &values(hidden), &golden.floats("output.hidden"), OUTPUT);
@@ -154,7 +157,7 @@ fn check_masked_lm(name: &str) -> BertConfig {
 fn masked_tokens_of_a_pretraining_model() {
     let folder = fixture("pretraining");
     let golden = Golden::open(&folder);
-    let (model, _) = BertForMaskedLM::load(&folder, &device()).unwrap();
+    let model = BertForMaskedLM::load(&folder, &device()).unwrap();
     let logits = model.forward(golden.input(&device()), golden.ints("input.masked_positions", &device()));
     assert_close("mlm", &values(logits), &golden.floats("output.mlm"), OUTPUT);
 }
@@ -171,7 +174,7 @@ fn the_published_sizes_have_as_many_parameters_as_there() {
         let expected = &counts["sizes"][name];
         let found = n_parameters(&BertForPreTraining::new(&config, &device));
         assert_eq!(found, number(&expected["pretraining"]), "{name}");
-        let found = n_parameters(&BertForSequenceClassification::new(&config, n_labels, &device));
+        let found = n_parameters(&BertForSequenceClassification::new(&config, &labels(n_labels), &device));
         assert_eq!(found, number(&expected["classification"]), "{name}");
     }
 }
@@ -183,7 +186,7 @@ fn pooled() {
         let folder = fixture(name);
         let golden = Golden::open(&folder);
         for device in devices() {
-            let (model, _) = Bert::load(&folder, &device).unwrap();
+            let model = Bert::load(&folder, &device).unwrap();
             let input = golden.input(&device);
             let mask_pad = input.mask_pad.clone();
             let hidden = model.forward(input);

@@ -1,10 +1,10 @@
 //! What a model promises, whatever its weights are.
 
-use crate::support::{assert_close, config, device, devices, gradients, input, norm, values};
+use crate::support::{assert_close, config, device, devices, gradients, input, labels, norm, values};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use burnformer_models::stats::{n_parameters, parameters};
-use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput};
+use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, BertInput, Pretrained};
 use burnformer_nn::DropoutRng;
 
 /// Between the same numbers summed in another order, as by matrix products of another size.
@@ -50,7 +50,7 @@ fn neither_what_padding_holds_nor_how_much_there_is_matters() {
 #[test]
 fn a_sequence_does_not_depend_on_the_others_in_its_batch() {
     for device in devices() {
-        let model = BertForSequenceClassification::init(&config(), 5, 1, &device);
+        let model = BertForSequenceClassification::init(&config(), &labels(5), 1, &device);
         let rows = [[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]];
         let answer = |input: BertInput, rng| values(model.forward(BertInput { rng, ..input }));
         for rng in [|_: &[u64]| DropoutRng::off(), |samples: &[u64]| DropoutRng::training(1, samples)] {
@@ -104,7 +104,7 @@ fn every_parameter_gets_a_gradient_in_training() {
         let loss = logits.mlm.powi_scalar(2).sum() + logits.next_sentence.powi_scalar(2).sum();
         check_gradients(&model, &loss.backward());
 
-        let model = BertForSequenceClassification::init(&config(), 5, 1, &device);
+        let model = BertForSequenceClassification::init(&config(), &labels(5), 1, &device);
         check_gradients(&model, &model.forward(training()).powi_scalar(2).sum().backward());
     }
 }
@@ -113,7 +113,7 @@ fn every_parameter_gets_a_gradient_in_training() {
 fn dropout_is_a_function_of_the_sample_and_off_in_evaluation() {
     for device in devices() {
         for config in [BertConfig { dropout: 0.0, ..config() }, BertConfig { attention_dropout: 0.0, ..config() }] {
-            let model = BertForSequenceClassification::init(&config, 5, 1, &device);
+            let model = BertForSequenceClassification::init(&config, &labels(5), 1, &device);
             let answer = |rng| values(model.forward(BertInput { rng, ..input([[5, 6, 7, 8]], &device) }));
             assert_eq!(answer(DropoutRng::off()), answer(DropoutRng::off()));
             assert_eq!(answer(DropoutRng::training(1, [7])), answer(DropoutRng::training(1, [7])));
@@ -145,7 +145,7 @@ fn initial_weights_are_those_of_the_published_code() {
     let config = BertConfig { vocab_size: 500, init_std: 0.02, ..config() };
     let model = BertForPreTraining::init(&config, 1, &device);
     let folder = tempfile::tempdir().unwrap();
-    model.save(&config, folder.path()).unwrap();
+    model.save(folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
     let mut file = burnformer_models::weights::Weights::open(&path).unwrap();
     for name in file.names() {
@@ -170,7 +170,9 @@ fn a_body_does_not_depend_on_its_head() {
     let [bare, classifier] = [
         values(BertForPreTraining::init(&config(), 1, &device).bert().forward(input([[5, 6, 7]], &device))),
         values(
-            BertForSequenceClassification::init(&config(), 5, 1, &device).bert().forward(input([[5, 6, 7]], &device)),
+            BertForSequenceClassification::init(&config(), &labels(5), 1, &device)
+                .bert()
+                .forward(input([[5, 6, 7]], &device)),
         ),
     ];
     assert_eq!(bare, classifier);
@@ -243,7 +245,7 @@ fn positions_may_begin_as_sinusoids() {
     }
 
     let (config, device) = (config(), device());
-    let model = BertForPreTraining::init(&config, 1, &device).with_sinusoidal_positions(&config);
+    let model = BertForPreTraining::init(&config, 1, &device).with_sinusoidal_positions();
     let mut found = Positions::default();
     model.visit(&mut found);
     // The paper's formula, in two places; the first row is 0, 1, 0, 1, …

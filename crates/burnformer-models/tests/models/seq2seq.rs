@@ -6,7 +6,9 @@ use crate::support::{
 };
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_models::weights::Weights;
-use burnformer_models::{ModelKind, PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats, weights};
+use burnformer_models::{
+    Head, ModelClass, ModelConfig, PositionKind, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, stats, weights,
+};
 use burnformer_nn::{Activation, CrossEntropyLossConfig, DropoutRng, Linear, Mask, NormOrder};
 use serde_json::{Value, json};
 use std::fs;
@@ -53,7 +55,8 @@ fn answers_and_gradients_are_those_of_transformers() {
         let golden = Golden::open(&fixture(name));
         for device in devices() {
             let device = device.autodiff();
-            let (model, config) = Seq2Seq::load(&fixture(name), &device).unwrap();
+            let model = Seq2Seq::load(&fixture(name), &device).unwrap();
+            let config = model.config().clone();
             let memory = model.encode(golden.ints("input.source", &device), Mask::Keys(golden.mask_pad(&device)));
             // What stands at padding means nothing.
             assert_close("memory", &values(memory)[..140], &golden.floats("output.memory")[..140], 2e-5);
@@ -99,7 +102,7 @@ fn answers_and_gradients_are_those_of_transformers() {
 fn weight_names(config: &Seq2SeqConfig) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().unwrap();
     let model = Seq2Seq::init(config, 1, &device());
-    model.save(config, folder.path()).unwrap();
+    model.save(folder.path()).unwrap();
     let names = Weights::in_folder(folder.path()).unwrap().names();
     // Parameters are written in the order of the module's fields.
     let paths = stats::parameters(&model).into_iter().map(|(path, _)| path);
@@ -112,9 +115,9 @@ fn weight_names(config: &Seq2SeqConfig) -> Vec<(String, String)> {
 fn what_is_saved_is_what_transformers_saves() {
     for name in SEQ2SEQ_FIXTURES {
         let folder = tempfile::tempdir().unwrap();
-        let (model, config) = Seq2Seq::load(&fixture(name), &device()).unwrap();
-        assert_eq!(ModelKind::of(&fixture(name)).unwrap(), ModelKind::Seq2Seq);
-        model.save(&config, folder.path()).unwrap();
+        let model = Seq2Seq::load(&fixture(name), &device()).unwrap();
+        assert_eq!(ModelClass::of(&fixture(name)).unwrap().head(), Head::Seq2Seq);
+        model.save(folder.path()).unwrap();
         let sorted = |folder: &Path| {
             let mut file = Weights::in_folder(folder).unwrap();
             let mut names = file.names();
@@ -166,12 +169,14 @@ fn every_kind_of_model_is_read_as_it_was_written() {
     ];
     for (config, class) in cases {
         let model = Seq2Seq::init(&config, 1, &device);
-        model.save(&config, folder.path()).unwrap();
+        model.save(folder.path()).unwrap();
         let json: Value =
             serde_json::from_str(&fs::read_to_string(folder.path().join("config.json")).unwrap()).unwrap();
         assert_eq!(json["architectures"], json!([class]));
-        assert_eq!(config.hugging_face_class().ok(), (class != "BurnformerSeq2Seq").then_some(class));
-        let (again, found) = Seq2Seq::load(folder.path(), &device).unwrap();
+        assert_eq!(config.check_hugging_face().is_ok(), class != "BurnformerSeq2Seq");
+        assert_eq!(model.class().to_string(), class);
+        let again = Seq2Seq::load(folder.path(), &device).unwrap();
+        let found = again.config().clone();
         assert_eq!(found, config);
         let ids = |rows: [[i64; 3]; 2]| Tensor::<2, Int>::from_data(rows, &device);
         let answer = |model: &Seq2Seq| {
@@ -187,7 +192,8 @@ fn decoding_step_by_step_equals_the_whole() {
     for name in SEQ2SEQ_FIXTURES {
         let golden = Golden::open(&fixture(name));
         for device in devices() {
-            let (model, config) = Seq2Seq::load(&fixture(name), &device).unwrap();
+            let model = Seq2Seq::load(&fixture(name), &device).unwrap();
+            let config = model.config().clone();
             let mask = Mask::Keys(golden.mask_pad(&device));
             let memory = model.encode(golden.ints("input.source", &device), mask.clone());
             let target: Tensor<2, Int> = golden.ints("input.target", &device);
@@ -207,7 +213,7 @@ fn decoding_step_by_step_equals_the_whole() {
 fn neither_later_tokens_nor_what_padding_holds_matters() {
     let golden = Golden::open(&fixture("marian"));
     for device in devices() {
-        let (model, _) = Seq2Seq::load(&fixture("marian"), &device).unwrap();
+        let model = Seq2Seq::load(&fixture("marian"), &device).unwrap();
         let expected = values(model.forward(input(&golden, &device)));
         let source: Tensor<2, Int> = golden.ints("input.source", &device);
         let source = source.mask_fill(golden.mask_pad(&device), 17);
@@ -244,7 +250,7 @@ fn tables_begin_as_large_as_they_should() {
     let config = Seq2SeqConfig { positions: PositionKind::Learned, ..config() };
     let largest = |model: Seq2Seq| {
         let folder = tempfile::tempdir().unwrap();
-        model.save(&config, folder.path()).unwrap();
+        model.save(folder.path()).unwrap();
         let mut weights = Weights::in_folder(folder.path()).unwrap();
         ["model.encoder.embed_tokens.weight", "model.encoder.embed_positions.weight"].map(|name| {
             let data = weights.read(name).unwrap();

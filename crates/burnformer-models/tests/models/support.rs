@@ -53,6 +53,11 @@ pub(crate) fn config_of(variant: BertVariant) -> BertConfig {
     }
 }
 
+/// Names of `n` classes.
+pub(crate) fn labels(n: usize) -> Vec<String> {
+    (0..n).map(|label| format!("label {label}")).collect()
+}
+
 /// Rows of tokens, the second half of each of segment 1.
 pub(crate) fn input<const B: usize, const T: usize>(ids: [[i64; T]; B], device: &Device) -> BertInput {
     let segments = [std::array::from_fn::<_, T, _>(|t| i64::from(t >= T / 2)); B];

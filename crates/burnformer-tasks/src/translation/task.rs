@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::{Padded, TextPairBatch};
-use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+use burnformer_models::{GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
@@ -208,11 +208,11 @@ impl Task for TranslationTask {
     }
 
     fn save(&self, model: &Seq2Seq, folder: &Path) -> Result<(), TaskError> {
-        model.save(&self.config, folder)?;
+        model.save(folder)?;
         self.tokenizers.save(folder, self.config.max_seq_length)
     }
 
     fn load(&self, folder: &Path, device: &Device) -> Result<Seq2Seq, TaskError> {
-        Ok(Seq2Seq::load(folder, device)?.0)
+        Ok(Seq2Seq::load(folder, device)?)
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Padding, TextPairBatch, parts};
 use burnformer_data::datasets::{Sample, TextPair};
-use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Seq2Seq};
+use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Pretrained, Seq2Seq};
 use burnformer_ops::is_on_host;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -74,8 +74,8 @@ impl Translator {
     /// # Errors
     /// If the folder holds no encoder–decoder with its tokenizers.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
-        let (model, config) = Seq2Seq::load(folder, device)?;
-        let task = TranslationTask::new(config, TranslationTokenizers::load(folder)?, 0.0)?;
+        let model = Seq2Seq::load(folder, device)?;
+        let task = TranslationTask::new(model.config().clone(), TranslationTokenizers::load(folder)?, 0.0)?;
         Ok(Self { model, task, batch_size: BATCH_SIZE, device: device.clone() })
     }
 

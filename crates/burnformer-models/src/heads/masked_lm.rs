@@ -1,49 +1,82 @@
-//! What stands on the body: the pooler and the masked token head.
+//! Masked language models.
 
-use super::{BertConfig, BertVariant};
-use crate::ModelError;
+use crate::bert::{BertVariant, files};
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelClass, ModelError, Pretrained};
 use burn::module::{Module, Param, ParamId};
-use burn::tensor::activation::relu;
-use burn::tensor::{Device, Shape, Tensor, TensorData};
-use burnformer_nn::{
-    Activation, DropoutRng, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-};
-use burnformer_ops::{self as ops, Dropout};
+use burn::tensor::{Device, Int, Shape, Tensor, TensorData};
+use burnformer_nn::{Activation, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, init};
+use burnformer_ops as ops;
+use std::path::Path;
 
-/// `tanh(dense(x))` of the first position: one vector for the whole sequence. RoBERTa's, which belongs to its classifier, drops
-/// values of `x` too, and DistilBERT's has ReLU for tanh.
+/// BERT, or one of its variants, with the masked token head alone.
 ///
-/// Source: the code of Devlin et al. 2019, of Liu et al. 2019 and of Sanh et al. 2019.
+/// Source: Devlin et al. 2019, section 3.1.
 #[derive(Module, Debug)]
-pub struct BertPooler {
-    dense: Linear,
-    #[module(skip)]
-    variant: BertVariant,
-    dropout: f64,
+pub struct BertForMaskedLM {
+    bert: Bert,
+    mlm: MaskedTokenHead,
 }
 
-impl BertPooler {
-    /// `dropout` is that in front of a classifier.
-    pub(super) fn new(config: &BertConfig, dropout: f64, device: &Device) -> Self {
-        let dense = LinearConfig::new(config.d_model, config.d_model).init(device);
-        Self { dense, variant: config.variant, dropout }
+impl BertForMaskedLM {
+    /// Allocates the model on `device`, zero until it is initialised or loaded.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn new(config: &BertConfig, device: &Device) -> Self {
+        Self { bert: Bert::new(config, device), mlm: MaskedTokenHead::new(config, device) }
+    }
+
+    /// A model with initial weights, those of [`BertForPreTraining::init`](crate::BertForPreTraining::init) with the same
+    /// seed.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn init(config: &BertConfig, seed: u64, device: &Device) -> Self {
+        init::by_name(Self::new(config, device), seed, init::truncated_normal(config.init_std))
     }
 
     /// # Shapes
-    /// - hidden: `[batch_size, seq_length, d_model]`
-    /// - returns: `[batch_size, d_model]`
+    /// - input: see [`BertInput`]
+    /// - `masked_positions`: `[n_masked]`, at least one, each `row * seq_length + column`; only these go through the head
+    /// - returns: logits, `[n_masked, vocab_size]`
     ///
     /// # Panics
-    /// If the last axis is not `d_model` long.
-    pub fn forward(&self, hidden: Tensor<3>, rng: DropoutRng) -> Tensor<2> {
-        let first = hidden.narrow(1, 0, 1).squeeze_dim::<2>(1);
-        match self.variant {
-            BertVariant::Bert => self.dense.forward(first).tanh(),
-            BertVariant::Roberta => {
-                self.dense.forward(ops::dropout(first, None, Dropout::new(self.dropout, rng))).tanh()
-            }
-            BertVariant::DistilBert => relu(self.dense.forward(first)),
-        }
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward(&self, input: BertInput, masked_positions: Tensor<1, Int>) -> Tensor<2> {
+        let hidden = self.bert.forward(input);
+        let [batch_size, seq_length, d_model] = hidden.dims();
+        let rows = hidden.reshape([batch_size * seq_length, d_model]);
+        self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token())
+    }
+
+    /// The body.
+    pub fn bert(&self) -> &Bert {
+        &self.bert
+    }
+}
+
+impl Pretrained for BertForMaskedLM {
+    type Config = BertConfig;
+
+    const HEAD: Head = Head::MaskedLm;
+    const ARCHITECTURES: &'static [Architecture] = &BertVariant::ARCHITECTURES;
+
+    fn config(&self) -> &BertConfig {
+        self.bert.config()
+    }
+
+    /// A model with a next-sentence head too will do.
+    fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        ModelClass::expect(&[Head::MaskedLm, Head::PreTraining], Self::ARCHITECTURES, folder)?;
+        let config = BertConfig::load(folder)?;
+        files::load(&config, folder, || Self::new(&config, device))
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let config = self.config();
+        files::save(self, self.mlm.second_bias(config.variant)?, config, &config.to_json(self.class()), folder)
     }
 }
 
@@ -69,8 +102,7 @@ impl MaskedTokenHead {
             bias: lazy_zeros([config.vocab_size], device),
             decoder: (!config.tied_embeddings)
                 .then(|| EmbeddingConfig::new(config.vocab_size, config.d_model).init(device)),
-            // RoBERTa's does not follow the layers'.
-            activation: if config.variant == BertVariant::Roberta { Activation::Gelu } else { config.activation },
+            activation: config.variant.details().head_activation.unwrap_or(config.activation),
         }
     }
 

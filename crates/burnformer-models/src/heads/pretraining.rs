@@ -1,8 +1,8 @@
 //! BERT as it is pretrained: masked tokens and next sentences.
 
-use super::hugging_face::ConfigFile;
-use super::{Bert, BertConfig, BertInput, BertPooler, BertVariant, MaskedTokenHead, files};
-use crate::{ModelError, ModelKind};
+use super::{BertPooler, MaskedTokenHead};
+use crate::bert::{BertVariant, files};
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelClass, ModelError, Pretrained};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
@@ -74,8 +74,8 @@ impl BertForPreTraining {
     /// map of its own for each of them. The published code begins with random positions. Sinusoids: Vaswani et al. 2017,
     /// section 3.5.
     #[must_use]
-    pub fn with_sinusoidal_positions(mut self, config: &BertConfig) -> Self {
-        self.bert.embeddings.set_sinusoidal_positions(config.init_std);
+    pub fn with_sinusoidal_positions(mut self) -> Self {
+        self.bert.set_sinusoidal_positions();
         self
     }
 
@@ -100,29 +100,26 @@ impl BertForPreTraining {
     pub fn bert(&self) -> &Bert {
         &self.bert
     }
+}
 
-    /// Writes `config.json` and `model.safetensors` into a folder that exists, each as a whole or not at all. `config`
-    /// is what the model was made of.
-    ///
-    /// # Errors
-    /// If the files cannot be written.
-    pub fn save(&self, config: &BertConfig, folder: &Path) -> Result<(), ModelError> {
-        files::save(
-            self,
-            self.mlm.second_bias(config.variant)?,
-            &ConfigFile::new(ModelKind::PreTraining, config),
-            folder,
-        )
+impl Pretrained for BertForPreTraining {
+    type Config = BertConfig;
+
+    const HEAD: Head = Head::PreTraining;
+    const ARCHITECTURES: &'static [Architecture] = &[Architecture::Bert];
+
+    fn config(&self) -> &BertConfig {
+        self.bert.config()
     }
 
-    /// The model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote, and its settings.
-    ///
-    /// # Errors
-    /// If the folder holds another model, or files that do not fit together.
-    pub fn load(folder: &Path, device: &Device) -> Result<(Self, BertConfig), ModelError> {
-        ModelKind::expect(&[ModelKind::PreTraining], folder)?;
+    fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        ModelClass::expect(&[Head::PreTraining], Self::ARCHITECTURES, folder)?;
         let config = BertConfig::load(folder)?;
-        let model = files::load(&config, folder, || Self::new(&config, device))?;
-        Ok((model, config))
+        files::load(&config, folder, || Self::new(&config, device))
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let config = self.config();
+        files::save(self, self.mlm.second_bias(config.variant)?, config, &config.to_json(self.class()), folder)
     }
 }

@@ -1,0 +1,49 @@
+//! The names of a classifier's classes in a `config.json`.
+
+use crate::ModelError;
+use crate::hf::ConfigJson;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The names in a file; a file without them is of the two classes that transformers supposes.
+pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
+    match json.get::<BTreeMap<usize, String>>("id2label")? {
+        None => Ok(vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()]),
+        Some(labels) if labels.len() > 1 && labels.keys().copied().eq(0..labels.len()) => {
+            Ok(labels.into_values().collect())
+        }
+        Some(labels) => {
+            let found: Vec<String> = labels.keys().map(usize::to_string).collect();
+            let expected = "labels for two classes or more, numbered from 0".to_owned();
+            Err(json.setting("id2label", Some(&json!(found.join(", "))), expected))
+        }
+    }
+}
+
+/// Adds the names to the content of a file.
+///
+/// # Errors
+/// [`ModelError::Labels`] if two classes have one name: the file lists them by name too.
+pub(super) fn write(labels: &[String], json: &mut Map<String, Value>) -> Result<(), ModelError> {
+    let (found, expected) = (labels.iter().collect::<BTreeSet<_>>().len(), labels.len());
+    if found != expected {
+        return Err(ModelError::Labels { found, expected });
+    }
+    let by_id: BTreeMap<usize, &String> = labels.iter().enumerate().collect();
+    let by_label: BTreeMap<&String, usize> = labels.iter().zip(0..).collect();
+    json.insert("id2label".to_owned(), json!(by_id));
+    json.insert("label2id".to_owned(), json!(by_label));
+    Ok(())
+}
+
+/// Says of a classifier with another number of rows that it is one of other classes; `names` are its weights.
+pub(super) fn head_size(error: ModelError, names: &[String]) -> ModelError {
+    match error {
+        ModelError::WrongShape { path, name, found, expected }
+            if names.contains(&name) && found[1..] == expected[1..] =>
+        {
+            ModelError::HeadSize { path, found: found[0], expected: expected[0] }
+        }
+        error => error,
+    }
+}

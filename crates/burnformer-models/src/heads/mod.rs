@@ -1,0 +1,14 @@
+//! What stands on a body, one head a file.
+
+mod body;
+mod labels;
+mod masked_lm;
+mod pooler;
+mod pretraining;
+mod sequence_classification;
+
+pub use body::BertModel;
+pub use masked_lm::{BertForMaskedLM, MaskedTokenHead};
+pub use pooler::BertPooler;
+pub use pretraining::{BertForPreTraining, PretrainingLogits};
+pub use sequence_classification::BertForSequenceClassification;

@@ -1,0 +1,196 @@
+//! Classification of whole sequences.
+
+use super::{BertPooler, labels};
+use crate::bert::{BertVariant, files};
+use crate::hf::ConfigJson;
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, Loaded, ModelClass, ModelError, Pretrained};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
+use burnformer_ops::{self as ops, Dropout};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// The only kind of classifier there is here, in a `config.json`.
+const SINGLE_LABEL: &str = "single_label_classification";
+
+/// BERT, or one of its variants, with a classifier on its pooler.
+///
+/// Source: Devlin et al. 2019, section 4.1; dropout in front of the classifier is in their code alone.
+#[derive(Module, Debug)]
+pub struct BertForSequenceClassification {
+    bert: Bert,
+    pooler: BertPooler,
+    dropout: f64,
+    classifier: Linear,
+    #[module(skip)]
+    labels: Vec<String>,
+}
+
+impl BertForSequenceClassification {
+    /// Allocates the model on `device`, zero until it is initialised or loaded. `labels` are the names of the classes.
+    ///
+    /// # Panics
+    /// If the config is not valid, or there are no labels.
+    #[must_use]
+    pub fn new(config: &BertConfig, labels: &[String], device: &Device) -> Self {
+        Self::with_dropout(config, labels, config.dropout, device)
+    }
+
+    /// [`Self::new`] with another dropout in front of the classifier than in the body.
+    fn with_dropout(config: &BertConfig, labels: &[String], dropout: f64, device: &Device) -> Self {
+        Self {
+            bert: Bert::new(config, device),
+            pooler: BertPooler::new(config, dropout, device),
+            dropout,
+            classifier: LinearConfig::new(config.d_model, labels.len()).init(device),
+            labels: labels.to_vec(),
+        }
+    }
+
+    /// A model with initial weights. Its body is that of [`BertForPreTraining::init`](crate::BertForPreTraining::init)
+    /// with the same seed.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn init(config: &BertConfig, labels: &[String], seed: u64, device: &Device) -> Self {
+        init::by_name(Self::new(config, labels, device), seed, init::truncated_normal(config.init_std))
+    }
+
+    /// The body and the pooler of a pretrained model, and a fresh classifier from `seed`. The folder may hold any BERT or one
+    /// of its variants: one for pretraining, another classifier, or the body alone. A pooler that is missing is fresh too.
+    ///
+    /// # Errors
+    /// If the folder holds no such model, or files that do not fit together.
+    ///
+    /// # Panics
+    /// If there are no labels.
+    pub fn from_pretrained(
+        folder: &Path,
+        labels: &[String],
+        seed: u64,
+        device: &Device,
+    ) -> Result<Loaded<Self>, ModelError> {
+        let json = ConfigJson::read(folder)?;
+        let config = BertConfig::read(&json)?;
+        let dropout = read_dropout(&json, &config)?;
+        let new = || Self::with_dropout(&config, labels, dropout, device);
+        files::load_with_fresh_head(&config, folder, seed, new)
+    }
+
+    /// # Shapes
+    /// - input: see [`BertInput`]
+    /// - returns: logits, `[batch_size, n_labels]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward(&self, input: BertInput) -> Tensor<2> {
+        let [in_body, in_head, in_pooler] = input.rng.split();
+        self.classify(self.bert.forward(BertInput { rng: in_body, ..input }), in_pooler, in_head)
+    }
+
+    /// [`Self::forward`], and the attention weights of every layer and head, before dropout.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, n_labels]`, `[batch_size, n_heads, seq_length, seq_length]` for each layer
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_with_attn_weights(&self, input: BertInput) -> (Tensor<2>, Vec<Tensor<4>>) {
+        let [in_body, in_head, in_pooler] = input.rng.split();
+        let (hidden, weights) = self.bert.forward_with_attn_weights(BertInput { rng: in_body, ..input });
+        (self.classify(hidden, in_pooler, in_head), weights)
+    }
+
+    fn classify(&self, hidden: Tensor<3>, in_pooler: DropoutRng, in_head: DropoutRng) -> Tensor<2> {
+        let pooled = self.pooler.forward(hidden, in_pooler);
+        let pooled = ops::dropout(pooled, None, Dropout::new(self.dropout, in_head));
+        self.classifier.forward(pooled)
+    }
+
+    /// The body.
+    pub fn bert(&self) -> &Bert {
+        &self.bert
+    }
+}
+
+impl Pretrained for BertForSequenceClassification {
+    type Config = BertConfig;
+
+    const HEAD: Head = Head::SequenceClassification;
+    const ARCHITECTURES: &'static [Architecture] = &BertVariant::ARCHITECTURES;
+
+    fn config(&self) -> &BertConfig {
+        self.bert.config()
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
+        let json = ConfigJson::read(folder)?;
+        let config = BertConfig::read(&json)?;
+        json.expect("problem_type", &json!(SINGLE_LABEL))?;
+        let (labels, dropout) = (labels::read(&json)?, read_dropout(&json, &config)?);
+        let names = ["classifier.weight", "classifier.bias"].map(|path| config.variant.weight_name(path));
+        files::load(&config, folder, || Self::with_dropout(&config, &labels, dropout, device))
+            .map_err(|error| labels::head_size(error, &names))
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let config = self.config();
+        let mut json = config.to_json(self.class());
+        labels::write(&self.labels, &mut json)?;
+        json.insert("problem_type".to_owned(), json!(SINGLE_LABEL));
+        write_dropout(self.dropout, config, &mut json);
+        files::save(self, Vec::new(), config, &json, folder)
+    }
+}
+
+/// Dropout in front of a classifier: that of the body unless the file says otherwise; DistilBERT has one of its own.
+fn read_dropout(json: &ConfigJson, config: &BertConfig) -> Result<f64, ModelError> {
+    let details = config.variant.details();
+    let key = details.classifier_dropout_key;
+    let dropout: f64 = json.get(key)?.or(details.classifier_dropout).unwrap_or(config.dropout);
+    let is_probability = (0.0..1.0).contains(&dropout);
+    let error = || json.setting(key, Some(&json!(dropout)), "a value in [0, 1)".to_owned());
+    is_probability.then_some(dropout).ok_or_else(error)
+}
+
+fn write_dropout(dropout: f64, config: &BertConfig, json: &mut Map<String, Value>) {
+    let details = config.variant.details();
+    let of_body = details.classifier_dropout.is_none() && dropout == config.dropout;
+    let dropout = if of_body { Value::Null } else { json!(dropout) };
+    json.insert(details.classifier_dropout_key.to_owned(), dropout);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_leaves_out_is_as_in_transformers() {
+        let expected: Value = serde_json::from_str(include_str!("../../tests/fixtures/defaults.json")).unwrap();
+        for variant in BertVariant::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let model_type = variant.model_type();
+            std::fs::write(folder.path().join("config.json"), json!({ "model_type": model_type }).to_string()).unwrap();
+            let json = ConfigJson::read(folder.path()).unwrap();
+            let config = BertConfig::read(&json).unwrap();
+            let mut found = config.to_json(ModelClass::of_model(variant.architecture(), Head::Body));
+            write_dropout(read_dropout(&json, &config).unwrap(), &config, &mut found);
+            let expected = &expected[model_type];
+            let mut n_compared = 0;
+            for (key, value) in found.iter().filter(|(key, _)| expected.get(key).is_some()) {
+                if key != "architectures" {
+                    assert_eq!(expected[key], *value, "{model_type}: {key}");
+                    n_compared += 1;
+                }
+            }
+            assert_eq!(n_compared, if variant == BertVariant::DistilBert { 14 } else { 18 }, "{model_type}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A `config.json`, by its keys.
+
+use crate::ModelError;
+use crate::folder::CONFIG;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The content of a `config.json`.
+pub(crate) struct ConfigJson {
+    path: PathBuf,
+    pub(crate) settings: Map<String, Value>,
+}
+
+impl ConfigJson {
+    /// Reads the file in `folder`.
+    pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
+        let path = folder.join(CONFIG);
+        let text = fs::read_to_string(&path).map_err(|source| ModelError::read(path.clone(), source))?;
+        match serde_json::from_str(&text) {
+            Ok(settings) => Ok(Self { path, settings }),
+            Err(source) => Err(ModelError::Json { path, source }),
+        }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The value at `key`, if there is one that is not null.
+    pub(crate) fn get<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, ModelError> {
+        let value = self.settings.get(key).filter(|value| !value.is_null());
+        value.map(|value| T::deserialize(value)).transpose().map_err(|source| self.wrong_type(key, source))
+    }
+
+    /// The value at `key`, which every model of its type has.
+    pub(crate) fn required<T: DeserializeOwned>(&self, key: &'static str) -> Result<T, ModelError> {
+        self.get(key)?.ok_or_else(|| self.setting(key, None, "a setting of every model of this type".to_owned()))
+    }
+
+    /// Refuses any other value at `key` than this one; none is fine.
+    pub(crate) fn expect(&self, key: &'static str, expected: &Value) -> Result<(), ModelError> {
+        match self.get::<Value>(key)?.filter(|found| found != expected) {
+            Some(found) => Err(self.setting(key, Some(&found), format!("`{}`", shown(expected)))),
+            None => Ok(()),
+        }
+    }
+
+    /// The first of `architectures`: the name of the model's class.
+    pub(crate) fn class(&self) -> Result<Option<String>, ModelError> {
+        Ok(self.get::<Vec<String>>("architectures")?.and_then(|all| all.into_iter().next()))
+    }
+
+    /// The error of a setting that is not as expected.
+    pub(crate) fn setting(&self, key: &'static str, found: Option<&Value>, expected: String) -> ModelError {
+        let found = found.map_or_else(|| "missing".to_owned(), |value| format!("`{}`", shown(value)));
+        ModelError::Setting { path: self.path.clone(), key, found, expected }
+    }
+
+    /// The error of a setting of another type.
+    pub(super) fn wrong_type(&self, key: &'static str, source: serde_json::Error) -> ModelError {
+        ModelError::SettingType { path: self.path.clone(), key, source }
+    }
+}
+
+/// A value as messages show it: text without quotes.
+pub(crate) fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The content of a file that people may want to read.
+pub(crate) fn pretty(json: &impl Serialize) -> String {
+    serde_json::to_string_pretty(json).expect("keys are text") + "\n"
+}

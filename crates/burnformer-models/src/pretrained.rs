@@ -1,0 +1,116 @@
+//! What all models have in common: settings that they own, and a folder that they are written to and read from.
+
+use crate::memory::MicroBatchSize;
+use crate::{Architecture, Head, ModelClass, ModelError};
+use burn::module::Module;
+use burn::tensor::Device;
+use burnformer_core::{ConfigError, Validate};
+use serde::Serialize;
+use std::fmt::Debug;
+use std::path::Path;
+
+/// A model with its settings, which can be written to a folder and read from it.
+///
+/// The folder has `config.json` and `model.safetensors`, as the `save_pretrained` of transformers writes them.
+///
+/// ```
+/// use burnformer_models::{BertConfig, BertForMaskedLM, Pretrained};
+/// use burnformer_ops::DeviceChoice;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// let device = DeviceChoice::Auto.open()?;
+/// let config = BertConfig { d_model: 32, d_ff: 64, ..BertConfig::preset("bert-tiny", 100, 0).unwrap() };
+/// BertForMaskedLM::init(&config, 42, &device).save(folder)?;
+/// assert_eq!(BertForMaskedLM::load(folder, &device)?.config(), &config);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Pretrained: Module {
+    /// Settings of the model.
+    type Config: ModelConfig;
+
+    /// The head that the model has.
+    const HEAD: Head;
+
+    /// The architectures of which there is such a model.
+    const ARCHITECTURES: &'static [Architecture];
+
+    /// Settings that the model was made of.
+    fn config(&self) -> &Self::Config;
+
+    /// The class that the model is saved as.
+    fn class(&self) -> ModelClass {
+        ModelClass::of_model(self.config().architecture(), Self::HEAD)
+    }
+
+    /// Names of the classes, in the order of the logits; none of a model that is no classifier.
+    fn labels(&self) -> &[String] {
+        &[]
+    }
+
+    /// Loads the model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote.
+    ///
+    /// # Errors
+    /// If the folder holds another model, or files that do not fit together.
+    fn load(folder: &Path, device: &Device) -> Result<Self, ModelError>;
+
+    /// Writes the model into a folder that exists: each file as a whole or not at all.
+    ///
+    /// # Errors
+    /// If the files cannot be written, or the labels of a classifier are not different from each other.
+    fn save(&self, folder: &Path) -> Result<(), ModelError>;
+}
+
+/// Settings of a model.
+pub trait ModelConfig: Validate + Serialize + Clone + Debug + Send {
+    /// The architecture whose class the model is saved as.
+    fn architecture(&self) -> Architecture;
+
+    /// Number and sizes of the layers, and the vocabulary.
+    fn size(&self) -> ModelSize;
+
+    /// Number of floats that a forward pass keeps for the backward pass, roughly.
+    fn activation_floats(&self, batch: &MicroBatchSize) -> u64;
+
+    /// Refuses settings that no class of Hugging Face's library has.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of the setting that is in the way.
+    fn check_hugging_face(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// Number and sizes of a model's layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelSize {
+    /// Number of layers of the encoder; 0 in a decoder alone.
+    pub n_encoder_layers: usize,
+    /// Number of layers of the decoder; 0 in an encoder alone.
+    pub n_decoder_layers: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of attention heads.
+    pub n_heads: usize,
+    /// Width of the feed-forward layers.
+    pub d_ff: usize,
+    /// Number of tokens; of the source, where the target has a vocabulary of its own.
+    pub vocab_size: usize,
+    /// Number of tokens of the target, where it has a vocabulary of its own.
+    pub target_vocab_size: Option<usize>,
+    /// Longest sequence.
+    pub max_seq_length: usize,
+}
+
+/// A model some of whose weights came from a folder: a new head on a pretrained body.
+#[derive(Debug)]
+pub struct Loaded<M> {
+    /// The model.
+    pub model: M,
+    /// Paths of the parameters with fresh weights.
+    pub fresh: Vec<String>,
+    /// Names of weights in the folder that the model does not have.
+    pub left_over: Vec<String>,
+}

@@ -1,0 +1,187 @@
+//! Every class that is implemented here, one line each: the only place that knows all models.
+
+use crate::class::listed;
+use crate::hf::ConfigJson;
+use crate::{
+    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel, Head, ModelClass,
+    ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
+};
+use burn::tensor::Device;
+use burnformer_core::ConfigError;
+use serde_json::Value;
+use std::fmt::Debug;
+use std::path::Path;
+
+/// The classes, those that are named first in messages first.
+const ENTRIES: &[Entry] = &[
+    Entry::of::<BertForPreTraining>(),
+    Entry::of::<BertForMaskedLM>(),
+    Entry::of::<BertForSequenceClassification>(),
+    Entry::of::<BertModel>(),
+    Entry::of::<Seq2Seq>(),
+];
+
+/// One type of models, and the classes that it stands for.
+struct Entry {
+    architectures: &'static [Architecture],
+    head: Head,
+    load: fn(&Path, &Device) -> Result<AnyModel, ModelError>,
+}
+
+impl Entry {
+    const fn of<M: Pretrained + 'static>() -> Self {
+        Self { architectures: M::ARCHITECTURES, head: M::HEAD, load: AnyModel::load::<M> }
+    }
+
+    fn find(architecture: Architecture, head: Head) -> Option<&'static Self> {
+        ENTRIES.iter().find(|entry| entry.head == head && entry.architectures.contains(&architecture))
+    }
+}
+
+/// All classes that are implemented here.
+pub fn classes() -> impl Iterator<Item = ModelClass> {
+    let of_entry = |entry: &Entry| {
+        let head = entry.head;
+        entry.architectures.iter().filter_map(move |&architecture| ModelClass::new(architecture, head))
+    };
+    ENTRIES.iter().flat_map(of_entry)
+}
+
+/// Loads the model in `folder`, whatever its class is.
+///
+/// # Errors
+/// If the folder holds no model, one of a class that is not implemented here, or files that do not fit together.
+pub fn open(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
+    let found = ModelClass::of(folder)?;
+    if let Some(entry) = Entry::find(found.architecture(), found.head()) {
+        return (entry.load)(folder, device);
+    }
+    let classes = classes().filter(|class| class.architecture() == found.architecture());
+    let expected: Vec<String> = classes.map(|class| format!("`{class}`")).collect();
+    let class = Value::from(found.to_string());
+    Err(ConfigJson::read(folder)?.setting("architectures", Some(&class), expected.join(" or ")))
+}
+
+/// Loads the body of the model in `folder`, whatever its head is.
+///
+/// # Errors
+/// If the folder holds no model, one of an architecture whose body is no model of its own, or files that do not fit together.
+pub fn open_body(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
+    let found = Architecture::of(folder)?;
+    if let Some(entry) = Entry::find(found, Head::Body) {
+        return (entry.load)(folder, device);
+    }
+    let with_body: Vec<Architecture> =
+        classes().filter(|class| class.head() == Head::Body).map(ModelClass::architecture).collect();
+    let model_type = Value::from(found.model_type());
+    Err(ConfigJson::read(folder)?.setting("model_type", Some(&model_type), listed(&with_body)))
+}
+
+/// Loads the model in `folder`, or only its body if the head is not implemented here.
+///
+/// # Errors
+/// As [`open`] and [`open_body`].
+pub fn open_known(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
+    let found = ModelClass::of(folder)?;
+    match Entry::find(found.architecture(), found.head()) {
+        Some(entry) => (entry.load)(folder, device),
+        None => open_body(folder, device),
+    }
+}
+
+/// A loaded model of any class.
+#[derive(Debug)]
+pub struct AnyModel {
+    class: ModelClass,
+    model: Box<dyn Object>,
+}
+
+impl AnyModel {
+    fn load<M: Pretrained + 'static>(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        let model = M::load(folder, device)?;
+        let class = model.class();
+        Ok(Self { class, model: Box::new(model) })
+    }
+
+    /// Its class.
+    #[must_use]
+    pub fn class(&self) -> ModelClass {
+        self.class
+    }
+
+    /// Its settings, by the names that they have here.
+    #[must_use]
+    pub fn config(&self) -> Value {
+        self.model.config()
+    }
+
+    /// Number and sizes of its layers.
+    #[must_use]
+    pub fn size(&self) -> ModelSize {
+        self.model.size()
+    }
+
+    /// Names of its classes, if it is a classifier.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        self.model.labels()
+    }
+
+    /// Path and shape of every parameter.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        self.model.parameters()
+    }
+
+    /// Refuses a model for which Hugging Face has no class.
+    ///
+    /// # Errors
+    /// [`ConfigError`] of the setting that is in the way.
+    pub fn check_hugging_face(&self) -> Result<(), ConfigError> {
+        self.model.check_hugging_face()
+    }
+
+    /// Writes the model into a folder that exists.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        self.model.save(folder)
+    }
+}
+
+/// [`Pretrained`] without its types.
+trait Object: Debug + Send {
+    fn config(&self) -> Value;
+    fn size(&self) -> ModelSize;
+    fn labels(&self) -> &[String];
+    fn parameters(&self) -> Vec<(String, Vec<usize>)>;
+    fn check_hugging_face(&self) -> Result<(), ConfigError>;
+    fn save(&self, folder: &Path) -> Result<(), ModelError>;
+}
+
+impl<M: Pretrained> Object for M {
+    fn config(&self) -> Value {
+        serde_json::to_value(Pretrained::config(self)).expect("settings are a struct of numbers, names and flags")
+    }
+
+    fn size(&self) -> ModelSize {
+        Pretrained::config(self).size()
+    }
+
+    fn labels(&self) -> &[String] {
+        Pretrained::labels(self)
+    }
+
+    fn parameters(&self) -> Vec<(String, Vec<usize>)> {
+        stats::parameters(self)
+    }
+
+    fn check_hugging_face(&self) -> Result<(), ConfigError> {
+        Pretrained::config(self).check_hugging_face()
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        Pretrained::save(self, folder)
+    }
+}
