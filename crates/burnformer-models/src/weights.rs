@@ -5,68 +5,39 @@ mod convert;
 mod float;
 mod index;
 mod mean;
+mod place;
 mod pytorch_file;
 mod safetensors_file;
+mod save;
 
 pub use self::convert::write_as;
 pub use self::float::WeightType;
 use self::index::Index;
 pub use self::mean::write_mean;
+pub use self::place::{Part, Place};
 use self::pytorch_file::PytorchFile;
 use self::safetensors_file::SafetensorsFile;
+use self::save::header;
+pub use self::save::save;
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
-use burnformer_core::{FileError, atomic_write};
-use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
-use std::collections::{BTreeSet, HashMap};
-use std::io::{self, Write};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Writes every float parameter of `module` as f32 under the name that `rename` makes of its path, then the `extra`
-/// tensors, floats as f32 and all others as i64. The file is there as a whole or not at all.
-///
-/// # Errors
-/// If the file cannot be written, or the device does not hand out a parameter.
-///
-/// # Panics
-/// If two tensors get the same name.
-pub fn save<M: Module>(
-    module: &M,
-    rename: impl Fn(&str) -> String,
-    extra: Vec<(String, TensorData)>,
-    path: &Path,
-) -> Result<(), ModelError> {
-    let parameters = stats::parameters(module).into_iter().map(|(path, shape)| (rename(&path), Dtype::F32, shape));
-    let extra: Vec<(String, Dtype, TensorData)> = extra.into_iter().map(as_stored).collect();
-    let extras = extra.iter().map(|(name, dtype, data)| (name.clone(), *dtype, data.shape().to_vec()));
-    let header = header(parameters.chain(extras));
-    atomic_write(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        let mut writer = WriteParameters { file, result: Ok(()) };
-        module.visit(&mut writer);
-        writer.result?;
-        extra.iter().try_for_each(|(_, dtype, data)| file.write_all(&little_endian(data, *dtype)))
-    })
-    .map_err(FileError::into)
-}
-
-/// Sets every float parameter of `module` from the weight whose name `rename` makes of its path. f16 and bf16 become
-/// f32.
+/// Sets every float parameter of `module` from the place that `place` gives its path. f16 and bf16 become f32.
 ///
 /// # Errors
 /// If the file cannot be read, lacks a parameter or has it in another shape, or has a name that no parameter takes and
 /// `ignore` does not know. Nothing is allocated for a file whose header does not fit.
-pub fn load<M: Module>(
+pub fn load<M: Module, P: Into<Place>>(
     module: M,
-    rename: impl Fn(&str) -> String,
+    place: impl Fn(&str) -> P,
     ignore: impl Fn(&str) -> bool,
     path: &Path,
 ) -> Result<M, ModelError> {
-    Weights::open(path)?.fill(module, |path| Some(rename(path)), ignore)
+    Weights::open(path)?.fill(module, |path| Some(place(path)), ignore)
 }
 
 /// Weights in a file or several, open for reading by name.
@@ -180,18 +151,19 @@ impl Weights {
         Err(self.missing(name))
     }
 
-    /// Sets the float parameters of `module` to whose path `name_of` gives a name, and leaves the others as they are.
+    /// Sets the float parameters of `module` to whose path `place_of` gives a place, and leaves the others as they are.
     ///
     /// # Errors
     /// As [`load`].
-    pub fn fill<M: Module>(
+    pub fn fill<M: Module, P: Into<Place>>(
         &mut self,
         module: M,
-        name_of: impl Fn(&str) -> Option<String>,
+        place_of: impl Fn(&str) -> Option<P>,
         ignore: impl Fn(&str) -> bool,
     ) -> Result<M, ModelError> {
-        self.check(&module, &name_of, ignore)?;
-        let mut mapper = ReadParameters { file: self, name_of, path: Vec::new(), result: Ok(()) };
+        let place_of = |path: &str| place_of(path).map(P::into);
+        self.check(&module, place_of, ignore)?;
+        let mut mapper = FillParameters { file: self, place_of, path: Vec::new(), result: Ok(()) };
         let module = module.map(&mut mapper);
         mapper.result.map(|()| module)
     }
@@ -200,14 +172,16 @@ impl Weights {
     fn check<M: Module>(
         &self,
         module: &M,
-        name_of: impl Fn(&str) -> Option<String>,
+        place_of: impl Fn(&str) -> Option<Place>,
         ignore: impl Fn(&str) -> bool,
     ) -> Result<(), ModelError> {
         let (mut taken, mut missing) = (BTreeSet::new(), Vec::new());
         let mut wrong_shape = None;
-        for (path, expected) in stats::parameters(module) {
-            let Some(name) = name_of(&path) else { continue };
+        for (path, shape) in stats::parameters(module) {
+            let Some(place) = place_of(&path) else { continue };
+            let (expected, name) = (place.stored_shape(&shape), place.name);
             match self.shape(&name) {
+                None if missing.contains(&name) => {}
                 None => missing.push(name),
                 Some(found) => {
                     if found != expected && wrong_shape.is_none() {
@@ -256,61 +230,14 @@ impl Weights {
     }
 }
 
-/// The JSON header of these tensors, one behind the other, padded so that they begin at a multiple of eight bytes.
-fn header(tensors: impl Iterator<Item = (String, Dtype, Vec<usize>)>) -> Vec<u8> {
-    let (mut end, mut names) = (0, BTreeSet::new());
-    let tensors = tensors.map(|(name, dtype, shape)| {
-        assert!(names.insert(name.clone()), "weights: two tensors are named `{name}`");
-        let start = end;
-        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
-        (name, TensorInfo { dtype, shape, data_offsets: (start, end) })
-    });
-    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let header = Metadata::new(Some(format), tensors.collect()).expect("every tensor begins where the last one ends");
-    let mut header = serde_json::to_vec(&header).expect("names and numbers are JSON");
-    header.resize(header.len().next_multiple_of(8), b' ');
-    header
-}
-
-fn as_stored((name, data): (String, TensorData)) -> (String, Dtype, TensorData) {
-    if data.dtype().is_float() {
-        (name, Dtype::F32, data.convert::<f32>())
-    } else {
-        (name, Dtype::I64, data.convert::<i64>())
-    }
-}
-
-/// The bytes of `data`, which has this type already.
-fn little_endian(data: &TensorData, dtype: Dtype) -> Vec<u8> {
-    match dtype {
-        Dtype::F32 => data.as_slice::<f32>().expect("floats").iter().flat_map(|x| x.to_le_bytes()).collect(),
-        _ => data.as_slice::<i64>().expect("integers").iter().flat_map(|x| x.to_le_bytes()).collect(),
-    }
-}
-
-struct WriteParameters<'a> {
-    file: &'a mut dyn Write,
-    result: io::Result<()>,
-}
-
-impl ModuleVisitor for WriteParameters<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.result.is_ok() {
-            let data = param.val().try_into_data().map_err(io::Error::other);
-            let bytes = data.map(|data| little_endian(&data.convert::<f32>(), Dtype::F32));
-            self.result = bytes.and_then(|bytes| self.file.write_all(&bytes));
-        }
-    }
-}
-
-struct ReadParameters<'a, F> {
+struct FillParameters<'a, F> {
     file: &'a mut Weights,
-    name_of: F,
+    place_of: F,
     path: Vec<String>,
     result: Result<(), ModelError>,
 }
 
-impl<F: Fn(&str) -> Option<String>> ModuleMapper for ReadParameters<'_, F> {
+impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.to_string());
     }
@@ -320,12 +247,13 @@ impl<F: Fn(&str) -> Option<String>> ModuleMapper for ReadParameters<'_, F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(name) = (self.name_of)(&self.path.join(".")) else { return param };
+        let Some(place) = (self.place_of)(&self.path.join(".")) else { return param };
         if self.result.is_err() {
             return param;
         }
-        match self.file.read(&name) {
-            Ok(data) => {
+        match self.file.read(&place.name) {
+            Ok(stored) => {
+                let data = place.parameter(stored);
                 let id = param.id;
                 let tensor = Tensor::from_data(data, &param.lazy_device());
                 param.transform_for_load(tensor, id)

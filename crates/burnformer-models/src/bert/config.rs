@@ -163,6 +163,15 @@ mod tests {
         assert_eq!(BertConfig::preset("bert-huge", 1000, 3), None);
     }
 
+    /// By the units of `memory`: a layer keeps 24 · 2 + 6 · 3 + 7 · 1 · 4 = 94 floats of each token.
+    #[test]
+    fn activations_are_counted_by_token_and_by_prediction() {
+        let tiny = BertConfig::preset("bert-tiny", 10, 0).unwrap();
+        let config = BertConfig { d_model: 2, d_ff: 3, n_heads: 1, ..tiny };
+        let batch = MicroBatchSize { n_tokens: 8, seq_length: 4, n_predicted: 3 };
+        assert_eq!(config.activation_floats(&batch), 8 * (2 * 94 + 6 * 2) + 3 * 5 * 10);
+    }
+
     #[test]
     fn settings_that_cannot_work_are_named() {
         let check = |change: fn(&mut BertConfig), expected: &str| {

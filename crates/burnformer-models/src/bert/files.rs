@@ -21,7 +21,8 @@ pub(crate) fn save<M: Module>(
     json: &Map<String, Value>,
     folder: &Path,
 ) -> Result<(), ModelError> {
-    weights::save(model, |path| config.variant.weight_name(path), extra, &folder.join(WEIGHTS))?;
+    let names = config.variant.details().names;
+    weights::save(model, |path| names.place(path), extra, &folder.join(WEIGHTS))?;
     Ok(atomic_write_bytes(&folder.join(CONFIG), pretty(json))?)
 }
 

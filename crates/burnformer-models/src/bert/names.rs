@@ -31,6 +31,8 @@ pub(super) const BERT: WeightNames = WeightNames {
         ("feed_forward.linear_out.", "output.dense."),
         ("norm_ff.", "output.LayerNorm."),
     ],
+    parts: &[],
+    transposed: &[],
 };
 
 pub(super) const ROBERTA: WeightNames = WeightNames {
@@ -49,6 +51,8 @@ pub(super) const ROBERTA: WeightNames = WeightNames {
     ],
     stacks: &[(LAYERS, "roberta.encoder.layer.")],
     in_layer: BERT.in_layer,
+    parts: &[],
+    transposed: &[],
 };
 
 pub(super) const DISTIL_BERT: WeightNames = WeightNames {
@@ -73,6 +77,8 @@ pub(super) const DISTIL_BERT: WeightNames = WeightNames {
         ("feed_forward.linear_out.", "ffn.lin2."),
         ("norm_ff.", "output_layer_norm."),
     ],
+    parts: &[],
+    transposed: &[],
 };
 
 impl BertVariant {

@@ -1,9 +1,11 @@
 //! The names of weights in Hugging Face's files, as tables.
 
+use crate::weights::{Part, Place};
+
 /// Beginnings of our paths and of their names.
 pub(crate) type Prefixes = &'static [(&'static str, &'static str)];
 
-/// The names of one architecture's weights.
+/// The names of one architecture's weights, and the layouts of those that are not as here.
 pub(crate) struct WeightNames {
     /// What is outside of layers.
     pub(crate) outside: Prefixes,
@@ -11,9 +13,24 @@ pub(crate) struct WeightNames {
     pub(crate) stacks: Prefixes,
     /// What stands behind the number of a layer.
     pub(crate) in_layer: Prefixes,
+    /// Parameters in a layer that share a weight with others, by the beginning of their paths.
+    pub(crate) parts: &'static [(&'static str, Part)],
+    /// Beginnings of the paths in a layer of matrices that the file has transposed.
+    pub(crate) transposed: &'static [&'static str],
 }
 
 impl WeightNames {
+    /// The place of the parameter at `path`.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        let in_layer = self.stacks.iter().find_map(|(ours, _)| path.strip_prefix(ours)?.split_once('.'));
+        let rest = in_layer.map_or("", |(_, rest)| rest);
+        Place {
+            name: self.name(path),
+            part: self.parts.iter().find(|(start, _)| rest.starts_with(start)).map(|(_, part)| *part),
+            transposed: self.transposed.iter().any(|start| rest.starts_with(start)),
+        }
+    }
+
     /// The name of the parameter at `path`. A path that no table has stays as it is.
     pub(crate) fn name(&self, path: &str) -> String {
         let in_layer = self.stacks.iter().find_map(|(ours, theirs)| {
@@ -25,7 +42,39 @@ impl WeightNames {
 }
 
 /// `path` with its beginning as in the first row that has it.
-pub(crate) fn replace_prefix(path: &str, table: &[(&str, &str)]) -> String {
+fn replace_prefix(path: &str, table: Prefixes) -> String {
     let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
     table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of GPT-2, whose queries, keys and values are one weight of a `Conv1D`.
+    const NAMES: WeightNames = WeightNames {
+        outside: &[("norm_final.", "transformer.ln_f.")],
+        stacks: &[("layers.", "transformer.h.")],
+        in_layer: &[("attention.key.", "attn.c_attn."), ("norm_ff.", "ln_2.")],
+        parts: &[("attention.key.", Part { index: 1, of: 3 })],
+        transposed: &["attention."],
+    };
+
+    #[test]
+    fn a_layer_has_its_number_and_its_layout() {
+        let key = NAMES.place("layers.11.attention.key.weight");
+        let expected = Place {
+            name: "transformer.h.11.attn.c_attn.weight".to_owned(),
+            part: Some(Part { index: 1, of: 3 }),
+            transposed: true,
+        };
+        assert_eq!(key, expected);
+        for (path, name) in [
+            ("layers.0.norm_ff.bias", "transformer.h.0.ln_2.bias"),
+            ("norm_final.weight", "transformer.ln_f.weight"),
+            ("attention.key.weight", "attention.key.weight"),
+        ] {
+            assert_eq!(NAMES.place(path), Place::from(name.to_owned()));
+        }
+    }
 }

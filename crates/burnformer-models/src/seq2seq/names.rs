@@ -1,59 +1,58 @@
 //! The names of weights in the files of Hugging Face's Marian and Pegasus.
 
 use super::Seq2SeqConfig;
+use crate::hf::WeightNames;
 
-/// Beginnings of paths outside of the layers.
-const OUTSIDE: [(&str, &str); 7] = [
-    ("output.", "lm_head."),
-    ("output_bias", "lm_head.bias"),
-    ("target.", "model.decoder.embed_tokens."),
-    ("source_positions.", "model.encoder.embed_positions."),
-    ("target_positions.", "model.decoder.embed_positions."),
-    ("transformer.encoder.norm_final.", "model.encoder.layer_norm."),
-    ("transformer.decoder.norm_final.", "model.decoder.layer_norm."),
-];
-
-/// Beginnings of paths inside of a layer.
-const IN_LAYER: [(&str, &str); 14] = [
-    ("attention.query.", "self_attn.q_proj."),
-    ("attention.key.", "self_attn.k_proj."),
-    ("attention.value.", "self_attn.v_proj."),
-    ("attention.output.", "self_attn.out_proj."),
-    ("norm_attn.", "self_attn_layer_norm."),
-    ("norm_self.", "self_attn_layer_norm."),
-    ("cross_attention.query.", "encoder_attn.q_proj."),
-    ("cross_attention.key.", "encoder_attn.k_proj."),
-    ("cross_attention.value.", "encoder_attn.v_proj."),
-    ("cross_attention.output.", "encoder_attn.out_proj."),
-    ("norm_cross.", "encoder_attn_layer_norm."),
-    ("feed_forward.linear_in.", "fc1."),
-    ("feed_forward.linear_out.", "fc2."),
-    ("norm_ff.", "final_layer_norm."),
-];
+/// The names of all parameters but the source's embeddings.
+const NAMES: WeightNames = WeightNames {
+    outside: &[
+        ("output.", "lm_head."),
+        ("output_bias", "lm_head.bias"),
+        ("target.", "model.decoder.embed_tokens."),
+        ("source_positions.", "model.encoder.embed_positions."),
+        ("target_positions.", "model.decoder.embed_positions."),
+        ("transformer.encoder.norm_final.", "model.encoder.layer_norm."),
+        ("transformer.decoder.norm_final.", "model.decoder.layer_norm."),
+    ],
+    stacks: &[
+        ("transformer.encoder.layers.", "model.encoder.layers."),
+        ("transformer.decoder.layers.", "model.decoder.layers."),
+    ],
+    in_layer: &[
+        ("attention.query.", "self_attn.q_proj."),
+        ("attention.key.", "self_attn.k_proj."),
+        ("attention.value.", "self_attn.v_proj."),
+        ("attention.output.", "self_attn.out_proj."),
+        ("self_attention.query.", "self_attn.q_proj."),
+        ("self_attention.key.", "self_attn.k_proj."),
+        ("self_attention.value.", "self_attn.v_proj."),
+        ("self_attention.output.", "self_attn.out_proj."),
+        ("norm_attn.", "self_attn_layer_norm."),
+        ("norm_self.", "self_attn_layer_norm."),
+        ("cross_attention.query.", "encoder_attn.q_proj."),
+        ("cross_attention.key.", "encoder_attn.k_proj."),
+        ("cross_attention.value.", "encoder_attn.v_proj."),
+        ("cross_attention.output.", "encoder_attn.out_proj."),
+        ("norm_cross.", "encoder_attn_layer_norm."),
+        ("feed_forward.linear_in.", "fc1."),
+        ("feed_forward.linear_out.", "fc2."),
+        ("norm_ff.", "final_layer_norm."),
+    ],
+    parts: &[],
+    transposed: &[],
+};
 
 impl Seq2SeqConfig {
     /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
     /// is. Source and target have names of their own where they have tables of their own.
     #[must_use]
     pub fn weight_name(&self, path: &str) -> String {
-        for stack in ["encoder", "decoder"] {
-            let layers = format!("transformer.{stack}.layers.");
-            if let Some((layer, rest)) = path.strip_prefix(&layers).and_then(|path| path.split_once('.')) {
-                let rest = rest.strip_prefix("self_").filter(|rest| rest.starts_with("attention.")).unwrap_or(rest);
-                return format!("model.{stack}.layers.{layer}.{}", replace(rest, &IN_LAYER));
-            }
-        }
         match path.strip_prefix("source.") {
             Some(rest) if self.shared_embeddings => format!("model.shared.{rest}"),
             Some(rest) => format!("model.encoder.embed_tokens.{rest}"),
-            None => replace(path, &OUTSIDE),
+            None => NAMES.name(path),
         }
     }
-}
-
-fn replace(path: &str, table: &[(&str, &str)]) -> String {
-    let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
-    table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())
 }
 
 /// The names of one table where both sides share it, the one that is written first.

@@ -7,6 +7,7 @@ mod formats;
 mod generation;
 mod golden;
 mod invariants;
+mod registry;
 mod seq2seq;
 mod support;
 mod weights;

@@ -3,7 +3,7 @@
 use crate::support::{device, devices, norm, values};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use burnformer_models::weights::{self, Weights};
+use burnformer_models::weights::{self, Part, Place, Weights};
 use burnformer_models::{ModelError, stats};
 use burnformer_nn::{DropoutRng, FeedForwardConfig, Linear, LinearConfig, init};
 use half::{bf16, f16};
@@ -107,6 +107,50 @@ fn extra_tensors_lie_behind_the_weights() {
 fn two_parameters_of_one_name_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let _ = weights::save(&linear(1), |_| "x".to_owned(), Vec::new(), &folder.path().join("weights.safetensors"));
+}
+
+/// What `Conv1D` of GPT-2 has for queries, keys and values: one matrix `[d_in, 3 * d_out]`, one bias.
+#[test]
+fn parameters_share_a_transposed_weight() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let linears = |seed: u64| -> Vec<Linear> {
+        let linear = |part: u64| init::by_name(LinearConfig::new(3, 2).init(&device()), seed + part, init::normal(1.0));
+        (0..3).map(linear).collect()
+    };
+    let place = |path: &str| {
+        let (index, name) = path.split_once('.').unwrap();
+        Place { name: name.to_owned(), part: Some(Part { index: index.parse().unwrap(), of: 3 }), transposed: true }
+    };
+    let written = linears(1);
+    weights::save(&written, place, Vec::new(), &path).unwrap();
+    let mut file = Weights::open(&path).unwrap();
+    assert_eq!(file.names(), ["weight", "bias"]);
+    assert_eq!((file.shape("weight").unwrap(), file.shape("bias").unwrap()), ([3, 6].as_slice(), [6].as_slice()));
+    let rows: Vec<Vec<f64>> = written.iter().map(|linear| values(linear.weight.val())).collect();
+    let stored: Vec<f64> = file.read("weight").unwrap().iter::<f64>().collect();
+    for (index, found) in stored.into_iter().enumerate() {
+        let (row, column) = (index / 6, index % 6);
+        assert_eq!(found, rows[column / 2][column % 2 * 3 + row], "{row}, {column}");
+    }
+    let again = weights::load(linears(7), place, |_| false, &path).unwrap();
+    for (found, expected) in again.iter().zip(&written) {
+        assert_eq!(values(found.weight.val()), values(expected.weight.val()));
+        assert_eq!(values(found.bias.as_ref().unwrap().val()), values(expected.bias.as_ref().unwrap().val()));
+    }
+    let few = weights::load(linears(7), |path| Place { part: None, ..place(path) }, |_| false, &path).unwrap_err();
+    assert!(matches!(few, ModelError::WrongShape { found, expected, .. } if found == [3, 6] && expected == [3, 2]));
+    let name = |path: &str| Place { name: format!("{}.other", place(path).name), ..place(path) };
+    let missing = weights::load(linears(7), name, |_| true, &path).unwrap_err();
+    assert!(matches!(missing, ModelError::WeightNames { missing, .. } if missing == ["weight.other", "bias.other"]));
+}
+
+#[test]
+#[should_panic(expected = "weights: `weight` lacks a part")]
+fn a_weight_without_all_its_parts_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |path: &str| Place { part: Some(Part { index: 0, of: 2 }), ..Place::from(path.to_owned()) };
+    let _ = weights::save(&linear(1), place, Vec::new(), &folder.path().join("weights.safetensors"));
 }
 
 #[test]

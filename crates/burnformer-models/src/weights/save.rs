@@ -1,0 +1,150 @@
+//! Writing the parameters of a module, one weight at a time.
+
+use super::Place;
+use crate::{ModelError, stats};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Tensor, TensorData};
+use burnformer_core::{FileError, atomic_write};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::Path;
+
+/// Writes every float parameter of `module` as f32 at the place that `place` gives its path, then the `extra` tensors, floats
+/// as f32 and all others as i64. The file is there as a whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written, or the device does not hand out a parameter.
+///
+/// # Panics
+/// If two parameters or tensors get the same place, or a weight lacks a part.
+pub fn save<M: Module, P: Into<Place>>(
+    module: &M,
+    place: impl Fn(&str) -> P,
+    extra: Vec<(String, TensorData)>,
+    path: &Path,
+) -> Result<(), ModelError> {
+    let weights = weights(module, place);
+    let extra: Vec<(String, Dtype, TensorData)> = extra.into_iter().map(as_stored).collect();
+    let extras = extra.iter().map(|(name, dtype, data)| (name.clone(), *dtype, data.shape().to_vec()));
+    let header = header(weights.iter().map(|it| (it.place.name.clone(), Dtype::F32, it.shape.clone())).chain(extras));
+    atomic_write(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for weight in &weights {
+            let data = weight.read(module)?;
+            file.write_all(&little_endian(&data, Dtype::F32))?;
+        }
+        extra.iter().try_for_each(|(_, dtype, data)| file.write_all(&little_endian(data, *dtype)))
+    })
+    .map_err(FileError::into)
+}
+
+/// A weight of the file.
+struct Weight {
+    place: Place,
+    shape: Vec<usize>,
+    /// Paths of the parameters that it holds, in the order of their parts.
+    paths: Vec<String>,
+}
+
+impl Weight {
+    fn read<M: Module>(&self, module: &M) -> io::Result<TensorData> {
+        let mut reader =
+            ReadParameters { wanted: &self.paths, path: Vec::new(), found: BTreeMap::new(), result: Ok(()) };
+        module.visit(&mut reader);
+        reader.result?;
+        let mut parameters: Vec<TensorData> = reader.found.into_values().collect();
+        match (self.place.part, self.place.transposed) {
+            (None, false) => Ok(parameters.swap_remove(0)),
+            _ => Ok(self.place.stored(&parameters)),
+        }
+    }
+}
+
+/// The weights that hold the parameters of `module`, in the order of the first parameter of each.
+fn weights<M: Module, P: Into<Place>>(module: &M, place: impl Fn(&str) -> P) -> Vec<Weight> {
+    let mut weights: Vec<Weight> = Vec::new();
+    let mut parts: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
+    for (path, shape) in stats::parameters(module) {
+        let place: Place = place(&path).into();
+        let Some(part) = place.part else {
+            weights.push(Weight { shape: place.stored_shape(&shape), place, paths: vec![path] });
+            continue;
+        };
+        let (number, found) = parts.entry(place.name.clone()).or_insert_with(|| {
+            weights.push(Weight { shape: place.stored_shape(&shape), place: place.clone(), paths: Vec::new() });
+            (weights.len() - 1, BTreeMap::new())
+        });
+        let other = found.insert(part.index, path);
+        assert!(other.is_none(), "weights: two parameters are part {} of `{}`", part.index, place.name);
+        if found.len() == part.of {
+            weights[*number].paths = found.values().cloned().collect();
+        }
+    }
+    for weight in &weights {
+        assert!(!weight.paths.is_empty(), "weights: `{}` lacks a part", weight.place.name);
+    }
+    weights
+}
+
+/// The JSON header of these tensors, one behind the other, padded so that they begin at a multiple of eight bytes.
+pub(super) fn header(tensors: impl Iterator<Item = (String, Dtype, Vec<usize>)>) -> Vec<u8> {
+    let (mut end, mut names) = (0, BTreeSet::new());
+    let tensors = tensors.map(|(name, dtype, shape)| {
+        assert!(names.insert(name.clone()), "weights: two tensors are named `{name}`");
+        let start = end;
+        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        (name, TensorInfo { dtype, shape, data_offsets: (start, end) })
+    });
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let header = Metadata::new(Some(format), tensors.collect()).expect("every tensor begins where the last one ends");
+    let mut header = serde_json::to_vec(&header).expect("names and numbers are JSON");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    header
+}
+
+fn as_stored((name, data): (String, TensorData)) -> (String, Dtype, TensorData) {
+    if data.dtype().is_float() {
+        (name, Dtype::F32, data.convert::<f32>())
+    } else {
+        (name, Dtype::I64, data.convert::<i64>())
+    }
+}
+
+/// The bytes of `data`, which has this type already.
+fn little_endian(data: &TensorData, dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::F32 => data.as_slice::<f32>().expect("floats").iter().flat_map(|x| x.to_le_bytes()).collect(),
+        _ => data.as_slice::<i64>().expect("integers").iter().flat_map(|x| x.to_le_bytes()).collect(),
+    }
+}
+
+/// Reads some parameters from the device, as f32.
+struct ReadParameters<'a> {
+    wanted: &'a [String],
+    path: Vec<String>,
+    /// By place in `wanted`.
+    found: BTreeMap<usize, TensorData>,
+    result: io::Result<()>,
+}
+
+impl ModuleVisitor for ReadParameters<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let path = self.path.join(".");
+        let Some(number) = self.wanted.iter().position(|wanted| *wanted == path) else { return };
+        match param.val().try_into_data() {
+            Ok(data) => drop(self.found.insert(number, data.convert::<f32>())),
+            Err(error) => self.result = Err(io::Error::other(error)),
+        }
+    }
+}
