@@ -221,20 +221,20 @@ impl ModelClass {
         })
     }
 
-    /// Its architecture.
+    /// Architecture of the body.
     #[must_use]
     pub fn architecture(self) -> Architecture {
         self.architecture
     }
 
-    /// Its head.
+    /// Head on the body.
     #[must_use]
     pub fn head(self) -> Head {
         self.head
     }
 
     /// The class of the model in `folder`, by `architectures` in its `config.json`. A file without that, as of the first
-    /// releases, is believed by its weights.
+    /// releases, is classified by the names of its weights.
     ///
     /// # Errors
     /// If `folder` is no model folder, its class is not known here, or is one of another `model_type`.

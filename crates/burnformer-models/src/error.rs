@@ -23,7 +23,7 @@ pub enum ModelError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// A file or folder cannot be written.
@@ -34,7 +34,7 @@ pub enum ModelError {
     Json {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error of the parser, with its position.
         source: serde_json::Error,
     },
     /// A setting in a `config.json` cannot work, or not here.
@@ -42,11 +42,11 @@ pub enum ModelError {
     Setting {
         /// The file.
         path: PathBuf,
-        /// Its key there.
+        /// Key of the setting.
         key: &'static str,
-        /// Its value.
+        /// Value of the setting.
         found: String,
-        /// What it may be.
+        /// Values that are supported.
         expected: String,
     },
     /// The class that a `config.json` names is one of another type of models.
@@ -62,7 +62,7 @@ pub enum ModelError {
         class: String,
         /// The `model_type` of that class.
         expected: &'static str,
-        /// Its `model_type`.
+        /// The `model_type` of the file.
         model_type: String,
     },
     /// A setting in a `config.json` has another type.
@@ -70,9 +70,9 @@ pub enum ModelError {
     SettingType {
         /// The file.
         path: PathBuf,
-        /// Its key there.
+        /// Key of the setting.
         key: &'static str,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: serde_json::Error,
     },
     /// What the model says of the next token is NaN or infinite.
@@ -89,7 +89,7 @@ pub enum ModelError {
     Header {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the header.
+        /// The error of the parser.
         source: serde_json::Error,
     },
     /// A weight file is not as `torch.save` writes them.
@@ -97,7 +97,7 @@ pub enum ModelError {
     Pytorch {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the reader.
         source: pytorch_reader::PytorchError,
     },
     /// A list of weight files is no JSON, or does not say where each weight is.
@@ -105,7 +105,7 @@ pub enum ModelError {
     Index {
         /// The list.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error of the parser, with its position.
         source: serde_json::Error,
     },
     /// A list of weight files names one outside of its folder.
@@ -123,7 +123,7 @@ pub enum ModelError {
         path: PathBuf,
         /// The file.
         file: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
     },
     /// A weight file is not as long as its header says.
@@ -131,9 +131,9 @@ pub enum ModelError {
     FileSize {
         /// The file.
         path: PathBuf,
-        /// Its length by the header, in bytes.
+        /// Length by the header, in bytes.
         expected: u64,
-        /// Its length, in bytes.
+        /// Length of the file, in bytes.
         found: u64,
     },
     /// A weight file lacks a weight.
@@ -141,7 +141,7 @@ pub enum ModelError {
     MissingWeight {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
     },
     /// A weight file lacks weights of the model, or has others.
@@ -169,9 +169,9 @@ pub enum ModelError {
     WrongShape {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
-        /// Its shape.
+        /// Shape of the weight.
         found: Vec<usize>,
         /// The shape of the parameter.
         expected: Vec<usize>,
@@ -181,9 +181,9 @@ pub enum ModelError {
     WeightType {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
-        /// Its type.
+        /// Type of the weight.
         found: String,
     },
     /// A weight has a value that another type cannot hold.
@@ -191,7 +191,7 @@ pub enum ModelError {
     Range {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
         /// The type.
         weight_type: &'static str,
@@ -199,7 +199,7 @@ pub enum ModelError {
     /// Hugging Face has no class for a model.
     #[error("the model in `{}` matches no class of transformers", folder.display())]
     NoClass {
-        /// Its folder.
+        /// Folder of the model.
         folder: PathBuf,
         /// The setting that is in the way.
         source: ConfigError,
@@ -209,7 +209,7 @@ pub enum ModelError {
     Untied {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
         /// The name of the weight it must equal.
         tied_to: String,
@@ -219,15 +219,15 @@ pub enum ModelError {
     NoSinusoids {
         /// The file.
         path: PathBuf,
-        /// Its name in the file.
+        /// Name of the weight.
         name: String,
     },
     /// A source is empty, or longer than the model can see.
     #[error("source {index} has {found} tokens, expected 1 to {max} (`max_seq_length` of the model)")]
     SourceLength {
-        /// Its place in the batch.
+        /// Index of the source in the batch.
         index: usize,
-        /// Its number of tokens.
+        /// Number of tokens of the source.
         found: usize,
         /// Longest source of the model.
         max: usize,
@@ -237,7 +237,7 @@ pub enum ModelError {
         "source {index} has the token {token}, expected less than {vocab_size} (`source_vocab_size` of the model): encode it with the tokenizer of the model"
     )]
     SourceToken {
-        /// Its place in the batch.
+        /// Index of the source in the batch.
         index: usize,
         /// The token.
         token: u32,

@@ -103,25 +103,25 @@ impl AnyModel {
         Ok(Self { class, model: Box::new(model) })
     }
 
-    /// Its class.
+    /// Class that the model is saved as.
     #[must_use]
     pub fn class(&self) -> ModelClass {
         self.class
     }
 
-    /// Its settings, by the names that they have here.
+    /// Settings of the model, by the names of their fields.
     #[must_use]
     pub fn config(&self) -> Value {
         self.model.config()
     }
 
-    /// Number and sizes of its layers.
+    /// Number and sizes of the layers.
     #[must_use]
     pub fn size(&self) -> ModelSize {
         self.model.size()
     }
 
-    /// Names of its classes, if it is a classifier.
+    /// Names of the classes of a classifier; none of another model.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         self.model.labels()

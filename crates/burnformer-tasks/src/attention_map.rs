@@ -1,4 +1,4 @@
-//! Where a model looks.
+//! Attention weights over a text.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use crate::encode::Encode;
 pub struct AttentionMap {
     /// The tokens of the text.
     pub tokens: Vec<String>,
-    /// `weights[layer][head][query][key]`: how much of what token `key` says goes into token `query`. Rows add up to 1.
+    /// `weights[layer][head][query][key]`: the weight of token `key` for token `query`. Rows add up to 1.
     pub weights: Vec<Vec<Vec<Vec<f64>>>>,
 }
 
 impl AttentionMap {
-    /// Where the model in `folder` looks in `text`, whatever head it has.
+    /// The attention weights of the model in `folder` over `text`, whatever its head is.
     ///
     /// # Errors
     /// If the folder holds no BERT or variant of it with its tokenizer, or the text cannot be tokenised.

@@ -10,18 +10,17 @@ use crate::encode::{check_vocabulary, max_length};
 use crate::sentence_transformers::Modules;
 use crate::{TaskError, TranslationTokenizers};
 
-/// What a folder is exported as.
+/// Layout of an exported folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExportLayout {
-    /// One of transformers, of the class that the model has.
+    /// A folder of transformers, with the class of the model.
     #[default]
     Transformers,
-    /// One of sentence-transformers: the body, with a pooling and perhaps a normalisation as in the folder, unless others are
-    /// asked for.
+    /// A folder of sentence-transformers: the body, pooling and normalisation.
     SentenceTransformers {
-        /// How the vectors of tokens become that of a text.
+        /// Pooling of the token vectors; `None` is as in the folder.
         pooling: Option<Pooling>,
-        /// Whether the vectors are made one long.
+        /// `true` L2-normalises the embeddings; `None` is as in the folder.
         normalized: Option<bool>,
     },
 }

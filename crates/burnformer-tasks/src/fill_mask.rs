@@ -1,4 +1,4 @@
-//! Which tokens a masked language model would put in the place of `[MASK]`.
+//! Prediction of masked tokens.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::TaskError;
 use crate::encode::{Encode, expect_head, probabilities};
 
-/// Predicts hidden tokens.
+/// Prediction of masked tokens.
 #[derive(Debug)]
 pub struct FillMask {
     model: BertForMaskedLM,
@@ -19,23 +19,23 @@ pub struct FillMask {
     device: Device,
 }
 
-/// What a model would put in one place.
+/// Predictions for one masked token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilledMask {
-    /// Which token of the text it is, counted from 0, `[CLS]` included.
+    /// Index of the token in the text, from 0, `[CLS]` included.
     pub position: usize,
     /// The most probable tokens, the best first.
     pub fills: Vec<Fill>,
 }
 
-/// A token for a place.
+/// Prediction for a masked token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fill {
     /// The token; of one of bytes the text that it stands for.
     pub token: String,
-    /// Its number.
+    /// Id of the token.
     pub id: u32,
-    /// Its probability, in `[0, 1]`.
+    /// Probability of the token, in `[0, 1]`.
     pub probability: f64,
     /// The text with the token in this place; other hidden tokens stay hidden.
     pub text: String,

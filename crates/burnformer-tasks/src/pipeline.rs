@@ -1,4 +1,4 @@
-//! From a model folder to answers, in one call.
+//! A model folder as a function on text.
 
 use std::path::Path;
 
@@ -13,13 +13,13 @@ use crate::{FillMask, TaskError, TextClassification, TextEmbedding, Translator};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Pipeline {
-    /// Predicts hidden tokens.
+    /// Prediction of masked tokens.
     FillMask(Box<FillMask>),
-    /// Tells the class of a text.
+    /// Classification of texts.
     TextClassification(Box<TextClassification>),
-    /// Makes a vector of a text.
+    /// Text embeddings.
     TextEmbedding(Box<TextEmbedding>),
-    /// Translates a text.
+    /// Translation.
     Translation(Box<Translator>),
 }
 

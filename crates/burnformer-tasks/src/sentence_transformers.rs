@@ -55,7 +55,7 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// Of a folder of sentence-transformers as it says, of any other the mean over its tokens, made one long.
+    /// As configured in a folder of sentence-transformers; of any other folder the L2-normalised mean over the tokens.
     pub(crate) fn of(folder: &Path) -> Result<Self, TaskError> {
         if Self::are_in(folder) { Self::read(folder) } else { Ok(Self::new(folder)) }
     }

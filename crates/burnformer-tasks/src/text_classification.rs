@@ -1,4 +1,4 @@
-//! Which class a text belongs to.
+//! Classification of texts.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use serde::Serialize;
 use crate::TaskError;
 use crate::encode::{Encode, expect_head, probabilities};
 
-/// Tells the class of a text, or of a pair of texts.
+/// Classification of a text, or of a pair of texts.
 #[derive(Debug)]
 pub struct TextClassification {
     model: BertForSequenceClassification,
     encode: Encode,
 }
 
-/// A model's answer.
+/// Prediction for one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The most probable class.
     pub label: String,
-    /// Its number.
+    /// Index of that class.
     pub index: usize,
-    /// Its probability, in `[0, 1]`.
+    /// Probability of that class, in `[0, 1]`.
     pub probability: f64,
     /// The probability of every class, in the order of [`TextClassification::labels`].
     pub probabilities: Vec<f64>,

@@ -1,4 +1,4 @@
-//! Texts as vectors.
+//! Text embeddings.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::TaskError;
 use crate::encode::Encode;
 use crate::sentence_transformers::Modules;
 
-/// Makes a vector of a text: the hidden states of its tokens, pooled.
+/// Text embedding: the pooled hidden states of the tokens.
 ///
 /// Source: Reimers and Gurevych 2019.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub struct TextEmbedding {
 }
 
 impl TextEmbedding {
-    /// Loads the model in `folder`: one of sentence-transformers (`modules.json`) as it says, any other BERT with the mean
-    /// over its tokens, made one long.
+    /// Loads the model in `folder`: one of sentence-transformers (`modules.json`) as configured there, any other BERT with
+    /// the L2-normalised mean over its tokens.
     ///
     /// # Errors
     /// If the folder holds no BERT with its tokenizer, or asks for a module that is not known here.
@@ -35,19 +35,19 @@ impl TextEmbedding {
         Ok(Self { model, encode, pooling, normalized })
     }
 
-    /// The same with another pooling.
+    /// The same pipeline with another pooling.
     #[must_use]
     pub fn with_pooling(self, pooling: Pooling) -> Self {
         Self { pooling, ..self }
     }
 
-    /// The same with vectors that are made one long, or left as they are.
+    /// The same pipeline with L2-normalised embeddings, or without normalisation.
     #[must_use]
     pub fn with_normalization(self, normalized: bool) -> Self {
         Self { normalized, ..self }
     }
 
-    /// Length of a vector.
+    /// Number of elements of an embedding.
     #[must_use]
     pub fn d_model(&self) -> usize {
         self.model.config().d_model

@@ -6,7 +6,7 @@ use crate::hf::{Keys, WeightNames};
 use burnformer_nn::Activation;
 use serde::{Deserialize, Serialize};
 
-/// Whose details a [`Bert`](crate::Bert) has.
+/// The architecture that a [`Bert`](crate::Bert) follows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BertVariant {
@@ -120,7 +120,7 @@ impl BertVariant {
         }
     }
 
-    /// Its architecture.
+    /// Architecture of the variant.
     #[must_use]
     pub fn architecture(self) -> Architecture {
         self.details().architecture

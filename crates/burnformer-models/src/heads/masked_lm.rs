@@ -67,7 +67,7 @@ impl Pretrained for BertForMaskedLM {
         self.bert.config()
     }
 
-    /// A model with a next-sentence head too will do.
+    /// Reads a model for pretraining too, without its next-sentence head.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Head::MaskedLm, Head::PreTraining], Self::ARCHITECTURES, folder)?;
         let config = BertConfig::load(folder)?;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Epsilon of PyTorch's norms, which Marian and Pegasus leave as it is.
 pub(super) const NORM_EPS: f64 = 1e-5;
 
-/// What tells a model where a token stands.
+/// How a model encodes the position of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PositionKind {
@@ -35,7 +35,7 @@ pub struct Seq2SeqConfig {
     pub output_bias: bool,
     /// `true` if embeddings are multiplied by `sqrt(d_model)`, as in the paper.
     pub scaled_embeddings: bool,
-    /// What tells where a token stands.
+    /// How positions are encoded.
     pub positions: PositionKind,
     /// Longest sequence, at most 65,536.
     pub max_seq_length: usize,

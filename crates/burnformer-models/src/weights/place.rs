@@ -17,7 +17,7 @@ pub struct Place {
 /// parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its number, from 0.
+    /// Index of the parameter, from 0.
     pub index: usize,
     /// Number of parameters in the weight.
     pub of: usize,
