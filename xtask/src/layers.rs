@@ -22,7 +22,7 @@ use crate::invocation::{Invocation, Runner};
 pub(crate) struct LayersArgs {}
 
 /// Each crate with the crates directly below it, lowest first. A crate may use everything below it.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("burnformer-core", &[]),
     ("burnformer-ops", &["burnformer-core"]),
     ("burnformer-nn", &["burnformer-ops"]),
@@ -30,10 +30,13 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("burnformer-data", &["burnformer-core"]),
     ("burnformer-tasks", &["burnformer-models", "burnformer-data"]),
     ("burnformer-train", &["burnformer-tasks"]),
-    ("burnformer", &["burnformer-train"]),
-    ("burnformer-cli", &["burnformer"]),
+    ("burnformer-progress", &["burnformer-core"]),
+    ("burnformer-reports", &[]),
+    ("burnformer-recipes", &["burnformer-train", "burnformer-reports"]),
+    ("burnformer", &["burnformer-recipes"]),
+    ("burnformer-cli", &["burnformer", "burnformer-progress"]),
     ("burnformer-benches", &["burnformer"]),
-    ("xtask", &[]),
+    ("xtask", &["burnformer-reports"]),
 ];
 
 /// Crates that end in a program: they alone parse arguments and have errors without a type.
@@ -44,7 +47,7 @@ const PROGRAM_LIBRARIES: [&str; 2] = ["anyhow", "clap"];
 const BACKEND_OWNER: &str = "burnformer-ops";
 const BACKENDS: [&str; 6] = ["burn-cubecl", "burn-cuda", "burn-flex", "burn-ndarray", "burn-wgpu", "cubecl"];
 
-const WITHOUT_BURN: [&str; 2] = ["burnformer-core", "xtask"];
+const WITHOUT_BURN: [&str; 3] = ["burnformer-core", "burnformer-reports", "xtask"];
 const BURN_OPTIONAL: &str = "burnformer-data";
 
 /// The part of `cargo metadata` that is looked at.
@@ -307,11 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn xtask_uses_nothing_of_the_workspace_and_no_burn() {
+    fn xtask_uses_nothing_of_the_workspace_but_the_reports_and_no_burn() {
         check_refused("xtask", "burnformer-core");
         check_refused("xtask", "burn");
         check_refused("xtask", "burn-tensor");
         check_refused("xtask", "burn-ndarray");
+        check_allowed("xtask", "burnformer-reports");
         check_allowed("xtask", "serde_json");
     }
 
@@ -343,6 +347,7 @@ mod tests {
         check_refused("burnformer-core", "burn");
         check_refused("burnformer-core", "burn-tensor");
         check_allowed("burnformer-core", "serde");
+        check_refused("burnformer-reports", "burn");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! [`terminal::Terminal`], and returns an [`Outcome`] or an error; the exit status is decided here.
 
 mod args;
-mod baseline;
 mod commands;
 mod errors;
 #[cfg(feature = "fetch")]
@@ -12,7 +11,6 @@ mod hub;
 mod input;
 mod output;
 mod records;
-mod settings;
 mod signals;
 mod terminal;
 

@@ -61,7 +61,7 @@ fn scores_are_those_of_scikit_learn() {
             check(&at("f1"), scores.f1, &case["f1"][class], ROUNDING);
             assert_eq!(scores.support, support[class], "{}", at("support"));
         }
-        let majority = majority(&support);
+        let majority = majority(&support, &support);
         check(&at("majority_accuracy"), majority.accuracy(), &case["majority_accuracy"], ROUNDING);
         check(&at("majority_macro_f1"), majority.macro_f1(), &case["majority_macro_f1"], ROUNDING);
     }
@@ -144,7 +144,7 @@ fn batches_add_up_to_the_whole_in_any_order() {
 
 #[test]
 fn nothing_counted_scores_nothing() {
-    for confusion in [ConfusionMatrix::default(), ConfusionMatrix::new(3), majority(&[])] {
+    for confusion in [ConfusionMatrix::default(), ConfusionMatrix::new(3), majority(&[], &[])] {
         assert_eq!((confusion.accuracy(), confusion.macro_f1()), (0.0, 0.0));
         assert_eq!((confusion.accuracy_standard_error(), confusion.macro_f1_standard_error(1)), (0.0, 0.0));
     }
@@ -152,9 +152,16 @@ fn nothing_counted_scores_nothing() {
 
 #[test]
 fn the_first_of_the_most_frequent_classes_is_the_majority() {
-    let confusion = majority(&[2, 5, 5]);
+    let confusion = majority(&[2, 5, 5], &[2, 5, 5]);
     assert_eq!([0, 1, 2].map(|truth| confusion.count(truth, 1)), [2, 5, 5]);
     assert_eq!(confusion.total(), 12);
+}
+
+#[test]
+fn the_majority_of_one_set_answers_another() {
+    let confusion = majority(&[9, 1], &[3, 4]);
+    assert_eq!(confusion.counts(), [[3, 0], [4, 0]]);
+    assert_eq!(ConfusionMatrix::from_counts(confusion.counts()), confusion);
 }
 
 #[test]

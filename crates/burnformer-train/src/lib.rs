@@ -3,6 +3,7 @@
 //! The loop knows a task only through [`Task`](burnformer_tasks::Task). Its losses do not depend on how a step is cut into
 //! batches, and a run that was stopped goes on as if it had not been.
 
+mod attention_picture;
 mod average;
 mod axis;
 mod card;
@@ -19,6 +20,7 @@ mod schedule;
 mod state;
 mod trainer;
 
+pub use attention_picture::{PictureError, attention_picture};
 pub use average::average_checkpoints;
 pub use card::ModelCard;
 pub use checkpoint::Checkpoint;

@@ -11,6 +11,7 @@
 //! | [`models`] | `burnformer-models` | BERT with its heads, in Hugging Face's files |
 //! | [`tasks`] | `burnformer-tasks` | losses, predictions and metrics of each task; pipelines for use in one call |
 //! | [`train`] | `burnformer-train` | the training loop: optimisers, schedules, evaluation, checkpoints, run folders |
+//! | [`recipes`] | `burnformer-recipes` | pretraining, fine-tuning and training of translators, from settings to a run folder and a report |
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -27,13 +28,14 @@
 //!
 //! # Features
 //! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
-//! variants of its own kernels, for real GPUs.
+//! variants of its own kernels, for real GPUs. `baseline` adds the simple methods that fine-tuned models are compared with.
 
 pub use burnformer_core as core;
 pub use burnformer_data as data;
 pub use burnformer_models as models;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;
+pub use burnformer_recipes as recipes;
 pub use burnformer_tasks as tasks;
 pub use burnformer_train as train;
 

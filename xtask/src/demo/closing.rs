@@ -1,52 +1,12 @@
 //! What a demonstration has shown.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use anyhow::{Result, bail};
+use burnformer_reports::{ClassificationScores, FinetuneReport, PretrainReport};
 use serde::Deserialize;
 
 use super::plan::Size;
-
-/// The result of `burnformer pretrain --format json`, as far as it is looked at.
-#[derive(Debug, Deserialize)]
-pub(super) struct Pretrained {
-    steps: u64,
-    tokens: u64,
-    seconds: f64,
-    validation: Validation,
-}
-
-#[derive(Debug, Deserialize)]
-struct Validation {
-    metrics: BTreeMap<String, f64>,
-    unigram_entropy: f64,
-    pairs: u64,
-    nsp_accuracy_interval: Option<(f64, f64)>,
-}
-
-/// The result of `burnformer finetune --format json`, as far as it is looked at.
-#[derive(Debug, Deserialize)]
-pub(super) struct Finetuned {
-    training_texts: u64,
-    test: Scores,
-    #[serde(default)]
-    baselines: Vec<Baseline>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-struct Scores {
-    accuracy: f64,
-    macro_f1: f64,
-    macro_f1_standard_error: f64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Baseline {
-    name: String,
-    #[serde(flatten)]
-    scores: Scores,
-}
 
 /// The result of `burnformer fill-mask --format json`, as far as it is looked at.
 #[derive(Debug, Deserialize)]
@@ -74,7 +34,7 @@ struct Row {
     size: &'static str,
     texts: u64,
     method: String,
-    scores: Scores,
+    scores: ClassificationScores,
     folder: Option<String>,
 }
 
@@ -83,8 +43,8 @@ const UNPRETRAINED: &str = "without pretraining";
 
 impl Rows {
     /// Adds a fine-tuned model, and the simple methods that were measured with it.
-    pub(super) fn add(&mut self, size: &Size, from_scratch: bool, finetuned: Option<Finetuned>, folder: String) {
-        let Some(Finetuned { training_texts, test, baselines }) = finetuned else { return };
+    pub(super) fn add(&mut self, size: &Size, from_scratch: bool, finetuned: Option<FinetuneReport>, folder: String) {
+        let Some(FinetuneReport { training_texts, test: Some(test), baselines, .. }) = finetuned else { return };
         let row =
             |method: String, scores, folder| Row { size: size.name, texts: training_texts, method, scores, folder };
         self.0.extend(baselines.into_iter().map(|it| row(it.name, it.scores, None)));
@@ -96,7 +56,7 @@ impl Rows {
     /// the smallest number of labels.
     fn advantage(&self) -> Option<f64> {
         let size = self.0.first()?.size;
-        let of = |method| self.0.iter().find(|row| row.size == size && row.method == method).map(|row| row.scores);
+        let of = |method| self.0.iter().find(|row| row.size == size && row.method == method).map(|row| &row.scores);
         let (pretrained, fresh) = (of(FINE_TUNED)?, of(UNPRETRAINED)?);
         let error = pretrained.macro_f1_standard_error.hypot(fresh.macro_f1_standard_error);
         Some((pretrained.macro_f1 - fresh.macro_f1) / error)
@@ -105,7 +65,7 @@ impl Rows {
 
 /// The end of a demonstration.
 pub(super) struct Closing {
-    pub(super) pretraining: Pretrained,
+    pub(super) pretraining: PretrainReport,
     pub(super) rows: Rows,
     pub(super) fills: Vec<Filled>,
     pub(super) seconds: f64,
@@ -119,8 +79,9 @@ impl Closing {
     /// # Errors
     /// If it has not, or is not.
     pub(super) fn check(&self) -> Result<()> {
-        let validation = &self.pretraining.validation;
-        let below = validation.unigram_entropy - validation.metrics.get("mlm_loss").copied().unwrap_or(f64::NAN);
+        let below = self.pretraining.validation.as_ref().map_or(f64::NAN, |validation| {
+            validation.unigram_entropy - validation.metrics.get("mlm_loss").unwrap_or(f64::NAN)
+        });
         let advantage = self.rows.advantage().unwrap_or(f64::NAN);
         if below >= 0.3 && advantage > 2.0 {
             return Ok(());
@@ -134,23 +95,21 @@ impl Closing {
 
 impl Display for Closing {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Pretrained { steps, tokens, seconds, validation } = &self.pretraining;
-        let metric = |name: &str| validation.metrics.get(name).copied().unwrap_or(f64::NAN);
-        let (loss, entropy) = (metric("mlm_loss"), validation.unigram_entropy);
+        let PretrainReport { run, validation } = &self.pretraining;
         writeln!(f, "\n== what came of it, in {:.0} s\n", self.seconds)?;
-        writeln!(f, "pretraining: {steps} steps, {tokens} tokens, {seconds:.0} s")?;
-        writeln!(
-            f,
-            "  hidden tokens: loss {loss:.3} nats, {:.3} below the unigram entropy {entropy:.3}",
-            entropy - loss
-        )?;
-        if let Some((low, high)) = validation.nsp_accuracy_interval {
-            let accuracy = metric("nsp_accuracy");
-            writeln!(
-                f,
-                "  next sentence: accuracy {accuracy:.3}, 95 % interval {low:.3} to {high:.3} ({} pairs)",
-                validation.pairs
-            )?;
+        writeln!(f, "pretraining: {} steps, {} tokens, {:.0} s", run.steps, run.tokens, run.seconds)?;
+        if let Some(validation) = validation {
+            let metric = |name: &str| validation.metrics.get(name).unwrap_or(f64::NAN);
+            let (loss, entropy) = (metric("mlm_loss"), validation.unigram_entropy);
+            let below = entropy - loss;
+            writeln!(f, "  hidden tokens: loss {loss:.3} nats, {below:.3} below the unigram entropy {entropy:.3}")?;
+            if let Some((low, high)) = validation.nsp_accuracy_interval {
+                let (accuracy, pairs) = (metric("nsp_accuracy"), validation.pairs);
+                writeln!(
+                    f,
+                    "  next sentence: accuracy {accuracy:.3}, 95 % interval {low:.3} to {high:.3} ({pairs} pairs)"
+                )?;
+            }
         }
         writeln!(f, "\nwhat kind of item does a sentence document? (repositories that no model has seen)\n")?;
         writeln!(
@@ -159,7 +118,7 @@ impl Display for Closing {
             "labels", "texts", "method", "accuracy", "macro F1", "error"
         )?;
         for Row { size, texts, method, scores, .. } in &self.rows.0 {
-            let Scores { accuracy, macro_f1, macro_f1_standard_error } = scores;
+            let ClassificationScores { accuracy, macro_f1, macro_f1_standard_error, .. } = scores;
             writeln!(
                 f,
                 "  {size:<12} {texts:>7}  {method:<20} {accuracy:>9.3}  {macro_f1:>8.3} ± {macro_f1_standard_error:<6.3}"
@@ -184,30 +143,52 @@ impl Display for Closing {
 
 #[cfg(test)]
 mod tests {
+    use burnformer_reports::{Baseline, PretrainingScores, RunSummary, Stopped};
+
     use super::*;
 
+    fn run() -> RunSummary {
+        let stopped = Stopped::Finished;
+        RunSummary { folder: "runs/a".into(), stopped, steps: 9, best_step: 9, tokens: 100, seconds: 1.5 }
+    }
+
+    fn scores(macro_f1: f64) -> ClassificationScores {
+        ClassificationScores {
+            texts: 0,
+            loss: None,
+            accuracy: 0.5,
+            accuracy_standard_error: 0.0,
+            macro_f1,
+            macro_f1_standard_error: 0.01,
+            labels: Vec::new(),
+            confusion: Vec::new(),
+        }
+    }
+
     fn closing(mlm_loss: f64, pretrained: f64, fresh: f64) -> Closing {
-        let pretraining = serde_json::json!({
-            "steps": 9, "tokens": 100, "seconds": 1.5, "stopped": "all steps done",
-            "validation": {
-                "metrics": {"mlm_loss": mlm_loss, "nsp_accuracy": 0.6}, "unigram_entropy": 6.0, "pairs": 10,
-                "nsp_accuracy_interval": [0.3, 0.8],
-            },
-        });
+        let validation = PretrainingScores {
+            samples: 20,
+            masked_tokens: 50,
+            pairs: 10,
+            metrics: [("mlm_loss", mlm_loss), ("nsp_accuracy", 0.6)].into_iter().collect(),
+            unigram_entropy: 6.0,
+            nsp_accuracy_interval: Some((0.3, 0.8)),
+        };
         let mut rows = Rows::default();
         let size = Size { name: "100-labels", per_class: Some(100), epochs: 1 };
         for (from_scratch, macro_f1) in [(false, pretrained), (true, fresh)] {
-            let scores = serde_json::json!({"accuracy": 0.5, "macro_f1": macro_f1, "macro_f1_standard_error": 0.01});
-            let mut finetuned = serde_json::json!({"training_texts": 600, "test": scores});
-            if !from_scratch {
-                let mut baseline = scores.clone();
-                baseline["name"] = "bag of words".into();
-                finetuned["baselines"] = serde_json::json!([baseline]);
-            }
-            rows.add(&size, from_scratch, Some(serde_json::from_value(finetuned).unwrap()), "runs/a".to_owned());
+            let bag = Baseline { name: "bag of words".to_owned(), scores: scores(macro_f1) };
+            let finetuned = FinetuneReport {
+                run: run(),
+                training_texts: 600,
+                validation: scores(0.0),
+                test: Some(scores(macro_f1)),
+                baselines: if from_scratch { Vec::new() } else { vec![bag] },
+            };
+            rows.add(&size, from_scratch, Some(finetuned), "runs/a".to_owned());
         }
         Closing {
-            pretraining: serde_json::from_value(pretraining).unwrap(),
+            pretraining: PretrainReport { run: run(), validation: Some(validation) },
             rows,
             fills: Vec::new(),
             seconds: 1.0,
@@ -221,7 +202,7 @@ mod tests {
         assert!(closing(5.71, 0.5, 0.47).check().is_err(), "0.29 nats");
         assert!(closing(5.69, 0.5, 0.472).check().is_err(), "1.98 standard errors");
         let mut unmeasured = closing(5.0, 0.5, 0.4);
-        unmeasured.pretraining.validation.metrics.clear();
+        unmeasured.pretraining.validation = None;
         assert!(unmeasured.check().is_err());
     }
 

@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use burnformer_reports::{FinetuneReport, PretrainReport};
 use clap::Args;
 use serde::de::DeserializeOwned;
 
 use crate::backend::Backend;
 use crate::invocation::{Invocation, Runner};
 use crate::program;
-use closing::{Closing, Finetuned, Pretrained, Rows};
+use closing::{Closing, Rows};
 use plan::Plan;
 
 /// Train, fine-tune, evaluate and use a BERT, in minutes.
@@ -129,7 +130,7 @@ fn demonstrate(runner: &Runner, args: &DemoArgs, program: &str) -> Result<()> {
         &pretrained,
     ];
     pretrain.extend(plan.pretrain_sets.iter().flat_map(|set| ["--set", *set]));
-    let pretraining: Option<Pretrained> = demo.json("pretrain", &pretrain, true)?;
+    let pretraining: Option<PretrainReport> = demo.json("pretrain", &pretrain, true)?;
 
     let parts = demo.at("items");
     let split =
@@ -212,7 +213,7 @@ impl Demo<'_> {
         pretrained: &str,
         parts: &str,
         name: &str,
-    ) -> Result<Option<Finetuned>> {
+    ) -> Result<Option<FinetuneReport>> {
         let part = |name: &str| format!("{parts}/{name}.jsonl");
         let (train, validation, test) = (part("train"), part("validation"), part("test"));
         let (out, epochs) = (self.at(name), size.epochs.to_string());

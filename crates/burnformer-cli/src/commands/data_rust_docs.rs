@@ -5,14 +5,14 @@ use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use burnformer::core::files::FileError;
+use burnformer::core::files::{FileError, NewFolder};
 use burnformer::data::rust_docs::{Collection, Crates, FileDocs, Paragraph, RustDocs};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::RustDocsArgs;
-use crate::output::{JsonLines, NewFolder, fact, new_folder};
+use crate::output::{JsonLines, fact};
 use crate::terminal::Terminal;
 
 /// What was collected.
@@ -48,7 +48,7 @@ struct ItemRow<'a> {
 }
 
 pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
-    let folder = new_folder(&args.out)?;
+    let folder = NewFolder::create(&args.out)?;
     let docs = RustDocs { max_bytes_per_crate: args.max_bytes_per_crate, ..RustDocs::new(crates(args)) };
     let collection = docs.collect(terminal)?;
     interrupt.check()?;

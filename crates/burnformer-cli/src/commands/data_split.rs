@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burnformer::core::config::Validate;
+use burnformer::core::files::NewFolder;
 use burnformer::core::random::{Key, Purpose};
 use burnformer::data::Record;
 use burnformer::data::split::{Item, Split, SplitBy, SplitConfig};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use super::{Context, Outcome};
 use crate::args::SplitArgs;
 use crate::errors::Advised;
-use crate::output::{JsonLines, NewFolder, fact, new_folder};
+use crate::output::{JsonLines, fact};
 use crate::{input, records};
 
 /// The parts, in the order in which they are shown.
@@ -60,7 +61,7 @@ pub(super) fn run(args: &SplitArgs, context: &Context) -> Result<Outcome> {
     config.validate()?;
     check_column(args)?;
     let source = input::open(&args.input, &args.format)?;
-    let folder = new_folder(&args.out)?;
+    let folder = NewFolder::create(&args.out)?;
 
     // The text is read twice, so that memory holds a few bytes of each document and none of its text.
     let mut items = Items::default();

@@ -27,15 +27,6 @@ struct Row {
     description: String,
 }
 
-/// The device that `auto` stands for on this machine; any other as it is.
-pub(super) fn meant(choice: DeviceChoice) -> DeviceChoice {
-    if choice != DeviceChoice::Auto {
-        return choice;
-    }
-    let others = [DeviceChoice::NdArray, DeviceChoice::Flex, DeviceChoice::Wgpu(None)];
-    others.into_iter().find(|other| other.open() == choice.open()).unwrap_or(choice)
-}
-
 pub(super) fn run(args: &DevicesArgs, context: &Context) -> Result<Outcome> {
     let choice = args.device.device;
     let available = DeviceChoice::available();

@@ -1,12 +1,12 @@
 //! `burnformer export`: model folders for other programs.
 
 use anyhow::Result;
+use burnformer::core::files::NewFolder;
 use burnformer::tasks::{ExportLayout, export};
 
 use super::{Context, Outcome};
 use crate::args::{ExportArgs, Layout};
 use crate::errors::Advised;
-use crate::output::new_folder;
 
 pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {
     let layout = match args.layout {
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {
         Layout::Transformers => ExportLayout::Transformers,
     };
     let device = args.device.device.open()?;
-    let out = new_folder(&args.out)?;
+    let out = NewFolder::create(&args.out)?;
     export(&args.folder, out.path(), layout, args.dtype, &device)?;
     out.commit()?;
     context.terminal.note(format_args!(

@@ -6,14 +6,14 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use burnformer::core::files::NewFolder;
 
 use super::{Context, Outcome};
 use crate::args::FetchArgs;
 use crate::hub::Hub;
-use crate::output::new_folder;
 
 pub(super) fn run(args: &FetchArgs, context: &Context) -> Result<Outcome> {
-    let out = args.out.as_deref().map(new_folder).transpose()?;
+    let out = args.out.as_deref().map(NewFolder::create).transpose()?;
     let fetch = || -> Result<_> {
         let repository = Hub::from_env()?.repository(&args.name, &args.revision, context)?;
         let names = repository.fetch_model(context)?;

@@ -1,8 +1,6 @@
 //! What the program does: a file for each command, with its work and its report.
 
-mod attention_picture;
 mod average;
-mod classification_scores;
 mod completions;
 mod data_build;
 mod data_rust_docs;
@@ -11,18 +9,15 @@ mod data_stats;
 mod devices;
 mod embed;
 mod evaluate;
-mod evaluate_translation;
 mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod fill_mask;
 mod finetune;
-mod heat_map;
 mod inspect;
 mod lines;
 mod predict;
 mod pretrain;
-mod pretraining_scores;
 mod score;
 mod similarity;
 mod texts;
@@ -33,8 +28,9 @@ mod translate;
 
 use anyhow::Result;
 use burnformer::core::progress::Interrupt;
+use burnformer::recipes;
 
-use crate::args::{Command, DataCommand, TokenizerCommand};
+use crate::args::{Command, DataCommand, DeviceArgs, TokenizerCommand};
 use crate::terminal::Terminal;
 
 /// What every command is given beside its arguments.
@@ -43,6 +39,13 @@ pub(crate) struct Context {
     pub(crate) terminal: Terminal,
     /// Whether it should stop at the next safe point, with [`burnformer::core::Interrupted`].
     pub(crate) interrupt: Interrupt,
+}
+
+impl Context {
+    /// What a recipe is given that works on this device.
+    pub(crate) fn watched(&self, device: &DeviceArgs) -> recipes::Context<'_> {
+        recipes::Context { device: device.device, observer: &self.terminal, interrupt: Some(&self.interrupt) }
+    }
 }
 
 /// How work ended that could be done.

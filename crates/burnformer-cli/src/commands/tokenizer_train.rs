@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burnformer::core::config::Validate;
+use burnformer::core::files::NewFolder;
 use burnformer::core::settings;
 use burnformer::data::corpus::Hash;
 use burnformer::data::source::{Sides, Texts};
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::TrainArgs;
-use crate::output::{fact, new_folder};
+use crate::output::fact;
 use crate::{input, records};
 
 /// A tokenizer that was trained.
@@ -30,7 +31,7 @@ struct Report {
 pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let config = config(args)?;
     let source = input::open(&args.input, &args.format)?;
-    let folder = new_folder(&args.out)?;
+    let folder = NewFolder::create(&args.out)?;
     terminal.detail(settings::to_toml(&config)?.trim_end());
 
     let mut texts = Texts::new(&source, Sides::Both, args.format.on_bad_row, terminal);

@@ -4,16 +4,15 @@ use std::path::Path;
 
 use anyhow::Result;
 use burnformer::core::config::Validate;
-use burnformer::core::files::atomic_write_bytes;
+use burnformer::core::files::{NewFolder, atomic_write_bytes};
+use burnformer::data::readers::Groups;
 use burnformer::models::GenerationConfig;
 use burnformer::tasks::{Translation, TranslationOptions, Translator};
+use burnformer::train::attention_picture;
 use serde::Serialize;
 
-use super::attention_picture::attention_picture;
-use super::lines::Groups;
-use super::{Context, Outcome};
+use super::{Context, Outcome, lines};
 use crate::args::{ReportFormat, TranslateArgs};
-use crate::output::{NewFolder, new_folder};
 use crate::terminal::ClosedPipe;
 
 /// How many lines are translated together: enough to put those of similar length together, few enough to answer soon.
@@ -31,7 +30,7 @@ struct Line<'a> {
 pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
     let generation = args.generation.config(args.n_best)?;
     generation.validate()?;
-    let pictures = args.attention.as_deref().map(new_folder).transpose()?;
+    let pictures = args.attention.as_deref().map(NewFolder::create).transpose()?;
     let device = args.device.device.open()?;
     let translator = Translator::load(&args.folder, &device)?.with_batch_size(args.batch_size as usize);
     let mut work =
@@ -59,7 +58,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Translates line by line.
     fn lines(&mut self) -> Result<()> {
-        let mut groups = Groups::of_stdin();
+        let mut groups = Groups::read(lines::of_stdin);
         loop {
             let group = groups.next(TOGETHER.max(self.args.batch_size as usize), &self.context.interrupt)?;
             if group.is_empty() {

@@ -1,8 +1,5 @@
 //! What a command says: results on the standard output; notes, warnings, errors and progress on the standard error.
 
-mod amount;
-mod bars;
-mod lines;
 mod style;
 
 use std::fmt::Display;
@@ -10,7 +7,8 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use burnformer::core::progress::{Progress, Silent, Stage, Unit};
-use indicatif::MultiProgress;
+use burnformer::recipes::Report;
+use burnformer_progress::{Bars, Lines};
 use serde::Serialize;
 
 use crate::args::{ReportFormat, VerbosityArgs};
@@ -22,7 +20,7 @@ pub(crate) struct Terminal {
     verbosity: Verbosity,
     style: Style,
     /// The bars under way, if the standard error can show any.
-    bars: Option<MultiProgress>,
+    bars: Option<Bars>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +52,7 @@ impl Terminal {
         };
         let is_terminal = io::stderr().is_terminal();
         let can_move = is_terminal && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
-        let bars = (can_move && verbosity > Verbosity::Quiet).then(MultiProgress::new);
+        let bars = (can_move && verbosity > Verbosity::Quiet).then(Bars::default);
         Self { verbosity, style: Style::new(is_terminal), bars }
     }
 
@@ -82,6 +80,19 @@ impl Terminal {
             ReportFormat::Text => self.print(&report.to_string()),
             ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
         }
+    }
+
+    /// Prints the report of a recipe.
+    pub(crate) fn outcome(&self, report: &impl Report, format: ReportFormat) -> Result<()> {
+        match format {
+            ReportFormat::Text => self.print(&report.text()),
+            ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
+        }
+    }
+
+    /// Notes what something is, and how much, in the columns of a report.
+    pub(crate) fn fact(&self, name: &str, value: impl Display) {
+        self.note(format_args!("{name:<20} {value}"));
     }
 
     /// Says what only some want to know: with `--verbose`.
@@ -133,8 +144,11 @@ impl Progress for Terminal {
     fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
         match &self.bars {
             _ if self.verbosity == Verbosity::Quiet => Silent.stage(name, total, unit),
-            Some(bars) => Box::new(bars::Bar::start(bars, name, total, unit)),
-            None => Box::new(lines::Lines::start(self.clone(), name, total, unit)),
+            Some(bars) => bars.stage(name, total, unit),
+            None => {
+                let terminal = self.clone();
+                Lines(move |line| terminal.note(line)).stage(name, total, unit)
+            }
         }
     }
 }

@@ -48,7 +48,10 @@ fn check(command: &str) {
         for (name, expected) in expected.as_object().unwrap() {
             match (row[name].as_f64(), expected.as_f64()) {
                 (Some(found), Some(expected)) => {
-                    assert!((found - expected).abs() <= TOLERANCE * expected.abs(), "{name} of {row}: {expected} expected");
+                    assert!(
+                        (found - expected).abs() <= TOLERANCE * expected.abs(),
+                        "{name} of {row}: {expected} expected"
+                    );
                 }
                 _ => assert_eq!(row[name], *expected, "{name} of {row}"),
             }

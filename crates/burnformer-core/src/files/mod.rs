@@ -4,6 +4,7 @@
 //! hidden file or folder behind; [`remove_leftovers`] removes them.
 
 mod folder;
+mod new_folder;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -11,6 +12,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 pub use folder::AtomicFolder;
+pub use new_folder::NewFolder;
 
 /// How the names of unfinished files and folders begin.
 const UNFINISHED: &str = ".unfinished-";

@@ -43,7 +43,7 @@ pub struct BleuStatistics {
 }
 
 /// BLEU of a corpus, and what it is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BleuScore {
     /// In `[0, 100]`, up to rounding.
     pub score: f64,

@@ -1,12 +1,12 @@
 //! Whether one system is better than another, or was lucky with the test set.
 
 use burnformer_core::random::{Key, Purpose, Stream};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::corpus::{CorpusMetric, MetricError};
 
 /// A baseline and a system on test sets drawn from the one there is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairedBootstrap {
     /// What the system is compared with.
     pub baseline: BootstrapEstimate,
@@ -19,7 +19,7 @@ pub struct PairedBootstrap {
 }
 
 /// A score, and how far it depends on the choice of the test set.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapEstimate {
     /// On the test set.
     pub score: f64,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::corpus::{CorpusMetric, SACREBLEU, case_name, cased};
 use super::ngrams::{count, matches};
@@ -32,7 +32,7 @@ pub struct Chrf {
 }
 
 /// What chrF compares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChrfVariant {
     /// Runs of characters.
     #[default]
@@ -64,7 +64,7 @@ pub struct RunCounts {
 }
 
 /// chrF of a corpus.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChrfScore {
     /// What was compared.
     pub variant: ChrfVariant,

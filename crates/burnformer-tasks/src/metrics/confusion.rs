@@ -52,6 +52,23 @@ impl ConfusionMatrix {
         Self { counts: vec![vec![0; n_classes]; n_classes] }
     }
 
+    /// The confusion with these counts, `[truth][predicted]`; a class without a row or a column counts as without examples.
+    #[must_use]
+    pub fn from_counts(counts: &[Vec<u64>]) -> Self {
+        let n_classes = counts.iter().map(Vec::len).chain([counts.len()]).max().unwrap_or(0);
+        let mut confusion = Self::new(n_classes);
+        for (row, counts) in confusion.counts.iter_mut().zip(counts) {
+            row[..counts.len()].copy_from_slice(counts);
+        }
+        confusion
+    }
+
+    /// How many examples of each class were taken for each, `[truth][predicted]`.
+    #[must_use]
+    pub fn counts(&self) -> &[Vec<u64>] {
+        &self.counts
+    }
+
     /// Counts one example.
     ///
     /// # Panics
@@ -179,14 +196,19 @@ impl AddAssign for ConfusionMatrix {
     }
 }
 
-/// The confusion of answering with the most frequent class always, the first of several: what a model must beat. `counts` are
-/// the examples of each class.
+/// The confusion of answering `test` examples with the most frequent class of the `training` ones always, the first of
+/// several: what a model must beat. Both are numbers of examples by class.
+///
+/// # Panics
+/// If there are not as many classes in one as in the other.
 #[must_use]
-pub fn majority(counts: &[u64]) -> ConfusionMatrix {
-    let mut confusion = ConfusionMatrix::new(counts.len());
+pub fn majority(training: &[u64], test: &[u64]) -> ConfusionMatrix {
+    let (n_classes, others) = (training.len(), test.len());
+    assert_eq!(n_classes, others, "majority: {n_classes} classes to learn from and {others} to answer");
+    let mut confusion = ConfusionMatrix::new(n_classes);
     // `max_by_key` finds the last of several.
-    if let Some((most_frequent, _)) = counts.iter().enumerate().rev().max_by_key(|(_, count)| **count) {
-        for (row, &count) in confusion.counts.iter_mut().zip(counts) {
+    if let Some((most_frequent, _)) = training.iter().enumerate().rev().max_by_key(|(_, count)| **count) {
+        for (row, &count) in confusion.counts.iter_mut().zip(test) {
             row[most_frequent] = count;
         }
     }

@@ -3,20 +3,43 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use burnformer::core::progress::{Stage, Unit};
+use burnformer_core::progress::{Progress, Stage, Unit};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::amount::Amount;
+use crate::amount::Amount;
 
 /// Time between two pictures while nothing else happens, so that people see that the program lives.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Progress as bars on the standard error, one below the other. A clone shows them in the same place.
+#[derive(Clone, Debug)]
+pub struct Bars(MultiProgress);
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self(MultiProgress::new())
+    }
+}
+
+impl Bars {
+    /// Runs `write`, which writes to the terminal, while no bar is in the way.
+    pub fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
+    }
+}
+
+impl Progress for Bars {
+    fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+        Box::new(Bar::start(&self.0, name, total, unit))
+    }
+}
+
 /// A stage shown as a bar.
-pub(super) struct Bar(ProgressBar);
+struct Bar(ProgressBar);
 
 impl Bar {
     /// A new bar below those there are.
-    pub(super) fn start(bars: &MultiProgress, name: &str, total: Option<u64>, unit: Unit) -> Self {
+    fn start(bars: &MultiProgress, name: &str, total: Option<u64>, unit: Unit) -> Self {
         let bar = bars.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
         bar.set_style(style(total.is_some(), unit));
         bar.set_prefix(name.to_owned());

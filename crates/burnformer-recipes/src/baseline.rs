@@ -5,19 +5,87 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::{Context, bail, ensure};
+use burnformer_data::labelled::LabelledTexts;
+use burnformer_reports::Baseline;
+use burnformer_tasks::metrics::{ConfusionMatrix, majority};
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use linfa_logistic::{MultiFittedLogisticRegression, MultiLogisticRegression};
 use ndarray::{Array1, Array2};
+
+use crate::scores;
 
 /// The most features, chosen by how often they occur.
 const MAX_FEATURES: usize = 4_096;
 /// The most numbers in the matrix of all texts, which is not sparse: 1.2 GB. More texts get fewer features.
 const MAX_CELLS: usize = 300_000_000;
 
+/// Why the baseline cannot be trained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BaselineError {
+    /// Texts and labels that do not belong together.
+    #[error("the baseline got {texts} texts and {labels} labels")]
+    Lengths {
+        /// How many texts there are.
+        texts: usize,
+        /// How many labels there are.
+        labels: usize,
+    },
+    /// A class that there is not.
+    #[error("the baseline got the label `{label}`, expected one below {n_classes}")]
+    Label {
+        /// The label.
+        label: usize,
+        /// How many classes there are.
+        n_classes: usize,
+    },
+    /// Nothing to tell apart.
+    #[error("the baseline needs examples of two classes or more, found {found}")]
+    Classes {
+        /// How many classes have examples.
+        found: usize,
+    },
+    /// Texts without words.
+    #[error("the baseline found no word in {texts} texts, expected letters or digits")]
+    NoWords {
+        /// How many texts there are.
+        texts: usize,
+    },
+    /// The search for the weights fails.
+    #[error("cannot train the baseline")]
+    Fit(#[from] linfa_logistic::error::Error),
+}
+
+/// The answers of simple methods to `test`: always the most frequent class, and a bag of words. Both learn from `train`.
+pub(crate) fn measured(
+    train_texts: &LabelledTexts,
+    test: &LabelledTexts,
+    seed: u64,
+) -> Result<Vec<Baseline>, BaselineError> {
+    let labels = &train_texts.labels;
+    let words = |texts: &LabelledTexts| -> (Vec<String>, Vec<usize>) {
+        let whole = |text: &str, pair: Option<&str>| pair.map_or(text.to_owned(), |pair| format!("{text} {pair}"));
+        texts.examples.iter().map(|it| (whole(&it.text, it.pair.as_deref()), it.label as usize)).unzip()
+    };
+    let counts = |truths: &[usize]| {
+        let mut counts = vec![0_u64; labels.len()];
+        truths.iter().for_each(|&truth| counts[truth] += 1);
+        counts
+    };
+    let ((texts, truths), (test_texts, test_truths)) = (words(train_texts), words(test));
+    let bag = train(&texts, &truths, labels.len())?;
+    let mut confusion = ConfusionMatrix::new(labels.len());
+    test_truths.iter().zip(bag.predict(&test_texts)).for_each(|(&truth, answer)| confusion.add(truth, answer));
+    let row = |name: &str, confusion: &ConfusionMatrix| Baseline {
+        name: name.to_owned(),
+        scores: scores::of_confusion(confusion, None, labels, seed),
+    };
+    Ok(vec![row("majority class", &majority(&counts(&truths), &counts(&test_truths))), row("bag of words", &confusion)])
+}
+
 /// A trained baseline.
-pub(crate) struct BagOfWords {
+struct BagOfWords {
     features: Features,
     model: MultiFittedLogisticRegression<f32, usize>,
 }
@@ -26,16 +94,22 @@ pub(crate) struct BagOfWords {
 ///
 /// # Errors
 /// If there are fewer than two classes among the examples, or no word in them.
-pub(crate) fn train(texts: &[String], labels: &[usize], n_classes: usize) -> anyhow::Result<BagOfWords> {
-    ensure!(texts.len() == labels.len(), "the baseline got {} texts and {} labels", texts.len(), labels.len());
-    if let Some(label) = labels.iter().find(|&&label| label >= n_classes) {
-        bail!("the baseline got the label `{label}`, expected one below {n_classes}");
+fn train(texts: &[String], labels: &[usize], n_classes: usize) -> Result<BagOfWords, BaselineError> {
+    if texts.len() != labels.len() {
+        return Err(BaselineError::Lengths { texts: texts.len(), labels: labels.len() });
+    }
+    if let Some(&label) = labels.iter().find(|&&label| label >= n_classes) {
+        return Err(BaselineError::Label { label, n_classes });
     }
     let n_found = labels.iter().collect::<BTreeSet<_>>().len();
-    ensure!(n_found >= 2, "the baseline needs examples of two classes or more, found {n_found}");
+    if n_found < 2 {
+        return Err(BaselineError::Classes { found: n_found });
+    }
 
     let features = Features::choose(texts, MAX_FEATURES.min(MAX_CELLS / texts.len()).max(1));
-    ensure!(!features.of.is_empty(), "the baseline found no word in {} texts, expected letters or digits", texts.len());
+    if features.of.is_empty() {
+        return Err(BaselineError::NoWords { texts: texts.len() });
+    }
     let mut matrix = Array2::<f32>::zeros((texts.len(), features.of.len()));
     for (text, mut row) in texts.iter().zip(matrix.rows_mut()) {
         for (feature, weight) in features.weights(text) {
@@ -50,14 +124,13 @@ pub(crate) fn train(texts: &[String], labels: &[usize], n_classes: usize) -> any
         .max_iterations(100)
         // Of the sum over all texts. In single precision a closer search would find only rounding.
         .gradient_tolerance(1e-3 * texts.len() as f32)
-        .fit(&DatasetBase::new(matrix, Array1::from(labels.to_vec())))
-        .context("cannot train the baseline")?;
+        .fit(&DatasetBase::new(matrix, Array1::from(labels.to_vec())))?;
     Ok(BagOfWords { features, model })
 }
 
 impl BagOfWords {
     /// The most probable class of each text.
-    pub(crate) fn predict(&self, texts: &[String]) -> Vec<usize> {
+    fn predict(&self, texts: &[String]) -> Vec<usize> {
         texts.iter().map(|text| self.predict_one(text)).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Where a model looks, as a picture.
 
-use anyhow::{Result, anyhow};
+use std::error::Error;
+
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -14,15 +15,23 @@ const INK: RGBColor = RGBColor(51, 51, 51);
 /// The colour of a weight of 1; 0 is white.
 const FULL: RGBColor = RGBColor(8, 48, 107);
 
+/// An attention that cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw the attention: {0}")]
+pub struct PictureError(Box<dyn Error + Send + Sync>);
+
 /// A row for each target token with a cell for each source token, dark where the weight `[target][source]` is large, as an SVG
 /// document.
-pub(super) fn attention_picture(source: &[String], target: &[String], weights: &[Vec<f64>]) -> Result<String> {
+///
+/// # Errors
+/// If the drawing itself fails.
+pub fn attention_picture(source: &[String], target: &[String], weights: &[Vec<f64>]) -> Result<String, PictureError> {
     let room = |tokens: &[String]| tokens.iter().map(|token| width(token)).max().unwrap_or(0) + 2 * MARGIN;
     let (left, top) = (room(target), room(source));
     let size = (left + CELL * source.len() as i32 + MARGIN, top + CELL * target.len() as i32 + MARGIN);
     let mut svg = String::new();
     draw(&mut svg, (size.0 as u32, size.1 as u32), (left, top), [source, target], weights)
-        .map_err(|error| anyhow!("cannot draw the attention: {error}"))?;
+        .map_err(|error| PictureError(error.into()))?;
     let shown = |scale: u32| format!("width=\"{}\" height=\"{}\"", size.0 as u32 / scale, size.1 as u32 / scale);
     Ok(svg.replacen(&shown(1), &shown(SCALE), 1))
 }

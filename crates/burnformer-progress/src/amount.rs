@@ -3,23 +3,23 @@
 use std::fmt;
 use std::time::Duration;
 
-use burnformer::core::progress::Unit;
+use burnformer_core::progress::Unit;
 use indicatif::{BinaryBytes, HumanCount, HumanDuration};
 
 /// How much of a stage is done, how fast, and how long the rest takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Amount {
-    pub(super) done: u64,
+pub(crate) struct Amount {
+    pub(crate) done: u64,
     /// `None` if nobody knows.
-    pub(super) total: Option<u64>,
-    pub(super) unit: Unit,
+    pub(crate) total: Option<u64>,
+    pub(crate) unit: Unit,
     /// Units a second; 0 if that is not known yet.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
 }
 
 impl Amount {
     /// What was done in `elapsed`, at the same speed all the time.
-    pub(super) fn steady(done: u64, total: Option<u64>, unit: Unit, elapsed: Duration) -> Self {
+    pub(crate) fn steady(done: u64, total: Option<u64>, unit: Unit, elapsed: Duration) -> Self {
         let rate = if elapsed.is_zero() { 0.0 } else { done as f64 / elapsed.as_secs_f64() };
         Self { done, total, unit, rate }
     }

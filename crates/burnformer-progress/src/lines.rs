@@ -3,18 +3,27 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use burnformer::core::progress::{Stage, Unit};
+use burnformer_core::progress::{Progress, Stage, Unit};
 use indicatif::HumanDuration;
 
-use super::Terminal;
-use super::amount::Amount;
+use crate::amount::Amount;
 
 /// Time between two lines of a stage. A shorter stage says nothing.
 const PERIOD: Duration = Duration::from_secs(5);
 
+/// Progress as lines, each handed to a function that writes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<W>(pub W);
+
+impl<W: Fn(String) + Clone + Send + Sync + 'static> Progress for Lines<W> {
+    fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+        Box::new(LineStage::start(self.0.clone(), name, total, unit))
+    }
+}
+
 /// A stage that writes lines.
-pub(super) struct Lines {
-    terminal: Terminal,
+struct LineStage<W: Fn(String)> {
+    write: W,
     name: String,
     total: Option<u64>,
     unit: Unit,
@@ -31,11 +40,11 @@ struct State {
     last: Option<Instant>,
 }
 
-impl Lines {
+impl<W: Fn(String)> LineStage<W> {
     /// A stage that starts now.
-    pub(super) fn start(terminal: Terminal, name: &str, total: Option<u64>, unit: Unit) -> Self {
+    fn start(write: W, name: &str, total: Option<u64>, unit: Unit) -> Self {
         let state = State { done: 0, skipped: 0, message: String::new(), last: None };
-        Self { terminal, name: name.to_owned(), total, unit, start: Instant::now(), state: Mutex::new(state) }
+        Self { write, name: name.to_owned(), total, unit, start: Instant::now(), state: Mutex::new(state) }
     }
 
     /// Counts on and tells the line to be written at `now`, if it is time for one.
@@ -62,10 +71,10 @@ impl Lines {
     }
 }
 
-impl Stage for Lines {
+impl<W: Fn(String) + Send + Sync> Stage for LineStage<W> {
     fn advance(&self, count: u64) {
         if let Some(line) = self.advance_at(count, Instant::now()) {
-            self.terminal.note(line);
+            (self.write)(line);
         }
     }
 
@@ -81,10 +90,10 @@ impl Stage for Lines {
     }
 }
 
-impl Drop for Lines {
+impl<W: Fn(String)> Drop for LineStage<W> {
     fn drop(&mut self) {
         if let Some(line) = self.end_at(Instant::now()) {
-            self.terminal.note(line);
+            (self.write)(line);
         }
     }
 }
@@ -92,11 +101,9 @@ impl Drop for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::VerbosityArgs;
 
-    fn stage() -> Lines {
-        let terminal = Terminal::new(&VerbosityArgs { quiet: true, verbose: false });
-        Lines::start(terminal, "tokenize", Some(80 << 20), Unit::Bytes)
+    fn stage() -> LineStage<fn(String)> {
+        LineStage::start(drop as fn(String), "tokenize", Some(80 << 20), Unit::Bytes)
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! Lines as they come, in groups.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use burnformer_core::progress::{Interrupt, Interrupted};
+
+/// How long a group of lines waits for another one.
+const SOON: Duration = Duration::from_millis(20);
+/// How long its first line waits for all others: not as long as a person notices.
+const ENOUGH: Duration = Duration::from_millis(100);
+/// How often who waits for the first line looks whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// How many lines are read ahead.
+const AHEAD: usize = 1024;
+
+/// The lines of an input in groups: those that come one soon after the other, so that nobody waits for an answer until the
+/// input ends.
+#[derive(Debug)]
+pub struct Groups<E> {
+    lines: Receiver<Result<String, E>>,
+    /// What ended the input, reported behind the lines in front of it.
+    failed: Option<E>,
+}
+
+impl<E: From<Interrupted> + Send + 'static> Groups<E> {
+    /// Begins to read the lines that `open` makes, on a thread of their own, which ends with the input or the program.
+    pub fn read<I: Iterator<Item = Result<String, E>>>(open: impl FnOnce() -> I + Send + 'static) -> Self {
+        let (sender, lines) = mpsc::sync_channel(AHEAD);
+        thread::spawn(move || open().try_for_each(|line| sender.send(line)));
+        Self { lines, failed: None }
+    }
+
+    /// The next lines, at most `most`; none at the end.
+    ///
+    /// # Errors
+    /// What ended the input, once the lines in front of it were handed out; an interruption.
+    pub fn next(&mut self, most: usize, interrupt: &Interrupt) -> Result<Vec<String>, E> {
+        let mut group = Vec::new();
+        let mut deadline = Instant::now();
+        while self.failed.is_none() && group.len() < most {
+            interrupt.check()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(if group.is_empty() { LOOK } else { SOON.min(left) }) {
+                Ok(Ok(line)) => {
+                    if group.is_empty() {
+                        deadline = Instant::now() + ENOUGH;
+                    }
+                    group.push(line);
+                }
+                Ok(Err(error)) => self.failed = Some(error),
+                Err(RecvTimeoutError::Timeout) if group.is_empty() => {}
+                Err(_) => break,
+            }
+        }
+        match self.failed.take_if(|_| group.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(group),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The end of an input.
+    #[derive(Debug)]
+    enum End {
+        Torn,
+        Interrupted,
+    }
+
+    impl From<Interrupted> for End {
+        fn from(_: Interrupted) -> Self {
+            Self::Interrupted
+        }
+    }
+
+    #[test]
+    fn what_is_there_comes_before_what_is_awaited_and_before_an_error() {
+        let (sender, lines) = mpsc::sync_channel(9);
+        let mut groups = Groups { lines, failed: None };
+        let interrupt = Interrupt::new();
+        for line in ["a", "", "b"] {
+            sender.send(Ok(line.to_owned())).unwrap();
+        }
+        // The sender is there: without an end of the group this would wait.
+        assert_eq!(groups.next(2, &interrupt).unwrap(), ["a", ""]);
+        assert_eq!(groups.next(2, &interrupt).unwrap(), ["b"]);
+        sender.send(Ok("c".to_owned())).unwrap();
+        sender.send(Err(End::Torn)).unwrap();
+        assert_eq!(groups.next(9, &interrupt).unwrap(), ["c"]);
+        assert!(matches!(groups.next(9, &interrupt), Err(End::Torn)));
+        drop(sender);
+        assert!(groups.next(9, &interrupt).unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_lines_can_be_interrupted() {
+        let (_sender, lines) = mpsc::sync_channel::<Result<String, End>>(1);
+        let interrupt = Interrupt::new();
+        interrupt.request();
+        let error = Groups { lines, failed: None }.next(1, &interrupt);
+        assert!(matches!(error, Err(End::Interrupted)), "{error:?}");
+    }
+}

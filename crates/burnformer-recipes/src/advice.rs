@@ -1,0 +1,133 @@
+//! What a user can do about an error of any crate below.
+
+use std::error::Error;
+
+use burnformer_data::DataError;
+use burnformer_data::corpus::CorpusError;
+use burnformer_data::datasets::SamplesError;
+use burnformer_data::labelled::LabelError;
+use burnformer_data::readers::ReadError;
+use burnformer_data::tokenizer::TokenizerError;
+use burnformer_models::{Head, ModelError};
+use burnformer_tasks::TaskError;
+use burnformer_train::TrainError;
+
+use crate::RecipeError;
+
+/// What the user can do about `error`, or the first of its causes that anybody knows advice on, beyond what it says itself.
+#[must_use]
+pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
+    causes(error).find_map(|cause| {
+        if let Some(hint) = cause.downcast_ref().and_then(RecipeError::hint) {
+            return Some(hint);
+        }
+        let data = cause.downcast_ref().and_then(hint_on_data);
+        let model = cause.downcast_ref().and_then(hint_on_model);
+        let task = cause.downcast_ref().and_then(hint_on_task);
+        let training = || cause.downcast_ref().and_then(hint_on_training);
+        data.or(model).or(task).or_else(training).map(str::to_owned)
+    })
+}
+
+/// `error` and what caused it; in the place of one that only passes on another, that other.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(passed_on(error)), |&error| error.source().map(passed_on))
+}
+
+fn passed_on<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    if let Some(inner) = error.downcast_ref().and_then(RecipeError::passed_on) {
+        return passed_on(inner);
+    }
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(TrainError::Task(inner)), _) => passed_on(inner.as_ref()),
+        (Some(TrainError::Data(inner)), _) | (_, Some(TaskError::Data(inner))) => inner,
+        (_, Some(TaskError::Model(inner))) => inner,
+        _ => error,
+    }
+}
+
+fn hint_on_data(error: &DataError) -> Option<&str> {
+    match error {
+        DataError::RustDocs(error) => error.hint(),
+        DataError::Corpus(CorpusError::NotACorpus { .. }) => Some("build a corpus with `burnformer data build`"),
+        DataError::Read(ReadError::MissingColumn { .. } | ReadError::MissingField { .. }) => {
+            Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
+        }
+        DataError::Label(LabelError::NoLabel { .. }) => Some("name the column of the label with `--label-column`"),
+        DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
+        DataError::Samples(SamplesError::OneDocument { .. }) => {
+            Some("set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add text")
+        }
+        DataError::Samples(SamplesError::NoPairs) => {
+            Some("build a corpus of pairs: `burnformer data build` with `--pair-input` or `--pair-column`")
+        }
+        DataError::Tokenizer(TokenizerError::TooShort { .. }) => Some("raise `--max-seq-length`"),
+        error if error.is_bad_row() => Some("`--on-bad-row skip` skips such rows and counts them"),
+        _ => None,
+    }
+}
+
+fn hint_on_model(error: &ModelError) -> Option<&str> {
+    match error {
+        ModelError::NotAModelFolder { file: "config.json", .. } => {
+            Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders")
+        }
+        ModelError::HeadSize { .. } => {
+            Some("correct `id2label`, or train another classifier with `burnformer finetune`")
+        }
+        ModelError::WeightNames { .. } => Some(
+            "set `architectures` in `config.json` to the class of these weights; `burnformer finetune` and `embed` need the encoder only",
+        ),
+        _ => None,
+    }
+}
+
+fn hint_on_task(error: &TaskError) -> Option<&str> {
+    match error {
+        TaskError::VocabularyMismatch { .. } => {
+            Some("raise `model.vocab_size`, or use the tokenizer that the model was trained with")
+        }
+        TaskError::OtherTask { found: Head::SequenceClassification, .. } => {
+            Some("classify texts with it by `burnformer predict`")
+        }
+        TaskError::OtherTask { found: Head::Seq2Seq, .. } => Some("translate with it by `burnformer translate`"),
+        TaskError::OtherTask { .. } => {
+            Some("train a classifier from it with `burnformer finetune`, or compute embeddings with `burnformer embed`")
+        }
+        _ => None,
+    }
+}
+
+fn hint_on_training(error: &TrainError) -> Option<&str> {
+    match error {
+        TrainError::NotARun { .. } => {
+            Some("start a run with `burnformer pretrain`, `finetune` or `train-seq2seq`, without `--resume`")
+        }
+        TrainError::OtherRun { .. } => Some("restore what has changed, or start a new run in another folder"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_found_in_errors_that_are_passed_on() {
+        let error = || ModelError::NotAModelFolder { folder: "a".into(), file: "config.json" };
+        let expected = Some("`burnformer pretrain`, `finetune`, `train-seq2seq` and `average` make model folders");
+        assert_eq!(hint(&error()).as_deref(), expected);
+        assert_eq!(hint(&TaskError::Model(error())).as_deref(), expected);
+        assert_eq!(hint(&TrainError::task(TaskError::Model(error()))).as_deref(), expected);
+        assert_eq!(hint(&RecipeError::Train(TrainError::task(TaskError::Model(error())))).as_deref(), expected);
+    }
+
+    #[test]
+    fn advice_is_found_in_the_error_and_in_its_causes() {
+        let source = || DataError::Corpus(CorpusError::NotACorpus { folder: "a".into() });
+        let split = RecipeError::Split { corpus: "a".to_owned(), source: source() };
+        assert!(hint(&split).unwrap().starts_with("set the shares `data.split.validation`"));
+        let part = RecipeError::NoSamples { part: "training", corpus: "a".to_owned(), source: source() };
+        assert_eq!(hint(&part).as_deref(), Some("build a corpus with `burnformer data build`"));
+    }
+}

@@ -1,0 +1,196 @@
+//! What can go wrong in a recipe.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use burnformer_core::config::ConfigError;
+use burnformer_core::files::FileError;
+use burnformer_core::progress::Interrupted;
+use burnformer_core::settings::SettingsError;
+use burnformer_data::DataError;
+use burnformer_data::corpus::CorpusError;
+use burnformer_data::tokenizer::TokenizerError;
+use burnformer_models::ModelError;
+use burnformer_ops::DeviceError;
+use burnformer_tasks::TaskError;
+use burnformer_tasks::metrics::MetricError;
+use burnformer_train::TrainError;
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// Texts, corpora or samples cannot be had.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A model folder cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Text and model do not go together.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// Training fails.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A tokenizer cannot be loaded.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// There are no such settings, or they cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The work was asked to stop.
+    #[error("interrupted")]
+    Interrupted(#[from] Interrupted),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Translations cannot be scored.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// The device does not exist.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The simple methods cannot be trained.
+    #[cfg(feature = "baseline")]
+    #[error(transparent)]
+    Baseline(#[from] crate::BaselineError),
+    /// A size of models that nobody knows.
+    #[error("there is no preset `{name}`")]
+    NoPreset {
+        /// The name.
+        name: String,
+        /// Those there are.
+        known: &'static [&'static str],
+    },
+    /// A setting that a run that goes on cannot change.
+    #[error("`--set {set}` cannot be combined with `--resume`")]
+    FixedSetting {
+        /// The `key=value`.
+        set: String,
+    },
+    /// No labelled text to choose the best model by.
+    #[error("no text is left for validation, because no class has two texts")]
+    NoValidationTexts,
+    /// No pair of texts to choose the best model by.
+    #[error("`choose_by = \"bleu\"` and `train.patience` need validation pairs, found none")]
+    NoValidationPairs,
+    /// A corpus that cannot be split.
+    #[error("cannot split the corpus `{corpus}`")]
+    Split {
+        /// Folder of the corpus.
+        corpus: String,
+        /// Why.
+        source: DataError,
+    },
+    /// A part of a corpus without samples.
+    #[error("the {part} part of the corpus `{corpus}` gives no samples")]
+    NoSamples {
+        /// The part.
+        part: &'static str,
+        /// Folder of the corpus.
+        corpus: String,
+        /// Why.
+        source: DataError,
+    },
+    /// Settings of another model than the one that training begins with.
+    #[error("the settings below `model` are not those of the model in `{}`", init.display())]
+    OtherModel {
+        /// Folder of the model.
+        init: PathBuf,
+    },
+    /// A corpus with other tokens than the model that training begins with.
+    #[error("the corpus does not fit the model")]
+    OtherTokens {
+        /// Folder of the model.
+        init: PathBuf,
+        /// How they differ.
+        source: CorpusError,
+    },
+    /// A validation corpus with other tokens than the training corpus.
+    #[error("the validation corpus was built with other tokenizers than the training corpus")]
+    OtherValidationTokens,
+    /// A text without the translation that it is measured by.
+    #[error("a translation model is evaluated on texts with references, found no references")]
+    NoReferences,
+    /// No pair of texts at all.
+    #[error("the input has no pairs")]
+    NoPairs,
+    /// Files that are read line by line together, and have different numbers of them.
+    #[error("`{}` has {lines} lines and `{}` {expected}", path.display(), other.display())]
+    LineCounts {
+        /// One file.
+        path: PathBuf,
+        /// Its number of lines.
+        lines: usize,
+        /// The other file.
+        other: PathBuf,
+        /// Its number of lines.
+        expected: usize,
+    },
+    /// Attention over a text alone, of a model that attends from another text.
+    #[error("`--text` shows the attention of encoders only, and this is a translation model")]
+    AttentionOfTranslator {
+        /// Folder of the model.
+        folder: PathBuf,
+    },
+    /// A head that the model does not have.
+    #[error("`{}` has no head {head}", folder.display())]
+    NoHead {
+        /// Folder of the model.
+        folder: PathBuf,
+        /// Number of the head, counted from 1.
+        head: usize,
+        /// How many heads there are.
+        n_heads: usize,
+    },
+}
+
+impl RecipeError {
+    /// What the user can do about the error itself, beyond what it says; [`hint`](crate::hint()) asks its causes too.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoPreset { known, .. } => return Some(known.join(", ")),
+            Self::OtherTokens { init, .. } => {
+                return Some(format!("build the corpus with `--tokenizer {}`", init.display()));
+            }
+            Self::AttentionOfTranslator { folder } => {
+                return Some(format!("draw it with `burnformer translate {} --attention DIR`", folder.display()));
+            }
+            Self::NoHead { n_heads, .. } => {
+                return Some(format!("set `--head` to 1 to {n_heads}, or omit it for the mean over all heads"));
+            }
+            Self::NoReferences => "name the references with `--pair-input` (line-aligned files) or `--pair-column`",
+            Self::NoPairs => "name files that are not empty",
+            Self::LineCounts { .. } => "the files are line-aligned: line N of each belongs to the same text",
+            Self::FixedSetting { .. } => {
+                "the run goes on with the settings in its `run.toml`; of those `--set` can change the ones below `train`"
+            }
+            Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
+            Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",
+            Self::Split { .. } => "set the shares `data.split.validation` and `data.split.test`; 0 means no such part",
+            Self::OtherModel { .. } => "remove these settings, or remove `--init` to train from fresh weights",
+            Self::OtherValidationTokens => "build it with the same `--tokenizer` and `--pair-tokenizer`",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The error of another crate, if all this one does is to pass it on.
+    pub(crate) fn passed_on(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Data(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Task(error) => Some(error),
+            Self::Train(error) => Some(error),
+            Self::Tokenizer(error) => Some(error),
+            Self::Settings(error) => Some(error),
+            Self::Config(error) => Some(error),
+            Self::Device(error) => Some(error),
+            _ => None,
+        }
+    }
+}

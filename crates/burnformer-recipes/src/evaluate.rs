@@ -1,0 +1,110 @@
+//! Measuring a model in a folder on data.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burnformer_core::settings;
+use burnformer_data::batches::{BatchConfig, BatchSize, Batches, ClassificationBatch, PretrainingBatch};
+use burnformer_data::corpus::Corpus;
+use burnformer_data::datasets::{ClassificationDataset, Dataset, PretrainingConfig, PretrainingDataset};
+use burnformer_data::labelled::LabelledTexts;
+use burnformer_data::source::{OnBadRow, Source};
+use burnformer_data::split::{Split, SplitConfig, Subset};
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Pretrained};
+use burnformer_reports::{ClassificationScores, PretrainingScores};
+use burnformer_tasks::{ClassificationTask, PretrainingTask};
+use burnformer_train::RunFolder;
+
+use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, scores};
+
+/// Measures the classifier in `folder` on texts with labels, `batch_size` at a time.
+///
+/// # Errors
+/// If there is no such model, texts cannot be read, or have labels that it does not know; an interruption.
+pub fn evaluate_classifier(
+    folder: &Path,
+    source: &dyn Source,
+    on_bad_row: OnBadRow,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<ClassificationScores, RecipeError> {
+    let device = context.device.open()?;
+    let model = BertForSequenceClassification::load(folder, &device)?;
+    let (config, labels) = (model.config().clone(), model.labels().to_vec());
+    let tokenizer = Tokenizer::load(folder)?;
+    let (observer, interrupt) = (context.observer, context.interrupt());
+    let (texts, skipped) = LabelledTexts::read_with_labels(source, labels.clone(), on_bad_row, observer, &interrupt)?;
+    observer.note(&Note::SkippedRows(&skipped));
+    let (seed, max_seq_length) = of_finetuning(folder, &config)?;
+    let samples = Arc::new(ClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
+    let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
+    let batches = Batches::<ClassificationBatch>::epoch(samples, pad_id, &batches_of(batch_size), seed)?;
+    let task = ClassificationTask::new(config, tokenizer, labels)?;
+    scores::classification(&task, &model, (batches, n_samples), seed, &device, context)
+}
+
+/// Measures the pretrained model in `folder` on a part of the corpus in another, or all of it, `batch_size` samples at a
+/// time. Seed, split and samples are those of the model's run, if the folder is that of one.
+///
+/// # Errors
+/// If there is no such model or corpus, or they do not go together; an interruption.
+pub fn evaluate_pretraining(
+    folder: &Path,
+    corpus: &Path,
+    part: Option<Subset>,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<PretrainingScores, RecipeError> {
+    let device = context.device.open()?;
+    let model = BertForPreTraining::load(folder, &device)?;
+    let config = model.config().clone();
+    let corpus = Arc::new(Corpus::open(corpus)?);
+    let tokenizer = Tokenizer::load(folder)?;
+    corpus.check_tokenizer(&tokenizer).map_err(burnformer_data::DataError::from)?;
+    let (seed, split, samples) = of_pretraining(folder, &config)?;
+    let documents = match part {
+        None => (0..corpus.n_documents()).collect(),
+        Some(part) => {
+            let split = Split::of(&corpus, &split, seed)?;
+            match part {
+                Subset::Train => split.train,
+                Subset::Validation => split.validation,
+                Subset::Test => split.test,
+            }
+        }
+    };
+    let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
+    let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
+    let batches = || Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), pad_id, &batches_of(batch_size), seed);
+    let unigram_entropy = scores::unigram_entropy(batches()?)?;
+    let task = PretrainingTask::new(config, tokenizer)?;
+    scores::pretraining(&task, &model, (batches()?, n_samples), unigram_entropy, &device, context)
+}
+
+/// Seed and longest text as in the run of the model, or the defaults if the folder is not that of a run.
+fn of_finetuning(folder: &Path, config: &BertConfig) -> Result<(u64, usize), RecipeError> {
+    let file = RunFolder::settings_file(folder);
+    if file.is_file() {
+        let settings: FinetuneSettings = settings::reload(&file, &[])?;
+        return Ok((settings.seed, settings.max_seq_length.min(config.max_seq_length)));
+    }
+    Ok((SEED, config.max_seq_length))
+}
+
+/// Seed, split and samples as in the run of the model, or the defaults if the folder is not that of a run.
+fn of_pretraining(folder: &Path, config: &BertConfig) -> Result<(u64, SplitConfig, PretrainingConfig), RecipeError> {
+    let file = RunFolder::settings_file(folder);
+    if file.is_file() {
+        let settings: PretrainSettings = settings::reload(&file, &[])?;
+        return Ok((settings.seed, settings.data.split, settings.data.samples));
+    }
+    let default = PretrainingConfig::default();
+    let max_seq_length = default.max_seq_length.min(config.max_seq_length);
+    Ok((SEED, SplitConfig::default(), PretrainingConfig { max_seq_length, ..default }))
+}
+
+/// As many samples at once as were asked for.
+fn batches_of(batch_size: usize) -> BatchConfig {
+    BatchConfig { size: BatchSize::Sequences(batch_size), window: batch_size.max(1024), ..BatchConfig::default() }
+}

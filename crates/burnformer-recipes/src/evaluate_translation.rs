@@ -1,0 +1,126 @@
+//! Measuring a model that translates, in a folder, on pairs of texts.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burnformer_core::config::Validate;
+use burnformer_core::files::atomic_write_bytes;
+use burnformer_core::progress::Unit;
+use burnformer_data::source::{OnBadRow, Records, Source};
+use burnformer_models::GenerationConfig;
+use burnformer_tasks::{MetricState, TranslationOptions, Translator};
+use serde::{Deserialize, Serialize};
+
+use crate::{Context, Note, RecipeError, TranslationMetrics, TranslationScores};
+
+/// How many texts are translated between two reports of progress.
+const TOGETHER: usize = 1024;
+
+/// How good a model is at translation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TranslatorScores {
+    /// Number of pairs.
+    pub pairs: usize,
+    /// Pairs that are too long for the model, and not in the perplexity.
+    pub left_out: usize,
+    /// Number of target tokens in the perplexity.
+    pub target_tokens: u64,
+    /// Perplexity of the references, by token, the one at the end included; absent if all pairs are left out.
+    pub perplexity: Option<f64>,
+    /// Share of tokens of the references that are the most probable ones.
+    pub accuracy: Option<f64>,
+    /// Time spent on translating, in seconds.
+    pub seconds: f64,
+    /// Scores of the translations.
+    #[serde(flatten)]
+    pub scores: TranslationScores,
+}
+
+/// How a translator is measured.
+#[derive(Clone, Debug, Default)]
+pub struct TranslatorEvaluation<'a> {
+    /// How texts are translated.
+    pub generation: GenerationConfig,
+    /// What translations are scored by.
+    pub metrics: TranslationMetrics,
+    /// Texts that are translated at once.
+    pub batch_size: usize,
+    /// What happens to rows that cannot be used.
+    pub on_bad_row: OnBadRow,
+    /// File for the translations, one in each line.
+    pub out: Option<&'a Path>,
+}
+
+impl TranslatorEvaluation<'_> {
+    /// Measures the model in `folder` on the pairs of `source`.
+    ///
+    /// # Errors
+    /// If there is no such model, pairs cannot be read, a text has no translation, or there is none at all; if the
+    /// translations cannot be written; an interruption.
+    pub fn run(
+        &self,
+        folder: &Path,
+        source: &dyn Source,
+        context: &Context<'_>,
+    ) -> Result<TranslatorScores, RecipeError> {
+        self.generation.validate()?;
+        let interrupt = context.interrupt();
+        let translator = Translator::load(folder, &context.device.open()?)?.with_batch_size(self.batch_size);
+        let (mut texts, mut references) = (Vec::new(), Vec::new());
+        let mut records = Records::new(source, self.on_bad_row, "read pairs", context.observer, &interrupt);
+        for record in records.by_ref() {
+            let record = record?;
+            texts.push(record.text);
+            references.push(record.pair.ok_or(RecipeError::NoReferences)?);
+        }
+        context.observer.note(&Note::SkippedRows(&records.into_skipped()));
+        if texts.is_empty() {
+            return Err(RecipeError::NoPairs);
+        }
+        let pairs: Vec<(&str, &str)> =
+            texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
+        let (tally, left_out) = translator.score(&pairs, Some(&interrupt))?;
+
+        let start = Instant::now();
+        let hypotheses = self.translate(&translator, &texts, context)?;
+        let seconds = start.elapsed().as_secs_f64();
+        if let Some(out) = self.out {
+            atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
+        }
+        let metrics = if tally.tokens > 0 { tally.metrics() } else { Vec::new() };
+        let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
+        Ok(TranslatorScores {
+            pairs: texts.len(),
+            left_out,
+            target_tokens: tally.tokens,
+            perplexity: metric("perplexity"),
+            accuracy: metric("accuracy"),
+            seconds,
+            scores: self.metrics.score(&hypotheses, &[&references])?,
+        })
+    }
+
+    /// The best translation of each text, as one line.
+    fn translate(
+        &self,
+        translator: &Translator,
+        texts: &[String],
+        context: &Context<'_>,
+    ) -> Result<Vec<String>, RecipeError> {
+        let interrupt = context.interrupt();
+        let stage = context.observer.stage("translate", Some(texts.len() as u64), Unit::Items("texts"));
+        let mut hypotheses = Vec::with_capacity(texts.len());
+        for part in texts.chunks(TOGETHER.max(self.batch_size)) {
+            let part: Vec<&str> = part.iter().map(String::as_str).collect();
+            let options = TranslationOptions {
+                first_number: hypotheses.len() as u64,
+                interrupt: Some(&interrupt),
+                ..TranslationOptions::new(self.generation.clone())
+            };
+            let best = translator.translate(&part, &options)?.into_iter();
+            hypotheses.extend(best.map(|mut it| it.swap_remove(0).text.replace(['\n', '\r'], " ")));
+            stage.advance(part.len() as u64);
+        }
+        Ok(hypotheses)
+    }
+}

@@ -1,0 +1,336 @@
+//! Fine-tuning: a pretrained model learns to classify texts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::batches::{Batches, ClassificationBatch};
+use burnformer_data::datasets::{ClassificationDataset, Dataset};
+use burnformer_data::readers::Input;
+use burnformer_data::source::OnBadRow;
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, stats};
+use burnformer_reports::{ClassificationScores, FinetuneReport, RunSummary};
+use burnformer_tasks::ClassificationTask;
+use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::train_config;
+use crate::texts::Texts;
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+
+/// All that a fine-tuning run depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneSettings {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Folder of the pretrained model.
+    pub model: String,
+    /// Whether to take its architecture and tokenizer only, and train from random weights.
+    pub from_scratch: bool,
+    /// Longest text in tokens; longer ones are cut.
+    pub max_seq_length: usize,
+    /// Texts to train on.
+    pub data: Input,
+    /// What happens to rows that cannot be used.
+    pub on_bad_row: OnBadRow,
+    /// Greatest number of texts of each class; absent for all.
+    pub max_per_class: Option<usize>,
+    /// Texts to choose the best model by; absent for a share of `data`.
+    pub validation: Option<Input>,
+    /// That share, in `[0, 1)`.
+    pub validation_share: f64,
+    /// Training settings.
+    pub train: TrainConfig,
+}
+
+impl FinetuneSettings {
+    /// Settings for the model in `folder` and these texts, a tenth of them to choose by. [`Finetune::begin`] decides on
+    /// `train`.
+    #[must_use]
+    pub fn new(folder: &Path, data: Input) -> Self {
+        Self {
+            seed: SEED,
+            model: folder.display().to_string(),
+            from_scratch: false,
+            max_seq_length: 128,
+            data,
+            on_bad_row: OnBadRow::default(),
+            max_per_class: None,
+            validation: None,
+            validation_share: 0.1,
+            train: TrainConfig::default(),
+        }
+    }
+
+    /// `self` for `epochs` of `n_samples`, with `overrides` over it.
+    fn trained_for(
+        &self,
+        epochs: f64,
+        n_samples: usize,
+        d_model: usize,
+        overrides: &Overrides<'_>,
+    ) -> Result<Self, RecipeError> {
+        let preset = |steps: u64| Self {
+            // 5e-5 for the base model.
+            train: TrainConfig { validation_samples: None, ..train_config(steps, 0.0384 / d_model as f64) },
+            ..self.clone()
+        };
+        let asked = overrides.over(&preset(1000))?;
+        let steps = (epochs * n_samples as f64 / asked.train.samples_per_step(self.max_seq_length as f64))
+            .ceil()
+            .max(1.0) as u64;
+        let asked = overrides.over(&preset(steps))?;
+        overrides.over(&preset(asked.train.steps))
+    }
+}
+
+impl RunSettings for FinetuneSettings {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+}
+
+impl Validate for FinetuneSettings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let within = |section: &'static str| move |error: ConfigError| error.within(section);
+        self.data.validate().map_err(within("data"))?;
+        if let Some(validation) = &self.validation {
+            validation.validate().map_err(within("validation"))?;
+        }
+        ConfigError::check_probability("validation_share", self.validation_share)?;
+        ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
+        if let Some(n) = self.max_per_class {
+            ConfigError::check_positive("max_per_class", n)?;
+        }
+        self.train.validate().map_err(within("train"))?;
+        let tokens = self.train.micro_batch_tokens;
+        let range = "no such setting: `micro_batch_size` counts the texts of a pass here";
+        ConfigError::check("train.micro_batch_tokens", &tokens.unwrap_or(0), tokens.is_none(), range)
+    }
+}
+
+/// The fine-tuning of a pretrained model for text classification.
+pub struct Finetune {
+    settings: FinetuneSettings,
+    /// Of the model.
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    task: ClassificationTask,
+    texts: Texts,
+    data: Data<ClassificationDataset>,
+    #[cfg(feature = "baseline")]
+    with_baselines: bool,
+}
+
+impl Finetune {
+    /// A new run. The number of steps follows from the epochs and the number of texts, unless `overrides` say it; `test` are
+    /// texts to measure the best model on.
+    ///
+    /// # Errors
+    /// If there is no such model, the settings cannot work, or texts cannot be read or teach nothing; an interruption.
+    pub fn begin(
+        settings: FinetuneSettings,
+        epochs: f64,
+        test: Option<&Input>,
+        overrides: &Overrides<'_>,
+        context: &Context<'_>,
+    ) -> Result<Self, RecipeError> {
+        let config = BertConfig::load(Path::new(&settings.model))?;
+        let max_seq_length = settings.max_seq_length.min(config.max_seq_length);
+        let base = FinetuneSettings { max_seq_length, ..settings };
+        // What is asked for here is under the preset, which would get the blame.
+        ConfigError::check_finite_positive("epochs", epochs)?;
+        base.validate()?;
+        // What the texts depend on must be known before they are read, and their number before the steps are.
+        let asked = base.trained_for(epochs, 1, config.d_model, overrides)?;
+        let texts = Texts::read(&asked, test, context)?;
+        let settings = base.trained_for(epochs, texts.train.examples.len(), config.d_model, overrides)?;
+        Self::of(settings, config, texts)
+    }
+
+    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`. `test` are
+    /// paths of texts to measure the best model on, in the format of the others.
+    ///
+    /// # Errors
+    /// As [`Self::begin`] and [`reload`].
+    pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
+        let settings: FinetuneSettings = reload(folder, sets)?;
+        let format = settings.data.format.clone();
+        let test = (!test.is_empty()).then(|| Input { paths: test.to_vec(), format });
+        Self::new(settings, test.as_ref(), context)
+    }
+
+    /// A run with these settings.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
+        let texts = Texts::read(&settings, test, context)?;
+        let config = BertConfig::load(Path::new(&settings.model))?;
+        Self::of(settings, config, texts)
+    }
+
+    fn of(settings: FinetuneSettings, config: BertConfig, texts: Texts) -> Result<Self, RecipeError> {
+        let seq_length = settings.max_seq_length.min(config.max_seq_length);
+        let tokenizer = Tokenizer::load(Path::new(&settings.model))?.with_max_length(seq_length);
+        let task = ClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
+        let samples = |texts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
+        let data = Data {
+            train: samples(&texts.train)?,
+            validation: Some(samples(&texts.validation)?),
+            pad_id: tokenizer.specials().pad_id.unwrap_or(config.pad_id),
+            fingerprint: texts.fingerprint.clone(),
+        };
+        Ok(Self {
+            settings,
+            config,
+            tokenizer,
+            task,
+            texts,
+            data,
+            #[cfg(feature = "baseline")]
+            with_baselines: false,
+        })
+    }
+
+    /// The same with simple methods measured on the test texts too.
+    #[cfg(feature = "baseline")]
+    #[must_use]
+    pub fn with_baselines(self, with_baselines: bool) -> Self {
+        Self { with_baselines, ..self }
+    }
+
+    fn seq_length(&self) -> usize {
+        self.settings.max_seq_length.min(self.config.max_seq_length)
+    }
+
+    /// Measures the best model on samples.
+    fn score(
+        &self,
+        samples: &Arc<ClassificationDataset>,
+        best: &BertForSequenceClassification,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<ClassificationScores, RecipeError> {
+        let (config, seed) = (self.settings.train.validation_batches(), self.settings.seed);
+        let batches = Batches::<ClassificationBatch>::epoch(Arc::clone(samples), self.data.pad_id, &config, seed)?;
+        scores::classification(&self.task, best, (batches, samples.per_epoch()), seed, device, context)
+    }
+
+    #[cfg(feature = "baseline")]
+    fn baselines(&self) -> Result<Vec<burnformer_reports::Baseline>, RecipeError> {
+        match &self.texts.test {
+            Some(test) if self.with_baselines => {
+                Ok(crate::baseline::measured(&self.texts.train, test, self.settings.seed)?)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    #[cfg(not(feature = "baseline"))]
+    fn baselines(&self) -> Result<Vec<burnformer_reports::Baseline>, RecipeError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Recipe for Finetune {
+    const NAME: &'static str = "finetune";
+    type Settings = FinetuneSettings;
+    type Task = ClassificationTask;
+    type Samples = ClassificationDataset;
+    type Report = FinetuneReport;
+
+    fn settings(&self) -> &FinetuneSettings {
+        &self.settings
+    }
+
+    fn task(&self) -> &ClassificationTask {
+        &self.task
+    }
+
+    fn data(&self) -> &Data<ClassificationDataset> {
+        &self.data
+    }
+
+    fn size(&self, device: &Device) -> Size {
+        let (labels, train) = (&self.texts.train.labels, &self.settings.train);
+        let model = BertForSequenceClassification::new(&self.config, labels, device);
+        let (parameters, seq_length) = (stats::n_parameters(&model) as u64, self.seq_length());
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: 0 };
+        Size {
+            samples: self.texts.train.examples.len() as u64,
+            tokens_per_sample: seq_length as f64,
+            parameters,
+            memory: MemoryEstimate::new(parameters, &train.optimizer, self.config.activation_floats(&batch)),
+        }
+    }
+
+    fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForSequenceClassification, RecipeError> {
+        let (labels, seed) = (&self.texts.train.labels, self.settings.seed);
+        if self.settings.from_scratch {
+            return Ok(BertForSequenceClassification::init(&self.config, labels, seed, device));
+        }
+        let folder = Path::new(&self.settings.model);
+        let Loaded { model, fresh, left_over } =
+            BertForSequenceClassification::from_pretrained(folder, labels, seed, device)?;
+        context.observer.note(&Note::FreshWeights(&fresh));
+        if !left_over.is_empty() {
+            context.observer.note(&Note::LeftOverWeights(&left_over));
+        }
+        Ok(model)
+    }
+
+    fn report(
+        &self,
+        run: RunSummary,
+        best: &BertForSequenceClassification,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<FinetuneReport, RecipeError> {
+        let score = |samples: &Arc<ClassificationDataset>| self.score(samples, best, device, context);
+        let validation = score(self.data.validation.as_ref().unwrap_or(&self.data.train))?;
+        let baselines = self.baselines()?;
+        let test = match &self.texts.test {
+            Some(test) => {
+                let (seq_length, seed) = (self.seq_length(), self.settings.seed);
+                Some(score(&Arc::new(ClassificationDataset::new(test, &self.tokenizer, seq_length, seed)?))?)
+            }
+            None => None,
+        };
+        let training_texts = self.texts.train.examples.len() as u64;
+        Ok(FinetuneReport { run, training_texts, validation, test, baselines })
+    }
+
+    fn card(&self, folder: &Path, report: &FinetuneReport) -> ModelCard {
+        let FinetuneSettings { model, from_scratch, data, train, max_seq_length, seed, .. } = &self.settings;
+        let config = &self.config;
+        let named = |part: &str, scores: &ClassificationScores| {
+            scores.lines().into_iter().map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
+        };
+        let mut metrics = named("validation", &report.validation);
+        metrics.extend(report.test.iter().flat_map(|test| named("test", test)));
+        let texts_per_step = train.samples_per_step(*max_seq_length as f64);
+        ModelCard {
+            name: recipe::name(folder),
+            pipeline_tag: "text-classification",
+            description: "An encoder of the BERT family, fine-tuned for text classification.".to_owned(),
+            facts: vec![
+                ("initialised from", if *from_scratch { "fresh weights".to_owned() } else { model.clone() }),
+                ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
+                ("classes", self.texts.train.labels.join(", ")),
+                ("training texts", format!("{} from {}", report.training_texts, data.paths.join(", "))),
+                ("steps", format!("{} of {texts_per_step} texts", report.run.steps)),
+                ("seed", seed.to_string()),
+            ],
+            metrics,
+            usage: format!("burnformer predict {} 'A text.'", folder.display()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a model in a folder is, how it came about, and where it looks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burnformer_models::{Head, ModelClass, ModelSize, registry};
+use burnformer_ops::DeviceChoice;
+use burnformer_tasks::AttentionMap;
+use burnformer_train::{History, HistoryEntry, RunFolder, TrainError};
+use serde::Serialize;
+
+use crate::RecipeError;
+
+/// Lines of the course of training that are shown.
+const LINES: usize = 12;
+
+/// What there is to know of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// Folder of the model.
+    pub folder: PathBuf,
+    /// Name of the class, as transformers calls it.
+    pub architecture: String,
+    /// Settings of the model, by name.
+    pub config: serde_json::Value,
+    /// Number and sizes of the layers.
+    #[serde(skip)]
+    pub size: ModelSize,
+    /// Names of a classifier's classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Number of weights.
+    pub parameters: usize,
+    /// Number of weights in each part of the model.
+    pub blocks: Vec<Block>,
+    /// Evaluations of the model's run, or the last lines of training without them.
+    pub history: Vec<Point>,
+    /// Attention over a text: of one head, or of all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<AttentionMap>,
+    /// Number of that head, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<usize>,
+}
+
+/// A part of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Block {
+    /// Path that its parameters have in common.
+    pub name: String,
+    /// Number of weights.
+    pub parameters: usize,
+}
+
+/// A line of metrics.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// Updates before it.
+    pub step: u64,
+    /// `train` or `validation`.
+    pub split: String,
+    /// Numbers by name.
+    #[serde(flatten)]
+    pub values: BTreeMap<String, f64>,
+}
+
+impl Inspection {
+    /// Looks at the model in `folder`, on a device, and at its attention over `text`: of the `head` with this number, counted
+    /// from 1, or of all of them.
+    ///
+    /// # Errors
+    /// If there is no model that can be loaded, no such head, or nothing attends to a text alone.
+    pub fn of(
+        folder: &Path,
+        text: Option<&str>,
+        head: Option<usize>,
+        device: DeviceChoice,
+    ) -> Result<Self, RecipeError> {
+        let device = device.open()?;
+        let class = ModelClass::of(folder)?;
+        let model = registry::open_known(folder, &device)?;
+        if class.head() == Head::Seq2Seq && text.is_some() {
+            return Err(RecipeError::AttentionOfTranslator { folder: folder.to_owned() });
+        }
+        let architecture = match model.check_hugging_face() {
+            Ok(()) => class.to_string(),
+            Err(_) => "encoder–decoder without a transformers class".to_owned(),
+        };
+        let size = model.size();
+        if let Some(head) = head.filter(|head| !(1..=size.n_heads).contains(head)) {
+            return Err(RecipeError::NoHead { folder: folder.to_owned(), head, n_heads: size.n_heads });
+        }
+        let shapes: Vec<Counted> =
+            model.parameters().into_iter().map(|(path, shape)| (path, shape.iter().product())).collect();
+        let mut attention = text.map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
+        if let (Some(map), Some(head)) = (&mut attention, head) {
+            map.weights.iter_mut().for_each(|heads| *heads = vec![heads.swap_remove(head - 1)]);
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            architecture,
+            labels: model.labels().to_vec(),
+            parameters: shapes.iter().map(|(_, n)| n).sum(),
+            blocks: blocks(&shapes),
+            history: history(folder)?,
+            attention,
+            head,
+            config: model.config(),
+            size,
+        })
+    }
+}
+
+/// The path of a parameter, and its number of elements.
+type Counted = (String, usize);
+
+/// Parameters put together by the part of the model they belong to, layers by number.
+fn blocks(shapes: &[Counted]) -> Vec<Block> {
+    let mut blocks: Vec<Block> = Vec::new();
+    for (path, n) in shapes {
+        let parts: Vec<&str> = path.split('.').collect();
+        let depth = match parts.as_slice() {
+            ["bert", "encoder", "layers", ..] | ["transformer", _, "layers", ..] => 4,
+            ["bert", "embeddings", ..] => 3,
+            _ => 1,
+        };
+        let name = parts[..depth.min(parts.len())].join(".");
+        match blocks.last_mut() {
+            Some(block) if block.name == name => block.parameters += n,
+            _ => blocks.push(Block { name, parameters: *n }),
+        }
+    }
+    blocks
+}
+
+/// The evaluations of a run, or lines of training if there are none; a few of them if there are many.
+fn history(folder: &Path) -> Result<Vec<Point>, RecipeError> {
+    let file = RunFolder::metrics_file(folder);
+    if !file.is_file() {
+        return Ok(Vec::new());
+    }
+    let entries = History::read(&file).map_err(TrainError::from)?;
+    let evaluations: Vec<&HistoryEntry> = entries.iter().filter(|entry| entry.split == "validation").collect();
+    let shown = if evaluations.is_empty() { entries.iter().collect() } else { evaluations };
+    let stride = shown.len().div_ceil(LINES).max(1);
+    let last = shown.len().saturating_sub(1);
+    let kept = shown.into_iter().enumerate().filter(|(index, _)| (last - index).is_multiple_of(stride));
+    let point = |entry: &HistoryEntry| Point {
+        step: entry.step,
+        split: entry.split.clone(),
+        values: entry.values.iter().cloned().collect(),
+    };
+    Ok(kept.map(|(_, entry)| point(entry)).collect())
+}

@@ -1,0 +1,57 @@
+//! Recipes: pretraining, fine-tuning and the training of translators, from settings to a run folder and a report.
+//!
+//! A [`Recipe`] is made from settings, which are the schema of `run.toml`, and asked in this order: for its
+//! [plan](Recipe::plan), for a [run](Recipe::run) or the [rest of one](Recipe::resume), whose report is a plain type of
+//! [`reports`] that serde writes and reads. The same settings give the same bytes in the run folder, whoever asks.
+//!
+//! ```no_run
+//! use burnformer_recipes::{Context, Overrides, Pretrain, PretrainSettings, PretrainStart, Recipe};
+//!
+//! # fn main() -> Result<(), burnformer_recipes::RecipeError> {
+//! let sets = ["train.steps=500".to_owned()];
+//! let settings = PretrainSettings::begin(&PretrainStart::new("corpus"), &Overrides { file: None, sets: &sets })?;
+//! let recipe = Pretrain::new(settings)?;
+//! let context = Context::default();
+//! println!("{} parameters", recipe.plan(context.device)?.parameters);
+//! let report = recipe.run("runs/mini".as_ref(), &context)?;
+//! println!("best step {}", report.run.best_step);
+//! # Ok(())
+//! # }
+//! ```
+
+mod advice;
+#[cfg(feature = "baseline")]
+mod baseline;
+mod error;
+mod evaluate;
+mod evaluate_translation;
+mod finetune;
+mod heat_map;
+mod inspect;
+mod observer;
+mod pretrain;
+mod recipe;
+mod score;
+mod scores;
+mod settings;
+mod text;
+mod texts;
+mod train_seq2seq;
+
+pub use burnformer_reports as reports;
+
+pub use advice::hint;
+#[cfg(feature = "baseline")]
+pub use baseline::BaselineError;
+pub use error::RecipeError;
+pub use evaluate::{evaluate_classifier, evaluate_pretraining};
+pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
+pub use finetune::{Finetune, FinetuneSettings};
+pub use inspect::{Block, Inspection, Point};
+pub use observer::{Context, Note, Observer};
+pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
+pub use recipe::{Recipe, Size};
+pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, TranslationScores};
+pub use settings::{Overrides, RunSettings, SEED, reload};
+pub use text::{Report, number};
+pub use train_seq2seq::{ChooseBy, TextPairsData, TrainSeq2Seq, TrainSeq2SeqSettings, TrainSeq2SeqStart};

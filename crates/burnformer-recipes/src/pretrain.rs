@@ -1,0 +1,313 @@
+//! Pretraining: BERT from a corpus.
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::batches::PretrainingBatch;
+use burnformer_data::corpus::Corpus;
+use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
+use burnformer_data::split::{Split, SplitConfig};
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Pretrained, stats};
+use burnformer_reports::{PretrainReport, RunSummary};
+use burnformer_tasks::PretrainingTask;
+use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::train_config;
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+
+/// All that a pretraining run depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PretrainSettings {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Folder of the corpus.
+    pub corpus: String,
+    /// Folder of the model that training begins with; absent for a fresh one.
+    pub init: Option<String>,
+    /// Whether a fresh model has the frequencies of tokens as the bias of its output, instead of zero.
+    pub frequency_bias: bool,
+    /// Whether a fresh model's learned positions are initialised as sinusoids, instead of at random.
+    pub sinusoidal_positions: bool,
+    /// Sizes of the model.
+    pub model: BertConfig,
+    /// Data to train on.
+    pub data: PretrainData,
+    /// Training settings.
+    pub train: TrainConfig,
+}
+
+/// Data to pretrain on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PretrainData {
+    /// Split of the documents into training, validation and test.
+    pub split: SplitConfig,
+    /// Making of samples from documents.
+    pub samples: PretrainingConfig,
+}
+
+/// What is chosen of a new pretraining run before its settings.
+#[derive(Clone, Copy, Debug)]
+pub struct PretrainStart<'a> {
+    /// Folder of the corpus.
+    pub corpus: &'a Path,
+    /// Folder of the model to begin with, which decides on the sizes; absent for a fresh one.
+    pub init: Option<&'a Path>,
+    /// Name of the fresh model's size, one of [`BertConfig::PRESETS`].
+    pub preset: &'a str,
+    /// Seed of every random draw.
+    pub seed: u64,
+}
+
+impl<'a> PretrainStart<'a> {
+    /// A fresh `bert-tiny` on the corpus in this folder.
+    pub fn new(corpus: &'a (impl AsRef<Path> + ?Sized)) -> Self {
+        Self { corpus: corpus.as_ref(), init: None, preset: "bert-tiny", seed: SEED }
+    }
+}
+
+impl PretrainSettings {
+    /// The settings of a new run.
+    ///
+    /// # Errors
+    /// If there is no such corpus, model or preset, there are no such settings, or they cannot work.
+    pub fn begin(start: &PretrainStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
+        let tokenizer = Corpus::open(start.corpus)?.tokenizer()?;
+        let model = match start.init {
+            Some(init) => BertConfig::load(init)?,
+            None => {
+                let pad_id = tokenizer.specials().pad_id.unwrap_or_default();
+                BertConfig::preset(start.preset, tokenizer.vocab_size(), pad_id).ok_or_else(|| {
+                    RecipeError::NoPreset { name: start.preset.to_owned(), known: &BertConfig::PRESETS }
+                })?
+            }
+        };
+        let samples = PretrainingConfig::default();
+        let max_seq_length = samples.max_seq_length.min(model.max_seq_length);
+        let samples = PretrainingConfig { max_seq_length, ..samples };
+        let preset = |steps: u64, d_model: usize| Self {
+            seed: start.seed,
+            corpus: start.corpus.display().to_string(),
+            init: start.init.map(|folder| folder.display().to_string()),
+            frequency_bias: true,
+            sinusoidal_positions: true,
+            model: model.clone(),
+            data: PretrainData { split: SplitConfig::default(), samples: samples.clone() },
+            // 3.3e-4 for the base model; small ones take, and need, more.
+            train: train_config(steps, 0.256 / d_model as f64),
+        };
+        // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
+        let asked = overrides.over(&preset(1000, model.d_model))?;
+        overrides.over(&preset(asked.train.steps, asked.model.d_model))
+    }
+}
+
+impl RunSettings for PretrainSettings {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+}
+
+impl Validate for PretrainSettings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let within = |section: &'static str| move |error: ConfigError| error.within(section);
+        self.model.validate().map_err(within("model"))?;
+        let variant = self.model.variant;
+        ConfigError::check("model.variant", &variant.model_type(), variant == BertVariant::Bert, "`bert`")?;
+        self.data.split.validate().map_err(within("data.split"))?;
+        self.data.samples.validate().map_err(within("data.samples"))?;
+        let (longest, length) = (self.model.max_seq_length, self.data.samples.max_seq_length);
+        let range = "at most `model.max_seq_length`";
+        ConfigError::check("data.samples.max_seq_length", &length, length <= longest, range)?;
+        self.train.validate().map_err(within("train"))
+    }
+}
+
+/// The pretraining of a BERT.
+pub struct Pretrain {
+    settings: PretrainSettings,
+    corpus: Arc<Corpus>,
+    /// Documents to train on.
+    documents: Vec<u32>,
+    task: PretrainingTask,
+    data: Data<PretrainingDataset>,
+    unigram_entropy: OnceCell<Option<f64>>,
+}
+
+impl Pretrain {
+    /// A new run.
+    ///
+    /// # Errors
+    /// If the corpus cannot be read or divided, or does not fit the model that training begins with.
+    pub fn new(settings: PretrainSettings) -> Result<Self, RecipeError> {
+        let recipe = Self::open(settings)?;
+        match &recipe.settings.init {
+            Some(init) => check_fit(Path::new(init), &recipe)?,
+            None => {}
+        }
+        Ok(recipe)
+    }
+
+    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`.
+    ///
+    /// # Errors
+    /// As [`Self::new`] and [`reload`].
+    pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
+        Self::open(reload(folder, sets)?)
+    }
+
+    /// Opens the corpus and splits it.
+    fn open(settings: PretrainSettings) -> Result<Self, RecipeError> {
+        let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
+        let tokenizer = corpus.tokenizer()?;
+        let split = Split::of(&corpus, &settings.data.split, settings.seed)
+            .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
+        let samples = |part: &'static str, documents: &[u32]| {
+            PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
+                .map(Arc::new)
+                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
+        };
+        let train = samples("training", &split.train)?;
+        let validation = match split.validation.as_slice() {
+            [] => None,
+            documents => Some(samples("validation", documents)?),
+        };
+        let pad_id = tokenizer.specials().pad_id.unwrap_or(settings.model.pad_id);
+        let fingerprint = corpus.manifest().build.to_string();
+        let data = Data { train, validation, pad_id, fingerprint };
+        let task = PretrainingTask::new(settings.model.clone(), tokenizer)?;
+        Ok(Self { settings, corpus, documents: split.train, task, data, unigram_entropy: OnceCell::new() })
+    }
+
+    /// Entropy of the hidden tokens of the validation samples, if there are any.
+    fn unigram_entropy(&self) -> Result<Option<f64>, RecipeError> {
+        if let Some(known) = self.unigram_entropy.get() {
+            return Ok(*known);
+        }
+        let entropy = match &self.data.validation {
+            Some(samples) => {
+                let Data { pad_id, .. } = self.data;
+                let (batches, _) =
+                    self.settings.train.validation::<PretrainingBatch>(samples, pad_id, self.settings.seed)?;
+                Some(scores::unigram_entropy(batches)?)
+            }
+            None => None,
+        };
+        Ok(*self.unigram_entropy.get_or_init(|| entropy))
+    }
+}
+
+impl Recipe for Pretrain {
+    const NAME: &'static str = "pretrain";
+    type Settings = PretrainSettings;
+    type Task = PretrainingTask;
+    type Samples = PretrainingDataset;
+    type Report = PretrainReport;
+
+    fn settings(&self) -> &PretrainSettings {
+        &self.settings
+    }
+
+    fn task(&self) -> &PretrainingTask {
+        &self.task
+    }
+
+    fn data(&self) -> &Data<PretrainingDataset> {
+        &self.data
+    }
+
+    fn size(&self, device: &Device) -> Size {
+        let PretrainSettings { model, train, data, .. } = &self.settings;
+        let parameters = stats::n_parameters(&BertForPreTraining::new(model, device)) as u64;
+        let seq_length = data.samples.max_seq_length;
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let hidden = data.samples.masking.mlm_probability * n_tokens as f64;
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: hidden as usize };
+        Size {
+            samples: self.data.train.per_epoch(),
+            tokens_per_sample: seq_length as f64,
+            parameters,
+            memory: MemoryEstimate::new(parameters, &train.optimizer, model.activation_floats(&batch)),
+        }
+    }
+
+    fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
+        if let Some(entropy) = self.unigram_entropy()? {
+            context.observer.note(&Note::UnigramEntropy(entropy));
+        }
+        Ok(())
+    }
+
+    fn init(&self, device: &Device, _context: &Context<'_>) -> Result<BertForPreTraining, RecipeError> {
+        let settings = &self.settings;
+        if let Some(init) = &settings.init {
+            return Ok(BertForPreTraining::load(Path::new(init), device)?);
+        }
+        let mut model = BertForPreTraining::init(&settings.model, settings.seed, device);
+        if settings.sinusoidal_positions {
+            model = model.with_sinusoidal_positions();
+        }
+        if settings.frequency_bias {
+            let mut counts = self.corpus.token_counts(&self.documents)?;
+            counts.resize(settings.model.vocab_size, 0);
+            model = model.with_token_counts(&counts);
+        }
+        Ok(model)
+    }
+
+    fn report(
+        &self,
+        run: RunSummary,
+        best: &BertForPreTraining,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<PretrainReport, RecipeError> {
+        let validation = match (&self.data.validation, self.unigram_entropy()?) {
+            (Some(samples), Some(entropy)) => {
+                let batches = self.settings.train.validation(samples, self.data.pad_id, self.settings.seed)?;
+                Some(scores::pretraining(&self.task, best, batches, entropy, device, context)?)
+            }
+            _ => None,
+        };
+        Ok(PretrainReport { run, validation })
+    }
+
+    fn card(&self, folder: &Path, report: &PretrainReport) -> ModelCard {
+        let PretrainSettings { model, train, data, .. } = &self.settings;
+        let sequences = train.samples_per_step(data.samples.max_seq_length as f64);
+        ModelCard {
+            name: recipe::name(folder),
+            pipeline_tag: "fill-mask",
+            description: "A BERT encoder, pretrained with masked language modelling and next-sentence prediction."
+                .to_owned(),
+            facts: vec![
+                ("size", format!("{} layers, width {}, {} heads", model.n_layers, model.d_model, model.n_heads)),
+                ("vocabulary", format!("{} tokens", model.vocab_size)),
+                ("corpus", self.settings.corpus.clone()),
+                ("steps", format!("{} of {sequences} sequences", report.run.steps)),
+                ("tokens seen", report.run.tokens.to_string()),
+                ("seed", self.settings.seed.to_string()),
+            ],
+            metrics: report.validation.as_ref().map_or_else(Vec::new, |scores| scores.lines()),
+            usage: format!("burnformer fill-mask {} 'A sentence with a [MASK] in it.'", folder.display()),
+        }
+    }
+}
+
+/// Makes sure that the model to begin with knows the tokens of the corpus, and stays what it is.
+fn check_fit(init: &Path, recipe: &Pretrain) -> Result<(), RecipeError> {
+    if recipe.settings.model != BertConfig::load(init)? {
+        return Err(RecipeError::OtherModel { init: init.to_owned() });
+    }
+    let tokenizer = Tokenizer::load(init)?;
+    let fits = recipe.corpus.check_tokenizer(&tokenizer);
+    fits.map_err(|source| RecipeError::OtherTokens { init: init.to_owned(), source })
+}

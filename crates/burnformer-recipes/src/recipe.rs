@@ -1,0 +1,206 @@
+//! What recipes have in common: settings, plan, run, scores, card and report, in this order.
+
+use std::fs;
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_core::progress::Interrupted;
+use burnformer_core::settings;
+use burnformer_data::batches::Batch;
+use burnformer_data::datasets::Dataset;
+use burnformer_ops::DeviceChoice;
+use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
+use burnformer_tasks::Task;
+use burnformer_train::{Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolder, Stop, TrainError, Trainer};
+
+use crate::{Context, Note, RecipeError, Report, RunSettings};
+
+/// A way to train a model, with its data at hand.
+pub trait Recipe {
+    /// Name of the recipe, which is that of the program's command.
+    const NAME: &'static str;
+    /// All that a run depends on.
+    type Settings: RunSettings;
+    /// What the model is trained for.
+    type Task: Task;
+    /// What the model is trained on.
+    type Samples: Dataset<Sample = <<Self::Task as Task>::Batch as Batch>::Sample> + 'static;
+    /// What is known at the end.
+    type Report: Report;
+
+    /// The settings, as they turned out.
+    fn settings(&self) -> &Self::Settings;
+
+    /// What the model is trained for.
+    fn task(&self) -> &Self::Task;
+
+    /// What the model is trained on.
+    fn data(&self) -> &Data<Self::Samples>;
+
+    /// How large model and samples are.
+    fn size(&self, device: &Device) -> Size;
+
+    /// What is good to know before the run begins.
+    ///
+    /// # Errors
+    /// If it cannot be found out.
+    fn announce(&self, _context: &Context<'_>) -> Result<(), RecipeError> {
+        Ok(())
+    }
+
+    /// The model before its first step, on `device`, which tracks gradients.
+    ///
+    /// # Errors
+    /// If the model that it is initialised from cannot be read.
+    fn init(&self, device: &Device, context: &Context<'_>) -> Result<<Self::Task as Task>::Model, RecipeError>;
+
+    /// The report of a run that ended as `run` says, with the best model, which is on `device`, without gradients.
+    ///
+    /// # Errors
+    /// If the model cannot be measured; an interruption.
+    fn report(
+        &self,
+        run: RunSummary,
+        best: &<Self::Task as Task>::Model,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<Self::Report, RecipeError>;
+
+    /// The card of the model in `folder`.
+    fn card(&self, folder: &Path, report: &Self::Report) -> ModelCard;
+
+    /// What a run on this device will do.
+    ///
+    /// # Errors
+    /// If there is no such device, or a step takes more samples than there are.
+    fn plan(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
+        let train = self.settings().train();
+        let Size { samples, tokens_per_sample, parameters, memory } = self.size(&device.open()?);
+        train.check_samples(samples)?;
+        let samples_per_step = train.samples_per_step(tokens_per_sample);
+        let MemoryEstimate { weights, gradients, moments, activations } = memory;
+        Ok(Plan {
+            device: meant(device).to_string(),
+            parameters,
+            samples,
+            steps: train.steps,
+            samples_per_step: samples_per_step as u64,
+            tokens_per_step: (samples_per_step * tokens_per_sample) as u64,
+            epochs: train.steps as f64 * samples_per_step / samples as f64,
+            memory_bytes: memory.total(),
+            memory: Memory { weights, gradients, moments, activations },
+            settings: settings::to_toml(self.settings())?,
+        })
+    }
+
+    /// Runs from the first step in the new or empty folder `out`, and writes settings, metrics, checkpoints, the best model
+    /// and its card there.
+    ///
+    /// # Errors
+    /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
+    /// [`Self::resume`] goes on.
+    fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        self.announce(context)?;
+        let device = context.device.open()?;
+        let model = self.init(&device.clone().autodiff(), context)?;
+        let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
+        let outcome =
+            train(self, &device, context, |trainer, on_event| trainer.start(model, self.data(), &folder, on_event))?;
+        finish(self, &folder, &outcome, &device, context)
+    }
+
+    /// Goes on with the run in `out` from its latest checkpoint, as if it had not been stopped, with these settings, of which
+    /// `run.toml` gets a copy. If it cannot, it keeps those that it had.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; if there is no run that such settings can go on with.
+    fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        self.announce(context)?;
+        let device = context.device.open()?;
+        let folder = RunFolder::open(out)?;
+        let path = RunFolder::settings_file(out);
+        let before = fs::read_to_string(&path).map_err(|source| TrainError::Read { path, source })?;
+        folder.write_settings(&settings::to_toml(self.settings())?)?;
+        let outcome = train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event));
+        if outcome.is_err() {
+            folder.write_settings(&before)?;
+        }
+        finish(self, &folder, &outcome?, &device, context)
+    }
+}
+
+/// How large the model of a recipe and its samples are.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Samples to train on, in one epoch.
+    pub samples: u64,
+    /// Tokens of a sample, padding left out; the most there can be where nobody has counted.
+    pub tokens_per_sample: f64,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Memory that training takes.
+    pub memory: MemoryEstimate,
+}
+
+/// The trained model's metrics so far, whatever they are.
+type MetricState<R> = <<R as Recipe>::Task as Task>::MetricState;
+
+/// Trains by `work`.
+fn train<R: Recipe + ?Sized>(
+    recipe: &R,
+    device: &Device,
+    context: &Context<'_>,
+    work: impl FnOnce(&Trainer<'_, R::Task>, &mut dyn FnMut(Event<'_>)) -> Result<Outcome<MetricState<R>>, TrainError>,
+) -> Result<Outcome<MetricState<R>>, TrainError> {
+    let settings = recipe.settings();
+    let trainer = Trainer::new(recipe.task(), settings.train(), settings.seed(), device.clone())
+        .with_progress(context.observer)
+        .with_interrupt(&context.interrupt());
+    work(&trainer, &mut |event| context.observer.event(&event))
+}
+
+/// Measures the best model, and writes its card.
+fn finish<R: Recipe + ?Sized>(
+    recipe: &R,
+    folder: &RunFolder,
+    outcome: &Outcome<MetricState<R>>,
+    device: &Device,
+    context: &Context<'_>,
+) -> Result<R::Report, RecipeError> {
+    let Outcome { stop, state, published } = outcome;
+    let stopped = match stop {
+        Stop::Finished => Stopped::Finished,
+        Stop::Early => Stopped::Early,
+        Stop::Interrupted => {
+            let note = Note::Interrupted { recipe: R::NAME, folder: folder.path(), step: state.step };
+            context.observer.note(&note);
+            return Err(Interrupted.into());
+        }
+    };
+    let run = RunSummary {
+        folder: folder.path().to_owned(),
+        stopped,
+        steps: state.step,
+        best_step: *published,
+        tokens: state.tokens,
+        seconds: state.seconds,
+    };
+    let best = recipe.task().load(folder.path(), device).map_err(TrainError::task)?;
+    let report = recipe.report(run, &best, device, context)?;
+    folder.write_card(&recipe.card(folder.path(), &report).to_string())?;
+    Ok(report)
+}
+
+/// The device that `auto` stands for on this machine; any other as it is.
+fn meant(choice: DeviceChoice) -> DeviceChoice {
+    if choice != DeviceChoice::Auto {
+        return choice;
+    }
+    let others = [DeviceChoice::NdArray, DeviceChoice::Flex, DeviceChoice::Wgpu(None)];
+    others.into_iter().find(|other| other.open() == choice.open()).unwrap_or(choice)
+}
+
+/// The name of the model in `folder`.
+pub(crate) fn name(folder: &Path) -> String {
+    folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}

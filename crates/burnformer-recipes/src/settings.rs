@@ -1,0 +1,68 @@
+//! Settings of a run: presets, a file and single settings over them, and `run.toml` read back.
+
+use std::path::Path;
+
+use burnformer_core::config::Validate;
+use burnformer_core::settings;
+use burnformer_train::{AdamConfig, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, TrainError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::RecipeError;
+
+/// Seed of a run that is given none.
+pub const SEED: u64 = 42;
+
+/// The settings of a recipe: all that a run depends on, and the schema of its `run.toml`.
+pub trait RunSettings: Serialize + DeserializeOwned + Validate {
+    /// Seed of every random draw.
+    fn seed(&self) -> u64;
+
+    /// Training settings.
+    fn train(&self) -> &TrainConfig;
+}
+
+/// What is laid over a preset.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overrides<'a> {
+    /// TOML file with settings.
+    pub file: Option<&'a Path>,
+    /// Single settings, each as `key=value`, laid over those of the file.
+    pub sets: &'a [String],
+}
+
+impl Overrides<'_> {
+    /// `preset` with these settings over it.
+    pub(crate) fn over<S: RunSettings>(&self, preset: &S) -> Result<S, RecipeError> {
+        Ok(settings::load(preset, self.file, self.sets)?)
+    }
+}
+
+/// The settings of the run in `folder`, of which those below `train` are changed by `sets`.
+///
+/// # Errors
+/// If there is no run, or one of another recipe, or `sets` change anything else.
+pub fn reload<S: RunSettings>(folder: &Path, sets: &[String]) -> Result<S, RecipeError> {
+    if let Some(set) = sets.iter().find(|set| !set.trim_start().starts_with("train.")) {
+        return Err(RecipeError::FixedSetting { set: set.clone() });
+    }
+    let file = RunFolder::settings_file(folder);
+    if !file.is_file() {
+        return Err(TrainError::NotARun { folder: folder.to_owned() }.into());
+    }
+    Ok(settings::reload(&file, sets)?)
+}
+
+/// What suits a run of `steps`: AdamW as BERT was trained, with this peak of the learning rate; a tenth of the steps to warm
+/// up, then down to zero; reports, evaluations and checkpoints now and then.
+pub(crate) fn train_config(steps: u64, learning_rate: f64) -> TrainConfig {
+    TrainConfig {
+        steps,
+        optimizer: OptimizerConfig::AdamW(AdamConfig { learning_rate, ..AdamConfig::default() }),
+        schedule: ScheduleConfig::Linear { warmup_steps: steps / 10, min_learning_rate: 0.0 },
+        log_every: (steps / 100).clamp(1, 100),
+        evaluate_every: (steps / 10).clamp(1, 1000),
+        checkpoint_every: (steps / 5).clamp(1, 1000),
+        ..TrainConfig::default()
+    }
+}

@@ -1,0 +1,270 @@
+//! Reports as text for people.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use burnformer_models::ModelSize;
+use burnformer_reports::{
+    ClassificationScores, Evaluation, FinetuneReport, Memory, PairScores, Plan, PretrainReport, PretrainingScores,
+    RunSummary, TrainSeq2SeqReport,
+};
+use burnformer_tasks::metrics::ConfusionMatrix;
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use serde::Serialize;
+
+use crate::heat_map::heat_map;
+use crate::{Comparison, Inspection, ScoreReport, TranslationScores, TranslatorScores};
+
+/// What a command reports: JSON for programs, text for people.
+pub trait Report: Serialize {
+    /// The report for people: lines of a fixed-width font, the last one with its end.
+    fn text(&self) -> String;
+}
+
+/// A line of a report: what it is, and how much.
+fn fact(name: &str, value: impl Display) -> String {
+    format!("{name:<20} {value}\n")
+}
+
+fn facts(lines: Vec<(String, String)>) -> String {
+    lines.iter().map(|(name, value)| fact(name, value)).collect()
+}
+
+/// A number in few digits.
+#[must_use]
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1000.0 => HumanCount(value as u64).to_string(),
+        size if size >= 0.01 || size == 0.0 => format!("{value:.4}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+impl Report for Plan {
+    fn text(&self) -> String {
+        let Memory { weights, gradients, moments, activations } = self.memory;
+        let parts =
+            [("weights", weights), ("gradients", gradients), ("moments", moments), ("activations", activations)];
+        let parts = parts.map(|(name, bytes)| format!("{name} {}", HumanBytes(bytes))).join(", ");
+        let tokens = HumanCount(self.tokens_per_step);
+        [
+            fact("device", &self.device),
+            fact("parameters", HumanCount(self.parameters)),
+            fact("training samples", HumanCount(self.samples)),
+            fact("steps", format_args!("{} ({:.1} epochs)", HumanCount(self.steps), self.epochs)),
+            fact("tokens per step", format_args!("at most {tokens}, in {} samples", self.samples_per_step)),
+            fact("memory, about", format_args!("{} ({parts})", HumanBytes(self.memory_bytes))),
+        ]
+        .concat()
+    }
+}
+
+impl Report for RunSummary {
+    fn text(&self) -> String {
+        let steps = HumanCount(self.steps);
+        let duration = HumanDuration(Duration::from_secs_f64(self.seconds));
+        let speed = HumanCount((self.tokens as f64 / self.seconds.max(1e-9)) as u64);
+        [
+            fact("run", self.folder.display()),
+            fact("steps", format_args!("{steps} ({}; best model after {})", self.stopped.reason(), self.best_step)),
+            fact("tokens", HumanCount(self.tokens)),
+            fact("time", format_args!("{duration} ({speed} tokens/s)")),
+        ]
+        .concat()
+    }
+}
+
+impl Report for ClassificationScores {
+    fn text(&self) -> String {
+        facts(self.lines())
+    }
+}
+
+impl Report for PretrainingScores {
+    fn text(&self) -> String {
+        facts(self.lines())
+    }
+}
+
+impl Report for PairScores {
+    fn text(&self) -> String {
+        let (pairs, tokens) = (HumanCount(self.pairs), HumanCount(self.target_tokens));
+        fact("validation", format_args!("{pairs} pairs, {tokens} target tokens")) + &facts(self.lines())
+    }
+}
+
+/// The confusion matrix with the names of the classes.
+fn table(scores: &ClassificationScores) -> String {
+    ConfusionMatrix::from_counts(&scores.confusion).table(&scores.labels)
+}
+
+impl Report for FinetuneReport {
+    fn text(&self) -> String {
+        let mut text = format!("{}\nvalidation\n{}\n", self.run.text(), self.validation.text());
+        if let Some(test) = &self.test {
+            text += &format!("test\n{}\n", test.text());
+        }
+        for baseline in &self.baselines {
+            text += &format!("test, {}\n{}\n", baseline.name, baseline.scores.text());
+        }
+        text + &table(self.test.as_ref().unwrap_or(&self.validation))
+    }
+}
+
+impl Report for PretrainReport {
+    fn text(&self) -> String {
+        self.run.text() + &self.validation.as_ref().map_or_else(String::new, Report::text)
+    }
+}
+
+impl Report for TrainSeq2SeqReport {
+    fn text(&self) -> String {
+        self.run.text() + &self.validation.as_ref().map_or_else(String::new, Report::text)
+    }
+}
+
+impl Report for Evaluation<PretrainingScores> {
+    fn text(&self) -> String {
+        fact("model", self.folder.display()) + &fact("data", &self.data) + &self.scores.text()
+    }
+}
+
+impl Report for Evaluation<ClassificationScores> {
+    fn text(&self) -> String {
+        let scores = format!("{}\n{}\n", self.scores.text(), table(&self.scores));
+        fact("model", self.folder.display()) + &fact("data", &self.data) + &scores
+    }
+}
+
+impl Report for TranslationScores {
+    fn text(&self) -> String {
+        format!("{}\n  {}\n{}\n  {}\n", self.bleu, self.bleu_signature, self.chrf, self.chrf_signature)
+    }
+}
+
+impl Report for ScoreReport {
+    fn text(&self) -> String {
+        let mut text = self.scores.text();
+        let Some(Comparison { bleu, chrf }) = &self.comparison else { return text };
+        for (name, it) in [("BLEU", bleu), ("chrF", chrf)] {
+            let (system, baseline) = (&it.system, &it.baseline);
+            let difference = system.score - baseline.score;
+            let spread = |mean: f64, half_width: f64| format!("{mean:.2} ± {half_width:.2}");
+            text += &fact(&format!("{name}, baseline"), spread(baseline.mean, baseline.half_width));
+            text += &fact(&format!("{name}, system"), spread(system.mean, system.half_width));
+            text += &fact(&format!("{name}, difference"), format_args!("{difference:+.2} (p = {:.4})", it.p_value));
+        }
+        text
+    }
+}
+
+impl Report for Evaluation<TranslatorScores> {
+    fn text(&self) -> String {
+        let scores = &self.scores;
+        let mut text = fact("model", self.folder.display()) + &fact("data", &self.data);
+        text += &fact("pairs", HumanCount(scores.pairs as u64));
+        if scores.left_out > 0 {
+            let left_out = HumanCount(scores.left_out as u64);
+            text += &fact("skipped", format_args!("{left_out} pairs too long for the model (in the perplexity only)"));
+        }
+        if let (Some(perplexity), Some(accuracy)) = (scores.perplexity, scores.accuracy) {
+            let tokens = HumanCount(scores.target_tokens);
+            text += &fact("perplexity", format_args!("{perplexity:.3} ({tokens} target tokens)"));
+            text += &fact("accuracy", format_args!("{accuracy:.4}"));
+        }
+        text += &fact("translation time", format_args!("{:.1} s", scores.seconds));
+        text + &scores.scores.text()
+    }
+}
+
+/// Lines on the sizes of a model.
+fn size_text(size: &ModelSize) -> String {
+    let count = |n: usize| HumanCount(n as u64).to_string();
+    let is_pair = size.n_encoder_layers > 0 && size.n_decoder_layers > 0;
+    let layers = match is_pair {
+        true => format!("{} encoder, {} decoder", size.n_encoder_layers, size.n_decoder_layers),
+        false => (size.n_encoder_layers + size.n_decoder_layers).to_string(),
+    };
+    let source = count(size.vocab_size);
+    let vocabulary = match size.target_vocab_size {
+        Some(target) => format!("{source} source tokens, {} target tokens", count(target)),
+        None if is_pair => format!("{source} tokens for both sides"),
+        None => format!("{source} tokens"),
+    };
+    let ModelSize { d_model, n_heads, d_ff, max_seq_length, .. } = size;
+    [
+        fact("layers", layers),
+        fact("width", format_args!("{d_model}, {n_heads} heads, feed-forward {d_ff}")),
+        fact("vocabulary", vocabulary),
+        fact("longest sequence", format_args!("{max_seq_length} tokens")),
+    ]
+    .concat()
+}
+
+impl Report for Inspection {
+    fn text(&self) -> String {
+        let mut text =
+            fact("model", self.folder.display()) + &fact("architecture", &self.architecture) + &size_text(&self.size);
+        if !self.labels.is_empty() {
+            text += &fact("classes", self.labels.join(", "));
+        }
+        text += "\nparameters\n";
+        for block in &self.blocks {
+            let share = 100.0 * block.parameters as f64 / self.parameters as f64;
+            let count = HumanCount(block.parameters as u64).to_string();
+            text += &format!("  {:<32} {count:>14} {share:>6.1} %\n", block.name);
+        }
+        text += &format!("  {:<32} {:>14}\n", "all", HumanCount(self.parameters as u64).to_string());
+        if !self.history.is_empty() {
+            text += "\ntraining history\n";
+        }
+        for point in &self.history {
+            let values = point.values.iter().map(|(name, value)| format!("{name} {}", number(*value)));
+            let values = values.collect::<Vec<_>>().join("  ");
+            text += &format!("  step {:>8} {:<11} {values}\n", point.step, point.split);
+        }
+        let of = self.head.map_or_else(|| "mean over heads".to_owned(), |head| format!("head {head}"));
+        if let Some(map) = &self.attention {
+            for layer in 0..map.weights.len() {
+                text += &format!("\nattention of layer {} ({of}): rows are queries, columns are keys\n", layer + 1);
+                text += &heat_map(&map.tokens, &map.mean_over_heads(layer));
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_few_digits() {
+        let shown = [0.0, 0.5, -0.25, 1234567.9, 0.00123].map(number);
+        assert_eq!(shown, ["0.0000", "0.5000", "-0.2500", "1,234,567", "1.23e-3"]);
+    }
+
+    #[test]
+    fn a_plan_has_a_line_for_each_size() {
+        let memory = Memory { weights: 1024, gradients: 1024, moments: 2048, activations: 0 };
+        let plan = Plan {
+            device: "flex".to_owned(),
+            parameters: 1234,
+            samples: 64,
+            steps: 16,
+            samples_per_step: 8,
+            tokens_per_step: 1024,
+            epochs: 2.0,
+            memory_bytes: memory.total(),
+            memory,
+            settings: String::new(),
+        };
+        let expected = "device               flex\n\
+                        parameters           1,234\n\
+                        training samples     64\n\
+                        steps                16 (2.0 epochs)\n\
+                        tokens per step      at most 1,024, in 8 samples\n\
+                        memory, about        4.00 KiB (weights 1.00 KiB, gradients 1.00 KiB, moments 2.00 KiB, activations 0 B)\n";
+        assert_eq!(plan.text(), expected);
+    }
+}

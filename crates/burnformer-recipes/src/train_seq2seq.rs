@@ -1,0 +1,368 @@
+//! Training of an encoder–decoder on pairs of texts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::batches::{Batches, TextPairBatch};
+use burnformer_data::corpus::Corpus;
+use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
+use burnformer_data::split::{Split, SplitConfig};
+use burnformer_models::{GenerationConfig, MicroBatchSize, ModelConfig, Seq2Seq, Seq2SeqConfig, stats};
+use burnformer_reports::{RunSummary, TrainSeq2SeqReport};
+use burnformer_tasks::metrics::{Bleu, BleuTokenizer};
+use burnformer_tasks::{TranslationTask, TranslationTokenizers};
+use burnformer_train::{AdamConfig, Data, MemoryEstimate, ModelCard, OptimizerConfig, ScheduleConfig, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::settings::train_config;
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+
+/// All that the training of an encoder–decoder depends on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainSeq2SeqSettings {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Folder of the corpus.
+    pub corpus: String,
+    /// Folder of the corpus to choose the best model by; absent for a share of `corpus`.
+    pub validation: Option<String>,
+    /// Whether the model's embeddings and learned positions are initialised as its other matrices are (Glorot's), instead of
+    /// with a variance of `1 / d_model`.
+    pub xavier_embeddings: bool,
+    /// Share of the target distribution that is spread evenly over the vocabulary, in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// Measure of the validation pairs that the best model is chosen by.
+    pub choose_by: ChooseBy,
+    /// How BLEU cuts sentences into words: `13a`, `zh`, `char` or `none`.
+    pub bleu_tokenizer: BleuTokenizer,
+    /// Sizes of the model.
+    pub model: Seq2SeqConfig,
+    /// Data to train on.
+    pub data: TextPairsData,
+    /// Training settings.
+    pub train: TrainConfig,
+}
+
+/// What the best model is chosen by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChooseBy {
+    /// The perplexity of the validation pairs.
+    #[default]
+    Loss,
+    /// BLEU of translations of the validation pairs, without a beam.
+    Bleu,
+}
+
+/// Pairs of texts to train on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextPairsData {
+    /// Split of the pairs into training, validation and test, if there is no corpus for validation.
+    pub split: SplitConfig,
+    /// Choice of pairs.
+    pub samples: TextPairsConfig,
+}
+
+/// What is chosen of a new run before its settings.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainSeq2SeqStart<'a> {
+    /// Folder of the corpus.
+    pub corpus: &'a Path,
+    /// Folder of the corpus to choose the best model by; absent for a share of the first.
+    pub validation: Option<&'a Path>,
+    /// Name of the model's size, one of [`Seq2SeqConfig::PRESETS`].
+    pub preset: &'a str,
+    /// Passes over the training pairs, which decide on the number of steps.
+    pub epochs: f64,
+    /// Seed of every random draw.
+    pub seed: u64,
+}
+
+impl<'a> TrainSeq2SeqStart<'a> {
+    /// Ten epochs of a `transformer-small` on the corpus in this folder.
+    pub fn new(corpus: &'a (impl AsRef<Path> + ?Sized)) -> Self {
+        let corpus = corpus.as_ref();
+        Self { corpus, validation: None, preset: "transformer-small", epochs: 10.0, seed: SEED }
+    }
+
+    /// The settings for a run of `steps` of `model`, unless `overrides` ask for another number.
+    fn settings(
+        &self,
+        model: &Seq2SeqConfig,
+        steps: u64,
+        overrides: &Overrides<'_>,
+    ) -> Result<TrainSeq2SeqSettings, RecipeError> {
+        let samples = TextPairsConfig::default();
+        let max_seq_length = samples.max_seq_length.min(model.max_seq_length);
+        let preset = |steps: u64, d_model: usize| TrainSeq2SeqSettings {
+            seed: self.seed,
+            corpus: self.corpus.display().to_string(),
+            validation: self.validation.map(|folder| folder.display().to_string()),
+            xavier_embeddings: false,
+            label_smoothing: 0.1,
+            choose_by: ChooseBy::default(),
+            bleu_tokenizer: BleuTokenizer::default(),
+            model: model.clone(),
+            data: TextPairsData {
+                // Translators are tested on files, not on a part of a corpus.
+                split: SplitConfig { test: 0.0, ..SplitConfig::default() },
+                samples: TextPairsConfig { max_seq_length, ..samples.clone() },
+            },
+            train: schedule(steps, d_model),
+        };
+        // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
+        let asked = overrides.over(&preset(steps, model.d_model))?;
+        overrides.over(&preset(asked.train.steps, asked.model.d_model))
+    }
+}
+
+/// Adam with the constants of the paper and its schedule, of which the peak is written out: 7e-4 for the base model after
+/// 4,000 steps of warm-up.
+fn schedule(steps: u64, d_model: usize) -> TrainConfig {
+    let learning_rate = 7e-4 * (512.0 / d_model as f64).sqrt();
+    // Evaluated wherever there is a checkpoint: those of evaluations would else lie close to others, and a mean of the last
+    // ones would be of fewer places.
+    let every = steps.div_ceil(20).clamp(1, 1000);
+    TrainConfig {
+        optimizer: OptimizerConfig::Adam(AdamConfig {
+            learning_rate,
+            beta_1: 0.9,
+            beta_2: 0.98,
+            eps: 1e-9,
+            weight_decay: 0.0,
+        }),
+        schedule: ScheduleConfig::InverseSqrt { warmup_steps: (steps / 10).clamp(1, 4000) },
+        micro_batch_tokens: Some(4096),
+        window: 16_384,
+        pad_to_multiple_of: 1,
+        validation_samples: None,
+        evaluate_every: every,
+        checkpoint_every: every,
+        ..train_config(steps, learning_rate)
+    }
+}
+
+impl RunSettings for TrainSeq2SeqSettings {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+}
+
+impl Validate for TrainSeq2SeqSettings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let within = |section: &'static str| move |error: ConfigError| error.within(section);
+        ConfigError::check_probability("label_smoothing", self.label_smoothing)?;
+        self.model.validate().map_err(within("model"))?;
+        self.data.split.validate().map_err(within("data.split"))?;
+        self.data.samples.validate().map_err(within("data.samples"))?;
+        let (longest, length) = (self.model.max_seq_length, self.data.samples.max_seq_length);
+        let range = "at most `model.max_seq_length`";
+        ConfigError::check("data.samples.max_seq_length", &length, length <= longest, range)?;
+        self.train.validate().map_err(within("train"))
+    }
+}
+
+/// The training of an encoder–decoder.
+pub struct TrainSeq2Seq {
+    settings: TrainSeq2SeqSettings,
+    task: TranslationTask,
+    data: Data<TextPairDataset>,
+    /// Steps in which every pair comes once.
+    steps_per_epoch: f64,
+}
+
+impl TrainSeq2Seq {
+    /// A new run: the number of steps follows from the epochs and the pairs of the corpus, unless `overrides` say it.
+    ///
+    /// # Errors
+    /// If there is no such corpus or preset, there are no such settings, or they cannot work.
+    pub fn begin(start: &TrainSeq2SeqStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
+        ConfigError::check_finite_positive("epochs", start.epochs)?;
+        let vocabularies = tokenizers(&Corpus::open(start.corpus)?)?.vocabularies()?;
+        let model = Seq2SeqConfig::preset(start.preset, vocabularies)
+            .ok_or_else(|| RecipeError::NoPreset { name: start.preset.to_owned(), known: &Seq2SeqConfig::PRESETS })?;
+        let recipe = Self::new(start.settings(&model, 1000, overrides)?)?;
+        // What a step holds does not depend on how many there are.
+        let steps = (start.epochs * recipe.steps_per_epoch).ceil().max(1.0) as u64;
+        Ok(Self { settings: start.settings(&model, steps, overrides)?, ..recipe })
+    }
+
+    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`.
+    ///
+    /// # Errors
+    /// As [`Self::new`] and [`reload`].
+    pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
+        Self::new(reload(folder, sets)?)
+    }
+
+    /// A run with these settings, whose corpora are opened.
+    ///
+    /// # Errors
+    /// If a corpus cannot be read or divided, or has no pairs to train on or to choose by.
+    pub fn new(settings: TrainSeq2SeqSettings) -> Result<Self, RecipeError> {
+        let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
+        let mut fingerprint = corpus.manifest().build.to_string();
+        let samples = |corpus: &Arc<Corpus>, part: &'static str, documents: &[u32]| {
+            let (end, config) = (settings.model.eos_id, &settings.data.samples);
+            TextPairDataset::new(Arc::clone(corpus), documents, end, config, settings.seed)
+                .map(Arc::new)
+                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
+        };
+        let all = |corpus: &Corpus| (0..corpus.n_documents()).collect::<Vec<_>>();
+        let (train, validation) = match &settings.validation {
+            Some(path) => {
+                let other = Arc::new(Corpus::open(Path::new(path))?);
+                check_tokenizers(&corpus, &other)?;
+                fingerprint = format!("{fingerprint} and {}", other.manifest().build);
+                let train = samples(&corpus, "training", &all(&corpus))?;
+                (train, Some(samples(&other, "validation", &all(&other))?))
+            }
+            None => {
+                let split = Split::of(&corpus, &settings.data.split, settings.seed)
+                    .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
+                let validation = match split.validation.as_slice() {
+                    [] => None,
+                    documents => Some(samples(&corpus, "validation", documents)?),
+                };
+                (samples(&corpus, "training", &split.train)?, validation)
+            }
+        };
+        if validation.is_none() && (settings.choose_by == ChooseBy::Bleu || settings.train.patience.is_some()) {
+            return Err(RecipeError::NoValidationPairs);
+        }
+        let task = TranslationTask::new(settings.model.clone(), tokenizers(&corpus)?, settings.label_smoothing)?;
+        let task = match settings.choose_by {
+            ChooseBy::Loss => task,
+            ChooseBy::Bleu => {
+                let bleu = Bleu { tokenizer: settings.bleu_tokenizer, lowercase: false };
+                task.with_bleu(GenerationConfig::greedy(), bleu)
+            }
+        };
+        let steps_per_epoch = steps_per_epoch(&settings, &train)?;
+        let data = Data { train, validation, pad_id: settings.model.pad_id, fingerprint };
+        Ok(Self { settings, task, data, steps_per_epoch })
+    }
+}
+
+/// Steps in which every pair comes once.
+fn steps_per_epoch(settings: &TrainSeq2SeqSettings, samples: &Arc<TextPairDataset>) -> Result<f64, RecipeError> {
+    let train = &settings.train;
+    if train.micro_batch_tokens.is_none() {
+        return Ok(samples.per_epoch() as f64 / train.samples_per_step(1.0));
+    }
+    let samples = Arc::clone(samples);
+    let batches = Batches::<TextPairBatch>::epoch(samples, settings.model.pad_id, &train.batches(), settings.seed)?;
+    let mut n_batches = 0;
+    for batch in batches {
+        batch?;
+        n_batches += 1;
+    }
+    Ok(f64::from(n_batches))
+}
+
+/// The tokenizers of both sides of a corpus.
+fn tokenizers(corpus: &Corpus) -> Result<TranslationTokenizers, RecipeError> {
+    Ok(TranslationTokenizers::new(corpus.tokenizer()?, corpus.pair_tokenizer()?))
+}
+
+/// Makes sure that two corpora have the same tokens.
+fn check_tokenizers(corpus: &Corpus, validation: &Corpus) -> Result<(), RecipeError> {
+    let of = |corpus: &Corpus| (corpus.manifest().tokenizer, corpus.manifest().pair_tokenizer);
+    if of(corpus) == of(validation) { Ok(()) } else { Err(RecipeError::OtherValidationTokens) }
+}
+
+impl Recipe for TrainSeq2Seq {
+    const NAME: &'static str = "train-seq2seq";
+    type Settings = TrainSeq2SeqSettings;
+    type Task = TranslationTask;
+    type Samples = TextPairDataset;
+    type Report = TrainSeq2SeqReport;
+
+    fn settings(&self) -> &TrainSeq2SeqSettings {
+        &self.settings
+    }
+
+    fn task(&self) -> &TranslationTask {
+        &self.task
+    }
+
+    fn data(&self) -> &Data<TextPairDataset> {
+        &self.data
+    }
+
+    fn size(&self, device: &Device) -> Size {
+        let TrainSeq2SeqSettings { model, train, data, .. } = &self.settings;
+        let parameters = stats::n_parameters(&Seq2Seq::new(model, device)) as u64;
+        let samples = self.data.train.per_epoch();
+        let longest = data.samples.max_seq_length;
+        let tokens_per_sample = match train.micro_batch_tokens {
+            Some(tokens) => (tokens * train.grad_accum_steps) as f64 * self.steps_per_epoch / samples as f64,
+            None => longest as f64,
+        };
+        let n_tokens = train.tokens_per_micro_batch(longest);
+        let batch = MicroBatchSize { n_tokens, seq_length: longest, n_predicted: n_tokens };
+        let memory = MemoryEstimate::new(parameters, &train.optimizer, model.activation_floats(&batch));
+        Size { samples, tokens_per_sample, parameters, memory }
+    }
+
+    fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
+        match self.data.train.n_left_out() {
+            0 => {}
+            left_out => context.observer.note(&Note::PairsLeftOut(left_out)),
+        }
+        Ok(())
+    }
+
+    fn init(&self, device: &Device, _context: &Context<'_>) -> Result<Seq2Seq, RecipeError> {
+        let init = if self.settings.xavier_embeddings { Seq2Seq::init_xavier } else { Seq2Seq::init };
+        Ok(init(&self.settings.model, self.settings.seed, device))
+    }
+
+    fn report(
+        &self,
+        run: RunSummary,
+        best: &Seq2Seq,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<TrainSeq2SeqReport, RecipeError> {
+        let validation = match &self.data.validation {
+            Some(samples) => {
+                let batches = self.settings.train.validation(samples, self.data.pad_id, self.settings.seed)?;
+                Some(scores::pairs(&self.task, best, batches, device, context)?)
+            }
+            None => None,
+        };
+        Ok(TrainSeq2SeqReport { run, validation })
+    }
+
+    fn card(&self, folder: &Path, report: &TrainSeq2SeqReport) -> ModelCard {
+        let model = &self.settings.model;
+        let (encoder, decoder) = (model.n_encoder_layers, model.n_decoder_layers);
+        let size = format!("{encoder} + {decoder} layers, width {}, {} heads", model.d_model, model.n_heads);
+        let vocabulary = match model.shared_embeddings {
+            true => format!("{} tokens for both sides", model.source_vocab_size),
+            false => format!("{} source tokens, {} target tokens", model.source_vocab_size, model.target_vocab_size),
+        };
+        ModelCard {
+            name: recipe::name(folder),
+            pipeline_tag: "translation",
+            description: "An encoder–decoder Transformer that turns one text into another.".to_owned(),
+            facts: vec![
+                ("size", size),
+                ("vocabulary", vocabulary),
+                ("corpus", self.settings.corpus.clone()),
+                ("steps", report.run.steps.to_string()),
+                ("tokens seen", report.run.tokens.to_string()),
+                ("seed", self.settings.seed.to_string()),
+            ],
+            metrics: report.validation.as_ref().map_or_else(Vec::new, |scores| scores.lines()),
+            usage: format!("burnformer translate {} 'A text.'", folder.display()),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a run will do.
+
+use serde::{Deserialize, Serialize};
+
+/// What a run will do, known before its first step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Device that the model is trained on.
+    pub device: String,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Samples to train on, in one epoch.
+    pub samples: u64,
+    /// Updates of the weights.
+    pub steps: u64,
+    /// Samples of a step; an estimate where a step has a number of tokens.
+    pub samples_per_step: u64,
+    /// Tokens of a step at most, padding left out.
+    pub tokens_per_step: u64,
+    /// Passes over the samples.
+    pub epochs: f64,
+    /// Memory that training takes, in bytes.
+    pub memory_bytes: u64,
+    /// The parts of that memory; not in JSON, and zero when read from it.
+    #[serde(skip)]
+    pub memory: Memory,
+    /// Every setting of the run, in TOML, as `run.toml` will have them.
+    pub settings: String,
+}
+
+/// Bytes that training takes at its peak, beside the program itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Weights.
+    pub weights: u64,
+    /// Gradients of the weights.
+    pub gradients: u64,
+    /// Moments of the optimiser.
+    pub moments: u64,
+    /// Activations that the forward pass keeps for the backward pass.
+    pub activations: u64,
+}
+
+impl Memory {
+    /// The sum of the parts.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.weights + self.gradients + self.moments + self.activations
+    }
+}

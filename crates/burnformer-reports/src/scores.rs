@@ -1,0 +1,112 @@
+//! How good models are.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Metrics;
+
+/// How good a model in a folder is on data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation<S> {
+    /// Folder of the model.
+    pub folder: PathBuf,
+    /// Data that it was measured on.
+    pub data: String,
+    /// Scores.
+    #[serde(flatten)]
+    pub scores: S,
+}
+
+/// Scores of answers to texts with labels, whoever gave them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassificationScores {
+    /// Number of texts.
+    pub texts: u64,
+    /// Mean cross-entropy, in nats; absent for methods without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f64>,
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Standard error of the accuracy.
+    pub accuracy_standard_error: f64,
+    /// Mean of the classes' F1.
+    pub macro_f1: f64,
+    /// Standard error of the macro-F1, by the bootstrap over texts.
+    pub macro_f1_standard_error: f64,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    /// Number of texts, `[truth][answer]`.
+    pub confusion: Vec<Vec<u64>>,
+}
+
+impl ClassificationScores {
+    /// Each number with its name and its standard error.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let with_error = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
+        let mut lines = vec![("texts".to_owned(), self.texts.to_string())];
+        lines.extend(self.loss.map(|loss| ("loss".to_owned(), format!("{loss:.4}"))));
+        lines.extend([
+            ("accuracy".to_owned(), with_error(self.accuracy, self.accuracy_standard_error)),
+            ("macro F1".to_owned(), with_error(self.macro_f1, self.macro_f1_standard_error)),
+        ]);
+        lines
+    }
+}
+
+/// Scores of a pretrained model on masked tokens and pairs of sentences.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PretrainingScores {
+    /// Number of samples.
+    pub samples: u64,
+    /// Number of masked tokens.
+    pub masked_tokens: u64,
+    /// Number of pairs for next-sentence prediction.
+    pub pairs: u64,
+    /// Losses and accuracies.
+    pub metrics: Metrics,
+    /// Entropy of the masked tokens, in nats: the loss of a model that knows no more than how frequent each token is.
+    pub unigram_entropy: f64,
+    /// 95 % interval of the accuracy on pairs.
+    pub nsp_accuracy_interval: Option<(f64, f64)>,
+}
+
+impl PretrainingScores {
+    /// Each number with its name and what belongs to it.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let line = |(name, value): &(String, f64)| {
+            let more = match (name.as_str(), self.nsp_accuracy_interval) {
+                ("mlm_loss", _) => format!(" nats (unigram entropy {:.4})", self.unigram_entropy),
+                ("mlm_accuracy", _) => format!(" ({} masked tokens)", self.masked_tokens),
+                ("nsp_accuracy", Some((low, high))) => {
+                    format!(" (95 % interval {low:.4} to {high:.4}, {} pairs)", self.pairs)
+                }
+                _ => String::new(),
+            };
+            (name.replace('_', " "), format!("{value:.4}{more}"))
+        };
+        self.metrics.0.iter().map(line).collect()
+    }
+}
+
+/// Scores of a model on pairs of texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PairScores {
+    /// Number of pairs.
+    pub pairs: u64,
+    /// Number of target tokens.
+    pub target_tokens: u64,
+    /// Loss, perplexity, accuracy, and BLEU if the model is chosen by it.
+    pub metrics: Metrics,
+}
+
+impl PairScores {
+    /// Each number with its name.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let line = |(name, value): &(String, f64)| (name.replace('_', " "), format!("{value:.4}"));
+        self.metrics.0.iter().map(line).collect()
+    }
+}
