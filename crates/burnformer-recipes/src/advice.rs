@@ -100,6 +100,7 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
 
 fn hint_on_training(error: &TrainError) -> Option<&str> {
     match error {
+        TrainError::RunExists { .. } => Some("continue the run with `--resume`"),
         TrainError::NotARun { .. } => {
             Some("start a run with `burnformer pretrain`, `finetune` or `train-seq2seq`, without `--resume`")
         }

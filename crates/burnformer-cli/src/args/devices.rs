@@ -10,7 +10,7 @@ use super::{DeviceArgs, ReportArgs};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer devices
-  burnformer devices --device ndarray --format json")]
+  burnformer devices --device auto --format json")]
 pub(crate) struct DevicesArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

@@ -103,7 +103,10 @@ fn places_that_are_taken_or_cannot_be_written() {
     let here = Untouched::new(|_| {});
     for line in [format!("pretrain --corpus corpus {SMALL}"), FINETUNE.replace(" --out new", "")] {
         let line = format!("{line} --set train.micro_batch_size=8 --out");
-        here.check(&format!("{line} runs/mini"), &["`runs/mini` holds a run already", "`--resume`"]);
+        here.check(
+            &format!("{line} runs/mini"),
+            &["`runs/mini` already holds a run", "hint: continue the run with `--resume`"],
+        );
         here.check(&format!("{line} texts"), &["`texts` holds other files (`", "choose an empty or a new folder"]);
         here.check(&format!("{line} train.csv/new"), &["cannot create `train.csv/new/checkpoints`\n  caused by: "]);
         here.check(&format!("{line} train.csv"), &["cannot create `train.csv/checkpoints`\n  caused by: "]);

@@ -302,7 +302,8 @@ mod tests {
         assert_eq!(pairs, ["eins", "zwei"]);
         assert_eq!(find(folder.path(), &["1", "1"], target(&["y", "x"])).unwrap().parts().len(), 2);
         let error = find(folder.path(), &["1", "2"], target(&["x"])).unwrap_err();
-        let wanted = "found 2 files of first texts and 1 files of second texts, expected equal numbers: they are paired in order";
+        let wanted =
+            "found 2 files of first texts and 1 of second texts, expected equal numbers: they are paired in order";
         assert_eq!(error.to_string(), wanted);
         assert!(!error.is_bad_row());
     }
