@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains a translator of number words, German to English, and draws the attention picture of README.md.
-# Usage: numbers.sh FOLDER, with `burnformer` on the PATH. Takes a minute or two on two cores.
+# Usage: numbers.sh FOLDER, with `burnformer` on the PATH. Takes a minute on two cores.
 set -eu
 mkdir "$1" && cd "$1"
 

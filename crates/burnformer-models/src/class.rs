@@ -21,7 +21,7 @@ pub enum Architecture {
     Marian,
     /// Pegasus: a pre-norm encoder–decoder.
     Pegasus,
-    /// An encoder–decoder without a transformers class, for which Hugging Face has no class.
+    /// An encoder–decoder of this project, for which Hugging Face has no class.
     Burnformer,
 }
 

@@ -60,11 +60,9 @@ pub(super) fn of_file(error: ApiError, file: &RemoteFile, repository: &Repositor
             Error::from(error)
                 .context(Advised::new(format!("the connection was lost while downloading `{name}`"), advice))
         }
-        ApiError::LockAcquisition(_) => Advised::new(
-            format!("another program is downloading `{name}`"),
-            "wait until it has finished finished finished",
-        )
-        .into(),
+        ApiError::LockAcquisition(_) => {
+            Advised::new(format!("another program is downloading `{name}`"), "wait until it has finished").into()
+        }
         error => anyhow!(error).context(format!("cannot fetch `{name}`")),
     }
 }

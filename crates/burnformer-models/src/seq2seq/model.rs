@@ -282,7 +282,7 @@ impl Pretrained for Seq2Seq {
         &self.config
     }
 
-    /// A Marian, a Pegasus, or an encoder–decoder without a transformers class.
+    /// A Marian, a Pegasus, or an encoder–decoder of this project.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         files::load(folder, device)
     }
