@@ -22,8 +22,9 @@ use crate::invocation::{Invocation, Runner};
 pub(crate) struct LayersArgs {}
 
 /// Each crate with the crates directly below it, lowest first. A crate may use everything below it.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("burnformer-core", &[]),
+    ("burnformer-hub", &["burnformer-core"]),
     ("burnformer-ops", &["burnformer-core"]),
     ("burnformer-nn", &["burnformer-ops"]),
     ("burnformer-models", &["burnformer-nn"]),
@@ -33,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("burnformer-progress", &["burnformer-core"]),
     ("burnformer-reports", &[]),
     ("burnformer-recipes", &["burnformer-train", "burnformer-reports"]),
-    ("burnformer", &["burnformer-recipes"]),
+    ("burnformer", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer-cli", &["burnformer", "burnformer-progress"]),
     ("burnformer-benches", &["burnformer"]),
     ("xtask", &["burnformer-reports"]),
@@ -47,7 +48,7 @@ const PROGRAM_LIBRARIES: [&str; 2] = ["anyhow", "clap"];
 const BACKEND_OWNER: &str = "burnformer-ops";
 const BACKENDS: [&str; 6] = ["burn-cubecl", "burn-cuda", "burn-flex", "burn-ndarray", "burn-wgpu", "cubecl"];
 
-const WITHOUT_BURN: [&str; 3] = ["burnformer-core", "burnformer-reports", "xtask"];
+const WITHOUT_BURN: [&str; 4] = ["burnformer-core", "burnformer-hub", "burnformer-reports", "xtask"];
 const BURN_OPTIONAL: &str = "burnformer-data";
 
 /// The part of `cargo metadata` that is looked at.

@@ -48,6 +48,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
     if let Some(advised) = error.downcast_ref::<Advised>() {
         return Some(advised.hint.clone());
     }
+    #[cfg(feature = "fetch")]
+    if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<burnformer::hub::HubError>()?.hint()) {
+        return Some(hint);
+    }
     error.chain().find_map(|cause| match cause.downcast_ref::<Advised>() {
         Some(advised) => Some(advised.hint.clone()),
         None => recipes::hint(cause),

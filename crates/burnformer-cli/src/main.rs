@@ -6,8 +6,6 @@
 mod args;
 mod commands;
 mod errors;
-#[cfg(feature = "fetch")]
-mod hub;
 mod input;
 mod output;
 mod records;

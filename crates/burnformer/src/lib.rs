@@ -5,6 +5,7 @@
 //! | module | crate | what |
 //! | --- | --- | --- |
 //! | [`core`] | `burnformer-core` | random numbers by counter, layered settings, atomic files, locks, progress |
+//! | `hub` | `burnformer-hub` | models of the Hugging Face hub, behind the feature `hub` |
 //! | [`data`] | `burnformer-data` | readers, tokenizers, token shards, samples, batches, splits, statistics |
 //! | [`ops`] | `burnformer-ops` | the operators, as an extension of burn's backend trait; the device by name |
 //! | [`nn`] | `burnformer-nn` | attention, encoder, decoder, positions, losses, initialisation |
@@ -29,9 +30,12 @@
 //! # Features
 //! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
 //! variants of its own kernels, for real GPUs. `baseline` adds the simple methods that fine-tuned models are compared with.
+//! `hub` adds the module of the same name.
 
 pub use burnformer_core as core;
 pub use burnformer_data as data;
+#[cfg(feature = "hub")]
+pub use burnformer_hub as hub;
 pub use burnformer_models as models;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;

@@ -7,17 +7,16 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use burnformer::core::progress::{Interrupt, Stage};
+use burnformer_core::{Interrupt, Stage};
 
-use super::{RemoteFile, Repository, refusal};
-use crate::errors::Advised;
+use crate::repository::{RemoteFile, Repository};
+use crate::{HubError, refusal};
 
 /// Time between two looks for a request to stop while nothing arrives.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// What a transfer reports.
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A file begins.
     File(String),
     /// Bytes of it that an earlier call has left.
@@ -29,15 +28,16 @@ pub(super) enum Event {
 /// Does `work` in a thread of its own and shows on `stage` what it reports.
 ///
 /// # Errors
-/// Those of `work`, and [`Interrupted`](burnformer::core::Interrupted) as soon as that is requested: the thread then ends with the program, and
+/// Those of `work`, and [`HubError::Interrupted`] as soon as that is requested: the thread then ends with the program, and
 /// leaves a beginning of a file that a later call goes on with.
-pub(super) fn apart<T: Send + 'static>(
+pub(crate) fn apart<T: Send + 'static>(
     stage: &dyn Stage,
     interrupt: &Interrupt,
-    work: impl FnOnce(&Sender<Event>) -> Result<T> + Send + 'static,
-) -> Result<T> {
+    work: impl FnOnce(&Sender<Event>) -> Result<T, HubError> + Send + 'static,
+) -> Result<T, HubError> {
     let (sender, events) = mpsc::channel();
-    let worker = thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&sender))?;
+    let worker =
+        thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&sender)).map_err(HubError::Thread)?;
     loop {
         interrupt.check()?;
         match events.recv_timeout(PERIOD) {
@@ -48,17 +48,14 @@ pub(super) fn apart<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    match worker.join() {
-        Ok(done) => done,
-        Err(_) => bail!("`hf-hub` panicked at what the hub answered"),
-    }
+    worker.join().unwrap_or(Err(HubError::Panicked))
 }
 
 /// Makes sure that `file` lies in the cache as a whole.
 ///
 /// # Errors
 /// If it does not arrive, or not as the hub has listed it.
-pub(super) fn receive(repository: &Repository, file: &RemoteFile, events: &Sender<Event>) -> Result<()> {
+pub(crate) fn receive(repository: &Repository, file: &RemoteFile, events: &Sender<Event>) -> Result<(), HubError> {
     let cache = repository.hub.cache.repo(repository.repo());
     let path = repository.folder().join(&file.name);
     // hf-hub takes anything that is there for the file.
@@ -84,8 +81,7 @@ pub(super) fn receive(repository: &Repository, file: &RemoteFile, events: &Sende
     for broken in [fs::canonicalize(&path).unwrap_or_default(), path] {
         let _ = fs::remove_file(broken);
     }
-    let message = format!("`{}` does not match the size or checksum that the hub lists", file.name);
-    Err(Advised::new(message, "run the command again; a proxy may have changed the file").into())
+    Err(HubError::NotAsListed { file: file.name.clone() })
 }
 
 /// Gives a file that another commit has brought a second name. `false` if the file system cannot do that.

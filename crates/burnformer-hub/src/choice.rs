@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::errors::Advised;
+use crate::HubError;
 
 /// What is taken where it is there, beside weights.
 const FILES: [&str; 12] = [
@@ -44,7 +43,10 @@ struct Index {
 ///
 /// # Errors
 /// If there is no model, a part of it is missing, or a file that names others cannot be read.
-pub(super) fn choose(names: &BTreeSet<&str>, read: &mut dyn FnMut(&str) -> Result<String>) -> Result<BTreeSet<String>> {
+pub(crate) fn choose(
+    names: &BTreeSet<&str>,
+    read: &mut dyn FnMut(&str) -> Result<String, HubError>,
+) -> Result<BTreeSet<String>, HubError> {
     let modules: Vec<Module> = if names.contains(MODULES) { read_json(MODULES, read)? } else { Vec::new() };
     let folder = |module: &Module| if module.path.is_empty() { String::new() } else { format!("{}/", module.path) };
     // The Transformer comes first.
@@ -85,17 +87,20 @@ pub(super) fn choose(names: &BTreeSet<&str>, read: &mut dyn FnMut(&str) -> Resul
     Ok(chosen)
 }
 
-fn read_json<T: DeserializeOwned>(name: &str, read: &mut dyn FnMut(&str) -> Result<String>) -> Result<T> {
-    serde_json::from_str(&read(name)?).with_context(|| format!("cannot parse `{name}`"))
+fn read_json<T: DeserializeOwned>(
+    name: &str,
+    read: &mut dyn FnMut(&str) -> Result<String, HubError>,
+) -> Result<T, HubError> {
+    serde_json::from_str(&read(name)?).map_err(|source| HubError::Json { file: name.to_owned(), source })
 }
 
-/// An error that says `message`, and what there is instead.
-fn no_model(message: String, names: &BTreeSet<&str>) -> anyhow::Error {
+/// An error that says what is missing, and what there is instead.
+fn no_model(missing: String, names: &BTreeSet<&str>) -> HubError {
     const SHOWN: usize = 8;
     let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more files", names.len() - SHOWN) } else { String::new() };
     let holds = if names.is_empty() { "no file".to_owned() } else { format!("{shown}{more}") };
-    Advised::new(message, format!("choose a model in the format of transformers; this one holds {holds}")).into()
+    HubError::NoModel { missing, holds }
 }
 
 #[cfg(test)]
@@ -103,7 +108,7 @@ mod tests {
     use super::*;
 
     /// What is chosen of `names`, of which JSON files are as in `files`.
-    fn chosen(names: &[&str], files: &[(&str, &str)]) -> Result<Vec<String>> {
+    fn chosen(names: &[&str], files: &[(&str, &str)]) -> Result<Vec<String>, HubError> {
         let mut read = |name: &str| Ok(files.iter().find(|(other, _)| *other == name).unwrap().1.to_owned());
         choose(&names.iter().copied().collect(), &mut read).map(|names| names.into_iter().collect())
     }
@@ -149,7 +154,7 @@ mod tests {
         let check = |names: &[&str], files: &[(&str, &str)], said: &str, advised: &str| {
             let error = chosen(names, files).unwrap_err();
             assert_eq!(error.to_string(), said);
-            assert!(crate::errors::hint(&error).unwrap().ends_with(advised));
+            assert!(error.hint().unwrap().ends_with(advised));
         };
         check(&["model.gguf"], &[], "the repository has no `config.json`", "this one holds `model.gguf`");
         check(&[], &[], "the repository has no `config.json`", "this one holds no file");
