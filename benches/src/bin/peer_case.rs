@@ -4,9 +4,10 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use burn::tensor::Device;
 use burnformer_benches::Size;
 use burnformer_benches::cases::Case;
-use burnformer_ops::{DeviceChoice, Precision, keep_freed_memory, set_matmul_precision};
+use burnformer_ops::{DeviceChoice, Precision, keep_freed_memory, with_matmul_precision};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -44,15 +45,18 @@ fn main() -> Result<()> {
     rayon::scope(|_| measure(&args))
 }
 
-fn measure(&Args { case, device: choice, dtype, repeat }: &Args) -> Result<()> {
-    let device = choice.open()?;
-    let precision = match dtype {
+fn measure(args: &Args) -> Result<()> {
+    let device = args.device.open()?;
+    let precision = match args.dtype {
         Dtype::F32 => Precision::F32,
         Dtype::Bf16 => Precision::Bf16,
     };
-    set_matmul_precision(precision, &device)?;
+    with_matmul_precision(precision, &device, || measure_on(&device, args))?
+}
+
+fn measure_on(device: &Device, &Args { case, device: choice, dtype, repeat }: &Args) -> Result<()> {
     for work in case.works(Size::Large) {
-        let mut run = work.start(&device);
+        let mut run = work.start(device);
         let mut timed = || -> Result<f64> {
             let start = Instant::now();
             run();

@@ -50,5 +50,5 @@ pub use options::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
     LayerNormOptions,
 };
-pub use precision::{Precision, PrecisionError, matmul_precision, set_matmul_precision};
+pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
 pub use shapes::assert_same_axis;

@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
 
 /// What the factors of a product are rounded to. Sums are `f32` always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +14,6 @@ pub enum Precision {
     /// To bfloat16, to nearest with ties to even. Subnormal numbers count as zero.
     Bf16,
 }
-
-static BF16: AtomicBool = AtomicBool::new(false);
 
 /// Why products cannot be made in the precision asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,28 +27,86 @@ pub enum PrecisionError {
     Device,
 }
 
-/// Sets how [`linear`](crate::linear) and [`qkv`](crate::qkv) multiply from now on, in the whole program;
-/// [`Precision::F32`] before it is called.
+thread_local! {
+    static PRECISION: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+impl Precision {
+    /// Makes sure that products can be made in this precision on `device` and this processor.
+    ///
+    /// # Errors
+    /// If they cannot.
+    pub fn check(self, device: &Device) -> Result<(), PrecisionError> {
+        if self == Self::Bf16 {
+            if !crate::is_on_host(device) {
+                return Err(PrecisionError::Device);
+            }
+            if !crate::cpu::matmul::bf16_is_supported() {
+                return Err(PrecisionError::Processor);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `body`, and lets [`linear`](crate::linear), [`qkv`](crate::qkv) and [`feed_forward`](crate::feed_forward) multiply
+/// in `precision` wherever this thread calls them meanwhile, in forward and backward passes. Outside of any such call they
+/// multiply in [`Precision::F32`].
 ///
 /// Weights, outputs, moments, norms, softmax and losses stay `f32`.
 ///
 /// # Errors
-/// If `device` or the processor cannot; the precision stays what it was.
-pub fn set_matmul_precision(precision: Precision, device: &Device) -> Result<(), PrecisionError> {
-    if precision == Precision::Bf16 {
-        if !crate::is_on_host(device) {
-            return Err(PrecisionError::Device);
-        }
-        if !crate::cpu::matmul::bf16_is_supported() {
-            return Err(PrecisionError::Processor);
-        }
-    }
-    BF16.store(precision == Precision::Bf16, Ordering::Relaxed);
-    Ok(())
+/// If `device` or the processor cannot; `body` is not called then.
+pub fn with_matmul_precision<R>(
+    precision: Precision,
+    device: &Device,
+    body: impl FnOnce() -> R,
+) -> Result<R, PrecisionError> {
+    precision.check(device)?;
+    Ok(scope(precision, body))
 }
 
-/// How [`linear`](crate::linear) multiplies on the CPU.
+/// How [`linear`](crate::linear) multiplies on the CPU when this thread calls it.
 #[must_use]
 pub fn matmul_precision() -> Precision {
-    if BF16.load(Ordering::Relaxed) { Precision::Bf16 } else { Precision::F32 }
+    PRECISION.get()
+}
+
+fn scope<R>(precision: Precision, body: impl FnOnce() -> R) -> R {
+    /// Sets a precision when it is dropped, on the way of a panic too.
+    struct Restore(Precision);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            PRECISION.set(self.0);
+        }
+    }
+    let _before = Restore(PRECISION.replace(precision));
+    body()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_precision_holds_in_its_scope_and_on_its_thread_alone() {
+        assert_eq!(matmul_precision(), Precision::F32);
+        let (inside, nested, elsewhere) = scope(Precision::Bf16, || {
+            let nested = scope(Precision::F32, matmul_precision);
+            let elsewhere = thread::spawn(matmul_precision).join().unwrap();
+            (matmul_precision(), nested, elsewhere)
+        });
+        assert_eq!((inside, nested, elsewhere), (Precision::Bf16, Precision::F32, Precision::F32));
+        assert_eq!(matmul_precision(), Precision::F32);
+    }
+
+    #[test]
+    fn a_panic_ends_the_scope() {
+        let panicked = catch_unwind(AssertUnwindSafe(|| scope(Precision::Bf16, || panic!("in the scope"))));
+        assert!(panicked.is_err());
+        assert_eq!(matmul_precision(), Precision::F32);
+    }
 }

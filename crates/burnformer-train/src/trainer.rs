@@ -9,7 +9,7 @@ use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_int
 use burnformer_data::batches::{Batch, BatchSize, Batches, PaddingStats};
 use burnformer_data::datasets::Dataset;
 use burnformer_nn::DropoutRng;
-use burnformer_ops::set_matmul_precision;
+use burnformer_ops::{Precision, with_matmul_precision};
 use burnformer_tasks::{Metric, MetricState, Scores, Task, evaluate};
 
 use crate::checkpoint::{self, Checkpoint};
@@ -190,7 +190,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
     {
         let config = self.config;
-        set_matmul_precision(config.dtype, &self.device)?;
+        config.dtype.check(&self.device)?;
         let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
         stage.skip(run.state.step);
         let batches = config.batches();
@@ -227,7 +227,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             let Some(batch) = batches.next() else { break Stop::Finished };
             let batch = batch?;
             // On a thread of the pool, so that the many short parallel micro_batches of a step need not wake one each.
-            let (updated, untrained) = rayon::scope(|_| self.step(run, batch));
+            let (updated, untrained) = rayon::scope(|_| self.step(run, batch))?;
             run = updated;
             if !untrained.is_empty() {
                 on_event(Event::Untrained(&untrained));
@@ -248,7 +248,7 @@ impl<'a, T: Task> Trainer<'a, T> {
 
     /// One update, and after the first the parameters that its loss does not depend on. The run is handed over, so that its
     /// weights are nowhere else and can be updated in place.
-    fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> (Run<'r, T>, Vec<String>) {
+    fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> Result<(Run<'r, T>, Vec<String>), TrainError> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         run.state.step += 1;
@@ -261,12 +261,14 @@ impl<'a, T: Task> Trainer<'a, T> {
             totals += self.task.counts(micro_batch);
         }
         let mut gradients = GradientSums::new();
-        for micro_batch in micro_batches {
-            let rng = DropoutRng::training(self.seed, micro_batch.numbers());
-            let forward = self.task.forward(&run.model, &micro_batch, &totals, rng, &device);
-            gradients.add(&run.model, forward.loss.backward());
-            run.pending.push((micro_batch, forward.scores));
-        }
+        with_matmul_precision(config.dtype, &self.device, || {
+            for micro_batch in micro_batches {
+                let rng = DropoutRng::training(self.seed, micro_batch.numbers());
+                let forward = self.task.forward(&run.model, &micro_batch, &totals, rng, &device);
+                gradients.add(&run.model, forward.loss.backward());
+                run.pending.push((micro_batch, forward.scores));
+            }
+        })?;
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let norm = gradients.norm();
         let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm.clone(), max_norm));
@@ -274,7 +276,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         let peak = config.optimizer.learning_rate();
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
         run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
-        (run, untrained)
+        Ok((run, untrained))
     }
 
     /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed
@@ -339,9 +341,12 @@ impl<'a, T: Task> Trainer<'a, T> {
         };
         self.settle(run)?;
         let (batches, n_samples) = self.config.validation(validation, data.pad_id, self.seed)?;
-        let metric_state =
-            evaluate(self.task, &run.model.valid(), batches, n_samples, &self.device, self.progress, &self.interrupt)
-                .map_err(TrainError::task)?;
+        // In single precision also where the whole run is called from a step of another one.
+        let model = run.model.valid();
+        let metric_state = with_matmul_precision(Precision::F32, &self.device, || {
+            evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)
+        })?
+        .map_err(TrainError::task)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
         let metrics = metric_state.metrics();
