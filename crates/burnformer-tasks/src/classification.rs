@@ -50,6 +50,11 @@ pub struct ClassificationMetricState {
 }
 
 impl MetricState for ClassificationMetricState {
+    fn merge(&mut self, other: Self) {
+        self.confusion += other.confusion;
+        self.loss_sum += other.loss_sum;
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let loss = self.loss_sum / self.confusion.total().max(1) as f64;
         vec![("loss", loss), ("accuracy", self.confusion.accuracy()), ("macro_f1", self.confusion.macro_f1())]

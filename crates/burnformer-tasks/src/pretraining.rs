@@ -42,7 +42,7 @@ impl PretrainingTask {
 }
 
 /// How many tokens and pairs are predicted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PretrainingCounts {
     /// Hidden tokens.
     pub masked: u64,
@@ -91,6 +91,15 @@ impl PretrainingMetricState {
 }
 
 impl MetricState for PretrainingMetricState {
+    fn merge(&mut self, other: Self) {
+        self.masked += other.masked;
+        self.masked_correct += other.masked_correct;
+        self.mlm_loss_sum += other.mlm_loss_sum;
+        self.pairs += other.pairs;
+        self.pairs_correct += other.pairs_correct;
+        self.nsp_loss_sum += other.nsp_loss_sum;
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let mut metrics = vec![

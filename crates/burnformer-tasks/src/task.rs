@@ -23,7 +23,7 @@ pub trait Task: Send + Sync {
     /// The batches it is trained on.
     type Batch: Batch;
     /// What the losses of a step are divided by: how many tokens or examples they were summed over.
-    type Counts: Copy + Default + AddAssign + Send;
+    type Counts: Copy + Default + AddAssign + Serialize + DeserializeOwned + Send + Sync;
     /// Sums of scores, from which metrics are computed.
     type MetricState: MetricState;
     /// What can go wrong: [`TaskError`](crate::TaskError), or an error of the task's own crate.
@@ -96,6 +96,9 @@ pub struct Forward {
 
 /// Sums over batches, from which metrics are computed. Written to a checkpoint and read back, they are the same to the bit.
 pub trait MetricState: Clone + Debug + Serialize + DeserializeOwned + Send {
+    /// Adds the sums of other batches, such as those of another process.
+    fn merge(&mut self, other: Self);
+
     /// Every metric, the loss first.
     fn metrics(&self) -> Vec<Metric>;
 

@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, TensorData};
 use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
 use burnformer_tasks::Task;
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
+use crate::tensors::{from_bytes, to_bytes};
 use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -207,31 +206,11 @@ fn checksum(path: &Path) -> Result<String, TrainError> {
 
 fn write_moments(moments: &[(String, TensorData)], path: &Path) -> Result<(), TrainError> {
     let failed = |source: std::io::Error| FileError::Io { attempt: "write", path: path.to_owned(), source };
-    let bytes = serialized(moments).map_err(|error| failed(std::io::Error::other(error)))?;
+    let bytes = to_bytes(moments).map_err(|error| failed(std::io::Error::other(error)))?;
     Ok(atomic_write_bytes(path, bytes)?)
 }
 
-fn serialized(moments: &[(String, TensorData)]) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let mut views = Vec::with_capacity(moments.len());
-    for (name, data) in moments {
-        views.push((name, TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())?));
-    }
-    safetensors::serialize(views, None)
-}
-
 fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
-    let problem = |error: &dyn std::fmt::Display| format!("`{OPTIMIZER_FILE}`: {error}");
-    let bytes = fs::read(path).map_err(|error| problem(&error))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| problem(&error))?;
-    let moment = |(name, view): (String, TensorView<'_>)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(problem(&format!("`{name}` is {:?}, expected F32", view.dtype())));
-        }
-        let (words, _) = view.data().as_chunks();
-        let values: Vec<f32> = words.iter().map(|&word| f32::from_le_bytes(word)).collect();
-        Ok((name, TensorData::new(values, view.shape().to_vec())))
-    };
-    let mut moments = tensors.tensors().into_iter().map(moment).collect::<Result<Vec<_>, _>>()?;
-    moments.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(moments)
+    let bytes = fs::read(path).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))?;
+    from_bytes(&bytes).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))
 }

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use burn::tensor::ExecutionError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
+use burnformer_core::progress::Interrupted;
 use burnformer_data::DataError;
 use burnformer_ops::PrecisionError;
 use burnformer_tasks::ScoresError;
 
-use crate::{CurvesError, HistoryError, OptimizerStateError};
+use crate::{CollectiveError, CurvesError, HistoryError, OptimizerStateError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub enum TrainError {
     /// The task failed; see [`Task::Error`](burnformer_tasks::Task::Error).
     #[error(transparent)]
     Task(Box<dyn Error + Send + Sync>),
+    /// Several processes cannot train together any more.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// The work was asked to stop.
+    #[error("interrupted")]
+    Interrupted(#[from] Interrupted),
     /// The scores of a step cannot be read.
     #[error(transparent)]
     Scores(#[from] ScoresError),

@@ -1,8 +1,9 @@
 //! Gradients of a model by parameter path: summed over micro-batches, measured, clipped.
 
-use burn::backend::{Dispatch, DispatchTensor};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Shape, Tensor};
+use burn::tensor::{Device, ExecutionError, Gradients, Shape, Tensor, TensorData, read_sync};
 use burnformer_ops::TransformerOps;
 use std::collections::BTreeMap;
 
@@ -26,6 +27,51 @@ impl GradientSums {
     /// If a parameter has another shape than in the passes before.
     pub fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
         model.visit(&mut Add { sums: &mut self.sums, gradients, path: Vec::new() });
+    }
+
+    /// Adds other sums, path by path.
+    ///
+    /// # Panics
+    /// If a parameter has another shape there.
+    pub fn merge(&mut self, other: Self) {
+        for (path, gradient) in other.sums {
+            let sum = match self.sums.remove(&path) {
+                Some(sum) => {
+                    assert!(sum.shape() == gradient.shape(), "the gradients of `{path}` have different shapes");
+                    Dispatch::float_add(sum, gradient)
+                }
+                None => gradient,
+            };
+            self.sums.insert(path, sum);
+        }
+    }
+
+    /// Every gradient multiplied by `factor`, `[1]`.
+    #[must_use]
+    pub fn scaled(self, factor: &Tensor<1>) -> Self {
+        let scaled = |(path, gradient): (String, DispatchTensor)| {
+            let ones = Shape::from(vec![1; gradient.shape().num_dims()]);
+            let factor = Dispatch::float_reshape(factor.clone().into_dispatch(), ones);
+            (path, Dispatch::float_mul(gradient, factor))
+        };
+        Self { sums: self.sums.into_iter().map(scaled).collect() }
+    }
+
+    /// Every gradient as `f32` data by path in order, such as to be sent to another process. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn into_data(self) -> Result<Vec<(String, TensorData)>, ExecutionError> {
+        let read = |(path, gradient)| Ok((path, read_sync(Dispatch::float_into_data(gradient))?.convert::<f32>()));
+        self.sums.into_iter().map(read).collect()
+    }
+
+    /// The gradients of [`Self::into_data`], on `device`.
+    #[must_use]
+    pub fn from_data(gradients: Vec<(String, TensorData)>, device: &Device) -> Self {
+        let device = device.clone().inner();
+        let load = |(path, data)| (path, Dispatch::float_from_data(data, device.as_dispatch()));
+        Self { sums: gradients.into_iter().map(load).collect() }
     }
 
     /// Paths of the trainable parameters of `model` without a gradient, in order.

@@ -32,7 +32,8 @@ const CHECKPOINTS: &str = "checkpoints";
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    _lock: FolderLock,
+    /// Absent for a process that only reads.
+    _lock: Option<FolderLock>,
 }
 
 impl RunFolder {
@@ -48,7 +49,7 @@ impl RunFolder {
             path: checkpoints.clone(),
             source,
         })?;
-        let folder = Self { path: path.to_owned(), _lock: FolderLock::acquire(path)? };
+        let folder = Self { path: path.to_owned(), _lock: Some(FolderLock::acquire(path)?) };
         atomic_write_bytes(&folder.path.join(SETTINGS_FILE), settings)?;
         Ok(folder)
     }
@@ -80,13 +81,25 @@ impl RunFolder {
         if !path.join(SETTINGS_FILE).is_file() {
             return Err(TrainError::NotARun { folder: path.to_owned() });
         }
-        let folder = Self { path: path.to_owned(), _lock: FolderLock::acquire(path)? };
+        let folder = Self { path: path.to_owned(), _lock: Some(FolderLock::acquire(path)?) };
         for folder in [folder.path.clone(), folder.checkpoints()] {
             if folder.is_dir() {
                 remove_leftovers(&folder)?;
             }
         }
         Ok(folder)
+    }
+
+    /// Opens the folder of a run that another process, rank 0 of a [`Collective`](crate::Collective), has created or opened:
+    /// for the other ranks, which only read it.
+    ///
+    /// # Errors
+    /// If there is no run.
+    pub fn join(path: &Path) -> Result<Self, TrainError> {
+        if !path.join(SETTINGS_FILE).is_file() {
+            return Err(TrainError::NotARun { folder: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), _lock: None })
     }
 
     /// The file with the settings of the run in `path`.

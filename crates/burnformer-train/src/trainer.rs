@@ -1,29 +1,32 @@
-//! The loop.
+//! The training loop.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
-use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
-use burnformer_data::batches::{Batch, BatchSize, Batches, PaddingStats};
+use burn::tensor::Device;
+use burnformer_core::progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
+use burnformer_data::batches::{Batch, BatchSize, Batches};
 use burnformer_data::datasets::Dataset;
-use burnformer_nn::DropoutRng;
 use burnformer_ops::{Precision, with_matmul_precision};
-use burnformer_tasks::{Metric, MetricState, Scores, Task, evaluate};
+use burnformer_tasks::{Metric, MetricState, Task, evaluate};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::{Best, GradientSums, History, HistoryEntry, Optimizer, RunFolder, TrainConfig, TrainError, TrainState};
+use crate::collective::gather;
+use crate::run::{Run, Writer};
+use crate::{
+    Best, Collective, GradientRule, HistoryEntry, Local, Optimizer, RunFolder, Sum, TrainConfig, TrainError, TrainState,
+};
 
-/// Samples to train on, and to choose by.
+/// The samples of a run.
 pub struct Data<S> {
-    /// To train on.
+    /// Samples to train on.
     pub train: Arc<S>,
-    /// To evaluate on.
+    /// Samples to evaluate on, by which the best model is chosen; without them, the last model is the best.
     pub validation: Option<Arc<S>>,
-    /// What rows are filled up with.
+    /// Token that rows are padded with.
     pub pad_id: u32,
-    /// Names the data: a run goes on only with the same.
+    /// Hash or name of the data. A run is resumed only with the same.
     pub fingerprint: String,
 }
 
@@ -33,14 +36,14 @@ pub struct Data<S> {
 pub enum Event<'a> {
     /// A line of metrics.
     Metrics(&'a HistoryEntry),
-    /// The evaluation that was just told is the best so far.
+    /// The evaluation that was just reported is the best so far.
     Best(Best),
     /// A checkpoint was written.
     Checkpoint {
-        /// After which step.
+        /// The step it was written after.
         step: u64,
     },
-    /// A checkpoint is damaged, so that the run goes on from an older one.
+    /// A checkpoint is damaged; the run goes on from an older one.
     Damaged(TrainError),
     /// Parameters that the loss of the first step does not depend on.
     Untrained(&'a [String]),
@@ -49,20 +52,20 @@ pub enum Event<'a> {
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// It did all its steps.
+    /// All steps are done.
     Finished,
-    /// Evaluations did not get better any more.
+    /// `patience` evaluations did not improve on the best.
     Early,
-    /// It was asked to stop, and can be resumed.
+    /// It was interrupted, and can be resumed.
     Interrupted,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub struct Outcome<L> {
-    /// Why.
+    /// Why it ended.
     pub stop: Stop,
-    /// Where it stands.
+    /// The state after its last step.
     pub state: TrainState<L>,
     /// The step whose model is at the top of the run folder.
     pub published: u64,
@@ -70,54 +73,56 @@ pub struct Outcome<L> {
 
 /// Trains a model.
 pub struct Trainer<'a, T: Task> {
-    task: &'a T,
-    config: &'a TrainConfig,
-    seed: u64,
-    device: Device,
+    /// The task to train.
+    pub(crate) task: &'a T,
+    /// Training settings.
+    pub(crate) config: &'a TrainConfig,
+    /// Seed of every random draw.
+    pub(crate) seed: u64,
+    /// Device to train on, without gradient tracking.
+    pub(crate) device: Device,
+    /// Where progress is reported.
     progress: &'a dyn Progress,
+    /// The request to stop.
     interrupt: Interrupt,
-}
-
-/// What the loop carries from step to step.
-struct Run<'a, T: Task> {
-    model: T::Model,
-    optimizer: Optimizer,
-    state: TrainState<T::MetricState>,
-    history: History,
-    entries: Vec<HistoryEntry>,
-    /// Batches since the last line of metrics, with scores that are still on the device.
-    pending: Vec<(T::Batch, Scores)>,
-    /// Norm of the latest gradient, `[1]`.
-    gradient_norm: Option<Tensor<1>>,
-    learning_rate: f64,
-    /// Of the batches since the last line of metrics.
-    padding: PaddingStats,
-    tokens_logged: u64,
-    seconds_logged: f64,
-    clock: Instant,
-    folder: &'a RunFolder,
-    /// The step of the latest checkpoint.
-    written: Option<u64>,
+    /// The processes that train together.
+    pub(crate) collective: &'a dyn Collective,
+    /// How micro-batches contribute to a step's gradient.
+    pub(crate) rule: &'a dyn GradientRule<T>,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
-    /// Training for `task` by the settings `config`, on `device`, which is without gradient tracking. `seed` is that of every
-    /// random draw.
+    /// A trainer for `task` with the settings `config`, in this process alone. `seed` is the seed of every random draw, and
+    /// `device` the device to train on, without gradient tracking.
     #[must_use]
     pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
-        Self { task, config, seed, device, progress: &Silent, interrupt: Interrupt::new() }
+        let (interrupt, collective) = (Interrupt::new(), &Local);
+        Self { task, config, seed, device, progress: &Silent, interrupt, collective, rule: &Sum }
     }
 
-    /// The same, reporting its progress.
+    /// Reports progress to `progress`.
     #[must_use]
     pub fn with_progress(self, progress: &'a dyn Progress) -> Self {
         Self { progress, ..self }
     }
 
-    /// The same, stopping with a checkpoint when `interrupt` is requested.
+    /// Stops with a checkpoint once `interrupt` is requested, on any rank.
     #[must_use]
     pub fn with_interrupt(self, interrupt: &Interrupt) -> Self {
         Self { interrupt: interrupt.clone(), ..self }
+    }
+
+    /// Trains together with the other ranks of `collective`, each of which has the same task, settings, seed, model and data.
+    /// Rank 0 writes the run folder; the others [join](RunFolder::join) it.
+    #[must_use]
+    pub fn with_collective(self, collective: &'a dyn Collective) -> Self {
+        Self { collective, ..self }
+    }
+
+    /// Makes a step's gradient of its micro-batches by `rule`.
+    #[must_use]
+    pub fn with_rule(self, rule: &'a dyn GradientRule<T>) -> Self {
+        Self { rule, ..self }
     }
 
     /// Trains `model`, which is on the device with gradient tracking, from its first step.
@@ -136,9 +141,9 @@ impl<'a, T: Task> Trainer<'a, T> {
     {
         self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
-        let history = History::create(folder.metrics())?;
         let state = TrainState::new(self.task.metric_state());
-        let run = Run::new(model, optimizer, state, history, Vec::new(), folder);
+        let writer = self.is_writer().then(|| Writer::create(folder)).transpose()?;
+        let run = Run::new(model, optimizer, state, writer, folder);
         self.train(run, data, on_event)
     }
 
@@ -164,10 +169,14 @@ impl<'a, T: Task> Trainer<'a, T> {
         let Some(Checkpoint { model, optimizer, state }) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };
-        let history = History::open_at(folder.metrics(), state.step)?;
-        let entries = History::read(folder.metrics())?;
-        let run = Run::new(model, optimizer, state, history, entries, folder);
+        let writer = self.is_writer().then(|| Writer::open_at(folder, state.step)).transpose()?;
+        let run = Run::new(model, optimizer, state, writer, folder);
         self.train(run, data, on_event)
+    }
+
+    /// `true` if this process writes the run folder.
+    fn is_writer(&self) -> bool {
+        self.collective.rank() == 0
     }
 
     /// What the position of a batch depends on.
@@ -221,13 +230,12 @@ impl<'a, T: Task> Trainer<'a, T> {
             if config.patience.is_some_and(|patience| run.state.evaluations_without_improvement >= patience) {
                 break Stop::Early;
             }
-            if self.interrupt.requested() {
+            if gather(self.collective, self.interrupt.requested())?.contains(&true) {
                 break Stop::Interrupted;
             }
             let Some(batch) = batches.next() else { break Stop::Finished };
             let batch = batch?;
-            // On a thread of the pool, so that the many short parallel micro_batches of a step need not wake one each.
-            let (updated, untrained) = rayon::scope(|_| self.step(run, batch))?;
+            let (updated, untrained) = self.step(run, batch)?;
             run = updated;
             if !untrained.is_empty() {
                 on_event(Event::Untrained(&untrained));
@@ -242,61 +250,10 @@ impl<'a, T: Task> Trainer<'a, T> {
             self.checkpoint(&mut run, &batches_name, on_event)?;
         }
         let published = run.state.best.map_or(run.state.step, |best| best.step);
-        run.folder.publish(published)?;
+        if self.is_writer() {
+            run.folder.publish(published)?;
+        }
         Ok(Outcome { stop, state: run.state, published })
-    }
-
-    /// One update, and after the first the parameters that its loss does not depend on. The run is handed over, so that its
-    /// weights are nowhere else and can be updated in place.
-    fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> Result<(Run<'r, T>, Vec<String>), TrainError> {
-        let config = self.config;
-        let device = self.device.clone().autodiff();
-        run.state.step += 1;
-        let micro_batches = config.micro_batches(batch);
-        let mut totals = T::Counts::default();
-        for micro_batch in &micro_batches {
-            let padding = micro_batch.padding_stats();
-            run.state.tokens += padding.tokens;
-            run.padding += padding;
-            totals += self.task.counts(micro_batch);
-        }
-        let mut gradients = GradientSums::new();
-        with_matmul_precision(config.dtype, &self.device, || {
-            for micro_batch in micro_batches {
-                let rng = DropoutRng::training(self.seed, micro_batch.numbers());
-                let forward = self.task.forward(&run.model, &micro_batch, &totals, rng, &device);
-                gradients.add(&run.model, forward.loss.backward());
-                run.pending.push((micro_batch, forward.scores));
-            }
-        })?;
-        let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
-        let norm = gradients.norm();
-        let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm.clone(), max_norm));
-        run.gradient_norm = Some(norm);
-        let peak = config.optimizer.learning_rate();
-        run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
-        run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
-        Ok((run, untrained))
-    }
-
-    /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed
-    /// on: neither a line of metrics nor a checkpoint is made of it.
-    fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
-        for (batch, scores) in run.pending.drain(..) {
-            let scores = scores.read()?;
-            self.task.add_scores(&mut run.state.metric_state, &batch, &scores).map_err(TrainError::task)?;
-        }
-        run.state.seconds += run.clock.elapsed().as_secs_f64();
-        run.clock = Instant::now();
-        let gradient_norm = match &run.gradient_norm {
-            Some(norm) => norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN),
-            None => 0.0,
-        };
-        let loss = run.state.metric_state.metrics().first().map_or(f64::NAN, |metric| metric.1);
-        if loss.is_finite() && gradient_norm.is_finite() {
-            return Ok(gradient_norm);
-        }
-        Err(TrainError::Diverged { step: run.state.step, loss, gradient_norm })
     }
 
     fn log(
@@ -324,7 +281,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         run.append(step, "train", metrics.into_iter().chain(more), on_event)
     }
 
-    /// Evaluates if that is to be done after this step and was not, and says whether the model is the best so far.
+    /// Evaluates if that is due after this step and not done yet; returns whether the model is the best so far.
     fn evaluate_if_due<S>(
         &self,
         run: &mut Run<'_, T>,
@@ -340,13 +297,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             return Ok(false);
         };
         self.settle(run)?;
-        let (batches, n_samples) = self.config.validation(validation, data.pad_id, self.seed)?;
-        // In single precision also where the whole run is called from a step of another one.
-        let model = run.model.valid();
-        let metric_state = with_matmul_precision(Precision::F32, &self.device, || {
-            evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)
-        })?
-        .map_err(TrainError::task)?;
+        let metric_state = self.evaluate(run, validation, data.pad_id)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
         let metrics = metric_state.metrics();
@@ -364,6 +315,32 @@ impl<'a, T: Task> Trainer<'a, T> {
         Ok(is_best)
     }
 
+    /// The scores of the model on the validation samples, whose batches the ranks share.
+    fn evaluate<S>(&self, run: &Run<'_, T>, validation: &Arc<S>, pad_id: u32) -> Result<T::MetricState, TrainError>
+    where
+        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+    {
+        let (rank, size) = (self.collective.rank(), self.collective.size());
+        let (batches, n_samples) = self.config.validation(validation, pad_id, self.seed)?;
+        let batches = batches.enumerate().filter(|(index, _)| index % size == rank).map(|(_, batch)| batch);
+        let n_samples = n_samples / size as u64;
+        let model = run.model.valid();
+        // In single precision also where a thread of the pool calls this in the middle of another run's step.
+        let evaluated = with_matmul_precision(Precision::F32, &self.device, || {
+            evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)
+        })?;
+        let found = match evaluated {
+            Ok(metric_state) => Some(metric_state),
+            Err(error) if is_interrupted(&error) => None,
+            Err(error) => return Err(TrainError::task(error)),
+        };
+        let mut metric_state = self.task.metric_state();
+        for found in gather(self.collective, found)? {
+            metric_state.merge(found.ok_or(Interrupted)?);
+        }
+        Ok(metric_state)
+    }
+
     fn checkpoint(
         &self,
         run: &mut Run<'_, T>,
@@ -371,58 +348,17 @@ impl<'a, T: Task> Trainer<'a, T> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TrainError> {
         self.settle(run)?;
-        let checkpoints = run.folder.checkpoints();
         let step = run.state.step;
+        let Some(writer) = &run.writer else {
+            run.written = Some(step);
+            return Ok(());
+        };
+        let checkpoints = run.folder.checkpoints();
         Checkpoint::<T>::write(self.task, &run.model, &run.optimizer, &run.state, batches, &checkpoints)?;
-        run.written = Some(step);
         checkpoint::prune(&checkpoints, self.config.keep_checkpoints, run.state.best.map(|best| best.step))?;
-        run.folder.draw(&run.entries)?;
+        run.folder.draw(writer.entries())?;
+        run.written = Some(step);
         on_event(Event::Checkpoint { step });
-        Ok(())
-    }
-}
-
-impl<'a, T: Task> Run<'a, T> {
-    /// A run that begins, or goes on from the checkpoint that `state` is of.
-    fn new(
-        model: T::Model,
-        optimizer: Optimizer,
-        state: TrainState<T::MetricState>,
-        history: History,
-        entries: Vec<HistoryEntry>,
-        folder: &'a RunFolder,
-    ) -> Self {
-        Self {
-            model,
-            optimizer,
-            history,
-            entries,
-            pending: Vec::new(),
-            gradient_norm: None,
-            learning_rate: 0.0,
-            padding: PaddingStats::default(),
-            tokens_logged: state.tokens,
-            seconds_logged: state.seconds,
-            clock: Instant::now(),
-            folder,
-            written: (state.step > 0).then_some(state.step),
-            state,
-        }
-    }
-
-    /// Writes a line of metrics.
-    fn append(
-        &mut self,
-        step: u64,
-        split: &str,
-        values: impl Iterator<Item = Metric>,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), TrainError> {
-        let values = values.map(|(name, value)| (name.to_owned(), value)).collect();
-        let entry = HistoryEntry { step, split: split.to_owned(), values };
-        self.history.append(&entry)?;
-        on_event(Event::Metrics(&entry));
-        self.entries.push(entry);
         Ok(())
     }
 }

@@ -97,6 +97,16 @@ impl TranslationMetricState {
 }
 
 impl MetricState for TranslationMetricState {
+    fn merge(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.correct += other.correct;
+        self.loss_sum += other.loss_sum;
+        self.negative_log_likelihood_sum += other.negative_log_likelihood_sum;
+        if let Some(bleu) = other.bleu {
+            *self.bleu.get_or_insert_default() += bleu;
+        }
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         let n_tokens = self.tokens.max(1) as f64;
         let mut metrics = vec![

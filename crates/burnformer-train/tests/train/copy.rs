@@ -128,6 +128,11 @@ struct Loss {
 }
 
 impl MetricState for Loss {
+    fn merge(&mut self, other: Self) {
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
     fn metrics(&self) -> Vec<Metric> {
         vec![("loss", self.sum / self.count.max(1) as f64)]
     }

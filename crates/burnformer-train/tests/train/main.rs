@@ -3,6 +3,8 @@
 mod copy;
 mod exactness;
 mod learning;
+mod ranks;
 mod resume;
+mod rule;
 mod support;
 mod trouble;

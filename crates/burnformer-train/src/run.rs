@@ -1,0 +1,107 @@
+//! What the training loop carries from step to step.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use burnformer_data::batches::PaddingStats;
+use burnformer_tasks::{Metric, Scores, Task};
+
+use crate::trainer::Event;
+use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState};
+
+/// A run between two steps.
+pub(crate) struct Run<'a, T: Task> {
+    pub(crate) model: T::Model,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) state: TrainState<T::MetricState>,
+    /// The files of the run, on the process that writes them.
+    pub(crate) writer: Option<Writer>,
+    pub(crate) folder: &'a RunFolder,
+    /// Batches since the last line of metrics with the step they were of and their scores, which are still on the device.
+    pub(crate) pending: Vec<(u64, T::Batch, Scores)>,
+    /// Norm of the latest gradient, `[1]`.
+    pub(crate) gradient_norm: Option<Tensor<1>>,
+    /// Learning rate of the latest step.
+    pub(crate) learning_rate: f64,
+    /// Padding of the batches since the last line of metrics.
+    pub(crate) padding: PaddingStats,
+    /// Tokens up to the last line of metrics.
+    pub(crate) tokens_logged: u64,
+    /// Seconds up to the last line of metrics.
+    pub(crate) seconds_logged: f64,
+    /// Start of the time that is not yet in the state.
+    pub(crate) clock: Instant,
+    /// Step of the latest checkpoint.
+    pub(crate) written: Option<u64>,
+}
+
+/// The history of a run, in its file and as it is drawn.
+pub(crate) struct Writer {
+    history: History,
+    entries: Vec<HistoryEntry>,
+}
+
+impl Writer {
+    /// The history of a run that begins.
+    pub(crate) fn create(folder: &RunFolder) -> Result<Self, TrainError> {
+        Ok(Self { history: History::create(folder.metrics())?, entries: Vec::new() })
+    }
+
+    /// The history of a run that goes on behind `step`.
+    pub(crate) fn open_at(folder: &RunFolder, step: u64) -> Result<Self, TrainError> {
+        let history = History::open_at(folder.metrics(), step)?;
+        Ok(Self { history, entries: History::read(folder.metrics())? })
+    }
+
+    /// All lines of metrics.
+    pub(crate) fn entries(&self) -> &[HistoryEntry] {
+        &self.entries
+    }
+}
+
+impl<'a, T: Task> Run<'a, T> {
+    /// A run that begins, or goes on from the checkpoint that `state` is of.
+    pub(crate) fn new(
+        model: T::Model,
+        optimizer: Optimizer,
+        state: TrainState<T::MetricState>,
+        writer: Option<Writer>,
+        folder: &'a RunFolder,
+    ) -> Self {
+        Self {
+            model,
+            optimizer,
+            writer,
+            folder,
+            pending: Vec::new(),
+            gradient_norm: None,
+            learning_rate: 0.0,
+            padding: PaddingStats::default(),
+            tokens_logged: state.tokens,
+            seconds_logged: state.seconds,
+            clock: Instant::now(),
+            written: (state.step > 0).then_some(state.step),
+            state,
+        }
+    }
+
+    /// Reports a line of metrics, and writes it.
+    pub(crate) fn append(
+        &mut self,
+        step: u64,
+        split: &str,
+        values: impl Iterator<Item = Metric>,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let values = values.map(|(name, value)| (name.to_owned(), value)).collect();
+        let entry = HistoryEntry { step, split: split.to_owned(), values };
+        if let Some(writer) = &mut self.writer {
+            writer.history.append(&entry)?;
+        }
+        on_event(Event::Metrics(&entry));
+        if let Some(writer) = &mut self.writer {
+            writer.entries.push(entry);
+        }
+        Ok(())
+    }
+}
