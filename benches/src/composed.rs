@@ -5,7 +5,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 use burnformer_ops::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
-    LambOptions, LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
+    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
 };
 
 fn maybe<const D: usize>(tensor: Option<Tensor<D>>) -> MaybeTensor<Dispatch> {
@@ -128,29 +128,16 @@ pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     Tensor::from_dispatch(reference::sum_of_squares::<Dispatch>(x.into_dispatch()))
 }
 
-/// Writes an update of one parameter by the definition of the same name.
-macro_rules! update {
-    ($name:ident, $options:ty) => {
-        pub(crate) fn $name<const D: usize>(
-            param: Tensor<D>,
-            grad: Tensor<D>,
-            moments: [Tensor<D>; 2],
-            scale: Option<Tensor<1>>,
-            options: $options,
-        ) -> (Tensor<D>, [Tensor<D>; 2]) {
-            let [first, second] = moments.map(Tensor::into_dispatch);
-            let (param, first, second) = reference::$name::<Dispatch>(
-                param.into_dispatch(),
-                grad.into_dispatch(),
-                first,
-                second,
-                maybe(scale),
-                options,
-            );
-            (Tensor::from_dispatch(param), [first, second].map(Tensor::from_dispatch))
-        }
-    };
+/// An update of one parameter by its definition.
+pub(crate) fn adam<const D: usize>(
+    param: Tensor<D>,
+    grad: Tensor<D>,
+    moments: [Tensor<D>; 2],
+    scale: Option<Tensor<1>>,
+    options: AdamOptions,
+) -> (Tensor<D>, [Tensor<D>; 2]) {
+    let [first, second] = moments.map(Tensor::into_dispatch);
+    let (param, grad) = (param.into_dispatch(), grad.into_dispatch());
+    let (param, first, second) = reference::adam::<Dispatch>(param, grad, first, second, maybe(scale), options);
+    (Tensor::from_dispatch(param), [first, second].map(Tensor::from_dispatch))
 }
-
-update!(adamw, AdamOptions);
-update!(lamb, LambOptions);

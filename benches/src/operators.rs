@@ -3,8 +3,8 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use burnformer_ops::{
-    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LambOptions, LayerNormOptions, Mask,
+    self as ops, Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout,
+    FeedForwardOptions, LayerNormOptions, Mask,
 };
 
 use crate::composed;
@@ -214,15 +214,15 @@ fn updates(sizes: Sizes) -> Vec<Work> {
     let shape = [sizes.vocab_size, sizes.d_model];
     let n_elements = sizes.vocab_size * sizes.d_model;
     let name = |body: &str| format!("{}x{}/{body}", shape[0], shape[1]);
-    let adam =
-        AdamOptions { learning_rate: 1e-4, beta_1: 0.9, beta_2: 0.999, eps: 1e-6, weight_decay: 0.01, step: 100 };
-    let mut all = by_body([composed::adamw::<2>, ops::adamw::<2>], |body, update| {
-        [Work::new("adamw", name(body), n_elements, updated(shape, move |p, g, m, scale| update(p, g, m, scale, adam)))]
-    });
-    let lamb = LambOptions { adam, trust_ratio: true };
-    all.extend(by_body([composed::lamb::<2>, ops::lamb::<2>], |body, update| {
-        [Work::new("lamb", name(body), n_elements, updated(shape, move |p, g, m, scale| update(p, g, m, scale, lamb)))]
-    }));
+    let mut all = Vec::new();
+    for (id, variant) in [("adamw", AdamVariant::AdamW), ("lamb", AdamVariant::Lamb { trust_ratio: true })] {
+        let (learning_rate, beta_1, beta_2, eps, weight_decay) = (1e-4, 0.9, 0.999, 1e-6, 0.01);
+        let options = AdamOptions { variant, learning_rate, beta_1, beta_2, eps, weight_decay, step: 100 };
+        all.extend(by_body([composed::adam::<2>, ops::adam::<2>], |body, update| {
+            let start = updated(shape, move |p, g, m, scale| update(p, g, m, scale, options));
+            [Work::new(id, name(body), n_elements, start)]
+        }));
+    }
     all.extend(by_body([composed::sum_of_squares::<2>, ops::sum_of_squares::<2>], |body, sum_of_squares| {
         let start = move |device: &Device| {
             let x = uniform("x", shape, device);

@@ -3,8 +3,7 @@
 
 use crate::reference;
 use crate::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
-    LayerNormOptions,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
@@ -203,28 +202,6 @@ pub trait TransformerOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         reference::adam::<Self>(param, grad, first, second, scale, options)
     }
-
-    fn adamw(
-        param: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        #[extension_type] scale: MaybeTensor<Self>,
-        options: AdamOptions,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        reference::adamw::<Self>(param, grad, first, second, scale, options)
-    }
-
-    fn lamb(
-        param: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        #[extension_type] scale: MaybeTensor<Self>,
-        options: LambOptions,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        reference::lamb::<Self>(param, grad, first, second, scale, options)
-    }
 }
 
 #[cfg(feature = "wgpu")]
@@ -246,27 +223,5 @@ impl TransformerOps for burn_wgpu::Wgpu {
         options: AdamOptions,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         crate::cube::adam(param, grad, first, second, scale, options)
-    }
-
-    fn adamw(
-        param: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        scale: MaybeTensor<Self>,
-        options: AdamOptions,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        crate::cube::adamw(param, grad, first, second, scale, options)
-    }
-
-    fn lamb(
-        param: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        scale: MaybeTensor<Self>,
-        options: LambOptions,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        crate::cube::lamb(param, grad, first, second, scale, options)
     }
 }

@@ -9,8 +9,8 @@ use crate::cpu::linear::Map;
 use crate::cpu::{self, layer_norm, optimizer};
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
-    LayerNormOptions, precision, reference,
+    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
+    precision, reference,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata, read_sync};
@@ -471,36 +471,7 @@ impl<B: Host> TransformerOps for B {
         if !has_kernels(&param) {
             return reference::adam::<B>(param, grad, first, second, scale, options);
         }
-        update::<B>([param, first, second], &B::read(&grad), scale, |update| optimizer::adam(update, &options))
-    }
-
-    fn adamw(
-        param: FloatTensor<B>,
-        grad: FloatTensor<B>,
-        first: FloatTensor<B>,
-        second: FloatTensor<B>,
-        scale: MaybeTensor<B>,
-        options: AdamOptions,
-    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-        if !has_kernels(&param) {
-            return reference::adamw::<B>(param, grad, first, second, scale, options);
-        }
-        update::<B>([param, first, second], &B::read(&grad), scale, |update| optimizer::adamw(update, &options))
-    }
-
-    fn lamb(
-        param: FloatTensor<B>,
-        grad: FloatTensor<B>,
-        first: FloatTensor<B>,
-        second: FloatTensor<B>,
-        scale: MaybeTensor<B>,
-        options: LambOptions,
-    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-        if !has_kernels(&param) {
-            return reference::lamb::<B>(param, grad, first, second, scale, options);
-        }
         let grad = B::read(&grad);
-        let mut direction = cpu::for_overwrite(grad.len());
-        update::<B>([param, first, second], &grad, scale, |update| optimizer::lamb(update, &mut direction, &options))
+        update::<B>([param, first, second], &grad, scale, |update| optimizer::adam(update, &options))
     }
 }

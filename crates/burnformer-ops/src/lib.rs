@@ -45,9 +45,9 @@ pub use functions::{
     layer_norm, linear, logsumexp, qkv,
 };
 pub use host::{Host, copied_inputs};
-pub use optimizer::{adam, adamw, lamb, sum_of_squares};
+pub use optimizer::{adam, sum_of_squares};
 pub use options::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LambOptions,
+    Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
     LayerNormOptions,
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};

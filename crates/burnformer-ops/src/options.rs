@@ -95,9 +95,11 @@ impl Default for CrossEntropyOptions {
     }
 }
 
-/// Settings of one update by [`adam`](crate::adam) or [`adamw`](crate::adamw).
+/// Settings of one update by [`adam`](crate::adam).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamOptions {
+    /// Which of Adam's variants makes the update.
+    pub variant: AdamVariant,
     /// Learning rate of this update.
     pub learning_rate: f64,
     /// Decay of the first moment.
@@ -112,28 +114,29 @@ pub struct AdamOptions {
     pub step: u64,
 }
 
-impl AdamOptions {
-    pub(crate) fn step(&self) -> u64 {
-        self.step
-    }
+/// Adam and the optimisers that differ from it in the weight decay and the length of the update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdamVariant {
+    /// The decay is added to the gradient: L2 regularisation.
+    ///
+    /// Source: Kingma and Ba 2015, algorithm 1; decay and epsilon as in PyTorch's `Adam`.
+    Adam,
+    /// The decay is decoupled: it shrinks the parameter.
+    ///
+    /// Source: Loshchilov and Hutter 2019, algorithm 2, with the decay multiplied by the learning rate as in PyTorch's `AdamW`.
+    AdamW,
+    /// The decay is added to Adam's direction, and the update scaled to the length of the parameter.
+    ///
+    /// Source: You et al. 2020, algorithm 2, with the identity for φ. The trust ratio is 1 where either norm is zero.
+    Lamb {
+        /// `true` scales the update by the ratio of the parameter's norm to its own; `false` for biases and norms.
+        trust_ratio: bool,
+    },
+}
 
+impl AdamOptions {
     /// `1 - beta^step` for both moments, in double precision (single loses 5e-5 at the first step).
     pub(crate) fn bias_corrections(&self) -> [f64; 2] {
         [self.beta_1, self.beta_2].map(|beta| 1.0 - beta.powf(self.step as f64))
-    }
-}
-
-/// Settings of one update by [`lamb`](crate::lamb).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LambOptions {
-    /// Settings of the direction.
-    pub adam: AdamOptions,
-    /// `true` scales the update by the ratio of the parameter's norm to its own; `false` for biases and norms.
-    pub trust_ratio: bool,
-}
-
-impl LambOptions {
-    pub(crate) fn step(&self) -> u64 {
-        self.adam.step
     }
 }

@@ -2,8 +2,8 @@
 
 use super::math::sum_of;
 use super::parallel;
-use super::vectorized;
-use crate::{AdamOptions, LambOptions};
+use super::{for_overwrite, vectorized};
+use crate::{AdamOptions, AdamVariant};
 
 /// Elements that one task handles.
 const BLOCK: usize = 1 << 14;
@@ -70,8 +70,16 @@ impl Adam {
     }
 }
 
-/// Adam with L2 regularisation.
+/// One update of a parameter by Adam, AdamW or LAMB.
 pub(crate) fn adam(update: Update, options: &AdamOptions) {
+    match options.variant {
+        AdamVariant::Adam => coupled(update, options),
+        AdamVariant::AdamW => decoupled(update, options),
+        AdamVariant::Lamb { trust_ratio } => lamb(update, options, trust_ratio),
+    }
+}
+
+fn coupled(update: Update, options: &AdamOptions) {
     let (decay, rate) = (options.weight_decay as f32, options.learning_rate as f32);
     let adam = Adam::new(options);
     each(
@@ -84,8 +92,7 @@ pub(crate) fn adam(update: Update, options: &AdamOptions) {
     );
 }
 
-/// Adam with decoupled weight decay.
-pub(crate) fn adamw(update: Update, options: &AdamOptions) {
+fn decoupled(update: Update, options: &AdamOptions) {
     let rate = options.learning_rate as f32;
     let keep = (1.0 - options.learning_rate * options.weight_decay) as f32;
     let adam = Adam::new(options);
@@ -114,11 +121,11 @@ fn each(update: Update, step: impl Fn(&mut f32, f32, &mut f32, &mut f32) + Copy 
     });
 }
 
-/// LAMB. `direction` is room for as many elements as the parameter has.
-pub(crate) fn lamb(update: Update, direction: &mut [f32], options: &LambOptions) {
-    let adam = Adam::new(&options.adam);
-    let decay = options.adam.weight_decay as f32;
+fn lamb(update: Update, options: &AdamOptions, trust_ratio: bool) {
+    let adam = Adam::new(options);
+    let decay = options.weight_decay as f32;
     let len = update.len();
+    let mut direction = for_overwrite(len);
     let Update { param, grad, first, second, scale } = update;
     let whole = Update { param: &mut *param, grad, first, second, scale };
     let tasks: Vec<_> = whole.blocks().into_iter().zip(direction.chunks_mut(BLOCK)).collect();
@@ -139,9 +146,9 @@ pub(crate) fn lamb(update: Update, direction: &mut [f32], options: &LambOptions)
         [squares(param), squares(direction)]
     });
     let [param_norm, update_norm] = [0, 1].map(|i| norms.iter().map(|norm| norm[i]).sum::<f64>().sqrt());
-    let usable = options.trust_ratio && param_norm != 0.0 && update_norm != 0.0;
+    let usable = trust_ratio && param_norm != 0.0 && update_norm != 0.0;
     let trust = if usable { param_norm / update_norm } else { 1.0 };
-    let rate = (options.adam.learning_rate * trust) as f32;
+    let rate = (options.learning_rate * trust) as f32;
     let tasks: Vec<_> = param.chunks_mut(BLOCK).zip(direction.chunks(BLOCK)).collect();
     parallel::map(tasks, len, |_, (param, direction): (&mut [f32], &[f32])| {
         vectorized(

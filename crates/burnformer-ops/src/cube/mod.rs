@@ -9,7 +9,7 @@ mod random;
 mod sum;
 
 pub(crate) use dropout::dropout;
-pub(crate) use optimizer::{adam, adamw, lamb};
+pub(crate) use optimizer::adam;
 pub(crate) use sum::sum_of_squares;
 
 use crate::MaybeTensor;

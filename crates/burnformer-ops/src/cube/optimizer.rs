@@ -1,12 +1,13 @@
 //! One update of one parameter: Adam, AdamW, LAMB.
 
 use super::{argument, grid, is_maybe_usable, is_usable, maybe_argument, ordered, owned, sum_of_squares};
-use crate::{AdamOptions, LambOptions, MaybeTensor, reference};
+use crate::{AdamOptions, AdamVariant, MaybeTensor, reference};
 use burn::backend::TensorMetadata;
 use burn_wgpu::{CubeTensor, Wgpu};
 use cubecl::prelude::*;
 
-/// [`reference::adam`] in one launch, which overwrites parameter and moments; those that others hold are copied first.
+/// [`reference::adam`] in one launch, LAMB in four to six. Parameter and moments are overwritten, and LAMB's gradient; those
+/// that others hold are copied first.
 pub(crate) fn adam(
     param: CubeTensor,
     grad: CubeTensor,
@@ -18,41 +19,25 @@ pub(crate) fn adam(
     if !are_usable([&param, &grad, &first, &second], &scale) {
         return reference::adam::<Wgpu>(param, grad, first, second, scale, options);
     }
-    update(param, grad, first, second, scale, settings(&options, options.weight_decay, 1.0))
+    match options.variant {
+        AdamVariant::Adam => update(param, grad, first, second, scale, settings(&options, options.weight_decay, 1.0)),
+        // Without the trust ratio LAMB is AdamW, whose decay joins the same direction.
+        AdamVariant::AdamW | AdamVariant::Lamb { trust_ratio: false } => {
+            let shrinkage = 1.0 - options.learning_rate * options.weight_decay;
+            update(param, grad, first, second, scale, settings(&options, 0.0, shrinkage))
+        }
+        AdamVariant::Lamb { trust_ratio: true } => lamb(param, grad, first, second, scale, &options),
+    }
 }
 
-/// [`reference::adamw`], in the way of [`adam`].
-pub(crate) fn adamw(
+fn lamb(
     param: CubeTensor,
     grad: CubeTensor,
     first: CubeTensor,
     second: CubeTensor,
     scale: MaybeTensor<Wgpu>,
-    options: AdamOptions,
+    options: &AdamOptions,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
-    if !are_usable([&param, &grad, &first, &second], &scale) {
-        return reference::adamw::<Wgpu>(param, grad, first, second, scale, options);
-    }
-    let shrinkage = 1.0 - options.learning_rate * options.weight_decay;
-    update(param, grad, first, second, scale, settings(&options, 0.0, shrinkage))
-}
-
-/// [`reference::lamb`] in four to six launches, which overwrite parameter, gradient and moments in the way of [`adam`].
-pub(crate) fn lamb(
-    param: CubeTensor,
-    grad: CubeTensor,
-    first: CubeTensor,
-    second: CubeTensor,
-    scale: MaybeTensor<Wgpu>,
-    options: LambOptions,
-) -> (CubeTensor, CubeTensor, CubeTensor) {
-    if !options.trust_ratio {
-        // What is left is AdamW, whose decay joins the same direction.
-        return adamw(param, grad, first, second, scale, options.adam);
-    }
-    if !are_usable([&param, &grad, &first, &second], &scale) {
-        return reference::lamb::<Wgpu>(param, grad, first, second, scale, options);
-    }
     let [param, direction, first, second] = [param, grad, first, second].map(owned);
     let n = param.shape().num_elements();
     let (cube_count, cube_dim) = grid(&param, n);
@@ -66,7 +51,7 @@ pub(crate) fn lamb(
         argument(&second),
         maybe_argument(scale).into(),
         n,
-        settings(&options.adam, options.adam.weight_decay, 1.0),
+        settings(options, options.weight_decay, 1.0),
     );
     let param_squares = sum_of_squares(param.clone());
     let direction_squares = sum_of_squares(direction.clone());
@@ -79,7 +64,7 @@ pub(crate) fn lamb(
         argument(&param_squares),
         argument(&direction_squares),
         n,
-        options.adam.learning_rate as f32,
+        options.learning_rate as f32,
     );
     (param, first, second)
 }

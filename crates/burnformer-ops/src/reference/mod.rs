@@ -25,7 +25,7 @@ pub use feed_forward::feed_forward;
 pub use layer_norm::layer_norm;
 pub use linear::{linear, qkv};
 pub use logsumexp::logsumexp;
-pub use optimizer::{adam, adamw, lamb, sum_of_squares};
+pub use optimizer::{adam, sum_of_squares};
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, BoolDType, Shape, TensorMetadata, get_or_init_device_settings};

@@ -1,7 +1,7 @@
 //! One update of one parameter: Adam, AdamW, LAMB; and the sum of squares that clipping needs.
 
 use super::bool_dtype;
-use crate::{AdamOptions, LambOptions, MaybeTensor};
+use crate::{AdamOptions, AdamVariant, MaybeTensor};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Shape, TensorMetadata};
 
@@ -10,11 +10,11 @@ pub fn sum_of_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_sum(B::float_mul(x.clone(), x))
 }
 
-/// Adam with L2 regularisation: the decay is added to the gradient.
+/// One update of a parameter by Adam, AdamW or LAMB, as the options say.
 ///
 /// `scale` `[1]` multiplies the gradient first (clipping). Returns parameter, first and second moment.
 ///
-/// Source: Kingma and Ba 2015, algorithm 1; decay and epsilon as in PyTorch's `Adam`.
+/// Source: see [`AdamVariant`].
 pub fn adam<B: Backend>(
     param: FloatTensor<B>,
     grad: FloatTensor<B>,
@@ -23,64 +23,40 @@ pub fn adam<B: Backend>(
     scale: MaybeTensor<B>,
     options: AdamOptions,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let decay = || B::float_mul_scalar(param.clone(), options.weight_decay.into());
     let mut grad = scaled::<B>(grad, scale);
-    if options.weight_decay != 0.0 {
-        let decay = B::float_mul_scalar(param.clone(), options.weight_decay.into());
-        grad = B::float_add(grad, decay);
+    if options.variant == AdamVariant::Adam && options.weight_decay != 0.0 {
+        grad = B::float_add(grad, decay());
     }
     let (first, second) = moments::<B>(grad, first, second, &options);
-    let update = direction::<B>(first.clone(), second.clone(), &options);
+    let direction = direction::<B>(first.clone(), second.clone(), &options);
+    let (param, update) = match options.variant {
+        AdamVariant::Adam => (param, direction),
+        AdamVariant::AdamW => {
+            let kept = 1.0 - options.learning_rate * options.weight_decay;
+            (B::float_mul_scalar(param, kept.into()), direction)
+        }
+        AdamVariant::Lamb { trust_ratio } => {
+            let update = B::float_add(direction, decay());
+            let update = if trust_ratio { as_long_as::<B>(&param, update) } else { update };
+            (param, update)
+        }
+    };
     let param = B::float_sub(param, B::float_mul_scalar(update, options.learning_rate.into()));
     (param, first, second)
 }
 
-/// Adam with decoupled weight decay. Arguments and outputs as for [`adam`].
-///
-/// Source: Loshchilov and Hutter 2019, algorithm 2, with the decay multiplied by the learning rate as in PyTorch's `AdamW`.
-pub fn adamw<B: Backend>(
-    param: FloatTensor<B>,
-    grad: FloatTensor<B>,
-    first: FloatTensor<B>,
-    second: FloatTensor<B>,
-    scale: MaybeTensor<B>,
-    options: AdamOptions,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let (first, second) = moments::<B>(scaled::<B>(grad, scale), first, second, &options);
-    let update = direction::<B>(first.clone(), second.clone(), &options);
-    let param = B::float_mul_scalar(param, (1.0 - options.learning_rate * options.weight_decay).into());
-    let param = B::float_sub(param, B::float_mul_scalar(update, options.learning_rate.into()));
-    (param, first, second)
-}
-
-/// Adam's direction plus decay, as long as the parameter. Arguments and outputs as for [`adam`].
-///
-/// Source: You et al. 2020, algorithm 2, with the identity for φ. The trust ratio is 1 where either norm is zero, and where
-/// the options leave it out.
-pub fn lamb<B: Backend>(
-    param: FloatTensor<B>,
-    grad: FloatTensor<B>,
-    first: FloatTensor<B>,
-    second: FloatTensor<B>,
-    scale: MaybeTensor<B>,
-    options: LambOptions,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let adam = options.adam;
-    let (first, second) = moments::<B>(scaled::<B>(grad, scale), first, second, &adam);
-    let decay = B::float_mul_scalar(param.clone(), adam.weight_decay.into());
-    let mut update = B::float_add(direction::<B>(first.clone(), second.clone(), &adam), decay);
-    if options.trust_ratio {
-        let norm = |x: &FloatTensor<B>| B::float_sqrt(sum_of_squares::<B>(x.clone()));
-        let (param_norm, update_norm) = (norm(&param), norm(&update));
-        let is_zero = |x: FloatTensor<B>| {
-            let dtype = bool_dtype::<B>(&x);
-            B::float_equal_elem(x, 0.0.into(), dtype)
-        };
-        let unusable = B::bool_or(is_zero(param_norm.clone()), is_zero(update_norm.clone()));
-        let ratio = B::float_mask_fill(B::float_div(param_norm, update_norm), unusable, 1.0.into());
-        update = times_scalar_tensor::<B>(update, ratio);
-    }
-    let param = B::float_sub(param, B::float_mul_scalar(update, adam.learning_rate.into()));
-    (param, first, second)
+/// LAMB's `update`, as long as the parameter; unchanged where either is zero.
+fn as_long_as<B: Backend>(param: &FloatTensor<B>, update: FloatTensor<B>) -> FloatTensor<B> {
+    let norm = |x: &FloatTensor<B>| B::float_sqrt(sum_of_squares::<B>(x.clone()));
+    let (param_norm, update_norm) = (norm(param), norm(&update));
+    let is_zero = |x: FloatTensor<B>| {
+        let dtype = bool_dtype::<B>(&x);
+        B::float_equal_elem(x, 0.0.into(), dtype)
+    };
+    let unusable = B::bool_or(is_zero(param_norm.clone()), is_zero(update_norm.clone()));
+    let ratio = B::float_mask_fill(B::float_div(param_norm, update_norm), unusable, 1.0.into());
+    times_scalar_tensor::<B>(update, ratio)
 }
 
 fn scaled<B: Backend>(grad: FloatTensor<B>, scale: MaybeTensor<B>) -> FloatTensor<B> {

@@ -6,7 +6,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{Device, FloatTensor};
 use burn::backend::{FloatDType, TensorData, TensorMetadata, Wgpu, read_sync};
 use burnformer_core::random::DropoutRng;
-use burnformer_ops::{AdamOptions, Dropout, LambOptions, MaybeTensor, TransformerOps, reference};
+use burnformer_ops::{AdamOptions, AdamVariant, Dropout, MaybeTensor, TransformerOps, reference};
 
 type Float = FloatTensor<Wgpu>;
 
@@ -89,11 +89,15 @@ fn sums_of_squares_are_right_and_repeat_bit_by_bit_at_every_size() {
     assert_close("swapped", &values(Wgpu::sum_of_squares(x)), &[expected], 1e-6 * expected);
 }
 
-const ADAM: AdamOptions =
-    AdamOptions { learning_rate: 0.05, beta_1: 0.9, beta_2: 0.98, eps: 1e-6, weight_decay: 0.1, step: 3 };
-
-type Update = (&'static str, fn(Arguments) -> Outputs, fn(Arguments) -> Outputs);
-type Outputs = (Float, Float, Float);
+const ADAM: AdamOptions = AdamOptions {
+    variant: AdamVariant::Adam,
+    learning_rate: 0.05,
+    beta_1: 0.9,
+    beta_2: 0.98,
+    eps: 1e-6,
+    weight_decay: 0.1,
+    step: 3,
+};
 
 #[derive(Clone)]
 struct Arguments {
@@ -113,30 +117,27 @@ impl Arguments {
     }
 }
 
-/// A kernel and its definition by name.
-macro_rules! update {
-    ($name:ident, $options:expr) => {
-        (
-            stringify!($name),
-            |Arguments { param, grad, first, second, scale }| Wgpu::$name(param, grad, first, second, scale, $options),
-            |Arguments { param, grad, first, second, scale }| {
-                reference::$name::<Wgpu>(param, grad, first, second, scale, $options)
-            },
-        )
-    };
-}
-
-const UPDATES: [Update; 4] = [
-    update!(adam, ADAM),
-    update!(adamw, ADAM),
-    update!(lamb, LambOptions { adam: ADAM, trust_ratio: true }),
-    update!(lamb, LambOptions { adam: ADAM, trust_ratio: false }),
+const VARIANTS: [AdamVariant; 4] = [
+    AdamVariant::Adam,
+    AdamVariant::AdamW,
+    AdamVariant::Lamb { trust_ratio: true },
+    AdamVariant::Lamb { trust_ratio: false },
 ];
 
+/// The kernel's update: parameter, first and second moment.
+fn update(arguments: Arguments, variant: AdamVariant) -> (Float, Float, Float) {
+    let Arguments { param, grad, first, second, scale } = arguments;
+    Wgpu::adam(param, grad, first, second, scale, AdamOptions { variant, ..ADAM })
+}
+
 fn check_update(arguments: &Arguments, what: &str) {
-    for (name, kernel, definition) in UPDATES {
-        let (param, first, second) = kernel(arguments.clone());
-        let expected = definition(arguments.clone());
+    for variant in VARIANTS {
+        let (name, options) = (format!("{variant:?}"), AdamOptions { variant, ..ADAM });
+        let (param, first, second) = update(arguments.clone(), variant);
+        let expected = {
+            let Arguments { param, grad, first, second, scale } = arguments.clone();
+            reference::adam::<Wgpu>(param, grad, first, second, scale, options)
+        };
         for (output, found, expected) in
             [("param", param, expected.0), ("first", first, expected.1), ("second", second, expected.2)]
         {
@@ -160,29 +161,29 @@ fn updates_equal_their_definitions_at_every_size_and_order() {
 
 #[test]
 fn updates_overwrite_only_what_nobody_else_holds() {
-    for (name, kernel, _) in UPDATES {
+    for variant in VARIANTS {
         let arguments = Arguments::new(&[3, 5], float, MaybeTensor::None);
         let held = |arguments: &Arguments| {
             let Arguments { param, grad, first, second, .. } = arguments.clone();
             [param, grad, first, second].map(values)
         };
         let before = held(&arguments);
-        let _ = values(kernel(arguments.clone()).0);
-        assert_eq!(held(&arguments), before, "{name}");
+        let _ = values(update(arguments.clone(), variant).0);
+        assert_eq!(held(&arguments), before, "{variant:?}");
 
         let memory = |x: &Float| x.handle.memory.clone().binding().id();
         let before = [&arguments.param, &arguments.first, &arguments.second].map(memory);
-        let (param, first, second) = kernel(arguments);
-        assert_eq!([&param, &first, &second].map(memory), before, "{name}");
+        let (param, first, second) = update(arguments, variant);
+        assert_eq!([&param, &first, &second].map(memory), before, "{variant:?}");
     }
 }
 
 /// Clipping makes the factor NaN where the norm is not finite, so that training which has diverged shows.
 #[test]
 fn a_factor_that_is_not_a_number_reaches_every_parameter() {
-    for (name, kernel, _) in UPDATES {
+    for variant in VARIANTS {
         let scale = MaybeTensor::Some(from_values(vec![f32::NAN], &[1]));
-        let (param, ..) = kernel(Arguments::new(&[3, 5], float, scale));
-        assert!(values(param).into_iter().all(f64::is_nan), "{name}");
+        let (param, ..) = update(Arguments::new(&[3, 5], float, scale), variant);
+        assert!(values(param).into_iter().all(f64::is_nan), "{variant:?}");
     }
 }

@@ -2,22 +2,22 @@
 
 use crate::support::{assert_close, devices, normal, tensor, values};
 use burn::tensor::Tensor;
-use burnformer_ops::{self as ops, AdamOptions, LambOptions};
+use burnformer_ops::{self as ops, AdamOptions, AdamVariant};
 
 const N: usize = 6;
-const OPTIONS: AdamOptions =
-    AdamOptions { learning_rate: 0.05, beta_1: 0.9, beta_2: 0.98, eps: 1e-3, weight_decay: 0.1, step: 1 };
+const OPTIONS: AdamOptions = AdamOptions {
+    variant: AdamVariant::Adam,
+    learning_rate: 0.05,
+    beta_1: 0.9,
+    beta_2: 0.98,
+    eps: 1e-3,
+    weight_decay: 0.1,
+    step: 1,
+};
 const CLIP: f64 = 0.7;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Algorithm {
-    Adam,
-    AdamW,
-    Lamb { trust_ratio: bool },
-}
-
 /// Five updates of a vector as the papers write them.
-fn by_hand(algorithm: Algorithm) -> Vec<f64> {
+fn by_hand(algorithm: AdamVariant) -> Vec<f64> {
     let AdamOptions { learning_rate, beta_1, beta_2, eps, weight_decay, .. } = OPTIONS;
     let mut param = normal("param", N);
     let (mut first, mut second) = (vec![0.0; N], vec![0.0; N]);
@@ -26,7 +26,7 @@ fn by_hand(algorithm: Algorithm) -> Vec<f64> {
         let mut update = vec![0.0; N];
         for i in 0..N {
             let mut g = CLIP * grad[i];
-            if algorithm == Algorithm::Adam {
+            if algorithm == AdamVariant::Adam {
                 g += weight_decay * param[i];
             }
             first[i] = beta_1 * first[i] + (1.0 - beta_1) * g;
@@ -34,13 +34,13 @@ fn by_hand(algorithm: Algorithm) -> Vec<f64> {
             let m = first[i] / (1.0 - beta_1.powi(step));
             let v = second[i] / (1.0 - beta_2.powi(step));
             update[i] = m / (v.sqrt() + eps);
-            if algorithm != Algorithm::Adam {
+            if algorithm != AdamVariant::Adam {
                 update[i] += weight_decay * param[i];
             }
         }
         let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
         let trust = match algorithm {
-            Algorithm::Lamb { trust_ratio: true } => norm(&param) / norm(&update),
+            AdamVariant::Lamb { trust_ratio: true } => norm(&param) / norm(&update),
             _ => 1.0,
         };
         for i in 0..N {
@@ -50,21 +50,15 @@ fn by_hand(algorithm: Algorithm) -> Vec<f64> {
     param
 }
 
-fn check(algorithm: Algorithm) {
+fn check(algorithm: AdamVariant) {
     for device in devices() {
         let mut param = tensor("param", [2, 3], &device);
         let mut moments = [Tensor::<2>::zeros([2, 3], &device), Tensor::zeros([2, 3], &device)];
         for step in 1..=5 {
             let grad = tensor(&format!("grad {step}"), [2, 3], &device);
             let scale = Some(Tensor::from_floats([CLIP as f32], &device));
-            let adam = AdamOptions { step, ..OPTIONS };
-            (param, moments) = match algorithm {
-                Algorithm::Adam => ops::adam(param, grad, moments, scale, adam),
-                Algorithm::AdamW => ops::adamw(param, grad, moments, scale, adam),
-                Algorithm::Lamb { trust_ratio } => {
-                    ops::lamb(param, grad, moments, scale, LambOptions { adam, trust_ratio })
-                }
-            };
+            let options = AdamOptions { variant: algorithm, step, ..OPTIONS };
+            (param, moments) = ops::adam(param, grad, moments, scale, options);
         }
         assert_close(&format!("{device:?}"), &values(param), &by_hand(algorithm), 2e-6);
     }
@@ -72,26 +66,27 @@ fn check(algorithm: Algorithm) {
 
 #[test]
 fn adam_follows_its_algorithm() {
-    check(Algorithm::Adam);
+    check(AdamVariant::Adam);
 }
 
 #[test]
 fn adamw_follows_its_algorithm() {
-    check(Algorithm::AdamW);
+    check(AdamVariant::AdamW);
 }
 
 #[test]
 fn lamb_follows_its_algorithm() {
-    check(Algorithm::Lamb { trust_ratio: true });
-    check(Algorithm::Lamb { trust_ratio: false });
+    check(AdamVariant::Lamb { trust_ratio: true });
+    check(AdamVariant::Lamb { trust_ratio: false });
 }
 
 #[test]
 fn lamb_moves_a_parameter_of_zeros() {
     for device in devices() {
         let zeros = || Tensor::<1>::zeros([4], &device);
-        let options = LambOptions { adam: AdamOptions { weight_decay: 0.0, eps: 0.0, ..OPTIONS }, trust_ratio: true };
-        let (param, _) = ops::lamb(zeros(), zeros() + 2.0, [zeros(), zeros()], None, options);
+        let variant = AdamVariant::Lamb { trust_ratio: true };
+        let options = AdamOptions { variant, weight_decay: 0.0, eps: 0.0, ..OPTIONS };
+        let (param, _) = ops::adam(zeros(), zeros() + 2.0, [zeros(), zeros()], None, options);
         // The first direction is 1 in every element, and its norm's ratio to zero counts as 1.
         assert_close(&format!("{device:?}"), &values(param), &[-0.05; 4], 1e-6);
     }

@@ -6,8 +6,8 @@ use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorData, get_or_init_device_settings, read_sync};
 use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
-    LambOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, QkvBias, reference,
+    Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias,
+    FeedForwardOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, QkvBias, reference,
 };
 use std::marker::PhantomData;
 
@@ -127,20 +127,19 @@ impl<B: Backend> On<B> {
     }
 
     fn updates(&mut self) {
-        let adam = AdamOptions { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, eps: 1e-6, weight_decay: 0.1, step: 3 };
-        let lamb = LambOptions { adam, trust_ratio: true };
         let [param, grad, first, root] = ["param", "grad", "first", "root"].map(|name| self.float(name, &[2, 3]));
         let second = B::float_mul(root.clone(), root);
         let scale = MaybeTensor::Some(self.float("scale", &[1]));
-        let arguments = || (param.clone(), grad.clone(), first.clone(), second.clone(), scale.clone());
-        let (p, g, m, v, s) = arguments();
-        let adam_out = reference::adam::<B>(p, g, m, v, s, adam);
-        let (p, g, m, v, s) = arguments();
-        let adamw_out = reference::adamw::<B>(p, g, m, v, s, adam);
-        let (p, g, m, v, s) = arguments();
-        let lamb_out = reference::lamb::<B>(p, g, m, v, s, lamb);
-        self.push("sum_of_squares", reference::sum_of_squares::<B>(grad));
-        for (name, (param, first, second)) in [("adam", adam_out), ("adamw", adamw_out), ("lamb", lamb_out)] {
+        self.push("sum_of_squares", reference::sum_of_squares::<B>(grad.clone()));
+        for (name, variant) in [
+            ("adam", AdamVariant::Adam),
+            ("adamw", AdamVariant::AdamW),
+            ("lamb", AdamVariant::Lamb { trust_ratio: true }),
+        ] {
+            let (learning_rate, beta_1, beta_2, eps, weight_decay) = (0.1, 0.9, 0.99, 1e-6, 0.1);
+            let options = AdamOptions { variant, learning_rate, beta_1, beta_2, eps, weight_decay, step: 3 };
+            let (p, g, m, v, s) = (param.clone(), grad.clone(), first.clone(), second.clone(), scale.clone());
+            let (param, first, second) = reference::adam::<B>(p, g, m, v, s, options);
             self.push(name, param);
             self.push(&format!("{name}: first moment"), first);
             self.push(&format!("{name}: second moment"), second);

@@ -5,8 +5,8 @@ use crate::support::{cpu_devices, tensor, values};
 use burn::tensor::{Int, Tensor};
 use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
-    self as ops, Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LambOptions, LayerNormOptions, Mask,
+    self as ops, Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout,
+    FeedForwardOptions, LayerNormOptions, Mask,
 };
 
 /// A Transformer layer with all operators, forward and backward, and an update by LAMB; large enough for several threads.
@@ -45,10 +45,11 @@ fn layer(device: &burn::tensor::Device) -> Vec<Vec<f64>> {
 
     let gradient = table.grad(&grads).unwrap();
     let moments = [gradient.zeros_like(), gradient.zeros_like()];
-    let adam = AdamOptions { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, eps: 1e-6, weight_decay: 0.1, step: 1 };
-    let options = LambOptions { adam, trust_ratio: true };
+    let variant = AdamVariant::Lamb { trust_ratio: true };
+    let options =
+        AdamOptions { variant, learning_rate: 0.1, beta_1: 0.9, beta_2: 0.99, eps: 1e-6, weight_decay: 0.1, step: 1 };
     let norm = ops::sum_of_squares(gradient.clone());
-    let (updated, _) = ops::lamb(table.inner(), gradient, moments, None, options);
+    let (updated, _) = ops::adam(table.inner(), gradient, moments, None, options);
     let [dq, dk, dv] = maps.map(|map| values(map.grad(&grads).unwrap()));
     let [dgain, dbias] = [gain, bias].map(|vector| values(vector.grad(&grads).unwrap()));
     let [dweight_in, dweight_out] = weights.map(|weight| values(weight.grad(&grads).unwrap()));

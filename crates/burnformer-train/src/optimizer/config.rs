@@ -1,7 +1,7 @@
 //! Settings of the optimizers.
 
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops::AdamOptions;
+use burnformer_ops::{AdamOptions, AdamVariant};
 use serde::{Deserialize, Serialize};
 
 /// Settings of an [`Optimizer`](super::Optimizer). Weight decay and LAMB's trust ratio leave out parameters with one axis,
@@ -92,9 +92,17 @@ impl OptimizerConfig {
 
 impl AdamConfig {
     /// Settings of the update `step` of a parameter with `n_axes` axes.
-    pub(super) fn options(&self, learning_rate: f64, step: u64, n_axes: usize) -> AdamOptions {
+    pub(super) fn options(&self, variant: AdamVariant, learning_rate: f64, step: u64, n_axes: usize) -> AdamOptions {
         let Self { beta_1, beta_2, eps, .. } = *self;
-        AdamOptions { learning_rate, beta_1, beta_2, eps, weight_decay: decay(self.weight_decay, n_axes), step }
+        AdamOptions {
+            variant,
+            learning_rate,
+            beta_1,
+            beta_2,
+            eps,
+            weight_decay: decay(self.weight_decay, n_axes),
+            step,
+        }
     }
 }
 

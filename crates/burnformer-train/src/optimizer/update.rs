@@ -5,7 +5,7 @@ use super::config::{AdamConfig, OptimizerConfig, SgdConfig, decay};
 use crate::gradients::GradientSums;
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::Tensor;
-use burnformer_ops::{self as ops, AdamOptions, LambOptions};
+use burnformer_ops::{self as ops, AdamVariant};
 
 /// Maps a model to the updated one.
 pub(super) struct Update<'a> {
@@ -57,18 +57,13 @@ impl Update<'_> {
     }
 
     fn update<const D: usize>(&mut self, path: &str, param: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
-        let scale = self.scale.clone();
         match self.optimizer.config {
             OptimizerConfig::Sgd(config) => self.sgd(path, param, gradient, &config),
-            OptimizerConfig::Adam(config) => {
-                self.with_moments(path, config, |moments, options| ops::adam(param, gradient, moments, scale, options))
+            OptimizerConfig::Adam(config) => self.adam(path, param, gradient, &config, AdamVariant::Adam),
+            OptimizerConfig::AdamW(config) => self.adam(path, param, gradient, &config, AdamVariant::AdamW),
+            OptimizerConfig::Lamb(config) => {
+                self.adam(path, param, gradient, &config, AdamVariant::Lamb { trust_ratio: D > 1 })
             }
-            OptimizerConfig::AdamW(config) => {
-                self.with_moments(path, config, |moments, options| ops::adamw(param, gradient, moments, scale, options))
-            }
-            OptimizerConfig::Lamb(config) => self.with_moments(path, config, |moments, adam| {
-                ops::lamb(param, gradient, moments, scale, LambOptions { adam, trust_ratio: D > 1 })
-            }),
         }
     }
 
@@ -95,16 +90,17 @@ impl Update<'_> {
         param - gradient * self.learning_rate
     }
 
-    /// Runs one of Adam's operators on the parameter's moments.
-    fn with_moments<const D: usize>(
+    fn adam<const D: usize>(
         &mut self,
         path: &str,
-        config: AdamConfig,
-        operator: impl FnOnce([Tensor<D>; 2], AdamOptions) -> (Tensor<D>, [Tensor<D>; 2]),
+        param: Tensor<D>,
+        gradient: Tensor<D>,
+        config: &AdamConfig,
+        variant: AdamVariant,
     ) -> Tensor<D> {
-        let options = config.options(self.learning_rate, self.optimizer.n_steps, D);
+        let options = config.options(variant, self.learning_rate, self.optimizer.n_steps, D);
         let moments = ["first", "second"].map(|name| self.take(path, name));
-        let (param, [first, second]) = operator(moments, options);
+        let (param, [first, second]) = ops::adam(param, gradient, moments, self.scale.clone(), options);
         self.put(path, "first", first);
         self.put(path, "second", second);
         param
