@@ -1,4 +1,4 @@
-//! Classification of texts.
+//! The task of text classification.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::ConfusionMatrix;
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
-/// Tells which class a text, or a pair of texts, belongs to.
+/// Classification of texts, or pairs of texts.
 #[derive(Debug)]
 pub struct ClassificationTask {
     config: BertConfig,
@@ -32,19 +32,19 @@ impl ClassificationTask {
         Ok(Self { config, tokenizer, labels, loss: CrossEntropyLossConfig::new().init() })
     }
 
-    /// The names of the classes.
+    /// Names of the classes.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
 }
 
-/// Which classes were answered for which.
+/// Confusion matrix and sum of losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationMetricState {
-    /// The answers.
+    /// How often each class was predicted for each.
     pub confusion: ConfusionMatrix,
-    /// Sum of the negative log-likelihoods of the right answers, in nats.
+    /// Sum of the negative log-likelihoods of the true classes, in nats.
     #[serde(with = "exact")]
     pub loss_sum: f64,
 }

@@ -1,4 +1,4 @@
-//! How good a model is.
+//! Evaluation of a model.
 
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress, Unit};

@@ -14,7 +14,7 @@ use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::perplexity;
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
-/// Predicts hidden tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
+/// Predicts masked tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
 ///
 /// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs leave the second part out.
 #[derive(Debug)]
@@ -41,12 +41,12 @@ impl PretrainingTask {
     }
 }
 
-/// How many tokens and pairs are predicted.
+/// Numbers of predicted tokens and pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PretrainingCounts {
-    /// Hidden tokens.
+    /// Number of masked tokens.
     pub masked: u64,
-    /// Pairs of texts.
+    /// Number of pairs of texts.
     pub pairs: u64,
 }
 
@@ -57,19 +57,19 @@ impl AddAssign for PretrainingCounts {
     }
 }
 
-/// Sums over hidden tokens and pairs.
+/// Sums over masked tokens and pairs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PretrainingMetricState {
-    /// Hidden tokens.
+    /// Number of masked tokens.
     pub masked: u64,
-    /// Those of which the most probable token was right.
+    /// Number of masked tokens whose most probable token is the right one.
     pub masked_correct: u64,
-    /// Sum of the negative log-likelihoods of the hidden tokens, in nats.
+    /// Sum of the negative log-likelihoods of the masked tokens, in nats.
     #[serde(with = "exact")]
     pub mlm_loss_sum: f64,
-    /// Pairs of texts.
+    /// Number of pairs of texts.
     pub pairs: u64,
-    /// Those of which the more probable answer was right.
+    /// Number of pairs whose more probable answer is the right one.
     pub pairs_correct: u64,
     /// Sum of the negative log-likelihoods of the answers, in nats.
     #[serde(with = "exact")]
@@ -77,7 +77,7 @@ pub struct PretrainingMetricState {
 }
 
 impl PretrainingMetricState {
-    /// Mean negative log-likelihood of a hidden token, in nats.
+    /// Mean negative log-likelihood of a masked token, in nats.
     #[must_use]
     pub fn mlm_loss(&self) -> f64 {
         self.mlm_loss_sum / self.masked.max(1) as f64
@@ -193,11 +193,11 @@ impl Task for PretrainingTask {
     }
 }
 
-/// The target that does not count.
+/// Target that is left out of the loss.
 const IGNORED: i32 = -100;
 
 impl PretrainingTask {
-    /// The loss, and how many rows have their greatest logit at the target.
+    /// The loss, and the number of rows with the greatest logit at the target.
     fn score(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> (LossSum, Tensor<1>) {
         let n = targets.dims()[0];
         let best = logits.clone().inner().argmax(1).reshape([n]);

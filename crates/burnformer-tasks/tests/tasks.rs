@@ -76,7 +76,7 @@ fn a_steps_loss_is_the_sum_of_its_parts_whatever_they_are() {
         (of_parts.masked_correct, of_parts.pairs_correct),
         (metric_state.masked_correct, metric_state.pairs_correct)
     );
-    // The loss is the sum of both means, which the tally has too.
+    // The loss is the sum of both means, which the metric state has too.
     assert!((metric_state.mlm_loss() + metric_state.nsp_loss() - whole).abs() < 1e-5);
     assert!((metric_state.quality() + whole).abs() < 1e-5);
 }
@@ -109,7 +109,7 @@ fn a_batch_without_pairs_or_masks_has_the_other_loss_alone() {
 }
 
 #[test]
-fn a_tally_survives_json_to_the_bit() {
+fn a_metric_state_survives_json_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let mut metric_state = PretrainingTask::new(config(), tokenizer(folder.path())).unwrap().metric_state();
     metric_state.mlm_loss_sum = 0.1 + 0.2;

@@ -55,7 +55,7 @@ fn batch(pairs: Vec<TextPair>) -> TextPairBatch {
     TextPairBatch::collate(numbers, pairs, &Padding { pad_id: 1, multiple_of: 1 })
 }
 
-/// The loss of a step of these batches, and its tally.
+/// The loss of a step of these batches, and its metric state.
 fn loss(task: &TranslationTask, model: &Seq2Seq, parts: &[TextPairBatch]) -> (f64, TranslationMetricState) {
     let (device, mut metric_state) = (device(), task.metric_state());
     let totals = parts.iter().map(|part| task.counts(part)).sum();

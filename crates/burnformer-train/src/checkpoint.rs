@@ -1,4 +1,4 @@
-//! Checkpoints: a model folder, the optimiser's moments, and where the run stands.
+//! Checkpoints: a model folder, the optimiser's moments, and the state of the run.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,16 +19,16 @@ use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
-/// Grows when the layout changes.
+/// Version of the layout.
 const FORMAT: u32 = 1;
 
-/// What a run goes on from.
+/// What a run is resumed from.
 pub struct Checkpoint<T: Task> {
     /// The model, on a device that tracks gradients.
     pub model: T::Model,
-    /// The optimiser with its moments.
+    /// Optimiser with its moments.
     pub optimizer: Optimizer,
-    /// Where the run stands.
+    /// State of the run.
     pub state: TrainState<T::MetricState>,
 }
 
@@ -36,11 +36,11 @@ pub struct Checkpoint<T: Task> {
 #[derive(Serialize, Deserialize)]
 struct StateFile<L> {
     format: u32,
-    /// What batches, and so positions, depend on.
+    /// Description of the batches, on which positions depend.
     batches: String,
     state: TrainState<L>,
     optimizer_steps: u64,
-    /// Of every other file of the checkpoint.
+    /// Checksum of every other file of the checkpoint.
     checksums: BTreeMap<String, String>,
 }
 

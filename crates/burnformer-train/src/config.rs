@@ -1,4 +1,4 @@
-//! How a model is trained.
+//! Training settings.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,46 +12,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::{OptimizerConfig, ScheduleConfig, TrainError};
 
-/// How a model is trained. A step is one update of the weights, on the samples of `grad_accum_steps` passes.
+/// Training settings. A step is one update of the weights, on the samples of `grad_accum_steps` micro-batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Updates.
+    /// Number of updates.
     pub steps: u64,
-    /// Samples that go through the model at once.
+    /// Number of samples in a micro-batch, which goes through the model at once.
     pub micro_batch_size: usize,
-    /// As many samples go through the model at once as have so many tokens, padding included, instead of
-    /// `micro_batch_size`; of the longer text where they have two.
+    /// Number of tokens in a micro-batch, padding included, instead of `micro_batch_size`; those of the longer text where
+    /// samples have two.
     pub micro_batch_tokens: Option<usize>,
-    /// Passes whose gradients make one update. Each is only as long as its own longest text, so that several have less
-    /// padding than one, most of all where `window` is a batch of any lengths.
+    /// Number of micro-batches whose gradients make one update. Each is only as long as its own longest text, so several have
+    /// less padding than one, most of all where `window` is a single batch.
     pub grad_accum_steps: usize,
-    /// What an update is.
+    /// The optimiser with its settings.
     pub optimizer: OptimizerConfig,
-    /// The learning rate over the steps.
+    /// Schedule of the learning rate.
     pub schedule: ScheduleConfig,
-    /// What the factors of linear maps are rounded to, on the CPU: `f32`, or `bf16` on processors with `AVX512_BF16`.
-    /// Everything else is `f32`.
+    /// Precision of the factors of linear maps in the forward and backward passes of a step: `f32`, or `bf16` on processors
+    /// with `AVX512_BF16`. Everything else, evaluations included, is `f32`.
     #[serde(default)] // Runs that were begun before there was a choice.
     pub dtype: Precision,
-    /// Gradients are scaled down to this norm over all parameters; absent for no clipping.
+    /// Greatest norm of the gradient over all parameters, to which it is clipped; absent for no clipping.
     pub clip_norm: Option<f64>,
-    /// Steps between two lines of metrics, which are averaged over them.
+    /// Steps between two lines of metrics, each averaged over its steps.
     pub log_every: u64,
     /// Steps between two evaluations on the validation samples.
     pub evaluate_every: u64,
-    /// The greatest number of validation samples, always the same ones; absent for all.
+    /// Greatest number of validation samples, always the same ones; absent for all.
     pub validation_samples: Option<u64>,
     /// Evaluations without improvement after which the run ends; absent to go on to the last step.
     pub patience: Option<u64>,
     /// Steps between two checkpoints.
     pub checkpoint_every: u64,
-    /// How many of the latest checkpoints are kept, beside the best.
+    /// Number of latest checkpoints to keep, beside the best.
     pub keep_checkpoints: usize,
-    /// How many consecutive samples are sorted by length together.
+    /// Number of consecutive samples that are sorted by length together.
     pub window: usize,
-    /// Rows are filled up to a multiple of this length.
+    /// Rows are padded to a multiple of this length.
     pub pad_to_multiple_of: usize,
-    /// Threads that make batches ahead.
+    /// Number of threads that make batches ahead.
     pub workers: usize,
 }
 
@@ -80,13 +80,13 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// How large a step is.
+    /// Size of a step.
     #[must_use]
     pub fn batch_size(&self) -> BatchSize {
         self.size(self.grad_accum_steps)
     }
 
-    /// Samples of a step, about, if their mean length is `mean_length`.
+    /// Approximate number of samples in a step, if their mean length is `mean_length` tokens.
     #[must_use]
     pub fn samples_per_step(&self, mean_length: f64) -> f64 {
         match self.batch_size() {
@@ -101,11 +101,11 @@ impl TrainConfig {
         self.micro_batch_tokens.unwrap_or(self.micro_batch_size * seq_length)
     }
 
-    /// How large so many passes are.
-    fn size(&self, n_passes: usize) -> BatchSize {
+    /// Size of so many micro-batches.
+    fn size(&self, n_micro_batches: usize) -> BatchSize {
         match self.micro_batch_tokens {
-            Some(tokens) => BatchSize::Tokens(tokens * n_passes),
-            None => BatchSize::Sequences(self.micro_batch_size * n_passes),
+            Some(tokens) => BatchSize::Tokens(tokens * n_micro_batches),
+            None => BatchSize::Sequences(self.micro_batch_size * n_micro_batches),
         }
     }
 
@@ -118,7 +118,7 @@ impl TrainConfig {
         step.split(n_rows)
     }
 
-    /// Makes sure that `n_samples` are enough for a step.
+    /// Checks that `n_samples` are enough for a step.
     ///
     /// # Errors
     /// [`TrainError::TooFewSamples`] if they are not.
@@ -131,7 +131,7 @@ impl TrainConfig {
         }
     }
 
-    /// How batches for training are made: a whole step at once.
+    /// Settings of the batches for training, each of a whole step.
     #[must_use]
     pub fn batches(&self) -> BatchConfig {
         BatchConfig {
@@ -142,7 +142,7 @@ impl TrainConfig {
         }
     }
 
-    /// How batches for evaluation are made: as many samples as fit into a pass.
+    /// Settings of the batches for evaluation, each of a micro-batch.
     #[must_use]
     pub fn validation_batches(&self) -> BatchConfig {
         BatchConfig { size: self.size(1), ..self.batches() }

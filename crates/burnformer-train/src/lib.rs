@@ -1,7 +1,7 @@
 //! Training: a loop that counts steps, optimisers, schedules, clipping by global norm, evaluation, checkpoints, run folders.
 //!
 //! The loop knows a task only through [`Task`](burnformer_tasks::Task). Its losses do not depend on how a step is cut into
-//! batches, and a run that was stopped goes on as if it had not been.
+//! micro-batches, and a resumed run has the numbers of one that was never stopped.
 
 mod attention_picture;
 mod average;

@@ -1,4 +1,4 @@
-//! Training to translate.
+//! The task of translation.
 
 use std::path::Path;
 
@@ -23,9 +23,9 @@ pub struct TranslationTask {
     config: Seq2SeqConfig,
     tokenizers: TranslationTokenizers,
     loss: CrossEntropyLoss,
-    /// Without smoothing, where `loss` is smoothed.
+    /// Loss without smoothing, where `loss` is smoothed.
     exact_loss: Option<CrossEntropyLoss>,
-    /// How evaluations translate, if they do, and what scores that.
+    /// Decoding and metric of the translations in evaluations, if there are any.
     translation: Option<(GenerationConfig, Bleu)>,
 }
 
@@ -51,20 +51,20 @@ impl TranslationTask {
         Ok(Self { config, tokenizers, loss, exact_loss, translation: None })
     }
 
-    /// The same with evaluations that translate too, by `generation`: they add the score of the translations to the metrics,
-    /// and choose the best model by it. Both texts are compared as the tokenizer decodes them.
+    /// Lets evaluations translate with the settings `generation`: they add the BLEU of the translations to the metrics, and
+    /// choose the best model by it. Both texts are compared as the tokenizer decodes them.
     #[must_use]
     pub fn with_bleu(self, generation: GenerationConfig, bleu: Bleu) -> Self {
         Self { translation: Some((generation, bleu)), ..self }
     }
 
-    /// The settings of the model.
+    /// Settings of the model.
     #[must_use]
     pub fn config(&self) -> &Seq2SeqConfig {
         &self.config
     }
 
-    /// The tokenizers of both sides.
+    /// Tokenizers of both sides.
     #[must_use]
     pub fn tokenizers(&self) -> &TranslationTokenizers {
         &self.tokenizers
@@ -74,9 +74,9 @@ impl TranslationTask {
 /// Sums over target tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TranslationMetricState {
-    /// Target tokens, those at the end included.
+    /// Number of target tokens, those at the end included.
     pub tokens: u64,
-    /// Those of which the most probable token was right.
+    /// Number of target tokens whose most probable token is the right one.
     pub correct: u64,
     /// Sum of the losses, with smoothed labels, in nats.
     #[serde(with = "exact")]
@@ -84,7 +84,7 @@ pub struct TranslationMetricState {
     /// Sum of the negative log-likelihoods, in nats.
     #[serde(with = "exact")]
     pub negative_log_likelihood_sum: f64,
-    /// Of translations, where there are any.
+    /// BLEU statistics of the translations, where there are any.
     pub bleu: Option<BleuStatistics>,
 }
 

@@ -198,6 +198,6 @@ pub(crate) fn series(entries: &[HistoryEntry], name: &str) -> Vec<f64> {
     entries.iter().filter(|entry| entry.split == "train").filter_map(of).collect()
 }
 
-pub(crate) fn tally_of(fixture: &Fixture) -> PretrainingMetricState {
+pub(crate) fn empty_metric_state(fixture: &Fixture) -> PretrainingMetricState {
     fixture.task.metric_state()
 }

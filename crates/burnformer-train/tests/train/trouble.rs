@@ -1,10 +1,10 @@
-//! What can go wrong is told, and nothing is lost by it.
+//! Errors of a run are typed and lose nothing.
 
 use std::fs;
 
 use burnformer_train::{OptimizerConfig, ScheduleConfig, SgdConfig, Stop, TrainConfig, TrainError};
 
-use crate::support::{Begin, Fixture, config, cpus, tally_of};
+use crate::support::{Begin, Fixture, config, cpus, empty_metric_state};
 
 #[test]
 fn a_damaged_checkpoint_is_passed_over_and_the_last_one_missed() {
@@ -92,5 +92,5 @@ fn a_run_ends_when_evaluations_do_not_get_better() {
     let config = TrainConfig { optimizer, patience: Some(2), ..config(100) };
     let outcome = fixture.run(&device, &config, &place.path().join("run"), Begin::Start, None).0.unwrap();
     assert_eq!((outcome.stop, outcome.state.step, outcome.published), (Stop::Early, 12, 4));
-    assert_eq!(outcome.state.metric_state, tally_of(&fixture));
+    assert_eq!(outcome.state.metric_state, empty_metric_state(&fixture));
 }
