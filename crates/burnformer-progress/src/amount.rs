@@ -1,4 +1,4 @@
-//! How far a stage of work is, in words.
+//! Progress of a stage in words.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Progress as bars, which go when their stage ends.
+//! Progress bars, removed when their stage ends.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::amount::Amount;
 /// Time between two pictures while nothing else happens, so that people see that the program lives.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Progress as bars on the standard error, one below the other. A clone shows them in the same place.
+/// Progress bars on standard error, one below the other. A clone draws in the same place.
 #[derive(Clone, Debug)]
 pub struct Bars(MultiProgress);
 

@@ -1,4 +1,4 @@
-//! What a user can do about an error of any crate below.
+//! Hints for users on errors of any crate.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ use burnformer_train::TrainError;
 
 use crate::RecipeError;
 
-/// What the user can do about `error`, or the first of its causes that anybody knows advice on, beyond what it says itself.
+/// The hint for `error`, or for the first of its causes that has one.
 #[must_use]
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     causes(error).find_map(|cause| {

@@ -1,4 +1,4 @@
-//! What a model must beat: logistic regression on the words of a text, without their order.
+//! Baselines: bag of words with logistic regression, and the most frequent class.
 //!
 //! Words weighted by tf-idf in rows of length one, as by scikit-learn's `TfidfVectorizer`, and multinomial logistic regression
 //! with the penalty of its `LogisticRegression(C=1)`, by the library linfa. Pairs of words made it worse on intents and reviews.
@@ -24,7 +24,7 @@ const MAX_CELLS: usize = 300_000_000;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BaselineError {
-    /// Texts and labels that do not belong together.
+    /// Different numbers of texts and labels.
     #[error("the baseline got {texts} texts and {labels} labels")]
     Lengths {
         /// How many texts there are.
@@ -32,7 +32,7 @@ pub enum BaselineError {
         /// How many labels there are.
         labels: usize,
     },
-    /// A class that there is not.
+    /// A label outside the classes.
     #[error("the baseline got the label `{label}`, expected one below {n_classes}")]
     Label {
         /// The label.
@@ -40,7 +40,7 @@ pub enum BaselineError {
         /// How many classes there are.
         n_classes: usize,
     },
-    /// Nothing to tell apart.
+    /// Fewer than two classes.
     #[error("the baseline needs examples of two classes or more, found {found}")]
     Classes {
         /// How many classes have examples.
@@ -57,7 +57,7 @@ pub enum BaselineError {
     Fit(#[from] linfa_logistic::error::Error),
 }
 
-/// The answers of simple methods to `test`: always the most frequent class, and a bag of words. Both learn from `train`.
+/// Predictions of the baselines for `test`: the most frequent class and a bag of words, both trained on `train`.
 pub(crate) fn measured(
     train_texts: &LabelledTexts,
     test: &LabelledTexts,

@@ -1,4 +1,4 @@
-//! Measuring a model in a folder on data.
+//! Evaluation of model folders on data.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use burnformer_train::RunFolder;
 
 use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, scores};
 
-/// Measures the classifier in `folder` on texts with labels, `batch_size` at a time.
+/// Evaluates the classifier in `folder` on labelled texts, `batch_size` at a time.
 ///
 /// # Errors
 /// If there is no such model, texts cannot be read, or have labels that it does not know; an interruption.
@@ -44,8 +44,8 @@ pub fn evaluate_classifier(
     scores::classification(&task, &model, (batches, n_samples), seed, &device, context)
 }
 
-/// Measures the pretrained model in `folder` on a part of the corpus in another, or all of it, `batch_size` samples at a
-/// time. Seed, split and samples are those of the model's run, if the folder is that of one.
+/// Evaluates the pretrained model in `folder` on a corpus or a part of it, `batch_size` samples at a time. Seed, split and
+/// samples are those of the training run, if the folder is a run folder.
 ///
 /// # Errors
 /// If there is no such model or corpus, or they do not go together; an interruption.

@@ -27,7 +27,7 @@ pub struct TranslatorScores {
     pub target_tokens: u64,
     /// Perplexity of the references, by token, the one at the end included; absent if all pairs are left out.
     pub perplexity: Option<f64>,
-    /// Share of tokens of the references that are the most probable ones.
+    /// Accuracy: share of reference tokens that are the most probable ones.
     pub accuracy: Option<f64>,
     /// Time spent on translating, in seconds.
     pub seconds: f64,
@@ -36,16 +36,16 @@ pub struct TranslatorScores {
     pub scores: TranslationScores,
 }
 
-/// How a translator is measured.
+/// Settings of the evaluation of a translator.
 #[derive(Clone, Debug, Default)]
 pub struct TranslatorEvaluation<'a> {
     /// How texts are translated.
     pub generation: GenerationConfig,
-    /// What translations are scored by.
+    /// Metrics of translations.
     pub metrics: TranslationMetrics,
-    /// Texts that are translated at once.
+    /// Number of texts per batch.
     pub batch_size: usize,
-    /// What happens to rows that cannot be used.
+    /// What to do with rows that cannot be used.
     pub on_bad_row: OnBadRow,
     /// File for the translations, one in each line.
     pub out: Option<&'a Path>,

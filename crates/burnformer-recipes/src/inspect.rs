@@ -1,4 +1,4 @@
-//! What a model in a folder is, how it came about, and where it looks.
+//! Inspection of model folders: architecture, parameters, training history, attention.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use crate::RecipeError;
 /// Lines of the course of training that are shown.
 const LINES: usize = 12;
 
-/// What there is to know of a model.
+/// Description of a model.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inspection {
     /// Folder of the model.
     pub folder: PathBuf,
-    /// Name of the class, as transformers calls it.
+    /// Name of the class in transformers.
     pub architecture: String,
     /// Settings of the model, by name.
     pub config: serde_json::Value,
@@ -33,9 +33,9 @@ pub struct Inspection {
     pub parameters: usize,
     /// Number of weights in each part of the model.
     pub blocks: Vec<Block>,
-    /// Evaluations of the model's run, or the last lines of training without them.
+    /// Training history: the evaluations of the run, or the logged training metrics if there are none.
     pub history: Vec<Point>,
-    /// Attention over a text: of one head, or of all of them.
+    /// Attention weights over a text, of one head or of all heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionMap>,
     /// Number of that head, counted from 1.
@@ -52,7 +52,7 @@ pub struct Block {
     pub parameters: usize,
 }
 
-/// A line of metrics.
+/// Metrics of one step.
 #[derive(Clone, Debug, Serialize)]
 pub struct Point {
     /// Updates before it.
@@ -65,8 +65,7 @@ pub struct Point {
 }
 
 impl Inspection {
-    /// Looks at the model in `folder`, on a device, and at its attention over `text`: of the `head` with this number, counted
-    /// from 1, or of all of them.
+    /// Inspects the model in `folder`, and its attention weights over `text`: of one `head`, counted from 1, or of all heads.
     ///
     /// # Errors
     /// If there is no model that can be loaded, no such head, or nothing attends to a text alone.

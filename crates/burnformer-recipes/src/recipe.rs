@@ -1,4 +1,4 @@
-//! What recipes have in common: settings, plan, run, scores, card and report, in this order.
+//! The common steps of all recipes: settings, plan, run, scores, model card, report.
 
 use std::fs;
 use std::path::Path;
@@ -15,32 +15,32 @@ use burnformer_train::{Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolde
 
 use crate::{Context, Note, RecipeError, Report, RunSettings};
 
-/// A way to train a model, with its data at hand.
+/// A recipe: a task, a model and its data, ready to train.
 pub trait Recipe {
-    /// Name of the recipe, which is that of the program's command.
+    /// Name of the recipe, which is also the command of the program.
     const NAME: &'static str;
-    /// All that a run depends on.
+    /// Settings of a run.
     type Settings: RunSettings;
-    /// What the model is trained for.
+    /// Task to train.
     type Task: Task;
-    /// What the model is trained on.
+    /// Training samples.
     type Samples: Dataset<Sample = <<Self::Task as Task>::Batch as Batch>::Sample> + 'static;
-    /// What is known at the end.
+    /// Report of a finished run.
     type Report: Report;
 
-    /// The settings, as they turned out.
+    /// The resolved settings.
     fn settings(&self) -> &Self::Settings;
 
-    /// What the model is trained for.
+    /// The task to train.
     fn task(&self) -> &Self::Task;
 
-    /// What the model is trained on.
+    /// The training and validation data.
     fn data(&self) -> &Data<Self::Samples>;
 
-    /// How large model and samples are.
+    /// Size of model and samples.
     fn size(&self, device: &Device) -> Size;
 
-    /// What is good to know before the run begins.
+    /// Sends notes to the observer before the run starts.
     ///
     /// # Errors
     /// If it cannot be found out.
@@ -66,10 +66,10 @@ pub trait Recipe {
         context: &Context<'_>,
     ) -> Result<Self::Report, RecipeError>;
 
-    /// The card of the model in `folder`.
+    /// The model card for `folder`.
     fn card(&self, folder: &Path, report: &Self::Report) -> ModelCard;
 
-    /// What a run on this device will do.
+    /// Plan of a run on this device.
     ///
     /// # Errors
     /// If there is no such device, or a step takes more samples than there are.
@@ -109,8 +109,8 @@ pub trait Recipe {
         finish(self, &folder, &outcome, &device, context)
     }
 
-    /// Goes on with the run in `out` from its latest checkpoint, as if it had not been stopped, with these settings, of which
-    /// `run.toml` gets a copy. If it cannot, it keeps those that it had.
+    /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run. Writes these
+    /// settings to `run.toml`; if the run cannot be resumed, the old settings stay.
     ///
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
@@ -129,12 +129,12 @@ pub trait Recipe {
     }
 }
 
-/// How large the model of a recipe and its samples are.
+/// Size of a recipe's model and samples.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Samples to train on, in one epoch.
+    /// Number of training samples per epoch.
     pub samples: u64,
-    /// Tokens of a sample, padding left out; the most there can be where nobody has counted.
+    /// Tokens per sample without padding, or the maximum if not counted.
     pub tokens_per_sample: f64,
     /// Number of weights.
     pub parameters: u64,
@@ -191,7 +191,7 @@ fn finish<R: Recipe + ?Sized>(
     Ok(report)
 }
 
-/// The device that `auto` stands for on this machine; any other as it is.
+/// The device that `auto` selects on this machine; any other choice unchanged.
 fn meant(choice: DeviceChoice) -> DeviceChoice {
     if choice != DeviceChoice::Auto {
         return choice;

@@ -1,4 +1,4 @@
-//! Translations beside references: BLEU and chrF, and whether another system's differ by chance.
+//! Scores of translations: BLEU and chrF, and paired bootstrap tests against another system.
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub struct ScoreReport {
     pub comparison: Option<Comparison>,
 }
 
-/// Files of translations, line by line.
+/// Line-aligned files of translations and references.
 #[derive(Clone, Copy, Debug)]
 pub struct TranslationFiles<'a> {
     /// Translations.
@@ -56,7 +56,7 @@ pub struct TranslationFiles<'a> {
     pub baseline: Option<&'a Path>,
 }
 
-/// What translations are scored by.
+/// Metrics of translations.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TranslationMetrics {
     bleu: Bleu,
@@ -64,7 +64,7 @@ pub struct TranslationMetrics {
 }
 
 impl TranslationMetrics {
-    /// BLEU with words cut by `tokenizer`, and chrF; both with capital and small letters taken for the same if `lowercase`.
+    /// BLEU with this tokenizer, and chrF; both ignore case if `lowercase`.
     #[must_use]
     pub fn new(tokenizer: BleuTokenizer, lowercase: bool) -> Self {
         Self { bleu: Bleu { tokenizer, lowercase }, chrf: Chrf { lowercase, ..Chrf::default() } }

@@ -1,4 +1,4 @@
-//! Models measured: what their metrics and tallies come to in a report.
+//! Scores of models for reports.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Settings of a run: presets, a file and single settings over them, and `run.toml` read back.
+//! Settings of runs: preset, file and overrides; reading `run.toml` back.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 
 use crate::RecipeError;
 
-/// Seed of a run that is given none.
+/// Default seed of a run.
 pub const SEED: u64 = 42;
 
-/// The settings of a recipe: all that a run depends on, and the schema of its `run.toml`.
+/// Settings of a recipe: the schema of its `run.toml`.
 pub trait RunSettings: Serialize + DeserializeOwned + Validate {
     /// Seed of every random draw.
     fn seed(&self) -> u64;
@@ -22,17 +22,17 @@ pub trait RunSettings: Serialize + DeserializeOwned + Validate {
     fn train(&self) -> &TrainConfig;
 }
 
-/// What is laid over a preset.
+/// Settings that override a preset.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Overrides<'a> {
     /// TOML file with settings.
     pub file: Option<&'a Path>,
-    /// Single settings, each as `key=value`, laid over those of the file.
+    /// Single settings, each as `key=value`; they override the file.
     pub sets: &'a [String],
 }
 
 impl Overrides<'_> {
-    /// `preset` with these settings over it.
+    /// `preset` with these overrides.
     pub(crate) fn over<S: RunSettings>(&self, preset: &S) -> Result<S, RecipeError> {
         Ok(settings::load(preset, self.file, self.sets)?)
     }

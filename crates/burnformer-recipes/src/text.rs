@@ -15,13 +15,13 @@ use serde::Serialize;
 use crate::heat_map::heat_map;
 use crate::{Comparison, Inspection, ScoreReport, TranslationScores, TranslatorScores};
 
-/// What a command reports: JSON for programs, text for people.
+/// A report: JSON for programs, text for people.
 pub trait Report: Serialize {
-    /// The report for people: lines of a fixed-width font, the last one with its end.
+    /// The report as text for a fixed-width font; the last line ends with a line break.
     fn text(&self) -> String;
 }
 
-/// A line of a report: what it is, and how much.
+/// A line of a report: name and value.
 fn fact(name: &str, value: impl Display) -> String {
     format!("{name:<20} {value}\n")
 }

@@ -6,12 +6,12 @@ use burnformer_data::source::Source;
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
 
-/// Texts to train on, to choose by, and to measure on.
+/// Training, validation and test texts.
 pub(crate) struct Texts {
     pub(crate) train: LabelledTexts,
     pub(crate) validation: LabelledTexts,
     pub(crate) test: Option<LabelledTexts>,
-    /// Names the texts to train on.
+    /// Fingerprint of the training texts.
     pub(crate) fingerprint: String,
 }
 

@@ -1,6 +1,6 @@
-//! What the recipes report, as plain types: JSON is written from them, and read into them by programs that compare runs.
+//! Reports of the recipes as plain types, written to and read from JSON.
 //!
-//! No other crate of the workspace is needed for that, nor burn.
+//! Depends on no other crate of the workspace, nor on burn.
 
 mod metrics;
 mod plan;

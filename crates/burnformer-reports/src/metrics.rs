@@ -1,11 +1,11 @@
-//! Numbers by name.
+//! Named metrics.
 
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Numbers by name, in the order in which the task names them; in JSON an object. `null` is read as NaN, which JSON lacks.
+/// Named metrics in the order of the task; in JSON an object. `null` is read as NaN, which JSON lacks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics(pub Vec<(String, f64)>);
 

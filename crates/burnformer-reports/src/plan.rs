@@ -1,23 +1,23 @@
-//! What a run will do.
+//! Plans of runs.
 
 use serde::{Deserialize, Serialize};
 
-/// What a run will do, known before its first step.
+/// Plan of a run, known before its first step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Device that the model is trained on.
+    /// Device to train on.
     pub device: String,
     /// Number of weights.
     pub parameters: u64,
-    /// Samples to train on, in one epoch.
+    /// Number of training samples per epoch.
     pub samples: u64,
-    /// Updates of the weights.
+    /// Number of optimizer updates.
     pub steps: u64,
-    /// Samples of a step; an estimate where a step has a number of tokens.
+    /// Number of samples per step; an estimate if steps are measured in tokens.
     pub samples_per_step: u64,
-    /// Tokens of a step at most, padding left out.
+    /// Maximum number of tokens per step, without padding.
     pub tokens_per_step: u64,
-    /// Passes over the samples.
+    /// Number of passes over the samples.
     pub epochs: f64,
     /// Memory that training takes, in bytes.
     pub memory_bytes: u64,

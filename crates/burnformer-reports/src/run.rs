@@ -1,4 +1,4 @@
-//! How runs ended.
+//! Reports of runs.
 
 use std::path::PathBuf;
 
@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ClassificationScores, PairScores, PretrainingScores};
 
-/// How a run ended, whatever it trained.
+/// Summary of a run, of any recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
     /// Folder of the run.
     pub folder: PathBuf,
-    /// Why it ended.
+    /// Reason of its end.
     pub stopped: Stopped,
-    /// Updates of the weights.
+    /// Number of optimizer updates.
     pub steps: u64,
-    /// The step whose model is at the top of the folder.
+    /// Step of the model at the top level of the folder.
     pub best_step: u64,
-    /// Tokens trained on, padding left out.
+    /// Number of tokens trained on, without padding.
     pub tokens: u64,
     /// Time spent on training, in seconds.
     pub seconds: f64,
 }
 
-/// Why a run ended.
+/// Reason of the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stopped {
-    /// It did all its steps.
+    /// All steps are done.
     #[serde(rename = "all steps done")]
     Finished,
-    /// Evaluations did not get better any more.
+    /// Early stopping: evaluations did not improve.
     #[serde(rename = "early stopping")]
     Early,
 }
@@ -48,7 +48,7 @@ impl Stopped {
 /// The report of a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PretrainReport {
-    /// How the run ended.
+    /// Summary of the run.
     #[serde(flatten)]
     pub run: RunSummary,
     /// Scores of the best model on the validation samples, if there are any.
@@ -58,35 +58,35 @@ pub struct PretrainReport {
 /// The report of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinetuneReport {
-    /// How the run ended.
+    /// Summary of the run.
     #[serde(flatten)]
     pub run: RunSummary,
-    /// Texts to train on.
+    /// Training texts.
     pub training_texts: u64,
-    /// Scores of the best model on the texts that it was chosen by.
+    /// Scores of the best model on the validation texts.
     pub validation: ClassificationScores,
-    /// Scores of the best model on texts that nothing was chosen by.
+    /// Scores of the best model on the test texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<ClassificationScores>,
-    /// Simple methods on the test texts.
+    /// Scores of the baselines on the test texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,
 }
 
-/// A simple method that a model is compared with.
+/// A baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Name of the method.
+    /// Name of the baseline.
     pub name: String,
-    /// Scores of its answers.
+    /// Scores of its predictions.
     #[serde(flatten)]
     pub scores: ClassificationScores,
 }
 
-/// The report of the training of an encoder–decoder.
+/// Report of a seq2seq training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSeq2SeqReport {
-    /// How the run ended.
+    /// Summary of the run.
     #[serde(flatten)]
     pub run: RunSummary,
     /// Scores of the best model on the validation pairs, if there are any.

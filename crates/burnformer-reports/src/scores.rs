@@ -1,4 +1,4 @@
-//! How good models are.
+//! Scores of models.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Metrics;
 
-/// How good a model in a folder is on data.
+/// Scores of a model folder on data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation<S> {
     /// Folder of the model.
     pub folder: PathBuf,
-    /// Data that it was measured on.
+    /// Data of the evaluation.
     pub data: String,
     /// Scores.
     #[serde(flatten)]
     pub scores: S,
 }
 
-/// Scores of answers to texts with labels, whoever gave them.
+/// Scores of predictions on labelled texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationScores {
     /// Number of texts.
@@ -26,11 +26,11 @@ pub struct ClassificationScores {
     /// Mean cross-entropy, in nats; absent for methods without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
-    /// Share of right answers.
+    /// Share of correct predictions.
     pub accuracy: f64,
     /// Standard error of the accuracy.
     pub accuracy_standard_error: f64,
-    /// Mean of the classes' F1.
+    /// Macro-F1: mean F1 of the classes.
     pub macro_f1: f64,
     /// Standard error of the macro-F1, by the bootstrap over texts.
     pub macro_f1_standard_error: f64,
@@ -66,7 +66,7 @@ pub struct PretrainingScores {
     pub pairs: u64,
     /// Losses and accuracies.
     pub metrics: Metrics,
-    /// Entropy of the masked tokens, in nats: the loss of a model that knows no more than how frequent each token is.
+    /// Unigram entropy of the masked tokens in nats: the loss of a model that knows the token frequencies only.
     pub unigram_entropy: f64,
     /// 95 % interval of the accuracy on pairs.
     pub nsp_accuracy_interval: Option<(f64, f64)>,

@@ -1,4 +1,4 @@
-//! A model between several checkpoints of its training.
+//! Averaging of checkpoints.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use burnformer_models::weights::{Weights, write_mean};
 
 use crate::{RunFolder, TrainError, checkpoint};
 
-/// Writes the model with the mean weights of the latest `n` checkpoints of the run in `run` into the folder `out`, which
-/// exists, and returns the steps they are of.
+/// Averages the weights of the latest `n` checkpoints of the run in `run`, writes the model to the existing folder `out`, and
+/// returns the steps of the checkpoints.
 ///
 /// Source: Vaswani et al. 2017, section 6.1, who average the last 5, or 20 of the big model.
 ///

@@ -1,4 +1,4 @@
-//! How much memory training will take, roughly.
+//! Estimate of the memory that training takes.
 
 use crate::OptimizerConfig;
 
@@ -11,7 +11,7 @@ pub struct MemoryEstimate {
     pub gradients: u64,
     /// The optimiser's moments.
     pub moments: u64,
-    /// What the forward pass keeps for the backward pass.
+    /// Activations kept for the backward pass.
     pub activations: u64,
 }
 
@@ -26,7 +26,7 @@ impl MemoryEstimate {
         Self { weights, gradients: weights, moments: n_moments * weights, activations: activation_floats * FLOAT }
     }
 
-    /// All of it.
+    /// The sum.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.weights + self.gradients + self.moments + self.activations

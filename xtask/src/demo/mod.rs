@@ -24,36 +24,36 @@ use plan::Plan;
 /// Train, fine-tune, evaluate and use a BERT, in minutes.
 ///
 /// Reads the documentation of the crates that this project depends on, trains a tokenizer, pretrains a small BERT with masked
-/// language model and next-sentence prediction, and fine-tunes it to tell what kind of item a sentence documents: a function,
-/// struct, enum, trait, field or variant. Repositories are divided between training and test. The result is shown beside the
-/// same model without pretraining, a bag of words, and always answering the most frequent kind.
+/// language modelling and next-sentence prediction, and fine-tunes it to classify which kind of item a sentence documents:
+/// function, struct, enum, trait, field or variant. No repository is in both training and test data. Prints the result beside
+/// three baselines: the same model without pretraining, a bag of words, and the most frequent kind.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask demo
   cargo xtask demo --quick
   cargo xtask demo --corpus 'texts/*.txt' --steps 3000")]
 pub(crate) struct DemoArgs {
-    /// Run every stage on a few hundred sentences, in half a minute: shows that it works, not what it can do
+    /// Run every stage on a few hundred sentences, in half a minute, as a smoke test
     #[arg(long, conflicts_with_all = ["corpus", "steps", "preset"])]
     quick: bool,
 
-    /// Pretrain on these files, folders or patterns of text instead: a file is a document and each line a paragraph
+    /// Pretrain on these files, folders or glob patterns instead; each file is a document, each line a paragraph
     #[arg(long, value_name = "PATH", num_args = 1..)]
     corpus: Vec<String>,
 
-    /// Steps of pretraining [default: 2500]
+    /// Number of pretraining steps [default: 2500]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
 
-    /// Size of the model [default: bert-tiny]
+    /// Model size [default: bert-tiny]
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
 
-    /// Backend to build and to train on
+    /// Backend to build and train on
     #[arg(long, value_enum, value_name = "DEVICE", default_value = "flex")]
     device: Backend,
 
-    /// Folder for everything that the demonstration makes; what an earlier one made there is removed
+    /// Output folder; the output of an earlier demonstration in it is removed
     #[arg(long, value_name = "FOLDER", default_value = "target/demo")]
     out: PathBuf,
 }
