@@ -6,6 +6,7 @@ mod files;
 mod formats;
 mod generation;
 mod golden;
+mod initial_weights;
 mod invariants;
 mod registry;
 mod seq2seq;
