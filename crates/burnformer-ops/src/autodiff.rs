@@ -11,11 +11,11 @@ use crate::cpu::layer_norm::{self, Normalized};
 use crate::cpu::{self, linear::column_sums};
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::host::{
-    self, Host, HostMask, attend, attend_with_weights, attention_of, feed_forward_of, has_kernels, map_of, normalize,
-    read_maybe, width,
+    self, Host, HostMask, attend, attention_of, feed_forward_of, has_kernels, map_of, normalize, read_maybe, width,
 };
 use crate::{
-    Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions, reference,
+    Activation, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
+    reference,
 };
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -437,35 +437,29 @@ impl<B: Host, C: CheckpointStrategy> TransformerOps for Autodiff<B, C> {
         v: Tracked<B, C>,
         mask: MaskPrimitive<Self>,
         options: AttentionOptions,
+        extra: AttentionExtra,
     ) -> (Tracked<B, C>, Tracked<B, C>) {
         if ![&q, &k, &v].into_iter().all(has_kernels) {
-            return reference::attention::<Self>(q, k, v, mask, options);
+            return reference::attention_and::<Self>(q, k, v, mask, options, extra);
         }
         let [(q, q_node), (k, k_node), (v, v_node)] = [q, k, v].map(|tensor| tensor.into_parts());
+        let nodes = [q_node, k_node, v_node];
         let mask = HostMask::read::<B>(inner_mask(mask));
-        let (out, logsumexp) = attend::<B>([&q, &k, &v], &mask, &options);
-        let state = (AttentionState { q, k, v, mask, options }, out.clone(), logsumexp.clone());
-        (record::<B, C, _, 3>(Attention, [q_node, k_node, v_node], state, out), Self::from_inner(logsumexp))
-    }
-
-    fn attention_with_weights(
-        q: Tracked<B, C>,
-        k: Tracked<B, C>,
-        v: Tracked<B, C>,
-        mask: MaskPrimitive<Self>,
-        options: AttentionOptions,
-    ) -> (Tracked<B, C>, Tracked<B, C>) {
-        if ![&q, &k, &v].into_iter().all(has_kernels) {
-            return reference::attention_with_weights::<Self>(q, k, v, mask, options);
+        let (out, kept) = attend::<B>([&q, &k, &v], &mask, &options, extra);
+        let state = AttentionState { q, k, v, mask, options };
+        match extra {
+            AttentionExtra::LogSumExp => {
+                let state = (state, out.clone(), kept.clone());
+                (record::<B, C, _, 3>(Attention, nodes, state, out), Self::from_inner(kept))
+            }
+            AttentionExtra::Weights => {
+                let parts = Parts::<B, 2>::new();
+                let state = (state, kept.clone(), parts.clone());
+                let whole: Tracked<B, C> =
+                    record::<B, C, _, 3>(AttentionWithWeights, nodes, state, Parts::<B, 2>::placeholder());
+                (parts.part::<C>(&whole, 0, out), parts.part::<C>(&whole, 1, kept))
+            }
         }
-        let [(q, q_node), (k, k_node), (v, v_node)] = [q, k, v].map(|tensor| tensor.into_parts());
-        let mask = HostMask::read::<B>(inner_mask(mask));
-        let (out, weights) = attend_with_weights::<B>([&q, &k, &v], &mask, &options);
-        let parts = Parts::<B, 2>::new();
-        let state = (AttentionState { q, k, v, mask, options }, weights.clone(), parts.clone());
-        let whole: Tracked<B, C> =
-            record::<B, C, _, 3>(AttentionWithWeights, [q_node, k_node, v_node], state, Parts::<B, 2>::placeholder());
-        (parts.part::<C>(&whole, 0, out), parts.part::<C>(&whole, 1, weights))
     }
 
     fn layer_norm(

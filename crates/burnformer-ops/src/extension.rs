@@ -3,7 +3,7 @@
 
 use crate::reference;
 use crate::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
+    Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
@@ -104,24 +104,16 @@ pub trait TransformerOps: Backend {
         reference::qkv::<Self>(x, weight_q, weight_k, weight_v, bias)
     }
 
+    /// The definition is [`reference::attention`] or [`reference::attention_with_weights`], by `extra`.
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         #[extension_type] mask: MaskPrimitive<Self>,
         options: AttentionOptions,
+        extra: AttentionExtra,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        reference::attention::<Self>(q, k, v, mask, options)
-    }
-
-    fn attention_with_weights(
-        q: FloatTensor<Self>,
-        k: FloatTensor<Self>,
-        v: FloatTensor<Self>,
-        #[extension_type] mask: MaskPrimitive<Self>,
-        options: AttentionOptions,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        reference::attention_with_weights::<Self>(q, k, v, mask, options)
+        reference::attention_and::<Self>(q, k, v, mask, options, extra)
     }
 
     fn layer_norm(

@@ -2,7 +2,9 @@
 
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::shapes::assert_same_axis;
-use crate::{Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions};
+use crate::{
+    Activation, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
+};
 use burn::backend::Dispatch;
 use burn::tensor::{Bool, Int, Tensor};
 
@@ -100,15 +102,7 @@ pub fn attention(
     mask: Mask,
     options: AttentionOptions,
 ) -> (Tensor<4>, Tensor<3>) {
-    check_attention(&q, &k, &v, &mask);
-    let (out, logsumexp) = <Dispatch as TransformerOps>::attention(
-        q.into_dispatch(),
-        k.into_dispatch(),
-        v.into_dispatch(),
-        mask.into_primitive(),
-        options,
-    );
-    (Tensor::from_dispatch(out), Tensor::from_dispatch(logsumexp))
+    attend(q, k, v, mask, options, AttentionExtra::LogSumExp)
 }
 
 /// [`attention`]'s first output, and the weights `[batch_size, n_heads, q_length, kv_length]` before dropout.
@@ -124,15 +118,23 @@ pub fn attention_with_weights(
     mask: Mask,
     options: AttentionOptions,
 ) -> (Tensor<4>, Tensor<4>) {
+    attend(q, k, v, mask, options, AttentionExtra::Weights)
+}
+
+/// The output, and the extra one, which has `D` axes.
+#[track_caller]
+fn attend<const D: usize>(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Mask,
+    options: AttentionOptions,
+    extra: AttentionExtra,
+) -> (Tensor<4>, Tensor<D>) {
     check_attention(&q, &k, &v, &mask);
-    let (out, weights) = <Dispatch as TransformerOps>::attention_with_weights(
-        q.into_dispatch(),
-        k.into_dispatch(),
-        v.into_dispatch(),
-        mask.into_primitive(),
-        options,
-    );
-    (Tensor::from_dispatch(out), Tensor::from_dispatch(weights))
+    let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+    let (out, extra) = <Dispatch as TransformerOps>::attention(q, k, v, mask.into_primitive(), options, extra);
+    (Tensor::from_dispatch(out), Tensor::from_dispatch(extra))
 }
 
 fn check_attention(q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, mask: &Mask) {

@@ -9,7 +9,7 @@ use crate::cpu::linear::Map;
 use crate::cpu::{self, layer_norm, optimizer};
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::{
-    Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
+    Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions, LayerNormOptions,
     precision, reference,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
@@ -219,29 +219,24 @@ pub(crate) fn attention_of<'a>(
     }
 }
 
-/// Attention of queries, keys and values: output and logarithms of the denominators.
+/// Attention of queries, keys and values: the output and the extra one.
 pub(crate) fn attend<B: Host>(
     [q, k, v]: [&FloatTensor<B>; 3],
     mask: &HostMask,
     options: &AttentionOptions,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let call = attention_of(&q.shape(), &v.shape(), mask, options);
-    let (out, logsumexp) = call.forward(attention::Inputs { q: &B::read(q), k: &B::read(k), v: &B::read(v) });
-    let rows = Shape::new([call.batch_size, call.n_heads, call.q_length]);
-    (B::give(out, with_width(q.shape(), call.d_value)), B::give(logsumexp, rows))
-}
-
-/// [`attend`] with the weights instead of the logarithms.
-pub(crate) fn attend_with_weights<B: Host>(
-    [q, k, v]: [&FloatTensor<B>; 3],
-    mask: &HostMask,
-    options: &AttentionOptions,
+    extra: AttentionExtra,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let call = attention_of(&q.shape(), &v.shape(), mask, options);
     let inputs = attention::Inputs { q: &B::read(q), k: &B::read(k), v: &B::read(v) };
-    let (out, weights) = call.forward_with_weights(inputs);
-    let shape = Shape::new([call.batch_size, call.n_heads, call.q_length, call.kv_length]);
-    (B::give(out, with_width(q.shape(), call.d_value)), B::give(weights, shape))
+    let rows = [call.batch_size, call.n_heads, call.q_length];
+    let ((out, extra), shape) = match extra {
+        AttentionExtra::LogSumExp => (call.forward(inputs), Shape::new(rows)),
+        AttentionExtra::Weights => {
+            let [batch_size, n_heads, q_length] = rows;
+            (call.forward_with_weights(inputs), Shape::new([batch_size, n_heads, q_length, call.kv_length]))
+        }
+    };
+    (B::give(out, with_width(q.shape(), call.d_value)), B::give(extra, shape))
 }
 
 /// Layer normalisation, and with `keep` what its backward pass needs.
@@ -341,24 +336,12 @@ impl<B: Host> TransformerOps for B {
         v: FloatTensor<B>,
         mask: MaskPrimitive<B>,
         options: AttentionOptions,
+        extra: AttentionExtra,
     ) -> (FloatTensor<B>, FloatTensor<B>) {
         if ![&q, &k, &v].into_iter().all(has_kernels) {
-            return reference::attention::<B>(q, k, v, mask, options);
+            return reference::attention_and::<B>(q, k, v, mask, options, extra);
         }
-        attend::<B>([&q, &k, &v], &HostMask::read::<B>(mask), &options)
-    }
-
-    fn attention_with_weights(
-        q: FloatTensor<B>,
-        k: FloatTensor<B>,
-        v: FloatTensor<B>,
-        mask: MaskPrimitive<B>,
-        options: AttentionOptions,
-    ) -> (FloatTensor<B>, FloatTensor<B>) {
-        if ![&q, &k, &v].into_iter().all(has_kernels) {
-            return reference::attention_with_weights::<B>(q, k, v, mask, options);
-        }
-        attend_with_weights::<B>([&q, &k, &v], &HostMask::read::<B>(mask), &options)
+        attend::<B>([&q, &k, &v], &HostMask::read::<B>(mask), &options, extra)
     }
 
     fn layer_norm(

@@ -61,6 +61,15 @@ impl AttentionOptions {
     }
 }
 
+/// The second output of [`TransformerOps::attention`](crate::TransformerOps::attention).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionExtra {
+    /// The logarithm of the softmax's denominator, `[batch_size, n_heads, q_length]`, without gradient.
+    LogSumExp,
+    /// The weights before dropout, `[batch_size, n_heads, q_length, kv_length]`, with gradient: they are materialised.
+    Weights,
+}
+
 /// Settings of [`layer_norm`](crate::layer_norm).
 #[derive(Clone, Debug)]
 pub struct LayerNormOptions {

@@ -1,7 +1,7 @@
 //! Scaled dot-product attention.
 
 use super::{bool_dtype, constant, dropout, fill};
-use crate::{AttentionOptions, MaskPrimitive, MaybeTensor};
+use crate::{AttentionExtra, AttentionOptions, MaskPrimitive, MaybeTensor};
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, Shape, TensorData, TensorMetadata};
 
@@ -27,8 +27,7 @@ pub fn attention<B: Backend>(
     mask: MaskPrimitive<B>,
     options: AttentionOptions,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (out, _, logsumexp) = composed::<B>(q, k, v, mask, options);
-    (out, logsumexp)
+    attention_and::<B>(q, k, v, mask, options, AttentionExtra::LogSumExp)
 }
 
 /// [`attention`]'s first output, and the weights `[batch_size, n_heads, q_length, kv_length]` before dropout, which can be
@@ -40,17 +39,18 @@ pub fn attention_with_weights<B: Backend>(
     mask: MaskPrimitive<B>,
     options: AttentionOptions,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (out, weights, _) = composed::<B>(q, k, v, mask, options);
-    (out, weights)
+    attention_and::<B>(q, k, v, mask, options, AttentionExtra::Weights)
 }
 
-fn composed<B: Backend>(
+/// [`attention`] or [`attention_with_weights`].
+pub(crate) fn attention_and<B: Backend>(
     q: FloatTensor<B>,
     k: FloatTensor<B>,
     v: FloatTensor<B>,
     mask: MaskPrimitive<B>,
     options: AttentionOptions,
-) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    extra: AttentionExtra,
+) -> (FloatTensor<B>, FloatTensor<B>) {
     let heads_first = |x| B::float_swap_dims(x, 1, 2); // [batch_size, n_heads, length, d_head]
     let k_transposed = B::float_swap_dims(heads_first(k), 2, 3);
     let scores = B::float_matmul(heads_first(q), k_transposed);
@@ -68,8 +68,12 @@ fn composed<B: Backend>(
     }
     let sum = B::float_sum_dim(exp.clone(), 3); // [batch_size, n_heads, q_length, 1]
     let empty = B::float_equal_elem(constant::<B>(&sum), 0.0.into(), bool_dtype::<B>(&sum));
-    let logsumexp = B::float_add(maximum, B::float_log(constant::<B>(&sum)));
-    let logsumexp = fill::<B>(logsumexp, empty.clone(), f64::NEG_INFINITY);
+    let logsumexp = || {
+        let logsumexp = B::float_add(maximum, B::float_log(constant::<B>(&sum)));
+        let logsumexp = fill::<B>(logsumexp, empty.clone(), f64::NEG_INFINITY);
+        B::float_reshape(logsumexp, Shape::new([batch_size, n_heads, q_length]))
+    };
+    let logsumexp = (extra == AttentionExtra::LogSumExp).then(logsumexp);
     let weights = B::float_div(exp, fill::<B>(sum, empty, 1.0));
 
     let dropped = match options.dropout {
@@ -77,8 +81,7 @@ fn composed<B: Backend>(
         Some(options) => dropout::<B>(weights.clone(), MaybeTensor::None, options),
     };
     let out = B::float_matmul(dropped, heads_first(v)); // [batch_size, n_heads, q_length, d_value]
-    let logsumexp = B::float_reshape(logsumexp, Shape::new([batch_size, n_heads, q_length]));
-    (heads_first(out), weights, logsumexp)
+    (heads_first(out), logsumexp.unwrap_or(weights))
 }
 
 /// Where attention is blocked, in a shape that broadcasts to that of the scores; `None` if nowhere.

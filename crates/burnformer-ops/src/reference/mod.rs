@@ -17,6 +17,7 @@ mod optimizer;
 
 pub use activation::bias_activation;
 pub use append::append;
+pub(crate) use attention::attention_and;
 pub use attention::{attention, attention_with_weights};
 pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
