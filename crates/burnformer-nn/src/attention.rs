@@ -1,9 +1,10 @@
 //! Multi-head attention.
 
-use crate::{DropoutRng, Linear, LinearConfig, Mask, assert_valid};
+use crate::cache::KeyValue;
+use crate::{DropoutRng, Linear, LinearConfig, Mask, Rotary, RotaryConfig, assert_valid};
 use burn::config::Config;
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
 
@@ -12,16 +13,42 @@ use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
 pub struct MultiHeadAttentionConfig {
     /// Width of the residual stream.
     pub d_model: usize,
-    /// Number of heads, a divisor of `d_model`.
+    /// Number of heads, a divisor of `d_model` unless `d_head` is set.
     pub n_heads: usize,
     /// Probability of dropping an attention weight, in `[0, 1)`; the paper's text has none here, its code has.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// `true` adds biases to the four projections.
+    #[config(default = true)]
+    pub bias: bool,
+    /// Width of one head; `None` for `d_model / n_heads`.
+    pub d_head: Option<usize>,
+    /// Number of heads of keys and values, a divisor of `n_heads`: adjacent query heads share one (grouped-query attention).
+    /// `None` for `n_heads`.
+    pub n_kv_heads: Option<usize>,
+    /// Rotary positions of queries and keys in self-attention; `None` for no positions here.
+    pub rotary: Option<RotaryConfig>,
 }
 
 impl Validate for MultiHeadAttentionConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_divides(self.d_model, self.n_heads)?;
+        match self.d_head {
+            None => ConfigError::check_divides(self.d_model, self.n_heads)?,
+            Some(d_head) => {
+                ConfigError::check_positive("d_model", self.d_model)?;
+                ConfigError::check_positive("n_heads", self.n_heads)?;
+                ConfigError::check_positive("d_head", d_head)?;
+            }
+        }
+        let n_kv_heads = self.n_kv_heads();
+        ConfigError::check_positive("n_kv_heads", n_kv_heads)?;
+        let divides = self.n_heads.is_multiple_of(n_kv_heads);
+        ConfigError::check("n_kv_heads", &n_kv_heads, divides, "a divisor of `n_heads`")?;
+        if let Some(rotary) = &self.rotary {
+            rotary.validate().map_err(|error| error.within("rotary"))?;
+            let (d_head, range) = (self.d_head(), "an even width, as positions are rotary");
+            ConfigError::check("d_head", &d_head, d_head.is_multiple_of(2), range)?;
+        }
         ConfigError::check_probability("dropout", self.dropout)
     }
 }
@@ -33,19 +60,31 @@ impl MultiHeadAttentionConfig {
     /// If [`Self::validate`] fails.
     pub fn init(&self, device: &Device) -> MultiHeadAttention {
         assert_valid(self);
-        let linear = || LinearConfig::new(self.d_model, self.d_model).init(device);
+        let (d_model, d_head) = (self.d_model, self.d_head());
+        let (d_query, d_kv) = (self.n_heads * d_head, self.n_kv_heads() * d_head);
+        let linear = |d_in, d_out| LinearConfig::new(d_in, d_out).with_bias(self.bias).init(device);
         MultiHeadAttention {
-            query: linear(),
-            key: linear(),
-            value: linear(),
-            output: linear(),
+            query: linear(d_model, d_query),
+            key: linear(d_model, d_kv),
+            value: linear(d_model, d_kv),
+            output: linear(d_query, d_model),
+            rotary: self.rotary.as_ref().map(|rotary| rotary.init(d_head, device)),
             n_heads: self.n_heads,
+            d_head,
             dropout: self.dropout,
         }
     }
+
+    fn d_head(&self) -> usize {
+        self.d_head.unwrap_or_else(|| self.d_model / self.n_heads)
+    }
+
+    fn n_kv_heads(&self) -> usize {
+        self.n_kv_heads.unwrap_or(self.n_heads)
+    }
 }
 
-/// Input of [`MultiHeadAttention`].
+/// Input of [`MultiHeadAttention`]. Rotary positions apply to self-attention only.
 #[derive(Debug)]
 pub struct AttentionInput {
     query: Tensor<3>,
@@ -91,44 +130,6 @@ impl AttentionInput {
     }
 }
 
-/// Projected keys and values, `[batch_size, kv_length, n_heads, d_head]` each.
-#[derive(Clone, Debug)]
-pub struct KeyValue {
-    key: Tensor<4>,
-    value: Tensor<4>,
-}
-
-impl KeyValue {
-    /// Number of positions.
-    #[must_use]
-    pub fn kv_length(&self) -> usize {
-        self.key.dims()[1]
-    }
-
-    /// Number of sequences.
-    pub(crate) fn batch_size(&self) -> usize {
-        self.key.dims()[0]
-    }
-
-    /// These sequences, in this order; one may come several times.
-    pub(crate) fn select(self, rows: Tensor<1, Int>) -> Self {
-        Self { key: self.key.select(0, rows.clone()), value: self.value.select(0, rows) }
-    }
-
-    /// These positions behind those of `past`, of which the given rows are taken; `None` for all as they are.
-    pub(crate) fn after(self, past: Option<Self>, rows: Option<&Tensor<1, Int>>) -> Self {
-        let Some(past) = past else { return self };
-        if rows.is_none() {
-            let shapes = [past.key.dims(), self.key.dims()];
-            assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
-        }
-        Self {
-            key: ops::append(past.key, rows.cloned(), self.key),
-            value: ops::append(past.value, rows.cloned(), self.value),
-        }
-    }
-}
-
 /// Where the attention weights of each layer go, for those who asked: `[batch_size, n_heads, q_length, kv_length]`, before
 /// dropout. Without it they are never made.
 pub(crate) type WeightSink<'a> = Option<&'a mut Vec<Tensor<4>>>;
@@ -136,14 +137,16 @@ pub(crate) type WeightSink<'a> = Option<&'a mut Vec<Tensor<4>>>;
 /// Attention by several heads, each on its own projection of the input.
 ///
 /// Source: Vaswani et al. 2017, section 3.2.2. The weights are handed out before dropout, and a query all of whose keys are
-/// blocked gives the output layer's bias.
+/// blocked gives the output layer's bias. Heads that share keys and values are those of Ainslie et al. 2023.
 #[derive(Module, Debug)]
 pub struct MultiHeadAttention {
     query: Linear,
     key: Linear,
     value: Linear,
     output: Linear,
+    rotary: Option<Rotary>,
     n_heads: usize,
+    d_head: usize,
     dropout: f64,
 }
 
@@ -174,20 +177,25 @@ impl MultiHeadAttention {
     fn run(&self, input: AttentionInput, weights: WeightSink) -> Tensor<3> {
         let AttentionInput { query, memory, mask, causal, rng } = input;
         let (query, key_value) = match memory {
-            None => self.project_self(query),
+            None => self.project_self(query, 0),
             Some([key, value]) => (self.project_query(query), self.project_memory(key, value)),
         };
         self.attend(query, key_value, Attend { mask, causal, rng, weights })
     }
 
-    /// The three projections of one input, in one operator.
-    pub(crate) fn project_self(&self, x: Tensor<3>) -> (Tensor<4>, KeyValue) {
+    /// The three projections of one input, in one operator; its first position stands at `offset`.
+    pub(crate) fn project_self(&self, x: Tensor<3>, offset: usize) -> (Tensor<4>, KeyValue) {
         self.check("x", &x);
         let maps = [&self.query, &self.key, &self.value];
-        let bias = |map: &Linear| map.bias.as_ref().map(Param::val).expect("every projection has a bias");
-        let projected = ops::qkv(x, maps.map(|map| map.weight.val()), Some(maps.map(bias)));
-        let [query, key, value] = projected.map(|x| self.split_heads(x));
-        (query, KeyValue { key, value })
+        let biases = match maps.map(Linear::bias) {
+            [Some(query), Some(key), Some(value)] => Some([query, key, value]),
+            _ => None,
+        };
+        let [query, key, value] = ops::qkv(x, maps.map(Linear::weight), biases).map(|x| self.split_heads(x));
+        match &self.rotary {
+            None => (query, KeyValue { key, value }),
+            Some(rotary) => (rotary.forward(query, offset), KeyValue { key: rotary.forward(key, offset), value }),
+        }
     }
 
     pub(crate) fn project_query(&self, query: Tensor<3>) -> Tensor<4> {
@@ -204,6 +212,7 @@ impl MultiHeadAttention {
     pub(crate) fn attend(&self, query: Tensor<4>, key_value: KeyValue, how: Attend) -> Tensor<3> {
         let [batch_size, q_length, n_heads, d_head] = query.dims();
         let KeyValue { key, value } = key_value;
+        let [key, value] = [key, value].map(|x| self.share_heads(x));
         let options = AttentionOptions {
             causal: how.causal,
             dropout: Dropout::new(self.dropout, how.rng),
@@ -221,8 +230,19 @@ impl MultiHeadAttention {
     }
 
     fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
-        let [batch_size, length, d_model] = x.dims();
-        x.reshape([batch_size, length, self.n_heads, d_model / self.n_heads])
+        let [batch_size, length, width] = x.dims();
+        x.reshape([batch_size, length, width / self.d_head, self.d_head])
+    }
+
+    /// Keys or values `[batch_size, kv_length, n_kv_heads, d_head]`, once for each query head.
+    fn share_heads(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch_size, length, n_kv_heads, d_head] = x.dims();
+        if n_kv_heads == self.n_heads {
+            return x;
+        }
+        let n_sharing = self.n_heads / n_kv_heads;
+        let x = x.unsqueeze_dim::<5>(3).expand([batch_size, length, n_kv_heads, n_sharing, d_head]);
+        x.reshape([batch_size, length, self.n_heads, d_head])
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! Encoder and decoder together.
 
 use crate::{
-    Decoder, DecoderAttnWeights, DecoderConfig, DecoderInput, DropoutRng, Encoder, EncoderConfig, LayerConfig, Mask,
+    AttnWeights, Decoder, DecoderConfig, DecoderInput, DropoutRng, Encoder, EncoderConfig, LayerConfig, Mask,
     assert_valid,
 };
 use burn::config::Config;
@@ -62,8 +62,8 @@ pub struct EncoderDecoderInput {
 pub struct EncoderDecoderAttnWeights {
     /// `[batch_size, n_heads, source_length, source_length]` for each layer of the encoder.
     pub encoder: Vec<Tensor<4>>,
-    /// Of the decoder.
-    pub decoder: DecoderAttnWeights,
+    /// The weights of the decoder.
+    pub decoder: AttnWeights,
 }
 
 /// The Transformer between embeddings and output layer.

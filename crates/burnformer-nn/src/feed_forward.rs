@@ -2,7 +2,7 @@
 
 use crate::{DropoutRng, Linear, LinearConfig, assert_valid};
 use burn::config::Config;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, Activation, Dropout, FeedForwardOptions};
@@ -20,6 +20,9 @@ pub struct FeedForwardConfig {
     /// Probability of dropping a hidden activation, in `[0, 1)`; the paper has none here.
     #[config(default = 0.0)]
     pub dropout: f64,
+    /// `true` adds biases to both maps.
+    #[config(default = true)]
+    pub bias: bool,
 }
 
 impl Validate for FeedForwardConfig {
@@ -38,8 +41,8 @@ impl FeedForwardConfig {
     pub fn init(&self, device: &Device) -> FeedForward {
         assert_valid(self);
         FeedForward {
-            linear_in: LinearConfig::new(self.d_model, self.d_ff).init(device),
-            linear_out: LinearConfig::new(self.d_ff, self.d_model).init(device),
+            linear_in: LinearConfig::new(self.d_model, self.d_ff).with_bias(self.bias).init(device),
+            linear_out: LinearConfig::new(self.d_ff, self.d_model).with_bias(self.bias).init(device),
             activation: self.activation,
             dropout: self.dropout,
         }
@@ -66,9 +69,9 @@ impl FeedForward {
     /// # Panics
     /// If the last axis of `x` is not `d_model` long.
     pub fn forward(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
-        let weights = [&self.linear_in.weight, &self.linear_out.weight].map(Param::val);
-        let biases = self.linear_in.bias.as_ref().zip(self.linear_out.bias.as_ref());
+        let maps = [&self.linear_in, &self.linear_out];
+        let biases = self.linear_in.bias().zip(self.linear_out.bias()).map(<[_; 2]>::from);
         let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, rng) };
-        ops::feed_forward(x, weights, biases.map(|(input, output)| [input.val(), output.val()]), options)
+        ops::feed_forward(x, maps.map(Linear::weight), biases, options)
     }
 }

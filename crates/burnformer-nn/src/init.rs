@@ -43,7 +43,19 @@ pub enum Init {
 /// # Ok::<(), burnformer_ops::DeviceError>(())
 /// ```
 pub fn by_name<M: Module>(module: M, seed: u64, rule: impl Fn(&str, &[usize]) -> Init) -> M {
-    module.map(&mut ByName { seed, rule, path: Vec::new() })
+    by_key(module, seed, str::to_owned, rule)
+}
+
+/// [`by_name`], with the numbers of each parameter drawn by `key` of its path instead of the path itself.
+///
+/// A parameter whose path has changed keeps its initial values if `key` gives the path that it had before.
+pub fn by_key<M: Module>(
+    module: M,
+    seed: u64,
+    key: impl Fn(&str) -> String,
+    rule: impl Fn(&str, &[usize]) -> Init,
+) -> M {
+    module.map(&mut ByKey { seed, key, rule, path: Vec::new() })
 }
 
 /// Matrices uniform in `±sqrt(6 / (d_in + d_out))`, biases zero, norm weights one.
@@ -76,13 +88,14 @@ fn by_role(path: &str, shape: &[usize], matrix: Init) -> Init {
     }
 }
 
-struct ByName<R> {
+struct ByKey<K, R> {
     seed: u64,
+    key: K,
     rule: R,
     path: Vec<String>,
 }
 
-impl<R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByName<R> {
+impl<K: Fn(&str) -> String, R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByKey<K, R> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.to_string());
     }
@@ -94,7 +107,7 @@ impl<R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByName<R> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
         let shape = param.lazy_shape();
-        let key = Key::new(self.seed, Purpose::Weights, &path);
+        let key = Key::new(self.seed, Purpose::Weights, &(self.key)(&path));
         let draw = |element: u64, init: Init| {
             let mut stream = Stream::new(key, element);
             match init {

@@ -1,4 +1,4 @@
-//! The building blocks of a Transformer on burn: attention, encoder, decoder, positions, losses, initialisation.
+//! The building blocks of a Transformer on burn: attention, layers and their stacks, positions, losses, initialisation.
 //!
 //! Modules are burn modules. Their weights have PyTorch's layout (`[d_out, d_in]`), masks are `true` where attention is
 //! blocked, and all randomness comes in as a [`DropoutRng`] that is consumed by the one place that uses it.
@@ -19,36 +19,49 @@
 //! ```
 
 mod attention;
+mod cache;
 mod decoder;
-mod decoder_layer;
 mod embedding;
 mod encoder;
 mod encoder_decoder;
 mod feed_forward;
+mod glu;
 pub mod init;
 mod layer;
 mod layer_norm;
 mod linear;
 mod loss;
 pub mod mask;
+mod mlp;
+mod norm;
 mod positions;
+mod rms_norm;
+mod rotary;
+mod stack;
+mod transparent;
 
-pub use attention::{AttentionInput, KeyValue, MultiHeadAttention, MultiHeadAttentionConfig};
+pub use attention::{AttentionInput, MultiHeadAttention, MultiHeadAttentionConfig};
 pub use burnformer_core::random::DropoutRng;
 pub use burnformer_ops::{Activation, Mask};
-pub use decoder::{Decoder, DecoderAttnWeights, DecoderCache, DecoderConfig, DecoderInput};
-pub use decoder_layer::DecoderLayer;
+pub use cache::{DecoderCache, KeyValue};
+pub use decoder::{Decoder, DecoderConfig, DecoderInput};
 pub use embedding::{Embedding, EmbeddingConfig};
-pub use encoder::{Encoder, EncoderConfig, EncoderLayer};
+pub use encoder::{Encoder, EncoderConfig};
 pub use encoder_decoder::{EncoderDecoder, EncoderDecoderAttnWeights, EncoderDecoderConfig, EncoderDecoderInput};
 pub use feed_forward::{FeedForward, FeedForwardConfig};
-pub use layer::{LayerConfig, NormOrder};
+pub use glu::{Glu, GluConfig};
+pub use layer::{AttnWeights, Layer, LayerConfig, LayerInput, Memory, NormOrder};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use linear::{Linear, LinearConfig};
 pub use loss::{CrossEntropyLoss, CrossEntropyLossConfig, LossSum};
+pub use mlp::{Mlp, MlpKind};
+pub use norm::{Norm, NormKind};
 pub use positions::{
     LearnedPositions, LearnedPositionsConfig, SinusoidLayout, SinusoidalPositions, SinusoidalPositionsConfig,
 };
+pub use rms_norm::{RmsNorm, RmsNormConfig};
+pub use rotary::{Rotary, RotaryConfig};
+pub use stack::{Stack, StackConfig};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};

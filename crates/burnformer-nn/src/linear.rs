@@ -57,6 +57,17 @@ impl Linear {
     /// # Panics
     /// If the last axis of `x` is not `d_in` long.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        ops::linear(x, self.weight(), self.bias())
+    }
+
+    /// The matrix that [`Self::forward`] multiplies by, `[d_out, d_in]`. Operators that fuse several maps read it here, so
+    /// that what changes a map, an adapter for example, changes them too.
+    pub fn weight(&self) -> Tensor<2> {
+        self.weight.val()
+    }
+
+    /// The bias that [`Self::forward`] adds, `[d_out]`.
+    pub fn bias(&self) -> Option<Tensor<1>> {
+        self.bias.as_ref().map(Param::val)
     }
 }

@@ -132,8 +132,9 @@ impl LearnedPositions {
     }
 }
 
+/// The rows of `length` positions from `offset` of a table `[max_seq_length, width]`, as `[1, length, width]`.
 #[track_caller]
-fn rows(table: Tensor<2>, offset: usize, seq_length: usize) -> Tensor<3> {
+pub(crate) fn rows(table: Tensor<2>, offset: usize, seq_length: usize) -> Tensor<3> {
     let [max_seq_length, _] = table.dims();
     let end = offset + seq_length;
     assert!(end <= max_seq_length, "positions: position {end} is beyond `max_seq_length` ({max_seq_length})");

@@ -47,8 +47,8 @@ pub use functions::{
 pub use host::{Host, copied_inputs};
 pub use optimizer::{adam, sum_of_squares};
 pub use options::{
-    Activation, AdamOptions, AdamVariant, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LayerNormOptions,
+    Activation, AdamOptions, AdamVariant, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout,
+    FeedForwardOptions, LayerNormOptions,
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
 pub use shapes::assert_same_axis;

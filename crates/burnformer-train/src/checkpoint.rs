@@ -210,7 +210,50 @@ fn write_moments(moments: &[(String, TensorData)], path: &Path) -> Result<(), Tr
     Ok(atomic_write_bytes(path, bytes)?)
 }
 
+/// Names of modules that have changed, of which no model has the old one: layers of a decoder had their own.
+const RENAMED: [(&str, &str); 2] = [("self_attention", "attention"), ("norm_self", "norm_attn")];
+
+/// The path of a moment under the names of today.
+fn renamed(path: &str) -> String {
+    let name = |name| RENAMED.iter().find_map(|(former, now)| (*former == name).then_some(*now)).unwrap_or(name);
+    path.split('.').map(name).collect::<Vec<_>>().join(".")
+}
+
 fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
     let bytes = fs::read(path).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))?;
-    from_bytes(&bytes).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))
+    let moments = from_bytes(&bytes).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))?;
+    Ok(moments.into_iter().map(|(path, moment)| (renamed(&path), moment)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paths are those of a Seq2Seq before and after its layers became one type.
+    #[test]
+    fn moments_of_old_checkpoints_have_the_paths_of_today() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OPTIMIZER_FILE);
+        let layer = "transformer.decoder.layers.1";
+        let names = [
+            (
+                format!("{layer}.cross_attention.query.weight.first"),
+                format!("{layer}.cross_attention.query.weight.first"),
+            ),
+            (format!("{layer}.norm_self.bias.first"), format!("{layer}.norm_attn.bias.first")),
+            (format!("{layer}.self_attention.key.weight.second"), format!("{layer}.attention.key.weight.second")),
+            (
+                "transformer.encoder.layers.1.attention.key.weight.first".to_owned(),
+                "transformer.encoder.layers.1.attention.key.weight.first".to_owned(),
+            ),
+        ];
+        let moments: Vec<_> =
+            names.iter().zip(0_u8..).map(|((old, _), i)| (old.clone(), TensorData::from([f32::from(i)]))).collect();
+        write_moments(&moments, &path).unwrap();
+        let found: BTreeMap<String, TensorData> = read_moments(&path).unwrap().into_iter().collect();
+        for ((_, now), (_, moment)) in names.iter().zip(&moments) {
+            assert_eq!(found.get(now), Some(moment), "{now}");
+        }
+        assert_eq!(found.len(), names.len());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::config::PositionKind;
 use super::config_file::ARCHITECTURES;
-use super::{Seq2SeqConfig, files};
+use super::{Seq2SeqConfig, files, names};
 use crate::{Architecture, Head, ModelError, Pretrained};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
@@ -15,7 +15,7 @@ use burnformer_nn::{
 use burnformer_ops::{self as ops, Dropout};
 use std::path::Path;
 
-/// What a [`Seq2Seq`] is applied to.
+/// The inputs of a [`Seq2Seq`].
 #[derive(Debug)]
 pub struct Seq2SeqInput {
     /// Source tokens, `[batch_size, source_length]`.
@@ -25,7 +25,7 @@ pub struct Seq2SeqInput {
     /// `true` marks padding in the source, `[batch_size, source_length]`; `None` where there is none.
     pub source_mask_pad: Option<Tensor<2, Bool>>,
     /// `true` marks padding in the target, `[batch_size, target_length]`; `None` where there is none, or where it stands at
-    /// the end and nobody looks at what is answered there.
+    /// the end and its outputs are not used.
     pub target_mask_pad: Option<Tensor<2, Bool>>,
     /// Permission to draw dropout masks, in training.
     pub rng: DropoutRng,
@@ -110,7 +110,7 @@ impl Seq2Seq {
             true => init::xavier_uniform(path, shape),
             false => table(path, shape),
         };
-        init::by_name(Self::new(config, device), seed, rule)
+        init::by_key(Self::new(config, device), seed, names::initial_key, rule)
     }
 
     /// [`Self::init`] with embeddings and learned positions as by Glorot and Bengio too: much smaller tables, beside which
@@ -122,7 +122,7 @@ impl Seq2Seq {
     /// If the config is not valid.
     #[must_use]
     pub fn init_xavier(config: &Seq2SeqConfig, seed: u64, device: &Device) -> Self {
-        init::by_name(Self::new(config, device), seed, init::xavier_uniform)
+        init::by_key(Self::new(config, device), seed, names::initial_key, init::xavier_uniform)
     }
 
     /// # Shapes
@@ -172,7 +172,7 @@ impl Seq2Seq {
     ///
     /// # Shapes
     /// - source: `[batch_size, source_length]`
-    /// - mask: what must not be looked at in the source
+    /// - mask: positions of the source that must not be looked at
     /// - returns: `[batch_size, source_length, d_model]`
     ///
     /// # Panics
@@ -181,11 +181,11 @@ impl Seq2Seq {
         self.transformer.encoder.forward(self.embed_source(source, DropoutRng::off()), mask, DropoutRng::off())
     }
 
-    /// Starts decoding: what [`Self::decode`] remembers, of no target position yet.
+    /// An empty cache of [`Self::decode`], without a target position.
     ///
     /// # Shapes
     /// - memory: the encoder's output, `[batch_size, source_length, d_model]`
-    /// - `memory_mask`: what must not be looked at in the source
+    /// - `memory_mask`: positions of the source that must not be looked at
     ///
     /// # Panics
     /// If the shapes do not fit.
@@ -265,7 +265,7 @@ impl Seq2Seq {
         self.source.weight.val().device()
     }
 
-    /// Sets what is added to the logits; zeros are nothing.
+    /// Sets the bias of the logits; zeros count as none.
     pub(super) fn set_logits_bias(&mut self, bias: TensorData, device: &Device) {
         let is_zero = bias.iter::<f32>().all(|x| x == 0.0);
         self.logits_bias = (!is_zero).then(|| Tensor::<1>::from_data(bias, device));

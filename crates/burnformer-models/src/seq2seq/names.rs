@@ -23,12 +23,7 @@ const NAMES: WeightNames = WeightNames {
         ("attention.key.", "self_attn.k_proj."),
         ("attention.value.", "self_attn.v_proj."),
         ("attention.output.", "self_attn.out_proj."),
-        ("self_attention.query.", "self_attn.q_proj."),
-        ("self_attention.key.", "self_attn.k_proj."),
-        ("self_attention.value.", "self_attn.v_proj."),
-        ("self_attention.output.", "self_attn.out_proj."),
         ("norm_attn.", "self_attn_layer_norm."),
-        ("norm_self.", "self_attn_layer_norm."),
         ("cross_attention.query.", "encoder_attn.q_proj."),
         ("cross_attention.key.", "encoder_attn.k_proj."),
         ("cross_attention.value.", "encoder_attn.v_proj."),
@@ -54,6 +49,21 @@ impl Seq2SeqConfig {
         }
     }
 }
+
+/// The key of the initial values of the parameter at `path`: the path that it had when models were first initialised, so that
+/// a seed gives the weights that it always gave. Decoder layers had names of their own for what encoder layers have too.
+pub(super) fn initial_key(path: &str) -> String {
+    let former = |path: &str| {
+        let (layer, rest) = path.strip_prefix("transformer.decoder.layers.")?.split_once('.')?;
+        let (name, rest) = rest.split_once('.')?;
+        let name = FORMER.iter().find_map(|(now, former)| (*now == name).then_some(former))?;
+        Some(format!("transformer.decoder.layers.{layer}.{name}.{rest}"))
+    };
+    former(path).unwrap_or_else(|| path.to_owned())
+}
+
+/// Names in a decoder layer, and those that they had before.
+const FORMER: [(&str, &str); 2] = [("attention", "self_attention"), ("norm_attn", "norm_self")];
 
 /// The names of one table where both sides share it, the one that is written first.
 pub(super) const SHARED: [&str; 3] =

@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{
     AttentionInput, CrossEntropyLossConfig, DecoderConfig, EmbeddingConfig, EncoderConfig, EncoderDecoderConfig,
-    FeedForwardConfig, LayerConfig, LayerNormConfig, LearnedPositionsConfig, LinearConfig, MultiHeadAttentionConfig,
-    SinusoidalPositionsConfig,
+    FeedForwardConfig, GluConfig, LayerConfig, LayerNormConfig, LearnedPositionsConfig, LinearConfig,
+    MultiHeadAttentionConfig, RmsNormConfig, RotaryConfig, SinusoidalPositionsConfig, StackConfig,
 };
 use burnformer_ops::DeviceChoice;
 
@@ -32,6 +32,13 @@ fn zero_sizes_are_errors() {
     check(&MultiHeadAttentionConfig::new(0, 1), "d_model");
     check(&MultiHeadAttentionConfig::new(4, 0), "n_heads");
     check(&LayerConfig::new(12, 3, 0), "d_ff");
+    check(&RmsNormConfig::new(0), "d_model");
+    check(&GluConfig::new(4, 0), "d_ff");
+    check(&RotaryConfig::new(0), "max_seq_length");
+    check(&layer().with_d_head(Some(0)), "d_head");
+    check(&layer().with_n_kv_heads(Some(0)), "n_kv_heads");
+    check(&layer().with_rotary(Some(RotaryConfig::new(0))), "rotary.max_seq_length");
+    check(&StackConfig::new(0, layer()), "n_layers");
     check(&EncoderConfig::new(0, layer()), "n_layers");
     check(&DecoderConfig::new(0, layer()), "n_layers");
     check(&EncoderDecoderConfig::new(0, 1, layer()), "n_encoder_layers");
@@ -44,6 +51,18 @@ fn heads_must_divide_the_width() {
     assert!(matches!(error, ConfigError::HeadsDoNotDivide { d_model: 500, n_heads: 8, .. }), "{error}");
     let error = EncoderConfig::new(2, LayerConfig::new(500, 8, 4)).validate().unwrap_err();
     assert_eq!(error.field(), "layer.n_heads", "{error}");
+}
+
+#[test]
+fn heads_of_keys_divide_those_of_queries_and_rotation_needs_pairs() {
+    let message = |config: LayerConfig| config.validate().unwrap_err().to_string();
+    assert_eq!(message(layer().with_n_kv_heads(Some(2))), "`n_kv_heads` is 2, expected a divisor of `n_heads`");
+    let rotary = layer().with_rotary(Some(RotaryConfig::new(9)));
+    let range = "expected an even width, as positions are rotary";
+    assert_eq!(message(rotary.clone().with_d_head(Some(5))), format!("`d_head` is 5, {range}"));
+    assert_eq!(rotary.validate(), Ok(()));
+    // The width of a head is free where it is set.
+    assert_eq!(LayerConfig::new(13, 3, 20).with_d_head(Some(4)).validate(), Ok(()));
 }
 
 #[test]
@@ -63,6 +82,8 @@ fn probabilities_lie_in_zero_to_one() {
 fn eps_is_positive() {
     for eps in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         check(&LayerNormConfig::new(4).with_eps(eps), "eps");
+        check(&RmsNormConfig::new(4).with_eps(eps), "eps");
+        check(&RotaryConfig::new(4).with_theta(eps), "theta");
         check(&layer().with_norm_eps(eps), "norm_eps");
     }
 }
@@ -95,6 +116,7 @@ fn a_sequence_beyond_the_table_panics() {
 fn choices_are_written_in_lower_case() {
     let layer = serde_json::to_value(layer()).unwrap();
     assert_eq!((&layer["norm_order"], &layer["activation"]), (&"post".into(), &"relu".into()));
+    assert_eq!((&layer["norm"], &layer["mlp"]), (&"layer_norm".into(), &"mlp".into()));
     let positions = serde_json::to_value(SinusoidalPositionsConfig::new(8, 4)).unwrap();
     assert_eq!(positions["layout"], "interleaved");
 }

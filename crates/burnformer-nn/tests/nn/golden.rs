@@ -5,9 +5,10 @@ use crate::support::{assert_close, assert_near, devices, gradients, load, values
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor, TensorData};
 use burnformer_nn::{
-    Activation, AttentionInput, CrossEntropyLossConfig, DecoderConfig, DecoderInput, DecoderLayer, DropoutRng,
-    EmbeddingConfig, EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, EncoderLayer, FeedForwardConfig,
-    LayerConfig, LayerNormConfig, Mask, MultiHeadAttentionConfig, NormOrder, SinusoidLayout, SinusoidalPositionsConfig,
+    Activation, AttentionInput, CrossEntropyLossConfig, DecoderConfig, DecoderInput, DropoutRng, EmbeddingConfig,
+    EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, FeedForwardConfig, LayerConfig, LayerInput,
+    LayerNormConfig, Mask, MlpKind, MultiHeadAttentionConfig, NormKind, NormOrder, RotaryConfig, SinusoidLayout,
+    SinusoidalPositionsConfig, StackConfig,
 };
 use burnformer_ops::{self as ops, AttentionOptions};
 use safetensors::{Dtype, SafeTensors};
@@ -312,10 +313,11 @@ fn feed_forward() {
 #[test]
 fn encoder_layer() {
     on_every_device(&["encoder_layer_post_norm", "encoder_layer_pre_norm"], |fixture, device| {
-        let module = fixture.load(EncoderLayer::new(&fixture.layer(), device));
+        let module = fixture.load(fixture.layer().init(device));
         let x = fixture.input::<3>("x", device);
         let mask = Mask::Keys(fixture.mask("mask", device));
-        let grads = fixture.backward("out", module.forward(x.clone(), mask, DropoutRng::off()), device);
+        let out = module.forward(LayerInput { mask, ..LayerInput::new(x.clone()) });
+        let grads = fixture.backward("out", out, device);
         fixture.check_input("x", &x, &grads, device);
         fixture.check_parameters(&module, &grads, device);
     });
@@ -347,9 +349,10 @@ fn decoder_input(fixture: &Fixture, x: &Tensor<3>, memory: &Tensor<3>, device: &
 #[test]
 fn decoder_layer() {
     on_every_device(&["decoder_layer_post_norm", "decoder_layer_pre_norm"], |fixture, device| {
-        let module = fixture.load(DecoderLayer::new(&fixture.layer(), device));
+        let layer = fixture.layer().with_causal(true).with_cross_attention(true);
+        let module = fixture.load(layer.init(device));
         let (x, memory) = (fixture.input::<3>("x", device), fixture.input::<3>("memory", device));
-        let out = module.forward(decoder_input(fixture, &x, &memory, device));
+        let out = module.forward(decoder_input(fixture, &x, &memory, device).into());
         let grads = fixture.backward("out", out, device);
         fixture.check_input("x", &x, &grads, device);
         fixture.check_input("memory", &memory, &grads, device);
@@ -399,6 +402,36 @@ fn encoder_decoder() {
         let grads = fixture.backward("out", module.forward(input()), device);
         fixture.check_input("source", &source, &grads, device);
         fixture.check_input("target", &target, &grads, device);
+        fixture.check_parameters(&module, &grads, device);
+    });
+}
+
+/// Every option of a layer at once, as in transformers' Llama.
+#[test]
+fn llama_stack() {
+    on_every_device(&["llama_stack", "llama_stack_bias"], |fixture, device| {
+        let bias = fixture.config["bias"].as_bool().unwrap();
+        let rotary = RotaryConfig::new(fixture.usize("max_seq_length"));
+        let layer = LayerConfig::new(fixture.usize("d_model"), fixture.usize("n_heads"), fixture.usize("d_ff"))
+            .with_activation(Activation::Silu)
+            .with_norm_order(NormOrder::Pre)
+            .with_norm_eps(fixture.config["eps"].as_f64().unwrap())
+            .with_norm(NormKind::RmsNorm)
+            .with_mlp(MlpKind::Glu)
+            .with_attention_bias(bias)
+            .with_mlp_bias(bias)
+            .with_d_head(Some(fixture.usize("d_head")))
+            .with_n_kv_heads(Some(fixture.usize("n_kv_heads")))
+            .with_rotary(Some(rotary.with_theta(fixture.config["theta"].as_f64().unwrap())))
+            .with_causal(true);
+        let module = fixture.load(StackConfig::new(fixture.usize("n_layers"), layer).init(device));
+        let x = fixture.input::<3>("x", device);
+        let input = || LayerInput { mask: Mask::Keys(fixture.mask("mask", device)), ..LayerInput::new(x.clone()) };
+        let (again, weights) = module.forward_with_attn_weights(input());
+        fixture.check_output("output.out", again, device);
+        fixture.check_attn_weights("attn_weights", weights.self_attention, device);
+        let grads = fixture.backward("out", module.forward(input()), device);
+        fixture.check_input("x", &x, &grads, device);
         fixture.check_parameters(&module, &grads, device);
     });
 }

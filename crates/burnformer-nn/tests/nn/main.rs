@@ -6,4 +6,5 @@ mod golden;
 mod gradients;
 mod initialisation;
 mod invariants;
+mod options;
 mod support;

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
-use burnformer_nn::{Activation, LayerConfig, NormOrder, init};
+use burnformer_nn::{Activation, LayerConfig, MlpKind, NormKind, NormOrder, RotaryConfig, init};
 use burnformer_ops::DeviceChoice;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,22 @@ pub(crate) fn layer_configs() -> [LayerConfig; 2] {
             .with_attention_dropout(0.3)
             .with_activation_dropout(0.25)
     })
+}
+
+/// [`layer_configs`], and one with every option of a modern layer: heads that share keys and values and are as wide
+/// together as the model twice, rotary positions, a gate, no bias.
+pub(crate) fn all_layer_configs() -> Vec<LayerConfig> {
+    let [_, pre] = layer_configs();
+    let modern = LayerConfig { n_heads: 6, ..pre }
+        .with_activation(Activation::Silu)
+        .with_norm(NormKind::RmsNorm)
+        .with_mlp(MlpKind::Glu)
+        .with_attention_bias(false)
+        .with_mlp_bias(false)
+        .with_d_head(Some(4))
+        .with_n_kv_heads(Some(2))
+        .with_rotary(Some(RotaryConfig::new(9).with_theta(100.0)));
+    layer_configs().into_iter().chain([modern]).collect()
 }
 
 /// Every matrix and bias random, so that nothing is hidden by a zero; norm weights one.

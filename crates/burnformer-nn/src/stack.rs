@@ -1,0 +1,180 @@
+//! A stack of layers, at once or position by position.
+
+use crate::cache::{DecoderCache, KeyValue, LayerCache};
+use crate::layer::{Context, Past, ProjectedMemory};
+use crate::{AttnWeights, DropoutRng, Layer, LayerConfig, LayerInput, Mask, Memory, Norm, assert_valid};
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use burnformer_core::{ConfigError, Validate};
+
+/// Settings of a [`Stack`].
+#[derive(Config, Debug)]
+pub struct StackConfig {
+    /// Number of layers.
+    pub n_layers: usize,
+    /// Settings of every layer.
+    pub layer: LayerConfig,
+}
+
+impl Validate for StackConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        ConfigError::check_positive("n_layers", self.n_layers)?;
+        self.layer.validate().map_err(|error| error.within("layer"))
+    }
+}
+
+impl StackConfig {
+    /// Allocates the stack on `device`.
+    ///
+    /// # Panics
+    /// If [`Self::validate`] fails.
+    pub fn init(&self, device: &Device) -> Stack {
+        assert_valid(self);
+        Stack {
+            layers: (0..self.n_layers).map(|_| self.layer.init(device)).collect(),
+            norm_final: self.layer.norm_final(device),
+        }
+    }
+}
+
+/// [`Layer`]s one above the other, with a final norm if they are pre-norm. With `causal` layers and no cross-attention it is
+/// the body of a causal language model; [`Encoder`](crate::Encoder) and [`Decoder`](crate::Decoder) are the paper's two.
+///
+/// ```
+/// use burn::tensor::Tensor;
+/// use burnformer_nn::{LayerConfig, LayerInput, StackConfig, init};
+/// use burnformer_ops::DeviceChoice;
+///
+/// let device = DeviceChoice::Auto.open()?;
+/// let stack = StackConfig::new(2, LayerConfig::new(12, 3, 20).with_causal(true)).init(&device);
+/// let stack = init::by_name(stack, 42, init::xavier_uniform);
+/// let x = Tensor::<3>::ones([2, 5, 12], &device);
+/// assert_eq!(stack.forward(LayerInput::new(x.clone())).dims(), [2, 5, 12]);
+///
+/// let mut cache = stack.cache(None);
+/// let prompt = stack.forward_cached(x.clone().narrow(1, 0, 4), &mut cache);
+/// let next = stack.forward_cached(x.narrow(1, 4, 1), &mut cache);
+/// assert_eq!((prompt.dims(), next.dims(), cache.seq_length()), ([2, 4, 12], [2, 1, 12], 5));
+/// # Ok::<(), burnformer_ops::DeviceError>(())
+/// ```
+#[derive(Module, Debug)]
+pub struct Stack {
+    layers: Vec<Layer>,
+    norm_final: Option<Norm>,
+}
+
+impl Stack {
+    /// All positions at once.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or there is a memory and no cross-attention, or the other way round.
+    pub fn forward(&self, input: LayerInput) -> Tensor<3> {
+        self.run(input, None, |_| ())
+    }
+
+    /// [`Self::forward`], and the attention weights of every layer and head. Slower: it materialises them.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_with_attn_weights(&self, input: LayerInput) -> (Tensor<3>, AttnWeights) {
+        let mut weights = AttnWeights::default();
+        let out = self.run(input, Some(&mut weights), |_| ());
+        (out, weights)
+    }
+
+    /// The input of every layer, and the output of [`Self::forward`].
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]` for each layer, and one more
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden_states(&self, input: LayerInput) -> Vec<Tensor<3>> {
+        let mut states = Vec::with_capacity(self.layers.len() + 1);
+        let out = self.run(input, None, |x| states.push(x.clone()));
+        states.push(out);
+        states
+    }
+
+    /// An empty cache, which begins decoding. A memory is projected for every layer, once.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or there is a memory and no cross-attention.
+    pub fn cache(&self, memory: Option<Memory>) -> DecoderCache {
+        let layer = |layer: &Layer| LayerCache {
+            past: None,
+            memory: memory.as_ref().map(|memory| layer.project_memory(&memory.states)),
+        };
+        let layers = self.layers.iter().map(layer).collect();
+        DecoderCache { layers, memory_mask: memory.map_or(Mask::None, |memory| memory.mask), rows: None }
+    }
+
+    /// The positions that follow those in the cache, which are added to it. The cost is linear in their number times the
+    /// number of positions so far. Equal to the last rows of [`Self::forward`] on all positions, none of them padding, if the
+    /// layers are causal.
+    ///
+    /// Several rows may look at one sequence of the memory, as the hypotheses of a beam do: as many for each, and adjacent.
+    ///
+    /// # Shapes
+    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::seq_length`] on; the batch size is
+    ///   a multiple of the memory's
+    /// - returns: `[batch_size, n_new, d_model]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or the cache was made by a stack with another number of layers.
+    pub fn forward_cached(&self, mut x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
+        let (n_layers, n_cached) = (self.layers.len(), cache.layers.len());
+        assert!(
+            n_layers == n_cached,
+            "decoder cache: made by a decoder of {n_cached} layers, used by one of {n_layers}"
+        );
+        let batch_size = x.dims()[0];
+        let rows = cache.rows.take();
+        for (layer, cached) in self.layers.iter().zip(&mut cache.layers) {
+            let memory = cached.memory.clone().map(|key_value| ProjectedMemory {
+                rows_per_sequence: rows_per_sequence(batch_size, &key_value),
+                key_value,
+                mask: cache.memory_mask.clone(),
+            });
+            let past = Some(Past { cache: cached, rows: rows.as_ref() });
+            x = layer.run(x, Context { mask: Mask::None, memory, past, rng: DropoutRng::off(), weights: None });
+        }
+        self.normalise(x)
+    }
+
+    fn run(
+        &self,
+        input: LayerInput,
+        mut weights: Option<&mut AttnWeights>,
+        mut see: impl FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
+        let LayerInput { mut x, mask, memory, rng } = input;
+        for (layer, rng) in self.layers.iter().zip(rng.layers(self.layers.len())) {
+            see(&x);
+            let (mask, memory) = (mask.clone(), layer.project(memory.as_ref()));
+            x = layer.run(x, Context { mask, memory, past: None, rng, weights: weights.as_deref_mut() });
+        }
+        self.normalise(x)
+    }
+
+    fn normalise(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.norm_final {
+            None => x,
+            Some(norm) => norm.forward(x),
+        }
+    }
+}
+
+#[track_caller]
+fn rows_per_sequence(batch_size: usize, memory: &KeyValue) -> usize {
+    let n_sequences = memory.batch_size();
+    assert!(
+        batch_size.is_multiple_of(n_sequences),
+        "decoder cache: {batch_size} rows cannot share {n_sequences} sequences of the memory evenly"
+    );
+    batch_size / n_sequences
+}
