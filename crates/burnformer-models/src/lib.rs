@@ -50,7 +50,9 @@ pub use class::{Architecture, Head, ModelClass};
 pub use error::ModelError;
 pub use export::{export, export_body};
 pub use folder::WEIGHTS as WEIGHTS_FILE;
-pub use generation::{GenerationConfig, GenerationInput, Hypothesis, Sampling};
+pub use generation::{
+    DecoderSpec, GenerationConfig, GenerationInput, Hypothesis, Sampling, StepCache, StepDecoder, generate,
+};
 pub use heads::{
     BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel, BertPooler, MaskedTokenHead,
     PretrainingLogits,

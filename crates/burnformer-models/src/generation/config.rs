@@ -3,12 +3,12 @@
 use burnformer_core::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
-/// So that no number makes a search of any size.
+/// Bound of the memory that a search may ask for.
 const MOST_BEAMS: usize = 1024;
 /// Samples, each of which is a row of a batch.
 const MOST_SAMPLES: usize = 65_536;
 
-/// Settings of [`Seq2Seq::generate`](crate::Seq2Seq::generate).
+/// Settings of [`generate`](crate::generate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GenerationConfig {
     /// Beam size, at most 1,024. 1 is greedy search: always the most probable token.
@@ -22,16 +22,18 @@ pub struct GenerationConfig {
     /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do; `false`
     /// goes on until nothing that could come would rank among the `n_best`, which takes longer.
     pub early_stopping: bool,
-    /// Minimum number of tokens, without the end token.
+    /// Minimum number of generated tokens, without the end token.
     pub min_length: usize,
-    /// Maximum number of tokens, without the end token; `None` for 50 more than the source has with its end token (Vaswani
-    /// et al. 2017, section 6.1). No model goes beyond its own `max_seq_length`, less one for the start token.
+    /// Maximum number of generated tokens, without the end token; `None` for the model's
+    /// [`StepDecoder::default_max_length`](crate::StepDecoder::default_max_length): 50 more than the source has with its end
+    /// token (Vaswani et al. 2017, section 6.1) for an encoder–decoder. No model goes beyond its own `max_seq_length`, less the
+    /// prompt or the start token.
     pub max_length: Option<usize>,
-    /// Repetition penalty: factor of the log-probability of a token that the hypothesis has already. 1 changes nothing, larger
+    /// Repetition penalty: factor of the log-probability of a token that the hypothesis or its prompt has already. 1 changes nothing, larger
     /// values reduce repetition (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which
     /// unlike logits do not depend on an offset).
     pub repetition_penalty: f64,
-    /// Size of the n-grams that may occur only once in a hypothesis; `None` for no such rule.
+    /// Size of the n-grams that may occur only once in a hypothesis and its prompt; `None` for no such rule.
     pub no_repeat_ngram_size: Option<usize>,
     /// Samples tokens instead of searching; `None` for search. Only with `n_beams = 1`.
     pub sampling: Option<Sampling>,

@@ -1,13 +1,13 @@
-//! What generation answers with.
+//! Generated texts and their ranking.
 
-/// A text for a source, as its tokens.
+/// A generated text, as tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// Its tokens, without start and end.
+    /// Its tokens, without the prompt, start and end.
     pub tokens: Vec<u32>,
     /// The sum of the log-probabilities that the model gives these tokens, and the end token if it came.
     pub log_prob: f64,
-    /// What hypotheses are ranked by: `log_prob`, with the repetition penalty, divided by the length penalty.
+    /// Score for ranking: `log_prob`, with the repetition penalty, divided by the length penalty.
     pub score: f64,
     /// `true` if the end token came; `false` if `max_length` did.
     pub is_finished: bool,

@@ -1,4 +1,4 @@
-//! From a source to target texts: greedy, beam search, sampling.
+//! Text generation: greedy, beam search, sampling, over any model that is a [`StepDecoder`].
 
 mod candidates;
 mod config;
@@ -8,7 +8,9 @@ mod row;
 mod rules;
 mod sampling;
 mod search;
+mod step_decoder;
 
 pub use config::{GenerationConfig, Sampling};
-pub use generate::GenerationInput;
+pub use generate::{GenerationInput, generate};
 pub use hypothesis::Hypothesis;
+pub use step_decoder::{DecoderSpec, StepCache, StepDecoder};

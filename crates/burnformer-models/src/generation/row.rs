@@ -1,4 +1,4 @@
-//! What a model says of the token behind one hypothesis.
+//! The logits of the token behind one hypothesis.
 
 /// Logits of one row, some of them changed by [`Rules`](super::rules::Rules).
 pub(super) struct Row<'a> {
@@ -13,12 +13,12 @@ impl<'a> Row<'a> {
         Self { logits, logsumexp, penalised: Vec::new() }
     }
 
-    /// The logits as they are now; minus infinity for what must not come.
+    /// The logits as they are now; minus infinity for tokens that must not come.
     pub(super) fn logits(&self) -> &[f32] {
         self.logits
     }
 
-    /// What turns a logit into a log-probability: it is subtracted.
+    /// Logarithm of the sum of exponentials: a logit less it is a log-probability.
     pub(super) fn logsumexp(&self) -> f32 {
         self.logsumexp
     }
@@ -39,7 +39,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The log-probability that the rules left.
+    /// The log-probability after the rules.
     pub(super) fn value(&self, token: u32) -> f64 {
         f64::from(self.logits[token as usize]) - f64::from(self.logsumexp)
     }

@@ -1,33 +1,27 @@
-//! What may come next, whatever the model says.
+//! Rules of the next token, whatever the logits: lengths, repetitions, special tokens.
 
 use super::GenerationConfig;
 use super::row::Row;
-use crate::Seq2SeqConfig;
+use super::step_decoder::DecoderSpec;
 
-/// How many tokens more than its source a hypothesis may have, unless another longest length is set.
-const MORE_THAN_SOURCE: usize = 50;
-
-/// The settings, in the bounds of a model and with its special tokens.
+/// The settings, with the special tokens of a model.
 pub(super) struct Rules<'a> {
     pub(super) settings: &'a GenerationConfig,
-    pub(super) eos_id: u32,
-    /// Positions of the model behind the start token.
-    room: usize,
+    pub(super) eos_id: Option<u32>,
     /// Tokens that never come.
     never: Vec<u32>,
 }
 
 impl<'a> Rules<'a> {
-    pub(super) fn new(settings: &'a GenerationConfig, model: &Seq2SeqConfig) -> Self {
-        let eos_id = model.eos_id;
-        let never = [model.pad_id, model.decoder_start_id].into_iter().filter(|&token| token != eos_id).collect();
-        // The start token takes the first position.
-        Self { settings, eos_id, room: model.max_seq_length - 1, never }
+    pub(super) fn new(settings: &'a GenerationConfig, spec: &DecoderSpec) -> Self {
+        let never = spec.never.iter().copied().filter(|&token| Some(token) != spec.eos_id).collect();
+        Self { settings, eos_id: spec.eos_id, never }
     }
 
-    /// Longest hypothesis for a source of so many tokens, in tokens without start and end.
-    pub(super) fn max_length(&self, source_length: usize) -> usize {
-        self.settings.max_length.unwrap_or(source_length + MORE_THAN_SOURCE).min(self.room)
+    /// The tokens of a prompt that count where repetitions are looked for: all but special ones.
+    pub(super) fn context(&self, prompt: &[u32]) -> Vec<u32> {
+        let is_special = |token: &u32| self.eos_id == Some(*token) || self.never.contains(token);
+        prompt.iter().copied().filter(|token| !is_special(token)).collect()
     }
 
     /// `true` if [`Self::apply`] looks at the tokens of a hypothesis and not only at their number.
@@ -35,14 +29,14 @@ impl<'a> Rules<'a> {
         self.settings.repetition_penalty != 1.0 || self.settings.no_repeat_ngram_size.is_some()
     }
 
-    /// Applies the rules to what the model says of the token behind `length` others, where a hypothesis has at most `max_length`;
-    /// `tokens` are these, if they are needed.
+    /// Applies the rules to the logits of the token behind `length` others of a hypothesis that may have `max_length`. `tokens`
+    /// are the prompt's and the hypothesis's, if [`Self::need_tokens`].
     pub(super) fn apply(&self, row: &mut Row, length: usize, max_length: usize, tokens: Vec<u32>) {
         let repeated = self.settings.no_repeat_ngram_size.map(|size| repeating(&tokens, size)).unwrap_or_default();
         if self.settings.repetition_penalty != 1.0 {
             row.penalise(tokens, self.settings.repetition_penalty);
         }
-        let too_early = (length < self.settings.min_length.min(max_length)).then_some(self.eos_id);
+        let too_early = self.eos_id.filter(|_| length < self.settings.min_length.min(max_length));
         for token in repeated.into_iter().chain(self.never.iter().copied()).chain(too_early) {
             row.forbid(token);
         }

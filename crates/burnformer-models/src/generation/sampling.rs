@@ -3,7 +3,7 @@
 use super::Sampling;
 use burnformer_core::random::{Key, Purpose, Stream};
 
-/// Leave to draw the tokens of one sample. A draw belongs to its position, so that nothing else in a batch changes it.
+/// The random numbers of one sample. A draw belongs to its position, so that nothing else in a batch changes it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SampleKey(Key);
 
@@ -36,7 +36,7 @@ pub(super) fn draw(logits: &[f32], sampling: &Sampling, uniform: f64) -> Option<
     weights.last().map(|(token, _)| *token)
 }
 
-/// The tokens that `top_k` leaves, and what their probabilities are proportional to.
+/// The tokens that `top_k` leaves, with weights in proportion to their probabilities.
 fn kept(logits: &[f32], sampling: &Sampling) -> Vec<(u32, f64)> {
     let least = sampling.top_k.map_or(f32::NEG_INFINITY, |top_k| nth_largest(logits, top_k));
     let maximum = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

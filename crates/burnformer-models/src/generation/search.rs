@@ -1,6 +1,6 @@
 //! The search for the hypotheses of one source.
 
-use super::candidates::{Best, Candidate};
+use super::candidates::{Best, Candidate, Score};
 use super::hypothesis::{Hypothesis, Ranking};
 use super::row::Row;
 use super::rules::Rules;
@@ -8,19 +8,10 @@ use super::sampling::{SampleKey, draw};
 
 /// A hypothesis that goes on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Live {
+struct Live {
     /// Its last token among [`Search::nodes`]; `None` for the start.
     node: Option<usize>,
-    /// The model's log-probability of its tokens.
-    pub(super) log_prob: f64,
-    /// The same with the repetition penalty; minus infinity for a row that only fills the beam.
-    pub(super) total: f64,
-}
-
-impl Live {
-    pub(super) fn start() -> Self {
-        Self { node: None, log_prob: 0.0, total: 0.0 }
-    }
+    score: Score,
 }
 
 /// A token, and the one before it. Hypotheses share what they have in common, so that none is copied in a step.
@@ -41,6 +32,8 @@ pub(super) struct Successor {
 /// The search for one source, or for one sample of it.
 #[derive(Debug)]
 pub(super) struct Search {
+    /// The tokens of the prompt that count as the hypothesis's own where repetitions are looked for.
+    context: Vec<u32>,
     nodes: Vec<Node>,
     live: Vec<Live>,
     /// Number of tokens of every hypothesis that lives.
@@ -54,11 +47,12 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// The search for the `n_best` most probable hypotheses of up to `max_length` tokens.
-    pub(super) fn beam(n_best: usize, max_length: usize) -> Self {
+    /// The search for the `n_best` most probable hypotheses of up to `max_length` tokens behind `context`.
+    pub(super) fn beam(context: Vec<u32>, n_best: usize, max_length: usize) -> Self {
         Self {
+            context,
             nodes: Vec::new(),
-            live: vec![Live::start()],
+            live: vec![Live { node: None, score: Score::START }],
             length: 0,
             max_length,
             ended: Ranking::new(n_best),
@@ -68,16 +62,16 @@ impl Search {
     }
 
     /// One sample: a beam of one, whose candidate is drawn.
-    pub(super) fn sample(key: SampleKey, max_length: usize) -> Self {
-        Self { key: Some(key), ..Self::beam(1, max_length) }
+    pub(super) fn sample(context: Vec<u32>, key: SampleKey, max_length: usize) -> Self {
+        Self { key: Some(key), ..Self::beam(context, 1, max_length) }
     }
 
-    /// What the search found, best first.
+    /// The hypotheses that the search found, best first.
     pub(super) fn into_hypotheses(self) -> Vec<Hypothesis> {
         self.ended.hypotheses
     }
 
-    /// Takes the logits behind every live hypothesis, and answers which rows go on: none if the search is over.
+    /// Takes the logits behind every live hypothesis, and returns the rows that go on: none if the search is over.
     ///
     /// # Shapes
     /// - logits: `[n_live, vocab_size]`
@@ -88,18 +82,18 @@ impl Search {
         let mut drawn = Vec::new();
         for (row, (logits, &logsumexp)) in logits.chunks_exact_mut(vocab_size).zip(logsumexp).enumerate() {
             let live = &self.live[row];
-            if live.total == f64::NEG_INFINITY {
+            if live.score == Score::FILLER {
                 continue;
             }
             let mut logits = Row::new(logits, logsumexp);
-            let tokens = if rules.need_tokens() { self.tokens(live) } else { Vec::new() };
+            let tokens = if rules.need_tokens() { [&*self.context, &*self.tokens(live)].concat() } else { Vec::new() };
             rules.apply(&mut logits, self.length, self.max_length, tokens);
             match (self.key, &rules.settings.sampling) {
                 (Some(key), Some(sampling)) => {
                     let token = draw(logits.logits(), sampling, key.uniform(self.length));
-                    drawn.extend(token.map(|token| Candidate::new(row, token, live, &logits)));
+                    drawn.extend(token.map(|token| Candidate::new(row, token, live.score, &logits)));
                 }
-                _ => best.offer(row, live, &logits),
+                _ => best.offer(row, live.score, &logits),
             }
         }
         drawn.extend(best.into_candidates());
@@ -112,10 +106,10 @@ impl Search {
         let mut next = Vec::with_capacity(n_beams);
         let mut ended = Vec::new();
         for (rank, candidate) in candidates.iter().enumerate() {
-            if candidate.token == rules.eos_id {
+            if Some(candidate.token) == rules.eos_id {
                 if rank < n_beams {
-                    let Candidate { row, log_prob, total, .. } = *candidate;
-                    self.end(&Live { log_prob, total, ..self.live[row] }, true, rules);
+                    let Candidate { row, score, .. } = *candidate;
+                    self.end(&Live { score, ..self.live[row] }, true, rules);
                     ended.push(row);
                 }
             } else if self.length < self.max_length && next.len() < n_beams {
@@ -124,14 +118,14 @@ impl Search {
         }
         let Some(leader) = next.first() else {
             for (row, live) in std::mem::take(&mut self.live).iter().enumerate() {
-                if live.total > f64::NEG_INFINITY && !ended.contains(&row) {
+                if live.score != Score::FILLER && !ended.contains(&row) {
                     self.end(live, false, rules);
                 }
             }
             return Vec::new();
         };
         self.n_ended += ended.len();
-        if self.is_over(leader.total, rules) {
+        if self.is_over(leader.score.total, rules) {
             return Vec::new();
         }
         self.continue_with(&next, rules)
@@ -152,15 +146,11 @@ impl Search {
         let first = self.nodes.len();
         let nodes = next.iter().map(|it| Node { token: it.token, before: self.live[it.row].node });
         self.nodes.extend(nodes);
-        let live = |(place, it): (usize, &&Candidate)| Live {
-            node: Some(first + place),
-            log_prob: it.log_prob,
-            total: it.total,
-        };
+        let live = |(place, it): (usize, &&Candidate)| Live { node: Some(first + place), score: it.score };
         self.live = next.iter().enumerate().map(live).collect();
         let mut successors: Vec<_> = next.iter().map(|it| Successor { row: it.row, token: it.token }).collect();
         // All sources have as many rows.
-        self.live.resize(rules.settings.n_beams, Live { total: f64::NEG_INFINITY, ..Live::start() });
+        self.live.resize(rules.settings.n_beams, Live { node: None, score: Score::FILLER });
         successors.resize(rules.settings.n_beams, successors[0]);
         successors
     }
@@ -169,7 +159,8 @@ impl Search {
     fn end(&mut self, live: &Live, is_finished: bool, rules: &Rules) {
         let divisor = rules.settings.divisor(self.length + usize::from(is_finished));
         let tokens = self.tokens(live);
-        self.ended.add(Hypothesis { tokens, log_prob: live.log_prob, score: live.total / divisor, is_finished });
+        let Score { log_prob, total } = live.score;
+        self.ended.add(Hypothesis { tokens, log_prob, score: total / divisor, is_finished });
     }
 
     fn tokens(&self, live: &Live) -> Vec<u32> {

@@ -3,6 +3,7 @@
 mod config;
 mod config_file;
 mod files;
+mod generate;
 mod model;
 mod names;
 

@@ -261,7 +261,7 @@ impl Seq2Seq {
     }
 
     /// Where the weights are.
-    pub(crate) fn device(&self) -> Device {
+    pub(super) fn weight_device(&self) -> Device {
         self.source.weight.val().device()
     }
 

@@ -13,7 +13,6 @@ use burnformer_models::{
 use burnformer_nn::{Activation, Linear, NormOrder};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 const END: u32 = 1;
 const START: u32 = 2;
@@ -166,9 +165,8 @@ fn texts_and_scores_are_those_of_transformers() {
             .collect();
         for device in devices() {
             let model = Seq2Seq::load(&fixture("generation").join(name), &device).unwrap();
-            let config = model.config().clone();
             for (case, settings) in golden_cases() {
-                let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+                let found = model.generate(&settings, GenerationInput::new(&sources)).unwrap();
                 check(&model, &settings, &sources, &found, 13);
                 let tokens: Tensor<3, Int> = golden.ints(&format!("{case}.tokens"), &device);
                 let [_, n_best, length] = tokens.dims();
@@ -244,7 +242,7 @@ fn a_wide_beam_finds_the_best_of_all_texts() {
                         ..GenerationConfig::default()
                     };
                     let input = GenerationInput::new(std::slice::from_ref(&source));
-                    let found = model.generate(&config, &settings, input).unwrap().remove(0);
+                    let found = model.generate(&settings, input).unwrap().remove(0);
                     assert_eq!(found.len(), n_best);
                     let scores: Vec<f64> = found.iter().map(|it| it.score).collect();
                     assert_close("scores", &scores, &order[..n_best].iter().map(score).collect::<Vec<_>>(), 1e-4);
@@ -260,15 +258,8 @@ fn a_wide_beam_finds_the_best_of_all_texts() {
 }
 
 /// The models of `fixtures/generation`, whose texts have variety.
-fn models(device: &Device) -> [(Seq2Seq, Seq2SeqConfig); 2] {
-    ["marian", "pegasus"].map(|name| load(&fixture("generation").join(name), device))
-}
-
-/// The model in `folder`, and its settings.
-fn load(folder: &Path, device: &Device) -> (Seq2Seq, Seq2SeqConfig) {
-    let model = Seq2Seq::load(folder, device).unwrap();
-    let config = model.config().clone();
-    (model, config)
+fn models(device: &Device) -> [Seq2Seq; 2] {
+    ["marian", "pegasus"].map(|name| Seq2Seq::load(&fixture("generation").join(name), device).unwrap())
 }
 
 fn some_settings() -> Vec<GenerationConfig> {
@@ -286,21 +277,21 @@ fn some_settings() -> Vec<GenerationConfig> {
 fn neither_batch_nor_order_nor_padding_matters() {
     let (sources, numbers): (_, Vec<u64>) = (sources(6), (100..106).collect());
     for device in devices() {
-        for (model, config) in models(&device) {
+        for model in models(&device) {
             for settings in some_settings() {
                 let input = GenerationInput { numbers: Some(&numbers), seed: 3, ..GenerationInput::new(&sources) };
-                let together = model.generate(&config, &settings, input).unwrap();
+                let together = model.generate(&settings, input).unwrap();
                 check(&model, &settings, &sources, &together, settings.max_length.unwrap_or(13).min(13));
 
                 let order = [3, 0, 5, 2, 1, 4];
                 let other_sources = order.map(|i| sources[i].clone());
                 let other_numbers = order.map(|i| numbers[i]);
                 let other = GenerationInput { sources: &other_sources, numbers: Some(&other_numbers), ..input };
-                let other = model.generate(&config, &settings, other).unwrap();
+                let other = model.generate(&settings, other).unwrap();
                 assert_same("order", &other, &order.map(|i| together[i].clone()));
 
                 let one = GenerationInput { sources: &sources[3..=3], numbers: Some(&numbers[3..=3]), ..input };
-                let alone = model.generate(&config, &settings, one).unwrap();
+                let alone = model.generate(&settings, one).unwrap();
                 assert_same("batch", &alone, &together[3..=3]);
             }
         }
@@ -310,10 +301,10 @@ fn neither_batch_nor_order_nor_padding_matters() {
 #[test]
 fn one_beam_is_the_most_probable_token_each_time() {
     for device in devices() {
-        for (model, config) in models(&device) {
+        for model in models(&device) {
             let sources = sources(6);
             let settings = GenerationConfig { max_length: Some(9), ..GenerationConfig::greedy() };
-            let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+            let found = model.generate(&settings, GenerationInput::new(&sources)).unwrap();
             for (source, found) in sources.iter().zip(found) {
                 let mut tokens = Vec::new();
                 let is_finished = loop {
@@ -337,11 +328,11 @@ fn one_beam_is_the_most_probable_token_each_time() {
 #[test]
 fn the_best_of_many_is_the_best_of_one() {
     let sources = sources(12);
-    for (model, config) in models(&device()) {
+    for model in models(&device()) {
         for length_penalty in [0.0, 0.6, 1.5] {
             let settings =
                 |n_best| GenerationConfig { n_beams: 4, n_best, length_penalty, ..GenerationConfig::default() };
-            let run = |n_best| model.generate(&config, &settings(n_best), GenerationInput::new(&sources)).unwrap();
+            let run = |n_best| model.generate(&settings(n_best), GenerationInput::new(&sources)).unwrap();
             let firsts: Vec<Vec<Hypothesis>> = run(4).into_iter().map(|it| it[..1].to_vec()).collect();
             assert_same("best", &run(1), &firsts);
         }
@@ -351,12 +342,12 @@ fn the_best_of_many_is_the_best_of_one() {
 #[test]
 fn no_sequence_of_tokens_comes_twice() {
     let sources = sources(8);
-    for (model, config) in models(&device()) {
+    for model in models(&device()) {
         for size in [1, 2, 3] {
             let beam = GenerationConfig { n_best: 4, no_repeat_ngram_size: Some(size), ..GenerationConfig::default() };
             let sampled = GenerationConfig { n_best: 4, ..GenerationConfig::sampled(Sampling::default()) };
             for settings in [beam, GenerationConfig { no_repeat_ngram_size: Some(size), ..sampled }] {
-                let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+                let found = model.generate(&settings, GenerationInput::new(&sources)).unwrap();
                 for hypothesis in found.iter().flatten() {
                     let mut ngrams: Vec<&[u32]> = hypothesis.tokens.windows(size).collect();
                     let n_ngrams = ngrams.len();
@@ -381,7 +372,7 @@ fn a_hypothesis_that_cannot_go_on_is_cut_off() {
         max_length: Some(6),
         ..GenerationConfig::default()
     };
-    let found = model.generate(&config, &settings, GenerationInput::new(&sources(3))).unwrap();
+    let found = model.generate(&settings, GenerationInput::new(&sources(3))).unwrap();
     for hypothesis in found.iter().flatten() {
         let mut tokens = hypothesis.tokens.clone();
         tokens.sort_unstable();
@@ -397,7 +388,7 @@ fn a_hypothesis_has_fifty_tokens_more_than_its_source_at_most() {
     let sampled = GenerationConfig::sampled(Sampling::default());
     for settings in [GenerationConfig::greedy(), GenerationConfig::default(), sampled] {
         let settings = GenerationConfig { min_length: 500, ..settings };
-        let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+        let found = model.generate(&settings, GenerationInput::new(&sources)).unwrap();
         let lengths: Vec<usize> = found.iter().map(|it| it[0].tokens.len()).collect();
         // The model has room for 56.
         let expected: Vec<usize> = sources.iter().map(|source| (source.len() + 50).min(56)).collect();
@@ -419,18 +410,18 @@ fn a_model_that_says_nothing_finite_is_an_error() {
         let (_, bias) = tensors.iter_mut().find(|(name, _)| name == "final_logits_bias").unwrap();
         bias.as_mut_slice::<f32>().unwrap()[7] = value;
         weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &folder.path().join("model.safetensors")).unwrap();
-        load(folder.path(), &device())
+        Seq2Seq::load(folder.path(), &device()).unwrap()
     };
     for value in [f32::NAN, f32::INFINITY] {
-        let (model, config) = damaged(value);
+        let model = damaged(value);
         for settings in some_settings() {
-            let found = model.generate(&config, &settings, GenerationInput::new(&sources(3)));
+            let found = model.generate(&settings, GenerationInput::new(&sources(3)));
             assert!(matches!(found, Err(ModelError::NotFinite)), "{found:?}");
         }
     }
     // No token needs to be possible.
-    let (model, config) = damaged(f32::NEG_INFINITY);
-    model.generate(&config, &GenerationConfig::default(), GenerationInput::new(&sources(3))).unwrap();
+    let model = damaged(f32::NEG_INFINITY);
+    model.generate(&GenerationConfig::default(), GenerationInput::new(&sources(3))).unwrap();
 }
 
 /// 10,000 first tokens, each share within five standard deviations of its probability.
@@ -438,7 +429,7 @@ fn a_model_that_says_nothing_finite_is_an_error() {
 fn tokens_are_drawn_by_their_probabilities() {
     const N: usize = 10_000;
     for device in devices() {
-        let (model, config) = models(&device)[1].clone();
+        let model = models(&device)[1].clone();
         let sources = sources(2);
         let probabilities = |source: &[u32], temperature: f64| {
             let first: Vec<Vec<u32>> = (0..29).map(|token| vec![token]).collect();
@@ -454,7 +445,7 @@ fn tokens_are_drawn_by_their_probabilities() {
         for temperature in [1.0, 0.5] {
             let sampling = Sampling { temperature, ..Sampling::default() };
             let settings = GenerationConfig { n_best: N, max_length: Some(1), ..GenerationConfig::sampled(sampling) };
-            let found = model.generate(&config, &settings, GenerationInput::new(&sources)).unwrap();
+            let found = model.generate(&settings, GenerationInput::new(&sources)).unwrap();
             for (source, found) in sources.iter().zip(found) {
                 let mut counts = BTreeMap::new();
                 for hypothesis in &found {
@@ -472,12 +463,12 @@ fn tokens_are_drawn_by_their_probabilities() {
 
 #[test]
 fn samples_follow_from_the_seed() {
-    let (model, config) = models(&device())[1].clone();
+    let model = models(&device())[1].clone();
     let sources = vec![sources(3)[2].clone(); 2];
     let settings = GenerationConfig { n_best: 3, ..GenerationConfig::sampled(Sampling::default()) };
     let run = |seed, numbers: &[u64]| {
         let input = GenerationInput { numbers: Some(numbers), seed, ..GenerationInput::new(&sources) };
-        model.generate(&config, &settings, input).unwrap()
+        model.generate(&settings, input).unwrap()
     };
     let first = run(7, &[0, 1]);
     assert_eq!(run(7, &[0, 1]), first);
@@ -491,9 +482,9 @@ fn samples_follow_from_the_seed() {
 
 #[test]
 fn what_cannot_be_generated_is_an_error() {
-    let (model, config) = models(&device())[0].clone();
+    let model = models(&device())[0].clone();
     let run = |settings: &GenerationConfig, sources: &[Vec<u32>]| {
-        model.generate(&config, settings, GenerationInput::new(sources)).map_err(|error| error.to_string())
+        model.generate(settings, GenerationInput::new(sources)).map_err(|error| error.to_string())
     };
     let settings = GenerationConfig::default();
     assert_eq!(run(&settings, &[]), Ok(Vec::new()));
@@ -511,5 +502,5 @@ fn what_cannot_be_generated_is_an_error() {
     interrupt.request();
     let sources = sources(1);
     let input = GenerationInput { interrupt: Some(&interrupt), ..GenerationInput::new(&sources) };
-    assert!(matches!(model.generate(&config, &settings, input), Err(ModelError::Interrupted(_))));
+    assert!(matches!(model.generate(&settings, input), Err(ModelError::Interrupted(_))));
 }

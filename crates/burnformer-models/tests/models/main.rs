@@ -1,5 +1,6 @@
 //! Whole models against transformers, their files, and what they promise.
 
+mod causal_generation;
 mod errors;
 mod export;
 mod files;

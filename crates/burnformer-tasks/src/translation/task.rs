@@ -206,7 +206,7 @@ impl Task for TranslationTask {
         };
         let sources = rows(&batch.source);
         let input = GenerationInput { interrupt: Some(interrupt), ..GenerationInput::new(&sources) };
-        let answers = model.generate(&self.config, generation, input)?;
+        let answers = model.generate(generation, input)?;
         let text = |tokens: &[u32]| self.tokenizers.target().decode(tokens, false);
         for (answers, reference) in answers.iter().zip(rows(&batch.target)) {
             let reference = reference.split_last().map_or(&[][..], |(_, text)| text);

@@ -113,7 +113,7 @@ impl Translator {
                 seed: options.seed,
                 interrupt: options.interrupt,
             };
-            Ok(self.model.generate(self.task.config(), generation, input)?)
+            Ok(self.model.generate(generation, input)?)
         };
         // Threads with a batch each wait less for one another than threads that share one. The longest begin, so that all end
         // at about the same time.
