@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use burnformer_core::{Interrupt, Silent};
 use burnformer_data::DataError;
-use burnformer_data::batches::{BatchConfig, Batches, PretrainingBatch};
+use burnformer_data::batches::{BatchConfig, Batches, Padding, PretrainingCollator};
 use burnformer_data::corpus::{Corpus, CorpusBuilder, Tokenization};
 use burnformer_data::datasets::{MaskingConfig, PretrainingConfig, PretrainingDataset};
 use burnformer_data::readers::{Format, Input, TextLayout};
@@ -74,9 +74,10 @@ fn run(criterion: &mut Criterion) -> Result<(), DataError> {
         let masking = MaskingConfig { whole_word_mask, ..MaskingConfig::default() };
         let config = PretrainingConfig { masking, ..PretrainingConfig::default() };
         let samples = Arc::new(PretrainingDataset::new(Arc::clone(&corpus), &documents, &tokenizer, &config, 0)?);
+        let collator = PretrainingCollator { padding: Padding { pad_id: 0, multiple_of: 8 } };
         let epoch = |workers| {
             let config = BatchConfig { workers, ..BatchConfig::default() };
-            let batches = Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), 0, &config, 0);
+            let batches = Batches::epoch(Arc::clone(&samples), &collator, &config, 0);
             let batches = batches.unwrap_or_else(|error| panic!("{error}"));
             batches.map(|batch| batch.map_or(0, |batch| batch.tokens.lengths.iter().sum::<usize>())).sum::<usize>()
         };

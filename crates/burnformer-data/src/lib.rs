@@ -13,7 +13,7 @@
 //! | texts with a class each | [`labelled`] |
 //! | tokenised documents in memory-mapped files | [`corpus`] |
 //! | training, validation and test | [`split`] |
-//! | samples as functions of seed and number | [`samples`] |
+//! | samples as functions of seed and number | [`datasets`] |
 //! | batches of similar length, made ahead | [`batches`] |
 //! | what is in a corpus | [`statistics`] |
 //!
@@ -21,7 +21,7 @@
 //! use std::sync::Arc;
 //!
 //! use burnformer_core::{Interrupt, Silent};
-//! use burnformer_data::batches::{BatchConfig, Batches, PretrainingBatch};
+//! use burnformer_data::batches::{BatchConfig, Batches, Padding, PretrainingCollator};
 //! use burnformer_data::corpus::{CorpusBuilder, Tokenization};
 //! use burnformer_data::readers::{Format, Input, TextLayout};
 //! use burnformer_data::datasets::{PretrainingDataset, PretrainingConfig};
@@ -48,8 +48,9 @@
 //! assert_eq!((corpus.n_documents(), corpus.manifest().counts().sentences), (2, 5));
 //!
 //! let samples = PretrainingDataset::new(corpus, &[0, 1], &tokenizer, &PretrainingConfig::default(), 42)?;
-//! let pad_id = tokenizer.specials().pad_id.unwrap();
-//! let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), 42)?;
+//! let padding = Padding { pad_id: tokenizer.specials().pad_id.unwrap(), multiple_of: 8 };
+//! let collator = PretrainingCollator { padding };
+//! let batches = Batches::epoch(Arc::new(samples), &collator, &BatchConfig::default(), 42)?;
 //! for batch in batches {
 //!     let batch = batch?;
 //!     assert_eq!(batch.tokens.batch_size(), batch.is_next.len());

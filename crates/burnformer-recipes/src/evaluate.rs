@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burnformer_core::settings;
-use burnformer_data::batches::{BatchConfig, BatchSize, Batches, ClassificationBatch, PretrainingBatch};
+use burnformer_data::batches::{BatchConfig, BatchSize, Batches, ClassificationCollator, Padding, PretrainingCollator};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{ClassificationDataset, Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer_data::labelled::LabelledTexts;
@@ -14,7 +14,7 @@ use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Pretrained};
 use burnformer_reports::{ClassificationScores, PretrainingScores};
 use burnformer_tasks::{ClassificationTask, PretrainingTask};
-use burnformer_train::RunFolder;
+use burnformer_train::{RunFolder, TrainConfig};
 
 use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, scores};
 
@@ -39,7 +39,8 @@ pub fn evaluate_classifier(
     let (seed, max_seq_length) = of_finetuning(folder, &config)?;
     let samples = Arc::new(ClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let batches = Batches::<ClassificationBatch>::epoch(samples, pad_id, &batches_of(batch_size), seed)?;
+    let collator = ClassificationCollator { padding: padding(pad_id) };
+    let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = ClassificationTask::new(config, tokenizer, labels)?;
     scores::classification(&task, &model, (batches, n_samples), seed, &device, context)
 }
@@ -76,7 +77,8 @@ pub fn evaluate_pretraining(
     };
     let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let batches = || Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), pad_id, &batches_of(batch_size), seed);
+    let collator = PretrainingCollator { padding: padding(pad_id) };
+    let batches = || Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed);
     let unigram_entropy = scores::unigram_entropy(batches()?)?;
     let task = PretrainingTask::new(config, tokenizer)?;
     scores::pretraining(&task, &model, (batches()?, n_samples), unigram_entropy, &device, context)
@@ -102,6 +104,11 @@ fn of_pretraining(folder: &Path, config: &BertConfig) -> Result<(u64, SplitConfi
     let default = PretrainingConfig::default();
     let max_seq_length = default.max_seq_length.min(config.max_seq_length);
     Ok((SEED, SplitConfig::default(), PretrainingConfig { max_seq_length, ..default }))
+}
+
+/// As in a run with the default settings.
+fn padding(pad_id: u32) -> Padding {
+    TrainConfig::default().padding(pad_id)
 }
 
 /// As many samples at once as were asked for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_data::batches::{Batches, ClassificationBatch};
+use burnformer_data::batches::{Batches, ClassificationCollator};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::readers::Input;
 use burnformer_data::source::OnBadRow;
@@ -123,7 +123,7 @@ pub struct Finetune {
     tokenizer: Tokenizer,
     task: ClassificationTask,
     texts: Texts,
-    data: Data<ClassificationDataset>,
+    data: Data<ClassificationDataset, ClassificationCollator>,
     #[cfg(feature = "baseline")]
     with_baselines: bool,
 }
@@ -181,10 +181,11 @@ impl Finetune {
         let tokenizer = Tokenizer::load(Path::new(&settings.model))?.with_max_length(seq_length);
         let task = ClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples = |texts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
+        let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
         let data = Data {
             train: samples(&texts.train)?,
             validation: Some(samples(&texts.validation)?),
-            pad_id: tokenizer.specials().pad_id.unwrap_or(config.pad_id),
+            collator: ClassificationCollator { padding: settings.train.padding(pad_id) },
             fingerprint: texts.fingerprint.clone(),
         };
         Ok(Self {
@@ -219,7 +220,7 @@ impl Finetune {
         context: &Context<'_>,
     ) -> Result<ClassificationScores, RecipeError> {
         let (config, seed) = (self.settings.train.validation_batches(), self.settings.seed);
-        let batches = Batches::<ClassificationBatch>::epoch(Arc::clone(samples), self.data.pad_id, &config, seed)?;
+        let batches = Batches::epoch(Arc::clone(samples), &self.data.collator, &config, seed)?;
         scores::classification(&self.task, best, (batches, samples.per_epoch()), seed, device, context)
     }
 
@@ -244,6 +245,7 @@ impl Recipe for Finetune {
     type Settings = FinetuneSettings;
     type Task = ClassificationTask;
     type Samples = ClassificationDataset;
+    type Collator = ClassificationCollator;
     type Report = FinetuneReport;
 
     fn settings(&self) -> &FinetuneSettings {
@@ -254,7 +256,7 @@ impl Recipe for Finetune {
         &self.task
     }
 
-    fn data(&self) -> &Data<ClassificationDataset> {
+    fn data(&self) -> &Data<ClassificationDataset, ClassificationCollator> {
         &self.data
     }
 

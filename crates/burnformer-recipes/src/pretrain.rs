@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_data::batches::PretrainingBatch;
+use burnformer_data::batches::PretrainingCollator;
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer_data::split::{Split, SplitConfig};
@@ -138,7 +138,7 @@ pub struct Pretrain {
     /// Documents to train on.
     documents: Vec<u32>,
     task: PretrainingTask,
-    data: Data<PretrainingDataset>,
+    data: Data<PretrainingDataset, PretrainingCollator>,
     unigram_entropy: OnceCell<Option<f64>>,
 }
 
@@ -182,7 +182,8 @@ impl Pretrain {
         };
         let pad_id = tokenizer.specials().pad_id.unwrap_or(settings.model.pad_id);
         let fingerprint = corpus.manifest().build.to_string();
-        let data = Data { train, validation, pad_id, fingerprint };
+        let collator = PretrainingCollator { padding: settings.train.padding(pad_id) };
+        let data = Data { train, validation, collator, fingerprint };
         let task = PretrainingTask::new(settings.model.clone(), tokenizer)?;
         Ok(Self { settings, corpus, documents: split.train, task, data, unigram_entropy: OnceCell::new() })
     }
@@ -194,9 +195,8 @@ impl Pretrain {
         }
         let entropy = match &self.data.validation {
             Some(samples) => {
-                let Data { pad_id, .. } = self.data;
                 let (batches, _) =
-                    self.settings.train.validation::<PretrainingBatch>(samples, pad_id, self.settings.seed)?;
+                    self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
                 Some(scores::unigram_entropy(batches)?)
             }
             None => None,
@@ -210,6 +210,7 @@ impl Recipe for Pretrain {
     type Settings = PretrainSettings;
     type Task = PretrainingTask;
     type Samples = PretrainingDataset;
+    type Collator = PretrainingCollator;
     type Report = PretrainReport;
 
     fn settings(&self) -> &PretrainSettings {
@@ -220,7 +221,7 @@ impl Recipe for Pretrain {
         &self.task
     }
 
-    fn data(&self) -> &Data<PretrainingDataset> {
+    fn data(&self) -> &Data<PretrainingDataset, PretrainingCollator> {
         &self.data
     }
 
@@ -272,7 +273,7 @@ impl Recipe for Pretrain {
     ) -> Result<PretrainReport, RecipeError> {
         let validation = match (&self.data.validation, self.unigram_entropy()?) {
             (Some(samples), Some(entropy)) => {
-                let batches = self.settings.train.validation(samples, self.data.pad_id, self.settings.seed)?;
+                let batches = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
                 Some(scores::pretraining(&self.task, best, batches, entropy, device, context)?)
             }
             _ => None,

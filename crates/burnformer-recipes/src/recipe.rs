@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupted;
 use burnformer_core::settings;
-use burnformer_data::batches::Batch;
+use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::DeviceChoice;
 use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
@@ -24,7 +24,9 @@ pub trait Recipe {
     /// Task to train.
     type Task: Task;
     /// Training samples.
-    type Samples: Dataset<Sample = <<Self::Task as Task>::Batch as Batch>::Sample> + 'static;
+    type Samples: Dataset<Sample = <Self::Collator as Collator>::Sample> + 'static;
+    /// Collator, which makes batches of the samples.
+    type Collator: Collator<Batch = <Self::Task as Task>::Batch>;
     /// Report of a finished run.
     type Report: Report;
 
@@ -35,7 +37,7 @@ pub trait Recipe {
     fn task(&self) -> &Self::Task;
 
     /// The training and validation data.
-    fn data(&self) -> &Data<Self::Samples>;
+    fn data(&self) -> &Data<Self::Samples, Self::Collator>;
 
     /// Size of model and samples.
     fn size(&self, device: &Device) -> Size;

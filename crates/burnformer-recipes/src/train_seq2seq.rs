@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_data::batches::{Batches, TextPairBatch};
+use burnformer_data::batches::{Batches, TextPairCollator};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
 use burnformer_data::split::{Split, SplitConfig};
@@ -172,7 +172,7 @@ impl Validate for TrainSeq2SeqSettings {
 pub struct TrainSeq2Seq {
     settings: TrainSeq2SeqSettings,
     task: TranslationTask,
-    data: Data<TextPairDataset>,
+    data: Data<TextPairDataset, TextPairCollator>,
     /// Steps in which every pair comes once.
     steps_per_epoch: f64,
 }
@@ -244,20 +244,25 @@ impl TrainSeq2Seq {
                 task.with_bleu(GenerationConfig::greedy(), bleu)
             }
         };
-        let steps_per_epoch = steps_per_epoch(&settings, &train)?;
-        let data = Data { train, validation, pad_id: settings.model.pad_id, fingerprint };
+        let collator = TextPairCollator { padding: settings.train.padding(settings.model.pad_id) };
+        let steps_per_epoch = steps_per_epoch(&settings, &train, &collator)?;
+        let data = Data { train, validation, collator, fingerprint };
         Ok(Self { settings, task, data, steps_per_epoch })
     }
 }
 
 /// Steps in which every pair comes once.
-fn steps_per_epoch(settings: &TrainSeq2SeqSettings, samples: &Arc<TextPairDataset>) -> Result<f64, RecipeError> {
+fn steps_per_epoch(
+    settings: &TrainSeq2SeqSettings,
+    samples: &Arc<TextPairDataset>,
+    collator: &TextPairCollator,
+) -> Result<f64, RecipeError> {
     let train = &settings.train;
     if train.micro_batch_tokens.is_none() {
         return Ok(samples.per_epoch() as f64 / train.samples_per_step(1.0));
     }
     let samples = Arc::clone(samples);
-    let batches = Batches::<TextPairBatch>::epoch(samples, settings.model.pad_id, &train.batches(), settings.seed)?;
+    let batches = Batches::epoch(samples, collator, &train.batches(), settings.seed)?;
     let mut n_batches = 0;
     for batch in batches {
         batch?;
@@ -282,6 +287,7 @@ impl Recipe for TrainSeq2Seq {
     type Settings = TrainSeq2SeqSettings;
     type Task = TranslationTask;
     type Samples = TextPairDataset;
+    type Collator = TextPairCollator;
     type Report = TrainSeq2SeqReport;
 
     fn settings(&self) -> &TrainSeq2SeqSettings {
@@ -292,7 +298,7 @@ impl Recipe for TrainSeq2Seq {
         &self.task
     }
 
-    fn data(&self) -> &Data<TextPairDataset> {
+    fn data(&self) -> &Data<TextPairDataset, TextPairCollator> {
         &self.data
     }
 
@@ -333,7 +339,7 @@ impl Recipe for TrainSeq2Seq {
     ) -> Result<TrainSeq2SeqReport, RecipeError> {
         let validation = match &self.data.validation {
             Some(samples) => {
-                let batches = self.settings.train.validation(samples, self.data.pad_id, self.settings.seed)?;
+                let batches = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
                 Some(scores::pairs(&self.task, best, batches, device, context)?)
             }
             None => None,

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Batch, Padding, TextPairBatch};
+use burnformer_data::batches::{Batch, Collator, Padding, TextPairBatch, TextPairCollator};
 use burnformer_data::datasets::TextPair;
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
 use burnformer_models::{GenerationConfig, Pretrained, Sampling, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
@@ -52,7 +52,7 @@ fn pairs() -> Vec<TextPair> {
 
 fn batch(pairs: Vec<TextPair>) -> TextPairBatch {
     let numbers = (10..).take(pairs.len()).collect();
-    TextPairBatch::collate(numbers, pairs, &Padding { pad_id: 1, multiple_of: 1 })
+    TextPairCollator { padding: Padding { pad_id: 1, multiple_of: 1 } }.collate(numbers, pairs)
 }
 
 /// The loss of a step of these batches, and its metric state.

@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches};
+use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches, Collator, Padding};
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
@@ -131,15 +131,16 @@ impl TrainConfig {
         }
     }
 
+    /// How texts are padded by the token `pad_id`, in training and evaluation.
+    #[must_use]
+    pub fn padding(&self, pad_id: u32) -> Padding {
+        Padding { pad_id, multiple_of: self.pad_to_multiple_of }
+    }
+
     /// Settings of the batches for training, each of a whole step.
     #[must_use]
     pub fn batches(&self) -> BatchConfig {
-        BatchConfig {
-            size: self.batch_size(),
-            window: self.window,
-            pad_to_multiple_of: self.pad_to_multiple_of,
-            workers: self.workers,
-        }
+        BatchConfig { size: self.batch_size(), window: self.window, workers: self.workers }
     }
 
     /// Settings of the batches for evaluation, each of a micro-batch.
@@ -153,16 +154,16 @@ impl TrainConfig {
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn validation<B: Batch>(
+    pub fn validation<S: Dataset<Sample = C::Sample> + 'static, C: Collator>(
         &self,
-        samples: &Arc<impl Dataset<Sample = B::Sample> + 'static>,
-        pad_id: u32,
+        samples: &Arc<S>,
+        collator: &C,
         seed: u64,
-    ) -> Result<(impl Iterator<Item = Result<B, DataError>>, u64), DataError> {
-        let batches = Batches::epoch(Arc::clone(samples), pad_id, &self.validation_batches(), seed)?;
+    ) -> Result<(impl Iterator<Item = Result<C::Batch, DataError>> + use<S, C>, u64), DataError> {
+        let batches = Batches::epoch(Arc::clone(samples), collator, &self.validation_batches(), seed)?;
         let n_samples = samples.per_epoch().min(self.validation_samples.unwrap_or(u64::MAX));
         let mut left = n_samples;
-        let batches = batches.take_while(move |batch: &Result<B, DataError>| {
+        let batches = batches.take_while(move |batch: &Result<C::Batch, DataError>| {
             let is_wanted = left > 0;
             left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.numbers().len() as u64));
             is_wanted
@@ -203,6 +204,8 @@ impl Validate for TrainConfig {
                 "at least `micro_batch_size * grad_accum_steps`",
             )?;
         }
+        let multiple_of = self.pad_to_multiple_of;
+        ConfigError::check("pad_to_multiple_of", &multiple_of, (1..=4096).contains(&multiple_of), "1 to 4096")?;
         self.batches().validate()
     }
 }

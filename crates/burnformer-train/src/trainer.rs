@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
-use burnformer_data::batches::{Batch, BatchSize, Batches};
+use burnformer_data::batches::{BatchSize, Batches, Collator};
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::{Precision, with_matmul_precision};
 use burnformer_tasks::{Metric, MetricState, Task, evaluate};
@@ -19,13 +19,13 @@ use crate::{
 };
 
 /// The samples of a run.
-pub struct Data<S> {
+pub struct Data<S, C> {
     /// Samples to train on.
     pub train: Arc<S>,
     /// Samples to evaluate on, by which the best model is chosen; without them, the last model is the best.
     pub validation: Option<Arc<S>>,
-    /// Token that rows are padded with.
-    pub pad_id: u32,
+    /// Makes batches of the samples.
+    pub collator: C,
     /// Hash or name of the data. A run is resumed only with the same.
     pub fingerprint: String,
 }
@@ -129,15 +129,16 @@ impl<'a, T: Task> Trainer<'a, T> {
     ///
     /// # Errors
     /// If there are too few samples, the loss diverges, or data, device or disk fail. What was written stays.
-    pub fn start<S>(
+    pub fn start<S, C>(
         &self,
         model: T::Model,
-        data: &Data<S>,
+        data: &Data<S, C>,
         folder: &RunFolder,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
@@ -151,14 +152,15 @@ impl<'a, T: Task> Trainer<'a, T> {
     ///
     /// # Errors
     /// As [`Self::start`]; if there is no usable checkpoint, or it belongs to other data.
-    pub fn resume<S>(
+    pub fn resume<S, C>(
         &self,
-        data: &Data<S>,
+        data: &Data<S, C>,
         folder: &RunFolder,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
         let (optimizer, batches) = (&self.config.optimizer, self.batches_name(data));
@@ -180,7 +182,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// What the position of a batch depends on.
-    fn batches_name<S>(&self, data: &Data<S>) -> String {
+    fn batches_name<S, C>(&self, data: &Data<S, C>) -> String {
         let config = self.config;
         let size = match config.batch_size() {
             BatchSize::Sequences(n) => n.to_string(),
@@ -189,27 +191,23 @@ impl<'a, T: Task> Trainer<'a, T> {
         format!("data {}, seed {}, batches of {size} in windows of {}", data.fingerprint, self.seed, config.window)
     }
 
-    fn train<S>(
+    fn train<S, C>(
         &self,
         mut run: Run<'_, T>,
-        data: &Data<S>,
+        data: &Data<S, C>,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome<T::MetricState>, TrainError>
     where
-        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
     {
         let config = self.config;
         config.dtype.check(&self.device)?;
         let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
         stage.skip(run.state.step);
         let batches = config.batches();
-        let mut batches = Batches::<T::Batch>::endless(
-            Arc::clone(&data.train),
-            data.pad_id,
-            &batches,
-            self.seed,
-            run.state.position,
-        )?;
+        let mut batches =
+            Batches::endless(Arc::clone(&data.train), &data.collator, &batches, self.seed, run.state.position)?;
         let batches_name = self.batches_name(data);
         let stop = loop {
             let step = run.state.step;
@@ -282,14 +280,15 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Evaluates if that is due after this step and not done yet; returns whether the model is the best so far.
-    fn evaluate_if_due<S>(
+    fn evaluate_if_due<S, C>(
         &self,
         run: &mut Run<'_, T>,
-        data: &Data<S>,
+        data: &Data<S, C>,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<bool, TrainError>
     where
-        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
     {
         let step = run.state.step;
         let is_due = step.is_multiple_of(self.config.evaluate_every) || step == self.config.steps;
@@ -297,7 +296,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             return Ok(false);
         };
         self.settle(run)?;
-        let metric_state = self.evaluate(run, validation, data.pad_id)?;
+        let metric_state = self.evaluate(run, validation, &data.collator)?;
         run.clock = Instant::now();
         run.state.evaluated = step;
         let metrics = metric_state.metrics();
@@ -316,12 +315,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// The scores of the model on the validation samples, whose batches the ranks share.
-    fn evaluate<S>(&self, run: &Run<'_, T>, validation: &Arc<S>, pad_id: u32) -> Result<T::MetricState, TrainError>
+    fn evaluate<S, C>(&self, run: &Run<'_, T>, validation: &Arc<S>, collator: &C) -> Result<T::MetricState, TrainError>
     where
-        S: Dataset<Sample = <T::Batch as Batch>::Sample> + 'static,
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
     {
         let (rank, size) = (self.collective.rank(), self.collective.size());
-        let (batches, n_samples) = self.config.validation(validation, pad_id, self.seed)?;
+        let (batches, n_samples) = self.config.validation(validation, collator, self.seed)?;
         let batches = batches.enumerate().filter(|(index, _)| index % size == rank).map(|(_, batch)| batch);
         let n_samples = n_samples / size as u64;
         let model = run.model.valid();

@@ -9,7 +9,6 @@ use std::thread;
 
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::PretrainingBatch;
 use burnformer_ops::{Precision, PrecisionError, matmul_precision};
 use burnformer_tasks::{MetricState, Task, evaluate};
 use burnformer_train::{OptimizerConfig, ScheduleConfig, SgdConfig, TrainConfig, TrainError};
@@ -65,7 +64,7 @@ fn evaluations_of_a_run_in_bf16_are_made_in_f32() {
 
     let recorded = entries.into_iter().find(|entry| entry.split == "validation").unwrap();
     let model = fixture.task.load(&run, &device).unwrap();
-    let (batches, n) = config.validation::<PretrainingBatch>(&fixture.samples, fixture.pad_id, SEED).unwrap();
+    let (batches, n) = config.validation(&fixture.samples, &fixture.collator(), SEED).unwrap();
     let found = evaluate(&fixture.task, &model, batches, n, &device, &Silent, &Interrupt::new()).unwrap();
     let found: Vec<_> = found.metrics().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(found, recorded.values);

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use burnformer::core::progress::{Interrupt, Silent};
-use burnformer::data::batches::{Batch, BatchConfig, Batches, PretrainingBatch};
+use burnformer::data::batches::{Batch, BatchConfig, Batches, Padding, PretrainingCollator};
 use burnformer::data::corpus::{CorpusBuilder, Tokenization};
 use burnformer::data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer::data::readers::{Format, Input, TextLayout};
@@ -47,9 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let split = Split::of(&corpus, &SplitConfig::default(), SEED)?;
     let config = PretrainingConfig::default();
     let samples = Arc::new(PretrainingDataset::new(Arc::clone(&corpus), &split.train, &tokenizer, &config, SEED)?);
-    let pad_id = tokenizer.specials().pad_id.unwrap_or_default();
+    let padding = Padding { pad_id: tokenizer.specials().pad_id.unwrap_or_default(), multiple_of: 8 };
+    let collator = PretrainingCollator { padding };
     let mut statistics = Statistics::of(&corpus, &progress, &interrupt)?;
-    let batches = Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), pad_id, &BatchConfig::default(), SEED)?;
+    let batches = Batches::epoch(Arc::clone(&samples), &collator, &BatchConfig::default(), SEED)?;
     let mut batches = batches.take(100).peekable();
     if let Some(Ok(batch)) = batches.peek() {
         println!("{} samples an epoch; the first of batch 0, number {}:", samples.per_epoch(), batch.numbers()[0]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use burnformer::core::progress::{Progress, Unit};
 use burnformer::data::DataError;
-use burnformer::data::batches::{Batch, BatchConfig, Batches, PretrainingBatch};
+use burnformer::data::batches::{Batch, BatchConfig, Batches, Padding, PretrainingCollator};
 use burnformer::data::corpus::Corpus;
 use burnformer::data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer::data::statistics::Statistics;
@@ -48,7 +48,8 @@ fn measure_padding(
     context: &Context,
 ) -> Result<()> {
     let stage = context.terminal.stage("measure padding", Some(samples.per_epoch()), Unit::Items("samples"));
-    let batches = Batches::<PretrainingBatch>::epoch(Arc::new(samples), pad_id, &BatchConfig::default(), SEED)?;
+    let collator = PretrainingCollator { padding: Padding { pad_id, multiple_of: 8 } };
+    let batches = Batches::epoch(Arc::new(samples), &collator, &BatchConfig::default(), SEED)?;
     let watched = batches.map(|batch| {
         context.interrupt.check()?;
         batch.inspect(|batch| stage.advance(batch.numbers().len() as u64))

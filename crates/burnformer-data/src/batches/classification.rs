@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Batch, Padded, Padding, PaddingStats};
+use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::ClassificationSample;
 
 /// Texts with their classes.
@@ -18,16 +18,30 @@ pub struct ClassificationBatch {
     pub labels: Vec<u32>,
 }
 
-impl Batch for ClassificationBatch {
-    type Sample = ClassificationSample;
+/// Makes [`ClassificationBatch`]es.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassificationCollator {
+    /// How texts are padded.
+    pub padding: Padding,
+}
 
-    fn collate(numbers: Vec<u64>, samples: Vec<ClassificationSample>, padding: &Padding) -> Self {
-        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), padding);
+impl Collator for ClassificationCollator {
+    type Sample = ClassificationSample;
+    type Batch = ClassificationBatch;
+
+    fn collate(&self, numbers: Vec<u64>, samples: Vec<ClassificationSample>) -> ClassificationBatch {
+        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), &self.padding);
         let first_lengths = samples.iter().map(|sample| sample.first_length).collect();
         let labels = samples.iter().map(|sample| sample.label).collect();
-        Self { numbers, tokens, first_lengths, labels }
+        ClassificationBatch { numbers, tokens, first_lengths, labels }
     }
 
+    fn row_length(&self, length: usize) -> usize {
+        self.padding.row_length(length)
+    }
+}
+
+impl Batch for ClassificationBatch {
     fn rows(&self, rows: Range<usize>) -> Self {
         Self {
             numbers: self.numbers[rows.clone()].to_vec(),

@@ -14,8 +14,6 @@ pub struct BatchConfig {
     /// How many consecutive samples are sorted by length together. More means less padding and a longer way to the first
     /// batch.
     pub window: usize,
-    /// Rows are filled up to a multiple of this length, so that a device meets few different shapes.
-    pub pad_to_multiple_of: usize,
     /// How many threads make batches ahead.
     pub workers: usize,
 }
@@ -33,7 +31,7 @@ pub enum BatchSize {
 impl Default for BatchConfig {
     fn default() -> Self {
         let workers = available_parallelism().map_or(1, usize::from);
-        Self { size: BatchSize::Sequences(32), window: 1024, pad_to_multiple_of: 8, workers }
+        Self { size: BatchSize::Sequences(32), window: 1024, workers }
     }
 }
 
@@ -48,7 +46,6 @@ impl Validate for BatchConfig {
         if let BatchSize::Sequences(n) = self.size {
             ConfigError::check("window", &self.window, self.window >= n, "at least the sequences of a batch")?;
         }
-        within("pad_to_multiple_of", self.pad_to_multiple_of, 4096, "1 to 4096")?;
         within("workers", self.workers, 1024, "1 to 1024")
     }
 }

@@ -6,7 +6,7 @@ use burnformer_core::config::Validate;
 use burnformer_core::random::{Key, Purpose};
 use serde::{Deserialize, Serialize};
 
-use super::{Batch, BatchConfig, Padding, PaddingStats, window};
+use super::{Batch, BatchConfig, Collator, PaddingStats, window};
 use crate::DataError;
 use crate::corpus::CorpusError;
 use crate::datasets::Dataset;
@@ -34,21 +34,21 @@ pub struct Batches<B> {
 }
 
 impl<B: Batch> Batches<B> {
-    /// The batches from `start` on, without end.
+    /// The batches of `samples` from `start` on, without end, put together by `collator`.
     ///
     /// # Errors
     /// If the system has no thread to give.
     ///
     /// # Panics
     /// If the settings cannot work: a value built in code is the caller's responsibility.
-    pub fn endless(
-        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
-        pad_id: u32,
+    pub fn endless<C: Collator<Batch = B>>(
+        samples: Arc<impl Dataset<Sample = C::Sample> + 'static>,
+        collator: &C,
         config: &BatchConfig,
         seed: u64,
         start: Position,
     ) -> Result<Self, DataError> {
-        Self::new(samples, pad_id, config, seed, start, u64::MAX)
+        Self::new(samples, collator, config, seed, start, u64::MAX)
     }
 
     /// The batches of the first epoch: each sample once. For evaluation.
@@ -58,19 +58,19 @@ impl<B: Batch> Batches<B> {
     ///
     /// # Panics
     /// As [`Batches::endless`].
-    pub fn epoch(
-        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
-        pad_id: u32,
+    pub fn epoch<C: Collator<Batch = B>>(
+        samples: Arc<impl Dataset<Sample = C::Sample> + 'static>,
+        collator: &C,
         config: &BatchConfig,
         seed: u64,
     ) -> Result<Self, DataError> {
         let end = samples.per_epoch();
-        Self::new(samples, pad_id, config, seed, Position::default(), end)
+        Self::new(samples, collator, config, seed, Position::default(), end)
     }
 
-    fn new(
-        samples: Arc<impl Dataset<Sample = B::Sample> + 'static>,
-        pad_id: u32,
+    fn new<C: Collator<Batch = B>>(
+        samples: Arc<impl Dataset<Sample = C::Sample> + 'static>,
+        collator: &C,
         config: &BatchConfig,
         seed: u64,
         start: Position,
@@ -80,16 +80,15 @@ impl<B: Batch> Batches<B> {
             panic!("{error}");
         }
         let size = config.window as u64;
-        let padding = Padding { pad_id, multiple_of: config.pad_to_multiple_of };
         let key = Key::new(seed, Purpose::Order, "batches");
         let windows = Ordered::start(config.workers, start.window..end.div_ceil(size), || {
-            let (samples, config) = (Arc::clone(&samples), config.clone());
+            let (samples, collator, config) = (Arc::clone(&samples), collator.clone(), config.clone());
             move |window: u64| {
                 let first = window * size;
                 let numbers = first..(first + size).min(end);
                 let samples = numbers.map(|number| Ok((number, samples.sample(number)?)));
                 let samples = samples.collect::<Result<Vec<_>, DataError>>()?;
-                Ok(window::cut(window, samples, &config, &padding, key))
+                Ok(window::cut(window, samples, &collator, &config, key))
             }
         });
         let windows = windows.map_err(|source| CorpusError::Thread { source })?;

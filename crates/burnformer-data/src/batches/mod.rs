@@ -1,9 +1,11 @@
 //! Samples put together in batches of similar length, ahead of their use.
 //!
 //! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches. A
-//! batch has a [`Position`], and any position is reached by making one window, whatever came before.
+//! batch has a [`Position`], and any position is reached by making one window, whatever came before. A [`Collator`] makes a
+//! batch of samples: each kind of sample has its own, with what its batches need, such as the token for padding.
 
 mod classification;
+mod collator;
 mod config;
 mod loader;
 mod padded;
@@ -17,28 +19,21 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use classification::ClassificationBatch;
+pub use classification::{ClassificationBatch, ClassificationCollator};
+pub use collator::Collator;
 pub use config::{BatchConfig, BatchSize};
 pub use loader::{Batches, Position};
 pub use padded::{Padded, Padding};
 pub use parts::parts;
-pub use pretraining::PretrainingBatch;
+pub use pretraining::{PretrainingBatch, PretrainingCollator};
 #[cfg(feature = "tensor")]
 pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors, TextPairTensors};
-pub use text::{TextPairBatch, WindowBatch};
+pub use text::{TextPairBatch, TextPairCollator, WindowBatch, WindowCollator};
 
 use std::ops::Range;
 
-use crate::datasets::Sample;
-
-/// Samples of similar length as rows of equal length.
+/// Samples of similar length as rows of equal length. A [`Collator`] makes one.
 pub trait Batch: Send + 'static {
-    /// What a row is made of.
-    type Sample: Sample;
-
-    /// Puts samples together. `numbers` are theirs, in the same order.
-    fn collate(numbers: Vec<u64>, samples: Vec<Self::Sample>, padding: &Padding) -> Self;
-
     /// Some of the rows, as a batch of its own, without padding that only other rows needed.
     ///
     /// # Panics

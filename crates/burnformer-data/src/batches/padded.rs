@@ -1,16 +1,24 @@
-//! Rows of tokens, filled up to one length.
+//! Rows of tokens, padded to one length.
 
 use std::ops::Range;
 
 use super::PaddingStats;
 
-/// How rows are filled up.
+/// How rows are padded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Padding {
-    /// What fills them.
+    /// The token for padding.
     pub pad_id: u32,
-    /// Their length is a multiple of this.
+    /// Rows are padded to a multiple of this length, at least one, so that a device meets few different shapes.
     pub multiple_of: usize,
+}
+
+impl Padding {
+    /// Length of rows whose longest has `length` tokens.
+    #[must_use]
+    pub fn row_length(&self, length: usize) -> usize {
+        length.next_multiple_of(self.multiple_of.max(1))
+    }
 }
 
 /// Rows of tokens of one length, row after row.
@@ -30,15 +38,14 @@ impl Padded {
     /// Puts rows one below the other.
     pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [u32]> + Clone, padding: &Padding) -> Self {
         let longest = rows.clone().map(<[u32]>::len).max().unwrap_or(0);
-        let multiple_of = padding.multiple_of;
-        let seq_length = longest.next_multiple_of(multiple_of);
+        let seq_length = padding.row_length(longest);
         let (mut ids, mut lengths) = (Vec::with_capacity(rows.len() * seq_length), Vec::with_capacity(rows.len()));
         for row in rows {
             lengths.push(row.len());
             ids.extend_from_slice(row);
             ids.resize(lengths.len() * seq_length, padding.pad_id);
         }
-        Self { ids, lengths, seq_length, multiple_of }
+        Self { ids, lengths, seq_length, multiple_of: padding.multiple_of }
     }
 
     /// Some of the rows, as long as the longest of them needs.

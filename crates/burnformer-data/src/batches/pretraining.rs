@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Batch, Padded, Padding, PaddingStats};
+use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::PretrainingSample;
 
 /// Sequences with hidden tokens, and what was hidden.
@@ -29,12 +29,20 @@ impl PretrainingBatch {
     }
 }
 
-impl Batch for PretrainingBatch {
-    type Sample = PretrainingSample;
+/// Makes [`PretrainingBatch`]es.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PretrainingCollator {
+    /// How sequences are padded.
+    pub padding: Padding,
+}
 
-    fn collate(numbers: Vec<u64>, samples: Vec<PretrainingSample>, padding: &Padding) -> Self {
-        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), padding);
-        let mut batch = Self { numbers, tokens, ..Self::default() };
+impl Collator for PretrainingCollator {
+    type Sample = PretrainingSample;
+    type Batch = PretrainingBatch;
+
+    fn collate(&self, numbers: Vec<u64>, samples: Vec<PretrainingSample>) -> PretrainingBatch {
+        let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), &self.padding);
+        let mut batch = PretrainingBatch { numbers, tokens, ..PretrainingBatch::default() };
         for (row, sample) in samples.into_iter().enumerate() {
             let first = (row * batch.tokens.seq_length) as u32;
             batch.first_lengths.push(sample.first_length);
@@ -45,6 +53,12 @@ impl Batch for PretrainingBatch {
         batch
     }
 
+    fn row_length(&self, length: usize) -> usize {
+        self.padding.row_length(length)
+    }
+}
+
+impl Batch for PretrainingBatch {
     fn rows(&self, rows: Range<usize>) -> Self {
         let length = self.tokens.seq_length;
         let before = |row: usize| self.masked_positions.partition_point(|&position| (position as usize) < row * length);

@@ -30,11 +30,15 @@ impl Dataset for Lengths {
 }
 
 fn config(size: BatchSize, window: usize) -> BatchConfig {
-    BatchConfig { size, window, pad_to_multiple_of: 4, workers: 2 }
+    BatchConfig { size, window, workers: 2 }
 }
 
+const PADDING: Padding = Padding { pad_id: 0, multiple_of: 4 };
+const WINDOWS: WindowCollator = WindowCollator { padding: PADDING };
+const PRETRAINING: PretrainingCollator = PretrainingCollator { padding: PADDING };
+
 fn epoch(samples: u64, config: &BatchConfig, seed: u64) -> Vec<WindowBatch> {
-    let batches = Batches::epoch(Arc::new(Lengths(samples)), 0, config, seed).unwrap();
+    let batches = Batches::epoch(Arc::new(Lengths(samples)), &WINDOWS, config, seed).unwrap();
     batches.collect::<Result<_, _>>().unwrap()
 }
 
@@ -66,7 +70,7 @@ proptest! {
     #[test]
     fn any_position_is_reached_without_what_was_before(n in 1_u64..200, skip in 0_usize..40, workers in 1_usize..4, seed: u64) {
         let config = BatchConfig { workers, ..config(BatchSize::Sequences(5), 32) };
-        let start = |position| Batches::<WindowBatch>::endless(Arc::new(Lengths(n)), 0, &config, seed, position).unwrap();
+        let start = |position| Batches::endless(Arc::new(Lengths(n)), &WINDOWS, &config, seed, position).unwrap();
         let mut batches = start(Position::default());
         for batch in batches.by_ref().take(skip) {
             batch.unwrap();
@@ -87,9 +91,8 @@ fn batches_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn sorting_by_length_saves_padding() {
     let padding = |window| {
-        let mut batches =
-            Batches::<WindowBatch>::epoch(Arc::new(Lengths(4096)), 0, &config(BatchSize::Sequences(16), window), 1)
-                .unwrap();
+        let config = config(BatchSize::Sequences(16), window);
+        let mut batches = Batches::epoch(Arc::new(Lengths(4096)), &WINDOWS, &config, 1).unwrap();
         assert_eq!(batches.by_ref().map(|batch| batch.unwrap().numbers.len()).sum::<usize>(), 4096);
         batches.padding_stats().padding_share()
     };
@@ -113,8 +116,8 @@ fn a_pretraining_batch_says_where_everything_is() {
     let documents = all(&built.corpus);
     let samples =
         Arc::new(PretrainingDataset::new(Arc::clone(&built.corpus), &documents, &built.tokenizer, &config, 1).unwrap());
-    let batches =
-        Batches::<PretrainingBatch>::epoch(Arc::clone(&samples), 0, &self::config(BatchSize::Sequences(4), 16), 1);
+    let config = self::config(BatchSize::Sequences(4), 16);
+    let batches = Batches::epoch(Arc::clone(&samples), &PRETRAINING, &config, 1);
     for batch in batches.unwrap() {
         let batch = batch.unwrap();
         let length = batch.tokens.seq_length;
@@ -146,7 +149,7 @@ fn parts_of_a_batch_put_together_are_the_batch() {
     let config = PretrainingConfig { max_seq_length: 24, ..PretrainingConfig::default() };
     let samples = PretrainingDataset::new(Arc::clone(&built.corpus), &all(&built.corpus), &built.tokenizer, &config, 1);
     let config = self::config(BatchSize::Sequences(8), 16);
-    for batch in Batches::<PretrainingBatch>::epoch(Arc::new(samples.unwrap()), 0, &config, 1).unwrap() {
+    for batch in Batches::epoch(Arc::new(samples.unwrap()), &PRETRAINING, &config, 1).unwrap() {
         let batch = batch.unwrap();
         let parts = batch.clone().split(3);
         assert_eq!(parts.len(), batch.numbers.len().div_ceil(3));
@@ -181,7 +184,7 @@ fn parts_of_a_batch_put_together_are_the_batch() {
 fn both_sides_of_pairs_have_their_own_length() {
     let pair = |source: &[u32], target: &[u32]| TextPair { source: source.to_vec(), target: target.to_vec() };
     let samples = vec![pair(&[1, 2, 3], &[4]), pair(&[5], &[6, 7, 8, 9, 10])];
-    let batch = TextPairBatch::collate(vec![8, 3], samples, &Padding { pad_id: 0, multiple_of: 1 });
+    let batch = TextPairCollator { padding: Padding { pad_id: 0, multiple_of: 1 } }.collate(vec![8, 3], samples);
     assert_eq!(batch.source.ids, [1, 2, 3, 5, 0, 0]);
     assert_eq!(batch.target.ids, [4, 0, 0, 0, 0, 6, 7, 8, 9, 10]);
     assert_eq!(batch.padding_stats(), PaddingStats { tokens: 10, total: 16 });
@@ -192,8 +195,8 @@ fn inputs_and_targets_are_one_token_apart() {
     let built = numbered(&[vec![5]]);
     let config = LanguageModelConfig { max_seq_length: 8 };
     let samples = LanguageModelDataset::new(Arc::clone(&built.corpus), &[0], &built.tokenizer, &config, 1).unwrap();
-    let mut batches =
-        Batches::<WindowBatch>::epoch(Arc::new(samples), 0, &self::config(BatchSize::Sequences(1), 1), 1).unwrap();
+    let config = self::config(BatchSize::Sequences(1), 1);
+    let mut batches = Batches::epoch(Arc::new(samples), &WINDOWS, &config, 1).unwrap();
     let batch = batches.next().unwrap().unwrap();
     assert_eq!(batch.inputs.ids, [2, 5, 6, 7, 8, 9, 0, 0]);
     assert_eq!(batch.targets.ids, [5, 6, 7, 8, 9, 3, 0, 0]);
@@ -216,7 +219,7 @@ impl Dataset for Broken {
 
 #[test]
 fn an_error_is_the_last_thing_that_comes() {
-    let batches = Batches::<WindowBatch>::epoch(Arc::new(Broken), 0, &config(BatchSize::Sequences(8), 16), 1).unwrap();
+    let batches = Batches::epoch(Arc::new(Broken), &WINDOWS, &config(BatchSize::Sequences(8), 16), 1).unwrap();
     let results: Vec<bool> = batches.map(|batch| batch.is_ok()).collect();
     assert_eq!(results, [true, true, true, true, false]);
 }

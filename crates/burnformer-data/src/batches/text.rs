@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Batch, Padded, Padding, PaddingStats};
+use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::{TextPair, Window};
 
 /// Windows of consecutive tokens.
@@ -16,15 +16,29 @@ pub struct WindowBatch {
     pub targets: Padded,
 }
 
-impl Batch for WindowBatch {
-    type Sample = Window;
+/// Makes [`WindowBatch`]es.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowCollator {
+    /// How inputs and targets are padded.
+    pub padding: Padding,
+}
 
-    fn collate(numbers: Vec<u64>, samples: Vec<Window>, padding: &Padding) -> Self {
-        let inputs = Padded::new(samples.iter().map(|window| &window.ids[..window.ids.len() - 1]), padding);
-        let targets = Padded::new(samples.iter().map(|window| &window.ids[1..]), padding);
-        Self { numbers, inputs, targets }
+impl Collator for WindowCollator {
+    type Sample = Window;
+    type Batch = WindowBatch;
+
+    fn collate(&self, numbers: Vec<u64>, samples: Vec<Window>) -> WindowBatch {
+        let inputs = Padded::new(samples.iter().map(|window| &window.ids[..window.ids.len() - 1]), &self.padding);
+        let targets = Padded::new(samples.iter().map(|window| &window.ids[1..]), &self.padding);
+        WindowBatch { numbers, inputs, targets }
     }
 
+    fn row_length(&self, length: usize) -> usize {
+        self.padding.row_length(length)
+    }
+}
+
+impl Batch for WindowBatch {
     fn rows(&self, rows: Range<usize>) -> Self {
         let numbers = self.numbers[rows.clone()].to_vec();
         Self { numbers, inputs: self.inputs.rows(rows.clone()), targets: self.targets.rows(rows) }
@@ -50,15 +64,29 @@ pub struct TextPairBatch {
     pub target: Padded,
 }
 
-impl Batch for TextPairBatch {
-    type Sample = TextPair;
+/// Makes [`TextPairBatch`]es.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextPairCollator {
+    /// How each side is padded.
+    pub padding: Padding,
+}
 
-    fn collate(numbers: Vec<u64>, samples: Vec<TextPair>, padding: &Padding) -> Self {
-        let source = Padded::new(samples.iter().map(|pair| pair.source.as_slice()), padding);
-        let target = Padded::new(samples.iter().map(|pair| pair.target.as_slice()), padding);
-        Self { numbers, source, target }
+impl Collator for TextPairCollator {
+    type Sample = TextPair;
+    type Batch = TextPairBatch;
+
+    fn collate(&self, numbers: Vec<u64>, samples: Vec<TextPair>) -> TextPairBatch {
+        let source = Padded::new(samples.iter().map(|pair| pair.source.as_slice()), &self.padding);
+        let target = Padded::new(samples.iter().map(|pair| pair.target.as_slice()), &self.padding);
+        TextPairBatch { numbers, source, target }
     }
 
+    fn row_length(&self, length: usize) -> usize {
+        self.padding.row_length(length)
+    }
+}
+
+impl Batch for TextPairBatch {
     fn rows(&self, rows: Range<usize>) -> Self {
         let numbers = self.numbers[rows.clone()].to_vec();
         Self { numbers, source: self.source.rows(rows.clone()), target: self.target.rows(rows) }

@@ -2,37 +2,34 @@
 
 use burnformer_core::random::{Key, Permutation};
 
-use super::{Batch, BatchConfig, BatchSize, Padding};
+use super::{BatchConfig, BatchSize, Collator};
 use crate::datasets::Sample;
 
 /// Sorts the samples by length, cuts them into batches, and puts these in an order that depends on `window` alone.
-pub(super) fn cut<B: Batch>(
+pub(super) fn cut<C: Collator>(
     window: u64,
-    mut samples: Vec<(u64, B::Sample)>,
+    mut samples: Vec<(u64, C::Sample)>,
+    collator: &C,
     config: &BatchConfig,
-    padding: &Padding,
     key: Key,
-) -> Vec<B> {
+) -> Vec<C::Batch> {
     // Samples of one length stay in the order of their numbers: sorting is stable.
     samples.sort_by_key(|(_, sample)| sample.length());
     let mut batches = Vec::new();
-    while !samples.is_empty() {
-        let n_rows = rows_from_the_end(&samples, config);
+    while let Some((_, longest)) = samples.last() {
+        let n_rows = n_rows(longest.length(), samples.len(), collator, config);
         let (numbers, samples) = samples.split_off(samples.len() - n_rows).into_iter().unzip();
-        batches.push(Some(B::collate(numbers, samples, padding)));
+        batches.push(Some(collator.collate(numbers, samples)));
     }
     let order = Permutation::new(key, window, batches.len() as u64);
     (0..batches.len()).filter_map(|position| batches[order.at(position as u64) as usize].take()).collect()
 }
 
-/// How many of the longest samples make a batch, at least one.
-fn rows_from_the_end<S: Sample>(samples: &[(u64, S)], config: &BatchConfig) -> usize {
+/// How many of the longest of `n_samples` samples make a batch, at least one.
+fn n_rows(longest: usize, n_samples: usize, collator: &impl Collator, config: &BatchConfig) -> usize {
     let most = match config.size {
         BatchSize::Sequences(n) => n,
-        BatchSize::Tokens(n) => {
-            let longest = samples.last().map_or(0, |(_, sample)| sample.length());
-            n / longest.next_multiple_of(config.pad_to_multiple_of).max(1)
-        }
+        BatchSize::Tokens(n) => n / collator.row_length(longest).max(1),
     };
-    most.clamp(1, samples.len())
+    most.clamp(1, n_samples)
 }

@@ -1,5 +1,6 @@
 //! Windows of consecutive tokens, for models that predict the next one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burnformer_core::config::{ConfigError, Validate};
@@ -9,7 +10,7 @@ use super::order::Order;
 use super::sample_index::SampleIndex;
 use super::{Dataset, Sample, SamplesError, check_max_seq_length};
 use crate::DataError;
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Document};
 use crate::tokenizer::Tokenizer;
 
 /// Settings of [`LanguageModelDataset`].
@@ -89,6 +90,15 @@ impl LanguageModelDataset {
         let order = Order::new(seed, places.len());
         Ok(Self { corpus, places, order, length, first_id, last_id })
     }
+
+    /// The document of a window, and the window's place in a sequence of the first token, the document's tokens, and the
+    /// last token.
+    fn window(&self, number: u64) -> Result<(Document<'_>, Range<usize>), DataError> {
+        let (place, part) = self.places.find(self.order.at(number));
+        let document = self.corpus.document(self.places.documents()[place])?;
+        let (start, end) = (part * self.length, (document.n_tokens() + 2).min((part + 1) * self.length + 1));
+        Ok((document, start..end))
+    }
 }
 
 impl Dataset for LanguageModelDataset {
@@ -99,11 +109,8 @@ impl Dataset for LanguageModelDataset {
     }
 
     fn sample(&self, number: u64) -> Result<Window, DataError> {
-        let (place, part) = self.places.find(self.order.at(number));
-        let document = self.corpus.document(self.places.documents()[place])?;
+        let (document, Range { start, end }) = self.window(number)?;
         let n_tokens = document.n_tokens();
-        // In a sequence of the first token, those of the document, and the last one.
-        let (start, end) = (part * self.length, (n_tokens + 2).min((part + 1) * self.length + 1));
         let mut ids = Vec::with_capacity(end - start);
         if start == 0 {
             ids.push(self.first_id);

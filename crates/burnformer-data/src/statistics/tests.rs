@@ -6,7 +6,7 @@ use burnformer_core::progress::{Interrupt, Silent};
 
 use super::*;
 use crate::Record;
-use crate::batches::{BatchConfig, BatchSize, Batches, WindowBatch};
+use crate::batches::{BatchConfig, BatchSize, Batches, Padding, WindowCollator};
 use crate::datasets::{LanguageModelConfig, LanguageModelDataset};
 use crate::testing::{Built, all, build, numbered, record, tokenizer};
 
@@ -63,8 +63,9 @@ fn padding_is_measured_on_batches() {
         &LanguageModelConfig::default(),
         1,
     );
-    let config = BatchConfig { size: BatchSize::Sequences(2), pad_to_multiple_of: 1, ..BatchConfig::default() };
-    let batches = Batches::<WindowBatch>::epoch(Arc::new(samples.unwrap()), 0, &config, 1).unwrap();
+    let config = BatchConfig { size: BatchSize::Sequences(2), ..BatchConfig::default() };
+    let collator = WindowCollator { padding: Padding { pad_id: 0, multiple_of: 1 } };
+    let batches = Batches::epoch(Arc::new(samples.unwrap()), &collator, &config, 1).unwrap();
     let mut statistics = of(&built);
     statistics.measure_padding(batches).unwrap();
     // Rows of 4 and 8 tokens, both filled up to 8.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Batch, Padding, TextPairBatch, parts};
+use burnformer_data::batches::{Collator, Padding, TextPairCollator, parts};
 use burnformer_data::datasets::{Sample, TextPair};
 use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Pretrained, Seq2Seq};
 use burnformer_ops::is_on_host;
@@ -169,10 +169,10 @@ impl Translator {
         }
         let n_left_out = pairs.len() - samples.len();
         samples.sort_by_key(|(_, pair): &(u64, TextPair)| pair.length());
-        let padding = Padding { pad_id: config.pad_id, multiple_of: 1 };
+        let collator = TextPairCollator { padding: Padding { pad_id: config.pad_id, multiple_of: 1 } };
         let batches = samples.chunks(self.batch_size).map(|batch| {
             let (numbers, samples) = batch.iter().cloned().unzip();
-            Ok(TextPairBatch::collate(numbers, samples, &padding))
+            Ok(collator.collate(numbers, samples))
         });
         let never = Interrupt::new();
         let interrupt = interrupt.unwrap_or(&never);

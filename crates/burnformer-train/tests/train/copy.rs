@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::progress::Interrupted;
 use burnformer_core::random::{Key, Purpose, Stream};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batch, Padding, PaddingStats};
+use burnformer_data::batches::{Batch, Collator, PaddingStats};
 use burnformer_data::datasets::{Dataset, Sample};
 use burnformer_models::{ModelError, weights};
 use burnformer_nn::{
@@ -100,13 +100,20 @@ struct Copies {
     rows: Vec<Sequence>,
 }
 
-impl Batch for Copies {
+/// Puts sequences one below the other.
+#[derive(Clone)]
+struct Rows;
+
+impl Collator for Rows {
     type Sample = Sequence;
+    type Batch = Copies;
 
-    fn collate(numbers: Vec<u64>, rows: Vec<Sequence>, _padding: &Padding) -> Self {
-        Self { numbers, rows }
+    fn collate(&self, numbers: Vec<u64>, rows: Vec<Sequence>) -> Copies {
+        Copies { numbers, rows }
     }
+}
 
+impl Batch for Copies {
     fn rows(&self, rows: Range<usize>) -> Self {
         Self { numbers: self.numbers[rows.clone()].to_vec(), rows: self.rows[rows].to_vec() }
     }
@@ -224,7 +231,7 @@ fn a_trained_encoder_decoder_returns_its_input() {
     };
     let task = Copying { score: "loss" };
     let trainer = Trainer::new(&task, &config, 1, device.clone());
-    let data = Data { train: Arc::new(Sequences), validation: None, pad_id: 0, fingerprint: String::new() };
+    let data = Data { train: Arc::new(Sequences), validation: None, collator: Rows, fingerprint: String::new() };
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
     let model = Copier::init(&device.clone().autodiff());
     trainer.start(model, &data, &folder, &mut |_| {}).unwrap();
@@ -254,7 +261,7 @@ fn an_error_of_a_task_comes_back_as_what_it_is() {
     let place = tempfile::tempdir().unwrap();
     let config = TrainConfig { steps: 1, log_every: 1, ..TrainConfig::default() };
     let task = Copying { score: "los" };
-    let data = Data { train: Arc::new(Sequences), validation: None, pad_id: 0, fingerprint: String::new() };
+    let data = Data { train: Arc::new(Sequences), validation: None, collator: Rows, fingerprint: String::new() };
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
     let model = Copier::init(&device.clone().autodiff());
     let error = Trainer::new(&task, &config, 1, device).start(model, &data, &folder, &mut |_| {}).unwrap_err();

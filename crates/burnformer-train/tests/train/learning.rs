@@ -62,7 +62,7 @@ fn a_small_text_is_memorised() {
     let data = Data {
         train: Arc::clone(&samples),
         validation: Some(samples),
-        pad_id: fixture.pad_id,
+        collator: fixture.collator(),
         fingerprint: String::new(),
     };
     let (name, device) = cpus().remove(0);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_data::batches::{Padding, PretrainingCollator};
 use burnformer_data::corpus::{CorpusBuilder, Tokenization};
 use burnformer_data::datasets::{PretrainingConfig, PretrainingDataset};
 use burnformer_data::readers::{Format, Input, TextLayout};
@@ -105,11 +106,15 @@ impl Fixture {
         BertForPreTraining::init(self.task.config(), SEED, &device.clone().autodiff())
     }
 
-    pub(crate) fn data(&self) -> Data<PretrainingDataset> {
+    pub(crate) fn collator(&self) -> PretrainingCollator {
+        PretrainingCollator { padding: Padding { pad_id: self.pad_id, multiple_of: 8 } }
+    }
+
+    pub(crate) fn data(&self) -> Data<PretrainingDataset, PretrainingCollator> {
         Data {
             train: Arc::clone(&self.samples),
             validation: Some(Arc::clone(&self.samples)),
-            pad_id: self.pad_id,
+            collator: self.collator(),
             fingerprint: "test".to_owned(),
         }
     }
