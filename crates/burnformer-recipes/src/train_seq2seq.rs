@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_data::batches::{Batches, TextPairCollator};
+use burnformer_data::batches::{TextPairCollator, batches_per_epoch};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
 use burnformer_data::split::{Split, SplitConfig};
@@ -261,14 +261,7 @@ fn steps_per_epoch(
     if train.micro_batch_tokens.is_none() {
         return Ok(samples.per_epoch() as f64 / train.samples_per_step(1.0));
     }
-    let samples = Arc::clone(samples);
-    let batches = Batches::epoch(samples, collator, &train.batches(), settings.seed)?;
-    let mut n_batches = 0;
-    for batch in batches {
-        batch?;
-        n_batches += 1;
-    }
-    Ok(f64::from(n_batches))
+    Ok(batches_per_epoch(samples.as_ref(), collator, &train.batches())? as f64)
 }
 
 /// The tokenizers of both sides of a corpus.

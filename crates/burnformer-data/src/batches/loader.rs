@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burnformer_core::config::Validate;
 use burnformer_core::random::{Key, Purpose};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Batch, BatchConfig, Collator, PaddingStats, window};
@@ -123,6 +124,30 @@ impl<B: Batch> Batches<B> {
         }
         Ok(())
     }
+}
+
+/// How many batches [`Batches::epoch`] has, from the lengths of the samples alone, on all cores: no batch is made.
+///
+/// # Errors
+/// As [`Dataset::length`].
+///
+/// # Panics
+/// As [`Batches::endless`].
+pub fn batches_per_epoch<C: Collator>(
+    samples: &impl Dataset<Sample = C::Sample>,
+    collator: &C,
+    config: &BatchConfig,
+) -> Result<u64, DataError> {
+    if let Err(error) = config.validate() {
+        panic!("{error}");
+    }
+    let (size, end) = (config.window as u64, samples.per_epoch());
+    let n_batches = |window: u64| {
+        let numbers = window * size..((window + 1) * size).min(end);
+        let lengths = numbers.map(|number| samples.length(number)).collect::<Result<_, _>>()?;
+        Ok(window::count(lengths, collator, config))
+    };
+    (0..end.div_ceil(size)).into_par_iter().map(n_batches).sum()
 }
 
 impl<B: Batch> Iterator for Batches<B> {

@@ -22,7 +22,7 @@ mod tests;
 pub use classification::{ClassificationBatch, ClassificationCollator};
 pub use collator::Collator;
 pub use config::{BatchConfig, BatchSize};
-pub use loader::{Batches, Position};
+pub use loader::{Batches, Position, batches_per_epoch};
 pub use padded::{Padded, Padding};
 pub use parts::parts;
 pub use pretraining::{PretrainingBatch, PretrainingCollator};

@@ -68,6 +68,14 @@ proptest! {
     }
 
     #[test]
+    fn batches_are_counted_without_making_them(n in 1_u64..300, window in 8_usize..100, by_tokens: bool, size in 1_usize..9, seed: u64) {
+        let size = if by_tokens { BatchSize::Tokens(size * 40) } else { BatchSize::Sequences(size.min(window)) };
+        let config = config(size, window);
+        let counted = batches_per_epoch(&Lengths(n), &WINDOWS, &config).unwrap();
+        prop_assert_eq!(counted, epoch(n, &config, seed).len() as u64);
+    }
+
+    #[test]
     fn any_position_is_reached_without_what_was_before(n in 1_u64..200, skip in 0_usize..40, workers in 1_usize..4, seed: u64) {
         let config = BatchConfig { workers, ..config(BatchSize::Sequences(5), 32) };
         let start = |position| Batches::endless(Arc::new(Lengths(n)), &WINDOWS, &config, seed, position).unwrap();

@@ -25,6 +25,17 @@ pub(super) fn cut<C: Collator>(
     (0..batches.len()).filter_map(|position| batches[order.at(position as u64) as usize].take()).collect()
 }
 
+/// Counts the batches into which [`cut`] cuts samples of these lengths.
+pub(super) fn count(mut lengths: Vec<usize>, collator: &impl Collator, config: &BatchConfig) -> u64 {
+    lengths.sort_unstable();
+    let mut n_batches = 0;
+    while let Some(&longest) = lengths.last() {
+        lengths.truncate(lengths.len() - n_rows(longest, lengths.len(), collator, config));
+        n_batches += 1;
+    }
+    n_batches
+}
+
 /// How many of the longest of `n_samples` samples make a batch, at least one.
 fn n_rows(longest: usize, n_samples: usize, collator: &impl Collator, config: &BatchConfig) -> usize {
     let most = match config.size {

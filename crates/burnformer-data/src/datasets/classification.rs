@@ -76,4 +76,8 @@ impl Dataset for ClassificationDataset {
     fn sample(&self, number: u64) -> Result<ClassificationSample, DataError> {
         Ok(self.samples[self.order.at(number) as usize].clone())
     }
+
+    fn length(&self, number: u64) -> Result<usize, DataError> {
+        Ok(self.samples[self.order.at(number) as usize].length())
+    }
 }

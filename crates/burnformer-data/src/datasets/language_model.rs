@@ -121,4 +121,8 @@ impl Dataset for LanguageModelDataset {
         }
         Ok(Window { ids })
     }
+
+    fn length(&self, number: u64) -> Result<usize, DataError> {
+        Ok(self.window(number)?.1.len() - 1)
+    }
 }

@@ -47,6 +47,14 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// If the corpus is damaged there.
     fn sample(&self, number: u64) -> Result<Self::Sample, DataError>;
+
+    /// [`Sample::length`] of sample `number`. A data set that knows it without making the sample says so here.
+    ///
+    /// # Errors
+    /// As [`Self::sample`].
+    fn length(&self, number: u64) -> Result<usize, DataError> {
+        Ok(self.sample(number)?.length())
+    }
 }
 
 /// One sample.

@@ -427,3 +427,22 @@ fn another_tokenizer_is_refused() {
     let config = LanguageModelConfig::default();
     assert!(LanguageModelDataset::new(Arc::clone(&built.corpus), &[0], &other, &config, 1).is_err());
 }
+
+#[test]
+fn lengths_are_known_without_the_samples() {
+    fn check(samples: &impl Dataset) {
+        for number in 0..2 * samples.per_epoch() {
+            assert_eq!(samples.length(number).unwrap(), samples.sample(number).unwrap().length(), "sample {number}");
+        }
+    }
+    let built = corpus();
+    let config = LanguageModelConfig { max_seq_length: 7 };
+    let (corpus, documents) = (&built.corpus, all(&built.corpus));
+    check(&LanguageModelDataset::new(Arc::clone(corpus), &documents, &built.tokenizer, &config, 1).unwrap());
+    check(&pretraining(&built, &self::config(24), 1).unwrap());
+
+    let pair = |i: usize| Record { pair: Some("t1 ".repeat(1 + i * 3 % 7)), ..record(&["t0 ".repeat(1 + i % 5)]) };
+    let built = build((0..20).map(pair).collect(), tokenizer(2));
+    let documents = all(&built.corpus);
+    check(&TextPairDataset::new(Arc::clone(&built.corpus), &documents, 3, &TextPairsConfig::default(), 1).unwrap());
+}

@@ -130,4 +130,12 @@ impl Dataset for TextPairDataset {
         };
         Ok(TextPair { source: text(0)?, target: text(1)? })
     }
+
+    fn length(&self, number: u64) -> Result<usize, DataError> {
+        let (place, _) = self.places.find(self.order.at(number));
+        let document = self.corpus.document(self.places.documents()[place])?;
+        let source = document.sentence_end(1);
+        // Each text has one more token, at its end.
+        Ok(source.max(document.n_tokens() - source) + 1)
+    }
 }
