@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod alignment;
 mod encoder;
 mod error;
 mod format;
@@ -31,8 +32,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use tokenizers::{DecoderWrapper, ModelWrapper, PostProcessor as _, TruncationParams, truncate_encodings};
+use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _, TruncationParams, truncate_encodings};
 
+pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
 use pieces::Cut;
@@ -76,13 +78,20 @@ struct Inner {
     max_length: Option<usize>,
 }
 
-/// A text, or a pair of texts, with the special tokens around it.
+/// A text, or a pair of texts, with the special tokens around it. [`Tokenizer::encode_with_offsets`] and
+/// [`Tokenizer::encode_words`] tell with an [`Alignment`] which characters and words the tokens stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The tokens.
     pub ids: Vec<u32>,
     /// For each token which text it belongs to: 0 or 1. `RoBERTa`'s tokenizers say 0 for both.
     pub type_ids: Vec<u32>,
+}
+
+impl Encoded {
+    fn of(encoding: &Encoding) -> Self {
+        Self { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
+    }
 }
 
 impl Tokenizer {
@@ -118,23 +127,33 @@ impl Tokenizer {
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<Encoded, TokenizerError> {
-        let marked = &self.0.marked;
-        let encode = |text| marked.encode_fast(text, false).map_err(TokenizerError::encode);
-        let mut encoding = encode(text)?;
-        let mut pair = pair.map(encode).transpose()?;
-        if let Some(max_length) = max_length {
-            let n_specials = marked.get_post_processor().map_or(0, |it| it.added_tokens(pair.is_some()));
-            if max_length <= n_specials {
-                return Err(TokenizerError::TooShort { max_length, n_specials });
-            }
-            let limit = TruncationParams { max_length: max_length - n_specials, ..TruncationParams::default() };
-            (encoding, pair) = truncate_encodings(encoding, pair, &limit).map_err(TokenizerError::encode)?;
+        let encode = |text| self.0.marked.encode_fast(text, false).map_err(TokenizerError::encode);
+        let (text, pair) = self.truncate(encode(text)?, pair.map(encode).transpose()?, max_length)?;
+        Ok(Encoded::of(&self.surround(text, pair)?))
+    }
+
+    /// Cuts tokens off so that those of both texts and the special tokens around them are at most `max_length`.
+    fn truncate(
+        &self,
+        text: Encoding,
+        pair: Option<Encoding>,
+        max_length: Option<usize>,
+    ) -> Result<(Encoding, Option<Encoding>), TokenizerError> {
+        let Some(max_length) = max_length else { return Ok((text, pair)) };
+        let n_specials = self.0.marked.get_post_processor().map_or(0, |it| it.added_tokens(pair.is_some()));
+        if max_length <= n_specials {
+            return Err(TokenizerError::TooShort { max_length, n_specials });
         }
+        let limit = TruncationParams { max_length: max_length - n_specials, ..TruncationParams::default() };
+        truncate_encodings(text, pair, &limit).map_err(TokenizerError::encode)
+    }
+
+    /// Puts special tokens around the texts.
+    fn surround(&self, text: Encoding, mut pair: Option<Encoding>) -> Result<Encoding, TokenizerError> {
         if let Some(pair) = &mut pair {
             pair.set_type_ids(vec![1; pair.len()]);
         }
-        let encoding = marked.post_process(encoding, pair, true).map_err(TokenizerError::encode)?;
-        Ok(Encoded { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() })
+        self.0.marked.post_process(text, pair, true).map_err(TokenizerError::encode)
     }
 
     /// The text that `ids` stand for, as far as tokens tell: WordPiece and whole words do not keep white space. Ids that
