@@ -56,6 +56,37 @@ pub enum LabelError {
     /// No text at all.
     #[error("there is no text with a class")]
     Empty,
+    /// A text without tags for its words.
+    #[error("line {line} of `{}` has no tags, expected words with a tag each, in the format `conll`", path.display())]
+    NoTags {
+        /// The file.
+        path: PathBuf,
+        /// Where the text begins.
+        line: u64,
+    },
+    /// A tag that the model was not trained on.
+    #[error(
+        "the sentence in line {line} of `{}` has the unknown tag `{tag}`, known are `{}`", path.display(), known.join("`, `")
+    )]
+    UnknownTag {
+        /// The tag.
+        tag: String,
+        /// The file.
+        path: PathBuf,
+        /// Where the sentence begins.
+        line: u64,
+        /// The tags there are, twenty at the most.
+        known: Vec<String>,
+    },
+    /// No sentence at all.
+    #[error("there is no sentence with tags")]
+    NoSentence,
+    /// Words that all have one tag.
+    #[error("every word has the tag `{tag}`, expected at least two different tags")]
+    OneTag {
+        /// The tag.
+        tag: String,
+    },
     /// Nothing to tell apart.
     #[error("every text has the class `{label}`, expected at least two classes")]
     OneClass {
@@ -77,7 +108,7 @@ impl LabelledTexts {
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
         let (records, skipped) = records(source, policy, progress, interrupt)?;
-        let names: BTreeSet<&str> = records.iter().filter_map(|record| record.label.as_deref()).collect();
+        let names: BTreeSet<&str> = records.iter().filter_map(Record::class).collect();
         let mut labels: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if labels.iter().all(|label| label.parse::<i64>().is_ok()) {
             labels.sort_by_key(|label| label.parse::<i64>().unwrap_or_default());
@@ -151,13 +182,13 @@ impl LabelledTexts {
         let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
         let example = |record: Record| {
             let place = || (record.path.to_path_buf(), record.line);
-            let Some(label) = &record.label else {
+            let Some(label) = record.class() else {
                 let (path, line) = place();
                 return Err(LabelError::NoLabel { path, line });
             };
-            let Some(&number) = numbers.get(label.as_str()) else {
+            let Some(&number) = numbers.get(label) else {
                 let ((path, line), known) = (place(), labels.iter().take(20).cloned().collect());
-                return Err(LabelError::Unknown { label: label.clone(), path, line, known });
+                return Err(LabelError::Unknown { label: label.to_owned(), path, line, known });
             };
             Ok(Example { text: record.text, pair: record.pair, label: number })
         };
@@ -166,7 +197,8 @@ impl LabelledTexts {
     }
 }
 
-fn records(
+/// All records of a source.
+pub(crate) fn records(
     source: &dyn Source,
     policy: OnBadRow,
     progress: &dyn Progress,
@@ -183,10 +215,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Target;
     use crate::testing::{Memory, record};
 
     fn labelled(text: &str, label: &str) -> Record {
-        Record { label: Some(label.to_owned()), ..record(&[text]) }
+        Record { target: Some(Target::Class(label.to_owned())), ..record(&[text]) }
     }
 
     fn read(records: Vec<Record>) -> Result<LabelledTexts, DataError> {

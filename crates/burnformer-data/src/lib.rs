@@ -11,6 +11,7 @@
 //! | where sentences end | [`sentences`] |
 //! | tokenizers: train, load, save | [`tokenizer`] |
 //! | texts with a class each | [`labelled`] |
+//! | sentences of words with a tag each | [`tagged`] |
 //! | tokenised documents in memory-mapped files | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | samples as functions of seed and number | [`datasets`] |
@@ -66,6 +67,7 @@
 mod error;
 mod parallel;
 mod record;
+mod target;
 #[cfg(test)]
 mod testing;
 
@@ -79,7 +81,9 @@ pub mod sentences;
 pub mod source;
 pub mod split;
 pub mod statistics;
+pub mod tagged;
 pub mod tokenizer;
 
 pub use error::DataError;
 pub use record::Record;
+pub use target::{TaggedWord, Target};

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::Target;
+
 /// One text of a source, or one pair of texts, with what is known about it.
 ///
 /// A text may consist of paragraphs, separated by `\n`; a sentence never crosses from one into the next.
@@ -12,8 +14,8 @@ pub struct Record {
     pub text: String,
     /// The second text of a pair: a hypothesis, an answer, a translation.
     pub pair: Option<String>,
-    /// The class it belongs to.
-    pub label: Option<String>,
+    /// What a model is to be trained to give for it: its class, or the tags of its words.
+    pub target: Option<Target>,
     /// What it has in common with other records, so that a split keeps them together: a repository, an author.
     pub group: Option<String>,
     /// `true` if this goes on with the document of the record before it. Readers hand out long documents in pieces, so
@@ -26,9 +28,18 @@ pub struct Record {
 }
 
 impl Record {
-    /// A text of its own, without pair, label or group.
+    /// A text of its own, without pair, target or group.
     #[must_use]
     pub fn new(text: String, path: Arc<Path>, line: u64) -> Self {
-        Self { text, pair: None, label: None, group: None, continues: false, path, line }
+        Self { text, pair: None, target: None, group: None, continues: false, path, line }
+    }
+
+    /// Its class, if that is what a model is to be trained on.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        match &self.target {
+            Some(Target::Class(class)) => Some(class),
+            _ => None,
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::readers::{Place, ReadError};
 use crate::sentences::SentenceSplitter;
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::tokenizer::Tokenizer;
-use crate::{DataError, Record};
+use crate::{DataError, Record, TaggedWord, Target};
 
 /// Number of special tokens at the beginning of [`tokenizer`]'s vocabulary.
 pub(crate) const FIRST_WORD: u32 = 5;
@@ -72,6 +72,18 @@ fn bad_row(path: &Arc<Path>, line: u64) -> DataError {
 pub(crate) fn record(sentences: &[impl AsRef<str>]) -> Record {
     let text = sentences.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("\n");
     Record::new(text, Path::new("memory").into(), 1)
+}
+
+/// A sentence of words with a tag each, as in `Anna:B-PER sings:O`.
+pub(crate) fn tagged(words: &str) -> Record {
+    let (mut text, mut tags) = (String::new(), Vec::new());
+    for (word, tag) in words.split(' ').map(|word| word.split_once(':').unwrap()) {
+        let start = text.len();
+        text.push_str(word);
+        tags.push(TaggedWord { span: start..text.len(), tag: tag.to_owned() });
+        text.push(' ');
+    }
+    Record { target: Some(Target::Tags(tags)), ..record(&[text.trim_end()]) }
 }
 
 /// A corpus on the disk that goes when this is dropped.

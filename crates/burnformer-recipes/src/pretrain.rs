@@ -195,8 +195,7 @@ impl Pretrain {
         }
         let entropy = match &self.data.validation {
             Some(samples) => {
-                let (batches, _) =
-                    self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
+                let (batches, _) = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
                 Some(scores::unigram_entropy(batches)?)
             }
             None => None,

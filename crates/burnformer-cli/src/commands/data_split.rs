@@ -117,9 +117,9 @@ impl Items {
         let text = hash(0, &record.text);
         let content = record.pair.as_ref().map_or(text, |pair| hash(text, pair));
         let group = record.group.as_ref().map(|group| hash(0, group));
-        let label = record.label.as_ref().map(|label| {
+        let label = record.class().map(|label| {
             let next = self.labels.len() as u32;
-            *self.labels.entry(label.clone()).or_insert(next)
+            *self.labels.entry(label.to_owned()).or_insert(next)
         });
         self.items.push(Item { content, group, label });
     }
@@ -165,12 +165,12 @@ impl Parts {
         let counts = &mut self.counts[part];
         if begins {
             counts.documents += 1;
-            if let Some(label) = &record.label {
-                *counts.labels.entry(label.clone()).or_default() += 1;
+            if let Some(label) = record.class() {
+                *counts.labels.entry(label.to_owned()).or_default() += 1;
             }
         }
-        let Record { text, pair, label, group, .. } = record;
-        let row = Row { text, pair: pair.as_deref(), label: label.as_deref(), group: group.as_deref() };
+        let Record { text, pair, group, .. } = record;
+        let row = Row { text, pair: pair.as_deref(), label: record.class(), group: group.as_deref() };
         Ok(self.files[part].as_mut().map_or(Ok(()), |file| file.write(&row))?)
     }
 

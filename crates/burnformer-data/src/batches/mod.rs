@@ -10,10 +10,12 @@ mod config;
 mod loader;
 mod padded;
 mod parts;
+mod positions;
 mod pretraining;
 #[cfg(feature = "tensor")]
 mod tensor;
 mod text;
+mod token_classification;
 mod window;
 
 #[cfg(test)]
@@ -27,8 +29,12 @@ pub use padded::{Padded, Padding};
 pub use parts::parts;
 pub use pretraining::{PretrainingBatch, PretrainingCollator};
 #[cfg(feature = "tensor")]
-pub use tensor::{ClassificationTensors, PaddedTensors, PretrainingTensors, TextPairTensors};
+pub use tensor::{
+    ClassificationTensors, PaddedTensors, PretrainingTensors, TextPairTensors, TokenClassificationTensors,
+    WindowTensors,
+};
 pub use text::{TextPairBatch, TextPairCollator, WindowBatch, WindowCollator};
+pub use token_classification::{TokenClassificationBatch, TokenClassificationCollator};
 
 use std::ops::Range;
 

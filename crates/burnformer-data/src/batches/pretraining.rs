@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::positions::{moved, rows_of};
 use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::PretrainingSample;
 
@@ -61,17 +62,12 @@ impl Collator for PretrainingCollator {
 impl Batch for PretrainingBatch {
     fn rows(&self, rows: Range<usize>) -> Self {
         let length = self.tokens.seq_length;
-        let before = |row: usize| self.masked_positions.partition_point(|&position| (position as usize) < row * length);
-        let masked = before(rows.start)..before(rows.end);
+        let masked = rows_of(&self.masked_positions, rows.clone(), length);
         let tokens = self.tokens.rows(rows.clone());
-        let moved = self.masked_positions[masked.clone()].iter().map(|&position| {
-            let (row, column) = (position as usize / length, position as usize % length);
-            ((row - rows.start) * tokens.seq_length + column) as u32
-        });
         Self {
             numbers: self.numbers[rows.clone()].to_vec(),
             first_lengths: self.first_lengths[rows.clone()].to_vec(),
-            masked_positions: moved.collect(),
+            masked_positions: moved(&self.masked_positions[masked.clone()], rows.start, length, tokens.seq_length),
             tokens,
             masked_labels: self.masked_labels[masked].to_vec(),
             is_next: if self.is_next.is_empty() { Vec::new() } else { self.is_next[rows].to_vec() },

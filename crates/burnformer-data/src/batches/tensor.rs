@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{ClassificationBatch, Padded, PretrainingBatch, TextPairBatch, WindowBatch};
+use super::{ClassificationBatch, Padded, PretrainingBatch, TextPairBatch, TokenClassificationBatch, WindowBatch};
 
 /// [`Padded`] on a device.
 #[derive(Clone, Debug)]
@@ -40,6 +40,29 @@ pub struct ClassificationTensors {
     pub labels: Tensor<1, Int>,
 }
 
+/// [`TokenClassificationBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct TokenClassificationTensors {
+    /// The sentences, `[batch_size, seq_length]`.
+    pub tokens: PaddedTensors,
+    /// `[n_words]`: places of the words' first tokens in `[batch_size * seq_length]`.
+    pub positions: Tensor<1, Int>,
+    /// `[n_words]`: the number of the label of each word.
+    pub labels: Tensor<1, Int>,
+}
+
+/// [`WindowBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct WindowTensors {
+    /// All tokens of each window but the last, `[batch_size, seq_length]`.
+    pub inputs: PaddedTensors,
+    /// `[n_tokens]`: places of the inputs that are no padding in `[batch_size * seq_length]`, each of which predicts a token;
+    /// nothing if that is all of them.
+    pub target_positions: Option<Tensor<1, Int>>,
+    /// `[n_tokens]`: the token behind each of these inputs.
+    pub target_labels: Tensor<1, Int>,
+}
+
 /// [`TextPairBatch`] on a device.
 #[derive(Clone, Debug)]
 pub struct TextPairTensors {
@@ -63,6 +86,26 @@ impl Padded {
             ids: ints(self.ids.iter().map(|&id| id as i32), shape, device),
             mask_pad: Tensor::from_data(TensorData::new(mask, shape), device),
         }
+    }
+}
+
+impl Padded {
+    /// The tokens that are no padding, `[n_tokens]`, and their places in `[batch_size * seq_length]`; no places if there is
+    /// no padding.
+    fn targets(&self, device: &Device) -> (Option<Tensor<1, Int>>, Tensor<1, Int>) {
+        let Self { ids, lengths, seq_length, .. } = self;
+        let rows = ids.chunks_exact((*seq_length).max(1));
+        let labels: Vec<i32> =
+            rows.zip(lengths).flat_map(|(row, &length)| row[..length].iter().map(|&id| id as i32)).collect();
+        let n_tokens = labels.len();
+        let positions = (n_tokens < ids.len()).then(|| {
+            let places = lengths.iter().enumerate().flat_map(|(row, &length)| {
+                let first = (row * seq_length) as i32;
+                first..first + length as i32
+            });
+            ints(places, [n_tokens], device)
+        });
+        (positions, ints(labels.into_iter(), [n_tokens], device))
     }
 }
 
@@ -96,11 +139,25 @@ impl ClassificationBatch {
     }
 }
 
-impl WindowBatch {
-    /// Copies inputs and targets to `device`.
+impl TokenClassificationBatch {
+    /// Copies the batch to `device`.
     #[must_use]
-    pub fn to_device(&self, device: &Device) -> [PaddedTensors; 2] {
-        [self.inputs.to_device(device), self.targets.to_device(device)]
+    pub fn to_device(&self, device: &Device) -> TokenClassificationTensors {
+        let n_words = [self.labels.len()];
+        TokenClassificationTensors {
+            tokens: self.tokens.to_device(device),
+            positions: ints(self.positions.iter().map(|&place| place as i32), n_words, device),
+            labels: ints(self.labels.iter().map(|&label| label as i32), n_words, device),
+        }
+    }
+}
+
+impl WindowBatch {
+    /// Copies the batch to `device`. The token behind each input that is no padding is predicted.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> WindowTensors {
+        let (target_positions, target_labels) = self.targets.targets(device);
+        WindowTensors { inputs: self.inputs.to_device(device), target_positions, target_labels }
     }
 }
 
@@ -108,24 +165,15 @@ impl TextPairBatch {
     /// Copies the batch to `device`; `start_id` is the token that a second text begins with.
     #[must_use]
     pub fn to_device(&self, start_id: u32, device: &Device) -> TextPairTensors {
-        let Padded { ids, lengths, seq_length, .. } = &self.target;
-        let rows = || ids.chunks_exact((*seq_length).max(1));
-        let inputs = rows().flat_map(|row| std::iter::once(start_id).chain(row[..row.len() - 1].iter().copied()));
-        let labels: Vec<i32> =
-            rows().zip(lengths).flat_map(|(row, &length)| row[..length].iter().map(|&id| id as i32)).collect();
-        let n_tokens = labels.len();
-        let positions = (n_tokens < ids.len()).then(|| {
-            let places = lengths.iter().enumerate().flat_map(|(row, &length)| {
-                let first = (row * seq_length) as i32;
-                first..first + length as i32
-            });
-            ints(places, [n_tokens], device)
-        });
+        let shape = [self.target.batch_size(), self.target.seq_length];
+        let rows = self.target.ids.chunks_exact(shape[1].max(1));
+        let inputs = rows.flat_map(|row| std::iter::once(start_id).chain(row[..row.len() - 1].iter().copied()));
+        let (target_positions, target_labels) = self.target.targets(device);
         TextPairTensors {
             source: self.source.to_device(device),
-            target_inputs: ints(inputs.map(|id| id as i32), [lengths.len(), *seq_length], device),
-            target_positions: positions,
-            target_labels: ints(labels.into_iter(), [n_tokens], device),
+            target_inputs: ints(inputs.map(|id| id as i32), shape, device),
+            target_positions,
+            target_labels,
         }
     }
 }

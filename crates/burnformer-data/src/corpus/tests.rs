@@ -194,7 +194,7 @@ fn bad_rows_and_empty_records_are_left_out_and_counted() {
 #[test]
 fn labels_groups_pairs_and_contents_are_kept() {
     let labelled = |text: &str, label: &str, group: Option<&str>| Record {
-        label: Some(label.to_owned()),
+        target: Some(crate::Target::Class(label.to_owned())),
         group: group.map(str::to_owned),
         ..record(&[text])
     };

@@ -109,7 +109,7 @@ impl Worker {
         chunk.documents.push(Piece {
             content: content_hash(record),
             group: record.group.as_ref().map_or(0, |group| hash(group).max(1)),
-            label: record.label.clone(),
+            label: record.class().map(str::to_owned),
             continues: record.continues,
             end: chunk.sentence_ends.len() as u32,
         });

@@ -12,6 +12,7 @@ mod order;
 mod pretraining;
 mod sample_index;
 mod text_pairs;
+mod token_classification;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};
 pub use pretraining::{PretrainingConfig, PretrainingDataset, PretrainingSample};
 pub use text_pairs::{TextPair, TextPairDataset, TextPairsConfig};
+pub use token_classification::{LostWords, TokenClassificationDataset, TokenClassificationSample};
 
 use burnformer_core::config::ConfigError;
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Place, ReadError};
-use crate::Record;
+use crate::{Record, Target};
 
 /// Names of the columns that hold the text of a row and what is known about it.
 ///
@@ -79,7 +79,8 @@ impl Columns {
         }
         let [text, pair, label, group] = values;
         let record = Record::new(text.unwrap_or_default(), at.path, at.number);
-        Ok(Some(Record { pair, label, group: group.filter(|value| !is_blank(value)), ..record }))
+        let target = label.map(Target::Class);
+        Ok(Some(Record { pair, target, group: group.filter(|value| !is_blank(value)), ..record }))
     }
 }
 

@@ -131,6 +131,27 @@ pub enum ReadError {
         /// Those of the first row.
         expected: usize,
     },
+    /// A row of tagged words that lacks a column.
+    #[error("{at} has {found} {}, expected at least {expected}: a word and its tag", if *found == 1 { "column" } else { "columns" })]
+    TooFewColumns {
+        /// The row.
+        at: Place,
+        /// Its columns.
+        found: usize,
+        /// The columns it needs.
+        expected: usize,
+    },
+    /// Something else where a tag should be.
+    #[error(
+        "{at} has the tag `{found}`, expected `O`, or the type of an entity behind `B-`, `I-`, `E-`, `S-`, `L-`, `U-`, \
+         `M-` or `W-`: name the column of the tags if it is not the last"
+    )]
+    NotATag {
+        /// The row.
+        at: Place,
+        /// What stands there.
+        found: String,
+    },
     /// A quote that is opened but not closed before the file ends.
     #[error("{at} opens a quote that is never closed, expected another `\"`, or `\"\"` for a quote within the text")]
     UnclosedQuote {

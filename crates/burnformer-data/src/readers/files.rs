@@ -17,7 +17,7 @@ use super::lines::Lines;
 use super::parallel::Pairs;
 use super::table::Dialect;
 use super::text::Documents;
-use super::{Format, Input, ReadError, jsonl, parquet, table};
+use super::{Format, Input, ReadError, conll, jsonl, parquet, table};
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
@@ -80,6 +80,10 @@ fn open((path, target): &Sides, format: Format, bytes: &BytesRead) -> RecordRead
         Format::Tsv { columns, header } => {
             let dialect = Dialect { delimiter: b'\t', quotes: false, header };
             records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, columns)))
+        }
+        Format::Conll { word_column: word, tag_column: tag } => {
+            let columns = conll::TagColumns { word, tag };
+            records(Lines::open(path, bytes).map(|lines| conll::Sentences::new(lines, columns)))
         }
         Format::Parquet { columns } => records(parquet::Rows::open(path, columns, bytes)),
     }

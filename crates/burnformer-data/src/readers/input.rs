@@ -64,6 +64,18 @@ pub enum Format {
         /// Which columns hold what.
         columns: Columns,
     },
+    /// Words with a tag each, a word in each line, as in the shared tasks of CoNLL. A blank line ends a sentence, as does
+    /// one that begins with `-DOCSTART-`. Columns are separated by tabs, or in a line without a tab by white space. A line
+    /// in front of a sentence that begins with `# ` and holds no tag is a comment. Tags are `O`, or the type of an entity
+    /// behind `B-`, `I-` or a letter of another scheme.
+    Conll {
+        /// The number of the column with the words, counted from one.
+        #[serde(default = "one")]
+        word_column: usize,
+        /// The number of the column with the tags, counted from one; absent for the last column.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag_column: Option<usize>,
+    },
 }
 
 impl Input {
@@ -91,6 +103,18 @@ impl Validate for Format {
             Self::Text { .. } => return Ok(()),
             Self::Parallel { target } => {
                 return check("target", &"empty", !target.is_empty(), "at least one path");
+            }
+            Self::Conll { word_column, tag_column } => {
+                let columns = [("word_column", Some(*word_column)), ("tag_column", *tag_column)];
+                for (key, column) in columns.into_iter().filter_map(|(key, column)| Some((key, column?))) {
+                    check(key, &column, column > 0, "the number of a column, counted from 1")?;
+                }
+                return check(
+                    "tag_column",
+                    &word_column,
+                    *tag_column != Some(*word_column),
+                    "another column than `word_column`",
+                );
             }
             Self::Csv { delimiter, .. } if !delimiter.is_ascii() || matches!(delimiter, '"' | '\r' | '\n') => {
                 return check("delimiter", delimiter, false, "a character of ASCII other than a quote or a line's end");
@@ -122,6 +146,10 @@ fn check(field: &str, value: &impl ToString, holds: bool, range: &'static str) -
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> usize {
+    1
 }
 
 fn comma() -> char {
@@ -165,6 +193,8 @@ mod tests {
             Format::Csv { columns: columns(), header: false, delimiter: ';' },
             Format::Tsv { columns: columns(), header: false },
             Format::Parquet { columns: columns() },
+            Format::Conll { word_column: 2, tag_column: Some(4) },
+            Format::Conll { word_column: 1, tag_column: None },
         ] {
             let input = input(format);
             assert_eq!(load(&settings::to_toml(&input).unwrap()), Ok(input));
@@ -186,6 +216,11 @@ mod tests {
         check(csv(columns("1", "", "l", ""), false, ','), &format!("`format.columns.label` is l, {numbered}"));
         let tsv = Format::Tsv { columns: columns("0", "", "", ""), header: false };
         check(input(tsv), &format!("`format.columns.text` is 0, {numbered}"));
+        let conll = |word_column, tag_column| input(Format::Conll { word_column, tag_column });
+        let expected = "expected the number of a column, counted from 1";
+        check(conll(0, None), &format!("`format.word_column` is 0, {expected}"));
+        check(conll(1, Some(0)), &format!("`format.tag_column` is 0, {expected}"));
+        check(conll(3, Some(3)), "`format.tag_column` is 3, expected another column than `word_column`");
         let jsonl = Format::Jsonl { columns: columns("", "", "", "") };
         check(input(jsonl), "`format.columns.text` is empty, expected the name of a column");
     }

@@ -163,7 +163,7 @@ mod tests {
         fn any_text_comes_back(rows in prop::collection::vec((".*[a-z].*", ".*[a-z]"), 0..6)) {
             let content: String = rows.iter().map(|(t, l)| format!("{}\n", json!({"t": t, "l": {"x": l}}))).collect();
             let read = Objects::new(lines(&content, 1 << 20), columns("t", "", "l.x", ""));
-            let read: Vec<_> = read.map(|row| row.map(|row| (row.text, row.label.unwrap())).unwrap()).collect();
+            let read: Vec<_> = read.map(|row| row.map(|row| (row.text.clone(), row.class().unwrap().to_owned())).unwrap()).collect();
             prop_assert_eq!(read, rows);
         }
     }

@@ -1,9 +1,10 @@
-//! Files of running text, parallel text, JSON lines, tables and Parquet as records, plain or compressed.
+//! Files of running text, parallel text, JSON lines, tables, Parquet and tagged words as records, plain or compressed.
 //!
 //! Files are read row by row, whatever their size. A row that is no good is an error behind which the next row follows.
 
 mod bytes;
 mod columns;
+mod conll;
 mod error;
 mod files;
 mod groups;

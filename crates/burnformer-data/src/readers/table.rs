@@ -294,7 +294,7 @@ mod tests {
             }
             let content = writer.into_inner().unwrap();
             let rows = Rows::new(lines(content, 1000), CSV, columns("text", "", "label", ""));
-            let read: Vec<_> = rows.map(|row| row.map(|row| (row.text, row.label.unwrap())).unwrap()).collect();
+            let read: Vec<_> = rows.map(|row| row.map(|row| (row.text.clone(), row.class().unwrap().to_owned())).unwrap()).collect();
             prop_assert_eq!(read, texts);
         }
     }

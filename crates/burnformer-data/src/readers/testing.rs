@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 
 use super::lines::Lines;
 use super::{Columns, ReadError};
-use crate::Record;
+use crate::{Record, TaggedWord, Target};
 
 /// The file `name` in `folder` with `bytes` in it.
 pub(super) fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> Arc<Path> {
@@ -57,10 +57,18 @@ pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Ve
     rows.map(|row| match row {
         Err(error) => format!("error: {error}"),
         Ok(record) => {
-            let others = [("pair", &record.pair), ("label", &record.label), ("group", &record.group)];
-            let others = others.into_iter().filter_map(|(name, value)| Some(format!(" {name}={:?}", value.as_ref()?)));
+            let others =
+                [("pair", record.pair.as_deref()), ("label", record.class()), ("group", record.group.as_deref())];
+            let others = others.into_iter().filter_map(|(name, value)| Some(format!(" {name}={:?}", value?)));
+            let tags = match &record.target {
+                Some(Target::Tags(words)) => {
+                    let word = |word: &TaggedWord| format!("{}:{}", &record.text[word.span.clone()], word.tag);
+                    format!(" tags={}", words.iter().map(word).collect::<Vec<_>>().join(","))
+                }
+                _ => String::new(),
+            };
             let sign = if record.continues { "+" } else { "" };
-            format!("{sign}{} {:?}{}", record.line, record.text, others.collect::<String>())
+            format!("{sign}{} {:?}{}{tags}", record.line, record.text, others.collect::<String>())
         }
     })
     .collect()

@@ -10,6 +10,7 @@ use super::error::{BadFile, RustDocsError};
 use super::items::ItemKind;
 use crate::record::Record;
 use crate::source::{BytesRead, Part, RecordReader, Source};
+use crate::target::Target;
 
 /// The documentation of many crates, without duplicates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,7 +182,7 @@ impl Source for Items {
                 let items = paragraphs.iter().filter_map(|paragraph| {
                     let label = paragraph.kind?.label().to_owned();
                     let record = Record::new(paragraph.text.clone(), Arc::clone(path), paragraph.line);
-                    Some(Record { label: Some(label), group: Some(docs.repository.clone()), ..record })
+                    Some(Record { target: Some(Target::Class(label)), group: Some(docs.repository.clone()), ..record })
                 });
                 items.collect::<Vec<_>>()
             }

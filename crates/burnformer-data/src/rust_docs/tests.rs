@@ -193,7 +193,7 @@ fn items_are_first_paragraphs_with_their_kind() {
     let records: Vec<_> = items
         .read(0, &BytesRead::default())
         .map(Result::unwrap)
-        .map(|record| (record.label.unwrap(), record.line, record.text))
+        .map(|record| (record.class().unwrap().to_owned(), record.line, record.text))
         .collect();
     let expected = [
         // Where the text was read first, which is in the README.

@@ -16,7 +16,7 @@ fn of(built: &Built) -> Statistics {
 
 fn labelled() -> Built {
     let with = |text: &[&str], label: &str, group: &str| Record {
-        label: Some(label.to_owned()),
+        target: Some(crate::Target::Class(label.to_owned())),
         group: Some(group.to_owned()),
         ..record(text)
     };
