@@ -1,22 +1,11 @@
 //! From flags to a source: which format files have, and which flags fit it.
 
-use std::fmt;
+use anyhow::{Error, Result};
+use burnformer::data::DataError;
+use burnformer::data::readers::{Files, Format, FormatKind, FormatOptions, Input, ReadError};
 
-use anyhow::Result;
-use burnformer::data::readers::{Columns, Files, Format, Input, TextLayout};
-use burnformer::data::source::Source;
-
-use crate::args::{FormatArgs, InputFormat};
+use crate::args::FormatArgs;
 use crate::errors::Advised;
-
-/// What names of files end with, for each format.
-const ENDINGS: [(InputFormat, &[&str]); 5] = [
-    (InputFormat::Text, &["txt", "text", "md"]),
-    (InputFormat::Jsonl, &["jsonl", "ndjson", "json"]),
-    (InputFormat::Csv, &["csv"]),
-    (InputFormat::Tsv, &["tsv"]),
-    (InputFormat::Parquet, &["parquet", "pq"]),
-];
 
 /// The files that `paths` stand for, to be read as `args` say.
 ///
@@ -34,10 +23,10 @@ pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatA
     if pair_paths.is_empty() {
         return open(paths, args);
     }
-    let format = args.input_format.map(|_| "--input-format");
-    if let Some(flag) = format.or_else(|| given(args).next().map(|(flag, _)| flag)) {
+    let format = args.input_format.map(|_| "input_format");
+    if let Some(option) = format.or_else(|| options(args).given().next().map(|(option, _)| option)) {
         let hint = "line-aligned files are plain text without columns: remove this flag";
-        return Err(Advised::new(format!("`{flag}` cannot be combined with `--pair-input`"), hint).into());
+        return Err(Advised::new(format!("`{}` cannot be combined with `--pair-input`", flag(option)), hint).into());
     }
     Ok(Input { paths: paths.to_vec(), format: Format::Parallel { target: pair_paths.to_vec() } }.open()?)
 }
@@ -52,98 +41,49 @@ pub(crate) fn names_pairs(pair_paths: &[String], args: &FormatArgs) -> bool {
 /// # Errors
 /// As [`open`].
 pub(crate) fn resolve(paths: &[String], args: &FormatArgs) -> Result<Input> {
-    let format = match args.input_format {
-        Some(format) => format,
-        None => guess(paths)?,
-    };
-    check_flags(format, args)?;
-    let columns = Columns {
-        text: args.text_column.clone().unwrap_or_else(|| if args.no_header { "1" } else { "text" }.to_owned()),
-        pair: args.pair_column.clone(),
-        label: args.label_column.clone(),
-        group: args.group_column.clone(),
-    };
-    let header = !args.no_header;
-    let format = match format {
-        InputFormat::Text => Format::Text { layout: args.layout.unwrap_or_default() },
-        InputFormat::Jsonl => Format::Jsonl { columns },
-        InputFormat::Csv => Format::Csv { columns, header, delimiter: args.delimiter.unwrap_or(',') },
-        InputFormat::Tsv => Format::Tsv { columns, header },
-        InputFormat::Parquet => Format::Parquet { columns },
-    };
-    Ok(Input { paths: paths.to_vec(), format })
+    options(args).input(paths).map_err(in_flags)
 }
 
-/// The format that all files have by their names.
-fn guess(paths: &[String]) -> Result<InputFormat> {
-    // The files behind folders and patterns do not depend on the format.
-    let any = Format::Text { layout: TextLayout::default() };
-    let files = Input { paths: paths.to_vec(), format: any }.open()?;
-    let mut guessed: Option<(InputFormat, &str)> = None;
-    for part in files.parts() {
-        let name = part.name.as_str();
-        let Some(format) = of_name(name) else {
-            let hint = "set `--input-format` to text, jsonl, csv, tsv or parquet";
-            return Err(Advised::new(format!("the file format of `{name}` is unknown"), hint).into());
-        };
-        match guessed {
-            Some((other, first)) if other != format => {
-                let message =
-                    format!("the input files have different formats: `{first}` is {other}, `{name}` is {format}");
-                return Err(Advised::new(message, "use files of one format, or set `--input-format`").into());
-            }
-            _ => guessed = Some((format, guessed.map_or(name, |(_, first)| first))),
+fn options(args: &FormatArgs) -> FormatOptions {
+    FormatOptions {
+        kind: args.input_format,
+        layout: args.layout,
+        text_column: args.text_column.clone(),
+        pair_column: args.pair_column.clone(),
+        label_column: args.label_column.clone(),
+        group_column: args.group_column.clone(),
+        no_header: args.no_header,
+        delimiter: args.delimiter,
+    }
+}
+
+/// The flag of an option.
+fn flag(option: &str) -> String {
+    format!("--{}", option.replace('_', "-"))
+}
+
+/// What the library says of options, in terms of flags.
+fn in_flags(error: DataError) -> Error {
+    let DataError::Read(cause) = &error else { return error.into() };
+    let (message, hint) = match cause {
+        ReadError::UnknownFormat { .. } => {
+            (error.to_string(), "set `--input-format` to text, jsonl, csv, tsv, parquet or conll".to_owned())
         }
-    }
-    guessed.map(|(format, _)| format).ok_or_else(|| anyhow::anyhow!("there are no files"))
-}
-
-/// The format of the file `name`, by what it ends with.
-fn of_name(name: &str) -> Option<InputFormat> {
-    let name = name.to_lowercase();
-    let plain = [".gz", ".zst", ".zstd"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
-    let (_, ending) = plain.rsplit_once('.')?;
-    ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)).map(|(format, _)| *format)
-}
-
-/// Refuses flags that mean nothing for `format`.
-fn check_flags(format: InputFormat, args: &FormatArgs) -> Result<()> {
-    for (flag, fitting) in given(args) {
-        if !fitting.contains(&format) {
-            let fitting = fitting.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let hint = format!("remove it, or set `--input-format` if the files are {fitting}");
-            return Err(Advised::new(format!("`{flag}` cannot be used with the input format `{format}`"), hint).into());
+        ReadError::MixedFormats { .. } => {
+            (error.to_string(), "use files of one format, or set `--input-format`".to_owned())
         }
-    }
-    Ok(())
-}
-
-/// The flags that were given, each with the formats that it fits.
-fn given(args: &FormatArgs) -> impl Iterator<Item = (&'static str, &'static [InputFormat])> {
-    use InputFormat::{Csv, Jsonl, Parquet, Text, Tsv};
-    const COLUMNS: &[InputFormat] = &[Jsonl, Csv, Tsv, Parquet];
-    let flags: [(_, _, &[InputFormat]); 7] = [
-        ("--layout", args.layout.is_some(), &[Text]),
-        ("--text-column", args.text_column.is_some(), COLUMNS),
-        ("--pair-column", args.pair_column.is_some(), COLUMNS),
-        ("--label-column", args.label_column.is_some(), COLUMNS),
-        ("--group-column", args.group_column.is_some(), COLUMNS),
-        ("--no-header", args.no_header, &[Csv, Tsv]),
-        ("--delimiter", args.delimiter.is_some(), &[Csv]),
-    ];
-    flags.into_iter().filter(|(_, is_given, _)| *is_given).map(|(flag, _, fitting)| (flag, fitting))
-}
-
-impl fmt::Display for InputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-            Self::Parquet => "parquet",
-        })
-    }
+        ReadError::OptionDoesNotFit { option, kind, fitting } => {
+            let message = format!("`{}` cannot be used with the input format `{kind}`", flag(option));
+            let fitting = fitting.iter().map(FormatKind::to_string).collect::<Vec<_>>().join(", ");
+            (message, format!("remove it, or set `--input-format` if the files are {fitting}"))
+        }
+        ReadError::NotAColumnNumber { option, column } => {
+            let message = format!("`{}` is `{column}`, expected the number of a column, counted from 1", flag(option));
+            (message, "columns of the input format `conll` have no names".to_owned())
+        }
+        _ => return error.into(),
+    };
+    Advised::new(message, hint).into()
 }
 
 #[cfg(test)]
@@ -152,48 +92,25 @@ mod tests {
 
     use super::*;
 
-    fn args(line: &str) -> FormatArgs {
+    fn resolve(line: &str) -> Result<Input> {
         let command = FormatArgs::augment_args(Command::new("test").no_binary_name(true));
-        FormatArgs::from_arg_matches(&command.get_matches_from(line.split_whitespace())).unwrap()
-    }
-
-    fn format(line: &str) -> Format {
-        resolve(&["a".to_owned()], &args(line)).unwrap().format
+        let args = FormatArgs::from_arg_matches(&command.get_matches_from(line.split_whitespace())).unwrap();
+        super::resolve(&["a".to_owned()], &args)
     }
 
     #[test]
-    fn names_tell_the_format_compressed_or_not() {
-        for (name, format) in [
-            ("a.txt", InputFormat::Text),
-            ("b/README.MD", InputFormat::Text),
-            ("a.b.jsonl.gz", InputFormat::Jsonl),
-            ("a.csv.zst", InputFormat::Csv),
-            ("a.tsv", InputFormat::Tsv),
-            ("a.parquet", InputFormat::Parquet),
-        ] {
-            assert_eq!(of_name(name), Some(format), "{name}");
-        }
-        for name in ["a", "a.gz", "folder.txt/a", ".txt/", "a.docx", ""] {
-            assert_eq!(of_name(name), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn columns_have_names_or_without_header_numbers() {
-        let columns = |text: &str, label: Option<&str>| Columns {
-            text: text.to_owned(),
-            pair: None,
-            label: label.map(str::to_owned),
-            group: None,
+    fn flags_become_the_settings_of_a_format() {
+        let Format::Csv { columns, header, delimiter } =
+            resolve("--input-format csv --delimiter \\t --text-column body --label-column x").unwrap().format
+        else {
+            panic!("no csv")
         };
-        assert_eq!(format("--input-format jsonl"), Format::Jsonl { columns: columns("text", None) });
         assert_eq!(
-            format("--input-format csv --delimiter ; --no-header --label-column 2"),
-            Format::Csv { columns: columns("1", Some("2")), header: false, delimiter: ';' }
+            (columns.text.as_str(), columns.label.as_deref(), header, delimiter),
+            ("body", Some("x"), true, '\t')
         );
-        let tab = Format::Csv { columns: columns("body", None), header: true, delimiter: '\t' };
-        assert_eq!(format("--input-format csv --delimiter \\t --text-column body"), tab);
-        assert_eq!(format("--input-format text --layout file"), Format::Text { layout: TextLayout::File });
+        let conll = Format::Conll { word_column: 2, tag_column: None };
+        assert_eq!(resolve("--input-format conll --text-column 2").unwrap().format, conll);
     }
 
     #[test]
@@ -203,11 +120,14 @@ mod tests {
             "--input-format jsonl --layout lines",
             "--input-format tsv --delimiter ;",
             "--input-format parquet --no-header",
+            "--input-format conll --group-column a",
         ] {
-            let error = resolve(&["a".to_owned()], &args(line)).unwrap_err().to_string();
+            let error = resolve(line).unwrap_err().to_string();
             let format = line.split_whitespace().nth(1).unwrap();
             let flag = line.split_whitespace().nth(2).unwrap();
             assert_eq!(error, format!("`{flag}` cannot be used with the input format `{format}`"));
         }
+        let error = resolve("--input-format conll --label-column ner").unwrap_err().to_string();
+        assert_eq!(error, "`--label-column` is `ner`, expected the number of a column, counted from 1");
     }
 }

@@ -54,6 +54,9 @@ pub enum DataError {
         /// How many documents there are, duplicates left out.
         found: usize,
     },
+    /// Text that was read twice, and was not the same.
+    #[error("the input changed while it was read: try again with files that do not change and can be read twice")]
+    InputChanged,
     /// The work was asked to stop; what was finished stays.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

@@ -64,7 +64,9 @@
 //! `tensor` (default) puts batches on a burn device; without it the crate knows nothing of burn. With it, the program that
 //! uses the crate chooses burn's backend.
 
+mod content;
 mod error;
+mod json_lines;
 mod parallel;
 mod record;
 mod target;
@@ -85,5 +87,6 @@ pub mod tagged;
 pub mod tokenizer;
 
 pub use error::DataError;
+pub use json_lines::JsonLines;
 pub use record::Record;
 pub use target::{TaggedWord, Target};

@@ -1,8 +1,8 @@
 //! Flags that select the format of input files.
 
-use burnformer::data::readers::TextLayout;
+use burnformer::data::readers::{FormatKind, TextLayout};
 use burnformer::data::source::OnBadRow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::names::names;
 
@@ -13,9 +13,16 @@ use super::names::names;
 pub(crate) struct FormatArgs {
     /// File format [default: taken from the file name]
     ///
-    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv` and `.parquet`, each with `.gz` or `.zst` too.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub(crate) input_format: Option<InputFormat>,
+    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and `.conll`, each with `.gz` or `.zst` too.
+    #[arg(long, value_name = "FORMAT", value_parser = names::<FormatKind, _>([
+        ("text", "Plain text"),
+        ("jsonl", "JSON lines: one object per line"),
+        ("csv", "Comma-separated values"),
+        ("tsv", "Tab-separated values"),
+        ("parquet", "Parquet"),
+        ("conll", "CoNLL columns: one word and its tag per line, blank lines between sentences"),
+    ]))]
+    pub(crate) input_format: Option<FormatKind>,
 
     /// How plain-text files are divided into documents and paragraphs [default: lines]
     #[arg(long, value_name = "LAYOUT", value_parser = names::<TextLayout, _>([
@@ -27,7 +34,8 @@ pub(crate) struct FormatArgs {
 
     /// Column of the text [default: text, or 1 with `--no-header`]
     ///
-    /// In JSON lines and Parquet, this and the other column flags also take paths such as `meta.title`.
+    /// In JSON lines and Parquet, this and the other column flags also take paths such as `meta.title`. In CoNLL files it is
+    /// the number of the column of the words [default: 1].
     #[arg(long, value_name = "NAME")]
     pub(crate) text_column: Option<String>,
 
@@ -35,7 +43,7 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) pair_column: Option<String>,
 
-    /// Column of the label
+    /// Column of the label; in CoNLL files the number of the column of the tags [default: the last]
     #[arg(long, value_name = "NAME")]
     pub(crate) label_column: Option<String>,
 
@@ -57,20 +65,6 @@ pub(crate) struct FormatArgs {
         ("skip", "Skip the row and count it"),
     ]))]
     pub(crate) on_bad_row: OnBadRow,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum InputFormat {
-    /// Plain text
-    Text,
-    /// JSON lines: one object per line
-    Jsonl,
-    /// Comma-separated values
-    Csv,
-    /// Tab-separated values
-    Tsv,
-    /// Parquet
-    Parquet,
 }
 
 /// A character as it is, or `\t`, which is hard to type.

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use burnformer::core::files::{FileError, NewFolder};
+use burnformer::data::JsonLines;
 use burnformer::data::rust_docs::{Collection, Crates, FileDocs, Paragraph, RustDocs};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::args::RustDocsArgs;
-use crate::output::{JsonLines, fact};
+use crate::output::fact;
 use crate::terminal::Terminal;
 
 /// What was collected.
@@ -80,8 +81,8 @@ fn crates(args: &RustDocsArgs) -> Crates {
 
 /// Writes the two files, and counts what is in them.
 fn write(collection: &Collection, kinds: &[String], folder: &NewFolder, report: &mut Report) -> Result<(), FileError> {
-    let mut documents = JsonLines::create(folder, "documents.jsonl")?;
-    let mut items = JsonLines::create(folder, "items.jsonl")?;
+    let mut documents = JsonLines::create(&folder.path().join("documents.jsonl"))?;
+    let mut items = JsonLines::create(&folder.path().join("items.jsonl"))?;
     for docs in &collection.crates {
         let group = docs.repository.as_str();
         for FileDocs { path, paragraphs } in &docs.files {

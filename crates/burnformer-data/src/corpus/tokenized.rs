@@ -1,7 +1,6 @@
 //! Records turned into token ids.
 
-use twox_hash::XxHash3_64;
-
+use crate::content::{content_hash, hash};
 use crate::sentences::SentenceSplitter;
 use crate::tokenizer::{Encoder, Tokenizer, TokenizerError};
 use crate::{DataError, Record};
@@ -134,14 +133,4 @@ fn sentence(
     }
     chunk.sentence_ends.push(chunk.ids.len() as u32);
     Ok(true)
-}
-
-fn hash(text: &str) -> u64 {
-    XxHash3_64::oneshot(text.as_bytes())
-}
-
-/// Equal for records of equal text, whatever their label.
-fn content_hash(record: &Record) -> u64 {
-    let text = hash(&record.text);
-    record.pair.as_ref().map_or(text, |pair| XxHash3_64::oneshot_with_seed(text, pair.as_bytes()))
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
+use super::FormatKind;
+
 /// A file or a row that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +34,49 @@ pub enum ReadError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A file whose name does not tell what it is.
+    #[error("the file format of `{}` is unknown", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Files whose names tell different formats.
+    #[error(
+        "the input files have different formats: `{}` is {first_format}, `{}` is {format}",
+        first.display(),
+        path.display()
+    )]
+    MixedFormats {
+        /// The first file.
+        first: PathBuf,
+        /// What it is.
+        first_format: FormatKind,
+        /// The first other one.
+        path: PathBuf,
+        /// What that is.
+        format: FormatKind,
+    },
+    /// An option that means nothing for a format.
+    #[error("`{option}` cannot be used with the input format `{kind}`, only with {}", listed(fitting))]
+    OptionDoesNotFit {
+        /// The option.
+        option: &'static str,
+        /// The format.
+        kind: FormatKind,
+        /// The formats that it is for.
+        fitting: &'static [FormatKind],
+    },
+    /// A name where columns have none.
+    #[error(
+        "`{option}` is `{column}`, expected the number of a column, counted from 1: the format `conll` has no names for \
+         them"
+    )]
+    NotAColumnNumber {
+        /// The option.
+        option: &'static str,
+        /// What it is.
+        column: String,
     },
     /// Parallel text needs as many files on one side as on the other.
     #[error(
@@ -257,6 +302,10 @@ impl ReadError {
             Self::NoFile { .. }
                 | Self::Pattern { .. }
                 | Self::List { .. }
+                | Self::UnknownFormat { .. }
+                | Self::MixedFormats { .. }
+                | Self::OptionDoesNotFit { .. }
+                | Self::NotAColumnNumber { .. }
                 | Self::Unpaired { .. }
                 | Self::WrongKind { .. }
                 | Self::MissingColumn { .. }
@@ -281,6 +330,11 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} of `{}`", self.unit, self.number, self.path.display())
     }
+}
+
+/// Formats, one behind the other.
+fn listed(kinds: &[FormatKind]) -> String {
+    kinds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The first names of a list, in backticks.

@@ -1,5 +1,7 @@
 //! Training, validation and test: which document belongs where.
 
+mod files;
+
 use std::collections::HashSet;
 
 use burnformer_core::config::{ConfigError, Validate};
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 use crate::corpus::Corpus;
+
+pub use files::{FilesSplit, PartCounts, split_files};
 
 /// Settings of a split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,268 @@
+//! From file names and a few options to a format.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Columns, Format, Input, ReadError, TextLayout};
+use crate::DataError;
+use crate::source::Source;
+
+/// What files are, without how their columns are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FormatKind {
+    /// Running text.
+    Text,
+    /// JSON lines: an object in each line.
+    Jsonl,
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// Parquet.
+    Parquet,
+    /// Words with a tag each, in columns.
+    Conll,
+}
+
+/// What names of files end with, for each format.
+const ENDINGS: [(FormatKind, &[&str]); 6] = [
+    (FormatKind::Text, &["txt", "text", "md"]),
+    (FormatKind::Jsonl, &["jsonl", "ndjson", "json"]),
+    (FormatKind::Csv, &["csv"]),
+    (FormatKind::Tsv, &["tsv"]),
+    (FormatKind::Parquet, &["parquet", "pq"]),
+    (FormatKind::Conll, &["conll", "iob", "bio"]),
+];
+
+impl FormatKind {
+    /// The format of the file `name`, by what it ends with, which may be followed by `.gz` or `.zst`.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let plain = [".gz", ".zst", ".zstd"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+        let (_, ending) = plain.rsplit_once('.')?;
+        ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)).map(|(format, _)| *format)
+    }
+
+    /// The format that the files behind `paths` (files, folders and patterns, as in [`Input::paths`]) have by their names.
+    ///
+    /// # Errors
+    /// [`ReadError::UnknownFormat`] or [`ReadError::MixedFormats`] if the names do not tell one, and if there are no files.
+    pub fn guess(paths: &[String]) -> Result<Self, DataError> {
+        // The files behind folders and patterns do not depend on the format.
+        let any = Format::Text { layout: TextLayout::default() };
+        let files = Input { paths: paths.to_vec(), format: any }.open()?;
+        let mut guessed: Option<(Self, &str)> = None;
+        for part in files.parts() {
+            let name = part.name.as_str();
+            let format = Self::of_name(name).ok_or_else(|| ReadError::UnknownFormat { path: name.into() })?;
+            match guessed {
+                Some((first_format, first)) if first_format != format => {
+                    let (first, path) = (first.into(), name.into());
+                    return Err(ReadError::MixedFormats { first, first_format, path, format }.into());
+                }
+                Some(_) => {}
+                None => guessed = Some((format, name)),
+            }
+        }
+        // Every path stands for at least one file, so this is the error of no paths.
+        guessed.map(|(format, _)| format).ok_or_else(|| ReadError::NoFile { pattern: paths.join(" ") }.into())
+    }
+}
+
+impl fmt::Display for FormatKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Parquet => "parquet",
+            Self::Conll => "conll",
+        })
+    }
+}
+
+/// How files are read, as far as somebody said so. What is absent has a default, and what means nothing for a format is
+/// refused. [`Self::input`] makes an [`Input`] of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FormatOptions {
+    /// The format; by default the names of the files tell it.
+    pub kind: Option<FormatKind>,
+    /// How lines of text make up paragraphs and documents.
+    pub layout: Option<TextLayout>,
+    /// The column with the text; by default `text`, or the first one without header. In `conll`, its number.
+    pub text_column: Option<String>,
+    /// The column with the second text of a pair.
+    pub pair_column: Option<String>,
+    /// The column with the label. In `conll`, the number of the column with the tags; by default the last one.
+    pub label_column: Option<String>,
+    /// The column with what rows have in common that belong together.
+    pub group_column: Option<String>,
+    /// `true` if the first row of a table is no header, so that columns have numbers.
+    pub no_header: bool,
+    /// What separates the fields of a CSV file, by default a comma.
+    pub delimiter: Option<char>,
+}
+
+impl FormatOptions {
+    /// The settings for reading `paths`.
+    ///
+    /// # Errors
+    /// As [`FormatKind::guess`]; [`ReadError::OptionDoesNotFit`] for an option that means nothing for the format, and
+    /// [`ReadError::NotAColumnNumber`] where a column has to be a number.
+    pub fn input(&self, paths: &[String]) -> Result<Input, DataError> {
+        let kind = self.kind.map_or_else(|| FormatKind::guess(paths), Ok)?;
+        Ok(Input { paths: paths.to_vec(), format: self.format(kind)? })
+    }
+
+    /// The options that were given, each with the formats that it fits.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &'static [FormatKind])> {
+        use FormatKind::{Conll, Csv, Jsonl, Parquet, Text, Tsv};
+        const COLUMNS: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet];
+        const OR_CONLL: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet, Conll];
+        let options: [(_, _, &[FormatKind]); 7] = [
+            ("layout", self.layout.is_some(), &[Text]),
+            ("text_column", self.text_column.is_some(), OR_CONLL),
+            ("pair_column", self.pair_column.is_some(), COLUMNS),
+            ("label_column", self.label_column.is_some(), OR_CONLL),
+            ("group_column", self.group_column.is_some(), COLUMNS),
+            ("no_header", self.no_header, &[Csv, Tsv]),
+            ("delimiter", self.delimiter.is_some(), &[Csv]),
+        ];
+        options.into_iter().filter(|(_, is_given, _)| *is_given).map(|(option, _, fitting)| (option, fitting))
+    }
+
+    fn format(&self, kind: FormatKind) -> Result<Format, ReadError> {
+        if let Some((option, fitting)) = self.given().find(|(_, fitting)| !fitting.contains(&kind)) {
+            return Err(ReadError::OptionDoesNotFit { option, kind, fitting });
+        }
+        let columns = Columns {
+            text: self.text_column.clone().unwrap_or_else(|| if self.no_header { "1" } else { "text" }.to_owned()),
+            pair: self.pair_column.clone(),
+            label: self.label_column.clone(),
+            group: self.group_column.clone(),
+        };
+        let header = !self.no_header;
+        Ok(match kind {
+            FormatKind::Text => Format::Text { layout: self.layout.unwrap_or_default() },
+            FormatKind::Jsonl => Format::Jsonl { columns },
+            FormatKind::Csv => Format::Csv { columns, header, delimiter: self.delimiter.unwrap_or(',') },
+            FormatKind::Tsv => Format::Tsv { columns, header },
+            FormatKind::Parquet => Format::Parquet { columns },
+            FormatKind::Conll => Format::Conll {
+                word_column: number("text_column", self.text_column.as_deref())?.unwrap_or(1),
+                tag_column: number("label_column", self.label_column.as_deref())?,
+            },
+        })
+    }
+}
+
+/// The number of a column, counted from one.
+fn number(option: &'static str, column: Option<&str>) -> Result<Option<usize>, ReadError> {
+    let parse = |column: &str| match column.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(ReadError::NotAColumnNumber { option, column: column.to_owned() }),
+    };
+    column.map(parse).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(options: &FormatOptions, kind: FormatKind) -> Result<Format, String> {
+        options.format(kind).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn names_tell_the_format_compressed_or_not() {
+        for (name, format) in [
+            ("a.txt", FormatKind::Text),
+            ("b/README.MD", FormatKind::Text),
+            ("a.b.jsonl.gz", FormatKind::Jsonl),
+            ("a.csv.zst", FormatKind::Csv),
+            ("a.tsv", FormatKind::Tsv),
+            ("a.parquet", FormatKind::Parquet),
+            ("a.conll.gz", FormatKind::Conll),
+        ] {
+            assert_eq!(FormatKind::of_name(name), Some(format), "{name}");
+        }
+        for name in ["a", "a.gz", "folder.txt/a", ".txt/", "a.docx", ""] {
+            assert_eq!(FormatKind::of_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_files_have_one_format_or_it_has_to_be_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["a.csv", "b.csv.gz", "c.txt", "d"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let guess = |names: &[&str]| {
+            let paths: Vec<String> = names.iter().map(|name| path(name)).collect();
+            FormatKind::guess(&paths).map_err(|error| error.to_string().replace(&path(""), ""))
+        };
+        assert_eq!(guess(&["a.csv", "b.csv.gz"]), Ok(FormatKind::Csv));
+        assert_eq!(guess(&["a.csv", "d"]), Err("the file format of `d` is unknown".to_owned()));
+        let mixed = "the input files have different formats: `a.csv` is csv, `c.txt` is text";
+        assert_eq!(guess(&["a.csv", "c.txt"]), Err(mixed.to_owned()));
+    }
+
+    #[test]
+    fn columns_have_names_or_without_header_numbers() {
+        let columns = |text: &str, label: Option<&str>| Columns {
+            text: text.to_owned(),
+            pair: None,
+            label: label.map(str::to_owned),
+            group: None,
+        };
+        let default = FormatOptions::default;
+        assert_eq!(format(&default(), FormatKind::Jsonl), Ok(Format::Jsonl { columns: columns("text", None) }));
+        let options =
+            FormatOptions { delimiter: Some(';'), no_header: true, label_column: Some("2".to_owned()), ..default() };
+        let csv = Format::Csv { columns: columns("1", Some("2")), header: false, delimiter: ';' };
+        assert_eq!(format(&options, FormatKind::Csv), Ok(csv));
+        let options = FormatOptions { layout: Some(TextLayout::File), ..default() };
+        assert_eq!(format(&options, FormatKind::Text), Ok(Format::Text { layout: TextLayout::File }));
+        let conll = Format::Conll { word_column: 1, tag_column: None };
+        assert_eq!(format(&default(), FormatKind::Conll), Ok(conll));
+        let options =
+            FormatOptions { text_column: Some("2".to_owned()), label_column: Some("4".to_owned()), ..default() };
+        let conll = Format::Conll { word_column: 2, tag_column: Some(4) };
+        assert_eq!(format(&options, FormatKind::Conll), Ok(conll));
+        let options = FormatOptions { label_column: Some("tag".to_owned()), ..default() };
+        let message = "`label_column` is `tag`, expected the number of a column, counted from 1: the format `conll` has no \
+                       names for them";
+        assert_eq!(format(&options, FormatKind::Conll), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn an_option_that_means_nothing_is_refused() {
+        let default = FormatOptions::default;
+        let check = |options: FormatOptions, kind, message: &str| {
+            assert_eq!(format(&options, kind), Err(message.to_owned()));
+        };
+        let name = || Some("a".to_owned());
+        let label = FormatOptions { label_column: name(), ..default() };
+        check(
+            label,
+            FormatKind::Text,
+            "`label_column` cannot be used with the input format `text`, only with jsonl, csv, tsv, parquet, conll",
+        );
+        let layout = FormatOptions { layout: Some(TextLayout::Lines), ..default() };
+        check(layout, FormatKind::Jsonl, "`layout` cannot be used with the input format `jsonl`, only with text");
+        let delimiter = FormatOptions { delimiter: Some(';'), ..default() };
+        check(delimiter, FormatKind::Tsv, "`delimiter` cannot be used with the input format `tsv`, only with csv");
+        let group = FormatOptions { group_column: name(), ..default() };
+        check(
+            group,
+            FormatKind::Conll,
+            "`group_column` cannot be used with the input format `conll`, only with jsonl, csv, tsv, parquet",
+        );
+    }
+}

@@ -1,0 +1,280 @@
+//! The records of a source as files: one for training, one for validation, one for testing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use burnformer_core::files::FileError;
+use burnformer_core::progress::{Interrupt, Progress};
+use serde::Serialize;
+
+use super::{Item, Split, SplitBy, SplitConfig};
+use crate::content::{content_hash, hash, hash_behind};
+use crate::json_lines::{JsonLines, cannot};
+use crate::source::{OnBadRow, Records, Skipped, Source};
+use crate::{DataError, Record, Target};
+
+/// Names of the parts, and of their files without the ending.
+const PARTS: [&str; 3] = ["train", "validation", "test"];
+
+/// What was divided, and what is in each part.
+#[derive(Debug)]
+pub struct FilesSplit {
+    /// What was kept together, or balanced.
+    pub by: SplitBy,
+    /// Seed of the split.
+    pub seed: u64,
+    /// The part for training.
+    pub train: PartCounts,
+    /// The part for validation.
+    pub validation: PartCounts,
+    /// The part for testing.
+    pub test: PartCounts,
+    /// Documents that were left out, since an earlier one has the same text.
+    pub duplicates: usize,
+    /// Rows that were left out, since they cannot be read.
+    pub skipped: Skipped,
+}
+
+/// What is in a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartCounts {
+    /// How many documents.
+    pub documents: u64,
+    /// How many documents of each class; nothing without classes.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, u64>,
+}
+
+/// Divides the records of `source` as [`Split::of_items`] divides documents, and writes each part into `folder`:
+/// `train.jsonl`, `validation.jsonl` and `test.jsonl` with an object of `text`, `pair`, `label` and `group` in each line, or
+/// if words have tags `train.conll` and so on, with a word and its tag in each line. A part without documents has no file.
+///
+/// The source is read twice, so that memory holds a few bytes of each document and none of its text.
+///
+/// # Errors
+/// The first bad row, unless `policy` skips those; [`DataError::EmptyPart`]; [`DataError::InputChanged`] if the second
+/// reading gives other documents than the first; if a file cannot be written; on request of `interrupt`.
+///
+/// # Panics
+/// If the settings cannot work: a value built in code is the caller's responsibility.
+pub fn split_files(
+    source: &dyn Source,
+    config: &SplitConfig,
+    seed: u64,
+    policy: OnBadRow,
+    folder: &Path,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<FilesSplit, DataError> {
+    let mut items = Items::default();
+    let mut records = Records::new(source, policy, "read text", progress, interrupt);
+    records.by_ref().try_for_each(|record| record.map(|record| items.add(&record)))?;
+    let skipped = records.into_skipped();
+    let n_documents = items.items.len();
+    let split = Split::of_items(items.items, config, seed)?;
+    let mut parts = Parts::create(folder, &split, n_documents, items.tagged)?;
+    Records::new(source, policy, "write parts", progress, interrupt)
+        .try_for_each(|record| record.and_then(|record| parts.write(&record)))?;
+    let [train, validation, test] = parts.finish()?;
+    let duplicates = split.duplicates.len();
+    Ok(FilesSplit { by: config.by, seed, train, validation, test, duplicates, skipped })
+}
+
+/// What a split knows of each document.
+#[derive(Default)]
+struct Items {
+    items: Vec<Item>,
+    labels: HashMap<String, u32>,
+    /// `true` if words have tags.
+    tagged: bool,
+}
+
+impl Items {
+    fn add(&mut self, record: &Record) {
+        if record.continues
+            && let Some(document) = self.items.last_mut()
+        {
+            document.content = hash_behind(document.content, &record.text);
+            return;
+        }
+        let label = record.class().map(|label| {
+            let next = self.labels.len() as u32;
+            *self.labels.entry(label.to_owned()).or_insert(next)
+        });
+        self.tagged |= matches!(record.target, Some(Target::Tags(_)));
+        self.items.push(Item { content: content_hash(record), group: record.group.as_deref().map(hash), label });
+    }
+}
+
+/// The parts as they are written.
+struct Parts {
+    /// The part of each document; `None` for a duplicate.
+    places: Vec<Option<usize>>,
+    /// The files; `None` for a part that gets nothing.
+    files: [Option<Writer>; 3],
+    counts: [PartCounts; 3],
+    /// How many documents have begun.
+    begun: usize,
+}
+
+impl Parts {
+    fn create(folder: &Path, split: &Split, n_documents: usize, tagged: bool) -> Result<Self, FileError> {
+        let mut places = vec![None; n_documents];
+        let mut files = [None, None, None];
+        for (part, documents) in [&split.train, &split.validation, &split.test].into_iter().enumerate() {
+            for &document in documents {
+                places[document as usize] = Some(part);
+            }
+            if !documents.is_empty() {
+                files[part] = Some(Writer::create(folder, PARTS[part], tagged)?);
+            }
+        }
+        Ok(Self { places, files, counts: Default::default(), begun: 0 })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), DataError> {
+        let begins = !record.continues || self.begun == 0;
+        self.begun += usize::from(begins);
+        let Some(&place) = self.places.get(self.begun - 1) else { return Err(DataError::InputChanged) };
+        let Some(part) = place else { return Ok(()) };
+        let counts = &mut self.counts[part];
+        if begins {
+            counts.documents += 1;
+            if let Some(label) = record.class() {
+                *counts.labels.entry(label.to_owned()).or_default() += 1;
+            }
+        }
+        self.files[part].as_mut().map_or(Ok(()), |file| file.write(record))
+    }
+
+    fn finish(self) -> Result<[PartCounts; 3], DataError> {
+        if self.begun != self.places.len() {
+            return Err(DataError::InputChanged);
+        }
+        self.files.into_iter().flatten().try_for_each(Writer::finish)?;
+        Ok(self.counts)
+    }
+}
+
+/// A line of a part of texts.
+#[derive(Serialize)]
+struct Row<'a> {
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
+}
+
+/// The file of a part.
+enum Writer {
+    Texts(JsonLines),
+    TaggedWords(BufWriter<File>, PathBuf),
+}
+
+impl Writer {
+    fn create(folder: &Path, part: &str, tagged: bool) -> Result<Self, FileError> {
+        if !tagged {
+            return Ok(Self::Texts(JsonLines::create(&folder.join(format!("{part}.jsonl")))?));
+        }
+        let path = folder.join(format!("{part}.conll"));
+        let file = File::create(&path).map_err(|source| cannot("create", &path, source))?;
+        Ok(Self::TaggedWords(BufWriter::new(file), path))
+    }
+
+    fn write(&mut self, record: &Record) -> Result<(), DataError> {
+        match (self, &record.target) {
+            (Self::Texts(lines), None | Some(Target::Class(_))) => {
+                let Record { text, pair, group, .. } = record;
+                let row = Row { text, pair: pair.as_deref(), label: record.class(), group: group.as_deref() };
+                Ok(lines.write(&row)?)
+            }
+            (Self::TaggedWords(file, path), Some(Target::Tags(words))) => {
+                let mut rows = words.iter().map(|word| (&record.text[word.span.clone()], &word.tag));
+                let written = rows.try_for_each(|(word, tag)| writeln!(file, "{word}\t{tag}"));
+                Ok(written.and_then(|()| writeln!(file)).map_err(|source| cannot("write", path, source))?)
+            }
+            // The first reading found tags in all records, or in none.
+            _ => Err(DataError::InputChanged),
+        }
+    }
+
+    fn finish(self) -> Result<(), FileError> {
+        match self {
+            Self::Texts(lines) => lines.finish(),
+            Self::TaggedWords(mut file, path) => file.flush().map_err(|source| cannot("write", &path, source)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use burnformer_core::progress::Silent;
+
+    use super::*;
+    use crate::testing::{Memory, record, tagged};
+
+    fn split(source: &dyn Source, by: SplitBy, folder: &Path) -> Result<FilesSplit, DataError> {
+        let config = SplitConfig { by, validation: 0.2, test: 0.2 };
+        split_files(source, &config, 1, OnBadRow::Skip, folder, &Silent, &Interrupt::new())
+    }
+
+    fn read(folder: &Path, file: &str) -> Vec<String> {
+        std::fs::read_to_string(folder.join(file)).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_text_is_in_one_part_and_classes_are_balanced() {
+        let text = |i: usize| Record {
+            target: Some(Target::Class(if i % 2 == 0 { "a" } else { "b" }.to_owned())),
+            ..record(&[format!("text {}", i % 40)])
+        };
+        let mut rows: Vec<_> = (0..41).map(|i| Some(text(i))).collect();
+        rows.push(None);
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = split(&Memory::new(vec![rows]), SplitBy::Label, folder.path()).unwrap();
+        assert_eq!((outcome.duplicates, outcome.skipped.rows), (1, 1));
+        let counts =
+            |documents, a, b| PartCounts { documents, labels: [("a".to_owned(), a), ("b".to_owned(), b)].into() };
+        assert_eq!(
+            [outcome.train, outcome.validation, outcome.test],
+            [counts(24, 12, 12), counts(8, 4, 4), counts(8, 4, 4)]
+        );
+        let lines = PARTS.map(|part| read(folder.path(), &format!("{part}.jsonl"))).concat();
+        assert_eq!((lines.len(), lines.iter().collect::<BTreeSet<_>>().len()), (40, 40));
+        assert!(lines.contains(&r#"{"text":"text 7","label":"b"}"#.to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_split_of_files_is_that_of_their_corpus() {
+        use crate::testing::{build, tokenizer};
+
+        let records: Vec<Record> = (0..50).map(|i| record(&[format!("t{i}")])).collect();
+        let folder = tempfile::tempdir().unwrap();
+        split(&Memory::of(records.clone()), SplitBy::Document, folder.path()).unwrap();
+        let built = build(records, tokenizer(50));
+        let config = SplitConfig { by: SplitBy::Document, validation: 0.2, test: 0.2 };
+        let of_corpus = Split::of(&built.corpus, &config, 1).unwrap();
+        for (part, documents) in PARTS.iter().zip([of_corpus.train, of_corpus.validation, of_corpus.test]) {
+            let expected: Vec<String> = documents.iter().map(|i| format!(r#"{{"text":"t{i}"}}"#)).collect();
+            assert_eq!(read(folder.path(), &format!("{part}.jsonl")), expected, "{part}");
+        }
+    }
+
+    #[test]
+    fn tagged_words_stay_tagged_words() {
+        let sentences: Vec<Record> = (0..10).map(|i| tagged(&format!("w{i}:B-X y:O"))).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = split(&Memory::of(sentences), SplitBy::Document, folder.path()).unwrap();
+        assert_eq!((outcome.train.documents, outcome.validation.documents, outcome.test.documents), (6, 2, 2));
+        let lines = read(folder.path(), "test.conll");
+        assert_eq!((lines.len(), &lines[1][..], &lines[2][..]), (6, "y\tO", ""));
+        assert!(lines[0].starts_with('w') && lines[0].ends_with("\tB-X"), "{lines:?}");
+    }
+}
