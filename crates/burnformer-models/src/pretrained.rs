@@ -1,9 +1,9 @@
 //! What all models have in common: settings that they own, and a folder that they are written to and read from.
 
 use crate::memory::MicroBatchSize;
-use crate::{Architecture, Head, ModelClass, ModelError};
+use crate::{Architecture, BertInput, Head, ModelClass, ModelError};
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
 use serde::Serialize;
 use std::fmt::Debug;
@@ -48,6 +48,17 @@ pub trait Pretrained: Module {
     /// Names of the classes, in the order of the logits; none of a model that is no classifier.
     fn labels(&self) -> &[String] {
         &[]
+    }
+
+    /// Attention weights of every layer and head over a text, before dropout; `None` of a model that does not read one text.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, n_heads, seq_length, seq_length]` for each layer
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or the text is longer than the model's longest sequence.
+    fn attn_weights(&self, _input: BertInput) -> Option<Vec<Tensor<4>>> {
+        None
     }
 
     /// Loads the model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote.

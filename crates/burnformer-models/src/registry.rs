@@ -3,10 +3,10 @@
 use crate::class::listed;
 use crate::hf::ConfigJson;
 use crate::{
-    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel, Head, ModelClass,
-    ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
+    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput, BertModel, Head,
+    ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
 use serde_json::Value;
 use std::fmt::Debug;
@@ -133,6 +133,12 @@ impl AnyModel {
         self.model.parameters()
     }
 
+    /// Attention weights over a text, see [`Pretrained::attn_weights`].
+    #[must_use]
+    pub fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        self.model.attn_weights(input)
+    }
+
     /// Refuses a model for which Hugging Face has no class.
     ///
     /// # Errors
@@ -156,6 +162,7 @@ trait Object: Debug + Send {
     fn size(&self) -> ModelSize;
     fn labels(&self) -> &[String];
     fn parameters(&self) -> Vec<(String, Vec<usize>)>;
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>>;
     fn check_hugging_face(&self) -> Result<(), ConfigError>;
     fn save(&self, folder: &Path) -> Result<(), ModelError>;
 }
@@ -175,6 +182,10 @@ impl<M: Pretrained> Object for M {
 
     fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         stats::parameters(self)
+    }
+
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        Pretrained::attn_weights(self, input)
     }
 
     fn check_hugging_face(&self) -> Result<(), ConfigError> {

@@ -91,7 +91,7 @@ impl Inspection {
         }
         let shapes: Vec<Counted> =
             model.parameters().into_iter().map(|(path, shape)| (path, shape.iter().product())).collect();
-        let mut attention = text.map(|text| AttentionMap::of(folder, text, &device)).transpose()?;
+        let mut attention = text.map(|text| AttentionMap::of_model(&model, folder, text, &device)).transpose()?;
         if let (Some(map), Some(head)) = (&mut attention, head) {
             map.weights.iter_mut().for_each(|heads| *heads = vec![heads.swap_remove(head - 1)]);
         }

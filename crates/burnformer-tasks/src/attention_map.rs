@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor};
-use burnformer_models::Bert;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::BertInput;
+use burnformer_models::registry::{self, AnyModel};
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::Encode;
+use crate::encode::{check_vocabulary, max_length};
 
 /// The attention weights over one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,14 +24,34 @@ impl AttentionMap {
     /// The attention weights of the model in `folder` over `text`, whatever its head is.
     ///
     /// # Errors
-    /// If the folder holds no BERT or variant of it with its tokenizer, or the text cannot be tokenised.
+    /// If the folder holds no model that reads one text, with its tokenizer, or the text cannot be tokenised.
     pub fn of(folder: &Path, text: &str, device: &Device) -> Result<Self, TaskError> {
-        let model = Bert::load(folder, device)?;
-        let encode = Encode::load(folder, model.config(), device)?;
-        let encoded = encode.text(text, None)?;
-        let (_, layers) = model.forward_with_attn_weights(encode.input(&[&encoded]));
+        Self::of_model(&registry::open_known(folder, device)?, folder, text, device)
+    }
+
+    /// [`Self::of`] of a model that is loaded already, on `device`, and its folder.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn of_model(model: &AnyModel, folder: &Path, text: &str, device: &Device) -> Result<Self, TaskError> {
+        let tokenizer = Tokenizer::load(folder)?;
+        let size = model.size();
+        check_vocabulary(&tokenizer, size.vocab_size)?;
+        let max_length = max_length(&tokenizer, size.max_seq_length);
+        let encoded = tokenizer.encode_with_specials(text, None, Some(max_length))?;
+        let row = |ids: &[u32]| {
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            let shape = [1, ids.len()];
+            Tensor::<2, Int>::from_data(TensorData::new(ids, shape), device)
+        };
+        let input = BertInput { segments: Some(row(&encoded.type_ids)), ..BertInput::new(row(&encoded.ids)) };
+        let layers = model.attn_weights(input).ok_or_else(|| TaskError::OtherTask {
+            folder: folder.to_owned(),
+            found: model.class().head(),
+            expected: "masked language modelling, text classification or text embedding",
+        })?;
         let weights = layers.into_iter().map(read).collect::<Result<_, _>>()?;
-        let tokens = encoded.ids.iter().map(|&id| encode.tokenizer.token(id).unwrap_or_default()).collect();
+        let tokens = encoded.ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect();
         Ok(Self { tokens, weights })
     }
 

@@ -2,9 +2,9 @@
 
 use super::BertPooler;
 use crate::bert::{BertVariant, files};
-use crate::{Architecture, Bert, BertConfig, Head, ModelError, Pretrained};
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelError, Pretrained};
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use std::path::Path;
 
 /// BERT, or one of its variants, without a head; with the pooler, where the body has one of its own.
@@ -29,6 +29,10 @@ impl Pretrained for BertModel {
 
     fn config(&self) -> &BertConfig {
         self.bert.config()
+    }
+
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        Some(self.bert.forward_with_attn_weights(input).1)
     }
 
     /// The body of a folder, whatever head the model has.

@@ -67,6 +67,10 @@ impl Pretrained for BertForMaskedLM {
         self.bert.config()
     }
 
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        Some(self.bert.forward_with_attn_weights(input).1)
+    }
+
     /// Reads a model for pretraining too, without its next-sentence head.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Head::MaskedLm, Head::PreTraining], Self::ARCHITECTURES, folder)?;

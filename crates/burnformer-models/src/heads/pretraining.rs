@@ -112,6 +112,10 @@ impl Pretrained for BertForPreTraining {
         self.bert.config()
     }
 
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        Some(self.bert.forward_with_attn_weights(input).1)
+    }
+
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Head::PreTraining], Self::ARCHITECTURES, folder)?;
         let config = BertConfig::load(folder)?;

@@ -125,6 +125,10 @@ impl Pretrained for BertForSequenceClassification {
         self.bert.config()
     }
 
+    fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>> {
+        Some(self.bert.forward_with_attn_weights(input).1)
+    }
+
     fn labels(&self) -> &[String] {
         &self.labels
     }

@@ -1,8 +1,9 @@
 //! Models of any class.
 
-use crate::support::{BERT_FIXTURES, SEQ2SEQ_FIXTURES, device, fixture};
+use crate::support::{BERT_FIXTURES, Golden, SEQ2SEQ_FIXTURES, assert_close, device, fixture, values};
+use burn::tensor::{Int, Tensor};
 use burnformer_models::weights::Weights;
-use burnformer_models::{Architecture, BertConfig, Head, ModelClass, Seq2SeqConfig, registry};
+use burnformer_models::{Architecture, BertConfig, BertInput, Head, ModelClass, Seq2SeqConfig, registry};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
@@ -82,6 +83,23 @@ fn a_class_that_is_not_implemented_is_refused_and_has_a_body() {
     assert_eq!(error, expected);
     let body = registry::open_known(folder.path(), &device()).unwrap();
     assert_eq!(body.class().to_string(), "BertModel");
+}
+
+/// The weights that the golden tests compare, whatever the head is.
+#[test]
+fn models_of_one_text_have_attention_weights() {
+    let device = device();
+    for name in BERT_FIXTURES {
+        let golden = Golden::open(&fixture(name));
+        let layers = registry::open(&fixture(name), &device).unwrap().attn_weights(golden.input(&device)).unwrap();
+        for (layer, weights) in layers.into_iter().enumerate() {
+            let expected = golden.floats(&format!("attn_weights.{layer}"));
+            assert_close(name, &values(weights), &expected, 1e-5);
+        }
+    }
+    let ids = Tensor::<2, Int>::from_data([[5, 6]], &device);
+    let model = registry::open(&fixture("marian"), &device).unwrap();
+    assert!(model.attn_weights(BertInput::new(ids)).is_none());
 }
 
 #[test]
