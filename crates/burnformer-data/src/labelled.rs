@@ -87,7 +87,7 @@ pub enum LabelError {
         /// The tag.
         tag: String,
     },
-    /// Nothing to tell apart.
+    /// Fewer than two classes.
     #[error("every text has the class `{label}`, expected at least two classes")]
     OneClass {
         /// The class.

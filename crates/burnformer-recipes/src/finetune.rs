@@ -1,4 +1,4 @@
-//! Fine-tuning: a pretrained model learns to classify texts.
+//! Fine-tuning of a pretrained model for text classification.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::settings::train_config;
 use crate::texts::Texts;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
-/// All that a fine-tuning run depends on.
+/// Settings of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinetuneSettings {
     /// Seed of every random draw.
     pub seed: u64,
     /// Folder of the pretrained model.
     pub model: String,
-    /// Whether to take its architecture and tokenizer only, and train from random weights.
+    /// `true` uses its architecture and tokenizer only, and trains from random weights.
     pub from_scratch: bool,
-    /// Longest text in tokens; longer ones are cut.
+    /// Maximum text length in tokens; longer texts are truncated.
     pub max_seq_length: usize,
-    /// Texts to train on.
+    /// Training texts.
     pub data: Input,
-    /// What happens to rows that cannot be used.
+    /// What to do with rows that cannot be used.
     pub on_bad_row: OnBadRow,
-    /// Greatest number of texts of each class; absent for all.
+    /// Maximum number of training texts per class; absent for all.
     pub max_per_class: Option<usize>,
-    /// Texts to choose the best model by; absent for a share of `data`.
+    /// Validation texts, to select the best model; absent for a share of `data`.
     pub validation: Option<Input>,
-    /// That share, in `[0, 1)`.
+    /// Share of `data` for validation, in `[0, 1)`.
     pub validation_share: f64,
     /// Training settings.
     pub train: TrainConfig,
@@ -115,7 +115,7 @@ impl Validate for FinetuneSettings {
     }
 }
 
-/// The fine-tuning of a pretrained model for text classification.
+/// Recipe: fine-tuning of a pretrained model for text classification.
 pub struct Finetune {
     settings: FinetuneSettings,
     /// Of the model.
@@ -200,7 +200,7 @@ impl Finetune {
         })
     }
 
-    /// The same with simple methods measured on the test texts too.
+    /// Evaluates simple baselines on the test texts too.
     #[cfg(feature = "baseline")]
     #[must_use]
     pub fn with_baselines(self, with_baselines: bool) -> Self {

@@ -20,20 +20,20 @@ use serde::{Deserialize, Serialize};
 use crate::settings::train_config;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
-/// All that a pretraining run depends on.
+/// Settings of a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PretrainSettings {
     /// Seed of every random draw.
     pub seed: u64,
     /// Folder of the corpus.
     pub corpus: String,
-    /// Folder of the model that training begins with; absent for a fresh one.
+    /// Model folder to initialise the weights from; absent for random weights.
     pub init: Option<String>,
-    /// Whether a fresh model has the frequencies of tokens as the bias of its output, instead of zero.
+    /// `true` initialises the output bias of a new model with the log frequencies of the tokens, instead of zero.
     pub frequency_bias: bool,
-    /// Whether a fresh model's learned positions are initialised as sinusoids, instead of at random.
+    /// `true` initialises the learned positions of a new model as sinusoids, instead of at random.
     pub sinusoidal_positions: bool,
-    /// Sizes of the model.
+    /// Architecture of the model.
     pub model: BertConfig,
     /// Data to train on.
     pub data: PretrainData,
@@ -41,23 +41,23 @@ pub struct PretrainSettings {
     pub train: TrainConfig,
 }
 
-/// Data to pretrain on.
+/// Split and samples of the pretraining data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PretrainData {
     /// Split of the documents into training, validation and test.
     pub split: SplitConfig,
-    /// Making of samples from documents.
+    /// How samples are built from documents.
     pub samples: PretrainingConfig,
 }
 
-/// What is chosen of a new pretraining run before its settings.
+/// Choices for a new pretraining run, from which its settings follow.
 #[derive(Clone, Copy, Debug)]
 pub struct PretrainStart<'a> {
     /// Folder of the corpus.
     pub corpus: &'a Path,
-    /// Folder of the model to begin with, which decides on the sizes; absent for a fresh one.
+    /// Model folder to initialise weights and sizes from; absent for random weights.
     pub init: Option<&'a Path>,
-    /// Name of the fresh model's size, one of [`BertConfig::PRESETS`].
+    /// Preset of the size of a new model, one of [`BertConfig::PRESETS`].
     pub preset: &'a str,
     /// Seed of every random draw.
     pub seed: u64,
@@ -131,7 +131,7 @@ impl Validate for PretrainSettings {
     }
 }
 
-/// The pretraining of a BERT.
+/// Recipe: pretraining of a BERT.
 pub struct Pretrain {
     settings: PretrainSettings,
     corpus: Arc<Corpus>,
@@ -188,7 +188,7 @@ impl Pretrain {
         Ok(Self { settings, corpus, documents: split.train, task, data, unigram_entropy: OnceCell::new() })
     }
 
-    /// Entropy of the hidden tokens of the validation samples, if there are any.
+    /// Unigram entropy of the masked tokens of the validation samples, if there are any.
     fn unigram_entropy(&self) -> Result<Option<f64>, RecipeError> {
         if let Some(known) = self.unigram_entropy.get() {
             return Ok(*known);

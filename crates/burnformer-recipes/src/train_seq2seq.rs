@@ -19,25 +19,25 @@ use serde::{Deserialize, Serialize};
 use crate::settings::train_config;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
-/// All that the training of an encoder–decoder depends on.
+/// Settings of a seq2seq training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSeq2SeqSettings {
     /// Seed of every random draw.
     pub seed: u64,
     /// Folder of the corpus.
     pub corpus: String,
-    /// Folder of the corpus to choose the best model by; absent for a share of `corpus`.
+    /// Folder of the validation corpus; absent for a share of `corpus`.
     pub validation: Option<String>,
-    /// Whether the model's embeddings and learned positions are initialised as its other matrices are (Glorot's), instead of
-    /// with a variance of `1 / d_model`.
+    /// `true` initialises embeddings and learned positions by Glorot's rule, like the other matrices, instead of with a
+    /// variance of `1 / d_model`.
     pub xavier_embeddings: bool,
-    /// Share of the target distribution that is spread evenly over the vocabulary, in `[0, 1)`.
+    /// Label smoothing: share of the target distribution spread evenly over the vocabulary, in `[0, 1)`.
     pub label_smoothing: f64,
-    /// Measure of the validation pairs that the best model is chosen by.
+    /// Validation metric that selects the best model.
     pub choose_by: ChooseBy,
-    /// How BLEU cuts sentences into words: `13a`, `zh`, `char` or `none`.
+    /// Tokenizer of BLEU: `13a`, `zh`, `char` or `none`.
     pub bleu_tokenizer: BleuTokenizer,
-    /// Sizes of the model.
+    /// Architecture of the model.
     pub model: Seq2SeqConfig,
     /// Data to train on.
     pub data: TextPairsData,
@@ -45,36 +45,36 @@ pub struct TrainSeq2SeqSettings {
     pub train: TrainConfig,
 }
 
-/// What the best model is chosen by.
+/// Metric that selects the best model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChooseBy {
     /// The perplexity of the validation pairs.
     #[default]
     Loss,
-    /// BLEU of translations of the validation pairs, without a beam.
+    /// BLEU of greedy translations of the validation pairs.
     Bleu,
 }
 
-/// Pairs of texts to train on.
+/// Split and choice of the text pairs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextPairsData {
     /// Split of the pairs into training, validation and test, if there is no corpus for validation.
     pub split: SplitConfig,
-    /// Choice of pairs.
+    /// Which pairs are used.
     pub samples: TextPairsConfig,
 }
 
-/// What is chosen of a new run before its settings.
+/// Choices for a new seq2seq run, from which its settings follow.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainSeq2SeqStart<'a> {
     /// Folder of the corpus.
     pub corpus: &'a Path,
-    /// Folder of the corpus to choose the best model by; absent for a share of the first.
+    /// Folder of the validation corpus; absent for a share of the first.
     pub validation: Option<&'a Path>,
-    /// Name of the model's size, one of [`Seq2SeqConfig::PRESETS`].
+    /// Preset of the model size, one of [`Seq2SeqConfig::PRESETS`].
     pub preset: &'a str,
-    /// Passes over the training pairs, which decide on the number of steps.
+    /// Number of passes over the training pairs, which sets the number of steps.
     pub epochs: f64,
     /// Seed of every random draw.
     pub seed: u64,
@@ -168,12 +168,12 @@ impl Validate for TrainSeq2SeqSettings {
     }
 }
 
-/// The training of an encoder–decoder.
+/// Recipe: training of an encoder–decoder.
 pub struct TrainSeq2Seq {
     settings: TrainSeq2SeqSettings,
     task: TranslationTask,
     data: Data<TextPairDataset, TextPairCollator>,
-    /// Steps in which every pair comes once.
+    /// Number of steps per epoch.
     steps_per_epoch: f64,
 }
 
@@ -251,7 +251,7 @@ impl TrainSeq2Seq {
     }
 }
 
-/// Steps in which every pair comes once.
+/// Number of steps per epoch.
 fn steps_per_epoch(
     settings: &TrainSeq2SeqSettings,
     samples: &Arc<TextPairDataset>,

@@ -37,13 +37,13 @@ pub struct TrainConfig {
     pub clip_norm: Option<f64>,
     /// Steps between two lines of metrics, each averaged over its steps.
     pub log_every: u64,
-    /// Steps between two evaluations on the validation samples.
+    /// Number of steps between two evaluations on the validation samples.
     pub evaluate_every: u64,
     /// Greatest number of validation samples, always the same ones; absent for all.
     pub validation_samples: Option<u64>,
-    /// Evaluations without improvement after which the run ends; absent to go on to the last step.
+    /// Number of evaluations without improvement after which training stops early; absent for no early stopping.
     pub patience: Option<u64>,
-    /// Steps between two checkpoints.
+    /// Number of steps between two checkpoints.
     pub checkpoint_every: u64,
     /// Number of latest checkpoints to keep, beside the best.
     pub keep_checkpoints: usize,

@@ -30,13 +30,13 @@ pub enum TrainError {
     /// The scores of a step cannot be read.
     #[error(transparent)]
     Scores(#[from] ScoresError),
-    /// Samples cannot be had.
+    /// Samples cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
-    /// The device or the processor cannot compute as the settings say.
+    /// The device or processor does not support the precision of the settings.
     #[error(transparent)]
     Precision(#[from] PrecisionError),
     /// A file or folder cannot be written.
@@ -101,7 +101,7 @@ pub enum TrainError {
         /// How many are asked for.
         wanted: usize,
     },
-    /// A checkpoint whose files are not what was written.
+    /// A checkpoint whose files do not match their checksums.
     #[error("the checkpoint `{}` is damaged: {problem}", folder.display())]
     Damaged {
         /// The folder of the checkpoint.

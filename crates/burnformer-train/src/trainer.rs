@@ -30,11 +30,11 @@ pub struct Data<S, C> {
     pub fingerprint: String,
 }
 
-/// What happens in a run.
+/// Event of a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A line of metrics.
+    /// Metrics of the steps since the last report, or of an evaluation.
     Metrics(&'a HistoryEntry),
     /// The evaluation that was just reported is the best so far.
     Best(Best),
@@ -45,11 +45,11 @@ pub enum Event<'a> {
     },
     /// A checkpoint is damaged; the run goes on from an older one.
     Damaged(TrainError),
-    /// Parameters that the loss of the first step does not depend on.
+    /// Parameters that got no gradient in the first step.
     Untrained(&'a [String]),
 }
 
-/// Why a run ended.
+/// Reason of the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// All steps are done.
@@ -60,14 +60,14 @@ pub enum Stop {
     Interrupted,
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Outcome<L> {
-    /// Why it ended.
+    /// Reason of its end.
     pub stop: Stop,
     /// The state after its last step.
     pub state: TrainState<L>,
-    /// The step whose model is at the top of the run folder.
+    /// Step of the model at the top level of the run folder.
     pub published: u64,
 }
 
@@ -148,7 +148,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.train(run, data, on_event)
     }
 
-    /// Goes on with the run in `folder` from its latest checkpoint. The losses are those of a run that was never stopped.
+    /// Resumes the run in `folder` from its latest checkpoint. The losses equal those of an uninterrupted run.
     ///
     /// # Errors
     /// As [`Self::start`]; if there is no usable checkpoint, or it belongs to other data.
@@ -181,7 +181,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.collective.rank() == 0
     }
 
-    /// What the position of a batch depends on.
+    /// Settings that the position of a batch depends on.
     fn batches_name<S, C>(&self, data: &Data<S, C>) -> String {
         let config = self.config;
         let size = match config.batch_size() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct BatchConfig {
     /// How large a batch is.
     pub size: BatchSize,
-    /// How many consecutive samples are sorted by length together. More means less padding and a longer way to the first
+    /// Number of consecutive samples that are sorted by length together. More means less padding and a longer way to the first
     /// batch.
     pub window: usize,
     /// How many threads make batches ahead.
