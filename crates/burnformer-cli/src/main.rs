@@ -1,14 +1,13 @@
 //! The `burnformer` program: parse the command line, run the command, say what went wrong.
 //!
-//! A command has its flags in [`args`] and its work in [`commands`]. It is given a [`commands::Context`], reports through
+//! A command has its flags in [`args`] and its work in [`commands`]. It is given a [`context::Context`], reports through
 //! [`terminal::Terminal`], and returns an [`Outcome`] or an error; the exit status is decided here.
 
 mod args;
 mod commands;
+mod context;
 mod errors;
 mod input;
-mod output;
-mod records;
 mod signals;
 mod terminal;
 
@@ -19,7 +18,8 @@ use burnformer::core::progress::{Interrupt, is_interrupted};
 use burnformer::ops::{MiMalloc, keep_freed_memory};
 
 use args::Cli;
-use commands::{Context, Outcome};
+use commands::Outcome;
+use context::Context;
 use signals::Signals;
 use terminal::{ClosedPipe, Terminal};
 

@@ -22,6 +22,7 @@
 mod advice;
 #[cfg(feature = "baseline")]
 mod baseline;
+mod data_reports;
 mod error;
 mod evaluate;
 mod evaluate_translation;
@@ -43,6 +44,7 @@ pub use burnformer_reports as reports;
 pub use advice::hint;
 #[cfg(feature = "baseline")]
 pub use baseline::BaselineError;
+pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
 pub use evaluate::{evaluate_classifier, evaluate_pretraining};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};

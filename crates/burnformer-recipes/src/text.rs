@@ -22,7 +22,7 @@ pub trait Report: Serialize {
 }
 
 /// A line of a report: name and value.
-fn fact(name: &str, value: impl Display) -> String {
+pub(crate) fn fact(name: &str, value: impl Display) -> String {
     format!("{name:<20} {value}\n")
 }
 

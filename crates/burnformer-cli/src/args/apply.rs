@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::numbers::whole;
-use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs};
+use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, TextsArgs};
 
 /// Evaluate a model on data
 ///
@@ -97,16 +97,8 @@ pub(crate) struct PredictArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Texts to classify
-    #[arg(value_name = "TEXT", conflicts_with = "input")]
-    pub(crate) texts: Vec<String>,
-
-    /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub(crate) input: Vec<String>,
-
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub(crate) texts: TextsArgs,
 
     /// Number of most probable classes to print per text, with `--format json`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..))]
@@ -133,16 +125,8 @@ pub(crate) struct FillMaskArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Texts with masks
-    #[arg(value_name = "TEXT", conflicts_with = "input")]
-    pub(crate) texts: Vec<String>,
-
-    /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub(crate) input: Vec<String>,
-
     #[command(flatten)]
-    pub(crate) format: FormatArgs,
+    pub(crate) texts: TextsArgs,
 
     /// Number of most probable tokens to print per mask
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1..))]

@@ -6,7 +6,7 @@ use burnformer::models::Pooling;
 use clap::Args;
 
 use super::names::names;
-use super::{DeviceArgs, FormatArgs, ReportArgs};
+use super::{DeviceArgs, ReportArgs, TextsArgs};
 
 /// How a text becomes a vector.
 #[derive(Args, Debug)]
@@ -40,20 +40,12 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
 
-    /// Texts to embed
-    #[arg(value_name = "TEXT", conflicts_with = "input")]
-    pub(crate) texts: Vec<String>,
-
-    /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub(crate) input: Vec<String>,
+    #[command(flatten)]
+    pub(crate) texts: TextsArgs,
 
     /// Write the vectors to this `.npy` file, one row per text
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) format: FormatArgs,
 }
 
 /// Rank texts by similarity to the first text

@@ -67,6 +67,21 @@ pub(crate) struct FormatArgs {
     pub(crate) on_bad_row: OnBadRow,
 }
 
+/// Texts to apply a model to.
+#[derive(Args, Debug)]
+pub(crate) struct TextsArgs {
+    /// Texts
+    #[arg(value_name = "TEXT", conflicts_with = "input")]
+    pub(crate) texts: Vec<String>,
+
+    /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub(crate) input: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) format: FormatArgs,
+}
+
 /// A character as it is, or `\t`, which is hard to type.
 fn delimiter(text: &str) -> Result<char, String> {
     let mut characters = text.chars();

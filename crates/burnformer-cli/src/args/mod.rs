@@ -34,7 +34,7 @@ pub(crate) use export::{ExportArgs, Layout};
 pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
 pub(crate) use given::Given;
-pub(crate) use input::FormatArgs;
+pub(crate) use input::{FormatArgs, TextsArgs};
 pub(crate) use pretrain::PretrainArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};

@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use burnformer::models::{GenerationConfig, Sampling};
+use burnformer::models::GenerationConfig;
 use burnformer::tasks::metrics::BleuTokenizer;
 use clap::Args;
 
 use super::numbers::whole;
 use super::{DeviceArgs, ReportArgs, SeedArgs};
-use crate::errors::Advised;
 
 /// Translate texts
 ///
@@ -95,41 +94,6 @@ pub(crate) struct GenerationArgs {
     /// Nucleus (top-p) sampling: sample from the smallest set of tokens whose probabilities sum to at least P
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
-}
-
-impl GenerationArgs {
-    /// The generation settings that the flags describe.
-    ///
-    /// # Errors
-    /// If flags contradict each other.
-    pub(crate) fn config(&self, n_best: usize) -> Result<GenerationConfig, Advised> {
-        let draws = self.temperature.is_some() || self.top_k.is_some() || self.top_p.is_some();
-        let sampling = draws.then(|| Sampling {
-            temperature: self.temperature.unwrap_or(1.0),
-            top_k: self.top_k,
-            top_p: self.top_p,
-        });
-        let n_beams = self.beam.unwrap_or(if draws { 1 } else { GenerationConfig::default().n_beams });
-        if draws && n_beams > 1 {
-            let message = format!("`--beam {n_beams}` cannot be combined with `--temperature`, `--top-k` or `--top-p`");
-            return Err(Advised::new(message, "use either beam search or sampling"));
-        }
-        if !draws && n_best > n_beams {
-            let message = format!("`--n-best {n_best}` asks for more than the {n_beams} hypotheses of the beam");
-            return Err(Advised::new(message, "raise `--beam`, or sample with `--temperature`"));
-        }
-        Ok(GenerationConfig {
-            n_beams,
-            n_best,
-            length_penalty: self.length_penalty,
-            min_length: self.min_length,
-            max_length: self.max_length,
-            repetition_penalty: self.repetition_penalty,
-            no_repeat_ngram_size: self.no_repeat_ngram,
-            sampling,
-            ..GenerationConfig::default()
-        })
-    }
 }
 
 /// Score translations against references: BLEU and chrF, as sacreBLEU computes them

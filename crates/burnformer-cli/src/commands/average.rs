@@ -4,8 +4,9 @@ use anyhow::Result;
 use burnformer::core::files::NewFolder;
 use burnformer::train::average_checkpoints;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::AverageArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &AverageArgs, context: &Context) -> Result<Outcome> {
     let out = NewFolder::create(&args.out)?;

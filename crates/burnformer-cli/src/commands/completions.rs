@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::{Cli, CompletionsArgs};
+use crate::context::Context;
 
 pub(super) fn run(args: &CompletionsArgs, context: &Context) -> Result<Outcome> {
     let mut script = Vec::new();

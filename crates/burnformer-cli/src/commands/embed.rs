@@ -5,9 +5,9 @@ use burnformer::core::files::atomic_write;
 use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
-use super::texts::Texts;
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::EmbedArgs;
+use crate::context::Context;
 
 /// An answer.
 #[derive(Serialize)]
@@ -18,9 +18,8 @@ struct Line<'a> {
 
 pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     let model = args.embedding.load()?;
-    let texts = Texts { given: &args.texts, input: &args.input, format: &args.format, stage: "embed" };
     let mut rows = Vec::new();
-    texts.in_groups(context, |texts| {
+    args.texts.in_groups("embed", context, |texts| {
         let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
         let embeddings = model.embed(&asked)?;
         if args.out.is_some() {

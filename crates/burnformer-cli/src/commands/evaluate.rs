@@ -11,8 +11,9 @@ use burnformer::recipes::{
 };
 use clap::ValueEnum;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::{EvaluateArgs, Part};
+use crate::context::Context;
 use crate::errors::Advised;
 use crate::input;
 
@@ -32,7 +33,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     }
     match (head, &args.corpus) {
         (Head::SequenceClassification, None) => {
-            context.terminal.outcome(&on_texts(args, context)?, format)?;
+            context.terminal.report(&on_texts(args, context)?, format)?;
         }
         (Head::SequenceClassification, Some(_)) => {
             return Err(other(
@@ -41,13 +42,13 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
             ));
         }
         (Head::Seq2Seq, None) => {
-            context.terminal.outcome(&on_pairs(args, context)?, format)?;
+            context.terminal.report(&on_pairs(args, context)?, format)?;
         }
         (Head::Seq2Seq, Some(_)) => {
             let hint = "name texts with `--input`, and their references with `--pair-input` or `--pair-column`";
             return Err(other("translation model, which cannot be evaluated on a corpus", hint));
         }
-        (_, Some(_)) => context.terminal.outcome(&on_corpus(args, context)?, format)?,
+        (_, Some(_)) => context.terminal.report(&on_corpus(args, context)?, format)?,
         (_, None) => {
             return Err(other(
                 "pretrained model, which cannot be evaluated on labels",

@@ -4,8 +4,9 @@ use anyhow::Result;
 use burnformer::core::files::NewFolder;
 use burnformer::tasks::{ExportLayout, export};
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::{ExportArgs, Layout};
+use crate::context::Context;
 use crate::errors::Advised;
 
 pub(super) fn run(args: &ExportArgs, context: &Context) -> Result<Outcome> {

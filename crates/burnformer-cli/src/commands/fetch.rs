@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result};
 use burnformer::core::files::NewFolder;
 use burnformer::hub::{Hub, HubError};
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::FetchArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &FetchArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let out = args.out.as_deref().map(NewFolder::create).transpose()?;

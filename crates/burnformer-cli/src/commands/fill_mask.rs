@@ -6,9 +6,9 @@ use anyhow::Result;
 use burnformer::tasks::{FillMask, FilledMask};
 use serde::Serialize;
 
-use super::texts::Texts;
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::{FillMaskArgs, ReportFormat};
+use crate::context::Context;
 
 /// An answer.
 #[derive(Serialize)]
@@ -20,8 +20,7 @@ struct Line<'a> {
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
     let model = FillMask::load(&args.folder, &device)?;
-    let texts = Texts { given: &args.texts, input: &args.input, format: &args.format, stage: "fill-mask" };
-    texts.in_groups(context, |texts| {
+    args.texts.in_groups("fill-mask", context, |texts| {
         let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
         let filled = model.fill(&asked, args.top_k as usize)?;
         let line = |(text, masks): (&str, Vec<FilledMask>)| match args.report.format {

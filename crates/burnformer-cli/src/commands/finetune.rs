@@ -6,8 +6,9 @@ use anyhow::Result;
 use burnformer::models::BertConfig;
 use burnformer::recipes::{Finetune, FinetuneSettings, SEED};
 
-use super::{Context, Outcome, training};
+use super::{Outcome, training};
 use crate::args::FinetuneArgs;
+use crate::context::Context;
 use crate::input;
 
 pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use burnformer::recipes::Inspection;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::InspectArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &InspectArgs, context: &Context) -> Result<Outcome> {
     let head = args.head.map(|head| head as usize);
     let report = Inspection::of(&args.folder, args.text.as_deref(), head, args.device.device)?;
-    context.terminal.outcome(&report, args.report.format)?;
+    context.terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
 }

@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod fill_mask;
 mod finetune;
+mod generation;
 mod inspect;
 mod lines;
 mod predict;
@@ -27,26 +28,9 @@ mod training;
 mod translate;
 
 use anyhow::Result;
-use burnformer::core::progress::Interrupt;
-use burnformer::recipes;
 
-use crate::args::{Command, DataCommand, DeviceArgs, TokenizerCommand};
-use crate::terminal::Terminal;
-
-/// What every command is given beside its arguments.
-pub(crate) struct Context {
-    /// Where it reports results and progress.
-    pub(crate) terminal: Terminal,
-    /// Whether it should stop at the next safe point, with [`burnformer::core::Interrupted`].
-    pub(crate) interrupt: Interrupt,
-}
-
-impl Context {
-    /// What a recipe is given that works on this device.
-    pub(crate) fn watched(&self, device: &DeviceArgs) -> recipes::Context<'_> {
-        recipes::Context { device: device.device, observer: &self.terminal, interrupt: Some(&self.interrupt) }
-    }
-}
+use crate::args::{Command, DataCommand, TokenizerCommand};
+use crate::context::Context;
 
 /// How work ended that could be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use anyhow::Result;
 use burnformer::tasks::{Prediction, TextClassification};
 use serde::Serialize;
 
-use super::texts::{Text, Texts};
-use super::{Context, Outcome};
+use super::Outcome;
+use super::texts::Text;
 use crate::args::{PredictArgs, ReportFormat};
+use crate::context::Context;
 
 /// An answer.
 #[derive(Serialize)]
@@ -29,8 +30,7 @@ struct Class<'a> {
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
     let classifier = TextClassification::load(&args.folder, &device)?;
-    let texts = Texts { given: &args.texts, input: &args.input, format: &args.format, stage: "predict" };
-    texts.in_groups(context, |texts| answer(&classifier, texts, args, context))?;
+    args.texts.in_groups("predict", context, |texts| answer(&classifier, texts, args, context))?;
     Ok(Outcome::Done)
 }
 

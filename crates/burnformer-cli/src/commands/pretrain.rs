@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::recipes::{Pretrain, PretrainSettings, PretrainStart, SEED};
 
-use super::{Context, Outcome, training};
+use super::{Outcome, training};
 use crate::args::PretrainArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
     let recipe = if args.run.resume {

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use burnformer::recipes::{TranslationFiles, TranslationMetrics};
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::ScoreArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &ScoreArgs, context: &Context) -> Result<Outcome> {
     let metrics = TranslationMetrics::new(args.metrics.bleu_tokenizer, args.metrics.lowercase);
@@ -14,6 +15,6 @@ pub(super) fn run(args: &ScoreArgs, context: &Context) -> Result<Outcome> {
         baseline: args.baseline.as_deref(),
     };
     let report = metrics.score_files(&files, args.resamples, args.seed.seed)?;
-    context.terminal.outcome(&report, args.report.format)?;
+    context.terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
 }

@@ -4,8 +4,9 @@ use anyhow::Result;
 use burnformer::tasks::cosine_similarity;
 use serde::Serialize;
 
-use super::{Context, Outcome, lines};
+use super::{Outcome, lines};
 use crate::args::{ReportFormat, SimilarityArgs};
+use crate::context::Context;
 use crate::errors::Advised;
 
 /// An answer.

@@ -1,32 +1,17 @@
 //! `burnformer tokenizer train`: text to a vocabulary.
 
-use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
-
 use anyhow::Result;
 use burnformer::core::config::Validate;
 use burnformer::core::files::NewFolder;
 use burnformer::core::settings;
-use burnformer::data::corpus::Hash;
 use burnformer::data::source::{Sides, Texts};
-use burnformer::data::tokenizer::{TokenizerConfig, TokenizerKind, train};
-use indicatif::HumanCount;
-use serde::Serialize;
+use burnformer::data::tokenizer::{TokenizerConfig, train};
+use burnformer::recipes::TokenizerReport;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::TrainArgs;
-use crate::output::fact;
-use crate::{input, records};
-
-/// A tokenizer that was trained.
-#[derive(Serialize)]
-struct Report {
-    folder: PathBuf,
-    kind: TokenizerKind,
-    vocab_size: usize,
-    fingerprint: Hash,
-    skipped_rows: u64,
-}
+use crate::context::Context;
+use crate::input;
 
 pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let config = config(args)?;
@@ -39,14 +24,8 @@ pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -
     tokenizer.save(folder.path())?;
     folder.commit()?;
 
-    records::warn_of_skipped(terminal, texts.skipped());
-    let report = Report {
-        folder: args.out.clone(),
-        kind: tokenizer.kind(),
-        vocab_size: tokenizer.vocab_size(),
-        fingerprint: Hash(tokenizer.fingerprint()),
-        skipped_rows: texts.skipped().rows,
-    };
+    terminal.skipped(texts.skipped());
+    let report = TokenizerReport::new(&args.out, &tokenizer, texts.skipped().rows);
     if report.vocab_size < config.vocab_size {
         terminal.note(format_args!(
             "the text yields only {} tokens, fewer than the {} allowed",
@@ -70,13 +49,4 @@ fn config(args: &TrainArgs) -> Result<TokenizerConfig> {
     };
     config.validate()?;
     Ok(config)
-}
-
-impl Display for Report {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        fact(f, "tokenizer", self.folder.display())?;
-        fact(f, "tokens", HumanCount(self.vocab_size as u64))?;
-        fact(f, "fingerprint", self.fingerprint)?;
-        fact(f, "rows skipped", HumanCount(self.skipped_rows))
-    }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::recipes::{SEED, TrainSeq2Seq, TrainSeq2SeqStart};
 
-use super::{Context, Outcome, training};
+use super::{Outcome, training};
 use crate::args::TrainSeq2SeqArgs;
+use crate::context::Context;
 
 pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome> {
     let sets = training::sets(&args.run);

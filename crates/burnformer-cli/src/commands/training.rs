@@ -5,10 +5,10 @@ use burnformer::recipes::{self, Note, Observer, Overrides, Recipe, Report, numbe
 use burnformer::train::{Event, HistoryEntry, RunFolder};
 use indicatif::HumanCount;
 
-use super::{Context, Outcome};
+use super::Outcome;
 use crate::args::{ReportFormat, RunArgs};
+use crate::context::Context;
 use crate::errors::Advised;
-use crate::records;
 use crate::terminal::Terminal;
 
 /// Shows the plan, and unless that is all that was asked for, runs `recipe` or resumes its run, and reports.
@@ -19,14 +19,14 @@ pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Re
     if args.dry_run {
         match args.report.format {
             ReportFormat::Text => terminal.print(&format!("{}\n{}", plan.text(), plan.settings))?,
-            ReportFormat::Json => terminal.outcome(&plan, args.report.format)?,
+            ReportFormat::Json => terminal.report(&plan, args.report.format)?,
         }
         return Ok(Outcome::Done);
     }
     terminal.note(plan.text());
     terminal.detail(&plan.settings);
     let report = if args.resume { recipe.resume(&args.out, &watched)? } else { recipe.run(&args.out, &watched)? };
-    terminal.outcome(&report, args.report.format)?;
+    terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
 }
 
@@ -88,7 +88,7 @@ impl Observer for Terminal {
 
     fn note(&self, note: &Note<'_>) {
         match note {
-            Note::SkippedRows(skipped) => records::warn_of_skipped(self, skipped),
+            Note::SkippedRows(skipped) => self.skipped(skipped),
             Note::UnigramEntropy(nats) => {
                 self.fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))
             }

@@ -11,8 +11,9 @@ use burnformer::tasks::{Translation, TranslationOptions, Translator};
 use burnformer::train::attention_picture;
 use serde::Serialize;
 
-use super::{Context, Outcome, lines};
+use super::{Outcome, lines};
 use crate::args::{ReportFormat, TranslateArgs};
+use crate::context::Context;
 use crate::terminal::ClosedPipe;
 
 /// How many lines are translated together: enough to put those of similar length together, few enough to answer soon.

@@ -7,11 +7,12 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use burnformer::core::progress::{Progress, Silent, Stage, Unit};
+use burnformer::data::source::Skipped;
 use burnformer::recipes::Report;
 use burnformer_progress::{Bars, Lines};
-use serde::Serialize;
 
 use crate::args::{ReportFormat, VerbosityArgs};
+use crate::errors;
 use style::Style;
 
 /// Where a command speaks. A clone speaks in the same place.
@@ -75,18 +76,20 @@ impl Terminal {
     }
 
     /// Prints the result of a command.
-    pub(crate) fn report(&self, report: &(impl Serialize + Display), format: ReportFormat) -> Result<()> {
+    pub(crate) fn report(&self, report: &impl Report, format: ReportFormat) -> Result<()> {
         match format {
-            ReportFormat::Text => self.print(&report.to_string()),
+            ReportFormat::Text => self.print(&report.text()),
             ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
         }
     }
 
-    /// Prints the report of a recipe.
-    pub(crate) fn outcome(&self, report: &impl Report, format: ReportFormat) -> Result<()> {
-        match format {
-            ReportFormat::Text => self.print(&report.text()),
-            ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
+    /// Warns of rows that were left out, and says why the first of them were.
+    pub(crate) fn skipped(&self, skipped: &Skipped) {
+        if skipped.rows > 0 {
+            self.warn(format_args!("skipped rows: {}; the first errors:", skipped.rows));
+        }
+        for example in &skipped.examples {
+            self.note(format_args!("  {}", errors::causes(example).join(": ")));
         }
     }
 

@@ -12,6 +12,7 @@ mod markdown;
 mod nesting;
 mod reduce;
 mod tree;
+mod write;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use collection::{Collection, CrateDocs, Documents, FileDocs, Items, Paragraph};
 pub use error::{BadFile, BadFileReason, RustDocsError};
 pub use items::ItemKind;
+pub use write::WrittenDocs;
 
 use crate::DataError;
 use reduce::Reducer;

@@ -1,6 +1,7 @@
 //! What is in a corpus, for people and as JSON.
 
 mod histogram;
+mod padding;
 mod report;
 
 #[cfg(test)]

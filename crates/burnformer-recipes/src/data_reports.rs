@@ -1,0 +1,303 @@
+//! Reports of the work on data: tokenizers, corpora, splits, documentation, and the devices there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use burnformer_data::corpus::{Hash, Outcome};
+use burnformer_data::rust_docs::{Collection, WrittenDocs};
+use burnformer_data::split::{FilesSplit, PartCounts, SplitBy};
+use burnformer_data::statistics::Statistics;
+use burnformer_data::tokenizer::{Tokenizer, TokenizerKind};
+use burnformer_ops::DeviceChoice;
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use crate::Report;
+use crate::text::fact;
+
+/// The report of a trained tokenizer.
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenizerReport {
+    /// Folder of the tokenizer.
+    pub folder: PathBuf,
+    /// How it cuts text into tokens.
+    pub kind: TokenizerKind,
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// Hash of all that its tokens depend on.
+    pub fingerprint: Hash,
+    /// Rows that were skipped.
+    pub skipped_rows: u64,
+}
+
+/// The report of a corpus that was built.
+#[derive(Clone, Debug, Serialize)]
+pub struct CorpusReport {
+    /// Folder of the corpus.
+    pub folder: PathBuf,
+    /// Number of documents.
+    pub documents: u64,
+    /// Number of documents that are pairs of texts.
+    pub pairs: Option<u64>,
+    /// Number of sentences.
+    pub sentences: u64,
+    /// Number of tokens.
+    pub tokens: u64,
+    /// Bytes of the text.
+    pub text_bytes: u64,
+    /// Size of the vocabulary.
+    pub vocab_size: u64,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+    /// Number of shards.
+    pub shards: usize,
+    /// Records of which no token was left.
+    pub empty_records: u64,
+    /// Rows that were skipped.
+    pub skipped_rows: u64,
+    /// `true` if the corpus was there already, built from the same text.
+    pub reused: bool,
+    /// Tokens of an interrupted build that were not computed again.
+    pub resumed_tokens: u64,
+    /// Hash of all that the corpus depends on.
+    pub build: Hash,
+}
+
+/// The report of texts that were split into files.
+#[derive(Clone, Debug, Serialize)]
+pub struct SplitReport {
+    /// Folder of the files.
+    pub folder: PathBuf,
+    /// What was kept together, or balanced.
+    pub by: SplitBy,
+    /// Seed of the split.
+    pub seed: u64,
+    /// The part for training.
+    pub train: PartCounts,
+    /// The part for validation.
+    pub validation: PartCounts,
+    /// The part for testing.
+    pub test: PartCounts,
+    /// Documents that were left out, since an earlier one has the same text.
+    pub duplicates: usize,
+    /// Rows that were skipped.
+    pub skipped_rows: u64,
+}
+
+/// The report of documentation that was collected.
+#[derive(Clone, Debug, Serialize)]
+pub struct RustDocsReport {
+    /// Folder of the files.
+    pub folder: PathBuf,
+    /// Hash of all texts.
+    pub hash: String,
+    /// Number of crates with documentation.
+    pub crates: u64,
+    /// What was written.
+    #[serde(flatten)]
+    pub written: WrittenDocs,
+    /// Files that could not be read.
+    pub bad_files: usize,
+    /// Files that were left out, since files of their size are generated.
+    pub too_large: usize,
+}
+
+/// The devices of this machine that this program can use.
+#[derive(Clone, Debug, Serialize)]
+pub struct DevicesReport {
+    /// The devices, the best GPU first.
+    pub devices: Vec<DeviceRow>,
+    /// Name of the device that was asked for.
+    pub choice: String,
+    /// The device that this name selects, if it is available.
+    pub chosen: Option<String>,
+    /// The backends that are compiled in.
+    pub features: Vec<&'static str>,
+}
+
+/// A device.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceRow {
+    /// Name that selects it.
+    pub device: String,
+    /// What it is.
+    pub description: String,
+}
+
+impl TokenizerReport {
+    /// Of a tokenizer that was saved in `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, tokenizer: &Tokenizer, skipped_rows: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            kind: tokenizer.kind(),
+            vocab_size: tokenizer.vocab_size(),
+            fingerprint: Hash(tokenizer.fingerprint()),
+            skipped_rows,
+        }
+    }
+}
+
+impl CorpusReport {
+    /// Of a corpus that was built in `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, built: &Outcome) -> Self {
+        let manifest = built.corpus.manifest();
+        let counts = manifest.counts();
+        Self {
+            folder: folder.to_owned(),
+            documents: counts.documents,
+            pairs: manifest.pairs,
+            sentences: counts.sentences,
+            tokens: counts.tokens,
+            text_bytes: manifest.text_bytes,
+            vocab_size: manifest.vocab_size,
+            labels: manifest.labels.clone(),
+            shards: manifest.shards.len(),
+            empty_records: manifest.empty_records,
+            skipped_rows: manifest.skipped_rows,
+            reused: built.reused,
+            resumed_tokens: built.resumed_tokens,
+            build: manifest.build,
+        }
+    }
+}
+
+impl SplitReport {
+    /// Of files that were written to `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, split: &FilesSplit) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            by: split.by,
+            seed: split.seed,
+            train: split.train.clone(),
+            validation: split.validation.clone(),
+            test: split.test.clone(),
+            duplicates: split.duplicates,
+            skipped_rows: split.skipped.rows,
+        }
+    }
+}
+
+impl RustDocsReport {
+    /// Of a collection that was written to `folder`.
+    #[must_use]
+    pub fn new(folder: &Path, collection: &Collection, written: WrittenDocs) -> Self {
+        let crates = &collection.crates;
+        Self {
+            folder: folder.to_owned(),
+            hash: collection.hash(),
+            crates: crates.iter().filter(|docs| !docs.files.is_empty()).count() as u64,
+            written,
+            bad_files: crates.iter().map(|docs| docs.bad_files.len()).sum(),
+            too_large: crates.iter().map(|docs| docs.too_large.len()).sum(),
+        }
+    }
+}
+
+impl DevicesReport {
+    /// What this machine has, and what `choice` selects of it.
+    #[must_use]
+    pub fn new(choice: DeviceChoice) -> Self {
+        let available = DeviceChoice::available();
+        let chosen = choice.open().ok().and_then(|device| {
+            let same = available.iter().find(|(other, _)| other.open().as_ref() == Ok(&device));
+            same.map(|(name, _)| name.to_string())
+        });
+        let row = |(device, description): (DeviceChoice, String)| DeviceRow { device: device.to_string(), description };
+        let devices = available.into_iter().map(row).collect();
+        Self { devices, choice: choice.to_string(), chosen, features: DeviceChoice::compiled() }
+    }
+}
+
+impl Report for TokenizerReport {
+    fn text(&self) -> String {
+        [
+            fact("tokenizer", self.folder.display()),
+            fact("tokens", HumanCount(self.vocab_size as u64)),
+            fact("fingerprint", self.fingerprint),
+            fact("rows skipped", HumanCount(self.skipped_rows)),
+        ]
+        .concat()
+    }
+}
+
+impl Report for CorpusReport {
+    fn text(&self) -> String {
+        let was_there = if self.reused { " (existing, unchanged)" } else { "" };
+        let mut text = fact("corpus", format_args!("{}{was_there}", self.folder.display()));
+        text += &fact("documents", HumanCount(self.documents));
+        if let Some(pairs @ 1..) = self.pairs {
+            text += &fact("pairs", HumanCount(pairs));
+        }
+        text += &fact("sentences", HumanCount(self.sentences));
+        text += &fact("tokens", HumanCount(self.tokens));
+        text += &fact("bytes of text", HumanCount(self.text_bytes));
+        if !self.labels.is_empty() {
+            text += &fact("labels", HumanCount(self.labels.len() as u64));
+        }
+        text += &fact("shards", HumanCount(self.shards as u64));
+        text += &fact("empty records", HumanCount(self.empty_records));
+        text += &fact("rows skipped", HumanCount(self.skipped_rows));
+        if self.resumed_tokens > 0 {
+            text += &fact("tokens resumed", HumanCount(self.resumed_tokens));
+        }
+        text
+    }
+}
+
+impl Report for SplitReport {
+    fn text(&self) -> String {
+        let parts = [&self.train, &self.validation, &self.test];
+        let count = |number: u64| HumanCount(number).to_string();
+        let row = |name: &str, [a, b, c]: [String; 3]| fact(name, format_args!("{a:>12} {b:>12} {c:>12}"));
+        let mut text = row("", ["train", "validation", "test"].map(str::to_owned));
+        let labels: BTreeSet<_> = parts.iter().flat_map(|part| part.labels.keys()).collect();
+        for label in labels {
+            text += &row(label, parts.map(|part| count(part.labels.get(label).copied().unwrap_or(0))));
+        }
+        text += &row("documents", parts.map(|part| count(part.documents)));
+        text += &fact("duplicates removed", format_args!("{:>12}", count(self.duplicates as u64)));
+        text + &fact("rows skipped", format_args!("{:>12}", count(self.skipped_rows)))
+    }
+}
+
+impl Report for RustDocsReport {
+    fn text(&self) -> String {
+        let WrittenDocs { files, paragraphs, items } = &self.written;
+        let kinds: &BTreeMap<_, _> = items;
+        let mut text = [
+            fact("folder", self.folder.display()),
+            fact("hash", &self.hash),
+            fact("crates", HumanCount(self.crates)),
+            fact("files", HumanCount(*files)),
+            fact("paragraphs", HumanCount(*paragraphs)),
+            fact("items", HumanCount(kinds.values().sum())),
+        ]
+        .concat();
+        text.extend(kinds.iter().map(|(kind, &count)| fact(&format!("  {kind}"), HumanCount(count))));
+        text + &fact("skipped files", HumanCount((self.bad_files + self.too_large) as u64))
+    }
+}
+
+impl Report for DevicesReport {
+    fn text(&self) -> String {
+        let row = |row: &DeviceRow| {
+            let mark = if self.chosen.as_ref() == Some(&row.device) { '*' } else { ' ' };
+            format!("{mark} {:<10} {}\n", row.device, row.description)
+        };
+        let selected = match &self.chosen {
+            Some(chosen) => format!("selects `{chosen}`"),
+            None => "is not available".to_owned(),
+        };
+        let devices: String = self.devices.iter().map(row).collect();
+        format!("{devices}\n`--device {}` {selected}\nbuilt with {}\n", self.choice, self.features.join(", "))
+    }
+}
+
+impl Report for Statistics {
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
