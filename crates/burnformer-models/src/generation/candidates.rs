@@ -17,6 +17,11 @@ impl Score {
     /// A row that only fills the beam.
     pub(super) const FILLER: Self = Self { total: f64::NEG_INFINITY, ..Self::START };
 
+    /// `true` for [`Self::FILLER`]: no candidate has a total of minus infinity.
+    pub(super) fn is_filler(self) -> bool {
+        self.total == f64::NEG_INFINITY
+    }
+
     /// With one more token.
     fn followed_by(self, token: u32, logits: &Row) -> Self {
         Self { log_prob: self.log_prob + logits.log_prob(token), total: self.total + logits.value(token) }

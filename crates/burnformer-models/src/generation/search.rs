@@ -82,7 +82,7 @@ impl Search {
         let mut drawn = Vec::new();
         for (row, (logits, &logsumexp)) in logits.chunks_exact_mut(vocab_size).zip(logsumexp).enumerate() {
             let live = &self.live[row];
-            if live.score == Score::FILLER {
+            if live.score.is_filler() {
                 continue;
             }
             let mut logits = Row::new(logits, logsumexp);
@@ -118,7 +118,7 @@ impl Search {
         }
         let Some(leader) = next.first() else {
             for (row, live) in std::mem::take(&mut self.live).iter().enumerate() {
-                if live.score != Score::FILLER && !ended.contains(&row) {
+                if !live.score.is_filler() && !ended.contains(&row) {
                     self.end(live, false, rules);
                 }
             }
