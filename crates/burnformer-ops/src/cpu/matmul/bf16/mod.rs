@@ -5,6 +5,7 @@
 //! The smaller factor is packed once for all threads, the larger one by the tasks, a block at a time.
 
 mod buffer;
+mod layout;
 mod operand;
 mod tile;
 
@@ -14,8 +15,9 @@ use rayon::prelude::*;
 
 use self::{
     buffer::Buffer,
+    layout::{COLUMNS, ROWS},
     operand::{Operand, Steps},
-    tile::{COLUMNS, ROWS, Tile},
+    tile::Tile,
 };
 use super::lines::{self, Line};
 use super::{Scale, View, ViewMut};

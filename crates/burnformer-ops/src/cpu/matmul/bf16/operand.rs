@@ -3,12 +3,9 @@
 
 use super::{
     super::View,
+    layout::{CHUNK, COLUMNS, Format, LANE_LINES, ROWS},
     lines::{Line, WORDS, ZERO, load, pairs, prefetch, transpose, zip},
-    tile::{COLUMNS, LANE_LINES, ROWS},
 };
-
-/// Steps in a chunk, at most.
-pub(super) const CHUNK: usize = 512;
 
 /// Elements that a lane has in a word.
 const DEPTH: usize = 2;
@@ -43,16 +40,6 @@ impl Steps {
     pub(super) fn in_chunk(&self, chunk: usize) -> usize {
         self.chunk.min(self.total - chunk * self.chunk)
     }
-}
-
-/// What the lines of a cell are.
-#[derive(Clone, Copy)]
-pub(super) enum Format {
-    /// The words of all lanes for a step, then those for the next step.
-    Steps,
-    /// The words of a lane for all steps, then those of the next lane, [`LANE_LINES`] apart. Where the elements of a
-    /// lane are neighbours in memory, this takes no transposition.
-    Lanes,
 }
 
 /// A factor as `[lanes, k]`.

@@ -3,19 +3,9 @@
 use std::arch::x86_64::*;
 
 use super::{
+    layout::{Format, LANE_LINES, ROWS},
     lines::{Line, WORDS, elements, load, multiply_add},
-    operand::{CHUNK, Format},
 };
-
-/// Rows of a tile.
-pub(super) const ROWS: usize = 12;
-
-/// Columns of a tile, which are two registers.
-pub(super) const COLUMNS: usize = 2 * WORDS;
-
-/// From one lane to the next in [`Format::Lanes`]: one more than a chunk has, or the lanes would meet in one set of a
-/// cache.
-pub(super) const LANE_LINES: usize = CHUNK / WORDS + 1;
 
 /// A part of the output, and the cells that it is the product of.
 pub(super) struct Tile<'a> {
