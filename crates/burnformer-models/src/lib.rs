@@ -54,8 +54,8 @@ pub use generation::{
     DecoderSpec, GenerationConfig, GenerationInput, Hypothesis, Sampling, StepCache, StepDecoder, generate,
 };
 pub use heads::{
-    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertModel, BertPooler, MaskedTokenHead,
-    PretrainingLogits,
+    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, BertModel,
+    BertPooler, MaskedTokenHead, PretrainingLogits,
 };
 pub use memory::MicroBatchSize;
 pub use pooling::{Pooling, normalize};

@@ -3,8 +3,8 @@
 use crate::class::listed;
 use crate::hf::ConfigJson;
 use crate::{
-    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput, BertModel, Head,
-    ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
+    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
+    BertInput, BertModel, Head, ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
@@ -17,6 +17,7 @@ const ENTRIES: &[Entry] = &[
     Entry::of::<BertForPreTraining>(),
     Entry::of::<BertForMaskedLM>(),
     Entry::of::<BertForSequenceClassification>(),
+    Entry::of::<BertForTokenClassification>(),
     Entry::of::<BertModel>(),
     Entry::of::<Seq2Seq>(),
 ];

@@ -19,6 +19,7 @@ pub(super) const BERT: WeightNames = WeightNames {
         ("mlm.decoder.", "cls.predictions.decoder."),
         ("mlm.bias", "cls.predictions.bias"),
         ("next_sentence.", "cls.seq_relationship."),
+        ("token_classifier.", "classifier."),
     ],
     stacks: &[(LAYERS, "bert.encoder.layer.")],
     in_layer: &[
@@ -48,6 +49,7 @@ pub(super) const ROBERTA: WeightNames = WeightNames {
         ("mlm.decoder.", "lm_head.decoder."),
         ("mlm.bias", "lm_head.bias"),
         ("classifier.", "classifier.out_proj."),
+        ("token_classifier.", "classifier."),
     ],
     stacks: &[(LAYERS, "roberta.encoder.layer.")],
     in_layer: BERT.in_layer,
@@ -65,6 +67,7 @@ pub(super) const DISTIL_BERT: WeightNames = WeightNames {
         ("mlm.norm.", "vocab_layer_norm."),
         ("mlm.decoder.", "vocab_projector."),
         ("mlm.bias", "vocab_projector.bias"),
+        ("token_classifier.", "classifier."),
     ],
     stacks: &[(LAYERS, "distilbert.transformer.layer.")],
     in_layer: &[

@@ -6,9 +6,11 @@ mod masked_lm;
 mod pooler;
 mod pretraining;
 mod sequence_classification;
+mod token_classification;
 
 pub use body::BertModel;
 pub use masked_lm::{BertForMaskedLM, MaskedTokenHead};
 pub use pooler::BertPooler;
 pub use pretraining::{BertForPreTraining, PretrainingLogits};
 pub use sequence_classification::BertForSequenceClassification;
+pub use token_classification::BertForTokenClassification;

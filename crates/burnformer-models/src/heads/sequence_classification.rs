@@ -155,7 +155,7 @@ impl Pretrained for BertForSequenceClassification {
 }
 
 /// Dropout in front of a classifier: that of the body unless the file says otherwise; DistilBERT has one of its own.
-fn read_dropout(json: &ConfigJson, config: &BertConfig) -> Result<f64, ModelError> {
+pub(super) fn read_dropout(json: &ConfigJson, config: &BertConfig) -> Result<f64, ModelError> {
     let details = config.variant.details();
     let key = details.classifier_dropout_key;
     let dropout: f64 = json.get(key)?.or(details.classifier_dropout).unwrap_or(config.dropout);
@@ -164,7 +164,7 @@ fn read_dropout(json: &ConfigJson, config: &BertConfig) -> Result<f64, ModelErro
     is_probability.then_some(dropout).ok_or_else(error)
 }
 
-fn write_dropout(dropout: f64, config: &BertConfig, json: &mut Map<String, Value>) {
+pub(super) fn write_dropout(dropout: f64, config: &BertConfig, json: &mut Map<String, Value>) {
     let details = config.variant.details();
     let of_body = details.classifier_dropout.is_none() && dropout == config.dropout;
     let dropout = if of_body { Value::Null } else { json!(dropout) };

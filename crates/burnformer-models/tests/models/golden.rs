@@ -7,8 +7,8 @@ use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use burnformer_models::stats::n_parameters;
 use burnformer_models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling,
-    Pretrained, normalize,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
+    BertVariant, Pooling, Pretrained, normalize,
 };
 use burnformer_nn::{Activation, CrossEntropyLossConfig};
 
@@ -119,6 +119,43 @@ fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
         check_gradients(&golden, &config, &model, &loss.backward());
     }
     BertConfig::load(&folder).unwrap()
+}
+
+/// Models of each variant, whose classifiers go by one name of ours and by three of theirs.
+#[test]
+fn token_classification() {
+    for name in ["token_classification", "roberta_token_classification", "distilbert_token_classification"] {
+        let folder = fixture(name);
+        let golden = Golden::open(&folder);
+        for device in devices() {
+            let device = device.autodiff();
+            let model = BertForTokenClassification::load(&folder, &device).unwrap();
+            assert_eq!(model.labels(), ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]);
+            let config = model.config().clone();
+            check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
+            let positions = golden.ints("input.positions", &device);
+            let logits = model.forward(golden.input(&device), positions);
+            assert_close(name, &values(logits.clone()), &golden.floats("output.logits"), OUTPUT);
+            let targets = golden.ints("input.targets", &device);
+            let loss = CrossEntropyLossConfig::new().init().forward(logits, targets).mean();
+            assert_close("loss", &values(loss.clone()), &golden.floats("output.loss"), WEIGHT);
+            check_gradients(&golden, &config, &model, &loss.backward());
+        }
+    }
+}
+
+/// The mean over labelled tokens is PyTorch's, whose mean over none is NaN; ours is 0, which a step can be made of.
+#[test]
+fn the_loss_of_tokens_without_labels_is_zero() {
+    let loss = CrossEntropyLossConfig::new().init();
+    for device in devices() {
+        let logits = || {
+            Tensor::<2>::from_floats([[0.2, -1.0, 0.5], [1.5, 0.1, -0.3], [-0.7, 0.9, 0.4], [0.0, 0.3, -2.0]], &device)
+        };
+        let mean = |targets: [i64; 4]| values(loss.forward(logits(), Tensor::from_data(targets, &device)).mean());
+        assert_close("loss", &mean([-100, 0, 2, -100]), &[0.718_695_461_750_030_5], 1e-6);
+        assert_eq!(mean([-100; 4]), [0.0]);
+    }
 }
 
 #[test]

@@ -19,6 +19,9 @@ fn the_classes_are_those_of_transformers_and_one_of_ours() {
         "BertForSequenceClassification",
         "RobertaForSequenceClassification",
         "DistilBertForSequenceClassification",
+        "BertForTokenClassification",
+        "RobertaForTokenClassification",
+        "DistilBertForTokenClassification",
         "BertModel",
         "RobertaModel",
         "DistilBertModel",
@@ -77,7 +80,7 @@ fn a_class_that_is_not_implemented_is_refused_and_has_a_body() {
     let error = registry::open(folder.path(), &device()).unwrap_err().to_string();
     let expected = format!(
         "`architectures` in `{}` is `BertForQuestionAnswering`, expected `BertForPreTraining` or `BertForMaskedLM` or \
-         `BertForSequenceClassification` or `BertModel`",
+         `BertForSequenceClassification` or `BertForTokenClassification` or `BertModel`",
         folder.path().join("config.json").display()
     );
     assert_eq!(error, expected);

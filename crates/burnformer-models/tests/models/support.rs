@@ -116,7 +116,7 @@ pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<St
 }
 
 /// The folders of BERT and its variants.
-pub(crate) const BERT_FIXTURES: [&str; 7] = [
+pub(crate) const BERT_FIXTURES: [&str; 10] = [
     "pretraining",
     "classification",
     "untied",
@@ -124,6 +124,9 @@ pub(crate) const BERT_FIXTURES: [&str; 7] = [
     "roberta_classification",
     "distilbert_masked_lm",
     "distilbert_classification",
+    "token_classification",
+    "roberta_token_classification",
+    "distilbert_token_classification",
 ];
 
 /// The folders of encoder–decoders.
