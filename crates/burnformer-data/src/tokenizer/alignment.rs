@@ -59,8 +59,8 @@ impl Tokenizer {
     /// counted in each word. More than `max_length` tokens are cut off at the end.
     ///
     /// Each word is encoded by itself. Byte-level BPE has other tokens for a word behind a blank, as words stand in text, so
-    /// there each word gets a blank in front, as with `add_prefix_space=True` in transformers; the blank is not counted in
-    /// the offsets. A word of which the tokenizer leaves nothing, such as an empty one, has no token.
+    /// there each word but a special token gets a blank in front, as with `add_prefix_space=True` in transformers; the blank
+    /// is not counted in the offsets. A word of which the tokenizer leaves nothing, such as an empty one, has no token.
     ///
     /// # Errors
     /// As [`Self::encode_with_specials`].
@@ -69,8 +69,11 @@ impl Tokenizer {
         words: &[&str],
         max_length: Option<usize>,
     ) -> Result<(Encoded, Alignment), TokenizerError> {
-        let puts_blank = self.kind() == TokenizerKind::ByteLevelBpe;
-        let needs_blank = |word: &str| puts_blank && !word.is_empty() && !word.starts_with(' ');
+        // Some tokenizers put the blank there themselves.
+        let puts_blank = self.kind() == TokenizerKind::ByteLevelBpe && !self.0.prefix_blank;
+        let specials: Vec<String> = self.special_ids().iter().filter_map(|&id| self.token(id)).collect();
+        let is_special = |word: &str| specials.iter().any(|special| word.starts_with(special.as_str()));
+        let needs_blank = |word: &str| puts_blank && !word.is_empty() && !word.starts_with(' ') && !is_special(word);
         let spaced: Vec<Cow<'_, str>> = words
             .iter()
             .map(|&word| if needs_blank(word) { Cow::Owned(format!(" {word}")) } else { Cow::Borrowed(word) })
