@@ -111,6 +111,8 @@ fn hint_on_training(error: &TrainError) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use burnformer_data::split::Subset;
+
     use super::*;
 
     #[test]
@@ -128,7 +130,7 @@ mod tests {
         let source = || DataError::Corpus(CorpusError::NotACorpus { folder: "a".into() });
         let split = RecipeError::Split { corpus: "a".to_owned(), source: source() };
         assert!(hint(&split).unwrap().starts_with("set the shares `data.split.validation`"));
-        let part = RecipeError::NoSamples { part: "training", corpus: "a".to_owned(), source: source() };
+        let part = RecipeError::NoSamples { part: Subset::Train, corpus: "a".to_owned(), source: source() };
         assert_eq!(hint(&part).as_deref(), Some("build a corpus with `burnformer data build`"));
     }
 }

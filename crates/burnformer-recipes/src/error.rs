@@ -9,6 +9,7 @@ use burnformer_core::progress::Interrupted;
 use burnformer_core::settings::SettingsError;
 use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
+use burnformer_data::split::Subset;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::ModelError;
 use burnformer_ops::DeviceError;
@@ -89,7 +90,7 @@ pub enum RecipeError {
     #[error("the {part} part of the corpus `{corpus}` gives no samples")]
     NoSamples {
         /// The part.
-        part: &'static str,
+        part: Subset,
         /// Folder of the corpus.
         corpus: String,
         /// Why.

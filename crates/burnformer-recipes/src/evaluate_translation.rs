@@ -79,7 +79,7 @@ impl TranslatorEvaluation<'_> {
         }
         let pairs: Vec<(&str, &str)> =
             texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
-        let (tally, left_out) = translator.score(&pairs, Some(&interrupt))?;
+        let (metric_state, left_out) = translator.score(&pairs, Some(&interrupt))?;
 
         let start = Instant::now();
         let hypotheses = self.translate(&translator, &texts, context)?;
@@ -87,12 +87,12 @@ impl TranslatorEvaluation<'_> {
         if let Some(out) = self.out {
             atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
         }
-        let metrics = if tally.tokens > 0 { tally.metrics() } else { Vec::new() };
+        let metrics = if metric_state.tokens > 0 { metric_state.metrics() } else { Vec::new() };
         let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
         Ok(TranslatorScores {
             pairs: texts.len(),
             left_out,
-            target_tokens: tally.tokens,
+            target_tokens: metric_state.tokens,
             perplexity: metric("perplexity"),
             accuracy: metric("accuracy"),
             seconds,

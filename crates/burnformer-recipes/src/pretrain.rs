@@ -9,10 +9,10 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::PretrainingCollator;
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
-use burnformer_data::split::{Split, SplitConfig};
+use burnformer_data::split::{Split, SplitConfig, Subset};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Pretrained, stats};
-use burnformer_reports::{PretrainReport, RunSummary};
+use burnformer_reports::{PretrainReport, PretrainingScores, RunSummary};
 use burnformer_tasks::PretrainingTask;
 use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -149,9 +149,8 @@ impl Pretrain {
     /// If the corpus cannot be read or divided, or does not fit the model that training begins with.
     pub fn new(settings: PretrainSettings) -> Result<Self, RecipeError> {
         let recipe = Self::open(settings)?;
-        match &recipe.settings.init {
-            Some(init) => check_fit(Path::new(init), &recipe)?,
-            None => {}
+        if let Some(init) = &recipe.settings.init {
+            check_fit(Path::new(init), &recipe)?;
         }
         Ok(recipe)
     }
@@ -170,15 +169,15 @@ impl Pretrain {
         let tokenizer = corpus.tokenizer()?;
         let split = Split::of(&corpus, &settings.data.split, settings.seed)
             .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
-        let samples = |part: &'static str, documents: &[u32]| {
+        let samples = |part: Subset, documents: &[u32]| {
             PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
                 .map(Arc::new)
                 .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
         };
-        let train = samples("training", &split.train)?;
+        let train = samples(Subset::Train, &split.train)?;
         let validation = match split.validation.as_slice() {
             [] => None,
-            documents => Some(samples("validation", documents)?),
+            documents => Some(samples(Subset::Validation, documents)?),
         };
         let pad_id = tokenizer.specials().pad_id.unwrap_or(settings.model.pad_id);
         let fingerprint = corpus.manifest().build.to_string();
@@ -296,7 +295,7 @@ impl Recipe for Pretrain {
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),
             ],
-            metrics: report.validation.as_ref().map_or_else(Vec::new, |scores| scores.lines()),
+            metrics: report.validation.as_ref().map_or_else(Vec::new, PretrainingScores::lines),
             usage: format!("burnformer fill-mask {} 'A sentence with a [MASK] in it.'", folder.display()),
         }
     }

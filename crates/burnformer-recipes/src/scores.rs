@@ -21,9 +21,9 @@ pub(crate) fn classification(
     device: &Device,
     context: &Context<'_>,
 ) -> Result<ClassificationScores, RecipeError> {
-    let tally = evaluate(task, model, batches, n_texts, device, context.observer, &context.interrupt())?;
-    let loss = tally.loss_sum / tally.confusion.total().max(1) as f64;
-    Ok(of_confusion(&tally.confusion, Some(loss), task.labels(), seed))
+    let metric_state = evaluate(task, model, batches, n_texts, device, context.observer, &context.interrupt())?;
+    let loss = metric_state.loss_sum / metric_state.confusion.total().max(1) as f64;
+    Ok(of_confusion(&metric_state.confusion, Some(loss), task.labels(), seed))
 }
 
 /// The scores that follow from a confusion matrix, and the mean loss where there is one.
@@ -68,14 +68,15 @@ pub(crate) fn pretraining(
     device: &Device,
     context: &Context<'_>,
 ) -> Result<PretrainingScores, RecipeError> {
-    let tally = evaluate(task, model, batches, n_samples, device, context.observer, &context.interrupt())?;
+    let metric_state = evaluate(task, model, batches, n_samples, device, context.observer, &context.interrupt())?;
     Ok(PretrainingScores {
         samples: n_samples,
-        masked_tokens: tally.masked,
-        pairs: tally.pairs,
-        metrics: tally.metrics().into_iter().collect(),
+        masked_tokens: metric_state.masked,
+        pairs: metric_state.pairs,
+        metrics: metric_state.metrics().into_iter().collect(),
         unigram_entropy,
-        nsp_accuracy_interval: (tally.pairs > 0).then(|| wilson_interval(tally.pairs_correct, tally.pairs, 1.96)),
+        nsp_accuracy_interval: (metric_state.pairs > 0)
+            .then(|| wilson_interval(metric_state.pairs_correct, metric_state.pairs, 1.96)),
     })
 }
 
@@ -87,6 +88,10 @@ pub(crate) fn pairs(
     device: &Device,
     context: &Context<'_>,
 ) -> Result<PairScores, RecipeError> {
-    let tally = evaluate(task, model, batches, n_pairs, device, context.observer, &context.interrupt())?;
-    Ok(PairScores { pairs: n_pairs, target_tokens: tally.tokens, metrics: tally.metrics().into_iter().collect() })
+    let metric_state = evaluate(task, model, batches, n_pairs, device, context.observer, &context.interrupt())?;
+    Ok(PairScores {
+        pairs: n_pairs,
+        target_tokens: metric_state.tokens,
+        metrics: metric_state.metrics().into_iter().collect(),
+    })
 }

@@ -8,9 +8,9 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::{TextPairCollator, batches_per_epoch};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
-use burnformer_data::split::{Split, SplitConfig};
+use burnformer_data::split::{Split, SplitConfig, Subset};
 use burnformer_models::{GenerationConfig, MicroBatchSize, ModelConfig, Seq2Seq, Seq2SeqConfig, stats};
-use burnformer_reports::{RunSummary, TrainSeq2SeqReport};
+use burnformer_reports::{PairScores, RunSummary, TrainSeq2SeqReport};
 use burnformer_tasks::metrics::{Bleu, BleuTokenizer};
 use burnformer_tasks::{TranslationTask, TranslationTokenizers};
 use burnformer_train::{AdamConfig, Data, MemoryEstimate, ModelCard, OptimizerConfig, ScheduleConfig, TrainConfig};
@@ -208,7 +208,7 @@ impl TrainSeq2Seq {
     pub fn new(settings: TrainSeq2SeqSettings) -> Result<Self, RecipeError> {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
         let mut fingerprint = corpus.manifest().build.to_string();
-        let samples = |corpus: &Arc<Corpus>, part: &'static str, documents: &[u32]| {
+        let samples = |corpus: &Arc<Corpus>, part: Subset, documents: &[u32]| {
             let (end, config) = (settings.model.eos_id, &settings.data.samples);
             TextPairDataset::new(Arc::clone(corpus), documents, end, config, settings.seed)
                 .map(Arc::new)
@@ -220,17 +220,17 @@ impl TrainSeq2Seq {
                 let other = Arc::new(Corpus::open(Path::new(path))?);
                 check_tokenizers(&corpus, &other)?;
                 fingerprint = format!("{fingerprint} and {}", other.manifest().build);
-                let train = samples(&corpus, "training", &all(&corpus))?;
-                (train, Some(samples(&other, "validation", &all(&other))?))
+                let train = samples(&corpus, Subset::Train, &all(&corpus))?;
+                (train, Some(samples(&other, Subset::Validation, &all(&other))?))
             }
             None => {
                 let split = Split::of(&corpus, &settings.data.split, settings.seed)
                     .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
                 let validation = match split.validation.as_slice() {
                     [] => None,
-                    documents => Some(samples(&corpus, "validation", documents)?),
+                    documents => Some(samples(&corpus, Subset::Validation, documents)?),
                 };
-                (samples(&corpus, "training", &split.train)?, validation)
+                (samples(&corpus, Subset::Train, &split.train)?, validation)
             }
         };
         if validation.is_none() && (settings.choose_by == ChooseBy::Bleu || settings.train.patience.is_some()) {
@@ -360,7 +360,7 @@ impl Recipe for TrainSeq2Seq {
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),
             ],
-            metrics: report.validation.as_ref().map_or_else(Vec::new, |scores| scores.lines()),
+            metrics: report.validation.as_ref().map_or_else(Vec::new, PairScores::lines),
             usage: format!("burnformer translate {} 'A text.'", folder.display()),
         }
     }

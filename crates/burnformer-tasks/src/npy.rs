@@ -1,4 +1,4 @@
-//! Vectors as a file of NumPy.
+//! Vectors as a `.npy` file.
 
 use std::io::{self, Write};
 

@@ -46,7 +46,7 @@ pub(crate) fn run(folder: &Path) -> Result<TrainSeq2SeqReport, Box<dyn Error>> {
 
     let config = TokenizerConfig { kind: TokenizerKind::WordLevel, ..TokenizerConfig::default() };
     let learnt =
-        |side| train(&mut Texts::new(&*source, side, OnBadRow::Error, &Silent), &config, &Silent, &Interrupt::new());
+        |side| train(Texts::new(&*source, side, OnBadRow::Error, &Silent), &config, &Silent, &Interrupt::new());
     let (tokenizer, pair_tokenizer) = (learnt(Sides::First)?, Some(learnt(Sides::Second)?));
     let tokenization = Tokenization { tokenizer, pair_tokenizer, sentences: SentenceSplitter::new(Language::ENGLISH) };
     let corpus = folder.join("corpus");

@@ -90,7 +90,7 @@ impl Observer for Terminal {
         match note {
             Note::SkippedRows(skipped) => self.skipped(skipped),
             Note::UnigramEntropy(nats) => {
-                self.fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))
+                self.fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"));
             }
             Note::PairsLeftOut(n) => {
                 let n = HumanCount(*n as u64);

@@ -11,6 +11,7 @@ mod help;
 mod hub;
 #[cfg(unix)]
 mod interrupted;
+mod library;
 mod old_runs;
 mod rust_docs;
 #[cfg(unix)]
