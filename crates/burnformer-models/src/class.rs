@@ -17,6 +17,8 @@ pub enum Architecture {
     Roberta,
     /// DistilBERT: Sanh et al. 2019.
     DistilBert,
+    /// GPT-2: Radford et al. 2019.
+    Gpt2,
     /// Marian: a post-norm encoder–decoder.
     Marian,
     /// Pegasus: a pre-norm encoder–decoder.
@@ -45,6 +47,8 @@ pub enum Head {
     NextSentencePrediction,
     /// No head: hidden states.
     Body,
+    /// Causal language model: the next token.
+    CausalLm,
     /// The output layer of an encoder–decoder.
     Seq2Seq,
 }
@@ -61,6 +65,7 @@ impl Head {
             Self::MultipleChoice => "multiple choice",
             Self::NextSentencePrediction => "next-sentence prediction",
             Self::Body => "text embedding",
+            Self::CausalLm => "text generation",
             Self::Seq2Seq => "translation",
         }
     }
@@ -88,7 +93,7 @@ const ENCODER: &[(Head, &str)] = &[
 const PAIRS: &[(Head, &str)] =
     &[(Head::PreTraining, "ForPreTraining"), (Head::NextSentencePrediction, "ForNextSentencePrediction")];
 
-const NAMES: [Names; 6] = [
+const NAMES: [Names; 7] = [
     Names { architecture: Architecture::Bert, model_type: "bert", prefix: "Bert", endings: &[PAIRS, ENCODER] },
     Names { architecture: Architecture::Roberta, model_type: "roberta", prefix: "Roberta", endings: &[ENCODER] },
     Names {
@@ -96,6 +101,12 @@ const NAMES: [Names; 6] = [
         model_type: "distilbert",
         prefix: "DistilBert",
         endings: &[ENCODER],
+    },
+    Names {
+        architecture: Architecture::Gpt2,
+        model_type: "gpt2",
+        prefix: "GPT2",
+        endings: &[&[(Head::CausalLm, "LMHeadModel")]],
     },
     Names {
         architecture: Architecture::Marian,
@@ -243,7 +254,8 @@ impl ModelClass {
         let Some(name) = json.class()? else { return Self::by_weights(&json, folder) };
         let class = Self::named(&name).ok_or_else(|| {
             let expected =
-                "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`, or `MarianMTModel`".to_owned();
+                "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`"
+                    .to_owned();
             json.setting("architectures", Some(&Value::from(name)), expected)
         })?;
         Architecture::among(&[class.architecture], &json, &listed(&[class.architecture]))?;

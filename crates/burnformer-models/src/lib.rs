@@ -35,6 +35,7 @@ mod error;
 mod export;
 mod folder;
 mod generation;
+mod gpt;
 mod heads;
 mod hf;
 mod memory;
@@ -53,6 +54,7 @@ pub use folder::WEIGHTS as WEIGHTS_FILE;
 pub use generation::{
     DecoderSpec, GenerationConfig, GenerationInput, Hypothesis, Sampling, StepCache, StepDecoder, generate,
 };
+pub use gpt::{Gpt, GptConfig, GptForCausalLM, GptInput, GptTokens};
 pub use heads::{
     BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, BertModel,
     BertPooler, MaskedTokenHead, PretrainingLogits,

@@ -4,7 +4,8 @@ use crate::class::listed;
 use crate::hf::ConfigJson;
 use crate::{
     Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertInput, BertModel, Head, ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq, stats,
+    BertInput, BertModel, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq,
+    stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
@@ -19,6 +20,7 @@ const ENTRIES: &[Entry] = &[
     Entry::of::<BertForSequenceClassification>(),
     Entry::of::<BertForTokenClassification>(),
     Entry::of::<BertModel>(),
+    Entry::of::<GptForCausalLM>(),
     Entry::of::<Seq2Seq>(),
 ];
 

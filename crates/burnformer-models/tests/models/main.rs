@@ -7,6 +7,7 @@ mod files;
 mod formats;
 mod generation;
 mod golden;
+mod gpt;
 mod initial_weights;
 mod invariants;
 mod registry;

@@ -25,6 +25,7 @@ fn the_classes_are_those_of_transformers_and_one_of_ours() {
         "BertModel",
         "RobertaModel",
         "DistilBertModel",
+        "GPT2LMHeadModel",
         "MarianMTModel",
         "PegasusForConditionalGeneration",
         "BurnformerSeq2Seq",
