@@ -98,6 +98,16 @@ pub enum TaskError {
         /// What the token is for.
         role: &'static str,
     },
+    /// A prompt that leaves no room for a token behind it.
+    #[error("a prompt of {found} tokens is too long, expected at most {max}: shorten `{prompt}`")]
+    PromptLength {
+        /// The prompt.
+        prompt: String,
+        /// Number of its tokens.
+        found: usize,
+        /// Largest number of tokens.
+        max: usize,
+    },
     /// Tokenizers of two sides that do not go together.
     #[error(
         "the {role} token has the id {source_id} in the source's tokenizer and {target_id} in the target's, expected one: \

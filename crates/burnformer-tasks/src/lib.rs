@@ -17,6 +17,7 @@
 //! ```
 
 mod attention_map;
+mod causal_lm;
 mod classification;
 mod encode;
 mod error;
@@ -33,9 +34,11 @@ mod sentence_transformers;
 mod task;
 mod text_classification;
 mod text_embedding;
+mod text_generation;
 mod translation;
 
 pub use attention_map::AttentionMap;
+pub use causal_lm::{CausalLmMetricState, CausalLmTask};
 pub use classification::{ClassificationMetricState, ClassificationTask};
 pub use error::TaskError;
 pub use evaluate::evaluate;
@@ -48,6 +51,7 @@ pub use scores::{ScoreValues, Scores, ScoresError};
 pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{Prediction, TextClassification};
 pub use text_embedding::{TextEmbedding, cosine_similarity};
+pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
 pub use translation::{
     Translation, TranslationAttention, TranslationMetricState, TranslationOptions, TranslationTask,
     TranslationTokenizers, Translator,

@@ -7,7 +7,7 @@ use burnformer_models::{Head, ModelClass};
 use burnformer_ops::DeviceChoice;
 
 use crate::sentence_transformers::Modules;
-use crate::{FillMask, TaskError, TextClassification, TextEmbedding, Translator};
+use crate::{FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, Translator};
 
 /// A model folder, ready for use.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum Pipeline {
     TextClassification(Box<TextClassification>),
     /// Text embeddings.
     TextEmbedding(Box<TextEmbedding>),
+    /// Continuation of prompts.
+    TextGeneration(Box<TextGeneration>),
     /// Translation.
     Translation(Box<Translator>),
 }
@@ -45,7 +47,8 @@ impl Pipeline {
         match PIPELINES.iter().find(|(heads, _)| heads.contains(&found)) {
             Some((_, load)) => load(folder, device),
             None => {
-                let expected = "masked language modelling, text classification, text embedding or translation";
+                let expected =
+                    "masked language modelling, text classification, text embedding, text generation or translation";
                 Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
             }
         }
@@ -56,7 +59,7 @@ impl Pipeline {
 type Load = fn(&Path, &Device) -> Result<Pipeline, TaskError>;
 
 /// The pipeline of a model, by its head.
-const PIPELINES: [(&[Head], Load); 4] = [
+const PIPELINES: [(&[Head], Load); 5] = [
     (&[Head::PreTraining, Head::MaskedLm], |folder, device| {
         Ok(Pipeline::FillMask(Box::new(FillMask::load(folder, device)?)))
     }),
@@ -64,5 +67,6 @@ const PIPELINES: [(&[Head], Load); 4] = [
         Ok(Pipeline::TextClassification(Box::new(TextClassification::load(folder, device)?)))
     }),
     (&[Head::Body], |folder, device| Ok(Pipeline::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)))),
+    (&[Head::CausalLm], |folder, device| Ok(Pipeline::TextGeneration(Box::new(TextGeneration::load(folder, device)?)))),
     (&[Head::Seq2Seq], |folder, device| Ok(Pipeline::Translation(Box::new(Translator::load(folder, device)?)))),
 ];

@@ -1,0 +1,126 @@
+//! Prompts into texts that go on.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_core::progress::Interrupt;
+use burnformer_data::tokenizer::Tokenizer;
+use burnformer_models::{GenerationConfig, GenerationInput, GptForCausalLM, Head, Hypothesis, Pretrained, generate};
+use serde::Serialize;
+
+use crate::TaskError;
+use crate::encode::{check_vocabulary, expect_head};
+
+/// Number of prompts that are continued at once, unless another one is asked for.
+const BATCH_SIZE: usize = 16;
+
+/// Continues prompts with a causal language model.
+#[derive(Debug)]
+pub struct TextGeneration {
+    model: GptForCausalLM,
+    tokenizer: Tokenizer,
+    /// The tokens in front of every prompt.
+    front: Vec<u32>,
+    batch_size: usize,
+}
+
+/// A continuation of a prompt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Continuation {
+    /// The generated text, without the prompt.
+    pub text: String,
+    /// The generated tokens, without the end token.
+    pub tokens: Vec<u32>,
+    /// Sum of the log-probabilities of the tokens, the end token included.
+    pub log_prob: f64,
+    /// Score by which the continuations of a prompt are ranked.
+    pub score: f64,
+    /// `false` if it was cut off at the largest number of tokens.
+    pub is_finished: bool,
+}
+
+/// Settings of [`TextGeneration::generate`].
+#[derive(Clone, Debug)]
+pub struct TextGenerationOptions<'a> {
+    /// Choice of the tokens. `max_length` is the largest number of new tokens, 50 if it is absent.
+    pub generation: GenerationConfig,
+    /// Seed of every draw of sampling.
+    pub seed: u64,
+    /// Number of the first prompt, by which samples are drawn; the others follow.
+    pub first_number: u64,
+    /// A request to stop.
+    pub interrupt: Option<&'a Interrupt>,
+}
+
+impl TextGenerationOptions<'_> {
+    /// These settings, seed 0, and numbers from 0.
+    #[must_use]
+    pub fn new(generation: GenerationConfig) -> Self {
+        Self { generation, seed: 0, first_number: 0, interrupt: None }
+    }
+}
+
+impl TextGeneration {
+    /// Loads the model in `folder`.
+    ///
+    /// # Errors
+    /// If the folder holds no causal language model with its tokenizer.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
+        expect_head(folder, &[Head::CausalLm])?;
+        let model = GptForCausalLM::load(folder, device)?;
+        let tokenizer = Tokenizer::load(folder)?;
+        check_vocabulary(&tokenizer, model.config().vocab_size)?;
+        let specials = tokenizer.specials();
+        // A sequence of the tokenizer without its end; GPT-2's own has nothing around a text.
+        let mut front = tokenizer.encode_with_specials("", None, None)?.ids;
+        front.pop_if(|last| Some(*last) == specials.eos_id);
+        Ok(Self { model, tokenizer, front, batch_size: BATCH_SIZE })
+    }
+
+    /// The same with another number of prompts at once, at least one.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size: batch_size.max(1), ..self }
+    }
+
+    /// The continuations of each prompt, best first, in the order of the prompts. An empty prompt is continued from the first
+    /// token of a text.
+    ///
+    /// # Errors
+    /// [`TaskError::PromptLength`] if a prompt leaves no room for a token; if a setting cannot work, a prompt cannot be
+    /// tokenised, the device fails, or on request of the interrupt.
+    pub fn generate(
+        &self,
+        prompts: &[&str],
+        options: &TextGenerationOptions,
+    ) -> Result<Vec<Vec<Continuation>>, TaskError> {
+        let prompts = prompts.iter().map(|prompt| self.encode(prompt)).collect::<Result<Vec<_>, _>>()?;
+        let mut answers = Vec::with_capacity(prompts.len());
+        for (first, sources) in (options.first_number..).step_by(self.batch_size).zip(prompts.chunks(self.batch_size)) {
+            let numbers: Vec<u64> = (first..).take(sources.len()).collect();
+            let input =
+                GenerationInput { sources, numbers: Some(&numbers), seed: options.seed, interrupt: options.interrupt };
+            for hypotheses in generate(&self.model, &options.generation, input)? {
+                answers.push(hypotheses.into_iter().map(|it| self.continuation(it)).collect::<Result<_, _>>()?);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn encode(&self, prompt: &str) -> Result<Vec<u32>, TaskError> {
+        let mut tokens = self.front.clone();
+        tokens.extend(self.tokenizer.encode(prompt)?);
+        if tokens.is_empty() {
+            let specials = self.tokenizer.specials();
+            tokens.push(specials.bos_id.or(specials.eos_id).ok_or(TaskError::NoToken { role: "first" })?);
+        }
+        let (found, max) = (tokens.len(), self.model.config().max_seq_length.saturating_sub(1));
+        if found > max { Err(TaskError::PromptLength { prompt: prompt.to_owned(), found, max }) } else { Ok(tokens) }
+    }
+
+    fn continuation(&self, hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
+        let Hypothesis { tokens, log_prob, score, is_finished } = hypothesis;
+        let text = self.tokenizer.decode(&tokens, true)?;
+        Ok(Continuation { text, tokens, log_prob, score, is_finished })
+    }
+}
