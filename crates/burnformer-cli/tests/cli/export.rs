@@ -86,9 +86,9 @@ fn what_cannot_be_exported_is_said_and_leaves_nothing() {
     let hint = "add `--layout sentence-transformers`, or remove `--pooling` and `--normalize`";
     check("export runs/mini --out out --pooling cls", &["`--layout transformers` has no pooling", hint]);
     let mut config = folder.json("runs/intents/config.json");
-    config["architectures"] = json!(["BertForTokenClassification"]);
+    config["architectures"] = json!(["BertForMultipleChoice"]);
     folder.write("runs/intents/config.json", &config.to_string());
-    check("export runs/intents --out out", &["`BertForTokenClassification`, expected `BertForPreTraining`"]);
+    check("export runs/intents --out out", &["`BertForMultipleChoice`, expected `BertForPreTraining`"]);
     let mut config = folder.json("runs/mini/config.json");
     config["hidden_size"] = json!(24);
     folder.write("runs/mini/config.json", &config.to_string());
