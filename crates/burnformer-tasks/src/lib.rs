@@ -35,6 +35,7 @@ mod task;
 mod text_classification;
 mod text_embedding;
 mod text_generation;
+mod token_classification;
 mod translation;
 
 pub use attention_map::AttentionMap;
@@ -52,6 +53,9 @@ pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{Prediction, TextClassification};
 pub use text_embedding::{TextEmbedding, cosine_similarity};
 pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
+pub use token_classification::{
+    MarkedText, TextEntity, TokenClassification, TokenClassificationMetricState, TokenClassificationTask,
+};
 pub use translation::{
     Translation, TranslationAttention, TranslationMetricState, TranslationOptions, TranslationTask,
     TranslationTokenizers, Translator,

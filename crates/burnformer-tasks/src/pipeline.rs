@@ -7,7 +7,7 @@ use burnformer_models::{Head, ModelClass};
 use burnformer_ops::DeviceChoice;
 
 use crate::sentence_transformers::Modules;
-use crate::{FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, Translator};
+use crate::{FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, TokenClassification, Translator};
 
 /// A model folder, ready for use.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub enum Pipeline {
     FillMask(Box<FillMask>),
     /// Classification of texts.
     TextClassification(Box<TextClassification>),
+    /// Classification of tokens: entities in texts.
+    TokenClassification(Box<TokenClassification>),
     /// Text embeddings.
     TextEmbedding(Box<TextEmbedding>),
     /// Continuation of prompts.
@@ -47,8 +49,8 @@ impl Pipeline {
         match PIPELINES.iter().find(|(heads, _)| heads.contains(&found)) {
             Some((_, load)) => load(folder, device),
             None => {
-                let expected =
-                    "masked language modelling, text classification, text embedding, text generation or translation";
+                let expected = "masked language modelling, text classification, token classification, text embedding, \
+                     text generation or translation";
                 Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
             }
         }
@@ -59,12 +61,15 @@ impl Pipeline {
 type Load = fn(&Path, &Device) -> Result<Pipeline, TaskError>;
 
 /// The pipeline of a model, by its head.
-const PIPELINES: [(&[Head], Load); 5] = [
+const PIPELINES: [(&[Head], Load); 6] = [
     (&[Head::PreTraining, Head::MaskedLm], |folder, device| {
         Ok(Pipeline::FillMask(Box::new(FillMask::load(folder, device)?)))
     }),
     (&[Head::SequenceClassification], |folder, device| {
         Ok(Pipeline::TextClassification(Box::new(TextClassification::load(folder, device)?)))
+    }),
+    (&[Head::TokenClassification], |folder, device| {
+        Ok(Pipeline::TokenClassification(Box::new(TokenClassification::load(folder, device)?)))
     }),
     (&[Head::Body], |folder, device| Ok(Pipeline::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)))),
     (&[Head::CausalLm], |folder, device| Ok(Pipeline::TextGeneration(Box::new(TextGeneration::load(folder, device)?)))),

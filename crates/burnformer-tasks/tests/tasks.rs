@@ -3,18 +3,24 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Batch, ClassificationBatch, Padded, PretrainingBatch};
+use burnformer_data::batches::{
+    Batch, ClassificationBatch, Collator, Padded, Padding, PretrainingBatch, TokenClassificationBatch,
+    TokenClassificationCollator,
+};
+use burnformer_data::datasets::TokenClassificationSample;
 use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
 use burnformer_models::{
-    BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertVariant, Pooling, Pretrained,
+    BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
+    BertInput, BertVariant, Pooling, Pretrained,
 };
 use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
+use burnformer_tasks::metrics::{EntityMode, entities};
 use burnformer_tasks::{
-    AttentionMap, ClassificationTask, FillMask, MetricState, Pipeline, PretrainingCounts, PretrainingTask, Task,
-    TaskError, TextClassification, TextEmbedding, cosine_similarity, evaluate,
+    AttentionMap, ClassificationTask, FillMask, MarkedText, MetricState, Pipeline, PretrainingCounts, PretrainingTask,
+    Task, TaskError, TextClassification, TextEmbedding, TokenClassificationTask, cosine_similarity, evaluate,
 };
 
 const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
@@ -361,4 +367,95 @@ fn a_way_to_embed_that_is_not_known_is_refused() {
     assert!(error().contains("asks for a module in `../1_Pooling`"), "{}", error());
     write(folder.path(), "modules.json", "[{}]");
     assert_eq!(error(), "`FOLDER/modules.json` does not describe how texts are embedded");
+}
+
+/// A model of random weights in `folder`, which gives words one of three tags.
+fn tagger(folder: &Path) -> BertForTokenClassification {
+    let labels = ["O", "B-X", "I-X"].map(str::to_owned);
+    let model = BertForTokenClassification::init(&config(), &labels, 3, &device());
+    let task = TokenClassificationTask::new(config(), tokenizer(folder), labels.to_vec()).unwrap();
+    task.save(&model, folder).unwrap();
+    model
+}
+
+fn tagged_batch() -> TokenClassificationBatch {
+    let sample = |ids: &[u32], positions: &[u32], labels: &[u32]| TokenClassificationSample {
+        ids: ids.to_vec(),
+        positions: positions.to_vec(),
+        labels: labels.to_vec(),
+    };
+    let samples = vec![sample(&[2, 5, 12, 6, 3], &[1, 3], &[0, 1]), sample(&[2, 7, 8, 9, 3], &[1, 2, 3], &[1, 2, 0])];
+    let padding = Padding { pad_id: 0, multiple_of: 1 };
+    TokenClassificationCollator { padding }.collate(vec![3, 5], samples)
+}
+
+#[test]
+fn the_loss_of_tags_is_the_mean_over_the_words_of_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, device) = (tagger(folder.path()), device());
+    let task = TokenClassificationTask::new(config(), tokenizer(folder.path()), model.labels().to_vec()).unwrap();
+    let run = |parts: Vec<TokenClassificationBatch>| {
+        let (mut totals, mut state, mut loss) = (0, task.metric_state(), 0.0);
+        parts.iter().for_each(|part| totals += task.counts(part));
+        for part in &parts {
+            let forward = task.forward(&model, part, &totals, DropoutRng::off(), &device);
+            let mut metrics = task.metric_state();
+            task.add_scores(&mut metrics, part, &forward.scores.read().unwrap()).unwrap();
+            state.merge(metrics);
+            loss += f64::from(forward.loss.into_scalar::<f32>());
+        }
+        (loss, state)
+    };
+    let (whole, state) = run(vec![tagged_batch()]);
+    let (parts, of_parts) = run(tagged_batch().split(1));
+    assert!((whole - parts).abs() < 1e-6 && (state.loss() - whole).abs() < 1e-6, "{whole}, {parts}, {state:?}");
+    assert_eq!((state.words, state.sentences, &state.entities), (5, 2, &of_parts.entities));
+    assert_eq!(state.entities.micro().support, 2);
+    let names: Vec<_> = state.metrics().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["loss", "accuracy", "entity_precision", "entity_recall", "entity_f1"]);
+
+    // Without a label the loss is 0, where transformers has NaN.
+    let none = TokenClassificationBatch { positions: vec![], labels: vec![], ..tagged_batch() };
+    let (loss, state) = run(vec![none]);
+    assert_eq!((loss, state.words, state.loss()), (0.0, 0, 0.0));
+}
+
+#[test]
+fn entities_have_the_characters_of_the_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = tagger(folder.path());
+    let Pipeline::TokenClassification(pipeline) = Pipeline::from_folder(folder.path()).unwrap() else {
+        panic!("another pipeline")
+    };
+    // `cats` has two tokens, the emoji none that is known.
+    let texts = ["\u{1f600} Thé cats sat.", "", "the hill", "the cat ran the dog ran over the hill"];
+    let marked = pipeline.mark(&texts).unwrap();
+    assert_eq!(marked[1], MarkedText::default());
+    // Seven tokens besides the special ones.
+    assert_eq!((marked[0].words_cut_off, marked[3].words_cut_off), (0, 2));
+    let mut n_entities = 0;
+    for (text, marked) in texts.iter().zip(&marked) {
+        for entity in &marked.entities {
+            let found: String = text.chars().skip(entity.start).take(entity.end - entity.start).collect();
+            assert_eq!(found, entity.text);
+            assert!(entity.label == "X" && entity.score > 1.0 / 3.0 && entity.score <= 1.0, "{entity:?}");
+            assert!(!entity.text.starts_with(' ') && !entity.text.ends_with(' '), "{entity:?}");
+            n_entities += 1;
+        }
+    }
+    assert!(n_entities > 2, "{marked:?}");
+
+    // Alone, a text has the same entities, and they are those of the model's answers to its words.
+    let ids = tokenizer(folder.path()).encode_with_specials("the hill", None, None).unwrap().ids;
+    let ids = Tensor::<1, Int>::from_data(TensorData::from(ids.as_slice()), &device()).reshape([1, 4]);
+    let logits = model.forward(BertInput::new(ids), Tensor::from_data([1, 2], &device()));
+    let answers: Vec<i64> = logits.argmax(1).into_data().iter::<i64>().collect();
+    let tags: Vec<&str> = answers.iter().map(|&label| model.labels()[label as usize].as_str()).collect();
+    let spans = [0..3, 4..8];
+    let expected: Vec<_> = entities(&tags, EntityMode::Lenient)
+        .into_iter()
+        .map(|entity| (spans[entity.words.start].start, spans[entity.words.end - 1].end))
+        .collect();
+    let found: Vec<_> = pipeline.mark(&["the hill"]).unwrap()[0].entities.iter().map(|it| (it.start, it.end)).collect();
+    assert_eq!(found, expected);
 }

@@ -1,4 +1,4 @@
-//! What a model's answers are worth, as pure functions equal to scikit-learn's, scipy's and sacreBLEU's.
+//! What a model's answers are worth, as pure functions equal to scikit-learn's, scipy's, sacreBLEU's and seqeval's.
 //!
 //! Everything is counted per example and can be added up over batches; nothing is a mean of batch means.
 
@@ -8,6 +8,7 @@ mod bootstrap;
 mod chrf;
 mod confusion;
 mod corpus;
+mod entities;
 mod ngrams;
 mod table;
 mod whitespace;
@@ -18,6 +19,7 @@ pub use bootstrap::{BootstrapEstimate, PairedBootstrap, paired_bootstrap, paired
 pub use chrf::{Chrf, ChrfScore, ChrfStatistics, ChrfVariant, RunCounts};
 pub use confusion::{ClassScores, ConfusionMatrix, majority};
 pub use corpus::{CorpusMetric, MetricError};
+pub use entities::{Entity, EntityCounts, EntityMode, EntityScores, entities, n_stray_tags};
 
 /// `exp` of the mean negative log-likelihood per token (in nats): the size of a vocabulary among which choosing evenly is as
 /// hard.
