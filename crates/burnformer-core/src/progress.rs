@@ -101,7 +101,7 @@ pub struct Interrupted;
 /// assert!(!is_interrupted(&std::io::Error::other("interrupted")));
 /// ```
 pub fn is_interrupted(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |&error| error.source()).any(|error| error.is::<Interrupted>())
+    std::iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<Interrupted>)
 }
 
 #[cfg(test)]

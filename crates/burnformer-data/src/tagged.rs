@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_sentences_is_taken_out_by_the_seed() {
-        let sentence = |i: usize| tagged(&format!("w{i}:{}", if i % 2 == 0 { "O" } else { "B-X" }));
+        let sentence = |i: usize| tagged(&format!("w{i}:{}", if i.is_multiple_of(2) { "O" } else { "B-X" }));
         let all = read((0..50).map(sentence).collect()).unwrap();
         let (left, taken) = all.clone().split(0.2, 1);
         assert_eq!((left.examples.len(), taken.examples.len()), (40, 10));

@@ -139,7 +139,7 @@ fn words_of_byte_level_bpe_get_a_blank_in_front() {
     let (words, alignment) = tokenizer.encode_words(&["the", "keeper"], None).unwrap();
     assert_eq!(words.ids, tokenizer.encode(" the keeper").unwrap());
     assert_ne!(words.ids, tokenizer.encode("the keeper").unwrap());
-    let end = |word| alignment.word_ids.iter().zip(&alignment.offsets).filter(|it| *it.0 == Some(word)).next_back();
+    let end = |word| alignment.word_ids.iter().zip(&alignment.offsets).rfind(|it| *it.0 == Some(word));
     assert_eq!(alignment.offsets[0].as_ref().map(|range| range.start), Some(0));
     assert_eq!(end(0).and_then(|it| it.1.clone()).map(|range| range.end), Some(3));
     assert_eq!(end(1).and_then(|it| it.1.clone()).map(|range| range.end), Some(6));

@@ -14,7 +14,7 @@ pub struct GluConfig {
     pub d_model: usize,
     /// Width of the hidden layer.
     pub d_ff: usize,
-    /// The non-linearity of the gate: SiLU gives SwiGLU, GELU gives GeGLU.
+    /// The non-linearity of the gate: SiLU gives `SwiGLU`, GELU gives `GeGLU`.
     #[config(default = "Activation::Silu")]
     pub activation: Activation,
     /// Probability of dropping a hidden activation, in `[0, 1)`.

@@ -229,7 +229,7 @@ fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
 mod tests {
     use super::*;
 
-    /// The paths are those of a Seq2Seq before and after its layers became one type.
+    /// The paths are those of a `Seq2Seq` before and after its layers became one type.
     #[test]
     fn moments_of_old_checkpoints_have_the_paths_of_today() {
         let folder = tempfile::tempdir().unwrap();

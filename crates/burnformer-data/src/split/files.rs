@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn every_text_is_in_one_part_and_classes_are_balanced() {
         let text = |i: usize| Record {
-            target: Some(Target::Class(if i % 2 == 0 { "a" } else { "b" }.to_owned())),
+            target: Some(Target::Class(if i.is_multiple_of(2) { "a" } else { "b" }.to_owned())),
             ..record(&[format!("text {}", i % 40)])
         };
         let mut rows: Vec<_> = (0..41).map(|i| Some(text(i))).collect();

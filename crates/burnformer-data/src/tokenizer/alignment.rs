@@ -105,7 +105,7 @@ impl Tokenizer {
         let n_cut_off = n_tokens - text.len() - pair.as_ref().map_or(0, Encoding::len);
         // Putting special tokens around would take blanks off the offsets a second time, so they are read before.
         let mut spans: Vec<(usize, usize)> = text.get_offsets().to_vec();
-        spans.extend(pair.iter().flat_map(|pair| pair.get_offsets()));
+        spans.extend(pair.iter().flat_map(tokenizers::Encoding::get_offsets));
         let (mut spans, encoding) = (spans.into_iter(), self.surround(text, pair)?);
         let offsets = encoding.get_special_tokens_mask().iter().map(|&is_special| {
             let (start, end) = if is_special == 0 { spans.next()? } else { return None };

@@ -39,7 +39,7 @@ fn clipped(fixture: &Fixture, config: &TrainConfig, norm: f64) -> [Vec<f64>; 2] 
     let rule = Clipped(norm);
     let trainer = Trainer::new(&fixture.task, config, SEED, device.clone()).with_rule(&rule);
     trainer.start(fixture.model(&device), &fixture.data(), &folder, &mut |_| {}).unwrap();
-    let entries = burnformer_train::History::read(&folder.path().join("metrics.jsonl")).unwrap();
+    let entries = burnformer_train::History::read(folder.path().join("metrics.jsonl")).unwrap();
     ["loss", "gradient_norm"].map(|metric| series(&entries, metric))
 }
 
