@@ -64,17 +64,7 @@ pub fn evaluate_pretraining(
     let tokenizer = Tokenizer::load(folder)?;
     corpus.check_tokenizer(&tokenizer).map_err(burnformer_data::DataError::from)?;
     let (seed, split, samples) = of_pretraining(folder, &config)?;
-    let documents = match part {
-        None => (0..corpus.n_documents()).collect(),
-        Some(part) => {
-            let split = Split::of(&corpus, &split, seed)?;
-            match part {
-                Subset::Train => split.train,
-                Subset::Validation => split.validation,
-                Subset::Test => split.test,
-            }
-        }
-    };
+    let documents = documents_of(&corpus, part, &split, seed)?;
     let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
     let collator = PretrainingCollator { padding: padding(pad_id) };
@@ -106,12 +96,28 @@ fn of_pretraining(folder: &Path, config: &BertConfig) -> Result<(u64, SplitConfi
     Ok((SEED, SplitConfig::default(), PretrainingConfig { max_seq_length, ..default }))
 }
 
+/// The documents of a part of the corpus, or all of them.
+pub(crate) fn documents_of(
+    corpus: &Corpus,
+    part: Option<Subset>,
+    split: &SplitConfig,
+    seed: u64,
+) -> Result<Vec<u32>, RecipeError> {
+    let Some(part) = part else { return Ok((0..corpus.n_documents()).collect()) };
+    let split = Split::of(corpus, split, seed)?;
+    Ok(match part {
+        Subset::Train => split.train,
+        Subset::Validation => split.validation,
+        Subset::Test => split.test,
+    })
+}
+
 /// As in a run with the default settings.
-fn padding(pad_id: u32) -> Padding {
+pub(crate) fn padding(pad_id: u32) -> Padding {
     TrainConfig::default().padding(pad_id)
 }
 
 /// As many samples at once as were asked for.
-fn batches_of(batch_size: usize) -> BatchConfig {
+pub(crate) fn batches_of(batch_size: usize) -> BatchConfig {
     BatchConfig { size: BatchSize::Sequences(batch_size), window: batch_size.max(1024), ..BatchConfig::default() }
 }

@@ -22,6 +22,7 @@
 mod advice;
 #[cfg(feature = "baseline")]
 mod baseline;
+mod causal_lm;
 mod data_reports;
 mod error;
 mod evaluate;
@@ -29,6 +30,7 @@ mod evaluate_translation;
 mod finetune;
 mod heat_map;
 mod inspect;
+mod objective;
 mod observer;
 mod pretrain;
 mod recipe;
@@ -44,12 +46,14 @@ pub use burnformer_reports as reports;
 pub use advice::hint;
 #[cfg(feature = "baseline")]
 pub use baseline::BaselineError;
+pub use causal_lm::{CausalLmData, CausalLmSettings, PretrainCausalLm, evaluate_causal_lm};
 pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
 pub use evaluate::{evaluate_classifier, evaluate_pretraining};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
 pub use finetune::{Finetune, FinetuneSettings};
 pub use inspect::{Block, Inspection, Point};
+pub use objective::Objective;
 pub use observer::{Context, Note, Observer};
 pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
 pub use recipe::{Recipe, Size};

@@ -57,7 +57,8 @@ pub struct PretrainStart<'a> {
     pub corpus: &'a Path,
     /// Model folder to initialise weights and sizes from; absent for random weights.
     pub init: Option<&'a Path>,
-    /// Preset of the size of a new model, one of [`BertConfig::PRESETS`].
+    /// Preset of the size of a new model, one of [`BertConfig::PRESETS`] or, for a causal language model, of
+    /// [`GptConfig::PRESETS`](burnformer_models::GptConfig::PRESETS).
     pub preset: &'a str,
     /// Seed of every random draw.
     pub seed: u64,
@@ -149,8 +150,8 @@ impl Pretrain {
     /// If the corpus cannot be read or divided, or does not fit the model that training begins with.
     pub fn new(settings: PretrainSettings) -> Result<Self, RecipeError> {
         let recipe = Self::open(settings)?;
-        if let Some(init) = &recipe.settings.init {
-            check_fit(Path::new(init), &recipe)?;
+        if let Some(init) = recipe.settings.init.as_deref().map(Path::new) {
+            check_fit(init, &recipe.settings.model, &BertConfig::load(init)?, &recipe.corpus)?;
         }
         Ok(recipe)
     }
@@ -302,11 +303,11 @@ impl Recipe for Pretrain {
 }
 
 /// Makes sure that the model to begin with knows the tokens of the corpus, and stays what it is.
-fn check_fit(init: &Path, recipe: &Pretrain) -> Result<(), RecipeError> {
-    if recipe.settings.model != BertConfig::load(init)? {
+pub(crate) fn check_fit<C: PartialEq>(init: &Path, model: &C, found: &C, corpus: &Corpus) -> Result<(), RecipeError> {
+    if model != found {
         return Err(RecipeError::OtherModel { init: init.to_owned() });
     }
     let tokenizer = Tokenizer::load(init)?;
-    let fits = recipe.corpus.check_tokenizer(&tokenizer);
+    let fits = corpus.check_tokenizer(&tokenizer);
     fits.map_err(|source| RecipeError::OtherTokens { init: init.to_owned(), source })
 }

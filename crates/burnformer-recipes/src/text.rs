@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use burnformer_models::ModelSize;
 use burnformer_reports::{
-    ClassificationScores, Evaluation, FinetuneReport, Memory, PairScores, Plan, PretrainReport, PretrainingScores,
-    RunSummary, TrainSeq2SeqReport,
+    CausalLmReport, CausalLmScores, ClassificationScores, Evaluation, FinetuneReport, Memory, PairScores, Plan,
+    PretrainReport, PretrainingScores, RunSummary, TrainSeq2SeqReport,
 };
 use burnformer_tasks::metrics::ConfusionMatrix;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -83,6 +83,24 @@ impl Report for ClassificationScores {
 impl Report for PretrainingScores {
     fn text(&self) -> String {
         facts(self.lines())
+    }
+}
+
+impl Report for CausalLmScores {
+    fn text(&self) -> String {
+        facts(self.lines())
+    }
+}
+
+impl Report for CausalLmReport {
+    fn text(&self) -> String {
+        self.run.text() + &self.validation.as_ref().map_or_else(String::new, Report::text)
+    }
+}
+
+impl Report for Evaluation<CausalLmScores> {
+    fn text(&self) -> String {
+        fact("model", self.folder.display()) + &fact("data", &self.data) + &self.scores.text()
     }
 }
 

@@ -9,5 +9,5 @@ mod scores;
 
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
-pub use run::{Baseline, FinetuneReport, PretrainReport, RunSummary, Stopped, TrainSeq2SeqReport};
-pub use scores::{ClassificationScores, Evaluation, PairScores, PretrainingScores};
+pub use run::{Baseline, CausalLmReport, FinetuneReport, PretrainReport, RunSummary, Stopped, TrainSeq2SeqReport};
+pub use scores::{CausalLmScores, ClassificationScores, Evaluation, PairScores, PretrainingScores};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassificationScores, PairScores, PretrainingScores};
+use crate::{CausalLmScores, ClassificationScores, PairScores, PretrainingScores};
 
 /// Summary of a run, of any recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,16 @@ pub struct PretrainReport {
     pub run: RunSummary,
     /// Scores of the best model on the validation samples, if there are any.
     pub validation: Option<PretrainingScores>,
+}
+
+/// The report of a pretraining run of a causal language model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CausalLmReport {
+    /// Summary of the run.
+    #[serde(flatten)]
+    pub run: RunSummary,
+    /// Scores of the best model on the validation windows, if there are any.
+    pub validation: Option<CausalLmScores>,
 }
 
 /// The report of a fine-tuning run.

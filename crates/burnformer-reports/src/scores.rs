@@ -91,6 +91,36 @@ impl PretrainingScores {
     }
 }
 
+/// Scores of a causal language model on windows of a corpus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CausalLmScores {
+    /// Number of windows.
+    pub samples: u64,
+    /// Number of predicted tokens, the ends of documents included.
+    pub tokens: u64,
+    /// Loss in nats per token, perplexity and accuracy.
+    pub metrics: Metrics,
+    /// Bits per byte of text, comparable across tokenizers: the loss in bits, times the tokens per byte of the whole corpus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_byte: Option<f64>,
+}
+
+impl CausalLmScores {
+    /// Each number with its name.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let line = |(name, value): &(String, f64)| {
+            let more = match name.as_str() {
+                "loss" => format!(" nats ({} tokens)", self.tokens),
+                _ => String::new(),
+            };
+            (name.replace('_', " "), format!("{value:.4}{more}"))
+        };
+        let bits = self.bits_per_byte.map(|bits| ("bits per byte".to_owned(), format!("{bits:.4}")));
+        self.metrics.0.iter().map(line).chain(bits).collect()
+    }
+}
+
 /// Scores of a model on pairs of texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairScores {

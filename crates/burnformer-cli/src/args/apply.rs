@@ -9,7 +9,7 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
 
 /// Evaluate a model on data
 ///
-/// The data depend on the model. A text classifier needs labelled texts (`--input`), a pretrained model the documents of a
+/// The data depend on the model. A text classifier needs labelled texts (`--input`), a pretrained or a causal language model the documents of a
 /// corpus (`--corpus`), a translation model texts with reference translations (`--input` with `--pair-input` or
 /// `--pair-column`).
 #[derive(Args, Debug)]

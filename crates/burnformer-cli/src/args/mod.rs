@@ -10,6 +10,7 @@ mod export;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod finetune;
+mod generate;
 mod given;
 mod input;
 mod names;
@@ -33,9 +34,10 @@ pub(crate) use export::{ExportArgs, Layout};
 #[cfg(feature = "fetch")]
 pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
+pub(crate) use generate::GenerateArgs;
 pub(crate) use given::Given;
 pub(crate) use input::{FormatArgs, TextsArgs};
-pub(crate) use pretrain::PretrainArgs;
+pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
 pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
@@ -101,6 +103,7 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),
     FillMask(FillMaskArgs),
+    Generate(GenerateArgs),
     Translate(TranslateArgs),
     Score(ScoreArgs),
     Embed(EmbedArgs),

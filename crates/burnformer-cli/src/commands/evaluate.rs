@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::split::Subset;
 use burnformer::models::{Head, ModelClass};
-use burnformer::recipes::reports::{ClassificationScores, Evaluation, PretrainingScores};
+use burnformer::recipes::reports::{ClassificationScores, Evaluation};
 use burnformer::recipes::{
-    RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_classifier, evaluate_pretraining,
+    self, RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_causal_lm,
+    evaluate_classifier, evaluate_pretraining,
 };
 use clap::ValueEnum;
 
@@ -48,7 +49,10 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
             let hint = "name texts with `--input`, and their references with `--pair-input` or `--pair-column`";
             return Err(other("translation model, which cannot be evaluated on a corpus", hint));
         }
-        (_, Some(_)) => context.terminal.report(&on_corpus(args, context)?, format)?,
+        (Head::CausalLm, Some(_)) => {
+            context.terminal.report(&on_corpus(args, context, evaluate_causal_lm)?, format)?;
+        }
+        (_, Some(_)) => context.terminal.report(&on_corpus(args, context, evaluate_pretraining)?, format)?,
         (_, None) => {
             return Err(other(
                 "pretrained model, which cannot be evaluated on labels",
@@ -66,7 +70,11 @@ fn on_texts(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<Classif
     Ok(Evaluation { folder: args.folder.clone(), data: args.input.join(", "), scores })
 }
 
-fn on_corpus(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<PretrainingScores>> {
+fn on_corpus<S>(
+    args: &EvaluateArgs,
+    context: &Context,
+    evaluate: impl FnOnce(&Path, &Path, Option<Subset>, usize, &recipes::Context<'_>) -> Result<S, RecipeError>,
+) -> Result<Evaluation<S>> {
     let path = args.corpus.clone().unwrap_or_default();
     let part = match args.part {
         Part::All => None,
@@ -75,7 +83,7 @@ fn on_corpus(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<Pretra
         Part::Test => Some(Subset::Test),
     };
     let watched = context.watched(&args.device);
-    let scores = evaluate_pretraining(&args.folder, &path, part, args.batch_size as usize, &watched)?;
+    let scores = evaluate(&args.folder, &path, part, args.batch_size as usize, &watched)?;
     let part = args.part.to_possible_value().map_or_else(String::new, |part| part.get_name().to_owned());
     Ok(Evaluation { folder: args.folder.clone(), data: format!("{} ({part})", path.display()), scores })
 }

@@ -14,6 +14,7 @@ mod export;
 mod fetch;
 mod fill_mask;
 mod finetune;
+mod generate;
 mod generation;
 mod inspect;
 mod lines;
@@ -65,6 +66,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::FillMask(args) => fill_mask::run(args, context),
+        Command::Generate(args) => generate::run(args, context),
         Command::Translate(args) => translate::run(args, context),
         Command::Score(args) => score::run(args, context),
         Command::Embed(args) => embed::run(args, context),

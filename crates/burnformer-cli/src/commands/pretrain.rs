@@ -1,28 +1,41 @@
-//! `burnformer pretrain`: BERT from a corpus.
+//! `burnformer pretrain`: a model from a corpus.
 
 use std::path::Path;
 
 use anyhow::Result;
-use burnformer::recipes::{Pretrain, PretrainSettings, PretrainStart, SEED};
+use burnformer::recipes::{
+    CausalLmSettings, Objective, Pretrain, PretrainCausalLm, PretrainSettings, PretrainStart, SEED,
+};
 
 use super::{Outcome, training};
-use crate::args::PretrainArgs;
+use crate::args::{ObjectiveName, PretrainArgs};
 use crate::context::Context;
 
 pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
-    let recipe = if args.run.resume {
+    let (sets, out) = (training::sets(&args.run), &args.run.out);
+    if args.run.resume {
         training::check_resume(&args.run)?;
-        Pretrain::reload(&args.run.out, &training::sets(&args.run))?
-    } else {
-        training::check_free(&args.run)?;
-        let start = PretrainStart {
-            corpus: args.corpus.as_deref().unwrap_or(Path::new("")),
-            init: args.init.as_deref(),
-            preset: args.preset.as_deref().unwrap_or("bert-tiny"),
-            seed: args.run.seed.unwrap_or(SEED),
+        return match Objective::of_run(out)? {
+            Objective::MaskedLm => training::run(&Pretrain::reload(out, &sets)?, &args.run, context),
+            Objective::CausalLm => training::run(&PretrainCausalLm::reload(out, &sets)?, &args.run, context),
         };
-        let sets = training::sets(&args.run);
-        Pretrain::new(PretrainSettings::begin(&start, &training::overrides(&args.run, &sets))?)?
+    }
+    training::check_free(&args.run)?;
+    let overrides = training::overrides(&args.run, &sets);
+    let start = |preset| PretrainStart {
+        corpus: args.corpus.as_deref().unwrap_or(Path::new("")),
+        init: args.init.as_deref(),
+        preset: args.preset.as_deref().unwrap_or(preset),
+        seed: args.run.seed.unwrap_or(SEED),
     };
-    training::run(&recipe, &args.run, context)
+    match args.objective {
+        ObjectiveName::MaskedLm => {
+            let recipe = Pretrain::new(PretrainSettings::begin(&start("bert-tiny"), &overrides)?)?;
+            training::run(&recipe, &args.run, context)
+        }
+        ObjectiveName::CausalLm => {
+            let recipe = PretrainCausalLm::new(CausalLmSettings::begin(&start("gpt-tiny"), &overrides)?)?;
+            training::run(&recipe, &args.run, context)
+        }
+    }
 }

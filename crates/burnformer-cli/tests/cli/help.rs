@@ -21,6 +21,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("evaluate", &[]),
     ("predict", &[]),
     ("fill-mask", &[]),
+    ("generate", &[GPT]),
     ("translate", &[]),
     ("score", &[]),
     ("embed", &[]),
@@ -33,8 +34,9 @@ const COMMANDS: &[(&str, &[&str])] = &[
 const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokenizer";
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
+const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --set model.d_model=64 --out runs/gpt";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 14] = [
+const WITH_MODELS: [&str; 15] = [
     "pretrain",
     "fetch",
     "finetune",
@@ -43,6 +45,7 @@ const WITH_MODELS: [&str; 14] = [
     "evaluate",
     "predict",
     "fill-mask",
+    "generate",
     "translate",
     "score",
     "embed",

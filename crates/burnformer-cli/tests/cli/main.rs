@@ -2,6 +2,7 @@
 
 mod apply;
 mod build;
+mod causal_lm;
 mod errors;
 mod export;
 #[cfg(feature = "fetch")]

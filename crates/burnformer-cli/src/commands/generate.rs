@@ -1,0 +1,50 @@
+//! `burnformer generate`: prompts that go on.
+
+use anyhow::Result;
+use burnformer::core::config::Validate;
+use burnformer::models::GenerationConfig;
+use burnformer::tasks::{Continuation, TextGeneration, TextGenerationOptions};
+use serde::Serialize;
+
+use super::{Outcome, lines};
+use crate::args::{GenerateArgs, ReportFormat};
+use crate::context::Context;
+
+/// An answer.
+#[derive(Serialize)]
+struct Line<'a> {
+    prompt: &'a str,
+    continuations: &'a [Continuation],
+}
+
+pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
+    // Beams of a language model repeat themselves: it is greedy unless asked.
+    let generation = args.generation.config_over(GenerationConfig::greedy(), args.n_best)?;
+    generation.validate()?;
+    let device = args.device.device.open()?;
+    let batch_size = args.batch_size as usize;
+    let model = TextGeneration::load(&args.folder, &device)?.with_batch_size(batch_size);
+    let mut options = TextGenerationOptions {
+        seed: args.seed.seed,
+        interrupt: Some(&context.interrupt),
+        ..TextGenerationOptions::new(generation)
+    };
+    let mut prompts = lines::texts(&args.prompts);
+    loop {
+        let group = prompts.by_ref().take(batch_size).collect::<Result<Vec<_>>>()?;
+        if group.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let asked: Vec<&str> = group.iter().map(String::as_str).collect();
+        let answers = model.generate(&asked, &options)?;
+        options.first_number += asked.len() as u64;
+        let mut out = Vec::new();
+        for (prompt, continuations) in asked.into_iter().zip(&answers) {
+            match args.report.format {
+                ReportFormat::Json => out.push(serde_json::to_string(&Line { prompt, continuations })?),
+                ReportFormat::Text => out.extend(continuations.iter().map(|it| format!("{prompt}{}", it.text))),
+            }
+        }
+        context.terminal.print_lines(&out)?;
+    }
+}
