@@ -54,6 +54,12 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
         }
         DataError::Label(LabelError::NoLabel { .. }) => Some("name the column of the label with `--label-column`"),
+        DataError::Label(LabelError::NoTags { .. }) => {
+            Some("set `--input-format conll` if the files are CoNLL columns")
+        }
+        DataError::Label(LabelError::UnknownTag { .. }) => {
+            Some("correct the tag, or train on sentences with this tag too")
+        }
         DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
         DataError::Samples(SamplesError::OneDocument { .. }) => {
             Some("set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add text")

@@ -4,16 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burnformer_core::settings;
-use burnformer_data::batches::{BatchConfig, BatchSize, Batches, ClassificationCollator, Padding, PretrainingCollator};
+use burnformer_data::batches::{
+    BatchConfig, BatchSize, Batches, ClassificationCollator, Padding, PretrainingCollator, TokenClassificationCollator,
+};
 use burnformer_data::corpus::Corpus;
-use burnformer_data::datasets::{ClassificationDataset, Dataset, PretrainingConfig, PretrainingDataset};
+use burnformer_data::datasets::{
+    ClassificationDataset, Dataset, PretrainingConfig, PretrainingDataset, TokenClassificationDataset,
+};
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::source::{OnBadRow, Source};
 use burnformer_data::split::{Split, SplitConfig, Subset};
+use burnformer_data::tagged::TaggedTexts;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertForSequenceClassification, Pretrained};
-use burnformer_reports::{ClassificationScores, PretrainingScores};
-use burnformer_tasks::{ClassificationTask, PretrainingTask};
+use burnformer_models::{
+    BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Pretrained,
+};
+use burnformer_reports::{ClassificationScores, PretrainingScores, TokenClassificationScores};
+use burnformer_tasks::{ClassificationTask, PretrainingTask, TokenClassificationTask};
 use burnformer_train::{RunFolder, TrainConfig};
 
 use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, scores};
@@ -43,6 +50,34 @@ pub fn evaluate_classifier(
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = ClassificationTask::new(config, tokenizer, labels)?;
     scores::classification(&task, &model, (batches, n_samples), seed, &device, context)
+}
+
+/// Evaluates the token classifier in `folder` on tagged sentences, `batch_size` at a time.
+///
+/// # Errors
+/// If there is no such model, sentences cannot be read, or have tags that it does not know; an interruption.
+pub fn evaluate_token_classifier(
+    folder: &Path,
+    source: &dyn Source,
+    on_bad_row: OnBadRow,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<TokenClassificationScores, RecipeError> {
+    let device = context.device.open()?;
+    let model = BertForTokenClassification::load(folder, &device)?;
+    let (config, labels) = (model.config().clone(), model.labels().to_vec());
+    let tokenizer = Tokenizer::load(folder)?;
+    let (observer, interrupt) = (context.observer, context.interrupt());
+    let (texts, skipped) = TaggedTexts::read_with_labels(source, labels.clone(), on_bad_row, observer, &interrupt)?;
+    observer.note(&Note::SkippedRows(&skipped));
+    let (seed, max_seq_length) = of_finetuning(folder, &config)?;
+    let samples = Arc::new(TokenClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
+    let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
+    let collator = TokenClassificationCollator { padding: padding(pad_id) };
+    let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
+    let task = TokenClassificationTask::new(config, tokenizer, labels)?;
+    let found = scores::tokens(&task, &model, (batches, n_samples), &device, context)?;
+    Ok(scores::with_lost_words(found, &texts, samples.lost_words()))
 }
 
 /// Evaluates the pretrained model in `folder` on a corpus or a part of it, `batch_size` samples at a time. Seed, split and

@@ -1,4 +1,4 @@
-//! Fine-tuning of a pretrained model for text classification.
+//! Fine-tuning of a pretrained model: its settings, and the recipe for text classification.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::{Batches, ClassificationCollator};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
+use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::Input;
 use burnformer_data::source::OnBadRow;
 use burnformer_data::tokenizer::Tokenizer;
@@ -17,12 +18,36 @@ use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::train_config;
-use crate::texts::Texts;
+use crate::texts::{Examples, Texts};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+
+/// Task of a fine-tuning run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinetuneTask {
+    /// Classes of texts.
+    #[default]
+    TextClassification,
+    /// Tags of words: entities in texts.
+    TokenClassification,
+}
+
+impl FinetuneTask {
+    /// The name, as in `run.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextClassification => "text-classification",
+            Self::TokenClassification => "token-classification",
+        }
+    }
+}
 
 /// Settings of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FinetuneSettings {
+    /// Task to train; absent for text classification.
+    pub task: Option<FinetuneTask>,
     /// Seed of every random draw.
     pub seed: u64,
     /// Folder of the pretrained model.
@@ -51,6 +76,7 @@ impl FinetuneSettings {
     #[must_use]
     pub fn new(folder: &Path, data: Input) -> Self {
         Self {
+            task: None,
             seed: SEED,
             model: folder.display().to_string(),
             from_scratch: false,
@@ -62,6 +88,53 @@ impl FinetuneSettings {
             validation_share: 0.1,
             train: TrainConfig::default(),
         }
+    }
+
+    /// Settings of a new run, the model's, and the texts that `epochs` count. The number of steps follows from both, unless
+    /// `overrides` say it.
+    pub(crate) fn begin<T: Examples>(
+        self,
+        epochs: f64,
+        test: Option<&Input>,
+        overrides: &Overrides<'_>,
+        context: &Context<'_>,
+    ) -> Result<(Self, BertConfig, Texts<T>), RecipeError> {
+        let config = BertConfig::load(Path::new(&self.model))?;
+        let max_seq_length = self.seq_length(&config);
+        let base = Self { max_seq_length, ..self };
+        // What is asked for here is under the preset, which would get the blame.
+        ConfigError::check_finite_positive("epochs", epochs)?;
+        base.validate()?;
+        // What the texts depend on must be known before they are read, and their number before the steps are.
+        let asked = base.trained_for(epochs, 1, config.d_model, overrides)?;
+        let texts: Texts<T> = Texts::read(&asked, test, context)?;
+        let settings = base.trained_for(epochs, texts.train.n_texts(), config.d_model, overrides)?;
+        Ok((settings, config, texts))
+    }
+
+    /// The files at `paths` in the format of the training texts; nothing without paths.
+    pub(crate) fn input_like(&self, paths: &[String]) -> Option<Input> {
+        (!paths.is_empty()).then(|| Input { paths: paths.to_vec(), format: self.data.format.clone() })
+    }
+
+    /// Longest text of this model, in tokens.
+    pub(crate) fn seq_length(&self, config: &BertConfig) -> usize {
+        self.max_seq_length.min(config.max_seq_length)
+    }
+
+    /// Refuses settings of another task.
+    pub(crate) fn expect_task(&self, expected: FinetuneTask) -> Result<(), ConfigError> {
+        let found = self.task.unwrap_or_default();
+        ConfigError::check("task", &found.name(), found == expected, expected.name())
+    }
+
+    /// Size of a model with so many parameters, on so many samples.
+    pub(crate) fn size(&self, config: &BertConfig, samples: u64, parameters: u64) -> Size {
+        let seq_length = self.seq_length(config);
+        let n_tokens = self.train.tokens_per_micro_batch(seq_length);
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: 0 };
+        let memory = MemoryEstimate::new(parameters, &self.train.optimizer, config.activation_floats(&batch));
+        Size { samples, tokens_per_sample: seq_length as f64, parameters, memory }
     }
 
     /// `self` for `epochs` of `n_samples`, with `overrides` over it.
@@ -106,6 +179,8 @@ impl Validate for FinetuneSettings {
         ConfigError::check_probability("validation_share", self.validation_share)?;
         ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
         if let Some(n) = self.max_per_class {
+            let has_classes = self.task.unwrap_or_default() == FinetuneTask::TextClassification;
+            ConfigError::check("max_per_class", &n, has_classes, "no such setting: sentences have no class")?;
             ConfigError::check_positive("max_per_class", n)?;
         }
         self.train.validate().map_err(within("train"))?;
@@ -122,7 +197,7 @@ pub struct Finetune {
     config: BertConfig,
     tokenizer: Tokenizer,
     task: ClassificationTask,
-    texts: Texts,
+    texts: Texts<LabelledTexts>,
     data: Data<ClassificationDataset, ClassificationCollator>,
     #[cfg(feature = "baseline")]
     with_baselines: bool,
@@ -141,16 +216,7 @@ impl Finetune {
         overrides: &Overrides<'_>,
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
-        let config = BertConfig::load(Path::new(&settings.model))?;
-        let max_seq_length = settings.max_seq_length.min(config.max_seq_length);
-        let base = FinetuneSettings { max_seq_length, ..settings };
-        // What is asked for here is under the preset, which would get the blame.
-        ConfigError::check_finite_positive("epochs", epochs)?;
-        base.validate()?;
-        // What the texts depend on must be known before they are read, and their number before the steps are.
-        let asked = base.trained_for(epochs, 1, config.d_model, overrides)?;
-        let texts = Texts::read(&asked, test, context)?;
-        let settings = base.trained_for(epochs, texts.train.examples.len(), config.d_model, overrides)?;
+        let (settings, config, texts) = settings.begin(epochs, test, overrides, context)?;
         Self::of(settings, config, texts)
     }
 
@@ -161,8 +227,7 @@ impl Finetune {
     /// As [`Self::begin`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
         let settings: FinetuneSettings = reload(folder, sets)?;
-        let format = settings.data.format.clone();
-        let test = (!test.is_empty()).then(|| Input { paths: test.to_vec(), format });
+        let test = settings.input_like(test);
         Self::new(settings, test.as_ref(), context)
     }
 
@@ -176,8 +241,9 @@ impl Finetune {
         Self::of(settings, config, texts)
     }
 
-    fn of(settings: FinetuneSettings, config: BertConfig, texts: Texts) -> Result<Self, RecipeError> {
-        let seq_length = settings.max_seq_length.min(config.max_seq_length);
+    fn of(settings: FinetuneSettings, config: BertConfig, texts: Texts<LabelledTexts>) -> Result<Self, RecipeError> {
+        settings.expect_task(FinetuneTask::TextClassification)?;
+        let seq_length = settings.seq_length(&config);
         let tokenizer = Tokenizer::load(Path::new(&settings.model))?.with_max_length(seq_length);
         let task = ClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples = |texts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
@@ -205,10 +271,6 @@ impl Finetune {
     #[must_use]
     pub fn with_baselines(self, with_baselines: bool) -> Self {
         Self { with_baselines, ..self }
-    }
-
-    fn seq_length(&self) -> usize {
-        self.settings.max_seq_length.min(self.config.max_seq_length)
     }
 
     /// Measures the best model on samples.
@@ -261,17 +323,9 @@ impl Recipe for Finetune {
     }
 
     fn size(&self, device: &Device) -> Size {
-        let (labels, train) = (&self.texts.train.labels, &self.settings.train);
-        let model = BertForSequenceClassification::new(&self.config, labels, device);
-        let (parameters, seq_length) = (stats::n_parameters(&model) as u64, self.seq_length());
-        let n_tokens = train.tokens_per_micro_batch(seq_length);
-        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: 0 };
-        Size {
-            samples: self.texts.train.examples.len() as u64,
-            tokens_per_sample: seq_length as f64,
-            parameters,
-            memory: MemoryEstimate::new(parameters, &train.optimizer, self.config.activation_floats(&batch)),
-        }
+        let model = BertForSequenceClassification::new(&self.config, &self.texts.train.labels, device);
+        let samples = self.texts.train.examples.len() as u64;
+        self.settings.size(&self.config, samples, stats::n_parameters(&model) as u64)
     }
 
     fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForSequenceClassification, RecipeError> {
@@ -301,7 +355,7 @@ impl Recipe for Finetune {
         let baselines = self.baselines()?;
         let test = match &self.texts.test {
             Some(test) => {
-                let (seq_length, seed) = (self.seq_length(), self.settings.seed);
+                let (seq_length, seed) = (self.settings.seq_length(&self.config), self.settings.seed);
                 Some(score(&Arc::new(ClassificationDataset::new(test, &self.tokenizer, seq_length, seed)?))?)
             }
             None => None,

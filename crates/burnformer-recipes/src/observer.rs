@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burnformer_core::progress::{Interrupt, Progress, Silent};
+use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
 use burnformer_train::Event;
@@ -57,6 +58,13 @@ pub enum Note<'a> {
     UnigramEntropy(f64),
     /// Number of pairs of texts that the settings do not take.
     PairsLeftOut(usize),
+    /// Words and tags of the training sentences that are not as they should be.
+    TrainingWords {
+        /// Words without a label in any sample.
+        lost: LostWords,
+        /// Number of tags such as `I-PER` that continue no entity.
+        invalid_tags: u64,
+    },
     /// Names of weights that were initialised at random, as the pretrained model has none.
     FreshWeights(&'a [String]),
     /// Names of weights of the pretrained model that the new one has no use for.

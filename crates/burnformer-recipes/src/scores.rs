@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use burnformer_data::DataError;
-use burnformer_data::batches::{ClassificationBatch, PretrainingBatch, TextPairBatch};
-use burnformer_models::{BertForPreTraining, BertForSequenceClassification, Seq2Seq};
-use burnformer_reports::{ClassificationScores, PairScores, PretrainingScores};
-use burnformer_tasks::metrics::{ConfusionMatrix, entropy, wilson_interval};
-use burnformer_tasks::{ClassificationTask, MetricState, PretrainingTask, TranslationTask, evaluate};
+use burnformer_data::batches::{ClassificationBatch, PretrainingBatch, TextPairBatch, TokenClassificationBatch};
+use burnformer_data::datasets::LostWords;
+use burnformer_data::tagged::{TaggedExample, TaggedTexts};
+use burnformer_models::{BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Seq2Seq};
+use burnformer_reports::{
+    ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, TokenClassificationScores,
+};
+use burnformer_tasks::metrics::{ConfusionMatrix, entropy, n_stray_tags, wilson_interval};
+use burnformer_tasks::{
+    ClassificationTask, MetricState, PretrainingTask, TokenClassificationTask, TranslationTask, evaluate,
+};
 
 use crate::{Context, RecipeError};
 
@@ -24,6 +30,72 @@ pub(crate) fn classification(
     let metric_state = evaluate(task, model, batches, n_texts, device, context.observer, &context.interrupt())?;
     let loss = metric_state.loss_sum / metric_state.confusion.total().max(1) as f64;
     Ok(of_confusion(&metric_state.confusion, Some(loss), task.labels(), seed))
+}
+
+/// Measures a model on batches of tagged sentences. It is on `device`, without gradients.
+pub(crate) fn tokens(
+    task: &TokenClassificationTask,
+    model: &BertForTokenClassification,
+    (batches, n_sentences): (impl Iterator<Item = Result<TokenClassificationBatch, DataError>>, u64),
+    device: &Device,
+    context: &Context<'_>,
+) -> Result<TokenClassificationScores, RecipeError> {
+    let state = evaluate(task, model, batches, n_sentences, device, context.observer, &context.interrupt())?;
+    let (all, mean, weighted) =
+        (state.entities.micro(), state.entities.macro_average(), state.entities.weighted_average());
+    let by_type = state.entities.by_type().map(|(label, scores)| EntityTypeScores {
+        label: label.to_owned(),
+        precision: scores.precision,
+        recall: scores.recall,
+        f1: scores.f1,
+        support: scores.support,
+    });
+    Ok(TokenClassificationScores {
+        sentences: state.sentences,
+        words: state.words,
+        words_cut_off: 0,
+        words_without_tokens: 0,
+        invalid_tags: 0,
+        invalid_predicted_tags: if marks_beginnings(task.labels()) { state.stray_tags } else { 0 },
+        loss: state.loss(),
+        accuracy: state.accuracy(),
+        precision: all.precision,
+        recall: all.recall,
+        f1: all.f1,
+        macro_f1: mean.f1,
+        weighted_f1: weighted.f1,
+        entities: by_type.collect(),
+    })
+}
+
+/// `scores`, with what of `texts` is not in any sample or not tagged as it should be.
+pub(crate) fn with_lost_words(
+    scores: TokenClassificationScores,
+    texts: &TaggedTexts,
+    lost: LostWords,
+) -> TokenClassificationScores {
+    TokenClassificationScores {
+        words_cut_off: lost.cut_off as u64,
+        words_without_tokens: lost.empty as u64,
+        invalid_tags: invalid_tags(texts),
+        ..scores
+    }
+}
+
+/// Number of tags that should continue an entity and do not; 0 in schemes that do not mark beginnings.
+pub(crate) fn invalid_tags(texts: &TaggedTexts) -> u64 {
+    if !marks_beginnings(&texts.labels) {
+        return 0;
+    }
+    let tags = |example: &TaggedExample| -> u64 {
+        let tags: Vec<&str> = example.tags.iter().map(|&tag| texts.labels[tag as usize].as_str()).collect();
+        n_stray_tags(&tags)
+    };
+    texts.examples.iter().map(tags).sum()
+}
+
+fn marks_beginnings(labels: &[String]) -> bool {
+    labels.iter().any(|label| label.starts_with("B-"))
 }
 
 /// The scores that follow from a confusion matrix, and the mean loss where there is one.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use burnformer_models::ModelSize;
 use burnformer_reports::{
-    CausalLmReport, CausalLmScores, ClassificationScores, Evaluation, FinetuneReport, Memory, PairScores, Plan,
-    PretrainReport, PretrainingScores, RunSummary, TrainSeq2SeqReport,
+    CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
+    PairScores, Plan, PretrainReport, PretrainingScores, RunSummary, TokenClassificationScores, TrainSeq2SeqReport,
 };
 use burnformer_tasks::metrics::ConfusionMatrix;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
@@ -108,6 +108,39 @@ impl Report for PairScores {
     fn text(&self) -> String {
         let (pairs, tokens) = (HumanCount(self.pairs), HumanCount(self.target_tokens));
         fact("validation", format_args!("{pairs} pairs, {tokens} target tokens")) + &facts(self.lines())
+    }
+}
+
+impl Report for TokenClassificationScores {
+    fn text(&self) -> String {
+        facts(self.lines())
+    }
+}
+
+/// The scores of each type of entities.
+fn entity_table(scores: &TokenClassificationScores) -> String {
+    let width = scores.entities.iter().map(|it| it.label.chars().count()).chain(["entity".len()]).max().unwrap_or(0);
+    let mut text = format!("{:<width$}  precision  recall      f1  support\n", "entity");
+    for EntityTypeScores { label, precision, recall, f1, support } in &scores.entities {
+        text += &format!("{label:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
+    }
+    text
+}
+
+impl Report for FinetuneReport<TokenClassificationScores> {
+    fn text(&self) -> String {
+        let mut text = format!("{}\nvalidation\n{}\n", self.run.text(), self.validation.text());
+        if let Some(test) = &self.test {
+            text += &format!("test\n{}\n", test.text());
+        }
+        text + &entity_table(self.test.as_ref().unwrap_or(&self.validation))
+    }
+}
+
+impl Report for Evaluation<TokenClassificationScores> {
+    fn text(&self) -> String {
+        let scores = format!("{}\n{}", self.scores.text(), entity_table(&self.scores));
+        fact("model", self.folder.display()) + &fact("data", &self.data) + &scores
     }
 }
 

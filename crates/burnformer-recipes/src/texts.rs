@@ -1,21 +1,114 @@
-//! The labelled texts of a fine-tuning run.
+//! The texts of a fine-tuning run, with what is to be predicted.
 
+use burnformer_core::progress::{Interrupt, Progress};
+use burnformer_data::DataError;
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::Input;
-use burnformer_data::source::Source;
+use burnformer_data::source::{OnBadRow, Skipped, Source};
+use burnformer_data::tagged::TaggedTexts;
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
 
+/// Texts with labels, of one kind.
+pub(crate) trait Examples: Sized {
+    /// Reads texts; their labels are the known ones, if there are any, else those that occur.
+    fn read(
+        source: &dyn Source,
+        known: Option<Vec<String>>,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, Skipped), DataError>;
+
+    /// What is left, and a share for validation.
+    fn split(self, share: f64, seed: u64) -> (Self, Self);
+
+    /// At most as many training texts as the settings say.
+    fn limited(self, settings: &FinetuneSettings) -> Self;
+
+    /// Names of the labels.
+    fn labels(&self) -> &[String];
+
+    /// Number of texts.
+    fn n_texts(&self) -> usize;
+}
+
+impl Examples for LabelledTexts {
+    fn read(
+        source: &dyn Source,
+        known: Option<Vec<String>>,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, Skipped), DataError> {
+        match known {
+            Some(labels) => Self::read_with_labels(source, labels, policy, progress, interrupt),
+            None => Self::read(source, policy, progress, interrupt),
+        }
+    }
+
+    fn split(self, share: f64, seed: u64) -> (Self, Self) {
+        self.split(share, seed)
+    }
+
+    fn limited(self, settings: &FinetuneSettings) -> Self {
+        match settings.max_per_class {
+            Some(n) => self.at_most_per_class(n, settings.seed),
+            None => self,
+        }
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn n_texts(&self) -> usize {
+        self.examples.len()
+    }
+}
+
+impl Examples for TaggedTexts {
+    fn read(
+        source: &dyn Source,
+        known: Option<Vec<String>>,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, Skipped), DataError> {
+        match known {
+            Some(labels) => Self::read_with_labels(source, labels, policy, progress, interrupt),
+            None => Self::read(source, policy, progress, interrupt),
+        }
+    }
+
+    fn split(self, share: f64, seed: u64) -> (Self, Self) {
+        self.split(share, seed)
+    }
+
+    /// All of them: a sentence has no class.
+    fn limited(self, _settings: &FinetuneSettings) -> Self {
+        self
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn n_texts(&self) -> usize {
+        self.examples.len()
+    }
+}
+
 /// Training, validation and test texts.
-pub(crate) struct Texts {
-    pub(crate) train: LabelledTexts,
-    pub(crate) validation: LabelledTexts,
-    pub(crate) test: Option<LabelledTexts>,
+pub(crate) struct Texts<T> {
+    pub(crate) train: T,
+    pub(crate) validation: T,
+    pub(crate) test: Option<T>,
     /// Fingerprint of the training texts.
     pub(crate) fingerprint: String,
 }
 
-impl Texts {
+impl<T: Examples> Texts<T> {
     /// Reads what the settings name, and the test texts.
     pub(crate) fn read(
         settings: &FinetuneSettings,
@@ -23,32 +116,27 @@ impl Texts {
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
-        let source = settings.data.open()?;
-        let parts = source.parts().iter().map(|part| format!("{:016x}", part.fingerprint));
-        let fingerprint = parts.collect::<Vec<_>>().join("-");
-        let (train, skipped) = LabelledTexts::read(&source, settings.on_bad_row, observer, &interrupt)?;
-        observer.note(&Note::SkippedRows(&skipped));
-        let others = |input: &Input| -> Result<LabelledTexts, RecipeError> {
-            let (source, labels) = (input.open()?, train.labels.clone());
-            let (texts, skipped) =
-                LabelledTexts::read_with_labels(&source, labels, settings.on_bad_row, observer, &interrupt)?;
+        let read = |source: &dyn Source, known| -> Result<T, RecipeError> {
+            let (texts, skipped) = T::read(source, known, settings.on_bad_row, observer, &interrupt)?;
             observer.note(&Note::SkippedRows(&skipped));
             Ok(texts)
         };
+        let source = settings.data.open()?;
+        let parts = source.parts().iter().map(|part| format!("{:016x}", part.fingerprint));
+        let fingerprint = parts.collect::<Vec<_>>().join("-");
+        let train = read(&source, None)?;
+        let others = |input: &Input| read(&input.open()?, Some(train.labels().to_vec()));
         let test = test.map(others).transpose()?;
         let given = settings.validation.as_ref().map(others).transpose()?;
         let (train, validation) = match given {
             Some(validation) => (train, validation),
             None => train.split(settings.validation_share, settings.seed),
         };
-        if validation.examples.is_empty() {
+        if validation.n_texts() == 0 {
             return Err(RecipeError::NoValidationTexts);
         }
-        let train = match settings.max_per_class {
-            Some(n) => train.at_most_per_class(n, settings.seed),
-            None => train,
-        };
-        let fingerprint = format!("{fingerprint}, {} texts", train.examples.len());
+        let train = train.limited(settings);
+        let fingerprint = format!("{fingerprint}, {} texts", train.n_texts());
         Ok(Self { train, validation, test, fingerprint })
     }
 }

@@ -10,4 +10,7 @@ mod scores;
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
 pub use run::{Baseline, CausalLmReport, FinetuneReport, PretrainReport, RunSummary, Stopped, TrainSeq2SeqReport};
-pub use scores::{CausalLmScores, ClassificationScores, Evaluation, PairScores, PretrainingScores};
+pub use scores::{
+    CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores,
+    TokenClassificationScores,
+};

@@ -65,19 +65,19 @@ pub struct CausalLmReport {
     pub validation: Option<CausalLmScores>,
 }
 
-/// The report of a fine-tuning run.
+/// The report of a fine-tuning run; `S` are the scores of its task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FinetuneReport {
+pub struct FinetuneReport<S = ClassificationScores> {
     /// Summary of the run.
     #[serde(flatten)]
     pub run: RunSummary,
     /// Training texts.
     pub training_texts: u64,
     /// Scores of the best model on the validation texts.
-    pub validation: ClassificationScores,
+    pub validation: S,
     /// Scores of the best model on the test texts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<ClassificationScores>,
+    #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
+    pub test: Option<S>,
     /// Scores of the baselines on the test texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,

@@ -55,6 +55,81 @@ impl ClassificationScores {
     }
 }
 
+/// Scores of predictions on tagged sentences: words by words, entities as seqeval counts them by default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenClassificationScores {
+    /// Number of sentences.
+    pub sentences: u64,
+    /// Number of words that were tagged.
+    pub words: u64,
+    /// Number of words behind the maximum length, which were not tagged.
+    pub words_cut_off: u64,
+    /// Number of words of which the tokenizer leaves nothing, which were not tagged.
+    pub words_without_tokens: u64,
+    /// Number of true tags such as `I-PER` that continue no entity, and are counted as beginnings.
+    pub invalid_tags: u64,
+    /// Number of predicted tags that continue no entity, and are counted as beginnings.
+    pub invalid_predicted_tags: u64,
+    /// Mean cross-entropy of a word, in nats.
+    pub loss: f64,
+    /// Share of words with the right tag.
+    pub accuracy: f64,
+    /// Share of predicted entities that are right.
+    pub precision: f64,
+    /// Share of true entities that were found.
+    pub recall: f64,
+    /// Entity F1: harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Mean F1 of the types of entities.
+    pub macro_f1: f64,
+    /// Mean F1 of the types of entities, weighted by their numbers of true entities.
+    pub weighted_f1: f64,
+    /// Scores of each type of entities.
+    pub entities: Vec<EntityTypeScores>,
+}
+
+/// Scores of one type of entities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EntityTypeScores {
+    /// The type, such as `PER`.
+    pub label: String,
+    /// Share of predicted entities of this type that are right.
+    pub precision: f64,
+    /// Share of true entities of this type that were found.
+    pub recall: f64,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
+    /// Number of true entities of this type.
+    pub support: u64,
+}
+
+impl TokenClassificationScores {
+    /// Each number with its name; those of words and tags to beware of only if there are any.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(String, String)> {
+        let counts = [
+            ("sentences", self.sentences, true),
+            ("words", self.words, true),
+            ("words cut off", self.words_cut_off, false),
+            ("words without tokens", self.words_without_tokens, false),
+            ("invalid tags", self.invalid_tags, false),
+            ("invalid predictions", self.invalid_predicted_tags, false),
+        ];
+        let counts = counts.into_iter().filter(|(_, count, always)| *always || *count > 0);
+        let scores = [
+            ("loss", self.loss),
+            ("accuracy", self.accuracy),
+            ("entity precision", self.precision),
+            ("entity recall", self.recall),
+            ("entity F1", self.f1),
+            ("macro F1", self.macro_f1),
+            ("weighted F1", self.weighted_f1),
+        ];
+        let scores = scores.map(|(name, value)| (name.to_owned(), format!("{value:.4}")));
+        counts.map(|(name, count, _)| (name.to_owned(), count.to_string())).chain(scores).collect()
+    }
+}
+
 /// Scores of a pretrained model on masked tokens and pairs of sentences.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PretrainingScores {

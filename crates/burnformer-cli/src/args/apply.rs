@@ -15,6 +15,7 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer evaluate runs/intents --input test.csv --label-column category
+  burnformer evaluate runs/ner --input test.conll
   burnformer evaluate runs/mini --corpus corpus --part test --format json
   burnformer evaluate runs/de-en --input test.de --pair-input test.en --beam 5 --out test.out")]
 pub(crate) struct EvaluateArgs {
@@ -83,15 +84,20 @@ pub(crate) enum Part {
     All,
 }
 
-/// Classify texts with a fine-tuned model
+/// Classify texts, or mark entities in them, with a fine-tuned model
 ///
 /// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text: label,
 /// probability and text, separated by tabs. `--format json` prints JSON lines.
+///
+/// A model for token classification marks entities. Prints one line per entity, with these values separated by tabs: number
+/// of the text (from 1, without blank lines), first character (from 0), character behind the last one, type, score, entity.
+/// `--format json` prints one object per text, with its `entities`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer predict runs/intents 'My card has not arrived.'
   burnformer predict runs/intents --input questions.txt --format json
-  burnformer predict runs/intents --top-k 3 --format json")]
+  burnformer predict runs/intents --top-k 3 --format json
+  burnformer predict runs/ner 'Marie Curie was born in Warsaw.'")]
 pub(crate) struct PredictArgs {
     /// Model folder
     #[arg(value_name = "FOLDER")]

@@ -2,27 +2,40 @@
 
 use std::path::PathBuf;
 
+use burnformer::recipes::FinetuneTask;
 use clap::Args;
 
+use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
 
-/// Fine-tune a pretrained model for text classification
+/// Fine-tune a pretrained model for text or token classification
 ///
 /// The classes are the labels of the training texts. Keeps the model with the best macro-F1 on the validation texts. `--test`
 /// evaluates it on held-out texts; `--baseline` adds two baselines: the most frequent class and a bag-of-words classifier.
+///
+/// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns. The tag of a word is predicted at
+/// its first token. Keeps the model with the best entity F1, scored as seqeval does by default.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer finetune --model runs/mini --train train.csv --text-column text --label-column category --out runs/intents
   burnformer finetune --model runs/mini --train train.jsonl --label-column label --test test.jsonl --baseline --out runs/a
   burnformer finetune --model runs/mini --train train.tsv --label-column label --from-scratch --epochs 10 --out runs/b
+  burnformer finetune --model runs/mini --task token-classification --train train.conll --test test.conll --out runs/ner
   burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) model: Option<PathBuf>,
 
-    /// Training data: files, folders or glob patterns with labelled texts
+    /// Task to train
+    #[arg(long, value_name = "TASK", default_value = "text-classification", conflicts_with = "resume", value_parser = names::<FinetuneTask, _>([
+        ("text-classification", "One class per text, or per pair of texts"),
+        ("token-classification", "One tag per word: named entities and the like"),
+    ]))]
+    pub(crate) task: FinetuneTask,
+
+    /// Training data: files, folders or glob patterns with labelled texts, or with tagged words in CoNLL columns
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) train: Vec<String>,
 

@@ -13,7 +13,7 @@ use super::names::names;
 pub(crate) struct FormatArgs {
     /// File format [default: taken from the file name]
     ///
-    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and `.conll`, each with `.gz` or `.zst` too.
+    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and, for CoNLL columns, `.conll`, `.bio` and `.iob`, each with `.gz` or `.zst` too.
     #[arg(long, value_name = "FORMAT", value_parser = names::<FormatKind, _>([
         ("text", "Plain text"),
         ("jsonl", "JSON lines: one object per line"),

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::split::Subset;
 use burnformer::models::{Head, ModelClass};
-use burnformer::recipes::reports::{ClassificationScores, Evaluation};
+use burnformer::recipes::reports::{ClassificationScores, Evaluation, TokenClassificationScores};
 use burnformer::recipes::{
     self, RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_causal_lm,
-    evaluate_classifier, evaluate_pretraining,
+    evaluate_classifier, evaluate_pretraining, evaluate_token_classifier,
 };
 use clap::ValueEnum;
 
@@ -42,6 +42,13 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
                 "name labelled texts with `--input`",
             ));
         }
+        (Head::TokenClassification, None) => {
+            context.terminal.report(&on_sentences(args, context)?, format)?;
+        }
+        (Head::TokenClassification, Some(_)) => {
+            let hint = "name sentences in CoNLL columns with `--input`";
+            return Err(other("token classifier, which cannot be evaluated on a corpus", hint));
+        }
         (Head::Seq2Seq, None) => {
             context.terminal.report(&on_pairs(args, context)?, format)?;
         }
@@ -67,6 +74,13 @@ fn on_texts(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<Classif
     let source = input::open(&args.input, &args.format)?;
     let (policy, watched) = (args.format.on_bad_row, context.watched(&args.device));
     let scores = evaluate_classifier(&args.folder, &source, policy, args.batch_size as usize, &watched)?;
+    Ok(Evaluation { folder: args.folder.clone(), data: args.input.join(", "), scores })
+}
+
+fn on_sentences(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<TokenClassificationScores>> {
+    let source = input::open(&args.input, &args.format)?;
+    let (policy, watched) = (args.format.on_bad_row, context.watched(&args.device));
+    let scores = evaluate_token_classifier(&args.folder, &source, policy, args.batch_size as usize, &watched)?;
     Ok(Evaluation { folder: args.folder.clone(), data: args.input.join(", "), scores })
 }
 

@@ -1,23 +1,54 @@
-//! `burnformer finetune`: a pretrained model learns to classify texts.
+//! `burnformer finetune`: a pretrained model learns to classify texts or tokens.
 
 use std::path::Path;
 
 use anyhow::Result;
+use burnformer::data::readers::{Format, Input};
 use burnformer::models::BertConfig;
-use burnformer::recipes::{Finetune, FinetuneSettings, SEED};
+use burnformer::recipes::{Finetune, FinetuneSettings, FinetuneTask, FinetuneTokens, SEED, reload};
 
 use super::{Outcome, training};
 use crate::args::FinetuneArgs;
 use crate::context::Context;
+use crate::errors::Advised;
 use crate::input;
 
 pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
-    let recipe = if args.run.resume { reload(args, context)? } else { begin(args, context)? };
-    training::run(&recipe.with_baselines(args.baseline), &args.run, context)
+    let (sets, watched) = (training::sets(&args.run), training::watched(&args.run, context));
+    if args.run.resume {
+        training::check_resume(&args.run)?;
+        let (folder, test) = (&args.run.out, &args.test);
+        return match reload::<FinetuneSettings>(folder, &sets)?.task.unwrap_or_default() {
+            FinetuneTask::TextClassification => {
+                let recipe = Finetune::reload(folder, &sets, test, &watched)?;
+                training::run(&recipe.with_baselines(args.baseline), &args.run, context)
+            }
+            FinetuneTask::TokenClassification => {
+                check_flags(args)?;
+                training::run(&FinetuneTokens::reload(folder, &sets, test, &watched)?, &args.run, context)
+            }
+        };
+    }
+    let (settings, test) = settings(args)?;
+    let overrides = training::overrides(&args.run, &sets);
+    match args.task {
+        FinetuneTask::TextClassification => {
+            let recipe = Finetune::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;
+            training::run(&recipe.with_baselines(args.baseline), &args.run, context)
+        }
+        FinetuneTask::TokenClassification => {
+            let recipe = FinetuneTokens::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;
+            training::run(&recipe, &args.run, context)
+        }
+    }
 }
 
-fn begin(args: &FinetuneArgs, context: &Context) -> Result<Finetune> {
+/// The settings of a new run, and its test data.
+fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     training::check_free(&args.run)?;
+    if args.task == FinetuneTask::TokenClassification {
+        check_flags(args)?;
+    }
     let model = args.model.as_deref().unwrap_or(Path::new(""));
     BertConfig::load(model)?;
     let resolve = |paths: &[String]| (!paths.is_empty()).then(|| input::resolve(paths, &args.format)).transpose();
@@ -30,13 +61,38 @@ fn begin(args: &FinetuneArgs, context: &Context) -> Result<Finetune> {
         validation: resolve(&args.validation)?,
         ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)
     };
-    let (test, sets) = (resolve(&args.test)?, training::sets(&args.run));
-    let overrides = training::overrides(&args.run, &sets);
-    Ok(Finetune::begin(settings, args.epochs, test.as_ref(), &overrides, &training::watched(&args.run, context))?)
+    let test = resolve(&args.test)?;
+    for input in [Some(&settings.data), settings.validation.as_ref(), test.as_ref()].into_iter().flatten() {
+        check_format(args.task, input)?;
+    }
+    Ok((settings, test))
 }
 
-fn reload(args: &FinetuneArgs, context: &Context) -> Result<Finetune> {
-    training::check_resume(&args.run)?;
-    let sets = training::sets(&args.run);
-    Ok(Finetune::reload(&args.run.out, &sets, &args.test, &training::watched(&args.run, context))?)
+/// Refuses flags that mean nothing for token classification.
+fn check_flags(args: &FinetuneArgs) -> Result<()> {
+    let given = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
+    match given.into_iter().flatten().next() {
+        Some(flag) => {
+            let message = format!("`{flag}` cannot be used for token classification");
+            Err(Advised::new(message, format!("leave out `{flag}`: words have tags, and sentences no class")).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Tags are read from CoNLL columns, and classes from everything else.
+fn check_format(task: FinetuneTask, input: &Input) -> Result<()> {
+    let (paths, is_conll) = (input.paths.join(", "), matches!(input.format, Format::Conll { .. }));
+    let (message, hint) = match task {
+        FinetuneTask::TokenClassification if !is_conll => (
+            format!("token classification needs words with tags in CoNLL columns, found another format in `{paths}`"),
+            "set `--input-format conll` if the file has CoNLL columns",
+        ),
+        FinetuneTask::TextClassification if is_conll => (
+            format!("text classification needs labelled texts, found CoNLL columns in `{paths}`"),
+            "set `--task token-classification` to train on tags of words",
+        ),
+        _ => return Ok(()),
+    };
+    Err(Advised::new(message, hint).into())
 }

@@ -8,6 +8,7 @@ mod data_split;
 mod data_stats;
 mod devices;
 mod embed;
+mod entities;
 mod evaluate;
 mod export;
 #[cfg(feature = "fetch")]

@@ -1,11 +1,12 @@
-//! `burnformer predict`: the class of each text.
+//! `burnformer predict`: the class of each text, or its entities.
 
 use anyhow::Result;
+use burnformer::models::{Head, ModelClass};
 use burnformer::tasks::{Prediction, TextClassification};
 use serde::Serialize;
 
-use super::Outcome;
 use super::texts::Text;
+use super::{Outcome, entities};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 
@@ -28,6 +29,9 @@ struct Class<'a> {
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
+    if ModelClass::of(&args.folder)?.head() == Head::TokenClassification {
+        return entities::run(args, context);
+    }
     let device = args.device.device.open()?;
     let classifier = TextClassification::load(&args.folder, &device)?;
     args.texts.in_groups("predict", context, |texts| answer(&classifier, texts, args, context))?;

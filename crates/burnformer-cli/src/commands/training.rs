@@ -96,6 +96,16 @@ impl Observer for Terminal {
                 let n = HumanCount(*n as u64);
                 self.fact("skipped pairs", format_args!("{n}, outside the lengths of `data.samples`"));
             }
+            Note::TrainingWords { lost, invalid_tags } => {
+                let counts = [
+                    ("words cut off", lost.cut_off as u64, "behind the maximum length, not trained on"),
+                    ("words without tokens", lost.empty as u64, "not trained on"),
+                    ("invalid tags", *invalid_tags, "such as `I-` behind `O`, counted as beginnings of entities"),
+                ];
+                for (name, count, what) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
+                    self.fact(name, format_args!("{} ({what})", HumanCount(count)));
+                }
+            }
             Note::FreshWeights(names) => self.fact("fresh weights", names.join(", ")),
             Note::LeftOverWeights(names) => self.fact("unused weights", names.join(", ")),
             Note::Interrupted { recipe, folder, step } => Self::note(

@@ -21,6 +21,7 @@ mod split;
 mod streams;
 mod support;
 mod tokenizer;
+mod tokens;
 mod train;
 mod translate;
 mod trouble;

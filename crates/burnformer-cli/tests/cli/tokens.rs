@@ -1,0 +1,132 @@
+//! Token classification: `finetune --task token-classification`, `predict` and `evaluate` on its models.
+
+use serde_json::Value;
+
+use crate::support::{DEVICE, Folder};
+
+/// Words with tags: the master of the harbour is a person, and the pier a place.
+fn conll(sentences: std::ops::Range<usize>) -> String {
+    let sentence = |n: usize| {
+        let thing = ["boat", "lamp", "kettle", "clock"][n % 4];
+        let end = match n % 3 {
+            0 => "past O\nthe O\npier B-LOC\n",
+            1 => "by O\nthe O\nharbour B-PER\nmaster I-PER\n",
+            _ => "in O\nthe O\nkitchen O\n",
+        };
+        format!("The O\nold O\n{thing} O\ndrifted O\n{end}. O\n\n")
+    };
+    sentences.map(sentence).collect()
+}
+
+const FINETUNE: &str = "finetune --task token-classification --model runs/mini --set train.micro_batch_size=8";
+
+/// A folder with a model `runs/ner` and what was reported of it in `ner.json` and `ner.log`.
+fn trained() -> Folder {
+    let folder = Folder::with_models();
+    folder.write("train.conll", &(conll(0..48) + "by O\nthe O\nharbour I-PER\nmaster I-PER\n"));
+    folder.write("dev.conll", &conll(48..60));
+    // A tag that continues nothing, and a sentence that is too long.
+    folder.write("test.conll", &(conll(60..66) + "a I-PER\n\n" + &"pier B-LOC\n".repeat(40)));
+    let line = format!(
+        "{FINETUNE} --train train.conll --validation dev.conll --test test.conll --epochs 40 --learning-rate 0.01 \
+         --max-seq-length 24 --out runs/ner --format json {DEVICE}"
+    );
+    let run = folder.run(&line).succeeds();
+    folder.write("ner.json", &run.stdout);
+    folder.write("ner.log", &run.stderr);
+    folder
+}
+
+#[test]
+fn entities_are_learned_marked_and_measured() {
+    let folder = trained();
+    let (report, log) = (folder.json("ner.json"), folder.read("ner.log"));
+    let test = &report["test"];
+    assert_eq!((&report["training_texts"], &test["sentences"]), (&49.into(), &8.into()));
+    assert_eq!((&test["invalid_tags"], &report["validation"]["invalid_tags"]), (&1.into(), &0.into()));
+    let cut_off = test["words_cut_off"].as_u64().unwrap();
+    assert!((18..40).contains(&cut_off), "{test}");
+    assert_eq!(report["validation"]["f1"], 1.0, "{report}");
+    assert_eq!(test["entities"][1]["label"], "PER");
+    assert!(log.contains("invalid tags         1 (such as `I-` behind `O`"), "{log}");
+    assert!(log.contains("token_classifier.weight, token_classifier.bias"), "{log}");
+
+    let config = folder.json("runs/ner/config.json");
+    assert_eq!(config["architectures"][0], "BertForTokenClassification");
+    assert_eq!(config["id2label"]["0"], "O");
+    assert!(folder.read("runs/ner/run.toml").starts_with("task = \"token-classification\"\n"));
+    assert!(!folder.read("runs/intents/run.toml").contains("task"));
+    let card = folder.read("runs/ner/README.md");
+    for part in ["pipeline_tag: token-classification\n", "| tags | O, B-LOC, B-PER, I-PER |", "| test entity F1 | "] {
+        assert!(card.contains(part), "{part} in {card}");
+    }
+
+    // What is measured afterwards is what was reported.
+    let found = folder.run(&format!("evaluate runs/ner --input test.conll --format json {DEVICE}")).succeeds().json();
+    for (name, value) in test.as_object().unwrap() {
+        match (value, &found[name]) {
+            (Value::Number(value), Value::Number(found)) => {
+                let difference = value.as_f64().unwrap() - found.as_f64().unwrap();
+                assert!(difference.abs() < 1e-5, "{name}: {value}, {found}");
+            }
+            (value, found) => assert_eq!(value, found, "{name}"),
+        }
+    }
+    let text = folder.run(&format!("evaluate runs/ner --input test.conll {DEVICE}")).succeeds().stdout;
+    for part in ["entity F1            ", "words cut off        ", "\nentity  precision  recall      f1  support\nLOC "]
+    {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+
+    marks_characters(&folder);
+    goes_on(&folder);
+}
+
+/// Characters are counted as people do, whatever their bytes.
+fn marks_characters(folder: &Folder) {
+    let line = format!("predict runs/ner {DEVICE}");
+    let texts = "The old \u{1f600} drifted past the p\u{00ef}er .\nIn the kitchen .\nThe old lamp drifted by the HARBOUR  master .\n";
+    let lines = folder.run_on(&line, texts.as_bytes()).succeeds().stdout;
+    let rows: Vec<Vec<&str>> = lines.lines().map(|line| line.split('\t').collect()).collect();
+    let found: Vec<_> = rows.iter().map(|row| (row[0], row[1], row[2], row[3], row[5])).collect();
+    assert_eq!(found, [("1", "27", "31", "LOC", "p\u{00ef}er"), ("3", "28", "43", "PER", "HARBOUR  master")]);
+    assert!(rows.iter().all(|row| (0.25..=1.0).contains(&row[4].parse::<f64>().unwrap())), "{lines}");
+
+    let json = folder.run_on(&format!("{line} --format json"), texts.as_bytes()).succeeds().stdout;
+    let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((rows.len(), &rows[1]["entities"]), (3, &serde_json::json!([])));
+    assert_eq!((&rows[0]["entities"][0]["start"], &rows[0]["words_cut_off"]), (&27.into(), &0.into()));
+    let long = folder.run_with(&line, &"the old pier ".repeat(20)).succeeds();
+    assert!(long.stderr.contains("text 1 is too long for the model: its last "), "{long:?}");
+}
+
+fn goes_on(folder: &Folder) {
+    let steps = folder.json("ner.json")["steps"].as_u64().unwrap() + 1;
+    let line = format!("finetune --out runs/ner --resume --steps {steps} --format json {DEVICE}");
+    let report = folder.run(&line).succeeds().json();
+    assert_eq!((&report["steps"], report["validation"]["entities"].is_array()), (&steps.into(), true));
+}
+
+#[test]
+fn what_does_not_fit_the_task_is_refused() {
+    let folder = Folder::with_models();
+    folder.write("train.conll", &conll(0..12));
+    let fails = |line: &str, said: &[&str]| folder.run(&format!("{line} --out new {DEVICE}")).fails_with(said);
+    fails(&format!("{FINETUNE} --train train.conll --label-column 7"), &["has 2 columns, expected at least 7"]);
+    fails(
+        &format!("{FINETUNE} --train train.conll --label-column tag"),
+        &["`--label-column` is `tag`, expected the number"],
+    );
+    let csv = format!("{FINETUNE} --train train.csv --label-column category");
+    fails(&csv, &["token classification needs words with tags in CoNLL columns", "`--input-format conll`"]);
+    let text = "finetune --model runs/mini --train train.conll";
+    fails(text, &["text classification needs labelled texts", "--task token-classification"]);
+    let baseline = format!("{FINETUNE} --train train.conll --test train.conll --baseline");
+    fails(&baseline, &["`--baseline` cannot be used for token classification"]);
+    let limited = format!("{FINETUNE} --train train.conll --max-per-class 3");
+    fails(&limited, &["`--max-per-class` cannot be used for token classification"]);
+    let set = format!("{FINETUNE} --train train.conll --set task=text-classification");
+    fails(&set, &["`task` is text-classification, expected token-classification"]);
+    let predict = folder.run(&format!("evaluate runs/intents --input train.conll {DEVICE}"));
+    predict.fails_with(&["has no class"]);
+}
