@@ -1,6 +1,7 @@
 //! Help and completions.
 
 use crate::support::{Folder, table};
+use crate::tokens::conll;
 
 /// Every command, and what its examples need to be there.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -18,8 +19,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("finetune", &[]),
     ("train-seq2seq", &[]),
     ("average", &[]),
-    ("evaluate", &[]),
-    ("predict", &[]),
+    ("evaluate", &[NER]),
+    ("predict", &[NER]),
     ("fill-mask", &[]),
     ("generate", &[GPT]),
     ("translate", &[]),
@@ -35,6 +36,8 @@ const TRAIN: &str = "tokenizer train --input texts --vocab-size 150 --out tokeni
 /// With models the tokenizer is there.
 const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out more-text";
 const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --set model.d_model=64 --out runs/gpt";
+const NER: &str = "finetune --model runs/mini --task token-classification --train train.conll --steps 1 \
+                   --set train.micro_batch_size=8 --out runs/ner";
 /// Those that need models, and those whose examples would take hours.
 const WITH_MODELS: [&str; 15] = [
     "pretrain",
@@ -111,6 +114,8 @@ fn every_example_in_the_help_works() {
         folder.write("project/train.tsv", &table(0..48, "label").replace("\",", "\"\t").replace("text,", "text\t"));
         folder.write("project/train.jsonl", &labelled(0..48));
         folder.write("project/test.jsonl", &labelled(48..60));
+        folder.write("project/train.conll", &conll(0..48));
+        folder.write("project/test.conll", &conll(48..60));
         folder.write("project/masked.txt", "The [MASK] leaks.\nA kettle [MASK].\n");
         folder.write("project/pairs.tsv", "de\ten\nein Hund\ta dog\neine Katze\ta cat\n");
         for (name, text) in [("train.de", "ein Hund\n"), ("train.en", "a dog\n"), ("test.de", "ein Hund\n")] {

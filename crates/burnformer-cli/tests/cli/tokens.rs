@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{DEVICE, Folder};
 
 /// Words with tags: the master of the harbour is a person, and the pier a place.
-fn conll(sentences: std::ops::Range<usize>) -> String {
+pub(crate) fn conll(sentences: std::ops::Range<usize>) -> String {
     let sentence = |n: usize| {
         let thing = ["boat", "lamp", "kettle", "clock"][n % 4];
         let end = match n % 3 {
