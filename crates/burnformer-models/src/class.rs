@@ -27,7 +27,7 @@ pub enum Architecture {
     Burnformer,
 }
 
-/// What stands on a model's body, and with that what the model answers.
+/// The head on a model's body, which determines the model's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Head {
@@ -89,7 +89,7 @@ const ENCODER: &[(Head, &str)] = &[
     (Head::Body, "Model"),
 ];
 
-/// Heads that only a BERT has.
+/// Heads that only BERT has.
 const PAIRS: &[(Head, &str)] =
     &[(Head::PreTraining, "ForPreTraining"), (Head::NextSentencePrediction, "ForNextSentencePrediction")];
 
@@ -128,8 +128,8 @@ const NAMES: [Names; 7] = [
     },
 ];
 
-/// Beginnings of weights' names that tell the head of a file without `architectures`, the first that is found; none is the
-/// body's. Of some heads the names are the same.
+/// Prefixes of weight names that identify the head of a file without `architectures`: the first match counts, without
+/// a match the file is a body. `None` for prefixes that several heads share.
 const BY_WEIGHTS: [(&str, Option<Head>); 7] = [
     ("cls.seq_relationship.", Some(Head::PreTraining)),
     ("cls.", Some(Head::MaskedLm)),
@@ -155,8 +155,8 @@ impl Architecture {
         self.names().model_type
     }
 
-    /// The architecture of the model in `folder`: by `model_type`, or by the class in `architectures` where that is missing. A
-    /// file without both is of the first releases, which had BERT alone.
+    /// The architecture of the model in `folder`: by `model_type`, or by the class in `architectures` where that is
+    /// missing. A file without both is of the first releases, which had BERT alone.
     ///
     /// # Errors
     /// If `folder` is no model folder, its model is of no known architecture, or both keys contradict each other.
@@ -188,7 +188,7 @@ impl Architecture {
     }
 }
 
-/// Types of models, as messages name those that are expected.
+/// Model types, as a list for messages.
 pub(crate) fn listed(architectures: &[Architecture]) -> String {
     let names: Vec<String> = architectures.iter().map(|it| format!("`{}`", it.model_type())).collect();
     names.join(" or ")
@@ -222,7 +222,7 @@ impl ModelClass {
         Self { architecture, head }
     }
 
-    /// The class with this name, as `architectures` has it; `None` of a name that is not known here.
+    /// The class with this name, as `architectures` has it; `None` for an unknown name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         NAMES.iter().find_map(|names| {
@@ -244,11 +244,11 @@ impl ModelClass {
         self.head
     }
 
-    /// The class of the model in `folder`, by `architectures` in its `config.json`. A file without that, as of the first
-    /// releases, is classified by the names of its weights.
+    /// The class of the model in `folder`, by `architectures` in its `config.json`. A file without that, as of the
+    /// first releases, is classified by its weight names.
     ///
     /// # Errors
-    /// If `folder` is no model folder, its class is not known here, or is one of another `model_type`.
+    /// If `folder` is no model folder, its class is unknown, or it contradicts `model_type`.
     pub fn of(folder: &Path) -> Result<Self, ModelError> {
         let json = ConfigJson::read(folder)?;
         let Some(name) = json.class()? else { return Self::by_weights(&json, folder) };

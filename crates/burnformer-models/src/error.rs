@@ -1,4 +1,4 @@
-//! What can go wrong between a model, its folder, and those who use it.
+//! Errors of models and model folders.
 
 use crate::folder::{CONFIG, WEIGHTS};
 use burn::tensor::ExecutionError;
@@ -18,7 +18,7 @@ pub enum ModelError {
         /// The file that is not there.
         file: &'static str,
     },
-    /// The system does not let a file be read.
+    /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
@@ -29,7 +29,7 @@ pub enum ModelError {
     /// A file or folder cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A `config.json` is no JSON, lacks a setting, or has one of another type.
+    /// A `config.json` is not valid JSON, lacks a setting, or has one of another type.
     #[error("`{}` does not describe a model", path.display())]
     Json {
         /// The file.
@@ -37,7 +37,7 @@ pub enum ModelError {
         /// The error of the parser, with its position.
         source: serde_json::Error,
     },
-    /// A setting in a `config.json` cannot work, or not here.
+    /// A setting in a `config.json` is invalid or not supported.
     #[error("`{key}` in `{}` is {found}, expected {expected}", path.display())]
     Setting {
         /// The file.
@@ -49,7 +49,7 @@ pub enum ModelError {
         /// Values that are supported.
         expected: String,
     },
-    /// The class that a `config.json` names is one of another type of models.
+    /// `architectures` and `model_type` of a `config.json` contradict each other.
     #[error(
         "`architectures` in `{}` is `{class}`, but `model_type` is `{model_type}`: set `model_type` to `{expected}`, or \
          `architectures` to a class of `{model_type}`",
@@ -75,13 +75,13 @@ pub enum ModelError {
         /// The error of the parser.
         source: serde_json::Error,
     },
-    /// What the model says of the next token is NaN or infinite.
+    /// The logits of the next token are NaN or infinite.
     #[error("the model's logits are not finite: its weights are damaged, or its training diverged")]
     NotFinite,
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
-    /// A setting cannot work.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A weight file does not begin with a header in the safetensors format.
@@ -92,7 +92,7 @@ pub enum ModelError {
         /// The error of the parser.
         source: serde_json::Error,
     },
-    /// A weight file is not as `torch.save` writes them.
+    /// A weight file is not in the format of `torch.save`.
     #[error("`{}` is not a PyTorch file of tensors by name", path.display())]
     Pytorch {
         /// The file.
@@ -100,33 +100,33 @@ pub enum ModelError {
         /// The error of the reader.
         source: pytorch_reader::PytorchError,
     },
-    /// A list of weight files is no JSON, or does not say where each weight is.
+    /// An index of weight files is not valid JSON, or does not map weights to files.
     #[error("`{}` does not list weights and their files", path.display())]
     Index {
-        /// The list.
+        /// The index.
         path: PathBuf,
         /// The error of the parser, with its position.
         source: serde_json::Error,
     },
-    /// A list of weight files names one outside of its folder.
+    /// An index of weight files names a file outside of its folder.
     #[error("`{}` has weights in `{file}`, expected a file of the same folder", path.display())]
     ShardPlace {
-        /// The list.
+        /// The index.
         path: PathBuf,
-        /// The file as the list names it.
+        /// The file as the index names it.
         file: String,
     },
-    /// A weight file has a weight that the list of files does not have there.
+    /// A weight file has a weight that the index does not assign to it.
     #[error("`{}` has the weight `{name}`, which `{}` does not list for it", file.display(), path.display())]
     NotListed {
-        /// The list.
+        /// The index.
         path: PathBuf,
         /// The file.
         file: PathBuf,
         /// Name of the weight.
         name: String,
     },
-    /// A weight file is not as long as its header says.
+    /// The length of a weight file differs from its header.
     #[error("`{}` has {found} bytes, {expected} by its header: it is cut off or damaged", path.display())]
     FileSize {
         /// The file.
@@ -144,17 +144,17 @@ pub enum ModelError {
         /// Name of the weight.
         name: String,
     },
-    /// A weight file lacks weights of the model, or has others.
+    /// A weight file lacks weights of the model, or has unknown ones.
     #[error("`{}` {}", path.display(), said(missing, left_over))]
     WeightNames {
         /// The file.
         path: PathBuf,
         /// Names of the model's weights that are not in the file.
         missing: Vec<String>,
-        /// Names in the file that no weight of the model has.
+        /// Names of weights in the file that the model does not have.
         left_over: Vec<String>,
     },
-    /// The classes of a classifier and the labels in a `config.json` are not as many.
+    /// The number of labels in a `config.json` differs from the number of classes of the classifier.
     #[error("the classifier in `{}` has {found} classes, `id2label` in its `config.json` names {expected}", path.display())]
     HeadSize {
         /// The weight file.
@@ -176,7 +176,7 @@ pub enum ModelError {
         /// The shape of the parameter.
         expected: Vec<usize>,
     },
-    /// A weight has a type that holds no floats, or one that is not read here.
+    /// A weight has a type that is not a float type, or is not supported.
     #[error("weight `{name}` in `{}` has type `{found}`, expected `F32`, `F16` or `BF16`", path.display())]
     WeightType {
         /// The file.
@@ -186,7 +186,7 @@ pub enum ModelError {
         /// Type of the weight.
         found: String,
     },
-    /// A weight has a value that another type cannot hold.
+    /// A weight has a value that the target type cannot represent.
     #[error("weight `{name}` in `{}` has values beyond the range of `{weight_type}`: `bf16` has room for them", path.display())]
     Range {
         /// The file.
@@ -201,20 +201,20 @@ pub enum ModelError {
     NoClass {
         /// Folder of the model.
         folder: PathBuf,
-        /// The setting that is in the way.
+        /// The setting that no class has.
         source: ConfigError,
     },
-    /// Two weights that are one in this model are two in the file.
+    /// Two weights that are tied in this model differ in the file.
     #[error("weight `{name}` in `{}` differs from `{tied_to}`, expected one table for both", path.display())]
     Untied {
         /// The file.
         path: PathBuf,
         /// Name of the weight.
         name: String,
-        /// The name of the weight it must equal.
+        /// Name of the weight that it must equal.
         tied_to: String,
     },
-    /// A table of positions is not the sinusoids that its class has.
+    /// A stored table of positions differs from the sinusoids of its class.
     #[error("weight `{name}` in `{}` is not the table of sinusoids of `max_position_embeddings` rows that its class has", path.display())]
     NoSinusoids {
         /// The file.
@@ -222,7 +222,7 @@ pub enum ModelError {
         /// Name of the weight.
         name: String,
     },
-    /// A source is empty, or longer than the model can see.
+    /// A source is empty, or longer than the model's limit.
     #[error("source {index} has {found} tokens, expected 1 to {max} (`max_seq_length` of the model)")]
     SourceLength {
         /// Index of the source in the batch.
@@ -232,7 +232,7 @@ pub enum ModelError {
         /// Longest source of the model.
         max: usize,
     },
-    /// A source has a token that the model has no embedding for.
+    /// A source has a token without an embedding in the model.
     #[error(
         "source {index} has the token {token}, expected less than {vocab_size} (`source_vocab_size` of the model): encode it with the tokenizer of the model"
     )]
@@ -247,7 +247,7 @@ pub enum ModelError {
     /// Generation was stopped by its interrupt.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
-    /// The labels do not name the classes of a classifier.
+    /// The labels of a classifier are not distinct.
     #[error("found {found} different labels, expected {expected}, one for each class")]
     Labels {
         /// Number of different labels.
@@ -258,7 +258,8 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The error of a file that cannot be read. If it is one that makes a model folder and not there, the folder is none.
+    /// The error of a file that cannot be read. If the file is missing and every model folder has it, the folder is no
+    /// model folder.
     pub(crate) fn read(path: PathBuf, source: io::Error) -> Self {
         let file = [CONFIG, WEIGHTS].into_iter().find(|&file| path.file_name().is_some_and(|name| name == file));
         match (source.kind(), file, path.parent()) {
@@ -270,7 +271,7 @@ impl ModelError {
     }
 }
 
-/// Names of weights, and which of them may be meant by which.
+/// Names of missing and unknown weights, for messages.
 fn said(missing: &[String], left_over: &[String]) -> String {
     let mut parts = Vec::new();
     if !missing.is_empty() {
@@ -288,7 +289,7 @@ fn said(missing: &[String], left_over: &[String]) -> String {
     text
 }
 
-/// The first of the names, and how many more there are.
+/// The first names, and the number of further ones.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();

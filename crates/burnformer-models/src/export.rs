@@ -1,4 +1,4 @@
-//! A model folder written anew: with today's names, and in another type if wanted.
+//! Export of a model folder: Hugging Face's current weight names, in a chosen type.
 
 use crate::folder::{CONFIG, WEIGHTS};
 use crate::hf::{ConfigJson, pretty};
@@ -10,20 +10,21 @@ use burnformer_core::atomic_write_bytes;
 use serde_json::Value;
 use std::path::Path;
 
-/// Loads the model in `folder`, and saves it into `out`, which exists, with its weights as `weight_type`: whatever names and
-/// files it had, `out` is a folder that transformers loads by the class in `architectures`. Returns the sizes of the model.
+/// Loads the model in `folder` and saves it into the existing folder `out`, with weights of `weight_type`. Whatever
+/// names and files the source has, transformers loads `out` by the class in `architectures`. Returns the sizes of the
+/// model.
 ///
 /// # Errors
-/// If the folder holds no model of a class that is implemented here, Hugging Face has no class for it, a weight is beyond the
-/// range of the type, or something cannot be written.
+/// If the folder holds no model of a class that is implemented here, Hugging Face has no class for it, a weight is
+/// beyond the range of the type, or something cannot be written.
 pub fn export(folder: &Path, out: &Path, weight_type: WeightType, device: &Device) -> Result<ModelSize, ModelError> {
     write(&registry::open(folder, device)?, folder, out, weight_type)
 }
 
-/// [`export`] of the body alone, whatever head the model has; with its pooler, where it has one.
+/// [`export`] of the body without its head, with the pooler if the body has one.
 ///
 /// # Errors
-/// As [`export`], or if the architecture's body is no model of its own.
+/// As [`export`], or if no class exists for the body of this architecture.
 pub fn export_body(
     folder: &Path,
     out: &Path,
@@ -40,7 +41,7 @@ fn write(model: &AnyModel, folder: &Path, out: &Path, weight_type: WeightType) -
     Ok(model.size())
 }
 
-/// Rewrites the weights in `folder`, and says so in its `config.json`.
+/// Converts the weights in `folder`, and records the type in its `config.json`.
 fn convert(folder: &Path, weight_type: WeightType) -> Result<(), ModelError> {
     if weight_type == WeightType::F32 {
         return Ok(());

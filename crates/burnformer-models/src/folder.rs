@@ -2,10 +2,10 @@
 
 /// Settings of the model.
 pub(crate) const CONFIG: &str = "config.json";
-/// How the model generates.
+/// Settings of generation.
 pub(crate) const GENERATION_CONFIG: &str = "generation_config.json";
-/// Weights of the model, as they are written here.
+/// Weights, as this crate writes them.
 pub const WEIGHTS: &str = "model.safetensors";
-/// Weights of the model, as they are read, the best form first.
+/// Weights, as this crate reads them, in order of preference.
 pub(crate) const WEIGHTS_FILES: [&str; 4] =
     [WEIGHTS, "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];

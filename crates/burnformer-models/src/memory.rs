@@ -1,6 +1,6 @@
-//! Sizes that say how much memory a model takes in training.
+//! Sizes for the memory estimate of training.
 
-/// Size of a micro-batch: what goes through a model at once.
+/// Size of a micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MicroBatchSize {
     /// Number of tokens, padding included; of an encoder–decoder, on each side.
@@ -11,8 +11,9 @@ pub struct MicroBatchSize {
     pub n_predicted: usize,
 }
 
-/// Number of floats that a layer of an encoder keeps of each token: the tensors that burn's differentiation keeps of the
-/// composed operators, which are 24 of the model's width, 6 of the feed-forward's, and 7 of all positions for each head.
+/// Number of floats that a layer of an encoder keeps of each token: the tensors that burn's differentiation keeps of
+/// the composed operators, which are 24 of the model's width, 6 of the feed-forward's, and 7 of all positions for each
+/// head.
 pub(crate) fn of_layer(d_model: usize, d_ff: usize, n_heads: usize, seq_length: usize) -> usize {
     24 * d_model + 6 * d_ff + 7 * n_heads * seq_length
 }

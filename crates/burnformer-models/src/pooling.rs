@@ -1,15 +1,15 @@
-//! From the hidden states of a text's tokens to one vector.
+//! Pooling: one vector from the hidden states of a text.
 
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// How the vectors of tokens become that of their text.
+/// Pooling of token vectors into the vector of a text.
 ///
 /// Source: Reimers and Gurevych 2019, section 3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// The mean over the tokens that are no padding.
+    /// The mean over all tokens except padding.
     #[default]
     Mean,
     /// The vector of the first token.
@@ -38,7 +38,7 @@ impl Pooling {
     }
 }
 
-/// Rows of length one, as PyTorch's `normalize` makes them; a row of zeros stays one.
+/// L2-normalises the rows, as PyTorch's `normalize`; a row of zeros stays zero.
 ///
 /// # Shapes
 /// - x: `[n, d]`

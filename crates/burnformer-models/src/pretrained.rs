@@ -1,4 +1,4 @@
-//! What all models have in common: settings that they own, and a folder that they are written to and read from.
+//! The interface of all models: settings, saving to a folder and loading from it.
 
 use crate::memory::MicroBatchSize;
 use crate::{Architecture, BertInput, Head, ModelClass, ModelError};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::fmt::Debug;
 use std::path::Path;
 
-/// A model with its settings, which can be written to a folder and read from it.
+/// A model that owns its settings, and can be saved to a folder and loaded from it.
 ///
 /// The folder has `config.json` and `model.safetensors`, as the `save_pretrained` of transformers writes them.
 ///
@@ -31,13 +31,13 @@ pub trait Pretrained: Module {
     /// Settings of the model.
     type Config: ModelConfig;
 
-    /// The head that the model has.
+    /// Head of the model.
     const HEAD: Head;
 
-    /// The architectures of which there is such a model.
+    /// Architectures that the model implements.
     const ARCHITECTURES: &'static [Architecture];
 
-    /// Settings that the model was made of.
+    /// Settings of the model.
     fn config(&self) -> &Self::Config;
 
     /// The class that the model is saved as.
@@ -45,12 +45,13 @@ pub trait Pretrained: Module {
         ModelClass::of_model(self.config().architecture(), Self::HEAD)
     }
 
-    /// Names of the classes, in the order of the logits; none of a model that is no classifier.
+    /// Names of the classes, in the order of the logits; empty for a model that is no classifier.
     fn labels(&self) -> &[String] {
         &[]
     }
 
-    /// Attention weights of every layer and head over a text, before dropout; `None` of a model that does not read one text.
+    /// Attention weights of every layer and head over a text, before dropout; `None` if the model's input is not a
+    /// single text.
     ///
     /// # Shapes
     /// - returns: `[batch_size, n_heads, seq_length, seq_length]` for each layer
@@ -64,13 +65,13 @@ pub trait Pretrained: Module {
     /// Loads the model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote.
     ///
     /// # Errors
-    /// If the folder holds another model, or files that do not fit together.
+    /// If the folder holds a model of another class, or files that contradict each other.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError>;
 
-    /// Writes the model into a folder that exists: each file as a whole or not at all.
+    /// Writes the model into an existing folder, each file atomically.
     ///
     /// # Errors
-    /// If the files cannot be written, or the labels of a classifier are not different from each other.
+    /// If the files cannot be written, or two labels of a classifier are equal.
     fn save(&self, folder: &Path) -> Result<(), ModelError>;
 }
 
@@ -82,13 +83,13 @@ pub trait ModelConfig: Validate + Serialize + Clone + Debug + Send {
     /// Number and sizes of the layers, and the vocabulary.
     fn size(&self) -> ModelSize;
 
-    /// Number of floats that a forward pass keeps for the backward pass, roughly.
+    /// Approximate number of floats that a forward pass keeps for the backward pass.
     fn activation_floats(&self, batch: &MicroBatchSize) -> u64;
 
     /// Refuses settings that no class of Hugging Face's library has.
     ///
     /// # Errors
-    /// [`ConfigError`] of the setting that is in the way.
+    /// [`ConfigError`] of the setting that no class has.
     fn check_hugging_face(&self) -> Result<(), ConfigError> {
         Ok(())
     }
@@ -97,9 +98,9 @@ pub trait ModelConfig: Validate + Serialize + Clone + Debug + Send {
 /// Number and sizes of a model's layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelSize {
-    /// Number of layers of the encoder; 0 in a decoder alone.
+    /// Number of layers of the encoder; 0 for a decoder-only model.
     pub n_encoder_layers: usize,
-    /// Number of layers of the decoder; 0 in an encoder alone.
+    /// Number of layers of the decoder; 0 for an encoder-only model.
     pub n_decoder_layers: usize,
     /// Width of the residual stream.
     pub d_model: usize,
@@ -107,20 +108,20 @@ pub struct ModelSize {
     pub n_heads: usize,
     /// Width of the feed-forward layers.
     pub d_ff: usize,
-    /// Number of tokens; of the source, where the target has a vocabulary of its own.
+    /// Number of tokens; of the source, if the target has its own vocabulary.
     pub vocab_size: usize,
-    /// Number of tokens of the target, where it has a vocabulary of its own.
+    /// Number of tokens of the target, if it has its own vocabulary.
     pub target_vocab_size: Option<usize>,
     /// Longest sequence.
     pub max_seq_length: usize,
 }
 
-/// A model some of whose weights came from a folder: a new head on a pretrained body.
+/// A model loaded in part from a folder: a new head on a pretrained body.
 #[derive(Debug)]
 pub struct Loaded<M> {
     /// The model.
     pub model: M,
-    /// Paths of the parameters with fresh weights.
+    /// Paths of the parameters with new initial weights.
     pub fresh: Vec<String>,
     /// Names of weights in the folder that the model does not have.
     pub left_over: Vec<String>,

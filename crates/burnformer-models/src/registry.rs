@@ -1,4 +1,4 @@
-//! Every class that is implemented here, one line each: the only place that knows all models.
+//! The registry of implemented classes, one line each: the only place that lists all models.
 
 use crate::class::listed;
 use crate::hf::ConfigJson;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::fmt::Debug;
 use std::path::Path;
 
-/// The classes, those that are named first in messages first.
+/// All rows, in the order in which messages name them.
 const ENTRIES: &[Entry] = &[
     Entry::of::<BertForPreTraining>(),
     Entry::of::<BertForMaskedLM>(),
@@ -24,7 +24,7 @@ const ENTRIES: &[Entry] = &[
     Entry::of::<Seq2Seq>(),
 ];
 
-/// One type of models, and the classes that it stands for.
+/// A model type, and the classes that it implements.
 struct Entry {
     architectures: &'static [Architecture],
     head: Head,
@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-/// All classes that are implemented here.
+/// All implemented classes.
 pub fn classes() -> impl Iterator<Item = ModelClass> {
     let of_entry = |entry: &Entry| {
         let head = entry.head;
@@ -50,10 +50,10 @@ pub fn classes() -> impl Iterator<Item = ModelClass> {
     ENTRIES.iter().flat_map(of_entry)
 }
 
-/// Loads the model in `folder`, whatever its class is.
+/// Loads the model in `folder`, of any implemented class.
 ///
 /// # Errors
-/// If the folder holds no model, one of a class that is not implemented here, or files that do not fit together.
+/// If the folder holds no model, one of a class that is not implemented, or files that contradict each other.
 pub fn open(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
     let found = ModelClass::of(folder)?;
     if let Some(entry) = Entry::find(found.architecture(), found.head()) {
@@ -65,10 +65,10 @@ pub fn open(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
     Err(ConfigJson::read(folder)?.setting("architectures", Some(&class), expected.join(" or ")))
 }
 
-/// Loads the body of the model in `folder`, whatever its head is.
+/// Loads the body of the model in `folder`, without its head.
 ///
 /// # Errors
-/// If the folder holds no model, one of an architecture whose body is no model of its own, or files that do not fit together.
+/// If the folder holds no model, no class exists for the body of its architecture, or its files contradict each other.
 pub fn open_body(folder: &Path, device: &Device) -> Result<AnyModel, ModelError> {
     let found = Architecture::of(folder)?;
     if let Some(entry) = Entry::find(found, Head::Body) {
@@ -80,7 +80,7 @@ pub fn open_body(folder: &Path, device: &Device) -> Result<AnyModel, ModelError>
     Err(ConfigJson::read(folder)?.setting("model_type", Some(&model_type), listed(&with_body)))
 }
 
-/// Loads the model in `folder`, or only its body if the head is not implemented here.
+/// Loads the model in `folder`, or only its body if the head is not implemented.
 ///
 /// # Errors
 /// As [`open`] and [`open_body`].
@@ -112,7 +112,7 @@ impl AnyModel {
         self.class
     }
 
-    /// Settings of the model, by the names of their fields.
+    /// Settings of the model, by field name.
     #[must_use]
     pub fn config(&self) -> Value {
         self.model.config()
@@ -124,7 +124,7 @@ impl AnyModel {
         self.model.size()
     }
 
-    /// Names of the classes of a classifier; none of another model.
+    /// Names of the classes; empty for a model that is no classifier.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         self.model.labels()
@@ -145,12 +145,12 @@ impl AnyModel {
     /// Refuses a model for which Hugging Face has no class.
     ///
     /// # Errors
-    /// [`ConfigError`] of the setting that is in the way.
+    /// [`ConfigError`] of the setting that no class has.
     pub fn check_hugging_face(&self) -> Result<(), ConfigError> {
         self.model.check_hugging_face()
     }
 
-    /// Writes the model into a folder that exists.
+    /// Writes the model into an existing folder.
     ///
     /// # Errors
     /// If the files cannot be written.

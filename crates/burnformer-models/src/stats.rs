@@ -1,10 +1,10 @@
-//! What a model consists of, without making it.
+//! Parameters of a model, counted without allocating them.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-/// Path and shape of every float parameter, in the order of the module's fields. Lazy parameters stay lazy, so that it
-/// costs nothing however large the model is.
+/// Path and shape of every float parameter, in the order of the module's fields. Lazy parameters stay lazy, so this is
+/// cheap for models of any size.
 #[must_use]
 pub fn parameters<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     let mut visitor = Shapes { path: Vec::new(), found: Vec::new() };

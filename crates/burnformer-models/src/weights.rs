@@ -1,5 +1,6 @@
-//! Weights by name, written in the safetensors format and read in that and PyTorch's, from one file or several. A file is
-//! written and read one weight at a time, so that a model needs little more memory than its own while it is saved or loaded.
+//! Weights by name, written in the safetensors format and read in that and PyTorch's, from one file or several. A file
+//! is written and read one weight at a time, so that a model needs little more memory than its own while it is saved or
+//! loaded.
 
 mod convert;
 mod float;
@@ -86,9 +87,9 @@ impl WeightsFile {
 }
 
 impl Weights {
-    /// Opens a file by its ending: `.bin`, `.pt` and `.pth` as `torch.save` writes them, `.index.json` as the list of several
-    /// files beside it, anything else as safetensors. What a file says about itself is checked before any of it is
-    /// believed; of a pickle nothing is executed.
+    /// Opens a file by its ending: `.bin`, `.pt` and `.pth` as `torch.save` writes them, `.index.json` as the list of
+    /// several files beside it, anything else as safetensors. The header of a file is checked before it is used;
+    /// nothing in a pickle is executed.
     ///
     /// # Errors
     /// If a file cannot be read, is cut off or damaged, or an index and its files do not agree.
@@ -114,11 +115,11 @@ impl Weights {
         Ok(Self { path: path.to_owned(), files })
     }
 
-    /// The weights of a model folder, in the first form there is: `model.safetensors`, `model.safetensors.index.json`,
-    /// `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    /// The weights of a model folder, from the first of these files that exists: `model.safetensors`,
+    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`.
     ///
     /// # Errors
-    /// As [`Self::open`], or if none of them is there.
+    /// As [`Self::open`], or if none of them exists.
     pub fn in_folder(folder: &Path) -> Result<Self, ModelError> {
         let path = WEIGHTS_FILES.map(|file| folder.join(file)).into_iter().find(|path| path.exists());
         path.map_or(Err(ModelError::NotAModelFolder { folder: folder.to_owned(), file: WEIGHTS }), |path| {
@@ -151,7 +152,7 @@ impl Weights {
         Err(self.missing(name))
     }
 
-    /// Sets the float parameters of `module` to whose path `place_of` gives a place, and leaves the others as they are.
+    /// Sets the float parameters of `module` for whose path `place_of` returns a place; the others stay unchanged.
     ///
     /// # Errors
     /// As [`load`].
@@ -203,7 +204,7 @@ impl Weights {
         Err(ModelError::WeightNames { path, missing, left_over })
     }
 
-    /// Refuses a file that has both names, for weights that differ.
+    /// Refuses a file in which the weights of both names differ.
     ///
     /// # Errors
     /// [`ModelError::Untied`], or if one of the two cannot be read.

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormOrder {
-    /// `norm(x + sublayer(x))`: the paper, BERT.
+    /// Post-norm, `norm(x + sublayer(x))`: the paper, BERT.
     Post,
-    /// `x + sublayer(norm(x))`, with one more norm behind the last layer of a stack.
+    /// Pre-norm, `x + sublayer(norm(x))`, with one more norm after the last layer of a stack.
     Pre,
 }
 
@@ -32,10 +32,10 @@ pub struct LayerConfig {
     pub n_heads: usize,
     /// Width of the feed-forward layer, commonly `4 * d_model`.
     pub d_ff: usize,
-    /// The non-linearity of the feed-forward layer.
+    /// Activation of the feed-forward layer.
     #[config(default = "Activation::Relu")]
     pub activation: Activation,
-    /// Where the layer normalises.
+    /// Position of the norms.
     #[config(default = "NormOrder::Post")]
     pub norm_order: NormOrder,
     /// Added to the variance by the norms: 1e-5 in PyTorch, 1e-12 in BERT, 1e-6 in the paper's code.
@@ -66,7 +66,7 @@ pub struct LayerConfig {
     pub d_head: Option<usize>,
     /// Number of heads of keys and values in self-attention, a divisor of `n_heads`; `None` for `n_heads`.
     pub n_kv_heads: Option<usize>,
-    /// Rotary positions in self-attention; `None` for no positions here.
+    /// Rotary positions in self-attention; `None` for no positions in attention.
     pub rotary: Option<RotaryConfig>,
     /// `true` blocks later positions in self-attention. Encoder and decoder set it themselves.
     #[config(default = false)]
@@ -108,7 +108,7 @@ impl LayerConfig {
         }
     }
 
-    /// The norm behind the last layer of a stack, which only pre-norm needs.
+    /// The final norm of a stack, which only pre-norm needs.
     pub(crate) fn norm_final(&self, device: &Device) -> Option<Norm> {
         (self.norm_order == NormOrder::Pre).then(|| self.norm(device))
     }
@@ -126,7 +126,7 @@ impl LayerConfig {
             .with_rotary(self.rotary.clone())
     }
 
-    /// Positions of the memory are not those of the input, so that rotation means nothing here.
+    /// Settings of cross-attention: without rotary positions, since memory and input have different positions.
     fn cross_attention(&self) -> MultiHeadAttentionConfig {
         self.attention().with_n_kv_heads(None).with_rotary(None)
     }
@@ -149,11 +149,11 @@ impl LayerConfig {
 /// Input of a [`Layer`] or a [`Stack`](crate::Stack).
 #[derive(Debug)]
 pub struct LayerInput {
-    /// Embedded tokens with their positions, or what the layer below returned, `[batch_size, seq_length, d_model]`.
+    /// Embedded tokens with their positions, or the output of the layer below, `[batch_size, seq_length, d_model]`.
     pub x: Tensor<3>,
-    /// Mask of self-attention, besides later positions where it is causal: padding.
+    /// Padding mask of self-attention; a causal layer also blocks later positions.
     pub mask: Mask,
-    /// The states that cross-attention looks at; needed where there is one, and only there.
+    /// Memory of cross-attention; required with cross-attention, refused without.
     pub memory: Option<Memory>,
     /// Permission to draw dropout masks; off in evaluation.
     pub rng: DropoutRng,
@@ -166,12 +166,12 @@ impl LayerInput {
     }
 }
 
-/// The states that cross-attention looks at.
+/// Memory: the states that cross-attention reads.
 #[derive(Clone, Debug)]
 pub struct Memory {
     /// The encoder's output, `[batch_size, kv_length, d_model]`.
     pub states: Tensor<3>,
-    /// Mask of the states: padding.
+    /// Padding mask of the states.
     pub mask: Mask,
 }
 
@@ -205,10 +205,10 @@ pub struct Layer {
 pub(crate) struct Context<'a> {
     pub(crate) mask: Mask,
     pub(crate) memory: Option<ProjectedMemory>,
-    /// Earlier positions, to which the input's are added; `None` where there will be no later call.
+    /// Cache of earlier positions, to which the input's are appended; `None` without later calls.
     pub(crate) past: Option<Past<'a>>,
     pub(crate) rng: DropoutRng,
-    /// Where the attention weights go, for those who asked.
+    /// Destination of the attention weights, if requested.
     pub(crate) weights: Option<&'a mut AttnWeights>,
 }
 
@@ -216,14 +216,14 @@ pub(crate) struct Context<'a> {
 pub(crate) struct ProjectedMemory {
     pub(crate) key_value: KeyValue,
     pub(crate) mask: Mask,
-    /// Number of adjacent rows of the input that look at one sequence of the memory.
+    /// Number of adjacent rows of the input that share one sequence of the memory.
     pub(crate) rows_per_sequence: usize,
 }
 
-/// Earlier positions of a layer.
+/// Cached positions of a layer.
 pub(crate) struct Past<'a> {
     pub(crate) cache: &'a mut LayerCache,
-    /// The rows of them that go on; `None` for all as they are.
+    /// Rows of the cache that continue; `None` keeps all.
     pub(crate) rows: Option<&'a Tensor<1, Int>>,
 }
 
@@ -233,7 +233,7 @@ impl Layer {
     /// - returns: `[batch_size, seq_length, d_model]`
     ///
     /// # Panics
-    /// If the shapes do not fit, or there is a memory and no cross-attention, or the other way round.
+    /// If the shapes do not fit, or memory is given without cross-attention or missing with it.
     pub fn forward(&self, input: LayerInput) -> Tensor<3> {
         let LayerInput { x, mask, memory, rng } = input;
         let memory = self.project(memory.as_ref());

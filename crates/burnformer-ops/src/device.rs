@@ -1,4 +1,4 @@
-//! The device a program runs on, by the name its user gives.
+//! Selection of the device by name.
 #![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
 
 use burn::tensor::Device;
@@ -24,12 +24,12 @@ pub enum DeviceChoice {
     NdArray,
     /// The CPU, through `burn-flex`.
     Flex,
-    /// A GPU through `burn-wgpu`: the one with this number in [`DeviceChoice::available`], which lists the best first; 0 if
-    /// none is given.
+    /// A GPU, through `burn-wgpu`: its index in [`DeviceChoice::available`], which lists the best first; 0 if
+    /// absent.
     Wgpu(Option<usize>),
 }
 
-/// Why there is no such device.
+/// Reason why a device is not available.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -45,11 +45,11 @@ pub enum DeviceError {
          this one has {compiled}"
     )]
     NotCompiled {
-        /// The device asked for.
+        /// The requested device.
         choice: DeviceChoice,
-        /// The feature that is off.
+        /// The feature that is disabled.
         feature: &'static str,
-        /// The features that are on.
+        /// The features that are enabled.
         compiled: String,
     },
     /// The machine has no driver that wgpu can use.
@@ -58,18 +58,18 @@ pub enum DeviceError {
          `mesa-vulkan-drivers` (Debian, Fedora) or `vulkan-swrast` (Arch) to run in software, or choose `ndarray` or `flex`"
     )]
     NoDriver {
-        /// The device asked for.
+        /// The requested device.
         choice: DeviceChoice,
     },
-    /// There are GPUs, but not as many.
+    /// The index is larger than the number of GPUs.
     #[error("device `{choice}` does not exist: this machine has {}", match count {
         1 => "one, `wgpu:0`".to_string(),
         _ => format!("{count}, `wgpu:0` to `wgpu:{}`", count - 1),
     })]
     NoSuchGpu {
-        /// The device asked for.
+        /// The requested device.
         choice: DeviceChoice,
-        /// How many there are.
+        /// Number of GPUs.
         count: usize,
     },
 }
@@ -115,7 +115,7 @@ impl DeviceChoice {
         backends.into_iter().filter(|(_, on)| *on).map(|(name, _)| name).collect()
     }
 
-    /// Every device this program can open on this machine, by choice and description.
+    /// Every device that this program can open on this machine, with a description.
     #[must_use]
     pub fn available() -> Vec<(Self, String)> {
         let mut available = Vec::new();
@@ -195,7 +195,7 @@ pub fn is_on_host(device: &Device) -> bool {
     }
 }
 
-/// What wgpu finds on this machine.
+/// An adapter that wgpu finds on this machine.
 mod wgpu {
     use burn::tensor::Device;
 

@@ -1,21 +1,21 @@
-//! In which numbers the products of linear maps are made.
+//! Precision of the matrix products in linear maps.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 
-/// What the factors of a product are rounded to. Sums are `f32` always.
+/// Type that the factors of a product are rounded to. Sums are always `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// Not rounded.
+    /// Single precision, not rounded.
     #[default]
     F32,
-    /// To bfloat16, to nearest with ties to even. Subnormal numbers count as zero.
+    /// bfloat16, rounded to nearest with ties to even. Subnormal numbers count as zero.
     Bf16,
 }
 
-/// Why products cannot be made in the precision asked for.
+/// Reason why a precision is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrecisionError {
@@ -32,10 +32,10 @@ thread_local! {
 }
 
 impl Precision {
-    /// Makes sure that products can be made in this precision on `device` and this processor.
+    /// Checks that `device` and this processor support the precision.
     ///
     /// # Errors
-    /// If they cannot.
+    /// If they do not.
     pub fn check(self, device: &Device) -> Result<(), PrecisionError> {
         if self == Self::Bf16 {
             if !crate::is_on_host(device) {
@@ -49,14 +49,14 @@ impl Precision {
     }
 }
 
-/// Calls `body`, and lets [`linear`](crate::linear), [`qkv`](crate::qkv) and [`feed_forward`](crate::feed_forward) multiply
-/// in `precision` wherever this thread calls them meanwhile, in forward and backward passes. Outside of any such call they
-/// multiply in [`Precision::F32`].
+/// Calls `body` with [`linear`](crate::linear), [`qkv`](crate::qkv) and [`feed_forward`](crate::feed_forward)
+/// multiplying in `precision` on this thread, in forward and backward passes. Outside of such a call they multiply in
+/// [`Precision::F32`].
 ///
 /// Weights, outputs, moments, norms, softmax and losses stay `f32`.
 ///
 /// # Errors
-/// If `device` or the processor cannot; `body` is not called then.
+/// If `device` or the processor does not support the precision; `body` is not called then.
 pub fn with_matmul_precision<R>(
     precision: Precision,
     device: &Device,
@@ -66,14 +66,14 @@ pub fn with_matmul_precision<R>(
     Ok(scope(precision, body))
 }
 
-/// How [`linear`](crate::linear) multiplies on the CPU when this thread calls it.
+/// Precision of [`linear`](crate::linear) on the CPU for calls from this thread.
 #[must_use]
 pub fn matmul_precision() -> Precision {
     PRECISION.get()
 }
 
 fn scope<R>(precision: Precision, body: impl FnOnce() -> R) -> R {
-    /// Sets a precision when it is dropped, on the way of a panic too.
+    /// Restores a precision when dropped, also during a panic.
     struct Restore(Precision);
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! Texts on their way into a model, outside training.
+//! Preparation of texts as a model's input, outside training.
 
 use std::path::Path;
 
@@ -10,21 +10,21 @@ use burnformer_nn::DropoutRng;
 
 use crate::TaskError;
 
-/// How many texts go through a model at once, at most.
+/// Largest number of texts in a batch.
 const BATCH: usize = 32;
 
-/// The mask of padding, or nothing where there is none, so that attention need not look at it.
+/// Padding mask; `None` without padding, so that attention skips the mask.
 pub(crate) fn mask_pad(tokens: &Padded, mask: Tensor<2, Bool>) -> Option<Tensor<2, Bool>> {
     tokens.lengths.iter().any(|&length| length < tokens.seq_length).then_some(mask)
 }
 
-/// Every token needs a row in the model's embedding.
+/// Checks that the model's embedding has a row for every token.
 pub(crate) fn check_vocabulary(tokenizer: &Tokenizer, rows: usize) -> Result<(), TaskError> {
     let tokens = tokenizer.vocab_size();
     if tokens > rows { Err(TaskError::VocabularyMismatch { tokens, rows }) } else { Ok(()) }
 }
 
-/// Refuses a folder whose model has none of these heads, of which the first names the task.
+/// Refuses a folder whose model has none of these heads; the first names the task in the error.
 pub(crate) fn expect_head(folder: &Path, heads: &[Head]) -> Result<(), TaskError> {
     let found = ModelClass::of(folder)?.head();
     match heads {
@@ -35,28 +35,28 @@ pub(crate) fn expect_head(folder: &Path, heads: &[Head]) -> Result<(), TaskError
     }
 }
 
-/// The greatest number of tokens that a model was made for: that of its tokenizer, but no more than it has positions.
+/// Largest number of tokens of a text: the tokenizer's limit, at most the model's number of positions.
 pub(crate) fn max_length(tokenizer: &Tokenizer, max_seq_length: usize) -> usize {
     tokenizer.max_length().map_or(max_seq_length, |length| length.min(max_seq_length))
 }
 
-/// The tokenizer as it belongs into the model's folder.
+/// The tokenizer, with the length limit of the model that it is saved with.
 pub(crate) fn with_max_length(tokenizer: &Tokenizer, config: &BertConfig) -> Tokenizer {
     tokenizer.clone().with_max_length(max_length(tokenizer, config.max_seq_length))
 }
 
-/// Makes a model's input of texts.
+/// Turns texts into a model's input.
 #[derive(Debug)]
 pub(crate) struct Encode {
     pub(crate) tokenizer: Tokenizer,
-    /// Longer texts are cut off.
+    /// Longest text in tokens; longer texts are truncated.
     pub(crate) max_length: usize,
     pad_id: u32,
     device: Device,
 }
 
 impl Encode {
-    /// By the tokenizer in the folder of a model with these settings, onto the model's device.
+    /// Uses the tokenizer in the model folder; inputs are placed on the model's device.
     pub(crate) fn load(folder: &Path, config: &BertConfig, device: &Device) -> Result<Self, TaskError> {
         let tokenizer = Tokenizer::load(folder)?;
         check_vocabulary(&tokenizer, config.vocab_size)?;
@@ -84,7 +84,7 @@ impl Encode {
         BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, rng: DropoutRng::off() }
     }
 
-    /// Runs `answer` on the texts in batches of similar length, given too as a model's input, and returns what it says of each, in the order of the
+    /// Runs `answer` on batches of texts of similar length. Returns one answer for each text, in the order of the
     /// texts.
     pub(crate) fn in_batches<A>(
         &self,

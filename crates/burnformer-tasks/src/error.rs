@@ -1,4 +1,4 @@
-//! What can go wrong between a text and an answer.
+//! Errors of tasks and pipelines.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub enum TaskError {
     /// A model folder cannot be read or written.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Texts or batches cannot be had.
+    /// Texts cannot be read, or batches not built.
     #[error(transparent)]
     Data(#[from] DataError),
     /// A text cannot be tokenised, or a tokenizer not loaded.
@@ -43,9 +43,9 @@ pub enum TaskError {
     /// A tokenizer with more tokens than the model has rows for.
     #[error("the tokenizer has {tokens} tokens, the model only {rows}: they do not belong together")]
     VocabularyMismatch {
-        /// Of the tokenizer.
+        /// Number of tokens of the tokenizer.
         tokens: usize,
-        /// Of the model.
+        /// Number of tokens of the model.
         rows: usize,
     },
     /// A model for another task.
@@ -53,9 +53,9 @@ pub enum TaskError {
     OtherTask {
         /// The folder.
         folder: PathBuf,
-        /// What it holds.
+        /// Head of the model in the folder.
         found: Head,
-        /// What it should hold.
+        /// Task that was expected.
         expected: &'static str,
     },
     /// A file that describes how texts are embedded cannot be read.
@@ -63,10 +63,10 @@ pub enum TaskError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A file that describes how texts are embedded is no JSON, or lacks something.
+    /// A file that describes how texts are embedded is not valid JSON, or lacks a setting.
     #[error("`{}` does not describe how texts are embedded", path.display())]
     Json {
         /// The file.
@@ -74,17 +74,17 @@ pub enum TaskError {
         /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A way to embed texts that is not known here.
+    /// A method of embedding texts that is not supported.
     #[error("`{}` asks for {found}, expected {expected}", path.display())]
     Embedding {
         /// The file.
         path: PathBuf,
-        /// What it asks for.
+        /// The setting in the file.
         found: String,
-        /// What it may ask for.
+        /// Supported settings.
         expected: &'static str,
     },
-    /// Nothing to fill.
+    /// A text without a mask token.
     #[error("`{text}` has no `{mask}`: write it where a token is to be predicted")]
     NoMask {
         /// The text.
@@ -95,7 +95,7 @@ pub enum TaskError {
     /// A tokenizer without a token that the task needs.
     #[error("the tokenizer has no {role} token, which this task needs")]
     NoToken {
-        /// What the token is for.
+        /// Role of the token, such as `mask`.
         role: &'static str,
     },
     /// A prompt that leaves no room for a token behind it.
@@ -108,20 +108,20 @@ pub enum TaskError {
         /// Largest number of tokens.
         max: usize,
     },
-    /// Tokenizers of two sides that do not go together.
+    /// A special token with different ids in the tokenizers of source and target.
     #[error(
         "the {role} token has the id {source_id} in the source's tokenizer and {target_id} in the target's, expected one: \
          train both with the same kind"
     )]
     TokenMismatch {
-        /// What the token is for.
+        /// Role of the token, such as `mask`.
         role: &'static str,
-        /// In the source's.
+        /// Id in the source tokenizer.
         source_id: u32,
-        /// In the target's.
+        /// Id in the target tokenizer.
         target_id: u32,
     },
-    /// A text all of whose masks lie behind the part that the model can take.
+    /// A text whose masks are all in the truncated part.
     #[error(
         "every `{mask}` in `{text}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
     )]
@@ -130,7 +130,7 @@ pub enum TaskError {
         text: String,
         /// The mask token.
         mask: String,
-        /// The greatest number of tokens.
+        /// Largest number of tokens that the model accepts.
         max_length: usize,
     },
 }

@@ -8,8 +8,8 @@ use burnformer_nn::DropoutRng;
 
 use crate::Task;
 
-/// Adds up the scores of a model on `batches`, without dropout. `model` should be without gradient tracking
-/// ([`Module::valid`](burn::module::Module::valid)), and `device` the one it is on, without tracking too.
+/// Sums the scores of a model over `batches`, without dropout. `model` should be without gradient tracking
+/// ([`Module::valid`](burn::module::Module::valid)); `device` is the model's device, also without gradient tracking.
 ///
 /// # Errors
 /// The first error among the batches, a failure of the device, or on request of `interrupt`.

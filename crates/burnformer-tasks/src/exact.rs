@@ -1,4 +1,4 @@
-//! Floats that JSON gives back to the bit: written as the shortest text that reads back as the same number.
+//! Floats that survive JSON bit for bit: written as the shortest text that reads back as the same number.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

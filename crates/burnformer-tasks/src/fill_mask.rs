@@ -31,13 +31,13 @@ pub struct FilledMask {
 /// Prediction for a masked token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fill {
-    /// The token; of one of bytes the text that it stands for.
+    /// The token; for byte-level tokenizers, the text that it stands for.
     pub token: String,
     /// Id of the token.
     pub id: u32,
     /// Probability of the token, in `[0, 1]`.
     pub probability: f64,
-    /// The text with the token in this place; other hidden tokens stay hidden.
+    /// The text with this mask filled; other masks stay.
     pub text: String,
 }
 
@@ -60,11 +60,11 @@ impl FillMask {
         self.encode.tokenizer.token(self.mask_id).unwrap_or_default()
     }
 
-    /// The `top_k` most probable tokens for every mask of each text, in order. The texts are put together in batches of
+    /// The `top_k` most probable tokens for every mask of each text, in order. Texts are run in batches of
     /// similar length.
     ///
     /// # Errors
-    /// [`TaskError::NoMask`] if there is none in a text, [`TaskError::MaskCutOff`] if they lie behind what the model can take.
+    /// [`TaskError::NoMask`] if a text has no mask, [`TaskError::MaskCutOff`] if all masks are in its truncated part.
     pub fn fill(&self, texts: &[&str], top_k: usize) -> Result<Vec<Vec<FilledMask>>, TaskError> {
         let encoded = texts.iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
         self.encode.in_batches(&encoded, |rows, input| {
@@ -85,7 +85,7 @@ impl FillMask {
         })
     }
 
-    /// The tokens of a text that has a mask.
+    /// The tokens of a text; refuses a text without a mask.
     fn encode(&self, text: &str) -> Result<Encoded, TaskError> {
         let encoded = self.encode.text(text, None)?;
         if encoded.ids.contains(&self.mask_id) {

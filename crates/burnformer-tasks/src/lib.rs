@@ -1,7 +1,7 @@
-//! Where text and model meet: what a batch costs, what a model answers, and how good the answers are.
+//! Tasks (a batch's loss and scores), pipelines (predictions on text) and metrics.
 //!
-//! A [`Task`] turns a batch into a loss that can be differentiated and into numbers that add up to metrics. A [`Pipeline`]
-//! turns a model folder into a function on text:
+//! A [`Task`] turns a batch into a loss that can be differentiated and into numbers that add up to metrics. A
+//! [`Pipeline`] turns a model folder into a function on text:
 //!
 //! ```no_run
 //! use burnformer_tasks::Pipeline;

@@ -1,4 +1,4 @@
-//! A model folder as a function on text.
+//! Pipelines: model folders as functions on text.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub enum Pipeline {
 }
 
 impl Pipeline {
-    /// Loads what `folder` holds, on the best device.
+    /// Loads the model in `folder` on the best device.
     ///
     /// # Errors
     /// If the folder holds no model with a tokenizer, or one that is not supported.
@@ -36,7 +36,7 @@ impl Pipeline {
         Self::from_folder_on(folder, &DeviceChoice::Auto.open()?)
     }
 
-    /// Loads what `folder` holds, on `device`.
+    /// Loads the model in `folder` on `device`.
     ///
     /// # Errors
     /// As [`Self::from_folder`].

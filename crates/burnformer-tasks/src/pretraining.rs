@@ -14,9 +14,9 @@ use crate::encode::{check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::perplexity;
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
-/// Predicts masked tokens, and whether the second text of a pair follows the first. The loss is the sum of the two means.
+/// Masked language modelling and next-sentence prediction. The loss is the sum of the two mean losses.
 ///
-/// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs leave the second part out.
+/// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs have no second part.
 #[derive(Debug)]
 pub struct PretrainingTask {
     config: BertConfig,
@@ -69,9 +69,9 @@ pub struct PretrainingMetricState {
     pub mlm_loss_sum: f64,
     /// Number of pairs of texts.
     pub pairs: u64,
-    /// Number of pairs whose more probable answer is the right one.
+    /// Number of pairs whose more probable class is the right one.
     pub pairs_correct: u64,
-    /// Sum of the negative log-likelihoods of the answers, in nats.
+    /// Sum of the negative log-likelihoods of the true classes of pairs, in nats.
     #[serde(with = "exact")]
     pub nsp_loss_sum: f64,
 }
@@ -83,7 +83,7 @@ impl PretrainingMetricState {
         self.mlm_loss_sum / self.masked.max(1) as f64
     }
 
-    /// Mean negative log-likelihood of an answer, in nats.
+    /// Mean negative log-likelihood of the class of a pair, in nats.
     #[must_use]
     pub fn nsp_loss(&self) -> f64 {
         self.nsp_loss_sum / self.pairs.max(1) as f64
@@ -193,7 +193,7 @@ impl Task for PretrainingTask {
     }
 }
 
-/// Target that is left out of the loss.
+/// Target that the loss ignores.
 const IGNORED: i32 = -100;
 
 impl PretrainingTask {

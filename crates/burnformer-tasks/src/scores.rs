@@ -1,8 +1,8 @@
-//! Scores of a batch by name: on the device until they are read, all at once.
+//! Scores of a batch by name, kept on the device until they are read in one transfer.
 
 use burn::tensor::{ExecutionError, Tensor};
 
-/// What a forward pass leaves for metrics, on the device: numbers under names.
+/// Named numbers of a forward pass, from which metrics are computed. They stay on the device until [`Self::read`].
 ///
 /// ```
 /// use burn::tensor::Tensor;
@@ -72,7 +72,7 @@ pub struct ScoreValues {
 }
 
 impl ScoreValues {
-    /// The score that is one number.
+    /// The score `name`, a single number.
     ///
     /// # Errors
     /// If there is no score of that name, or it has another number of values.
@@ -80,7 +80,7 @@ impl ScoreValues {
         self.many(name, 1).map(|values| values[0])
     }
 
-    /// The score of `length` numbers, such as one for each example of the batch.
+    /// The score `name` of `length` numbers, such as one for each example of the batch.
     ///
     /// # Errors
     /// If there is no score of that name, or it has another number of values.
@@ -93,29 +93,29 @@ impl ScoreValues {
     }
 }
 
-/// Scores that are not what the task expects, or cannot be read.
+/// Errors of scores.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScoresError {
     /// The device failed.
     #[error("the device failed")]
     Execution(#[from] ExecutionError),
-    /// A score that the forward pass did not give.
+    /// A score that the forward pass did not compute.
     #[error("there is no score `{name}`, found {}", listed(found))]
     Missing {
-        /// The name that was asked for.
+        /// Name of the missing score.
         name: &'static str,
-        /// The names there are.
+        /// Names of the scores that exist.
         found: Vec<&'static str>,
     },
-    /// A score of another number of values.
+    /// A score with an unexpected number of values.
     #[error("the score `{name}` has {found} values, expected {expected}")]
     Length {
-        /// Its name.
+        /// Name of the score.
         name: &'static str,
-        /// How many values it has.
+        /// Number of values found.
         found: usize,
-        /// How many were asked for.
+        /// Number of values expected.
         expected: usize,
     },
 }

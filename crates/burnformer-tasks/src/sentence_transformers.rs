@@ -1,4 +1,4 @@
-//! The files of sentence-transformers that say how texts become vectors.
+//! Files of sentence-transformers: pooling and normalisation of embeddings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::TaskError;
 
-/// The list of modules in a folder.
+/// File that lists the modules of a folder.
 const MODULES: &str = "modules.json";
-/// How long a text may be.
+/// File with the longest text.
 const TRANSFORMER: &str = "sentence_bert_config.json";
-/// Where the pooling is described, in a folder of its own.
+/// Folder of the pooling's settings.
 const POOLING: &str = "1_Pooling";
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ struct TransformerFile {
     max_seq_length: Option<usize>,
 }
 
-/// What a folder says about how vectors are made.
+/// Embedding settings of a folder.
 pub(crate) struct Modules {
     pub(crate) transformer: PathBuf,
     pub(crate) pooling: Pooling,
@@ -55,22 +55,22 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    /// As configured in a folder of sentence-transformers; of any other folder the L2-normalised mean over the tokens.
+    /// The settings of a folder of sentence-transformers; for any other folder, the L2-normalised mean over the tokens.
     pub(crate) fn of(folder: &Path) -> Result<Self, TaskError> {
         if Self::are_in(folder) { Self::read(folder) } else { Ok(Self::new(folder)) }
     }
 
-    /// `true` if `folder` is one of sentence-transformers, which says how vectors are made.
+    /// `true` if `folder` has sentence-transformers' list of modules.
     pub(crate) fn are_in(folder: &Path) -> bool {
         folder.join(MODULES).is_file()
     }
 
-    /// Of a folder that says nothing.
+    /// Settings of a folder without these files.
     fn new(folder: &Path) -> Self {
         Self { transformer: folder.to_owned(), pooling: Pooling::Mean, normalized: true, max_length: None }
     }
 
-    /// A transformer, a pooling, and perhaps a normalisation, in this order.
+    /// Checks the modules: a transformer, a pooling, and optionally a normalisation, in this order.
     fn read(folder: &Path) -> Result<Self, TaskError> {
         let path = folder.join(MODULES);
         let list: Vec<Module> = read_json(&path)?;
@@ -100,7 +100,7 @@ impl Modules {
         Ok(Self { transformer, pooling, normalized, max_length })
     }
 
-    /// Writes what these modules are into `folder`, in which the transformer lies.
+    /// Writes the files into `folder`, which holds the transformer.
     pub(crate) fn write(&self, d_model: usize, folder: &Path) -> Result<(), TaskError> {
         let module = |number: usize, path: &str, kind: &str| json!({"idx": number, "name": number.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}")});
         let mut modules = vec![module(0, "", "Transformer"), module(1, POOLING, "Pooling")];

@@ -16,24 +16,24 @@ use serde::de::DeserializeOwned;
 
 use crate::{ScoreValues, Scores, ScoresError};
 
-/// A training objective: how a batch becomes a loss, and the scores of batches metrics.
+/// A training objective: the loss and the scores of a batch, and the metrics computed from scores.
 pub trait Task: Send + Sync {
     /// The model to train.
     type Model: Module;
-    /// The batches it is trained on.
+    /// Batches of the task.
     type Batch: Batch;
-    /// What the losses of a step are divided by: how many tokens or examples they were summed over.
+    /// Numbers of tokens or examples, which the losses of a step are divided by.
     type Counts: Copy + Default + AddAssign + Serialize + DeserializeOwned + Send + Sync;
     /// Sums of scores, from which metrics are computed.
     type MetricState: MetricState;
-    /// What can go wrong: [`TaskError`](crate::TaskError), or an error of the task's own crate.
+    /// Error type: [`TaskError`](crate::TaskError), or an error of the task's own crate.
     type Error: Error + Send + Sync + From<DataError> + From<ScoresError> + From<Interrupted> + 'static;
 
-    /// How many tokens or examples of `batch` are predicted.
+    /// Number of predicted tokens or examples in `batch`.
     fn counts(&self, batch: &Self::Batch) -> Self::Counts;
 
-    /// The share of `batch` in a step's loss: sums over the batch, divided by `totals`, the counts of the whole step. So the
-    /// step's loss and gradient do not depend on how it is cut into batches.
+    /// Loss and scores of `batch`. The loss is summed over the batch and divided by `totals`, the counts of the whole
+    /// step, so the step's loss and gradient do not depend on how it is cut into batches.
     fn forward(
         &self,
         model: &Self::Model,
@@ -57,8 +57,8 @@ pub trait Task: Send + Sync {
         scores: &ScoreValues,
     ) -> Result<(), Self::Error>;
 
-    /// Adds scores that need whole answers of `model` to `batch`, such as the quality of translations. Called in
-    /// evaluations, after [`Self::forward`], not in training. By default there are none.
+    /// Adds scores that need `model` to generate, such as the BLEU of translations. Called in
+    /// evaluations only, after [`Self::forward`]. The default adds nothing.
     ///
     /// # Errors
     /// If the device fails, or on request of `interrupt`.
@@ -72,7 +72,7 @@ pub trait Task: Send + Sync {
         Ok(())
     }
 
-    /// Writes the model and all that is needed to use it into an existing folder.
+    /// Writes the model and everything needed to use it into an existing folder.
     ///
     /// # Errors
     /// If something cannot be written.
@@ -88,13 +88,13 @@ pub trait Task: Send + Sync {
 /// The result of a forward pass.
 #[derive(Debug)]
 pub struct Forward {
-    /// The share of the batch in the step's loss, `[1]`, to be differentiated.
+    /// The batch's part of the step's loss, `[1]`, to be differentiated.
     pub loss: Tensor<1>,
-    /// What [`Task::add_scores`] needs, by name.
+    /// Scores by name, for [`Task::add_scores`].
     pub scores: Scores,
 }
 
-/// Sums over batches, from which metrics are computed. Written to a checkpoint and read back, they are the same to the bit.
+/// Sums over batches, from which metrics are computed. A checkpoint restores them bit for bit.
 pub trait MetricState: Clone + Debug + Serialize + DeserializeOwned + Send {
     /// Adds the sums of other batches, such as those of another process.
     fn merge(&mut self, other: Self);
@@ -102,7 +102,7 @@ pub trait MetricState: Clone + Debug + Serialize + DeserializeOwned + Send {
     /// Every metric, the loss first.
     fn metrics(&self) -> Vec<Metric>;
 
-    /// What the best model is chosen by: greater is better.
+    /// Score that selects the best model: greater is better.
     fn quality(&self) -> f64;
 }
 

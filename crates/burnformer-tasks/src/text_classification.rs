@@ -47,7 +47,7 @@ impl TextClassification {
         self.model.labels()
     }
 
-    /// The class of each text, or pair of texts, in their order. They are put together in batches of similar length.
+    /// The class of each text, or pair of texts, in input order. Texts are run in batches of similar length.
     ///
     /// # Errors
     /// If a text cannot be tokenised, or the device fails.

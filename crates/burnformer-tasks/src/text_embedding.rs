@@ -21,11 +21,11 @@ pub struct TextEmbedding {
 }
 
 impl TextEmbedding {
-    /// Loads the model in `folder`: one of sentence-transformers (`modules.json`) as configured there, any other BERT with
-    /// the L2-normalised mean over its tokens.
+    /// Loads the model in `folder`: one of sentence-transformers (`modules.json`) as configured there, any other BERT
+    /// with the L2-normalised mean over its tokens.
     ///
     /// # Errors
-    /// If the folder holds no BERT with its tokenizer, or asks for a module that is not known here.
+    /// If the folder holds no BERT with its tokenizer, or lists a module that is not supported.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let modules = Modules::of(folder)?;
         let model = Bert::load(&modules.transformer, device)?;
@@ -53,8 +53,8 @@ impl TextEmbedding {
         self.model.config().d_model
     }
 
-    /// The vector of each text, in their order. Texts are put together in batches of similar length, and cut off behind what
-    /// the model can take.
+    /// The embedding of each text, in input order. Texts are run in batches of similar length, and truncated to
+    /// the model's longest sequence.
     ///
     /// # Errors
     /// If a text cannot be tokenised, or the device fails.

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_nn::{DropoutRng, Encoder, EncoderConfig, Mask};
 use std::path::Path;
 
-/// What a BERT model is applied to.
+/// The inputs of a BERT model.
 #[derive(Debug)]
 pub struct BertInput {
     /// Tokens, `[batch_size, seq_length]`.
@@ -58,7 +58,7 @@ impl Bert {
         Ok(files::load_body(&config, folder, || Whole { bert: Self::new(&config, device) })?.model.bert)
     }
 
-    /// Settings that the body was made of.
+    /// Settings of the body.
     pub fn config(&self) -> &BertConfig {
         &self.config
     }
@@ -86,7 +86,7 @@ impl Bert {
         self.encoder.forward_with_attn_weights(x, mask, rng)
     }
 
-    /// What goes into every layer, and what [`Self::forward`] returns.
+    /// The input of every layer, and the output of [`Self::forward`].
     ///
     /// # Shapes
     /// - returns: `[batch_size, seq_length, d_model]` for each layer, and one more
@@ -98,7 +98,7 @@ impl Bert {
         self.encoder.hidden_states(x, mask, rng)
     }
 
-    /// What goes into the encoder.
+    /// The input of the encoder.
     pub fn embeddings(&self) -> &BertEmbeddings {
         &self.embeddings
     }
@@ -115,7 +115,7 @@ impl Bert {
     }
 }
 
-/// The body under the path that it has in whole models.
+/// The body under the path that it has in models with a head.
 #[derive(Module, Debug)]
 struct Whole {
     bert: Bert,

@@ -7,11 +7,11 @@ use crate::{Architecture, ModelClass, ModelError};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Settings that other models have and this one refuses.
+/// Settings of other models, which are refused.
 const FIXED: [&str; 2] = ["is_decoder", "add_cross_attention"];
-/// The kind of positions.
+/// Key of the kind of positions.
 const POSITIONS: &str = "position_embedding_type";
-/// The only kind of positions there is here.
+/// The only supported kind of positions.
 const ABSOLUTE: &str = "absolute";
 
 impl BertVariant {
@@ -22,7 +22,7 @@ impl BertVariant {
         Ok(Self::ALL.into_iter().find(|variant| variant.architecture() == found).unwrap_or_default())
     }
 
-    /// What transformers supposes where a file says nothing.
+    /// Defaults of transformers for absent keys.
     fn default_config(self) -> BertConfig {
         let base = BertConfig::preset("bert-base", 30_522, 0).expect("a published size");
         match self {
@@ -42,7 +42,7 @@ impl BertConfig {
         Self::read(&ConfigJson::read(folder)?)
     }
 
-    /// The settings of the body, refused where they ask for another model than this.
+    /// The settings of the body; refuses settings that are not supported.
     pub(crate) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
         let variant = BertVariant::of(json)?;
         FIXED.into_iter().try_for_each(|key| json.expect(key, &json!(false)))?;

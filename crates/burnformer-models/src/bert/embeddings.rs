@@ -1,4 +1,4 @@
-//! What goes into the encoder.
+//! Embeddings, the input of the encoder.
 
 use super::BertConfig;
 use burn::module::Module;
@@ -19,7 +19,7 @@ pub struct BertEmbeddings {
     segment: Option<Embedding>,
     norm: LayerNorm,
     dropout: f64,
-    /// The token that takes no part in counting positions; `None` where all do.
+    /// The token that positions skip; `None` if positions count all tokens.
     uncounted: Option<u32>,
 }
 
@@ -51,7 +51,7 @@ impl BertEmbeddings {
     /// # Shapes
     /// - ids: `[batch_size, seq_length]`
     /// - segments: `[batch_size, seq_length]`, or `None` for segment 0 everywhere; a model with one segment or none does
-    ///   not look at them
+    ///   not use them
     /// - returns: `[batch_size, seq_length, d_model]`
     ///
     /// # Panics

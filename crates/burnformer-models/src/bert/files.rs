@@ -26,8 +26,8 @@ pub(crate) fn save<M: Module>(
     Ok(atomic_write_bytes(&folder.join(CONFIG), pretty(json))?)
 }
 
-/// Makes a model and sets all of it from the weights in `folder`, of which none may be left over but the pooler and the
-/// next-sentence head.
+/// Allocates a model and loads all of its weights from `folder`. No weight of the file may be left over except pooler
+/// and next-sentence head.
 pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOnce() -> M) -> Result<M, ModelError> {
     let mut file = open(config, folder)?;
     let names = Names::new(config, &file);
@@ -51,7 +51,8 @@ pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     Ok(model)
 }
 
-/// Makes a model and sets its body, and its pooler if both have one, from the weights in `folder`; the heads' are left over.
+/// Allocates a model and loads its body, and its pooler if both have one, from `folder`; weights of heads are left
+/// over.
 pub(crate) fn load_body<M: Module>(
     config: &BertConfig,
     folder: &Path,

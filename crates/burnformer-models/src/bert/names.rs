@@ -3,7 +3,7 @@
 use super::BertVariant;
 use crate::hf::WeightNames;
 
-/// What stands in front of the number of a layer in a path.
+/// Prefix of a path before the number of a layer.
 const LAYERS: &str = "bert.encoder.layers.";
 
 pub(super) const BERT: WeightNames = WeightNames {
@@ -85,8 +85,8 @@ pub(super) const DISTIL_BERT: WeightNames = WeightNames {
 };
 
 impl BertVariant {
-    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
-    /// is.
+    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as
+    /// it is.
     ///
     /// ```
     /// use burnformer_models::BertVariant;
@@ -100,13 +100,13 @@ impl BertVariant {
         self.details().names.name(path)
     }
 
-    /// What the names of the body's weights begin with in a file of a whole model.
+    /// Prefix of the body's weights in the file of a model with a head.
     pub(super) fn body_prefix(self) -> String {
         format!("{}.", self.model_type())
     }
 
-    /// Other names under which the weight `name` has been saved: norms by the first releases, the body alone without the
-    /// name of the whole, a bias by the name of what it is tied to.
+    /// Other names under which the weight `name` has been saved: norms by the first releases, the body alone without
+    /// the name of the whole, a bias by the name of what it is tied to.
     pub(super) fn other_names(self, name: &str) -> Vec<String> {
         let prefix = self.body_prefix();
         let old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
@@ -117,13 +117,13 @@ impl BertVariant {
         names
     }
 
-    /// The second name of the masked token head's bias, where it has one: that of the output layer's.
+    /// The second name of the masked token head's bias, if it has one: the bias of the output layer.
     pub(crate) fn decoder_bias(self) -> Option<String> {
         Some(self.weight_name("mlm.decoder.bias")).filter(|name| *name != self.weight_name("mlm.bias"))
     }
 }
 
-/// `true` for what old files have and no model needs.
+/// `true` for weights of old files that no model needs.
 pub(super) fn is_obsolete(name: &str) -> bool {
     name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")
 }

@@ -1,4 +1,4 @@
-//! BERT and the models that differ from it in details.
+//! Variants of BERT.
 
 use super::names;
 use crate::Architecture;
@@ -13,17 +13,17 @@ pub enum BertVariant {
     /// Devlin et al. 2019.
     #[default]
     Bert,
-    /// Liu et al. 2019: the first position has the number behind that of the padding token, and padding tokens take no
+    /// Liu et al. 2019: positions start after the id of the padding token, and padding tokens take no
     /// part in counting; the classifier reads the first token through a layer of its own instead of the pooler.
     Roberta,
     /// Sanh et al. 2019: no segments, no pooler; the classifier has a layer with ReLU in its place.
     DistilBert,
 }
 
-/// Where a variant differs from the others.
+/// Differences between the variants.
 pub(crate) struct Details {
     pub(crate) architecture: Architecture,
-    /// `true` if positions are counted from behind the number of the padding token, without padding.
+    /// `true` if positions start after the id of the padding token and skip padding.
     pub(crate) positions_behind_padding: bool,
     /// `true` if there are segments, and norms whose epsilon is a setting.
     pub(crate) has_segments: bool,
@@ -105,7 +105,7 @@ const DISTIL_BERT: Details = Details {
 };
 
 impl BertVariant {
-    /// All there are.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::DistilBert];
 
     /// Their architectures, in the same order.

@@ -14,7 +14,7 @@ pub(super) struct Score {
 impl Score {
     /// No token yet.
     pub(super) const START: Self = Self { log_prob: 0.0, total: 0.0 };
-    /// A row that only fills the beam.
+    /// The score of a row that only fills the beam.
     pub(super) const FILLER: Self = Self { total: f64::NEG_INFINITY, ..Self::START };
 
     /// `true` for [`Self::FILLER`]: no candidate has a total of minus infinity.
@@ -31,7 +31,7 @@ impl Score {
 /// A hypothesis and a token behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
-    /// Place of the hypothesis among those of its source.
+    /// Index of the hypothesis among those of its source.
     pub(super) row: usize,
     pub(super) token: u32,
     /// With the token.
@@ -45,7 +45,7 @@ impl Candidate {
     }
 }
 
-/// Logits that are looked at together: a vector register or two.
+/// Number of logits compared at a time: one or two vector registers.
 const LANES: usize = 32;
 
 /// The candidates of the largest totals, best first; of equal ones the first that was offered.

@@ -3,9 +3,9 @@
 use burnformer_core::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
-/// Bound of the memory that a search may ask for.
+/// Largest beam size, which bounds the memory of a search.
 const MOST_BEAMS: usize = 1024;
-/// Samples, each of which is a row of a batch.
+/// Largest number of samples of a source; each is a row of a batch.
 const MOST_SAMPLES: usize = 65_536;
 
 /// Settings of [`generate`](crate::generate).
@@ -16,22 +16,22 @@ pub struct GenerationConfig {
     /// Number of hypotheses returned for each source (fewer if no more exist). In beam search the best ones, at most
     /// `n_beams`; in sampling the samples, at most 65,536.
     pub n_best: usize,
-    /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by
-    /// `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
+    /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by `log
+    /// P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
     pub length_penalty: f64,
-    /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do; `false`
-    /// goes on until nothing that could come would rank among the `n_best`, which takes longer.
+    /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do;
+    /// `false` continues until no live hypothesis could still rank among the `n_best`, which takes longer.
     pub early_stopping: bool,
     /// Minimum number of generated tokens, without the end token.
     pub min_length: usize,
     /// Maximum number of generated tokens, without the end token; `None` for the model's
-    /// [`StepDecoder::default_max_length`](crate::StepDecoder::default_max_length): 50 more than the source has with its end
-    /// token (Vaswani et al. 2017, section 6.1) for an encoder–decoder. No model goes beyond its own `max_seq_length`, less the
-    /// prompt or the start token.
+    /// [`StepDecoder::default_max_length`](crate::StepDecoder::default_max_length): 50 more than the source has with
+    /// its end token (Vaswani et al. 2017, section 6.1) for an encoder–decoder. No model goes beyond its own
+    /// `max_seq_length`, less the prompt or the start token.
     pub max_length: Option<usize>,
-    /// Repetition penalty: factor of the log-probability of a token that the hypothesis or its prompt has already. 1 changes nothing, larger
-    /// values reduce repetition (Keskar et al. 2019, section 4.1, on log-probabilities as in transformers' beam search, which
-    /// unlike logits do not depend on an offset).
+    /// Repetition penalty: factor of the log-probability of a token that the hypothesis or its prompt has already. 1
+    /// changes nothing, larger values reduce repetition (Keskar et al. 2019, section 4.1, on log-probabilities as in
+    /// transformers' beam search, which unlike logits do not depend on an offset).
     pub repetition_penalty: f64,
     /// Size of the n-grams that may occur only once in a hypothesis and its prompt; `None` for no such rule.
     pub no_repeat_ngram_size: Option<usize>,
@@ -46,14 +46,14 @@ pub struct Sampling {
     pub temperature: f64,
     /// Top-k: number of most probable tokens to sample from, with ties of the last; `None` for all (Fan et al. 2018).
     pub top_k: Option<usize>,
-    /// Top-p (nucleus): sample from the smallest set of most probable tokens whose probabilities sum to at least this; `None`
-    /// for all (Holtzman et al. 2020).
+    /// Top-p (nucleus): sample from the smallest set of most probable tokens whose probabilities sum to at least this;
+    /// `None` for all (Holtzman et al. 2020).
     pub top_p: Option<f64>,
 }
 
 impl Default for GenerationConfig {
-    /// A beam of four with length penalty 0.6, as in Vaswani et al. 2017, section 6.1, which ends as soon as four hypotheses
-    /// have.
+    /// A beam of four with length penalty 0.6, as in Vaswani et al. 2017, section 6.1, which ends as soon as four
+    /// hypotheses have.
     fn default() -> Self {
         Self {
             n_beams: 4,
@@ -77,7 +77,7 @@ impl Default for Sampling {
 }
 
 impl GenerationConfig {
-    /// The most probable token, one after the other.
+    /// Greedy search: the most probable token at each step.
     #[must_use]
     pub fn greedy() -> Self {
         Self { n_beams: 1, ..Self::default() }

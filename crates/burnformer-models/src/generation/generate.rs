@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 pub struct GenerationInput<'a> {
     /// The tokens of each source: for an encoder–decoder a text with its end token, for a decoder alone a prompt.
     pub sources: &'a [Vec<u32>],
-    /// A number for each source, which decides with the seed what is drawn for it; `None` for 0, 1, 2 and so on. Without
+    /// Number of each source for the random draws of sampling; `None` for 0, 1, 2 and so on. Without
     /// [`GenerationConfig::sampling`] nothing is drawn.
     pub numbers: Option<&'a [u64]>,
     /// Seed of every draw.
     pub seed: u64,
-    /// A request to stop, looked at before every token.
+    /// Interrupt, checked before every token.
     pub interrupt: Option<&'a Interrupt>,
 }
 
@@ -34,32 +34,33 @@ impl<'a> GenerationInput<'a> {
     }
 }
 
-/// The best texts for each source, or samples of them, best first: finished ones before those that reached the longest length,
-/// then by score.
+/// The best texts for each source, or samples of them, best first: finished ones before those that reached the longest
+/// length, then by score.
 ///
-/// **Beam search.** At each step the `2 · n_beams` best of all continuations of a source's hypotheses by one token are its
-/// candidates. Those of the first `n_beams` that are an end token finish a hypothesis, and the first `n_beams` that are none
-/// go on. The search of a source is over when `n_beams` hypotheses have ended (see [`GenerationConfig::early_stopping`]), or
-/// when it has `n_best` of them and none that goes on could still become better than the worst of these, even if all tokens up
-/// to the longest length were certain: then its answer is that of the last step. At the longest length no hypothesis goes on;
-/// those that did not finish there are returned unfinished if there is room, where fairseq forces them to end. With
-/// `n_beams = 1` the first end token ends the search.
+/// **Beam search.** At each step the `2 · n_beams` best of all continuations of a source's hypotheses by one token are
+/// its candidates. Those of the first `n_beams` that are an end token finish a hypothesis, and the first `n_beams` that
+/// are none go on. The search of a source is over when `n_beams` hypotheses have ended (see
+/// [`GenerationConfig::early_stopping`]), or when it has `n_best` of them and none that goes on could still become
+/// better than the worst of these, even if all tokens up to the longest length were certain: then its answer is that of
+/// the last step. At the longest length no hypothesis goes on; those that did not finish there are returned unfinished
+/// if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the search.
 ///
-/// **Sampling** draws each token from the model's probabilities, until the end token. A draw depends on the seed, the source's
-/// number, the sample and the position alone.
+/// **Sampling** draws each token from the model's probabilities, until the end token. A draw depends on the seed, the
+/// source's number, the sample and the position alone.
 ///
-/// Tokens that a model never generates (padding, the start token) do not come. The answer for a source does not depend on the
-/// others, except for rounding; those whose search is over leave the batch. Sources whose prompts have different lengths are
-/// run one length after the other, so that no prompt is padded: batches of equal prompts are fastest.
+/// Tokens that a model never generates (padding, the start token) are excluded. The answer for a source does not depend
+/// on the others, except for rounding; those whose search is over leave the batch. Sources whose prompts have different
+/// lengths are run one length after the other, so that no prompt is padded: batches of equal prompts are fastest.
 ///
 /// # Errors
-/// If a setting cannot work, a source is empty, too long or has a token that the model does not know, the logits are not
+/// If a setting is invalid, a source is empty, too long or has a token outside of the vocabulary, the logits are not
 /// finite, the device fails, or on request of the interrupt.
 ///
 /// # Panics
 /// If there are not as many numbers as sources.
 ///
-/// Source: Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7; the candidates as in fairseq (Ott et al. 2019).
+/// Source: Sutskever et al. 2014, section 3.2; Wu et al. 2016, section 7; the candidates as in fairseq (Ott et al.
+/// 2019).
 pub fn generate<D: StepDecoder>(
     decoder: &D,
     settings: &GenerationConfig,
@@ -189,7 +190,7 @@ impl<D: StepDecoder> Batch<'_, D> {
 }
 
 impl Logits {
-    /// Each row `n` times.
+    /// Repeats each row `n` times.
     fn repeated(&self, n: usize) -> Self {
         let width = self.values.len() / self.logsumexp.len();
         let values = self.values.chunks(width).flat_map(|row| std::iter::repeat_n(row, n)).flatten().copied().collect();
@@ -211,7 +212,7 @@ fn check_sources(sources: &[Vec<u32>], spec: &DecoderSpec) -> Result<(), ModelEr
     Ok(())
 }
 
-/// 0 to `n`, each several times.
+/// The indices 0 to `n`, each repeated.
 fn repeated(n: usize, times: usize, device: &Device) -> Tensor<1, Int> {
     indices((0..n).flat_map(|place| std::iter::repeat_n(place, times)), device)
 }

@@ -3,13 +3,13 @@
 /// A generated text, as tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hypothesis {
-    /// Its tokens, without the prompt, start and end.
+    /// The generated tokens, without prompt, start and end token.
     pub tokens: Vec<u32>,
     /// The sum of the log-probabilities that the model gives these tokens, and the end token if it came.
     pub log_prob: f64,
     /// Score for ranking: `log_prob`, with the repetition penalty, divided by the length penalty.
     pub score: f64,
-    /// `true` if the end token came; `false` if `max_length` did.
+    /// `true` if the hypothesis ended with the end token; `false` if it reached `max_length`.
     pub is_finished: bool,
 }
 
@@ -45,7 +45,7 @@ impl Ranking {
         self.hypotheses.truncate(self.capacity);
     }
 
-    /// The worst, where there is no room for another.
+    /// The worst hypothesis, if the list is full.
     pub(super) fn worst_of_full(&self) -> Option<&Hypothesis> {
         self.hypotheses.last().filter(|_| self.hypotheses.len() == self.capacity)
     }

@@ -13,7 +13,7 @@ impl<'a> Row<'a> {
         Self { logits, logsumexp, penalised: Vec::new() }
     }
 
-    /// The logits as they are now; minus infinity for tokens that must not come.
+    /// The current logits; minus infinity for excluded tokens.
     pub(super) fn logits(&self) -> &[f32] {
         self.logits
     }

@@ -1,4 +1,4 @@
-//! Rules of the next token, whatever the logits: lengths, repetitions, special tokens.
+//! Rules for the next token that do not depend on the model: lengths, repetitions, special tokens.
 
 use super::GenerationConfig;
 use super::row::Row;
@@ -8,7 +8,7 @@ use super::step_decoder::DecoderSpec;
 pub(super) struct Rules<'a> {
     pub(super) settings: &'a GenerationConfig,
     pub(super) eos_id: Option<u32>,
-    /// Tokens that never come.
+    /// Tokens that are never generated.
     never: Vec<u32>,
 }
 
@@ -24,13 +24,13 @@ impl<'a> Rules<'a> {
         prompt.iter().copied().filter(|token| !is_special(token)).collect()
     }
 
-    /// `true` if [`Self::apply`] looks at the tokens of a hypothesis and not only at their number.
+    /// `true` if [`Self::apply`] needs the tokens of a hypothesis, not only their number.
     pub(super) fn need_tokens(&self) -> bool {
         self.settings.repetition_penalty != 1.0 || self.settings.no_repeat_ngram_size.is_some()
     }
 
-    /// Applies the rules to the logits of the token behind `length` others of a hypothesis that may have `max_length`. `tokens`
-    /// are the prompt's and the hypothesis's, if [`Self::need_tokens`].
+    /// Applies the rules to the logits of the token behind `length` others of a hypothesis that may have `max_length`.
+    /// `tokens` are the prompt's and the hypothesis's, if [`Self::need_tokens`].
     pub(super) fn apply(&self, row: &mut Row, length: usize, max_length: usize, tokens: Vec<u32>) {
         let repeated = self.settings.no_repeat_ngram_size.map(|size| repeating(&tokens, size)).unwrap_or_default();
         if self.settings.repetition_penalty != 1.0 {
@@ -43,7 +43,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The tokens that would make the last `size` tokens come a second time.
+/// The tokens that would repeat an n-gram of `size` tokens.
 fn repeating(tokens: &[u32], size: usize) -> Vec<u32> {
     let Some(start) = (tokens.len() + 1).checked_sub(size) else { return Vec::new() };
     let last = &tokens[start..];

@@ -1,4 +1,4 @@
-//! Drawing a token.
+//! Sampling of a token.
 
 use super::Sampling;
 use burnformer_core::random::{Key, Purpose, Stream};
@@ -19,7 +19,7 @@ impl SampleKey {
     }
 }
 
-/// The token at which the cumulative probability exceeds `uniform`, in `[0, 1)`; `None` if no token may come.
+/// The token at which the cumulative probability exceeds `uniform`, in `[0, 1)`; `None` if all tokens are excluded.
 pub(super) fn draw(logits: &[f32], sampling: &Sampling, uniform: f64) -> Option<u32> {
     let mut weights = kept(logits, sampling);
     if let Some(top_p) = sampling.top_p {

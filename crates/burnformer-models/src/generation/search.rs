@@ -6,7 +6,7 @@ use super::row::Row;
 use super::rules::Rules;
 use super::sampling::{SampleKey, draw};
 
-/// A hypothesis that goes on.
+/// A live hypothesis.
 #[derive(Clone, Copy, Debug)]
 struct Live {
     /// Its last token among [`Search::nodes`]; `None` for the start.
@@ -14,7 +14,7 @@ struct Live {
     score: Score,
 }
 
-/// A token, and the one before it. Hypotheses share what they have in common, so that none is copied in a step.
+/// A token and its predecessor. Hypotheses share common beginnings, so that a step copies none.
 #[derive(Debug)]
 struct Node {
     token: u32,
@@ -36,12 +36,12 @@ pub(super) struct Search {
     context: Vec<u32>,
     nodes: Vec<Node>,
     live: Vec<Live>,
-    /// Number of tokens of every hypothesis that lives.
+    /// Number of tokens of every live hypothesis.
     length: usize,
     /// Longest hypothesis.
     max_length: usize,
     ended: Ranking,
-    /// Number of hypotheses that ended, also of those that are no longer among the best.
+    /// Number of finished hypotheses, also those that are no longer among the best.
     n_ended: usize,
     key: Option<SampleKey>,
 }
@@ -131,8 +131,8 @@ impl Search {
         self.continue_with(&next, rules)
     }
 
-    /// `true` if enough hypotheses have ended, or if no live one can become one of the best, the most probable of them having
-    /// `total`.
+    /// `true` if enough hypotheses have ended, or if no live one can become one of the best, the most probable of them
+    /// having `total`.
     fn is_over(&self, total: f64, rules: &Rules) -> bool {
         let Some(worst) = self.ended.worst_of_full() else { return false };
         let is_greedy = rules.settings.n_beams == 1;
@@ -155,7 +155,7 @@ impl Search {
         successors
     }
 
-    /// Ranks a hypothesis that does not go on.
+    /// Adds a finished or cut-off hypothesis to the ranking.
     fn end(&mut self, live: &Live, is_finished: bool, rules: &Rules) {
         let divisor = rules.settings.divisor(self.length + usize::from(is_finished));
         let tokens = self.tokens(live);

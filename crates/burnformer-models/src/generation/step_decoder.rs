@@ -4,20 +4,21 @@ use burn::tensor::{Device, Int, Tensor};
 use burnformer_nn::DecoderCache;
 use std::borrow::Cow;
 
-/// A model that returns the logits of the next token and remembers the tokens so far. [`generate`](crate::generate) runs on
-/// any of them: an encoder–decoder, whose sources are texts for its encoder, or a decoder alone, whose sources are prompts.
+/// A model that returns the logits of the next token and remembers the tokens so far. [`generate`](crate::generate)
+/// runs on any of them: an encoder–decoder, whose sources are texts for its encoder, or a decoder alone, whose sources
+/// are prompts.
 pub trait StepDecoder {
-    /// The tokens so far of every row, as the model remembers them.
+    /// Cache of the tokens so far of every row.
     type Cache: StepCache;
 
     /// Sizes and special tokens.
     fn spec(&self) -> DecoderSpec;
 
-    /// Where the weights are.
+    /// Device of the weights.
     fn device(&self) -> Device;
 
-    /// The tokens that a text for `source` begins with, at least one: the start token of an encoder–decoder, or all of a
-    /// prompt.
+    /// The tokens that a text for `source` begins with, at least one: the start token of an encoder–decoder, or all of
+    /// a prompt.
     fn prompt<'a>(&self, source: &'a [u32]) -> Cow<'a, [u32]>;
 
     /// A cache without tokens, with a row for each source. An encoder–decoder encodes the sources here.
@@ -30,8 +31,8 @@ pub trait StepDecoder {
     /// - returns: `[n_rows, vocab_size]`
     fn step(&self, tokens: Tensor<2, Int>, cache: &mut Self::Cache) -> Tensor<2>;
 
-    /// Largest number of generated tokens where the settings have none: 50 more than the source has (Vaswani et al. 2017,
-    /// section 6.1).
+    /// Largest number of generated tokens where the settings have none: 50 more than the source has (Vaswani et al.
+    /// 2017, section 6.1).
     fn default_max_length(&self, source_length: usize) -> usize {
         source_length + 50
     }
@@ -56,8 +57,8 @@ pub struct DecoderSpec {
 
 /// The rows of a batch that is decoded, adjacent where they belong to one source.
 pub trait StepCache {
-    /// Continues with these rows, in this order; one may come several times, or never. Everything that belongs to a source
-    /// rather than to a row stays.
+    /// Continues with these rows, in this order; one may come several times, or never. Everything that belongs to a
+    /// source rather than to a row stays.
     ///
     /// # Shapes
     /// - rows: `[n]`

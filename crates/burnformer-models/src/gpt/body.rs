@@ -1,4 +1,4 @@
-//! The body: embeddings with learned positions, and pre-norm layers that look back only.
+//! The body: embeddings with learned positions, and pre-norm layers with causal attention.
 
 use super::GptConfig;
 use burn::module::Module;
@@ -15,8 +15,8 @@ use burnformer_ops::{self as ops, Dropout};
 pub struct GptInput {
     /// Tokens, `[batch_size, seq_length]`.
     pub ids: Tensor<2, Int>,
-    /// `true` marks padding, `[batch_size, seq_length]`; `None` where there is none, or where it stands at the end and its
-    /// outputs are not used. Positions count from the start of a row, padding included.
+    /// `true` marks padding, `[batch_size, seq_length]`; `None` where there is none, or where it stands at the end and
+    /// its outputs are not used. Positions count from the start of a row, padding included.
     pub mask_pad: Option<Tensor<2, Bool>>,
     /// Permission to draw dropout masks, in training.
     pub rng: DropoutRng,
@@ -61,7 +61,7 @@ impl Gpt {
         }
     }
 
-    /// Settings that the body was made of.
+    /// Settings of the body.
     pub fn config(&self) -> &GptConfig {
         &self.config
     }
@@ -92,8 +92,8 @@ impl Gpt {
         self.stack.cache(None)
     }
 
-    /// The positions that follow those in the cache, which are added to it. Equal to the last rows of [`Self::forward`] on all
-    /// tokens so far.
+    /// The positions that follow those in the cache, which are added to it. Equal to the last rows of [`Self::forward`]
+    /// on all tokens so far.
     ///
     /// # Shapes
     /// - ids: `[batch_size, n_new]`
@@ -117,7 +117,7 @@ impl Gpt {
         LayerInput { x, mask: input.mask_pad.map_or(Mask::None, Mask::Keys), memory: None, rng }
     }
 
-    /// Embeds tokens of which the first stands at `offset`.
+    /// Embeds tokens whose first position is `offset`.
     fn place(&self, ids: Tensor<2, Int>, offset: usize) -> Tensor<3> {
         let [_, length] = ids.dims();
         self.token.forward(ids) + self.positions.forward(offset, length)

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Ends of the paths of weights that write into the residual stream.
 const RESIDUAL: [&str; 2] = ["attention.output.weight", "feed_forward.linear_out.weight"];
-/// Number of generated tokens where the settings have none.
+/// Default number of generated tokens.
 const DEFAULT_MAX_LENGTH: usize = 50;
 
 /// GPT-2 with its output layer, which is the table of the token embeddings unless the settings say otherwise.
@@ -54,8 +54,8 @@ impl GptForCausalLM {
         Self { gpt: Gpt::new(config, device), output: (!config.tied_embeddings).then(output) }
     }
 
-    /// A model with initial weights: matrices normal with `init_std`, those that write into the residual stream divided by
-    /// the square root of their number.
+    /// A model with initial weights: matrices normal with `init_std`, those that write into the residual stream divided
+    /// by the square root of their number.
     ///
     /// Source: Radford et al. 2019, section 2.3, as in transformers.
     ///
@@ -109,7 +109,8 @@ impl Pretrained for GptForCausalLM {
         self.gpt.config()
     }
 
-    /// Reads the files of the first release too, whose names lack `transformer.` and which have causal masks as weights.
+    /// Reads the files of the first release too, whose names lack `transformer.` and which have causal masks as
+    /// weights.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
         let config = GptConfig::load(folder)?;
@@ -145,7 +146,7 @@ impl Pretrained for GptForCausalLM {
     }
 }
 
-/// Sources are prompts; a text ends at `eos_id`, and padding never comes.
+/// Sources are prompts; a text ends at `eos_id`, and padding is never generated.
 impl StepDecoder for GptForCausalLM {
     type Cache = DecoderCache;
 

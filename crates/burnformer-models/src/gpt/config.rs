@@ -40,8 +40,8 @@ pub struct GptConfig {
     pub tokens: GptTokens,
 }
 
-/// Special tokens of a [`GptConfig`]. Published models have one, `<|endoftext|>`, at both ends of a text. A token beyond the
-/// vocabulary never comes.
+/// Special tokens of a [`GptConfig`]. Published models have one, `<|endoftext|>`, at both ends of a text. A token
+/// beyond the vocabulary is ignored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GptTokens {
     /// The token in front of a text.

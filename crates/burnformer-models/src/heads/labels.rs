@@ -1,11 +1,11 @@
-//! The names of a classifier's classes in a `config.json`.
+//! Labels of a classifier in a `config.json`.
 
 use crate::ModelError;
 use crate::hf::ConfigJson;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names in a file; a file without them is of the two classes that transformers supposes.
+/// The labels in a file; a file without labels has two classes, as in transformers.
 pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
     match json.get::<BTreeMap<usize, String>>("id2label")? {
         None => Ok(vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()]),
@@ -20,7 +20,7 @@ pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
     }
 }
 
-/// Adds the names to the content of a file.
+/// Adds the labels to the content of a file.
 ///
 /// # Errors
 /// [`ModelError::Labels`] if two classes have one name: the file lists them by name too.
@@ -36,7 +36,7 @@ pub(super) fn write(labels: &[String], json: &mut Map<String, Value>) -> Result<
     Ok(())
 }
 
-/// Says of a classifier with another number of rows that it is one of other classes; `names` are its weights.
+/// Turns the shape error of a classifier's weights (`names`) into an error about the number of classes.
 pub(super) fn head_size(error: ModelError, names: &[String]) -> ModelError {
     match error {
         ModelError::WrongShape { path, name, found, expected }

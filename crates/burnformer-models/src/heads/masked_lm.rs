@@ -27,8 +27,8 @@ impl BertForMaskedLM {
         Self { bert: Bert::new(config, device), mlm: MaskedTokenHead::new(config, device) }
     }
 
-    /// A model with initial weights, those of [`BertForPreTraining::init`](crate::BertForPreTraining::init) with the same
-    /// seed.
+    /// A model with initial weights, those of [`BertForPreTraining::init`](crate::BertForPreTraining::init) with the
+    /// same seed.
     ///
     /// # Panics
     /// If the config is not valid.
@@ -84,7 +84,8 @@ impl Pretrained for BertForMaskedLM {
     }
 }
 
-/// `norm(activation(dense(x)))`, and logits by the table of the token embeddings, or one of its own.
+/// Masked token head: `norm(activation(dense(x)))`, then logits by the table of the token embeddings or an output layer
+/// of its own.
 ///
 /// Source: the code of Devlin et al. 2019.
 #[derive(Module, Debug)]
@@ -92,7 +93,7 @@ pub struct MaskedTokenHead {
     dense: Linear,
     norm: LayerNorm,
     bias: Param<Tensor<1>>,
-    /// Logits, where they are not by the token embeddings.
+    /// Output layer; `None` if it is the table of the token embeddings.
     decoder: Option<Embedding>,
     #[module(skip)]
     activation: Activation,
@@ -110,7 +111,7 @@ impl MaskedTokenHead {
         }
     }
 
-    /// Sets the bias to the logarithms of counts plus one, whose mean is taken off: the softmax does not see it.
+    /// Sets the bias to the logarithms of counts plus one, minus their mean, which does not change the softmax.
     pub(super) fn set_bias(&mut self, counts: &[u64]) {
         let vocab_size = self.bias.lazy_shape()[0];
         assert!(counts.len() == vocab_size, "token counts: {} counts, the vocabulary has {vocab_size}", counts.len());
@@ -123,7 +124,7 @@ impl MaskedTokenHead {
         self.bias = param.transform_for_load(tensor, id);
     }
 
-    /// The bias once more by its second name, which is where transformers looks for that of an output layer of its own.
+    /// The bias under its second name, where transformers looks for the bias of a separate output layer.
     pub(super) fn second_bias(&self, variant: BertVariant) -> Result<Vec<(String, TensorData)>, ModelError> {
         let name = variant.decoder_bias().filter(|_| self.decoder.is_some());
         let bias = name.map(|name| Ok::<_, ModelError>((name, self.bias.val().try_into_data()?))).transpose()?;
@@ -144,7 +145,7 @@ impl MaskedTokenHead {
     }
 }
 
-/// A parameter that takes no memory before it is used.
+/// A lazy zero parameter, which takes no memory before it is used.
 fn lazy_zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::uninitialized(
         ParamId::new(),

@@ -1,4 +1,4 @@
-//! What stands on a body, one head a file.
+//! Heads on a body, one per file.
 
 mod body;
 mod labels;

@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use burnformer_nn::{DropoutRng, Linear, LinearConfig};
 use burnformer_ops::{self as ops, Dropout};
 
-/// `tanh(dense(x))` of the first position: one vector for the whole sequence. RoBERTa's, which belongs to its classifier, drops
-/// values of `x` too, and DistilBERT's has ReLU for tanh.
+/// `tanh(dense(x))` of the first position: one vector for the whole sequence. RoBERTa's, which belongs to its
+/// classifier, applies dropout to `x` too, and DistilBERT's has ReLU in place of tanh.
 ///
 /// Source: the code of Devlin et al. 2019, of Liu et al. 2019 and of Sanh et al. 2019.
 #[derive(Module, Debug)]
@@ -21,7 +21,7 @@ pub struct BertPooler {
 }
 
 impl BertPooler {
-    /// `dropout` is that in front of a classifier.
+    /// Allocates the pooler; `dropout` is the classifier's.
     pub(super) fn new(config: &BertConfig, dropout: f64, device: &Device) -> Self {
         let dense = LinearConfig::new(config.d_model, config.d_model).init(device);
         Self { dense, variant: config.variant, dropout }

@@ -1,4 +1,4 @@
-//! BERT as it is pretrained: masked tokens and next sentences.
+//! BERT's pretraining model: masked tokens and next-sentence prediction.
 
 use super::{BertPooler, MaskedTokenHead};
 use crate::bert::{BertVariant, files};
@@ -19,12 +19,13 @@ pub struct BertForPreTraining {
     next_sentence: Linear,
 }
 
-/// The answers of both pretraining heads.
+/// Logits of both pretraining heads.
 #[derive(Clone, Debug)]
 pub struct PretrainingLogits {
-    /// Which token was masked, `[n_masked, vocab_size]`.
+    /// Logits of the masked tokens, `[n_masked, vocab_size]`.
     pub mlm: Tensor<2>,
-    /// Whether the second text follows the first (class 0) or is a random one (class 1), `[batch_size, 2]`.
+    /// Logits of next-sentence prediction, `[batch_size, 2]`: class 0 if the second text follows the first, class 1 if
+    /// it is random.
     pub next_sentence: Tensor<2>,
 }
 
@@ -54,11 +55,11 @@ impl BertForPreTraining {
         init::by_name(Self::new(config, device), seed, init::truncated_normal(config.init_std))
     }
 
-    /// The model with the logarithm of each token's frequency as the bias of the masked token head, where `counts` says how
-    /// often the token occurs; one more is added to each count.
+    /// Initialises the bias of the masked token head with the log frequencies of the tokens. `counts` has the number of
+    /// occurrences of each token; one is added to each count.
     ///
-    /// A model begins with the loss of guessing by frequency, which a bias of zero takes thousands of updates to learn: an
-    /// update by Adam is no larger than the learning rate. The published code begins with zero.
+    /// The model starts with the loss of predicting by frequency, which takes thousands of updates to learn from a bias
+    /// of zero: an update by Adam is no larger than the learning rate. The published code starts with zero.
     ///
     /// # Panics
     /// If there is not one count for each token.
@@ -68,11 +69,11 @@ impl BertForPreTraining {
         self
     }
 
-    /// The model with sinusoids as the first values of its learned positions, as large as the other tables' values.
+    /// Initialises the learned positions as sinusoids, with the standard deviation of the other tables.
     ///
-    /// A step from one position to the next is then one linear map for all positions, which attention learns sooner than a
-    /// map of its own for each of them. The published code begins with random positions. Sinusoids: Vaswani et al. 2017,
-    /// section 3.5.
+    /// A step from one position to the next is then one linear map for all positions, which attention learns sooner
+    /// than a map of its own for each of them. The published code starts with random positions. Sinusoids: Vaswani et
+    /// al. 2017, section 3.5.
     #[must_use]
     pub fn with_sinusoidal_positions(mut self) -> Self {
         self.bert.set_sinusoidal_positions();

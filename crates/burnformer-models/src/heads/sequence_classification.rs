@@ -11,7 +11,7 @@ use burnformer_ops::{self as ops, Dropout};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// The only kind of classifier there is here, in a `config.json`.
+/// The only supported `problem_type` of a `config.json`.
 const SINGLE_LABEL: &str = "single_label_classification";
 
 /// BERT, or one of its variants, with a classifier on its pooler.
@@ -58,8 +58,9 @@ impl BertForSequenceClassification {
         init::by_name(Self::new(config, labels, device), seed, init::truncated_normal(config.init_std))
     }
 
-    /// The body and the pooler of a pretrained model, and a fresh classifier from `seed`. The folder may hold any BERT or one
-    /// of its variants: one for pretraining, another classifier, or the body alone. A pooler that is missing is fresh too.
+    /// Loads the body and the pooler of a pretrained model, with a new classifier initialised from `seed`. The folder
+    /// may hold any BERT or one of its variants, with any head or none. A missing pooler is initialised from `seed`
+    /// too.
     ///
     /// # Errors
     /// If the folder holds no such model, or files that do not fit together.
@@ -154,7 +155,7 @@ impl Pretrained for BertForSequenceClassification {
     }
 }
 
-/// Dropout in front of a classifier: that of the body unless the file says otherwise; DistilBERT has one of its own.
+/// Dropout in front of the classifier: that of the body unless the file sets it; DistilBERT has its own default.
 pub(super) fn read_dropout(json: &ConfigJson, config: &BertConfig) -> Result<f64, ModelError> {
     let details = config.variant.details();
     let key = details.classifier_dropout_key;

@@ -53,8 +53,8 @@ impl BertForTokenClassification {
         init::by_name(Self::new(config, labels, device), seed, init::truncated_normal(config.init_std))
     }
 
-    /// The body of a pretrained model, and a fresh classifier from `seed`. The folder may hold any BERT or one of its
-    /// variants, whatever its head is.
+    /// Loads the body of a pretrained model, with a new classifier initialised from `seed`. The folder may hold any
+    /// BERT or one of its variants, with any head or none.
     ///
     /// # Errors
     /// If the folder holds no such model, or files that do not fit together.

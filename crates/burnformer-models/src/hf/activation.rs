@@ -1,11 +1,11 @@
-//! The names of non-linearities.
+//! Hugging Face's names of activations.
 
 use super::ConfigJson;
 use crate::ModelError;
 use burnformer_nn::Activation;
 use serde_json::Value;
 
-/// Names of the non-linearities; where one has several, the first is written.
+/// Names of the activations; of several names, the first is written.
 const ACTIVATIONS: [(&str, Activation); 8] = [
     ("gelu", Activation::Gelu),
     ("gelu_new", Activation::GeluTanh),
@@ -17,7 +17,7 @@ const ACTIVATIONS: [(&str, Activation); 8] = [
     ("linear", Activation::Identity),
 ];
 
-/// The non-linearity that is named at `key`, if one is.
+/// The activation named at `key`; `None` if the key is absent.
 pub(super) fn read(json: &ConfigJson, key: &'static str) -> Result<Option<Activation>, ModelError> {
     let Some(found) = json.get::<String>(key)? else { return Ok(None) };
     match ACTIVATIONS.iter().find(|(name, _)| *name == found) {
@@ -29,7 +29,7 @@ pub(super) fn read(json: &ConfigJson, key: &'static str) -> Result<Option<Activa
     }
 }
 
-/// The name of a non-linearity.
+/// The name of an activation.
 pub(super) fn name(activation: Activation) -> &'static str {
     ACTIVATIONS.iter().find(|(_, it)| *it == activation).map(|(name, _)| *name).expect("every activation has a name")
 }

@@ -1,4 +1,4 @@
-//! A `config.json`, by its keys.
+//! Access to a `config.json` by key.
 
 use crate::ModelError;
 use crate::folder::CONFIG;
@@ -36,12 +36,12 @@ impl ConfigJson {
         value.map(|value| T::deserialize(value)).transpose().map_err(|source| self.wrong_type(key, source))
     }
 
-    /// The value at `key`, which every model of its type has.
+    /// The required value at `key`.
     pub(crate) fn required<T: DeserializeOwned>(&self, key: &'static str) -> Result<T, ModelError> {
         self.get(key)?.ok_or_else(|| self.setting(key, None, "a setting of every model of this type".to_owned()))
     }
 
-    /// Refuses any other value at `key` than this one; none is fine.
+    /// Refuses any value at `key` but this one; the key may be absent.
     pub(crate) fn expect(&self, key: &'static str, expected: &Value) -> Result<(), ModelError> {
         match self.get::<Value>(key)?.filter(|found| found != expected) {
             Some(found) => Err(self.setting(key, Some(&found), format!("`{}`", shown(expected)))),
@@ -54,7 +54,7 @@ impl ConfigJson {
         Ok(self.get::<Vec<String>>("architectures")?.and_then(|all| all.into_iter().next()))
     }
 
-    /// The error of a setting that is not as expected.
+    /// The error of an unsupported setting.
     pub(crate) fn setting(&self, key: &'static str, found: Option<&Value>, expected: String) -> ModelError {
         let found = found.map_or_else(|| "missing".to_owned(), |value| format!("`{}`", shown(value)));
         ModelError::Setting { path: self.path.clone(), key, found, expected }
@@ -71,7 +71,7 @@ pub(crate) fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The content of a file that people may want to read.
+/// The content of a file, indented for people.
 pub(crate) fn pretty(json: &impl Serialize) -> String {
     serde_json::to_string_pretty(json).expect("keys are text") + "\n"
 }

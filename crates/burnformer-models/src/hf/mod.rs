@@ -1,5 +1,5 @@
-//! Hugging Face's `config.json`: one reader and one writer; what an architecture adds are tables of keys and of the names of
-//! weights.
+//! Hugging Face's `config.json`: one reader and one writer, driven by each architecture's tables of keys and of weight
+//! names.
 
 mod activation;
 mod config_json;

@@ -2,20 +2,20 @@
 
 use crate::weights::{Part, Place};
 
-/// Beginnings of our paths and of their names.
+/// Prefixes: of our paths, and of Hugging Face's names.
 pub(crate) type Prefixes = &'static [(&'static str, &'static str)];
 
-/// The names of one architecture's weights, and the layouts of those that are not as here.
+/// Weight names of one architecture, and the layouts that differ from ours.
 pub(crate) struct WeightNames {
-    /// What is outside of layers.
+    /// Names outside of layers.
     pub(crate) outside: Prefixes,
-    /// What stands in front of the number of a layer.
+    /// Prefixes before the number of a layer.
     pub(crate) stacks: Prefixes,
-    /// What stands behind the number of a layer.
+    /// Names after the number of a layer.
     pub(crate) in_layer: Prefixes,
-    /// Parameters in a layer that share a weight with others, by the beginning of their paths.
+    /// Parameters of a layer that share a weight in the file, by the prefix of their paths.
     pub(crate) parts: &'static [(&'static str, Part)],
-    /// Beginnings of the paths in a layer of matrices that the file has transposed.
+    /// Prefixes of the paths of matrices that the file stores transposed.
     pub(crate) transposed: &'static [&'static str],
 }
 
@@ -41,7 +41,7 @@ impl WeightNames {
     }
 }
 
-/// `path` with its beginning as in the first row that has it.
+/// `path` with its prefix replaced by the first matching row.
 fn replace_prefix(path: &str, table: Prefixes) -> String {
     let replace = |(ours, theirs): &(&str, &str)| path.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"));
     table.iter().find_map(replace).unwrap_or_else(|| path.to_owned())

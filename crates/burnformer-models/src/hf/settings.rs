@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// The setting whose values have other names in the file.
+/// The setting whose values have other names in the file: the activation.
 const ACTIVATION: &str = "activation";
 
-/// Fields of a settings struct and their keys in the `config.json` of one architecture. Fields without a key are neither read
-/// nor written.
+/// Fields of a settings struct and their keys in the `config.json` of one architecture. Fields without a key are
+/// neither read nor written.
 pub(crate) struct Keys(pub(crate) &'static [(&'static str, &'static str)]);
 
 impl Keys {
@@ -21,10 +21,10 @@ impl Keys {
         self.0.iter().find(|(ours, _)| *ours == field).map(|(_, theirs)| *theirs)
     }
 
-    /// `default` with the values of the file, where it has any.
+    /// `default`, overridden by the values of the file.
     ///
     /// # Errors
-    /// If a value has another type than the field, or names no known activation.
+    /// If a value has another type than the field, or names an unknown activation.
     pub(crate) fn read<C: Serialize + DeserializeOwned>(
         &self,
         json: &ConfigJson,
@@ -47,7 +47,7 @@ impl Keys {
         Ok(serde_json::from_value(Value::Object(found)).expect("each field has been read alone"))
     }
 
-    /// Refuses settings that cannot work, by their keys in the file.
+    /// Refuses invalid settings; the error names the key in the file.
     pub(crate) fn check(&self, json: &ConfigJson, config: &impl Validate) -> Result<(), ModelError> {
         let Err(error) = config.validate() else { return Ok(()) };
         let Some(key) = self.key(error.field()) else { return Err(error.into()) };

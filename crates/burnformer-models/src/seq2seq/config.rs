@@ -6,7 +6,7 @@ use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
 use serde::{Deserialize, Serialize};
 
-/// Epsilon of PyTorch's norms, which Marian and Pegasus leave as it is.
+/// Default epsilon of PyTorch's norms, which Marian and Pegasus use.
 pub(super) const NORM_EPS: f64 = 1e-5;
 
 /// How a model encodes the position of a token.
@@ -71,14 +71,14 @@ pub struct Seq2SeqConfig {
     pub decoder_start_id: u32,
 }
 
-/// The tokens of a model, as far as its settings depend on them.
+/// Vocabulary sizes and special tokens of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vocabularies {
     /// Number of tokens of the source.
     pub source_size: usize,
     /// Number of tokens of the target.
     pub target_size: usize,
-    /// `true` if both are one and the same.
+    /// `true` if source and target share one vocabulary.
     pub shared: bool,
     /// The token that fills up a batch.
     pub pad_id: u32,
@@ -93,11 +93,11 @@ impl Seq2SeqConfig {
     pub const PRESETS: [&'static str; 4] =
         ["transformer-tiny", "transformer-small", "transformer-base", "transformer-big"];
 
-    /// A size by its name, or `None` if there is none of that name: sinusoidal positions, post-norm, scaled embeddings that
-    /// are the output layer too, and those of the source where the vocabulary is shared.
+    /// A size by its name, or `None` if there is none of that name: sinusoidal positions, post-norm, scaled embeddings
+    /// that are the output layer too, and those of the source where the vocabulary is shared.
     ///
-    /// Source: Vaswani et al. 2017, table 3 (base, big; dropout 0.3 as for English–German). The others are ours: tiny to try
-    /// things out, small for some ten thousand pairs.
+    /// Source: Vaswani et al. 2017, table 3 (base, big; dropout 0.3 as for English–German). The others are ours: tiny
+    /// to try things out, small for some ten thousand pairs.
     #[must_use]
     pub fn preset(name: &str, vocabularies: Vocabularies) -> Option<Self> {
         let (n_layers, d_model, n_heads, dropout) = match name {
@@ -146,12 +146,12 @@ impl Seq2SeqConfig {
         EncoderDecoderConfig::new(self.n_encoder_layers, self.n_decoder_layers, layer)
     }
 
-    /// `true` if positions are not trained.
+    /// `true` if positions are computed, not trained.
     pub(super) fn is_sinusoidal(&self) -> bool {
         self.positions == PositionKind::Sinusoidal
     }
 
-    /// What embeddings are multiplied by.
+    /// Factor of the embeddings.
     pub(super) fn embedding_scale(&self) -> f64 {
         if self.scaled_embeddings { (self.d_model as f64).sqrt() } else { 1.0 }
     }
@@ -202,7 +202,7 @@ impl ModelConfig for Seq2SeqConfig {
     }
 }
 
-/// So that no number in a file makes a table of any size.
+/// Upper bound of sizes read from files, which bounds the memory of tables.
 const MOST: usize = 65_536;
 
 impl Validate for Seq2SeqConfig {

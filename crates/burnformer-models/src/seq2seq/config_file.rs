@@ -1,4 +1,5 @@
-//! `config.json` of an encoder–decoder: of a Marian or a Pegasus where those have its settings, else of this project's own.
+//! `config.json` of an encoder–decoder: of a Marian or a Pegasus where those have its settings, else of this project's
+//! own.
 
 use super::config::NORM_EPS;
 use super::{PositionKind, Seq2SeqConfig};
@@ -43,7 +44,7 @@ const TARGET_VOCAB_SIZE: &str = "decoder_vocab_size";
 const N_HEADS: &str = "encoder_attention_heads";
 const D_FF: &str = "encoder_ffn_dim";
 
-/// The keys of settings that no class of Hugging Face's library has.
+/// Keys of settings that no class of Hugging Face's library has.
 const OWN_KEYS: [&str; 4] = ["layer_norm_eps", "output_bias", "positions", "norm_order"];
 
 impl Seq2SeqConfig {
@@ -96,7 +97,7 @@ impl Seq2SeqConfig {
         pretty(&json)
     }
 
-    /// The content of `generation_config.json`: what a library that generates must know.
+    /// The content of `generation_config.json`.
     pub(super) fn generation_json(&self) -> String {
         pretty(&json!({
             "bad_words_ids": [[self.pad_id]],
@@ -109,7 +110,7 @@ impl Seq2SeqConfig {
     }
 }
 
-/// What transformers supposes where a file says nothing.
+/// Defaults of transformers for absent keys.
 fn default_config(architecture: Architecture) -> Seq2SeqConfig {
     let marian = Seq2SeqConfig {
         source_vocab_size: 58_101,
@@ -150,7 +151,7 @@ fn default_config(architecture: Architecture) -> Seq2SeqConfig {
     }
 }
 
-/// Both stacks have layers of one kind here.
+/// Refuses different settings for encoder and decoder layers.
 fn check_decoder(json: &ConfigJson, config: &Seq2SeqConfig) -> Result<(), ModelError> {
     let pairs = [("decoder_attention_heads", config.n_heads, N_HEADS), ("decoder_ffn_dim", config.d_ff, D_FF)];
     for (key, expected, of_encoder) in pairs {

@@ -71,8 +71,8 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError
     Ok(model)
 }
 
-/// Refuses a width other than that of the file's embeddings. Positions are computed before all shapes are compared, and should
-/// not take any size that `config.json` asks for.
+/// Refuses a width other than that of the stored embeddings. Positions are computed before all shapes are compared, and
+/// must not take any size that `config.json` asks for.
 fn check_width(file: &Weights, config: &Seq2SeqConfig) -> Result<(), ModelError> {
     let shape = |name: &'static str| Some((name, file.shape(name)?.to_vec()));
     let Some((name, found)) = SHARED.into_iter().chain([OUTPUT]).find_map(shape) else {
@@ -85,7 +85,7 @@ fn check_width(file: &Weights, config: &Seq2SeqConfig) -> Result<(), ModelError>
     Err(file.wrong_shape(name, found, vec![vocab_size, config.d_model]))
 }
 
-/// Refuses a stored table of positions that is not the one that is computed; half precision may have rounded it.
+/// Refuses a stored table of positions that differs from the computed one by more than half precision's rounding.
 fn expect_sinusoids(file: &mut Weights, name: &str, expected: &TensorData) -> Result<(), ModelError> {
     let found = file.read(name)?;
     let is_near = |(x, y): (f32, f32)| (x - y).abs() <= 5e-3;

@@ -1,4 +1,4 @@
-//! The encoder–decoder between tokens: settings, model, and files.
+//! The encoder–decoder: settings, model, and files.
 
 mod config;
 mod config_file;

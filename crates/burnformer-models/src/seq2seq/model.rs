@@ -24,8 +24,8 @@ pub struct Seq2SeqInput {
     pub target: Tensor<2, Int>,
     /// `true` marks padding in the source, `[batch_size, source_length]`; `None` where there is none.
     pub source_mask_pad: Option<Tensor<2, Bool>>,
-    /// `true` marks padding in the target, `[batch_size, target_length]`; `None` where there is none, or where it stands at
-    /// the end and its outputs are not used.
+    /// `true` marks padding in the target, `[batch_size, target_length]`; `None` where there is none, or where it
+    /// stands at the end and its outputs are not used.
     pub target_mask_pad: Option<Tensor<2, Bool>>,
     /// Permission to draw dropout masks, in training.
     pub rng: DropoutRng,
@@ -45,11 +45,11 @@ impl Seq2SeqInput {
 #[derive(Module, Debug)]
 pub struct Seq2Seq {
     source: Embedding,
-    /// `None` where it is the source's.
+    /// `None` if it is the source's.
     target: Option<Embedding>,
-    /// `None` where it is the table of the target's embeddings.
+    /// `None` if it is the table of the target's embeddings.
     output: Option<Embedding>,
-    /// `[target_vocab_size]`, if there is one.
+    /// Output bias, `[target_vocab_size]`; `None` without one.
     output_bias: Option<Param<Tensor<1>>>,
     source_positions: Option<LearnedPositions>,
     target_positions: Option<LearnedPositions>,
@@ -98,8 +98,8 @@ impl Seq2Seq {
         }
     }
 
-    /// A model with initial weights: matrices as by Glorot and Bengio 2010, embeddings and learned positions normal with
-    /// variance `1 / d_model`, so that scaled embeddings have variance 1.
+    /// A model with initial weights: matrices as by Glorot and Bengio 2010, embeddings and learned positions normal
+    /// with variance `1 / d_model`, so that scaled embeddings have variance 1.
     ///
     /// # Panics
     /// If the config is not valid.
@@ -113,10 +113,10 @@ impl Seq2Seq {
         init::by_key(Self::new(config, device), seed, names::initial_key, rule)
     }
 
-    /// [`Self::init`] with embeddings and learned positions as by Glorot and Bengio too: much smaller tables, beside which
-    /// learned positions count for more.
+    /// [`Self::init`] with embeddings and learned positions as by Glorot and Bengio too: much smaller tables, beside
+    /// which learned positions have more influence.
     ///
-    /// Source: The Annotated Transformer, whose models begin so.
+    /// Source: The Annotated Transformer, which initialises its models this way.
     ///
     /// # Panics
     /// If the config is not valid.
@@ -193,8 +193,8 @@ impl Seq2Seq {
         self.transformer.decoder.cache(memory, memory_mask)
     }
 
-    /// The logits behind the next target tokens, which become part of the cache. Equal to those of [`Self::forward`] on all
-    /// tokens so far.
+    /// The logits behind the next target tokens, which become part of the cache. Equal to those of [`Self::forward`] on
+    /// all tokens so far.
     ///
     /// # Shapes
     /// - tokens: `[batch_size, n_new]`
@@ -236,7 +236,7 @@ impl Seq2Seq {
         self.place(&self.source, &self.source_positions, ids, 0, rng)
     }
 
-    /// Embeds tokens of which the first stands at `offset`.
+    /// Embeds tokens whose first position is `offset`.
     fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, rng: DropoutRng) -> Tensor<3> {
         let table = self.target.as_ref().unwrap_or(&self.source);
         self.place(table, &self.target_positions, ids, offset, rng)
@@ -260,12 +260,12 @@ impl Seq2Seq {
         ops::dropout(x, None, Dropout::new(self.dropout, rng))
     }
 
-    /// Where the weights are.
+    /// Device of the weights.
     pub(super) fn weight_device(&self) -> Device {
         self.source.weight.val().device()
     }
 
-    /// Sets the bias of the logits; zeros count as none.
+    /// Sets the bias of the logits; a bias of zeros counts as no bias.
     pub(super) fn set_logits_bias(&mut self, bias: TensorData, device: &Device) {
         let is_zero = bias.iter::<f32>().all(|x| x == 0.0);
         self.logits_bias = (!is_zero).then(|| Tensor::<1>::from_data(bias, device));

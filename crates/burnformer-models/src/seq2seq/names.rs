@@ -38,8 +38,8 @@ const NAMES: WeightNames = WeightNames {
 };
 
 impl Seq2SeqConfig {
-    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as it
-    /// is. Source and target have names of their own where they have tables of their own.
+    /// The name that the parameter at `path` of a model has in Hugging Face's files. A path that no model has stays as
+    /// it is. Source and target have names of their own where they have tables of their own.
     #[must_use]
     pub fn weight_name(&self, path: &str) -> String {
         match path.strip_prefix("source.") {
@@ -50,8 +50,9 @@ impl Seq2SeqConfig {
     }
 }
 
-/// The key of the initial values of the parameter at `path`: the path that it had when models were first initialised, so that
-/// a seed gives the weights that it always gave. Decoder layers had names of their own for what encoder layers have too.
+/// The key of the initial values of the parameter at `path`: the path that it had when models were first initialised,
+/// so that a seed gives the weights that it always gave. Decoder layers had names of their own for what encoder layers
+/// have too.
 pub(super) fn initial_key(path: &str) -> String {
     let former = |path: &str| {
         let (layer, rest) = path.strip_prefix("transformer.decoder.layers.")?.split_once('.')?;
@@ -62,7 +63,7 @@ pub(super) fn initial_key(path: &str) -> String {
     former(path).unwrap_or_else(|| path.to_owned())
 }
 
-/// Names in a decoder layer, and those that they had before.
+/// Paths in a decoder layer, and the keys of their initial values.
 const FORMER: [(&str, &str); 2] = [("attention", "self_attention"), ("norm_attn", "norm_self")];
 
 /// The names of one table where both sides share it, the one that is written first.

@@ -1,4 +1,4 @@
-//! Weights in another type.
+//! Conversion of weights to another type.
 
 use super::float::WeightType;
 use super::{Weights, header};
@@ -7,8 +7,8 @@ use burnformer_core::{FileError, atomic_write};
 use std::io;
 use std::path::Path;
 
-/// Writes all weights of `file` as `weight_type` into the safetensors file `path`, which may be the one that is read: the new
-/// one is there as a whole or not at all.
+/// Writes all weights of `file` as `weight_type` into the safetensors file `path`, which may be the source file: the
+/// new file replaces it atomically.
 ///
 /// # Errors
 /// If a weight cannot be read or has values that the type cannot hold, or the file cannot be written.

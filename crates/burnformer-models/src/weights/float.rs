@@ -1,4 +1,4 @@
-//! The types in which a file keeps floats.
+//! Float types of weight files.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -13,7 +13,7 @@ pub enum WeightType {
     F32,
     /// Half precision, up to 65,504.
     F16,
-    /// The first half of single precision: its range, fewer digits.
+    /// bfloat16: the range of single precision with fewer digits.
     BF16,
 }
 
@@ -54,7 +54,7 @@ impl WeightType {
         }
     }
 
-    /// The nearest values of the type, as little-endian bytes; nothing if a number would become infinite.
+    /// The nearest values of the type, as little-endian bytes; `None` if a finite number would become infinite.
     pub(super) fn encode(self, values: &[f32]) -> Option<Vec<u8>> {
         let holds = |x: f32| match self {
             Self::F32 => true,

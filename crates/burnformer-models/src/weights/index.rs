@@ -1,4 +1,4 @@
-//! The list of the files over which weights are spread.
+//! Index of weights in several files.
 
 use crate::ModelError;
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Where a parameter lies in a file: under which name, and in which layout.
+//! The place of a parameter in a file: name and layout.
 
 use burn::tensor::TensorData;
 
@@ -7,14 +7,14 @@ use burn::tensor::TensorData;
 pub struct Place {
     /// Name of the weight in the file.
     pub name: String,
-    /// Which of several parameters in the weight it is; `None` if it is alone.
+    /// Part of the weight, if several parameters share it; `None` if it has only this one.
     pub part: Option<Part>,
-    /// `true` if the file has the transposed matrix, as of GPT-2's `Conv1D`.
+    /// `true` if the file stores the matrix transposed, as GPT-2's `Conv1D` does.
     pub transposed: bool,
 }
 
-/// One of several parameters of one shape that a file keeps in one weight, one behind the other along the first axis of a
-/// parameter.
+/// One of several parameters of one shape that a file keeps in one weight, one behind the other along the first axis of
+/// a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// Index of the parameter, from 0.

@@ -1,4 +1,5 @@
-//! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it names.
+//! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it
+//! names.
 
 use super::float::WeightType;
 use crate::ModelError;
@@ -31,7 +32,7 @@ impl PytorchFile {
         self.tensors.get(name).map(Tensor::shape)
     }
 
-    /// The weight `name` as f32; nothing if it is not there.
+    /// The weight `name` as f32; `None` if there is none of that name.
     pub(super) fn read(&self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         let mut bytes = tensor.read().map_err(|source| ModelError::Read { path: self.path.clone(), source })?;

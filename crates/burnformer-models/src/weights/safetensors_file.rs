@@ -44,7 +44,7 @@ impl SafetensorsFile {
         Ok(Self { path: path.to_owned(), file, header, data_start })
     }
 
-    /// In the order of the file.
+    /// Names of the weights, in the order of the file.
     pub(super) fn names(&self) -> Vec<String> {
         self.header.offset_keys()
     }
@@ -53,7 +53,7 @@ impl SafetensorsFile {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
 
-    /// The weight `name` as f32; nothing if it is not there.
+    /// The weight `name` as f32; `None` if there is none of that name.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(info) = self.header.info(name) else { return Ok(None) };
         let (start, end) = info.data_offsets;

@@ -1,4 +1,4 @@
-//! BLEU, the share of a translation's n-grams that are in a reference.
+//! BLEU: precision of a translation's n-grams against its references.
 
 use std::fmt;
 use std::iter::Sum;
@@ -14,42 +14,42 @@ use super::whitespace::split;
 /// Longest n-gram, in words.
 const MAX_ORDER: usize = 4;
 
-/// BLEU of a corpus, as sacreBLEU computes it: geometric mean of the precisions of n-grams of 1 to 4 words, times a penalty
-/// for translations shorter than their references. See [`CorpusMetric`] for an example.
+/// BLEU of a corpus, as sacreBLEU computes it: geometric mean of the precisions of n-grams of 1 to 4 words, times a
+/// penalty for translations shorter than their references. See [`CorpusMetric`] for an example.
 ///
-/// An order of which no n-gram matches counts as half a match, the next one as a quarter, and so on (smoothing `exp`); a
-/// corpus without any match, or without any n-gram of four words, scores 0. It is no metric for single sentences.
+/// An order of which no n-gram matches counts as half a match, the next one as a quarter, and so on (smoothing `exp`);
+/// a corpus without any match, or without any n-gram of four words, scores 0. It is no metric for single sentences.
 ///
 /// Source: Papineni et al. 2002, sections 2.2 and 2.3; the smoothing is method 3 of Chen and Cherry 2014.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bleu {
-    /// How sentences become words.
+    /// Tokenizer that cuts sentences into words.
     pub tokenizer: BleuTokenizer,
-    /// `true` takes capital and small letters for the same.
+    /// `true` ignores case.
     pub lowercase: bool,
 }
 
-/// What BLEU counts in a sentence; adds up over a corpus. Index `n - 1` is about n-grams of `n` words.
+/// Statistics of a sentence, summed over a corpus. Index `n - 1` stands for n-grams of `n` words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BleuStatistics {
-    /// Words.
+    /// Number of words.
     pub hypothesis_length: u64,
-    /// Words of the reference whose length is closest, the shorter of two.
+    /// Number of words of the reference of the closest length; of two, the shorter.
     pub reference_length: u64,
-    /// N-grams found in a reference, each at most as often as the reference with most of it has it.
+    /// Number of n-grams found in a reference, clipped at the largest count in one reference.
     pub matches: [u64; MAX_ORDER],
-    /// N-grams.
+    /// Number of n-grams.
     pub totals: [u64; MAX_ORDER],
 }
 
-/// BLEU of a corpus, and what it is made of.
+/// BLEU of a corpus, and its components.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BleuScore {
-    /// In `[0, 100]`, up to rounding.
+    /// Score in `[0, 100]`, up to rounding.
     pub score: f64,
-    /// Smoothed, in percent; all 0 if nothing matches. Index `n - 1` is about n-grams of `n` words.
+    /// Smoothed precisions, in percent; all 0 if nothing matches. Index `n - 1` stands for n-grams of `n` words.
     pub precisions: [f64; MAX_ORDER],
-    /// Factor in `[0, 1]`.
+    /// Brevity penalty, in `[0, 1]`.
     pub brevity_penalty: f64,
     /// Sums over the corpus.
     #[serde(flatten)]
@@ -113,7 +113,7 @@ impl CorpusMetric for Bleu {
     }
 }
 
-/// How often the reference with most of it has each n-gram.
+/// Largest count of each n-gram in one reference.
 fn most<'a>(references: &'a [Vec<&'a str>], order: usize) -> NgramCounts<'a, &'a str> {
     let mut most = NgramCounts::new();
     for (ngram, count) in references.iter().flat_map(|words| count(words, order)) {

@@ -1,22 +1,22 @@
-//! How BLEU cuts sentences into words.
+//! BLEU's tokenizers.
 
 use serde::{Deserialize, Serialize};
 
 use super::whitespace::{is_space, split};
 
-/// How BLEU cuts sentences into words. Scores of different tokenizers cannot be compared.
+/// Tokenizer of BLEU: how sentences are cut into words. Scores of different tokenizers cannot be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BleuTokenizer {
-    /// The rules of NIST's script mteval-v13a, for languages that set spaces between words: ASCII punctuation is set apart,
-    /// except points and commas within numbers, apostrophes, and hyphens that do not follow a digit. Four XML entities and
-    /// `<skipped>` are understood.
+    /// The rules of NIST's script mteval-v13a, for languages that set spaces between words: ASCII punctuation is set
+    /// apart, except points and commas within numbers, apostrophes, and hyphens that do not follow a digit. Four XML
+    /// entities are decoded, and `<skipped>` is removed.
     #[default]
     #[serde(rename = "13a")]
     Mteval13a,
     /// Each Chinese character is a word, the rest is cut by the rules for punctuation of `13a`.
     ///
-    /// sacreBLEU's list of Chinese characters has everything from U+2001 to U+2A6D, so dashes, quotation marks and arrows, and
-    /// no ideograph above U+FFFF. So has this one.
+    /// sacreBLEU's list of Chinese characters has everything from U+2001 to U+2A6D, so dashes, quotation marks and
+    /// arrows, and no ideograph above U+FFFF. This list is the same.
     #[serde(rename = "zh")]
     Chinese,
     /// Each character is a word, except white space.
@@ -28,10 +28,10 @@ pub enum BleuTokenizer {
 }
 
 impl BleuTokenizer {
-    /// Every tokenizer there is.
+    /// All tokenizers.
     pub const ALL: [Self; 4] = [Self::Mteval13a, Self::Chinese, Self::Character, Self::Whitespace];
 
-    /// The name that sacreBLEU gives it, which stands in a signature.
+    /// sacreBLEU's name of the tokenizer, used in signatures.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,27 +1,27 @@
-//! Whether one system is better than another, or was lucky with the test set.
+//! Paired bootstrap resampling: significance of the difference between two systems.
 
 use burnformer_core::random::{Key, Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::corpus::{CorpusMetric, MetricError};
 
-/// A baseline and a system on test sets drawn from the one there is.
+/// Comparison of a baseline and a system by bootstrap resampling.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairedBootstrap {
-    /// What the system is compared with.
+    /// Scores of the baseline.
     pub baseline: BootstrapEstimate,
-    /// The system.
+    /// Scores of the system.
     pub system: BootstrapEstimate,
-    /// How often the scores would differ by more than they do if the systems were equally good, in `(0, 1]`: below 0.05, the
-    /// difference is called significant. Two systems with the same answers have the smallest value there is, as in
-    /// sacreBLEU, so look at the scores too.
+    /// p-value: probability of a difference at least as large if the systems were equally good, in `(0, 1]`. Below
+    /// 0.05, the difference is called significant. Two systems with the same answers get the smallest possible value,
+    /// as in sacreBLEU: check the scores too.
     pub p_value: f64,
 }
 
-/// A score, and how far it depends on the choice of the test set.
+/// A score with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapEstimate {
-    /// On the test set.
+    /// Score on the test set.
     pub score: f64,
     /// Mean over the resamples.
     pub mean: f64,
@@ -29,8 +29,8 @@ pub struct BootstrapEstimate {
     pub half_width: f64,
 }
 
-/// Compares two systems on `n_resamples` test sets (1,000 are usual) drawn with replacement, the same for the same `seed`,
-/// from the statistics of the same sentences.
+/// Compares two systems on `n_resamples` test sets (1,000 are usual) drawn with replacement, the same for the same
+/// `seed`, from the statistics of the same sentences.
 ///
 /// ```
 /// use burnformer_tasks::metrics::{Chrf, CorpusMetric, paired_bootstrap};
@@ -46,8 +46,8 @@ pub struct BootstrapEstimate {
 /// # }
 /// ```
 ///
-/// Source: Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", with the two-sided p-value of
-/// sacreBLEU, whose draws are others.
+/// Source: Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", with the two-sided p-value
+/// of sacreBLEU, which draws other resamples.
 ///
 /// # Errors
 /// If there is no sentence or no resample, or the systems have different numbers of sentences.
@@ -67,13 +67,13 @@ pub fn paired_bootstrap<M: CorpusMetric>(
     paired_bootstrap_of(metric, baseline, system, resamples)
 }
 
-/// [`paired_bootstrap`] on given resamples, each of which is the numbers of its sentences.
+/// [`paired_bootstrap`] on given resamples, each a list of sentence indices.
 ///
 /// # Errors
 /// If there is no sentence or no resample, or the systems have different numbers of sentences.
 ///
 /// # Panics
-/// If there is no sentence of a number in a resample.
+/// If an index in a resample is out of range.
 pub fn paired_bootstrap_of<M: CorpusMetric>(
     metric: &M,
     baseline: &[M::Statistics],

@@ -1,4 +1,4 @@
-//! chrF, the agreement of a translation and a reference in runs of characters.
+//! chrF: F-score of a translation's character n-grams.
 
 use std::fmt;
 use std::iter::Sum;
@@ -10,65 +10,65 @@ use super::corpus::{CorpusMetric, SACREBLEU, case_name, cased};
 use super::ngrams::{count, matches};
 use super::whitespace::split;
 
-/// Longest run of characters.
+/// Longest character n-gram.
 const CHAR_ORDER: usize = 6;
-/// Longest run of words.
+/// Longest word n-gram.
 const WORD_ORDER: usize = 2;
-/// How many times as much as precision recall weighs.
+/// Weight of recall relative to precision.
 const BETA: f64 = 2.0;
 
-/// chrF of a corpus, as sacreBLEU computes it: F-score of the mean precision and mean recall of runs of 1 to 6 characters,
-/// recall weighing twice as much. White space is left out. It needs no tokenizer. See
-/// [`CorpusMetric`] for an example.
+/// chrF of a corpus, as sacreBLEU computes it: F-score of mean precision and mean recall of character n-grams of order
+/// 1 to 6; recall has twice the weight. White space is ignored. No tokenizer is needed. See [`CorpusMetric`] for an
+/// example.
 ///
 /// Source: Popović 2015, "chrF: character n-gram F-score for automatic MT evaluation", and Popović 2017, "chrF++: words
-/// helping character n-grams". Orders of which hypothesis or reference has no run are left out of the means.
+/// helping character n-grams". Orders of which hypothesis or reference has no n-gram are left out of the means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chrf {
-    /// What is compared.
+    /// N-grams that are compared.
     pub variant: ChrfVariant,
-    /// `true` takes capital and small letters for the same.
+    /// `true` ignores case.
     pub lowercase: bool,
 }
 
-/// What chrF compares.
+/// N-grams that chrF compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChrfVariant {
-    /// Runs of characters.
+    /// Character n-grams: chrF.
     #[default]
     #[serde(rename = "chrF")]
     Chrf,
-    /// Single words and pairs of words as well.
+    /// Also words and pairs of words: chrF++.
     #[serde(rename = "chrF++")]
     ChrfPlusPlus,
 }
 
-/// What chrF counts in a sentence, for the reference that agrees best; adds up over a corpus.
+/// Statistics of a sentence against its best reference, summed over a corpus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChrfStatistics {
-    /// Index `n - 1` is about runs of `n` characters.
+    /// Counts of character n-grams; index `n - 1` stands for order `n`.
     pub chars: [RunCounts; CHAR_ORDER],
-    /// Index `n - 1` is about runs of `n` words; nothing is counted without them.
+    /// Counts of word n-grams; index `n - 1` stands for order `n`; zero if they are not compared.
     pub words: [RunCounts; WORD_ORDER],
 }
 
-/// Runs of one order.
+/// Numbers of n-grams of one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RunCounts {
-    /// Of the hypothesis; 0 if the reference of a sentence has none.
+    /// Number in the hypothesis; 0 for sentences whose reference has none.
     pub hypothesis: u64,
-    /// Of the reference.
+    /// Number in the reference.
     pub reference: u64,
-    /// Of both, each as often as the side that has fewer of it.
+    /// Number of matches, each n-gram counted at most as often as either side has it.
     pub matches: u64,
 }
 
 /// chrF of a corpus.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChrfScore {
-    /// What was compared.
+    /// N-grams that were compared.
     pub variant: ChrfVariant,
-    /// In `[0, 100]`, up to rounding.
+    /// Score in `[0, 100]`, up to rounding.
     pub score: f64,
 }
 
@@ -109,7 +109,7 @@ impl ChrfVariant {
     }
 }
 
-/// A sentence as chrF sees it.
+/// Characters and words of a sentence.
 struct Runs<'a> {
     chars: Vec<char>,
     words: Vec<&'a str>,
@@ -133,7 +133,8 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Cuts one ASCII punctuation mark off: the last character or, if that is none, the first. So `(so)` becomes `(so` and `)`.
+/// Cuts one ASCII punctuation mark off: the last character or, if that is none, the first. So `(so)` becomes `(so` and
+/// `)`.
 fn without_punctuation(word: &str) -> impl Iterator<Item = &str> {
     let is_mark = |c: char| c.is_ascii_punctuation();
     let (start, end) = match word.len() {

@@ -1,19 +1,19 @@
-//! Which class was taken for which, and the scores that follow from it.
+//! Confusion matrix, and the scores derived from it.
 
 use std::ops::AddAssign;
 
 use burnformer_core::random::{Key, Purpose, Stream};
 use serde::{Deserialize, Serialize};
 
-/// How often the standard error of the macro-F1 draws a test set anew.
+/// Number of bootstrap resamples for the standard error of the macro-F1.
 const RESAMPLES: u64 = 1_000;
-/// The most examples it draws each time.
+/// Largest number of examples in a resample.
 const MAX_DRAWS: u64 = 100_000;
 
-/// How many examples of each class were taken for each class; adds up over batches.
+/// Confusion matrix: number of examples by true and predicted class, summed over batches.
 ///
-/// The scores are scikit-learn's with `labels=range(n_classes)` and `zero_division=0`: a quotient without a denominator is 0,
-/// so a class that is neither among the truths nor among the predictions counts as an F1 of 0 in the macro mean.
+/// The scores are scikit-learn's with `labels=range(n_classes)` and `zero_division=0`: a quotient without a denominator
+/// is 0, so a class that occurs neither as truth nor as prediction counts as an F1 of 0 in the macro mean.
 ///
 /// ```
 /// use burnformer_tasks::metrics::ConfusionMatrix;
@@ -35,24 +35,25 @@ pub struct ConfusionMatrix {
 /// Scores of one class against all others, each in `[0, 1]`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClassScores {
-    /// Share of the predictions of this class that are right.
+    /// Precision: share of the predictions of this class that are right.
     pub precision: f64,
-    /// Share of this class's examples that were found.
+    /// Recall: share of this class's examples that were found.
     pub recall: f64,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
-    /// Examples of this class.
+    /// Number of examples of this class.
     pub support: u64,
 }
 
 impl ConfusionMatrix {
-    /// Nothing counted yet.
+    /// An empty confusion matrix.
     #[must_use]
     pub fn new(n_classes: usize) -> Self {
         Self { counts: vec![vec![0; n_classes]; n_classes] }
     }
 
-    /// The confusion with these counts, `[truth][predicted]`; a class without a row or a column counts as without examples.
+    /// The confusion with these counts, `[truth][predicted]`; a class without a row or a column counts as without
+    /// examples.
     #[must_use]
     pub fn from_counts(counts: &[Vec<u64>]) -> Self {
         let n_classes = counts.iter().map(Vec::len).chain([counts.len()]).max().unwrap_or(0);
@@ -63,7 +64,7 @@ impl ConfusionMatrix {
         confusion
     }
 
-    /// How many examples of each class were taken for each, `[truth][predicted]`.
+    /// Numbers of examples, `[truth][predicted]`.
     #[must_use]
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
@@ -80,7 +81,7 @@ impl ConfusionMatrix {
         self.counts[truth][predicted] += 1;
     }
 
-    /// How many examples of class `truth` were taken for `predicted`.
+    /// Number of examples of class `truth` that were predicted as `predicted`.
     ///
     /// # Panics
     /// If there is no such class.
@@ -101,14 +102,14 @@ impl ConfusionMatrix {
         self.counts.iter().flatten().sum()
     }
 
-    /// Share of the examples whose class was found.
+    /// Accuracy: share of the examples whose class was predicted.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
         let right = (0..self.n_classes()).map(|class| self.counts[class][class]).sum();
         ratio(right, self.total())
     }
 
-    /// `√(p (1 - p) / n)` of accuracy `p` over `n` examples.
+    /// Standard error of the accuracy: `√(p (1 - p) / n)`.
     #[must_use]
     pub fn accuracy_standard_error(&self) -> f64 {
         let p = self.accuracy();
@@ -136,10 +137,10 @@ impl ConfusionMatrix {
         mean_f1((0..self.n_classes()).map(|class| self.margins(class)))
     }
 
-    /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of Efron
-    /// 1979), the same for the same `seed`.
+    /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of
+    /// Efron 1979), the same for the same `seed`.
     ///
-    /// Of more than 100,000 examples only so many are drawn, and the deviation is scaled with `1 / √n` to all.
+    /// Of more than 100,000 examples, 100,000 are drawn, and the deviation is scaled with `1 / √n`.
     #[must_use]
     pub fn macro_f1_standard_error(&self, seed: u64) -> f64 {
         let total = self.total();
@@ -177,7 +178,7 @@ impl ConfusionMatrix {
         (squares / (RESAMPLES - 1) as f64 * draws as f64 / total as f64).sqrt()
     }
 
-    /// Examples of `class` that were found, all of them, and all predictions of it.
+    /// Numbers of correct predictions, examples and predictions of `class`.
     fn margins(&self, class: usize) -> [u64; 3] {
         let predictions = self.counts.iter().map(|row| row[class]).sum();
         [self.counts[class][class], self.counts[class].iter().sum(), predictions]
@@ -196,8 +197,8 @@ impl AddAssign for ConfusionMatrix {
     }
 }
 
-/// The confusion of answering `test` examples with the most frequent class of the `training` ones always, the first of
-/// several: what a model must beat. Both are numbers of examples by class.
+/// Majority-class baseline: the confusion matrix of always predicting the most frequent `training` class, the first of
+/// several, for `test`. Both arguments are numbers of examples by class.
 ///
 /// # Panics
 /// If there are not as many classes in one as in the other.

@@ -19,9 +19,9 @@ use std::iter::Sum;
 /// # }
 /// ```
 pub trait CorpusMetric {
-    /// What is counted in a sentence.
+    /// Statistics of a sentence.
     type Statistics: Copy + Sum;
-    /// What is said of a corpus; as a number from 0 to 100.
+    /// Score of a corpus; converts to a number from 0 to 100.
     type Score: Into<f64>;
 
     /// Compares one sentence with its references.
@@ -33,11 +33,11 @@ pub trait CorpusMetric {
     /// The score of sentences whose statistics have this sum.
     fn score(&self, sum: Self::Statistics) -> Self::Score;
 
-    /// The recipe of the score as sacreBLEU writes it, with the version of sacreBLEU whose scores these are.
+    /// Signature of the score in sacreBLEU's format, with the version of sacreBLEU that it equals.
     fn signature(&self, n_references: usize) -> String;
 
-    /// Compares each sentence with its references. `references` has one slice for each set of references, each as long as
-    /// `hypotheses`.
+    /// Compares each sentence with its references. `references` has one slice for each set of references, each as long
+    /// as `hypotheses`.
     ///
     /// # Errors
     /// If there is no sentence or no reference, or a set of references has another number of sentences.
@@ -82,33 +82,33 @@ pub trait CorpusMetric {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// An empty corpus.
+    /// No sentence.
     #[error("there is no sentence to score")]
     NoSentences,
     /// No set of references.
     #[error("there are no references to compare with")]
     NoReferences,
-    /// A set of references that belongs to other sentences.
+    /// A set of references with another number of sentences.
     #[error(
         "{hypotheses} sentences and {references} references in set {set} (counted from 0): each sentence needs one reference"
     )]
     DifferentLengths {
-        /// Sentences to score.
+        /// Number of sentences to score.
         hypotheses: usize,
-        /// References of the set.
+        /// Number of references in the set.
         references: usize,
-        /// Which set of references, counted from 0.
+        /// Index of the set of references, from 0.
         set: usize,
     },
-    /// Two systems that answered different texts.
+    /// Two systems with different numbers of sentences.
     #[error("{baseline} sentences of the baseline and {system} of the system: both must have answered the same texts")]
     DifferentSystems {
-        /// Sentences of the baseline.
+        /// Number of sentences of the baseline.
         baseline: usize,
-        /// Sentences of the system compared with it.
+        /// Number of sentences of the system.
         system: usize,
     },
-    /// Nothing drawn.
+    /// No resample.
     #[error("0 resamples, expected at least 1")]
     NoResamples,
 }
@@ -116,12 +116,12 @@ pub enum MetricError {
 /// The version of sacreBLEU whose scores these are, for signatures.
 pub(super) const SACREBLEU: &str = "2.6.0";
 
-/// A sentence, in lower case if that is asked for.
+/// The sentence, lower-cased on request.
 pub(super) fn cased(sentence: &str, lowercase: bool) -> String {
     if lowercase { sentence.to_lowercase() } else { sentence.to_owned() }
 }
 
-/// How a signature names the treatment of case.
+/// Case handling, as signatures name it.
 pub(super) fn case_name(lowercase: bool) -> &'static str {
     if lowercase { "lc" } else { "mixed" }
 }

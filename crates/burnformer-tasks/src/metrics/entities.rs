@@ -10,26 +10,26 @@ use serde::{Deserialize, Serialize};
 pub struct Entity<'a> {
     /// Type of the entity, such as `PER`.
     pub label: &'a str,
-    /// Its words, by number.
+    /// Range of word indices.
     pub words: Range<usize>,
 }
 
-/// How tags that do not fit together are read.
+/// Handling of tag sequences that break the scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EntityMode {
-    /// As conlleval, and seqeval by default: a tag of another type, or one behind `O`, begins an entity whatever stands in
-    /// front of its `-`.
+    /// As conlleval, and seqeval by default: a tag of another type, or a tag after `O`, starts an entity whatever its
+    /// prefix is.
     #[default]
     Lenient,
-    /// As seqeval with `mode="strict"` and `IOB2`: an entity is `B-` and all `I-` of its type that follow, any other `I-` is
-    /// part of none.
+    /// As seqeval with `mode="strict"` and `IOB2`: an entity is `B-` and the `I-` of its type that follow; any other
+    /// `I-` is part of none.
     Iob2,
-    /// As seqeval with `mode="strict"` and `IOBES` (or `BILOU`): an entity is `S-`, or `B-`, any number of `I-` and `E-`, all
-    /// of one type.
+    /// As seqeval with `mode="strict"` and `IOBES` (or `BILOU`): an entity is `S-`, or `B-`, any number of `I-` and
+    /// `E-`, all of one type.
     Iobes,
 }
 
-/// What stands in front of the type. `L`, `U`, `M` and `W` are other names of `E`, `S`, `I` and `S`.
+/// Prefix of a tag. `L`, `U`, `M` and `W` are other names of `E`, `S`, `I` and `S`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Prefix {
     Begin,
@@ -38,7 +38,7 @@ enum Prefix {
     Single,
 }
 
-/// Prefix and type of a tag; nothing of `O`. A tag without a prefix, as in the scheme IO, is a type that goes on.
+/// Prefix and type of a tag; `None` for `O`. A tag without a prefix, as in the scheme IO, counts as `I-`.
 fn parse(tag: &str) -> Option<(Prefix, &str)> {
     let prefix = match tag.split_once('-') {
         _ if tag == "O" => return None,
@@ -51,7 +51,7 @@ fn parse(tag: &str) -> Option<(Prefix, &str)> {
     Some((prefix, &tag[2..]))
 }
 
-/// `true` if an entity with the tag `last` so far ends in front of `next`.
+/// `true` if an entity whose latest tag is `last` ends before `next`.
 fn ends(last: (Prefix, &str), next: Option<(Prefix, &str)>) -> bool {
     let closed = matches!(last.0, Prefix::End | Prefix::Single);
     closed || next.is_none_or(|(prefix, label)| matches!(prefix, Prefix::Begin | Prefix::Single) || label != last.1)
@@ -94,8 +94,8 @@ pub fn entities<'a>(tags: &[&'a str], mode: EntityMode) -> Vec<Entity<'a>> {
     found
 }
 
-/// Number of tags in one sentence that should continue an entity and do not, such as an `I-` behind `O` or another type.
-/// [`EntityMode::Lenient`] counts them as beginnings; so they are, of right, in the schemes IO and IOB1.
+/// Number of tags in one sentence that continue no entity though they should, such as an `I-` after `O` or another
+/// type. [`EntityMode::Lenient`] lets them start an entity, which is right in the schemes IO and IOB1.
 #[must_use]
 pub fn n_stray_tags(tags: &[&str]) -> u64 {
     let parsed: Vec<_> = tags.iter().map(|tag| parse(tag)).collect();
@@ -110,9 +110,9 @@ pub fn n_stray_tags(tags: &[&str]) -> u64 {
 /// Scores of entities, each in `[0, 1]`; a quotient without a denominator is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EntityScores {
-    /// Share of the predicted entities that are right: the same words and the same type.
+    /// Precision: share of the predicted entities that are right, with the same words and type.
     pub precision: f64,
-    /// Share of the true entities that were found.
+    /// Recall: share of the true entities that were found.
     pub recall: f64,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
@@ -148,7 +148,7 @@ impl AddAssign for Counts {
     }
 }
 
-/// True and predicted entities by type; adds up over sentences.
+/// Numbers of true and predicted entities by type, summed over sentences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EntityCounts {
@@ -182,12 +182,12 @@ impl EntityCounts {
         self.types.get_mut(label).expect("it was put there")
     }
 
-    /// Scores of each type that was seen, in alphabetical order.
+    /// Scores of each type that occurred, in alphabetical order.
     pub fn by_type(&self) -> impl Iterator<Item = (&str, EntityScores)> {
         self.types.iter().map(|(label, counts)| (label.as_str(), counts.scores()))
     }
 
-    /// Scores of all entities together.
+    /// Micro average: scores of all entities together.
     #[must_use]
     pub fn micro(&self) -> EntityScores {
         let mut all = Counts::default();
@@ -195,13 +195,13 @@ impl EntityCounts {
         all.scores()
     }
 
-    /// Means over the types that were seen, each with the same weight.
+    /// Macro average: means over the types, each with the same weight.
     #[must_use]
     pub fn macro_average(&self) -> EntityScores {
         self.average(|_| 1.0)
     }
 
-    /// Means over the types that were seen, by their numbers of true entities.
+    /// Weighted average: means over the types, weighted by their numbers of true entities.
     #[must_use]
     pub fn weighted_average(&self) -> EntityScores {
         self.average(|scores| scores.support as f64)

@@ -1,6 +1,6 @@
-//! What a model's answers are worth, as pure functions equal to scikit-learn's, scipy's, sacreBLEU's and seqeval's.
+//! Metrics as pure functions, equal to those of scikit-learn, SciPy, sacreBLEU and seqeval.
 //!
-//! Everything is counted per example and can be added up over batches; nothing is a mean of batch means.
+//! Metrics are computed from sums over examples, which add up over batches; none is a mean of batch means.
 
 mod bleu;
 mod bleu_tokenizer;
@@ -21,8 +21,8 @@ pub use confusion::{ClassScores, ConfusionMatrix, majority};
 pub use corpus::{CorpusMetric, MetricError};
 pub use entities::{Entity, EntityCounts, EntityMode, EntityScores, entities, n_stray_tags};
 
-/// `exp` of the mean negative log-likelihood per token (in nats): the size of a vocabulary among which choosing evenly is as
-/// hard.
+/// Perplexity: `exp` of the mean negative log-likelihood per token (in nats), the size of a vocabulary from which a
+/// uniform choice is as uncertain.
 #[must_use]
 pub fn perplexity(mean_negative_log_likelihood: f64) -> f64 {
     mean_negative_log_likelihood.exp()
@@ -30,7 +30,7 @@ pub fn perplexity(mean_negative_log_likelihood: f64) -> f64 {
 
 /// Entropy of the distribution that `counts` are proportional to, in nats: the loss of the best constant prediction.
 ///
-/// 0 if there is nothing to count.
+/// 0 if all counts are 0.
 pub fn entropy(counts: impl IntoIterator<Item = u64>) -> f64 {
     // With n = Σ c: -Σ c/n ln(c/n) = ln n - (Σ c ln c) / n.
     let (mut total, mut sum) = (0.0, 0.0);
@@ -43,10 +43,10 @@ pub fn entropy(counts: impl IntoIterator<Item = u64>) -> f64 {
     if total == 0.0 { 0.0 } else { (total.ln() - sum / total).max(0.0) }
 }
 
-/// The interval in which the probability of success lies after `successes` in `total` trials, `z` standard deviations wide to
-/// either side: 1.96 for 95 %.
+/// Wilson's confidence interval of a probability of success after `successes` in `total` trials, `z` standard
+/// deviations to either side: 1.96 for 95 %.
 ///
-/// Unlike `p ± z √(p (1 - p) / n)` it holds for few trials and stays within `[0, 1]`; without trials it is all of that.
+/// Unlike `p ± z √(p (1 - p) / n)` it is valid for few trials and stays within `[0, 1]`; without trials it is `[0, 1]`.
 ///
 /// Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 ///

@@ -1,12 +1,12 @@
-//! A confusion matrix as text for people.
+//! Confusion matrix as a text table.
 
 use std::fmt::Write;
 
 use super::ConfusionMatrix;
 
-/// The most classes that are shown as a matrix, and the most confusions that are listed where there are more.
+/// Largest number of classes shown as a matrix, and of confusions listed for more classes.
 const MAX_SHOWN: usize = 20;
-/// Longest name in front of a row.
+/// Longest row label, in characters.
 const MAX_NAME: usize = 24;
 
 impl ConfusionMatrix {
@@ -64,7 +64,7 @@ impl ConfusionMatrix {
     }
 }
 
-/// Columns two spaces apart; those in `left` begin at the left, the others end at the right.
+/// Columns two spaces apart; those in `left` are left-aligned, the others right-aligned.
 fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let length = |cell: &String| cell.chars().count();

@@ -1,4 +1,4 @@
-//! Where a model looks while it translates.
+//! Cross-attention of a translation.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_data::tokenizer::Tokenizer;
@@ -12,17 +12,17 @@ use crate::attention_map::{mean_over_heads, read};
 /// The weights of the decoder's attention to the source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TranslationAttention {
-    /// The tokens of the source, the one at the end included.
+    /// The tokens of the source, the end token included.
     pub source: Vec<String>,
-    /// The tokens of the translation, the one at the end included.
+    /// The tokens of the translation, the end token included.
     pub target: Vec<String>,
-    /// `weights[layer][head][target][source]`: how much of what the source token says goes into the prediction of the target
+    /// `weights[layer][head][target][source]`: attention weight of the source token in the prediction of the target
     /// token. Rows add up to 1.
     pub weights: Vec<Vec<Vec<Vec<f64>>>>,
 }
 
 impl TranslationAttention {
-    /// Of a model that is given both texts; `source` has the token at its end, `target` has not.
+    /// The attention of a model that reads both texts; `source` includes the end token, `target` does not.
     pub(super) fn of(
         model: &Seq2Seq,
         task: &TranslationTask,
@@ -50,10 +50,11 @@ impl TranslationAttention {
         })
     }
 
-    /// The alignment of both texts, `[target][source]`: the mean over the heads of the last layer but one, or of the only one.
+    /// The alignment of both texts, `[target][source]`: the mean over the heads of the last layer but one, or of the
+    /// only one.
     ///
-    /// Source: Garg et al. 2019, "Jointly Learning to Align and Translate with Transformer Models", section 3, where that
-    /// layer is found to align best.
+    /// Source: Garg et al. 2019, "Jointly Learning to Align and Translate with Transformer Models", section 3, where
+    /// that layer is found to align best.
     ///
     /// # Panics
     /// If there is no layer.

@@ -1,4 +1,4 @@
-//! Texts into other texts: translation, and whatever else pairs of texts teach.
+//! Translation, and other tasks that map a text to a text.
 
 mod attention;
 mod task;

@@ -14,8 +14,8 @@ use crate::encode::{check_vocabulary, mask_pad};
 use crate::metrics::{Bleu, BleuStatistics, CorpusMetric, perplexity};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
-/// Predicts each token of a target from the source and the tokens in front of it. The loss is the mean over target tokens, the
-/// one at the end included, of the cross-entropy with smoothed labels.
+/// Predicts each target token from the source and the target tokens before it. The loss is the mean over target tokens,
+/// the end token included, of the cross-entropy with label smoothing.
 ///
 /// Source: Vaswani et al. 2017, section 5.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct TranslationTask {
     loss: CrossEntropyLoss,
     /// Loss without smoothing, where `loss` is smoothed.
     exact_loss: Option<CrossEntropyLoss>,
-    /// Decoding and metric of the translations in evaluations, if there are any.
+    /// Decoding and metric of the translations in evaluations; `None` translates nothing.
     translation: Option<(GenerationConfig, Bleu)>,
 }
 
@@ -51,8 +51,8 @@ impl TranslationTask {
         Ok(Self { config, tokenizers, loss, exact_loss, translation: None })
     }
 
-    /// Lets evaluations translate with the settings `generation`: they add the BLEU of the translations to the metrics, and
-    /// choose the best model by it. Both texts are compared as the tokenizer decodes them.
+    /// Makes evaluations translate with the settings `generation`: they add the BLEU of the translations to the
+    /// metrics, and select the best model by it. Translation and reference are compared as the tokenizer decodes them.
     #[must_use]
     pub fn with_bleu(self, generation: GenerationConfig, bleu: Bleu) -> Self {
         Self { translation: Some((generation, bleu)), ..self }
@@ -74,7 +74,7 @@ impl TranslationTask {
 /// Sums over target tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TranslationMetricState {
-    /// Number of target tokens, those at the end included.
+    /// Number of target tokens, end tokens included.
     pub tokens: u64,
     /// Number of target tokens whose most probable token is the right one.
     pub correct: u64,
@@ -84,7 +84,7 @@ pub struct TranslationMetricState {
     /// Sum of the negative log-likelihoods, in nats.
     #[serde(with = "exact")]
     pub negative_log_likelihood_sum: f64,
-    /// BLEU statistics of the translations, where there are any.
+    /// BLEU statistics of the translations; `None` without translations.
     pub bleu: Option<BleuStatistics>,
 }
 

@@ -1,4 +1,4 @@
-//! The tokenizers of both sides.
+//! Tokenizers of source and target.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use burnformer_models::Vocabularies;
 
 use crate::TaskError;
 
-/// The file of the target's tokenizer in the folder of a model with two vocabularies.
+/// File of the target tokenizer in a model folder with two vocabularies.
 const TARGET_FILE: &str = "target_tokenizer.json";
 
-/// The tokenizer of the source, and that of the target if its vocabulary is another one.
+/// The tokenizer of the source, and that of the target if it has its own vocabulary.
 #[derive(Clone, Debug)]
 pub struct TranslationTokenizers {
     source: Tokenizer,
@@ -24,17 +24,17 @@ impl TranslationTokenizers {
         Self { source, target }
     }
 
-    /// Those in the folder of a model: `tokenizer.json`, and `target_tokenizer.json` if there is one.
+    /// Loads the tokenizers in a model folder: `tokenizer.json`, and `target_tokenizer.json` if it exists.
     ///
     /// # Errors
-    /// If there is none, or it cannot be read.
+    /// If there is no tokenizer, or it cannot be read.
     pub fn load(folder: &Path) -> Result<Self, TaskError> {
         let target = folder.join(TARGET_FILE);
         let target = target.is_file().then(|| Tokenizer::load(target)).transpose()?;
         Ok(Self { source: Tokenizer::load(folder)?, target })
     }
 
-    /// Writes them into the folder of a model that can take `max_length` tokens.
+    /// Writes the tokenizers into the folder of a model whose longest sequence is `max_length`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -45,24 +45,24 @@ impl TranslationTokenizers {
         Ok(self.source.clone().with_max_length(max_length).save(folder)?)
     }
 
-    /// That of the texts to be translated.
+    /// The tokenizer of sources.
     #[must_use]
     pub fn source(&self) -> &Tokenizer {
         &self.source
     }
 
-    /// That of the translations.
+    /// The tokenizer of targets.
     #[must_use]
     pub fn target(&self) -> &Tokenizer {
         self.target.as_ref().unwrap_or(&self.source)
     }
 
-    /// What the settings of a model have to say of them.
+    /// Vocabulary sizes and special tokens, for the settings of a model.
     ///
-    /// A target begins with the token that begins a text, or that of padding where there is none.
+    /// A target starts with the tokenizer's start token, or the padding token if it has none.
     ///
     /// # Errors
-    /// If a special token is missing, or has not the same id on both sides.
+    /// If a special token is missing, or has different ids on the two sides.
     pub fn vocabularies(&self) -> Result<Vocabularies, TaskError> {
         let (source, target) = (self.source.specials(), self.target().specials());
         let both = |role: &'static str, source: Option<u32>, target: Option<u32>| match (source, target) {

@@ -1,4 +1,4 @@
-//! Texts into their translations.
+//! The translation pipeline.
 
 use std::path::Path;
 
@@ -14,12 +14,13 @@ use serde::Serialize;
 use super::{TranslationAttention, TranslationMetricState, TranslationTask, TranslationTokenizers};
 use crate::{TaskError, evaluate};
 
-/// How many texts are translated at once, unless another number is asked for.
+/// Default number of texts in a batch.
 const BATCH_SIZE: usize = 64;
-/// Hypotheses of a text, beyond which fewer texts are translated at once: a batch has as many rows, and as much memory.
+/// Largest number of hypotheses of a text for full batches; beyond it batches have fewer texts, to bound their rows and
+/// memory.
 const FEW_HYPOTHESES: usize = 8;
 
-/// Translates texts, and tells how probable translations are.
+/// Translates texts, and scores given translations.
 #[derive(Debug)]
 pub struct Translator {
     model: Seq2Seq,
@@ -28,31 +29,31 @@ pub struct Translator {
     device: Device,
 }
 
-/// A text, and how good the model thinks it is.
+/// A translation with its scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Translation {
     /// The text.
     pub text: String,
-    /// Its tokens, without start and end.
+    /// The tokens, without start and end token.
     #[serde(skip)]
     pub tokens: Vec<u32>,
-    /// How many tokens the text has that it translates, that at the end and those beyond what the model can take included.
+    /// Number of tokens of the source, with the end token and any truncated tokens.
     #[serde(skip)]
     pub source_length: usize,
     /// The sum of the log-probabilities of its tokens, the end token included.
     pub log_prob: f64,
-    /// What translations of one text are ranked by.
+    /// Score by which translations of one text are ranked.
     pub score: f64,
-    /// `false` if it was cut off at the longest length.
+    /// `false` if the translation was cut off at the longest length.
     pub is_finished: bool,
 }
 
-/// How texts are translated.
+/// Options of a translation.
 #[derive(Clone, Debug)]
 pub struct TranslationOptions<'a> {
-    /// How tokens are chosen.
+    /// Settings of generation.
     pub generation: GenerationConfig,
-    /// Decides, with the number of a text, what is drawn for it, where tokens are drawn.
+    /// Seed of sampling; a draw also depends on the number of the text.
     pub seed: u64,
     /// The number of the first text; the others follow.
     pub first_number: u64,
@@ -61,7 +62,7 @@ pub struct TranslationOptions<'a> {
 }
 
 impl TranslationOptions<'_> {
-    /// By these settings, numbers from 0.
+    /// These settings with seed 0, texts numbered from 0, and no interrupt.
     #[must_use]
     pub fn new(generation: GenerationConfig) -> Self {
         Self { generation, seed: 0, first_number: 0, interrupt: None }
@@ -79,15 +80,15 @@ impl Translator {
         Ok(Self { model, task, batch_size: BATCH_SIZE, device: device.clone() })
     }
 
-    /// The same with another number of texts at once, at least one.
+    /// The same pipeline with `batch_size` texts in a batch, at least one.
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { batch_size: batch_size.max(1), ..self }
     }
 
-    /// The translations of each text, best first, in the order of the texts. Texts of similar length are translated together,
-    /// fewer of them where each has more than eight beams or samples. A text longer than what the model can take is cut off, see
-    /// [`Self::max_length`]; a blank one has the empty translation.
+    /// The translations of each text, best first, in input order. Texts of similar length are translated together,
+    /// fewer of them where each has more than eight beams or samples. A text longer than the model's limit is
+    /// truncated, see [`Self::max_length`]; a blank text has an empty translation.
     ///
     /// # Errors
     /// If a setting cannot work, a text cannot be tokenised, the device fails, or on request of the interrupt.
@@ -128,13 +129,13 @@ impl Translator {
         Ok(translations)
     }
 
-    /// How many tokens of a text the model can take, that at the end included.
+    /// Largest number of tokens of a text, the end token included.
     #[must_use]
     pub fn max_length(&self) -> usize {
         self.task.config().max_seq_length
     }
 
-    /// Where the model looked in `text` for each token of a translation of it, which is read in one pass.
+    /// Cross-attention weights over `text` for each token of a given translation, computed in one forward pass.
     ///
     /// # Errors
     /// If the text cannot be tokenised, or the device fails.
@@ -148,8 +149,8 @@ impl Translator {
         )
     }
 
-    /// What the model says of given translations: how probable each of their tokens is. Pairs of which a text is longer than
-    /// what the model can take are left out, and counted.
+    /// Scores given translations: the log-probabilities of their tokens. Pairs with a text longer than
+    /// the model's limit are left out, and counted.
     ///
     /// # Errors
     /// If a text cannot be tokenised, the device fails, or on request of the interrupt.
@@ -181,7 +182,7 @@ impl Translator {
         Ok((metric_state, n_left_out))
     }
 
-    /// As many of a text's tokens as the model can take, with the one at the end.
+    /// The tokens of a text, truncated to the model's limit, with the end token.
     fn cut(&self, mut tokens: Vec<u32>) -> Vec<u32> {
         if tokens.len() > self.max_length() {
             tokens.truncate(self.max_length() - 1);
@@ -190,7 +191,7 @@ impl Translator {
         tokens
     }
 
-    /// The tokens of a text with the one at the end.
+    /// The tokens of a text with the end token.
     fn whole_source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
         let mut tokens = self.task.tokenizers().source().encode(text)?;
         tokens.push(self.task.config().eos_id);
@@ -205,7 +206,7 @@ impl Translator {
 }
 
 impl Translation {
-    /// Of nothing.
+    /// The translation of a blank text.
     fn empty() -> Self {
         Self { text: String::new(), tokens: Vec::new(), source_length: 0, log_prob: 0.0, score: 0.0, is_finished: true }
     }
