@@ -1,4 +1,4 @@
-//! What can go wrong between a file and a batch.
+//! Errors of the data pipeline.
 
 use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
@@ -29,13 +29,13 @@ pub enum DataError {
     /// A corpus cannot be built or read.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
-    /// Texts lack classes, or have others than expected.
+    /// Texts lack labels, or have unexpected ones.
     #[error(transparent)]
     Label(#[from] LabelError),
     /// Samples cannot be drawn from a corpus.
     #[error(transparent)]
     Samples(#[from] SamplesError),
-    /// A setting cannot work.
+    /// A setting is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A file or folder cannot be written.
@@ -44,17 +44,17 @@ pub enum DataError {
     /// A folder is in use.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// Too few things to divide.
+    /// Too few documents for a split.
     #[error("the {part} part of the split is empty: {found} documents cannot be divided by {by}, choose other shares")]
     EmptyPart {
-        /// The part that got nothing.
+        /// The part that would be empty.
         part: Subset,
-        /// What the split keeps together or balances.
+        /// Grouping of the split.
         by: SplitBy,
-        /// How many documents there are, duplicates left out.
+        /// Number of documents, without duplicates.
         found: usize,
     },
-    /// Text that was read twice, and was not the same.
+    /// The input changed between two readings.
     #[error("the input changed while it was read: try again with files that do not change and can be read twice")]
     InputChanged,
     /// The work was asked to stop; what was finished stays.
@@ -63,8 +63,9 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// `true` if only one row is lost by it, so that `on_bad_row = "skip"` may leave it out: a row that cannot be read, a
-    /// file that is torn or may not be opened. What concerns every row alike, such as a column that no row has, is none.
+    /// `true` if the error concerns only one row or file, so that `on_bad_row = "skip"` may skip it: a row that cannot
+    /// be read, a truncated file, one that may not be opened. An error of every row, such as a missing column, is not a
+    /// bad row.
     #[must_use]
     pub fn is_bad_row(&self) -> bool {
         match self {

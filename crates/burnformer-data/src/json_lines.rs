@@ -15,10 +15,10 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// An empty file `path`; what was there is gone.
+    /// Creates the file `path`; an existing file is overwritten.
     ///
     /// # Errors
-    /// [`FileError::Io`] if it cannot be made.
+    /// [`FileError::Io`] if it cannot be created.
     pub fn create(path: &Path) -> Result<Self, FileError> {
         let file = File::create(path).map_err(|source| cannot("create", path, source))?;
         Ok(Self { file: BufWriter::new(file), path: path.to_owned() })
@@ -34,7 +34,7 @@ impl JsonLines {
         written.map_err(|source| cannot("write", &self.path, source))
     }
 
-    /// Hands the last lines to the system.
+    /// Flushes the last lines.
     ///
     /// # Errors
     /// [`FileError::Io`] if they cannot be written.

@@ -1,4 +1,4 @@
-//! Texts with a class each, in memory: what fine-tuning and evaluation are done on.
+//! Labelled texts in memory, for fine-tuning and evaluation.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct Example {
     pub text: String,
     /// The second text of a pair.
     pub pair: Option<String>,
-    /// The number of its class in [`LabelledTexts::labels`].
+    /// Class index in [`LabelledTexts::labels`].
     pub label: u32,
 }
 
@@ -29,28 +29,28 @@ pub struct LabelledTexts {
     pub examples: Vec<Example>,
 }
 
-/// Labels that cannot be used.
+/// Errors of labels.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabelError {
-    /// A source without classes.
+    /// A text without a label.
     #[error("line {line} of `{}` has no class, name the column that holds it", path.display())]
     NoLabel {
         /// The file.
         path: PathBuf,
-        /// Where the text begins.
+        /// First line or row of the text.
         line: u64,
     },
-    /// A class that the model was not trained on.
+    /// A class that the model does not have.
     #[error("line {line} of `{}` has the unknown class `{label}`, known are `{}`", path.display(), known.join("`, `"))]
     Unknown {
         /// The class.
         label: String,
         /// The file.
         path: PathBuf,
-        /// Where the text begins.
+        /// First line or row of the text.
         line: u64,
-        /// The classes there are, twenty at the most.
+        /// The known classes, at most twenty.
         known: Vec<String>,
     },
     /// No text at all.
@@ -61,10 +61,10 @@ pub enum LabelError {
     NoTags {
         /// The file.
         path: PathBuf,
-        /// Where the text begins.
+        /// First line or row of the text.
         line: u64,
     },
-    /// A tag that the model was not trained on.
+    /// A tag that the model does not have.
     #[error(
         "the sentence in line {line} of `{}` has the unknown tag `{tag}`, known are `{}`", path.display(), known.join("`, `")
     )]
@@ -73,15 +73,15 @@ pub enum LabelError {
         tag: String,
         /// The file.
         path: PathBuf,
-        /// Where the sentence begins.
+        /// First line of the sentence.
         line: u64,
-        /// The tags there are, twenty at the most.
+        /// The known tags, at most twenty.
         known: Vec<String>,
     },
     /// No sentence at all.
     #[error("there is no sentence with tags")]
     NoSentence,
-    /// Words that all have one tag.
+    /// All words have the same tag.
     #[error("every word has the tag `{tag}`, expected at least two different tags")]
     OneTag {
         /// The tag.
@@ -96,11 +96,12 @@ pub enum LabelError {
 }
 
 impl LabelledTexts {
-    /// Reads texts whose classes become the labels: in numerical order if all are whole numbers, else in alphabetical order.
+    /// Reads texts whose classes become the labels: in numerical order if all are whole numbers, else in alphabetical
+    /// order.
     ///
     /// # Errors
-    /// The first bad row, unless `policy` skips those, which are counted; [`LabelError`] if a text has no class, or there
-    /// are less than two classes; on request of `interrupt`.
+    /// The first bad row, unless `policy` skips those, which are counted; [`LabelError`] if a text has no class, or
+    /// there are less than two classes; on request of `interrupt`.
     pub fn read(
         source: &dyn Source,
         policy: OnBadRow,
@@ -135,7 +136,7 @@ impl LabelledTexts {
         Ok((Self::label(records, labels)?, skipped))
     }
 
-    /// At most `n` texts of each class, chosen at random and left in their order.
+    /// At most `n` texts of each class, chosen at random, in the original order.
     #[must_use]
     pub fn at_most_per_class(self, n: usize, seed: u64) -> Self {
         let mut of_class = vec![Vec::new(); self.labels.len()];
@@ -155,7 +156,7 @@ impl LabelledTexts {
         Self { examples, ..self }
     }
 
-    /// Takes a share of the texts of each class out at random, at least one of a class that has two.
+    /// Splits off a random share of the texts of each class, at least one of a class that has two.
     #[must_use]
     pub fn split(self, share: f64, seed: u64) -> (Self, Self) {
         let mut counts = vec![0_usize; self.labels.len()];

@@ -1,16 +1,16 @@
-//! Work on threads whose results come back in order, with a bounded number of them in memory.
+//! Parallel map with results in order and bounded memory.
 
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-/// How many items wait before and behind each thread.
+/// Queue length before and after each thread.
 const QUEUE: usize = 2;
 
 /// The results of a function on the items of an iterator, computed ahead on threads, in the order of the items.
 ///
-/// Item `i` goes to thread `i mod n`, and results are taken from the threads in turn, so that the order needs no bookkeeping
-/// and at most `5 n + 1` items are under way. Dropping it stops the threads and waits for them.
+/// Item `i` goes to thread `i mod n`, and results are taken from the threads in turn, so that the order needs no
+/// bookkeeping and at most `5 n + 1` items are under way. Dropping it stops the threads and waits for them.
 pub(crate) struct Ordered<T> {
     results: Vec<Receiver<T>>,
     turn: usize,
@@ -18,10 +18,11 @@ pub(crate) struct Ordered<T> {
 }
 
 impl<T: Send + 'static> Ordered<T> {
-    /// Starts `n_threads` threads (at least one), each with a function of its own from `worker`, and one that walks `items`.
+    /// Starts `n_threads` threads (at least one), each with a function of its own from `worker`, and one that walks
+    /// `items`.
     ///
     /// # Errors
-    /// What the system says if it has no thread to give.
+    /// The system's error if it cannot start a thread.
     pub(crate) fn start<I, F>(
         n_threads: usize,
         items: impl Iterator<Item = I> + Send + 'static,
@@ -55,7 +56,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>
     Builder::new().name("burnformer-data".to_owned()).spawn(work)
 }
 
-/// Hands the items out in turn until they end or nobody takes them.
+/// Distributes the items in turn until they end or the receiver is dropped.
 fn deal<I>(items: impl Iterator<Item = I>, inputs: &[SyncSender<I>]) {
     for (item, input) in items.zip(inputs.iter().cycle()) {
         if input.send(item).is_err() {

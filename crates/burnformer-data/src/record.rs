@@ -14,16 +14,16 @@ pub struct Record {
     pub text: String,
     /// The second text of a pair: a hypothesis, an answer, a translation.
     pub pair: Option<String>,
-    /// What a model is to be trained to give for it: its class, or the tags of its words.
+    /// Training target: the class of the text, or the tags of its words.
     pub target: Option<Target>,
-    /// What it has in common with other records, so that a split keeps them together: a repository, an author.
+    /// Group of the record, which a split keeps together: a repository, an author.
     pub group: Option<String>,
-    /// `true` if this goes on with the document of the record before it. Readers hand out long documents in pieces, so
+    /// `true` if this continues the document of the previous record. Readers return long documents in pieces, so
     /// that memory does not depend on their length.
     pub continues: bool,
-    /// The file it stands in.
+    /// File of the record.
     pub path: Arc<Path>,
-    /// Where it begins: the line, counted from one; in a Parquet file the row, counted from one.
+    /// First line of the record, counted from one; in a Parquet file the row, counted from one.
     pub line: u64,
 }
 
@@ -34,7 +34,7 @@ impl Record {
         Self { text, pair: None, target: None, group: None, continues: false, path, line }
     }
 
-    /// Its class, if that is what a model is to be trained on.
+    /// The class, if the target is a class.
     #[must_use]
     pub fn class(&self) -> Option<&str> {
         match &self.target {

@@ -1,4 +1,4 @@
-//! Where records come from, part by part, and what happens to rows that are no good.
+//! Sources of records, part by part, and the handling of bad rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,11 @@ pub trait Source: Send + Sync {
     /// The parts, in the order in which they are read.
     fn parts(&self) -> &[Part];
 
-    /// The records of part number `part`, read while they are asked for. Bytes of the part that were read may be added to
-    /// `bytes`, for progress; those that are not are taken to be read at the end.
+    /// The records of part number `part`, read lazily. Bytes of the part that were read may be added to
+    /// `bytes`, for progress; the rest counts as read at the end.
     ///
-    /// After an error that is a bad row ([`DataError::is_bad_row`]) the iterator goes on behind it, or ends where there is
-    /// nothing to go on with; after any other error it ends.
+    /// After an error that is a bad row ([`DataError::is_bad_row`]) the iterator continues after it, or ends if there
+    /// is nothing left; after any other error it ends.
     ///
     /// # Panics
     /// If there is no such part.
@@ -27,17 +27,17 @@ pub trait Source: Send + Sync {
 /// Records as they are read.
 pub type RecordReader = Box<dyn Iterator<Item = Result<Record, DataError>> + Send>;
 
-/// How many bytes were read. A clone counts with the original.
+/// Number of bytes read. Clones share the counter.
 #[derive(Clone, Debug, Default)]
 pub struct BytesRead(Arc<AtomicU64>);
 
 impl BytesRead {
-    /// Counts so many more.
+    /// Adds to the counter.
     pub fn add(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// How many there were so far.
+    /// Number of bytes so far.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -47,15 +47,15 @@ impl BytesRead {
 /// One part of a source: a file, or a crate with its documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What the user knows it by: the path of a file, the name and version of a crate.
+    /// Name for messages: the path of a file, the name and version of a crate.
     pub name: String,
-    /// Its size on the disk in bytes, as far as progress is concerned.
+    /// Size on disk in bytes, for progress.
     pub bytes: u64,
-    /// Changes when the content does: a hash of size and time of modification, or of the content itself.
+    /// Fingerprint of the content: a hash of size and time of modification, or of the content itself.
     pub fingerprint: u64,
 }
 
-/// What to do with a row that cannot be used: invalid UTF-8, a missing column, a torn file.
+/// Handling of rows that cannot be used: invalid UTF-8, a missing column, a truncated file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -63,24 +63,24 @@ pub enum OnBadRow {
     /// End with the error.
     #[default]
     Error,
-    /// Leave the row out and count it.
+    /// Skip the row and count it.
     Skip,
 }
 
-/// How many rows were left out, and why.
+/// Skipped rows, with examples.
 #[derive(Debug, Default)]
 pub struct Skipped {
-    /// How many.
+    /// Number of skipped rows.
     pub rows: u64,
-    /// The first of them, as examples.
+    /// Errors of the first skipped rows.
     pub examples: Vec<DataError>,
 }
 
-/// How many examples [`Skipped`] keeps.
+/// Largest number of examples in [`Skipped`].
 const EXAMPLES: usize = 5;
 
 impl Skipped {
-    /// Passes on what `item` holds, or nothing if it is a bad row that `policy` says to skip, which is counted.
+    /// Returns the record in `item`; `None` for a bad row that `policy` skips, which is counted.
     ///
     /// # Errors
     /// The error in `item`, unless it is skipped.
@@ -97,7 +97,7 @@ impl Skipped {
         }
     }
 
-    /// Counts those of `other` too.
+    /// Adds the rows of `other`.
     pub(crate) fn join(&mut self, other: Self) {
         self.rows += other.rows;
         self.examples.extend(other.examples);
@@ -105,8 +105,8 @@ impl Skipped {
     }
 }
 
-/// The records of a source, part by part; a bad row is skipped and counted, or the last thing that comes, and so
-/// is an interruption. Shows its progress.
+/// The records of a source, part by part. A bad row is skipped and counted, or ends the iterator, as does
+/// an interruption. Reports progress.
 pub struct Records<'a> {
     source: &'a dyn Source,
     policy: OnBadRow,
@@ -132,19 +132,19 @@ impl<'a> Records<'a> {
         Self { source, policy, interrupt, part: 0, open: None, skipped: Skipped::default(), stage }
     }
 
-    /// The rows left out so far.
+    /// The rows skipped so far.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }
 
-    /// The rows that were left out.
+    /// The skipped rows.
     #[must_use]
     pub fn into_skipped(self) -> Skipped {
         self.skipped
     }
 
-    /// The next row of the open part; at its end opens the next one. Nothing is left behind the last part.
+    /// The next row of the open part; opens the next part at its end. `None` after the last part.
     fn row(&mut self) -> Option<Result<Record, DataError>> {
         loop {
             let part = self.source.parts().get(self.part)?;
@@ -191,15 +191,15 @@ pub struct Texts<'a> {
     pair: Option<String>,
 }
 
-/// Which texts of pairs are meant.
+/// Choice of texts of pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sides {
     /// Both, one after the other.
     #[default]
     Both,
-    /// The first ones.
+    /// First texts.
     First,
-    /// The second ones.
+    /// Second texts.
     Second,
 }
 
@@ -209,7 +209,7 @@ impl<'a> Texts<'a> {
         Self { records: Records::new(source, policy, "read text", progress, &Interrupt::new()), sides, pair: None }
     }
 
-    /// The rows left out so far.
+    /// The rows skipped so far.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {
         self.records.skipped()

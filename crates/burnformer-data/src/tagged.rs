@@ -1,4 +1,4 @@
-//! Sentences of words with a tag each, in memory: what token classification is trained and evaluated on.
+//! Tagged sentences in memory, for training and evaluation of token classification.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use crate::{DataError, Record, Target};
 pub struct TaggedExample {
     /// The words.
     pub words: Vec<String>,
-    /// The number of each word's tag in [`TaggedTexts::labels`].
+    /// Tag index of each word in [`TaggedTexts::labels`].
     pub tags: Vec<u32>,
 }
 
@@ -28,8 +28,8 @@ pub struct TaggedTexts {
 }
 
 impl TaggedTexts {
-    /// Reads sentences whose tags become the labels: `O` first, then in alphabetical order of what stands behind the first
-    /// `-`, and of the tags themselves where that is equal, as in `O`, `B-LOC`, `I-LOC`, `B-PER`, `I-PER`.
+    /// Reads sentences whose tags become the labels: `O` first, then in alphabetical order of what stands behind the
+    /// first `-`, and of the tags themselves where that is equal, as in `O`, `B-LOC`, `I-LOC`, `B-PER`, `I-PER`.
     ///
     /// # Errors
     /// The first bad sentence, unless `policy` skips those, which are counted; [`LabelError`] if a text has no tags, or
@@ -74,7 +74,7 @@ impl TaggedTexts {
         Ok((Self::number(&records, labels)?, skipped))
     }
 
-    /// Takes a share of the sentences out at random, at least one of two.
+    /// Splits off a random share of the sentences, at least one of two.
     #[must_use]
     pub fn split(self, share: f64, seed: u64) -> (Self, Self) {
         let n = self.examples.len();
@@ -86,7 +86,7 @@ impl TaggedTexts {
         (Self { labels: self.labels.clone(), examples: left }, Self { labels: self.labels, examples: taken })
     }
 
-    /// At most `n` sentences, chosen at random and left in their order.
+    /// At most `n` sentences, chosen at random, in the original order.
     #[must_use]
     pub fn at_most(self, n: usize, seed: u64) -> Self {
         let key = Key::new(seed, Purpose::Order, "tagged examples");
@@ -95,7 +95,7 @@ impl TaggedTexts {
         Self { labels: self.labels, examples: kept.map(|(example, _)| example).collect() }
     }
 
-    /// How many words there are.
+    /// Number of words.
     #[must_use]
     pub fn n_words(&self) -> usize {
         self.examples.iter().map(|example| example.words.len()).sum()

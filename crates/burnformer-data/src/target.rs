@@ -1,8 +1,8 @@
-//! What a text is trained to give.
+//! Training targets of a text.
 
 use std::ops::Range;
 
-/// What a model is trained to give for a text, as a file says it: by names. [`LabelledTexts`](crate::labelled::LabelledTexts)
+/// Training target of a text, with names as in the file. [`LabelledTexts`](crate::labelled::LabelledTexts)
 /// and [`TaggedTexts`](crate::tagged::TaggedTexts) turn the names into numbers for their data sets.
 ///
 /// A new kind of target (several classes, a score, a span) is a variant here, what reads it in
@@ -19,8 +19,8 @@ pub enum Target {
 /// A word of a text with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedWord {
-    /// Where the word stands in the text, in bytes.
+    /// Byte range of the word in the text.
     pub span: Range<usize>,
-    /// Its tag, such as `B-PER`.
+    /// Tag of the word, such as `B-PER`.
     pub tag: String,
 }

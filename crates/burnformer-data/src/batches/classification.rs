@@ -12,16 +12,16 @@ pub struct ClassificationBatch {
     pub numbers: Vec<u64>,
     /// The texts.
     pub tokens: Padded,
-    /// How many tokens of each text belong to its first segment.
+    /// Number of tokens of each text that belong to its first segment.
     pub first_lengths: Vec<usize>,
-    /// The number of the class of each text.
+    /// Class index of each text.
     pub labels: Vec<u32>,
 }
 
 /// Makes [`ClassificationBatch`]es.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClassificationCollator {
-    /// How texts are padded.
+    /// Padding of texts.
     pub padding: Padding,
 }
 

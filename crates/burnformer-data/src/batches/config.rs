@@ -1,4 +1,4 @@
-//! How samples become batches.
+//! Settings of batches.
 
 use std::thread::available_parallelism;
 
@@ -9,22 +9,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchConfig {
-    /// How large a batch is.
+    /// Size of a batch.
     pub size: BatchSize,
-    /// Number of consecutive samples that are sorted by length together. More means less padding and a longer way to the first
-    /// batch.
+    /// Number of consecutive samples that are sorted by length together. More means less padding and a longer wait for
+    /// the first batch.
     pub window: usize,
-    /// How many threads make batches ahead.
+    /// Number of threads that build batches ahead.
     pub workers: usize,
 }
 
-/// How large a batch is.
+/// Size of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", content = "at_most", rename_all = "kebab-case")]
 pub enum BatchSize {
-    /// So many sequences.
+    /// This number of sequences.
     Sequences(usize),
-    /// As many sequences as make so many places, padding included; one sequence if that alone is longer.
+    /// Up to this number of tokens, padding included; one sequence if it is longer by itself.
     Tokens(usize),
 }
 

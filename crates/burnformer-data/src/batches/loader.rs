@@ -1,4 +1,4 @@
-//! Batches made ahead on threads.
+//! Batches, built ahead on threads.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::corpus::CorpusError;
 use crate::datasets::Dataset;
 use crate::parallel::Ordered;
 
-/// Where a batch stands: the window of samples it is cut from, and its place there.
+/// Position of a batch: the window of samples that it is cut from, and its index there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
-    /// The window; window `w` has the samples `w * size` to `(w + 1) * size`.
+    /// Index of the window; window `w` has the samples `w * size` to `(w + 1) * size`.
     pub window: u64,
-    /// The batch within it.
+    /// Index of the batch within the window.
     pub batch: usize,
 }
 
-/// The batches of a set of samples from a position on, without end or up to the end of an epoch.
+/// The batches of a data set from a position on, endless or up to the end of an epoch.
 ///
-/// They are the same whatever the number of threads. A few windows for each thread are made ahead and held in memory.
+/// The batches do not depend on the number of threads. A few windows per thread are built ahead and held in memory.
 pub struct Batches<B> {
     windows: Ordered<Result<Vec<B>, DataError>>,
-    /// What is left of the window at `next`.
+    /// The rest of the window at `next`.
     left: std::vec::IntoIter<B>,
     next: Position,
     padding: PaddingStats,
@@ -35,13 +35,13 @@ pub struct Batches<B> {
 }
 
 impl<B: Batch> Batches<B> {
-    /// The batches of `samples` from `start` on, without end, put together by `collator`.
+    /// The batches of `samples` from `start` on, without end, built by `collator`.
     ///
     /// # Errors
-    /// If the system has no thread to give.
+    /// If the system cannot start a thread.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn endless<C: Collator<Batch = B>>(
         samples: Arc<impl Dataset<Sample = C::Sample> + 'static>,
         collator: &C,
@@ -105,19 +105,19 @@ impl<B: Batch> Batches<B> {
         Ok(batches)
     }
 
-    /// Where the next batch stands. Started from here, the rest is the same.
+    /// Position of the next batch. Batches that start from here continue identically.
     #[must_use]
     pub fn position(&self) -> Position {
         self.next
     }
 
-    /// How much of the batches so far is padding.
+    /// Padding of the batches so far.
     #[must_use]
     pub fn padding_stats(&self) -> PaddingStats {
         self.padding
     }
 
-    /// Takes the next window. Leaves nothing where there is none.
+    /// Takes the next window; empty after the last.
     fn fill(&mut self) -> Result<(), DataError> {
         if let Some(window) = self.windows.next() {
             self.left = window?.into_iter();
@@ -126,7 +126,8 @@ impl<B: Batch> Batches<B> {
     }
 }
 
-/// How many batches [`Batches::epoch`] has, from the lengths of the samples alone, on all cores: no batch is made.
+/// Number of batches of [`Batches::epoch`], computed from the lengths of the samples on all cores, without building a
+/// batch.
 ///
 /// # Errors
 /// As [`Dataset::length`].
@@ -153,7 +154,7 @@ pub fn batches_per_epoch<C: Collator>(
 impl<B: Batch> Iterator for Batches<B> {
     type Item = Result<B, DataError>;
 
-    /// The next batch. The first error is the last thing that comes.
+    /// The next batch. An error ends the iterator.
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {
             return None;

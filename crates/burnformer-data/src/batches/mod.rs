@@ -1,8 +1,8 @@
-//! Samples put together in batches of similar length, ahead of their use.
+//! Batches of samples of similar length, built ahead of use.
 //!
-//! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches. A
-//! batch has a [`Position`], and any position is reached by making one window, whatever came before. A [`Collator`] makes a
-//! batch of samples: each kind of sample has its own, with what its batches need, such as the token for padding.
+//! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches.
+//! A batch has a [`Position`], and any position is reached by building one window. A [`Collator`] builds a batch from
+//! samples: each kind of sample has its own, with what its batches need, such as the padding token.
 
 mod classification;
 mod collator;
@@ -38,12 +38,12 @@ pub use token_classification::{TokenClassificationBatch, TokenClassificationColl
 
 use std::ops::Range;
 
-/// Samples of similar length as rows of equal length. A [`Collator`] makes one.
+/// Samples of similar length as rows of equal length, built by a [`Collator`].
 pub trait Batch: Send + 'static {
-    /// Some of the rows, as a batch of its own, without padding that only other rows needed.
+    /// A batch of these rows alone, without padding that only other rows needed.
     ///
     /// # Panics
-    /// If there are no such rows.
+    /// If a row is out of range.
     #[must_use]
     fn rows(&self, rows: Range<usize>) -> Self;
 
@@ -59,24 +59,24 @@ pub trait Batch: Send + 'static {
         (0..batch_size).step_by(n_rows).map(|start| self.rows(start..(start + n_rows).min(batch_size))).collect()
     }
 
-    /// The numbers of the samples, one for each row; what dropout draws by.
+    /// Sample number of each row, which keys the dropout masks.
     fn numbers(&self) -> &[u64];
 
-    /// How much of the rows is padding.
+    /// Padding of the rows.
     fn padding_stats(&self) -> PaddingStats;
 }
 
-/// How many places of a batch there are, and how many of them hold a token.
+/// Numbers of positions in batches: with a token, and in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PaddingStats {
-    /// Places that hold a token.
+    /// Number of positions that hold a token.
     pub tokens: u64,
-    /// Places in all.
+    /// Number of positions, padding included.
     pub total: u64,
 }
 
 impl PaddingStats {
-    /// The share of places that hold padding, in `[0, 1]`; 0 if there are none.
+    /// Share of padding, in `[0, 1]`; 0 without positions.
     #[must_use]
     pub fn padding_share(&self) -> f64 {
         if self.total == 0 { 0.0 } else { (self.total - self.tokens) as f64 / self.total as f64 }

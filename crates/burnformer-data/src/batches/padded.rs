@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::PaddingStats;
 
-/// How rows are padded.
+/// Padding of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Padding {
-    /// The token for padding.
+    /// Padding token.
     pub pad_id: u32,
     /// Rows are padded to a multiple of this length, at least one, so that a device meets few different shapes.
     pub multiple_of: usize,
@@ -21,21 +21,21 @@ impl Padding {
     }
 }
 
-/// Rows of tokens of one length, row after row.
+/// Rows of tokens of one length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Padded {
     /// `[batch_size, seq_length]`, one row after the other.
     pub ids: Vec<u32>,
-    /// How many tokens of each row are no padding.
+    /// Number of tokens of each row, without padding.
     pub lengths: Vec<usize>,
     /// Length of the rows.
     pub seq_length: usize,
-    /// What it is a multiple of.
+    /// Divisor of the length.
     pub multiple_of: usize,
 }
 
 impl Padded {
-    /// Puts rows one below the other.
+    /// Pads the rows to one length.
     pub fn new<'a>(rows: impl ExactSizeIterator<Item = &'a [u32]> + Clone, padding: &Padding) -> Self {
         let longest = rows.clone().map(<[u32]>::len).max().unwrap_or(0);
         let seq_length = padding.row_length(longest);
@@ -48,10 +48,10 @@ impl Padded {
         Self { ids, lengths, seq_length, multiple_of: padding.multiple_of }
     }
 
-    /// Some of the rows, as long as the longest of them needs.
+    /// These rows alone, padded to the longest of them.
     ///
     /// # Panics
-    /// If there are no such rows.
+    /// If a row is out of range.
     #[must_use]
     pub fn rows(&self, rows: Range<usize>) -> Self {
         let lengths = self.lengths[rows.clone()].to_vec();
@@ -61,7 +61,7 @@ impl Padded {
         Self { ids: rows.flat_map(row).copied().collect(), lengths, seq_length, multiple_of: self.multiple_of }
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     #[must_use]
     pub fn batch_size(&self) -> usize {
         self.lengths.len()
@@ -79,7 +79,7 @@ impl Padded {
         })
     }
 
-    /// How much of the rows is padding.
+    /// Padding of the rows.
     #[must_use]
     pub fn padding_stats(&self) -> PaddingStats {
         PaddingStats { tokens: self.lengths.iter().map(|&length| length as u64).sum(), total: self.ids.len() as u64 }

@@ -1,15 +1,15 @@
-//! Rows of growing length, cut where padding would cost more than another pass.
+//! Parts of a batch: cuts sorted rows where padding would cost more than another forward pass.
 
 use std::ops::Range;
 
-/// Tokens that a pass needs to be as fast a token as a long one.
+/// Number of tokens from which a forward pass has its full speed per token.
 const ENOUGH: usize = 256;
-/// The share of tokens that padding may add, as its reciprocal.
+/// Reciprocal of the largest share of padding.
 const SHARE: usize = 16;
 
-/// Cuts rows of these lengths, which ascend, into parts that are padded by themselves. A part has at most `n_rows` rows and,
-/// once it is worth a pass, at most a sixteenth of padding; so many rows of one length stay together, and a few long ones
-/// do not make all others as long.
+/// Cuts rows of these ascending lengths into parts, each padded by itself. A part has at most `n_rows` rows and, once
+/// it is large enough, at most one sixteenth of padding. So many rows of one length stay together, and a few long rows
+/// do not lengthen all others.
 ///
 /// ```
 /// use burnformer_data::batches::parts;

@@ -6,20 +6,20 @@ use super::positions::{moved, rows_of};
 use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::PretrainingSample;
 
-/// Sequences with hidden tokens, and what was hidden.
+/// Masked sequences, and the tokens that were masked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PretrainingBatch {
     /// Numbers of the samples.
     pub numbers: Vec<u64>,
     /// The sequences.
     pub tokens: Padded,
-    /// How many tokens of each sequence belong to its first segment.
+    /// Number of tokens of each sequence that belong to its first segment.
     pub first_lengths: Vec<usize>,
-    /// Places of the hidden tokens in `[batch_size * seq_length]`: `row * seq_length + column`, in order.
+    /// Positions of the masked tokens in `[batch_size * seq_length]`: `row * seq_length + column`, in order.
     pub masked_positions: Vec<u32>,
-    /// The hidden tokens.
+    /// The original tokens at these positions.
     pub masked_labels: Vec<u32>,
-    /// For each row, whether its second text follows the first; empty without next-sentence prediction.
+    /// `true` for each row whose second text follows the first; empty without next-sentence prediction.
     pub is_next: Vec<bool>,
 }
 
@@ -33,7 +33,7 @@ impl PretrainingBatch {
 /// Makes [`PretrainingBatch`]es.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PretrainingCollator {
-    /// How sequences are padded.
+    /// Padding of sequences.
     pub padding: Padding,
 }
 

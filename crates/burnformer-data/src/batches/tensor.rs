@@ -20,12 +20,12 @@ pub struct PretrainingTensors {
     pub tokens: PaddedTensors,
     /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
     pub segments: Tensor<2, Int>,
-    /// `[n_masked]`: places of the hidden tokens in `[batch_size * seq_length]`.
+    /// `[n_masked]`: positions of the masked tokens in `[batch_size * seq_length]`.
     pub masked_positions: Tensor<1, Int>,
-    /// `[n_masked]`: the hidden tokens.
+    /// `[n_masked]`: the original tokens at these positions.
     pub masked_labels: Tensor<1, Int>,
-    /// `[batch_size]`: 0 if the second text follows the first, 1 if it is random, as in BERT; nothing without next-sentence
-    /// prediction.
+    /// `[batch_size]`: 0 if the second text follows the first, 1 if it is random, as in BERT; `None` without
+    /// next-sentence prediction.
     pub next_sentence_labels: Option<Tensor<1, Int>>,
 }
 
@@ -36,7 +36,7 @@ pub struct ClassificationTensors {
     pub tokens: PaddedTensors,
     /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
     pub segments: Tensor<2, Int>,
-    /// `[batch_size]`: the number of the class.
+    /// `[batch_size]`: class indices.
     pub labels: Tensor<1, Int>,
 }
 
@@ -45,9 +45,9 @@ pub struct ClassificationTensors {
 pub struct TokenClassificationTensors {
     /// The sentences, `[batch_size, seq_length]`.
     pub tokens: PaddedTensors,
-    /// `[n_words]`: places of the words' first tokens in `[batch_size * seq_length]`.
+    /// `[n_words]`: positions of the words' first tokens in `[batch_size * seq_length]`.
     pub positions: Tensor<1, Int>,
-    /// `[n_words]`: the number of the label of each word.
+    /// `[n_words]`: label index of each word.
     pub labels: Tensor<1, Int>,
 }
 
@@ -56,10 +56,10 @@ pub struct TokenClassificationTensors {
 pub struct WindowTensors {
     /// All tokens of each window but the last, `[batch_size, seq_length]`.
     pub inputs: PaddedTensors,
-    /// `[n_tokens]`: places of the inputs that are no padding in `[batch_size * seq_length]`, each of which predicts a token;
-    /// nothing if that is all of them.
+    /// `[n_tokens]`: positions of the inputs without padding in `[batch_size * seq_length]`, each of which predicts a
+    /// token; `None` without padding.
     pub target_positions: Option<Tensor<1, Int>>,
-    /// `[n_tokens]`: the token behind each of these inputs.
+    /// `[n_tokens]`: the token after each of these inputs.
     pub target_labels: Tensor<1, Int>,
 }
 
@@ -68,9 +68,9 @@ pub struct WindowTensors {
 pub struct TextPairTensors {
     /// The first texts, `[batch_size, source_length]`.
     pub source: PaddedTensors,
-    /// `[batch_size, target_length]`: the second texts, one place to the right behind the token that they begin with.
+    /// `[batch_size, target_length]`: the second texts, shifted right after the start token.
     pub target_inputs: Tensor<2, Int>,
-    /// `[n_tokens]`: places of the second texts' tokens in `[batch_size * target_length]`; nothing if that is all of them.
+    /// `[n_tokens]`: positions of the second texts' tokens in `[batch_size * target_length]`; `None` without padding.
     pub target_positions: Option<Tensor<1, Int>>,
     /// `[n_tokens]`: the tokens of the second texts.
     pub target_labels: Tensor<1, Int>,
@@ -90,7 +90,7 @@ impl Padded {
 }
 
 impl Padded {
-    /// The tokens that are no padding, `[n_tokens]`, and their places in `[batch_size * seq_length]`; no places if there is
+    /// The tokens without padding, `[n_tokens]`, and their positions in `[batch_size * seq_length]`; `None` if there is
     /// no padding.
     fn targets(&self, device: &Device) -> (Option<Tensor<1, Int>>, Tensor<1, Int>) {
         let Self { ids, lengths, seq_length, .. } = self;
@@ -153,7 +153,7 @@ impl TokenClassificationBatch {
 }
 
 impl WindowBatch {
-    /// Copies the batch to `device`. The token behind each input that is no padding is predicted.
+    /// Copies the batch to `device`. Each input that is no padding predicts the token after it.
     #[must_use]
     pub fn to_device(&self, device: &Device) -> WindowTensors {
         let (target_positions, target_labels) = self.targets.targets(device);
@@ -162,7 +162,7 @@ impl WindowBatch {
 }
 
 impl TextPairBatch {
-    /// Copies the batch to `device`; `start_id` is the token that a second text begins with.
+    /// Copies the batch to `device`; `start_id` is the start token of second texts.
     #[must_use]
     pub fn to_device(&self, start_id: u32, device: &Device) -> TextPairTensors {
         let shape = [self.target.batch_size(), self.target.seq_length];

@@ -12,14 +12,14 @@ pub struct WindowBatch {
     pub numbers: Vec<u64>,
     /// All tokens of each window but the last.
     pub inputs: Padded,
-    /// All tokens of each window but the first: what follows each input.
+    /// All tokens of each window but the first: the token after each input.
     pub targets: Padded,
 }
 
 /// Makes [`WindowBatch`]es.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowCollator {
-    /// How inputs and targets are padded.
+    /// Padding of inputs and targets.
     pub padding: Padding,
 }
 
@@ -53,7 +53,7 @@ impl Batch for WindowBatch {
     }
 }
 
-/// Pairs of texts, each side filled up to its own length.
+/// Pairs of texts, each side padded to its own length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextPairBatch {
     /// Numbers of the samples.
@@ -67,7 +67,7 @@ pub struct TextPairBatch {
 /// Makes [`TextPairBatch`]es.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextPairCollator {
-    /// How each side is padded.
+    /// Padding of each side.
     pub padding: Padding,
 }
 

@@ -6,7 +6,7 @@ use super::positions::{moved, rows_of};
 use super::{Batch, Collator, Padded, Padding, PaddingStats};
 use crate::datasets::TokenClassificationSample;
 
-/// Sentences, with labels at the first tokens of their words. Tokens without a label are in no list, so that nothing has to
+/// Sentences, with labels at the first tokens of their words. Other tokens are not listed, so no label has to
 /// be ignored later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenClassificationBatch {
@@ -14,9 +14,9 @@ pub struct TokenClassificationBatch {
     pub numbers: Vec<u64>,
     /// The sentences.
     pub tokens: Padded,
-    /// Places of the words' first tokens in `[batch_size * seq_length]`: `row * seq_length + column`, in order.
+    /// Positions of the words' first tokens in `[batch_size * seq_length]`: `row * seq_length + column`, in order.
     pub positions: Vec<u32>,
-    /// The number of the label at each of `positions`.
+    /// Label index at each of `positions`.
     pub labels: Vec<u32>,
 }
 
@@ -31,7 +31,7 @@ impl TokenClassificationBatch {
 /// Makes [`TokenClassificationBatch`]es.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenClassificationCollator {
-    /// How sentences are padded.
+    /// Padding of sentences.
     pub padding: Padding,
 }
 

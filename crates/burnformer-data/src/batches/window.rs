@@ -5,7 +5,7 @@ use burnformer_core::random::{Key, Permutation};
 use super::{BatchConfig, BatchSize, Collator};
 use crate::datasets::Sample;
 
-/// Sorts the samples by length, cuts them into batches, and puts these in an order that depends on `window` alone.
+/// Sorts the samples by length, cuts them into batches, and shuffles these in an order that depends only on `window`.
 pub(super) fn cut<C: Collator>(
     window: u64,
     mut samples: Vec<(u64, C::Sample)>,
@@ -36,7 +36,7 @@ pub(super) fn count(mut lengths: Vec<usize>, collator: &impl Collator, config: &
     n_batches
 }
 
-/// How many of the longest of `n_samples` samples make a batch, at least one.
+/// Number of samples in the batch that has the longest of `n_samples`, at least one.
 fn n_rows(longest: usize, n_samples: usize, collator: &impl Collator, config: &BatchConfig) -> usize {
     let most = match config.size {
         BatchSize::Sequences(n) => n,

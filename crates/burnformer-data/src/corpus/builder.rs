@@ -26,9 +26,9 @@ const SHARD_TOKENS: usize = 8 << 20;
 
 /// Turns a source into a corpus.
 ///
-/// The result depends on source, tokenizers and policy, not on the number of threads nor on interruptions: every finished
-/// shard stays, and building again goes on behind it. Memory is bounded by a shard and a few chunks of 256 KiB to 1 MiB of
-/// text a thread, whatever the size of the corpus.
+/// The result depends on source, tokenizers and policy, not on the number of threads nor on interruptions: every
+/// finished shard stays, and building again goes on behind it. Memory is bounded by a shard and a few chunks of 256 KiB
+/// to 1 MiB of text a thread, whatever the size of the corpus.
 pub struct CorpusBuilder {
     source: Arc<dyn Source>,
     tokenization: Tokenization,
@@ -37,16 +37,16 @@ pub struct CorpusBuilder {
     n_threads: usize,
 }
 
-/// How a corpus came about.
+/// Result of a build.
 #[derive(Debug)]
 pub struct Outcome {
     /// The corpus, open.
     pub corpus: Corpus,
-    /// `true` if it was there already, built from the same sources in the same way.
+    /// `true` if the corpus existed already, built from the same sources with the same settings.
     pub reused: bool,
-    /// Tokens that an interrupted build had left and that were not computed again.
+    /// Number of tokens kept from an interrupted build.
     pub resumed_tokens: u64,
-    /// Examples of the rows that were left out in this run; [`Manifest::skipped_rows`] counts those of all.
+    /// Examples of rows skipped in this run; [`Manifest::skipped_rows`] counts those of all runs.
     pub skipped: Skipped,
 }
 
@@ -58,28 +58,28 @@ impl CorpusBuilder {
         Self { source, tokenization, on_bad_row: OnBadRow::Error, shard_tokens: SHARD_TOKENS, n_threads }
     }
 
-    /// What to do with a bad row.
+    /// Sets the handling of bad rows.
     #[must_use]
     pub fn on_bad_row(mut self, policy: OnBadRow) -> Self {
         self.on_bad_row = policy;
         self
     }
 
-    /// How many threads tokenise, beside the one that reads and the caller's, which writes.
+    /// Sets the number of tokenising threads; one more thread reads, and the caller's thread writes.
     #[must_use]
     pub fn threads(mut self, n_threads: usize) -> Self {
         self.n_threads = n_threads.max(1);
         self
     }
 
-    /// Tokens after which a shard is full.
+    /// Sets the number of tokens after which a shard is full.
     #[must_use]
     pub fn shard_tokens(mut self, n_tokens: usize) -> Self {
         self.shard_tokens = n_tokens.clamp(1, 1 << 30);
         self
     }
 
-    /// Builds the corpus in `folder`, or goes on with a build that was interrupted there, or uses what is there if nothing
+    /// Builds the corpus in `folder`, continues a build that was interrupted there, or reuses the corpus if nothing
     /// it depends on has changed. A corpus of other sources in that folder is replaced.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl CorpusBuilder {
         Ok(Outcome { corpus: Corpus::open(folder)?, reused, resumed_tokens, skipped })
     }
 
-    /// What stands in the folder, if it is this build's; else the beginning of one, and the folder cleared for it.
+    /// The manifest in the folder, if it belongs to this build; otherwise clears the folder and starts a new one.
     fn begun(&self, folder: &Path) -> Result<Manifest, DataError> {
         let build = self.fingerprint();
         let tokenizer = Hash(self.tokenization.tokenizer.fingerprint());
@@ -147,7 +147,7 @@ impl CorpusBuilder {
         Ok(())
     }
 
-    /// A hash of all that the result depends on.
+    /// A hash of everything that the result depends on.
     fn fingerprint(&self) -> Hash {
         let Tokenization { tokenizer, pair_tokenizer, sentences } = &self.tokenization;
         let parts: Vec<_> = self.source.parts().iter().map(|part| (&part.name, part.bytes, part.fingerprint)).collect();
@@ -198,7 +198,7 @@ impl CorpusBuilder {
 /// The part of a build that runs in order: labels, shards, the description.
 struct Build<'a> {
     folder: &'a Path,
-    /// What the description will say once the open shard is written.
+    /// The description as of the open shard.
     manifest: Manifest,
     /// Number of each label seen so far.
     labels: HashMap<String, u32>,
@@ -294,12 +294,12 @@ fn cannot(attempt: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> 
     move |source| FileError::Io { attempt, path: path.to_owned(), source }
 }
 
-/// `true` for what lies beside the shards of a corpus and is written over: locks, tokenizers.
+/// `true` for files beside the shards that a build overwrites: locks, tokenizers.
 fn is_beside(name: &str) -> bool {
     name.starts_with('.') || [PAIR_FOLDER, "tokenizer.json", "tokenizer_config.json"].contains(&name)
 }
 
-/// After a failure: takes back a folder that was made for this build, if no shard was finished.
+/// After a failure: removes a folder that was created for this build, if no shard was finished.
 fn leave_nothing(folder: &Path) {
     if matches!(Manifest::load(folder), Ok(None)) {
         let _ = fs::remove_dir_all(folder);

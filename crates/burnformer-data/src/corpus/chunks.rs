@@ -14,9 +14,9 @@ const FULL: usize = 256 * 1024;
 pub(super) struct Chunk {
     pub(super) records: Vec<Record>,
     pub(super) skipped: Skipped,
-    /// Where the next one begins.
+    /// Start of the next chunk.
     pub(super) next: Position,
-    /// Bytes of the part that were read meanwhile.
+    /// Bytes of the part read for this chunk.
     pub(super) bytes: u64,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Chunks {
     policy: OnBadRow,
     next: Position,
     reader: Option<RecordReader>,
-    /// Bytes read of the open part, and how many of them earlier chunks have told.
+    /// Bytes read of the open part, and how many of them earlier chunks have reported.
     bytes: BytesRead,
     told: u64,
     failed: bool,

@@ -1,4 +1,4 @@
-//! What can be wrong with a corpus on the disk.
+//! Errors of a corpus on disk.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,12 +9,12 @@ use super::format::VERSION;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorpusError {
-    /// The system does not let us read a file.
+    /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A folder without the description of a corpus.
@@ -23,7 +23,7 @@ pub enum CorpusError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder that holds something else, in which no corpus is built.
+    /// A folder with other files, in which no corpus is built.
     #[error("`{}` holds other files (`{file}`) and no corpus, choose an empty or a new folder", folder.display())]
     Occupied {
         /// The folder.
@@ -36,7 +36,7 @@ pub enum CorpusError {
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         source: serde_json::Error,
     },
     /// A build that was interrupted.
@@ -59,7 +59,7 @@ pub enum CorpusError {
         /// What the file says.
         version: u64,
     },
-    /// A shard whose content cannot be what was written.
+    /// A damaged shard.
     #[error("`{}` is damaged: {problem}; build the corpus again", path.display())]
     Damaged {
         /// The file.
@@ -73,22 +73,22 @@ pub enum CorpusError {
         /// The file.
         path: PathBuf,
     },
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     #[error("cannot start a thread")]
     Thread {
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A corpus in which nothing is left to learn from.
+    /// A corpus without any text.
     #[error("the corpus has no text: {found}")]
     Empty {
-        /// What there was instead.
+        /// What was found instead.
         found: String,
     },
     /// More documents than can be numbered.
     #[error("the corpus has {n_documents} documents, at most {} can be numbered, split it", u32::MAX)]
     TooManyDocuments {
-        /// How many there are.
+        /// Number of documents.
         n_documents: u64,
     },
     /// A tokenizer other than the one the corpus was built with.

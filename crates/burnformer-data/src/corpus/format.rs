@@ -8,8 +8,8 @@
 //! checksums   a word per block of 64 KiB of the three sections above
 //! ```
 //!
-//! A word has eight bytes; all numbers are little-endian. The last word of the header is the checksum of the header and the
-//! checksums, so that opening reads those only; a block is checked when it is first read.
+//! A word has eight bytes; all numbers are little-endian. The last word of the header is the checksum of the header and
+//! the checksums, so that opening reads those only; a block is checked when it is first read.
 
 use std::ops::Range;
 
@@ -36,7 +36,7 @@ pub(super) const VERSION: u64 = 1;
 pub(super) struct Header {
     /// Bytes of a token id: 2 or 4.
     pub(super) id_bytes: u64,
-    /// Every id is below it.
+    /// Upper bound of the ids.
     pub(super) vocab_size: u64,
     /// Place of the shard in its corpus.
     pub(super) number: u64,
@@ -45,13 +45,13 @@ pub(super) struct Header {
     pub(super) n_documents: u64,
     pub(super) n_sentences: u64,
     pub(super) n_tokens: u64,
-    /// What the corpus was built from, so that shards of two builds are not mixed up.
+    /// Hash of the build, so that shards of two builds are not mixed.
     pub(super) build: u128,
 }
 
-/// Why bytes are not the header of a shard.
+/// Reason why bytes are not the header of a shard.
 pub(super) enum BadHeader {
-    /// They do not begin like one.
+    /// They do not start with the magic number.
     Foreign,
     /// They were written by another version of this crate.
     Version(u64),
@@ -80,7 +80,7 @@ impl Header {
         words
     }
 
-    /// Reads a header. Its sizes are believed by nobody until [`Sections::of`] has compared them with the file's.
+    /// Reads a header. Its sizes are not used before [`Sections::of`] has compared them with the file's.
     pub(super) fn from_words(words: &[u64; HEADER / WORD]) -> Result<Self, BadHeader> {
         let &[
             magic,
@@ -131,7 +131,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// The sections of a shard with this header, or nothing if the numbers in it are out of all proportion.
+    /// The sections of a shard with this header; `None` if its sizes overflow.
     pub(super) fn of(header: &Header) -> Option<Self> {
         let section = |start: usize, n: u64, bytes: usize| {
             let end = start.checked_add(usize::try_from(n).ok()?.checked_mul(bytes)?)?;

@@ -12,7 +12,7 @@ pub enum Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
-    /// How many ids.
+    /// Number of ids.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -56,7 +56,7 @@ impl<'a> Ids<'a> {
         }
     }
 
-    /// The largest id, if there is any.
+    /// The largest id; `None` if there are no ids.
     #[must_use]
     pub fn max(self) -> Option<u32> {
         match self {

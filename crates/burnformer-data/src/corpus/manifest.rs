@@ -11,7 +11,7 @@ use crate::DataError;
 /// Name of the description in the folder of a corpus.
 const FILE: &str = "corpus.json";
 
-/// What a corpus consists of and was built from.
+/// Description of a corpus: contents and sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -19,7 +19,7 @@ pub struct Manifest {
     pub build: Hash,
     /// `false` while it is being built.
     pub complete: bool,
-    /// Where the build goes on.
+    /// Position at which the build continues.
     pub next: Position,
     /// Fingerprint of the tokenizer.
     pub tokenizer: Hash,
@@ -30,39 +30,39 @@ pub struct Manifest {
     /// Records that were pairs of texts; absent from the description of a corpus that did not count them.
     #[serde(default)]
     pub pairs: Option<u64>,
-    /// What is in each shard.
+    /// Contents of each shard.
     pub shards: Vec<Counts>,
     /// Names of the labels, in the order in which they first appear.
     pub labels: Vec<String>,
     /// Bytes of text, in UTF-8.
     pub text_bytes: u64,
-    /// Tokens that stand for what the vocabulary cannot say.
+    /// Number of unknown tokens.
     pub unknown_tokens: u64,
-    /// Records that were left out since no token is left of them.
+    /// Number of records skipped because they have no tokens.
     pub empty_records: u64,
-    /// Rows that were left out since they could not be read.
+    /// Number of rows skipped because they could not be read.
     pub skipped_rows: u64,
 }
 
-/// How much is in a shard or in a corpus.
+/// Contents of a shard or a corpus.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
-    /// Documents; one that is longer than a shard counts once for each.
+    /// Number of documents; one that spans several shards counts once in each.
     pub documents: u64,
-    /// Sentences.
+    /// Number of sentences.
     pub sentences: u64,
-    /// Tokens.
+    /// Number of tokens.
     pub tokens: u64,
 }
 
-/// A place in the sources.
+/// A position in the sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// The part.
     pub part: usize,
-    /// How many records of it lie before, those that were skipped included.
+    /// Number of its records before the position, skipped ones included.
     pub record: u64,
 }
 
@@ -92,7 +92,7 @@ impl TryFrom<String> for Hash {
 }
 
 impl Manifest {
-    /// What is in all shards together.
+    /// Contents of all shards together.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut sum = Counts::default();
@@ -104,7 +104,7 @@ impl Manifest {
         sum
     }
 
-    /// Reads the description in `folder`, or nothing if there is none.
+    /// Reads the description in `folder`; `None` if there is none.
     pub(super) fn load(folder: &Path) -> Result<Option<Self>, CorpusError> {
         let path = folder.join(FILE);
         match std::fs::read(&path) {
@@ -126,7 +126,7 @@ impl Manifest {
     }
 }
 
-/// Where shard number `number` lies.
+/// Path of shard number `number`.
 pub(super) fn shard_path(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("shard-{number:05}.bin"))
 }

@@ -1,8 +1,8 @@
 //! A corpus on the disk: tokenised documents in memory-mapped shards.
 //!
-//! [`CorpusBuilder`] turns a [`Source`](crate::source::Source) into a folder of shards, and [`Corpus`] opens it. The folder
-//! also holds the tokenizer, so that it can be moved as a whole. While it is open, its files must not be changed in place;
-//! a build never does that.
+//! [`CorpusBuilder`] turns a [`Source`](crate::source::Source) into a folder of shards, and [`Corpus`] opens it. The
+//! folder also holds the tokenizer, so that it can be moved as a whole. While it is open, its files must not be changed
+//! in place; a build never does that.
 
 mod builder;
 mod chunks;
@@ -45,14 +45,14 @@ pub struct Corpus {
     shards: Vec<Shard>,
     /// Number of the first document of each shard, and the number of documents.
     firsts: Vec<u64>,
-    /// The documents that go on with the one before, in order: each the first of its shard.
+    /// The documents that continue the previous one, in order; each is the first of its shard.
     continued: Vec<u32>,
 }
 
 impl Corpus {
     /// Opens the corpus in `folder`.
     ///
-    /// This takes milliseconds, however large it is: headers are read, and what lies behind them is compared with its
+    /// This takes milliseconds for any size: only headers are read; the rest is compared with its
     /// checksums when it is first used. [`Corpus::verify`] reads all of it.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Corpus {
         Ok(Self { folder: folder.to_owned(), manifest, shards, firsts, continued })
     }
 
-    /// What it consists of and was built from.
+    /// Description of the corpus: contents and sources.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -99,7 +99,7 @@ impl Corpus {
         self.manifest.pair_tokenizer.map(|fingerprint| load_tokenizer(&folder, fingerprint)).transpose()
     }
 
-    /// Makes sure that `tokenizer` is the one the corpus was built with.
+    /// Checks that `tokenizer` is the one that the corpus was built with.
     ///
     /// # Errors
     /// [`CorpusError::OtherTokenizer`] if it is not.
@@ -107,7 +107,7 @@ impl Corpus {
         check_tokenizer(tokenizer, self.manifest.tokenizer)
     }
 
-    /// How many documents there are.
+    /// Number of documents.
     #[must_use]
     pub fn n_documents(&self) -> u32 {
         self.firsts[self.firsts.len() - 1] as u32
@@ -132,7 +132,7 @@ impl Corpus {
         (a.min(b) + 1..=a.max(b)).all(|index| self.continued.binary_search(&index).is_ok())
     }
 
-    /// How often each token occurs in these documents, by id, counted on all cores.
+    /// Number of occurrences of each token in these documents, by id, counted on all cores.
     ///
     /// # Errors
     /// If a shard is damaged there.
@@ -208,13 +208,13 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// How many sentences it has, at least one.
+    /// Number of sentences, at least one.
     #[must_use]
     pub fn n_sentences(&self) -> usize {
         self.located.ends.len()
     }
 
-    /// How many tokens it has.
+    /// Number of tokens.
     #[must_use]
     pub fn n_tokens(&self) -> usize {
         self.sentence_end(self.n_sentences())
@@ -230,7 +230,8 @@ impl<'a> Document<'a> {
         (end - self.located.start) as usize
     }
 
-    /// The number of the first sentence that begins at token `offset` or behind it; the number of sentences if none does.
+    /// The number of the first sentence that begins at token `offset` or behind it; the number of sentences if none
+    /// does.
     #[must_use]
     pub fn sentence_from(&self, offset: usize) -> usize {
         let starts_before = |n: usize| self.sentence_end(n) < offset;

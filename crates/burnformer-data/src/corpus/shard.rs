@@ -12,15 +12,15 @@ use super::{CorpusError, Ids};
 
 /// A file of tokenised documents.
 ///
-/// Opening it reads the header and the checksums; each block of 64 KiB is compared with its checksum when it is first read.
-/// No number in the file is believed before it was compared with what there is.
+/// Opening it reads the header and the checksums; each block of 64 KiB is compared with its checksum when it is first
+/// read. No number in the file is used before it is checked.
 #[derive(Debug)]
 pub(super) struct Shard {
     path: PathBuf,
     map: Mmap,
     header: Header,
     sections: Sections,
-    /// One bit a block: set when its checksum was found right.
+    /// One bit per block, set when its checksum has been verified.
     checked: Box<[AtomicU64]>,
 }
 
@@ -68,7 +68,7 @@ impl Shard {
         CorpusError::Damaged { path: self.path.clone(), problem }
     }
 
-    /// The bytes of `range`, which lies in the file, after a look at the checksums of their blocks.
+    /// The bytes of `range`, after verification of the checksums of its blocks.
     fn bytes(&self, range: Range<usize>) -> Result<&[u8], CorpusError> {
         if !range.is_empty() {
             for block in (range.start - HEADER) / BLOCK..=(range.end - 1 - HEADER) / BLOCK {
@@ -78,7 +78,7 @@ impl Shard {
         Ok(&self.map[range])
     }
 
-    /// Compares a block with its checksum, its ids with the size of the vocabulary, and the order of its ends, once.
+    /// Verifies a block once: its checksum, its ids against the size of the vocabulary, and the order of its ends.
     fn check(&self, block: usize) -> Result<(), CorpusError> {
         let (word, bit) = (&self.checked[block / 64], 1 << (block % 64));
         if word.load(Ordering::Relaxed) & bit != 0 {

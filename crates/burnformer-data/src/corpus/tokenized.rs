@@ -5,14 +5,14 @@ use crate::sentences::SentenceSplitter;
 use crate::tokenizer::{Encoder, Tokenizer, TokenizerError};
 use crate::{DataError, Record};
 
-/// How the text of a record becomes sentences of token ids.
+/// Tokenisation of records: tokenizers and sentence splitting.
 #[derive(Clone, Debug)]
 pub struct Tokenization {
-    /// For the text, and for the second text of a pair unless `pair_tokenizer` is given.
+    /// Tokenizer of the text, and of the second text of a pair unless `pair_tokenizer` is given.
     pub tokenizer: Tokenizer,
-    /// For the second text of a pair, if its vocabulary is another one.
+    /// Tokenizer of the second text of a pair, if it has its own vocabulary.
     pub pair_tokenizer: Option<Tokenizer>,
-    /// Where sentences end. A record with a pair has two sentences, its two texts, whatever this says.
+    /// Sentence splitting. A record with a pair always has two sentences, its two texts.
     pub sentences: SentenceSplitter,
 }
 
@@ -36,9 +36,9 @@ pub(super) struct Tokenized {
     pub(super) pairs: u64,
     /// Bytes of the text.
     pub(super) text_bytes: u64,
-    /// Tokens that stand for what the vocabulary cannot say.
+    /// Number of unknown tokens.
     pub(super) unknown_tokens: u64,
-    /// Records of which no token is left.
+    /// Number of records without tokens.
     pub(super) empty: u64,
 }
 
@@ -116,7 +116,7 @@ impl Worker {
     }
 }
 
-/// Appends one sentence, if anything is left of it.
+/// Appends one sentence, if it has tokens.
 fn sentence(
     encoder: &mut Encoder,
     text: &str,

@@ -1,4 +1,4 @@
-//! A shard in the making.
+//! A shard being built.
 
 use std::path::Path;
 
@@ -83,7 +83,7 @@ impl ShardWriter {
         }
     }
 
-    /// Writes the shard as `path`, which is there as a whole afterwards or not at all.
+    /// Writes the shard atomically as `path`.
     pub(super) fn write(&self, path: &Path) -> Result<(), FileError> {
         let Counts { documents: n_documents, sentences: n_sentences, tokens: n_tokens } = self.counts();
         let header = Header { n_documents, n_sentences, n_tokens, ..self.header };

@@ -13,14 +13,14 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 pub struct ClassificationSample {
     /// The tokens.
     pub ids: Vec<u32>,
-    /// How many of them belong to the first segment.
+    /// Number of tokens of the first segment.
     pub first_length: usize,
-    /// The number of the class.
+    /// Class index.
     pub label: u32,
 }
 
 impl ClassificationSample {
-    /// Tokenises a text; what is longer than `max_seq_length` tokens is cut.
+    /// Tokenises a text, truncated to `max_seq_length` tokens.
     ///
     /// # Errors
     /// If the special tokens alone fill the length, or the tokenizer refuses the text.
@@ -38,7 +38,7 @@ impl Sample for ClassificationSample {
     }
 }
 
-/// [`ClassificationSample`]s in memory, in an order of their own in each epoch.
+/// [`ClassificationSample`]s in memory, shuffled in each epoch.
 #[derive(Clone, Debug)]
 pub struct ClassificationDataset {
     samples: Vec<ClassificationSample>,

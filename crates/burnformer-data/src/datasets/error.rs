@@ -1,13 +1,13 @@
-//! Why a corpus gives no samples.
+//! Errors of data sets.
 
-/// Samples that cannot be drawn.
+/// Reason why a corpus gives no samples.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SamplesError {
-    /// Nothing to draw from.
+    /// No usable document.
     #[error("none of {n_documents} documents gives a sample: each lacks {reason}")]
     None {
-        /// How many documents were looked at.
+        /// Number of documents examined.
         n_documents: usize,
         /// What each of them lacks.
         reason: &'static str,
@@ -20,13 +20,13 @@ pub enum SamplesError {
         "next-sentence prediction needs at least two documents of two sentences, found {found}; set `next_sentence = false`"
     )]
     OneDocument {
-        /// How many there are.
+        /// Number of documents.
         found: usize,
     },
-    /// A token that the samples are made with and the tokenizer does not have.
+    /// A special token that the samples need and the tokenizer lacks.
     #[error("the tokenizer has no {role} token, which these samples need")]
     NoToken {
-        /// What the token is for.
+        /// Role of the token.
         role: &'static str,
     },
 }

@@ -17,7 +17,7 @@ use crate::tokenizer::Tokenizer;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanguageModelConfig {
-    /// How many tokens a window predicts, at most.
+    /// Largest number of tokens that a window predicts.
     pub max_seq_length: usize,
 }
 
@@ -33,7 +33,7 @@ impl Validate for LanguageModelConfig {
     }
 }
 
-/// Consecutive tokens of one document: all but the last are the model's input, all but the first what it predicts.
+/// Consecutive tokens of one document: all but the last are the model's input, all but the first the targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The tokens, at least two.
@@ -64,10 +64,11 @@ impl LanguageModelDataset {
     /// Windows of the given documents of `corpus`.
     ///
     /// # Errors
-    /// If the tokenizer is not the corpus's or lacks a first or last token, there is no document, or the corpus is damaged.
+    /// If the tokenizer is not the corpus's or lacks a first or last token, there is no document, or the corpus is
+    /// damaged.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn new(
         corpus: Arc<Corpus>,
         documents: &[u32],
@@ -91,8 +92,8 @@ impl LanguageModelDataset {
         Ok(Self { corpus, places, order, length, first_id, last_id })
     }
 
-    /// The document of a window, and the window's place in a sequence of the first token, the document's tokens, and the
-    /// last token.
+    /// The document of a window, and the window's place in a sequence of the first token, the document's tokens, and
+    /// the last token.
     fn window(&self, number: u64) -> Result<(Document<'_>, Range<usize>), DataError> {
         let (place, part) = self.places.find(self.order.at(number));
         let document = self.corpus.document(self.places.documents()[place])?;

@@ -1,4 +1,4 @@
-//! Which tokens are hidden from the model, and behind what.
+//! Masking of tokens.
 
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_core::random::{Key, Purpose, Stream};
@@ -13,11 +13,11 @@ use crate::tokenizer::Tokenizer;
 pub struct MaskingConfig {
     /// Share of the tokens to be predicted, in `(0, 1]`.
     pub mlm_probability: f64,
-    /// Share of those that are replaced by the mask token, in `[0, 1]`.
+    /// Share of the chosen tokens that are replaced by the mask token, in `[0, 1]`.
     pub mask_share: f64,
-    /// Share of those that are replaced by a random token; the rest stay as they are.
+    /// Share of the chosen tokens that are replaced by a random token; the rest stay unchanged.
     pub random_share: f64,
-    /// Choose whole words instead of single tokens.
+    /// `true` chooses whole words instead of single tokens.
     pub whole_word_mask: bool,
 }
 
@@ -39,32 +39,32 @@ impl Validate for MaskingConfig {
     }
 }
 
-/// Hides tokens of a sequence, as a function of the sample's number.
+/// Masks tokens of a sequence, as a function of the sample number.
 ///
-/// Of the tokens of the text, a share is chosen (rounded, at least one), and each of these replaced by the mask token, or by
-/// a random one, or left. Special tokens are neither chosen nor drawn; a text of nothing but unknown words is left alone.
+/// A share of the tokens of the text is chosen (rounded, at least one); each of these is replaced by the mask token or
+/// by a random one, or kept. Special tokens are neither chosen nor drawn; a text of unknown words only is not masked.
 ///
-/// Source: Devlin et al. 2019, "BERT", section 3.1 and appendix A.1; whole words as in the code published with it, where a
-/// word that would exceed the number of predictions is passed over. That code counts the share of all tokens, special ones
-/// included, and lets random replacements be special tokens.
+/// Source: Devlin et al. 2019, "BERT", section 3.1 and appendix A.1; whole words as in the code published with it,
+/// where a word that would exceed the number of predictions is passed over. That code counts the share of all tokens,
+/// special ones included, and lets random replacements be special tokens.
 #[derive(Clone, Debug)]
 pub struct Masking {
     config: MaskingConfig,
     key: Key,
     mask_id: u32,
-    /// What is not drawn, in order.
+    /// Tokens that are never drawn, in ascending order.
     special_ids: Vec<u32>,
-    /// By id: may be chosen, begins a word.
+    /// By id: whether the token may be chosen, and whether it begins a word.
     ordinary: Vec<bool>,
     starts_word: Vec<bool>,
 }
 
-/// The tokens that were hidden.
+/// The masked tokens of a sample.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masked {
-    /// Where they stand in the sequence, in order.
+    /// Positions in the sequence, in order.
     pub positions: Vec<u32>,
-    /// What they were.
+    /// Original tokens.
     pub labels: Vec<u32>,
 }
 
@@ -75,7 +75,7 @@ impl Masking {
     /// If it has no mask token, or nothing but special tokens.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn new(config: &MaskingConfig, tokenizer: &Tokenizer, seed: u64) -> Result<Self, SamplesError> {
         if let Err(error) = config.validate() {
             panic!("{error}");
@@ -95,7 +95,7 @@ impl Masking {
         Ok(Self { config: config.clone(), key, mask_id, special_ids, ordinary, starts_word })
     }
 
-    /// Hides tokens of sample `number`.
+    /// Masks tokens of sample `number`.
     pub fn mask(&self, number: u64, ids: &mut [u32]) -> Masked {
         let mut stream = Stream::new(self.key, number);
         let mut chosen = self.choose(ids, &mut stream);
@@ -160,7 +160,7 @@ impl Masking {
         chosen
     }
 
-    /// A token that is not special, each with the same probability.
+    /// A random token that is not special, uniformly distributed.
     fn random_token(&self, stream: &mut Stream) -> u32 {
         let mut id = stream.below((self.ordinary.len() - self.special_ids.len()) as u64) as u32;
         for &special in &self.special_ids {

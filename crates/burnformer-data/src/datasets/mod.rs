@@ -1,8 +1,8 @@
-//! Samples as functions of their number.
+//! Data sets: samples as functions of their number.
 //!
-//! A sample depends on the corpus, the seed and its number, and on nothing else: not on the batch it is in, on the threads
-//! that make it, or on the samples before it. Numbers run on over epochs; in each epoch every sample comes once, in an order
-//! of its own.
+//! A sample depends only on the corpus, the seed and its number: not on its batch, on the threads
+//! that build it, or on earlier samples. Numbers continue over epochs; in each epoch every sample comes once, in a new
+//! order.
 
 mod classification;
 mod error;
@@ -36,12 +36,12 @@ fn check_max_seq_length(max_seq_length: usize, least: usize, range: &'static str
     ConfigError::check("max_seq_length", &max_seq_length, (least..=LONGEST).contains(&max_seq_length), range)
 }
 
-/// A set of samples that can be had in any order.
+/// A data set with random access.
 pub trait Dataset: Send + Sync {
-    /// What a sample is.
+    /// Type of the samples.
     type Sample: Sample;
 
-    /// How many samples an epoch has, at least one.
+    /// Number of samples per epoch, at least one.
     fn per_epoch(&self) -> u64;
 
     /// Sample `number`. Its epoch is `number / per_epoch()`.
@@ -50,7 +50,8 @@ pub trait Dataset: Send + Sync {
     /// If the corpus is damaged there.
     fn sample(&self, number: u64) -> Result<Self::Sample, DataError>;
 
-    /// [`Sample::length`] of sample `number`. A data set that knows it without making the sample says so here.
+    /// [`Sample::length`] of sample `number`. Data sets override it if they know the length without building the
+    /// sample.
     ///
     /// # Errors
     /// As [`Self::sample`].
@@ -61,7 +62,7 @@ pub trait Dataset: Send + Sync {
 
 /// One sample.
 pub trait Sample: Send + 'static {
-    /// Its length in tokens, by which samples are put together in batches; of the longer text if it has two that are padded
-    /// by themselves.
+    /// Length in tokens, by which samples are batched; that of the longer text if two texts are padded
+    /// separately.
     fn length(&self) -> usize;
 }

@@ -2,7 +2,7 @@
 
 use burnformer_core::random::{Key, Permutation, Purpose};
 
-/// A new order of `len` things in every epoch.
+/// A new random order of `len` items in every epoch.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     key: Key,
@@ -18,7 +18,7 @@ impl Order {
         self.len
     }
 
-    /// Which thing sample `number` is made of.
+    /// Index of the item of sample `number`.
     pub(super) fn at(&self, number: u64) -> u64 {
         Permutation::new(self.key, number / self.len, self.len).at(number % self.len)
     }

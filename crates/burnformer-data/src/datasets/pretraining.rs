@@ -20,11 +20,11 @@ use crate::tokenizer::Tokenizer;
 pub struct PretrainingConfig {
     /// Longest sequence in tokens, special ones included.
     pub max_seq_length: usize,
-    /// Pairs of texts for next-sentence prediction; else single texts.
+    /// `true` builds pairs of texts for next-sentence prediction; `false` single texts.
     pub next_sentence: bool,
     /// Probability that a sequence is cut to a random length, so that the model meets short ones too, in `[0, 1]`.
     pub short_seq_probability: f64,
-    /// Which tokens are hidden.
+    /// Settings of masking.
     pub masking: MaskingConfig,
 }
 
@@ -44,16 +44,16 @@ impl Validate for PretrainingConfig {
     }
 }
 
-/// One sequence with hidden tokens: `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]`.
+/// One masked sequence: `[CLS] A [SEP] B [SEP]`, or `[CLS] A [SEP]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PretrainingSample {
-    /// The tokens, some of them hidden.
+    /// The tokens, after masking.
     pub ids: Vec<u32>,
-    /// How many of them belong to the first segment, `[CLS]` and the first `[SEP]` included.
+    /// Number of tokens of the first segment, `[CLS]` and the first `[SEP]` included.
     pub first_length: usize,
     /// `true` if B is what follows A in its document, `false` if it comes from another one.
     pub is_next: Option<bool>,
-    /// What was hidden.
+    /// The masked tokens.
     pub masked: Masked,
 }
 
@@ -65,15 +65,16 @@ impl Sample for PretrainingSample {
 
 /// Draws [`PretrainingSample`]s from the documents of a corpus.
 ///
-/// A document of `n` tokens gives `n / (max_seq_length - 3)` samples, rounded up. Each begins with the first sentence in its
-/// share of the document and takes sentences until the sequence is full. They are divided between A and B at a random
-/// sentence; with probability one half B is replaced by a text from another document. What is too long is shortened token by
-/// token, at a random end of the longer text. Without next-sentence prediction a sample is just its share of the document.
+/// A document of `n` tokens gives `n / (max_seq_length - 3)` samples, rounded up. Each begins with the first sentence
+/// in its share of the document and takes sentences until the sequence is full. They are divided between A and B at a
+/// random sentence; with probability one half B is replaced by a text from another document. What is too long is
+/// shortened token by token, at a random end of the longer text. Without next-sentence prediction a sample is just its
+/// share of the document.
 ///
-/// Source: Devlin et al. 2019, "BERT", section 3.1 and appendix A.2, and the code published with it. Differences, so that a
-/// sample is a function of its number: where a B is replaced, the sentences it would have had are not moved to the next
-/// sample but left out in this epoch; and documents of one sentence give no pairs (in that code all of theirs are random
-/// ones, which gives the answer away).
+/// Source: Devlin et al. 2019, "BERT", section 3.1 and appendix A.2, and the code published with it. Differences, so
+/// that a sample is a function of its number: where a B is replaced, the sentences it would have had are not moved to
+/// the next sample but left out in this epoch; and documents of one sentence give no pairs (in that code all of theirs
+/// are random ones, which gives the answer away).
 #[derive(Debug)]
 pub struct PretrainingDataset {
     corpus: Arc<Corpus>,
@@ -90,10 +91,11 @@ impl PretrainingDataset {
     /// Samples of the given documents of `corpus`.
     ///
     /// # Errors
-    /// If the tokenizer is not the corpus's or lacks a special token, no document has enough sentences, or the corpus is damaged.
+    /// If the tokenizer is not the corpus's or lacks a special token, no document has enough sentences, or the corpus
+    /// is damaged.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn new(
         corpus: Arc<Corpus>,
         documents: &[u32],
@@ -128,7 +130,7 @@ impl PretrainingDataset {
         Ok(Self { corpus, config: config.clone(), order, places, pair_key, masking, cls_id, sep_id })
     }
 
-    /// How many of the documents give samples.
+    /// Number of documents that give samples.
     #[must_use]
     pub fn n_documents(&self) -> usize {
         self.places.documents().len()
@@ -180,7 +182,7 @@ impl PretrainingDataset {
         Ok((ids, first_length, is_next))
     }
 
-    /// How many tokens of text the sample should have: usually as many as fit.
+    /// Target number of text tokens of the sample: usually as many as fit.
     fn target_length(&self, stream: &mut Stream) -> usize {
         let longest = text_length(&self.config);
         if stream.uniform() < self.config.short_seq_probability {
@@ -190,7 +192,7 @@ impl PretrainingDataset {
         }
     }
 
-    /// A document that is not the one at `place`, each with the same probability.
+    /// A random document other than the one at `place`, uniformly distributed.
     fn other_document(&self, place: usize, stream: &mut Stream) -> u32 {
         let documents = self.places.documents();
         loop {
@@ -223,7 +225,7 @@ impl Dataset for PretrainingDataset {
     }
 }
 
-/// How many tokens of text fit beside the special ones.
+/// Number of text tokens that fit beside the special tokens.
 fn text_length(config: &PretrainingConfig) -> usize {
     config.max_seq_length - if config.next_sentence { 3 } else { 2 }
 }

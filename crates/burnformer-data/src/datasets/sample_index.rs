@@ -1,4 +1,4 @@
-//! Where in which document each sample is taken from.
+//! Index from sample numbers to documents.
 
 use crate::DataError;
 use crate::corpus::Corpus;
@@ -7,12 +7,13 @@ use crate::corpus::Corpus;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SampleIndex {
     documents: Vec<u32>,
-    /// Sum of the samples up to and with each document.
+    /// Cumulative number of samples, up to and including each document.
     ends: Vec<u64>,
 }
 
 impl SampleIndex {
-    /// Asks `samples_of` how many samples each of `documents` has; those with none are left out.
+    /// Indexes `documents`, with the number of samples of each from `samples_of`; documents without samples are left
+    /// out.
     pub(super) fn new(
         corpus: &Corpus,
         documents: &[u32],
@@ -31,7 +32,7 @@ impl SampleIndex {
         Ok(places)
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     pub(super) fn len(&self) -> u64 {
         self.ends.last().copied().unwrap_or(0)
     }
@@ -41,7 +42,7 @@ impl SampleIndex {
         &self.documents
     }
 
-    /// The place of sample `index`: which of [`SampleIndex::documents`], and which of its samples.
+    /// The place of sample `index`: index into [`SampleIndex::documents`], and index of the sample in the document.
     ///
     /// # Panics
     /// If there is no such sample.

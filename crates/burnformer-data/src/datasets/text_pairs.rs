@@ -1,4 +1,4 @@
-//! Parallel texts, for models that turn one into the other.
+//! Parallel texts, for encoder–decoder models.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::corpus::Corpus;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextPairsConfig {
-    /// Longest source and longest target in tokens, that at the end included; longer pairs are left out.
+    /// Longest source and longest target in tokens, end token included; longer pairs are left out.
     pub max_seq_length: usize,
-    /// Pairs of which one text has more than so many times the tokens of the other are left out: they seldom say the same.
+    /// Largest ratio of the two texts' numbers of tokens; other pairs are left out, since they are rarely translations.
     /// Absent for no limit.
     pub max_length_ratio: Option<f64>,
 }
@@ -45,7 +45,7 @@ impl TextPairsConfig {
     }
 }
 
-/// A text and what it is to be turned into, each with the token behind it that ends a text.
+/// A source and its target, each with the end token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextPair {
     /// Tokens of the first text.
@@ -71,13 +71,13 @@ pub struct TextPairDataset {
 }
 
 impl TextPairDataset {
-    /// Pairs among the given documents of `corpus`; `eos_id` is put behind each text.
+    /// Pairs among the given documents of `corpus`; `eos_id` is appended to each text.
     ///
     /// # Errors
-    /// If the corpus was built of something else than pairs, the settings leave none, or the corpus is damaged.
+    /// If the corpus was not built from pairs, the settings leave no pair, or the corpus is damaged.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn new(
         corpus: Arc<Corpus>,
         documents: &[u32],
@@ -105,7 +105,7 @@ impl TextPairDataset {
         Ok(Self { corpus, eos_id, places, order, n_left_out })
     }
 
-    /// How many documents were left out, since a text is too long for the settings or for the other, or there are not two.
+    /// Number of documents left out: a text is too long, the lengths differ too much, or the second text is missing.
     #[must_use]
     pub fn n_left_out(&self) -> usize {
         self.n_left_out

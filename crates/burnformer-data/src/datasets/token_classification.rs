@@ -8,31 +8,31 @@ use crate::DataError;
 use crate::tagged::{TaggedExample, TaggedTexts};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// A sentence with labels: `[CLS] words [SEP]`. The label of a word is on its first token. The other tokens of a word and
-/// special tokens have none: they are ignored in loss and metrics.
+/// A sentence with labels: `[CLS] words [SEP]`. The label of a word is on its first token. The other tokens of a word
+/// and special tokens have none: they are ignored in loss and metrics.
 ///
 /// Source: Devlin et al. 2019, section 5.3, and `run_ner.py` of transformers, where what is ignored has the label -100.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenClassificationSample {
     /// The tokens.
     pub ids: Vec<u32>,
-    /// The places of the first tokens of words, in ascending order.
+    /// Positions of the first tokens of words, in ascending order.
     pub positions: Vec<u32>,
-    /// The number of the label at each of `positions`.
+    /// Label index at each of `positions`.
     pub labels: Vec<u32>,
 }
 
 /// Words of a sentence that have no label in its sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LostWords {
-    /// Words that do not fit into the greatest length.
+    /// Number of words that were truncated.
     pub cut_off: usize,
-    /// Words of which the tokenizer leaves nothing, such as control characters.
+    /// Number of words without tokens, such as control characters.
     pub empty: usize,
 }
 
 impl TokenClassificationSample {
-    /// Tokenises a sentence; what is longer than `max_seq_length` tokens is cut off, and the words that are lost by that
+    /// Tokenises a sentence, truncated to `max_seq_length` tokens; the truncated words
     /// are counted.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Sample for TokenClassificationSample {
     }
 }
 
-/// [`TokenClassificationSample`]s in memory, in an order of their own in each epoch.
+/// [`TokenClassificationSample`]s in memory, shuffled in each epoch.
 #[derive(Clone, Debug)]
 pub struct TokenClassificationDataset {
     samples: Vec<TokenClassificationSample>,
@@ -75,7 +75,7 @@ pub struct TokenClassificationDataset {
 }
 
 impl TokenClassificationDataset {
-    /// Tokenises `texts` on all cores. Sentences without a label, since the tokenizer leaves nothing of their words, are
+    /// Tokenises `texts` on all cores. Sentences without a labelled word (no word has tokens) are
     /// left out.
     ///
     /// # Errors

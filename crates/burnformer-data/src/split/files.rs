@@ -18,10 +18,10 @@ use crate::{DataError, Record, Target};
 /// Names of the parts, and of their files without the ending.
 const PARTS: [&str; 3] = ["train", "validation", "test"];
 
-/// What was divided, and what is in each part.
+/// Report of a split: settings, and contents of each part.
 #[derive(Debug)]
 pub struct FilesSplit {
-    /// What was kept together, or balanced.
+    /// Grouping of the split.
     pub by: SplitBy,
     /// Seed of the split.
     pub seed: u64,
@@ -31,25 +31,26 @@ pub struct FilesSplit {
     pub validation: PartCounts,
     /// The part for testing.
     pub test: PartCounts,
-    /// Documents that were left out, since an earlier one has the same text.
+    /// Number of documents left out as duplicates of an earlier one.
     pub duplicates: usize,
-    /// Rows that were left out, since they cannot be read.
+    /// Number of rows skipped because they cannot be read.
     pub skipped: Skipped,
 }
 
-/// What is in a part.
+/// Contents of a part.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartCounts {
-    /// How many documents.
+    /// Number of documents.
     pub documents: u64,
-    /// How many documents of each class; nothing without classes.
+    /// Number of documents of each class; empty without classes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, u64>,
 }
 
 /// Divides the records of `source` as [`Split::of_items`] divides documents, and writes each part into `folder`:
-/// `train.jsonl`, `validation.jsonl` and `test.jsonl` with an object of `text`, `pair`, `label` and `group` in each line, or
-/// if words have tags `train.conll` and so on, with a word and its tag in each line. A part without documents has no file.
+/// `train.jsonl`, `validation.jsonl` and `test.jsonl` with an object of `text`, `pair`, `label` and `group` in each
+/// line, or if words have tags `train.conll` and so on, with a word and its tag in each line. A part without documents
+/// has no file.
 ///
 /// The source is read twice, so that memory holds a few bytes of each document and none of its text.
 ///
@@ -58,7 +59,7 @@ pub struct PartCounts {
 /// reading gives other documents than the first; if a file cannot be written; on request of `interrupt`.
 ///
 /// # Panics
-/// If the settings cannot work: a value built in code is the caller's responsibility.
+/// If the settings are invalid: a value built in code is the caller's responsibility.
 pub fn split_files(
     source: &dyn Source,
     config: &SplitConfig,
@@ -82,7 +83,7 @@ pub fn split_files(
     Ok(FilesSplit { by: config.by, seed, train, validation, test, duplicates, skipped })
 }
 
-/// What a split knows of each document.
+/// Keys of each document for the split.
 #[derive(Default)]
 struct Items {
     items: Vec<Item>,
@@ -112,10 +113,10 @@ impl Items {
 struct Parts {
     /// The part of each document; `None` for a duplicate.
     places: Vec<Option<usize>>,
-    /// The files; `None` for a part that gets nothing.
+    /// The files; `None` for an empty part.
     files: [Option<Writer>; 3],
     counts: [PartCounts; 3],
-    /// How many documents have begun.
+    /// Number of documents so far.
     begun: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Training, validation and test: which document belongs where.
+//! Splits of documents into training, validation and test.
 
 mod files;
 
@@ -17,7 +17,7 @@ pub use files::{FilesSplit, PartCounts, split_files};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
-    /// What is kept together, or balanced.
+    /// Grouping: what is kept together, or balanced.
     pub by: SplitBy,
     /// Share of the validation part, in `[0, 1)`.
     pub validation: f64,
@@ -25,17 +25,17 @@ pub struct SplitConfig {
     pub test: f64,
 }
 
-/// What a split keeps together, or balances.
+/// Grouping of a split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SplitBy {
-    /// Each document goes its own way.
+    /// Each document is assigned individually.
     #[default]
     Document,
-    /// Documents of one group (a repository, an author) stay together; those without a group go their own way.
+    /// Documents of one group (a repository, an author) stay together; those without a group are assigned individually.
     Group,
-    /// Each label has the same shares of its documents in each part.
+    /// Stratified: each part has the same share of each label's documents.
     Label,
 }
 
@@ -74,18 +74,18 @@ impl Validate for SplitConfig {
     }
 }
 
-/// What a part of a split is for.
+/// A part of a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subset {
-    /// To learn from.
+    /// Documents to train on.
     Train,
-    /// To choose by.
+    /// Documents to select models by.
     Validation,
-    /// To report on.
+    /// Documents to report final scores on.
     Test,
 }
 
-/// What a split knows of a document.
+/// Keys of a document for a split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Hash of its text.
@@ -99,24 +99,24 @@ pub struct Item {
 /// The documents of each part, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// To learn from.
+    /// Documents to train on.
     pub train: Vec<u32>,
-    /// To choose by.
+    /// Documents to select models by.
     pub validation: Vec<u32>,
-    /// To report on.
+    /// Documents to report final scores on.
     pub test: Vec<u32>,
-    /// Texts that an earlier document has as well. They are in no part.
+    /// Duplicates of an earlier document. They are in no part.
     pub duplicates: Vec<u32>,
 }
 
 impl Split {
-    /// Divides the documents of `corpus`, as a function of their texts and the seed.
+    /// Splits the documents of `corpus`, as a function of their texts and the seed.
     ///
     /// # Errors
     /// If a part that should have a share gets none, or the corpus is damaged.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn of(corpus: &Corpus, config: &SplitConfig, seed: u64) -> Result<Self, DataError> {
         let item = |index| {
             let document = corpus.document(index)?;
@@ -125,16 +125,16 @@ impl Split {
         Self::of_items((0..corpus.n_documents()).map(item).collect::<Result<Vec<_>, DataError>>()?, config, seed)
     }
 
-    /// Divides things that are no documents of a corpus; the parts hold their numbers.
+    /// Splits items that are not documents of a corpus; the parts hold their indices.
     ///
-    /// The first of several things with equal content stays, so no content is in two parts. The rest are sorted by a random
-    /// number drawn for what is kept together, in each label by itself if labels are balanced, and cut at the shares.
+    /// The first of several items with equal content stays, so no content is in two parts. They are sorted by a random
+    /// number of their group (separately for each label if stratified), and cut at the shares.
     ///
     /// # Errors
     /// If a part that should have a share gets none.
     ///
     /// # Panics
-    /// If the settings cannot work: a value built in code is the caller's responsibility.
+    /// If the settings are invalid: a value built in code is the caller's responsibility.
     pub fn of_items(items: impl IntoIterator<Item = Item>, config: &SplitConfig, seed: u64) -> Result<Self, DataError> {
         if let Err(error) = config.validate() {
             panic!("{error}");
@@ -164,7 +164,7 @@ impl Split {
         split.sorted(config)
     }
 
-    /// Hands out the things of one stratum: units in the order drawn, to validation and test until they have their shares.
+    /// Assigns the items of one stratum: units in random order, to validation and test until they have their shares.
     fn cut(&mut self, stratum: &[(Option<u32>, u64, u64, u32)], config: &SplitConfig) {
         // Where nothing is balanced, a part that should have a share gets at least one unit.
         let least = |share: f64| usize::from(share > 0.0 && config.by != SplitBy::Label);

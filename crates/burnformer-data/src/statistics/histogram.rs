@@ -1,8 +1,8 @@
-//! How often which lengths occur.
+//! Histogram of lengths.
 
 use serde::Serialize;
 
-/// Lengths by powers of two.
+/// Histogram of lengths by powers of two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// Count of the lengths of `n` bits: 0, 1, 2–3, 4–7, …
@@ -11,14 +11,14 @@ pub struct Histogram {
     longest: u64,
 }
 
-/// A range of lengths, and how many there are of it.
+/// A range of lengths with its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bucket {
-    /// The shortest length in it.
+    /// Shortest length of the range.
     pub from: u64,
-    /// The longest length in it.
+    /// Longest length of the range.
     pub to: u64,
-    /// How many.
+    /// Number of lengths in the range.
     pub count: u64,
 }
 
@@ -38,31 +38,31 @@ impl Histogram {
         self.longest = self.longest.max(other.longest);
     }
 
-    /// How many lengths there are.
+    /// Number of lengths.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// Their sum.
+    /// Sum of the lengths.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// Their mean; 0 if there are none.
+    /// Mean length; 0 if there are none.
     #[must_use]
     pub fn mean(&self) -> f64 {
         super::share(self.sum, self.count())
     }
 
-    /// The longest; 0 if there are none.
+    /// Longest length; 0 if there are none.
     #[must_use]
     pub fn longest(&self) -> u64 {
         self.longest
     }
 
-    /// The ranges that occur, from the shortest on.
+    /// The non-empty ranges, in ascending order.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> {
         let range = |bits: usize| if bits == 0 { (0, 0) } else { (1 << (bits - 1), u64::MAX >> (64 - bits)) };
         self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(move |(bits, &count)| {

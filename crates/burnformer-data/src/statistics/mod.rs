@@ -1,4 +1,4 @@
-//! What is in a corpus, for people and as JSON.
+//! Statistics of a corpus, as text and as JSON.
 
 mod histogram;
 mod padding;
@@ -19,55 +19,55 @@ use crate::DataError;
 use crate::batches::{Batch, PaddingStats};
 use crate::corpus::Corpus;
 
-/// Documents between two looks at the interrupt.
+/// Number of documents between two checks of the interrupt.
 const STRIDE: u32 = 4096;
 
-/// Counts over all documents of a corpus. [`Display`](std::fmt::Display) shows them to people.
+/// Statistics of all documents of a corpus. [`Display`](std::fmt::Display) formats them as text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Statistics {
-    /// How many documents.
+    /// Number of documents.
     pub documents: u64,
-    /// How many sentences.
+    /// Number of sentences.
     pub sentences: u64,
-    /// How many tokens.
+    /// Number of tokens.
     pub tokens: u64,
     /// Bytes of the text, in UTF-8.
     pub text_bytes: u64,
-    /// Tokens of each sentence.
+    /// Histogram of tokens per sentence.
     pub sentence_lengths: Histogram,
-    /// Tokens of each document.
+    /// Histogram of tokens per document.
     pub document_lengths: Histogram,
-    /// Entries of the vocabulary.
+    /// Size of the vocabulary.
     pub vocab_size: u64,
-    /// Entries that occur.
+    /// Number of vocabulary entries that occur.
     pub vocab_used: u64,
-    /// Tokens that stand for what the vocabulary cannot say.
+    /// Number of unknown tokens.
     pub unknown_tokens: u64,
-    /// Documents whose text an earlier one has as well.
+    /// Number of documents that duplicate an earlier one.
     pub duplicates: u64,
-    /// Documents of each label, in the order in which the labels first appear.
+    /// Number of documents of each label, in order of first appearance.
     pub labels: Vec<LabelCount>,
-    /// How many groups.
+    /// Number of groups.
     pub groups: u64,
-    /// Records of which no token was left.
+    /// Number of records without tokens.
     pub empty_records: u64,
-    /// Rows that could not be read.
+    /// Number of rows that could not be read.
     pub skipped_rows: u64,
-    /// Share of padding in batches, in `[0, 1]`, if it was measured.
+    /// Share of padding in batches, in `[0, 1]`; `None` if not measured.
     pub padding_share: Option<f64>,
 }
 
-/// How many documents have a label.
+/// Number of documents of a label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LabelCount {
     /// The label.
     pub label: String,
-    /// How many documents have it.
+    /// Number of documents.
     pub documents: u64,
 }
 
 impl Statistics {
-    /// Counts over `corpus`, on all cores. Reads every token and so finds damage anywhere.
+    /// Computes the statistics of `corpus` on all cores. Reads every token, and so detects damage anywhere.
     ///
     /// # Errors
     /// If the corpus is damaged, or on request of `interrupt`.
@@ -110,7 +110,7 @@ impl Statistics {
         })
     }
 
-    /// Measures the share of padding in `batches`, which must end.
+    /// Measures the share of padding in `batches`, which must be finite.
     ///
     /// # Errors
     /// The first error among the batches.
@@ -132,7 +132,7 @@ impl Statistics {
         share(self.vocab_used, self.vocab_size)
     }
 
-    /// Share of the tokens that stand for what the vocabulary cannot say, in `[0, 1]`.
+    /// Share of unknown tokens, in `[0, 1]`.
     #[must_use]
     pub fn unknown_share(&self) -> f64 {
         share(self.unknown_tokens, self.tokens)

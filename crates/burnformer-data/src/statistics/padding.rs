@@ -1,4 +1,4 @@
-//! How much of the batches of a corpus is padding.
+//! Share of padding in the batches of a corpus.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::batches::{Batch, BatchConfig, Batches, Padding, PretrainingCollator};
 use crate::corpus::Corpus;
 use crate::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 
-/// Padding hardly depends on the order of the samples.
+/// Seed of the order of samples, on which padding hardly depends.
 const SEED: u64 = 42;
 
 impl Statistics {

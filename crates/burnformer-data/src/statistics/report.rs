@@ -1,4 +1,4 @@
-//! Statistics as a text.
+//! Statistics as text.
 
 use std::fmt::{self, Display, Formatter};
 
