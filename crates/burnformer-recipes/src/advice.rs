@@ -97,6 +97,7 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
             Some("classify texts with it by `burnformer predict`")
         }
         TaskError::OtherTask { found: Head::Seq2Seq, .. } => Some("translate with it by `burnformer translate`"),
+        TaskError::OtherTask { found: Head::CausalLm, .. } => Some("continue prompts with it by `burnformer generate`"),
         TaskError::OtherTask { .. } => {
             Some("train a classifier from it with `burnformer finetune`, or compute embeddings with `burnformer embed`")
         }

@@ -100,8 +100,9 @@ impl TextGeneration {
             let numbers: Vec<u64> = (first..).take(sources.len()).collect();
             let input =
                 GenerationInput { sources, numbers: Some(&numbers), seed: options.seed, interrupt: options.interrupt };
-            for hypotheses in generate(&self.model, &options.generation, input)? {
-                answers.push(hypotheses.into_iter().map(|it| self.continuation(it)).collect::<Result<_, _>>()?);
+            for (prompt, hypotheses) in sources.iter().zip(generate(&self.model, &options.generation, input)?) {
+                let texts = hypotheses.into_iter().map(|it| self.continuation(prompt, it));
+                answers.push(texts.collect::<Result<_, _>>()?);
             }
         }
         Ok(answers)
@@ -118,9 +119,42 @@ impl TextGeneration {
         if found > max { Err(TaskError::PromptLength { prompt: prompt.to_owned(), found, max }) } else { Ok(tokens) }
     }
 
-    fn continuation(&self, hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
+    fn continuation(&self, prompt: &[u32], hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
         let Hypothesis { tokens, log_prob, score, is_finished } = hypothesis;
-        let text = self.tokenizer.decode(&tokens, true)?;
+        // The text behind that of the prompt: alone the tokens might lose the space in front of them.
+        let whole = self.tokenizer.decode(&[prompt, &tokens].concat(), true)?;
+        let text = match whole.strip_prefix(&self.tokenizer.decode(prompt, true)?) {
+            Some(text) => text.to_owned(),
+            None => self.tokenizer.decode(&tokens, true)?,
+        };
         Ok(Continuation { text, tokens, log_prob, score, is_finished })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burnformer_core::progress::Silent;
+    use burnformer_data::tokenizer::{TokenizerConfig, TokenizerKind, train};
+    use burnformer_models::{GptConfig, GptTokens};
+    use burnformer_ops::DeviceChoice;
+
+    use super::*;
+
+    #[test]
+    fn a_continuation_keeps_the_space_in_front_of_it() {
+        let kind = TokenizerConfig { kind: TokenizerKind::ByteLevelBpe, vocab_size: 290, ..TokenizerConfig::default() };
+        let texts = ["the cat sat", "the cat sat"].map(|text| Ok(text.to_owned()));
+        let tokenizer = train(texts.into_iter(), &kind, &Silent, &Interrupt::new()).unwrap();
+        let config = GptConfig::preset("gpt-tiny", 290, GptTokens::default()).unwrap();
+        let model = GptForCausalLM::new(&config, &DeviceChoice::Auto.open().unwrap());
+        let pipeline = TextGeneration { model, tokenizer, front: vec![0], batch_size: 1 };
+        let prompt = pipeline.encode("the cat").unwrap();
+        assert_eq!(prompt[0], 0);
+        let text = |text: &str| {
+            let tokens = pipeline.tokenizer.encode(text).unwrap();
+            let hypothesis = Hypothesis { tokens, log_prob: -1.0, score: -1.0, is_finished: true };
+            pipeline.continuation(&prompt, hypothesis).unwrap().text
+        };
+        assert_eq!([text("sat"), text("")], [" sat", ""]);
     }
 }

@@ -108,7 +108,8 @@ fn prompts_are_continued_in_their_order() {
     let input = burnformer_models::GenerationInput::new(std::slice::from_ref(&ids));
     let expected = burnformer_models::generate(&model, &options.generation, input).unwrap();
     assert_eq!(together[0][0].tokens, expected[0][0].tokens);
-    assert_eq!(together[0][0].text, tokenizer.decode(&expected[0][0].tokens, true).unwrap());
+    let whole = tokenizer.decode(&[&*ids, &expected[0][0].tokens].concat(), true).unwrap();
+    assert_eq!(format!("the cat{}", together[0][0].text), whole);
 }
 
 #[test]
