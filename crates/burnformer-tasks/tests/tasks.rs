@@ -20,7 +20,8 @@ use burnformer_ops::DeviceChoice;
 use burnformer_tasks::metrics::{EntityMode, entities};
 use burnformer_tasks::{
     AttentionMap, ClassificationTask, FillMask, MarkedText, MetricState, Pipeline, PretrainingCounts, PretrainingTask,
-    Task, TaskError, TextClassification, TextEmbedding, TokenClassificationTask, cosine_similarity, evaluate,
+    Task, TaskError, TextClassification, TextEmbedding, TokenClassification, TokenClassificationTask,
+    cosine_similarity, evaluate,
 };
 
 const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
@@ -458,4 +459,37 @@ fn entities_have_the_characters_of_the_text() {
         .collect();
     let found: Vec<_> = pipeline.mark(&["the hill"]).unwrap()[0].entities.iter().map(|it| (it.start, it.end)).collect();
     assert_eq!(found, expected);
+}
+
+/// Byte-level tokens hold the blank in front of a word, which is none of the word's characters.
+#[test]
+fn words_of_byte_level_tokens_have_no_blank_in_front() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = ["the café of the cat", "the café of the dog"].map(|text| Ok(text.to_owned()));
+    let config = TokenizerConfig { kind: TokenizerKind::ByteLevelBpe, vocab_size: 290, ..TokenizerConfig::default() };
+    let tokenizer = train(texts.into_iter(), &config, &Silent, &Interrupt::new()).unwrap();
+    let (pad_id, vocab_size) = (tokenizer.specials().pad_id.unwrap(), tokenizer.vocab_size());
+    let config = BertConfig {
+        variant: BertVariant::Roberta,
+        n_segments: 1,
+        vocab_size,
+        pad_id,
+        max_seq_length: 20,
+        ..self::config()
+    };
+    // Without `O` and `I-` every word is an entity.
+    let labels = ["B-X", "B-Y"].map(str::to_owned);
+    let task = TokenClassificationTask::new(config.clone(), tokenizer, labels.to_vec()).unwrap();
+    task.save(&BertForTokenClassification::init(&config, &labels, 1, &device()), folder.path()).unwrap();
+    let model = TokenClassification::load(folder.path(), &device()).unwrap();
+    let words = |text: &str| -> Vec<(usize, usize, String)> {
+        let marked = model.mark(&[text]).unwrap().remove(0);
+        marked.entities.into_iter().map(|entity| (entity.start, entity.end, entity.text)).collect()
+    };
+    let expected = |words: &[(usize, usize, &str)]| -> Vec<(usize, usize, String)> {
+        words.iter().map(|(start, end, text)| (*start, *end, (*text).to_owned())).collect()
+    };
+    assert_eq!(words("the café"), expected(&[(0, 3, "the"), (4, 8, "café")]));
+    assert_eq!(words(" the dog"), expected(&[(1, 4, "the"), (5, 8, "dog")]));
+    assert_eq!(words("\u{1f600} dog."), expected(&[(0, 1, "\u{1f600}"), (2, 5, "dog"), (5, 6, ".")]));
 }

@@ -6,8 +6,8 @@ use crate::support::{
 use burn::tensor::{Int, Tensor, TensorData};
 use burnformer_models::weights::{WeightType, Weights};
 use burnformer_models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertInput, BertVariant, Head,
-    Loaded, ModelClass, Pretrained, export_body, registry, stats, weights,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
+    BertInput, BertVariant, Head, Loaded, ModelClass, Pretrained, export_body, registry, stats, weights,
 };
 use burnformer_nn::{Activation, DropoutRng, Linear};
 use serde_json::{Value, json};
@@ -270,6 +270,35 @@ fn a_classifier_continues_a_pretrained_body() {
         let other = BertForSequenceClassification::from_pretrained(out.path(), &labels(7), 2, &device).unwrap();
         assert_eq!(other.left_over, ["classifier.weight", "classifier.bias"]);
         assert_eq!(other.fresh, ["classifier.weight", "classifier.bias"]);
+    }
+}
+
+#[test]
+fn a_classifier_of_tokens_continues_any_body_with_its_dropout() {
+    let device = device();
+    let labels = labels(5);
+    for (name, key) in [
+        ("classification", Some("classifier_dropout")),
+        ("roberta_masked_lm", Some("classifier_dropout")),
+        ("distilbert_classification", None),
+    ] {
+        let folder = copy(name);
+        set_json(folder.path(), "classifier_dropout", json!(0.5));
+        let loaded = BertForTokenClassification::from_pretrained(folder.path(), &labels, 2, &device).unwrap();
+        assert_eq!(loaded.fresh, ["token_classifier.weight", "token_classifier.bias"], "{name}");
+        assert!(!loaded.left_over.is_empty(), "{name}");
+        let out = tempfile::tempdir().unwrap();
+        loaded.model.save(out.path()).unwrap();
+        assert_eq!(json(out.path()).get("classifier_dropout").cloned(), key.map(|_| json!(0.5)), "{name}");
+        let again = BertForTokenClassification::load(out.path(), &device).unwrap();
+        let answer = |model: &BertForTokenClassification, rng| {
+            let input = BertInput { rng, ..input([[5, 6, 7]], &device) };
+            values(model.forward(input, Tensor::from_data([2, 0], &device)))
+        };
+        let training = || DropoutRng::training(1, [7]);
+        assert_eq!(answer(&again, training()), answer(&loaded.model, training()), "{name}");
+        // The body of this fixture drops nothing, so that only the classifier can.
+        assert_eq!(answer(&again, training()) != answer(&again, DropoutRng::off()), key.is_some(), "{name}");
     }
 }
 
