@@ -1,4 +1,4 @@
-//! Where sentences end.
+//! Sentence splitting.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use burnformer_core::config::ConfigError;
 
 /// The language of a text, as a code such as `en`, `zh` or `pt-br`: ISO 639, with subtags of BCP 47 if need be.
 ///
-/// A language without rules of its own goes by those of a related one, or by those for English.
+/// A language without its own rules uses those of a related language, or those of English.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Language(Cow<'static, str>);
@@ -61,7 +61,7 @@ impl fmt::Display for Language {
     }
 }
 
-/// How much of a paragraph is looked at in one go, in bytes. It bounds the time for text without sentence ends, which grows
+/// Number of bytes of a paragraph processed at a time. It bounds the time for text without sentence ends, which grows
 /// with the square of its length.
 const WINDOW: usize = 8 << 10;
 
@@ -86,8 +86,8 @@ impl SentenceSplitter {
         Self { language: None }
     }
 
-    /// The sentences of `paragraph` in order, without white space around them. Together they are the paragraph but for the
-    /// white space between them; none is empty.
+    /// The sentences of `paragraph` in order, without white space around them. Together they are the paragraph but for
+    /// the white space between them; none is empty.
     ///
     /// A sentence of more than some thousand bytes may be cut, if possible at white space.
     #[must_use]

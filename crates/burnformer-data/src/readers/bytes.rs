@@ -1,4 +1,4 @@
-//! The bytes of a file, decompressed as they are read. The first bytes, not the name, tell what compressed them.
+//! The bytes of a file, decompressed as they are read. The compression is detected from the first bytes, not the name.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -10,12 +10,12 @@ use flate2::bufread::MultiGzDecoder;
 use super::ReadError;
 use crate::source::BytesRead;
 
-/// Bytes of a file, decompressed, without the mark at its beginning.
+/// Bytes of a file, decompressed, without the byte order mark.
 pub(super) type Bytes = Box<dyn BufRead + Send>;
 
-/// How many bytes are read, and decompressed, at a time.
+/// Number of bytes read and decompressed at a time.
 const BUFFER: usize = 64 << 10;
-/// How many bytes tell one kind of file from another.
+/// Number of bytes that identify the kind of a file.
 const MAGIC: usize = 8;
 
 /// Opens the text file `path`. What is read of the file, compressed as it may be, is added to `counter`.
@@ -85,7 +85,7 @@ impl Read for Counted {
     }
 }
 
-/// Nothing but an error.
+/// A reader that returns only an error.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {

@@ -1,18 +1,18 @@
-//! Which field of a row holds what, and how the fields become a record.
+//! Columns of a row, and their conversion to a record.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Place, ReadError};
 use crate::{Record, Target};
 
-/// Names of the columns that hold the text of a row and what is known about it.
+/// Names of the columns with the text of a row, its pair, label and group.
 ///
 /// In JSON lines and Parquet a name may be a path: `meta.author` is the field `author` within `meta`, `choices.0` the
 /// first element of the list `choices`. In a table without header the columns are called `1`, `2` and so on.
 ///
-/// Each of these columns but `group` must hold something in every row: text, or where `label` and `group` are
-/// concerned also a number or a Boolean, which is turned into text. A row in which all of them are blank is passed
-/// over like a blank line.
+/// Each of these columns except `group` needs a value in every row: text; `label` and `group` may
+/// also be a number or a Boolean, which is converted to text. A row in which all of them are blank is skipped
+/// like a blank line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The text, or the first one of a pair.
@@ -21,7 +21,7 @@ pub struct Columns {
     pub pair: Option<String>,
     /// The class.
     pub label: Option<String>,
-    /// What the row has in common with others, which a split keeps together. May be null or blank: then the row is
+    /// The group of the row, which a split keeps together. May be null or blank: then the row is
     /// alone.
     pub group: Option<String>,
 }
@@ -34,15 +34,15 @@ const LABEL: usize = 2;
 /// The place of `group` in [`Each`].
 const GROUP: usize = 3;
 
-/// What a field holds.
+/// Value of a field.
 pub(super) enum Cell {
-    /// It is not there, or null.
+    /// Absent, or null.
     Nothing,
     /// Text.
     Text(String),
-    /// A number or a Boolean: what it is called, and as text.
+    /// A number or a Boolean: name of its type, and its text.
     Scalar(&'static str, String),
-    /// Anything else: what it is called.
+    /// Anything else: name of its type.
     Other(&'static str),
 }
 
@@ -91,7 +91,7 @@ mod tests {
     use super::super::testing::{columns, shown};
     use super::*;
 
-    /// What a row with these cells becomes.
+    /// The result for a row with these cells.
     fn row(cells: Each<Cell>) -> Vec<String> {
         let names = ["text", "pair", "label", "group"];
         let mut asked = cells.iter().zip(names).map(|(cell, name)| if cell.is_some() { name } else { "" });

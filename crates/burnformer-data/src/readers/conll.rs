@@ -1,12 +1,12 @@
-//! Words with a tag each, in columns, as in the shared tasks of `CoNLL`.
+//! Tagged words in columns, as in the shared tasks of `CoNLL`.
 
 use super::lines::Lines;
 use super::{Place, ReadError};
 use crate::target::TaggedWord;
 use crate::{Record, Target};
 
-/// What stands in front of the type of an entity: its beginning, inside and end, an entity of one word, and other names of
-/// these in the schemes `IOBES`, `BILOU` and `BMEWO`.
+/// Prefixes of entity types: beginning, inside, end and single word, and their other names
+/// in the schemes `IOBES`, `BILOU` and `BMEWO`.
 const PREFIXES: [&str; 8] = ["B-", "I-", "E-", "S-", "L-", "U-", "M-", "W-"];
 
 /// The column of the words and that of the tags, counted from one. Without the latter it is the last column.
@@ -23,22 +23,22 @@ pub(super) struct TagColumns {
 /// - A line that begins with `-DOCSTART-` begins a document and ends a sentence; it is no word.
 /// - A line in front of a sentence's first word that begins with `# ` and is no row with a tag is a comment.
 ///
-/// A sentence with a row that is no good is an error as a whole, and the next sentence follows.
+/// A sentence with a bad row is one error; reading continues with the next sentence.
 pub(super) struct Sentences {
     lines: Lines,
     columns: TagColumns,
-    /// How many columns the first row of the file has.
+    /// Number of columns of the first row of the file.
     n_columns: Option<usize>,
 }
 
-/// What was gathered of a sentence.
+/// A sentence under construction.
 #[derive(Default)]
 struct Sentence {
     text: String,
     words: Vec<TaggedWord>,
     /// The line of the first word.
     line: u64,
-    /// The first row that is no good.
+    /// The first bad row.
     error: Option<ReadError>,
 }
 
@@ -140,7 +140,7 @@ impl Sentence {
         self.words.push(TaggedWord { span: start..self.text.len(), tag: tag.to_owned() });
     }
 
-    /// The record or the error; nothing if there was no row.
+    /// The record or the error; `None` if there was no row.
     fn finish(self, path: std::sync::Arc<std::path::Path>) -> Option<Result<Record, ReadError>> {
         if self.is_empty() {
             return None;

@@ -1,4 +1,4 @@
-//! What can be wrong with files and their rows.
+//! Errors of files and rows.
 
 use std::fmt;
 use std::io;
@@ -13,35 +13,35 @@ use super::FormatKind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// A path, or a pattern with `*`, `?` or `[`, that no file belongs to.
+    /// A path, or a pattern with `*`, `?` or `[`, that matches no file.
     #[error("`{pattern}` matches no file, expected a file, a folder with files, or a pattern such as `data/*.txt`")]
     NoFile {
-        /// As the user wrote it.
+        /// The path or pattern of the settings.
         pattern: String,
     },
-    /// A pattern that cannot be understood.
+    /// An invalid pattern.
     #[error("`{pattern}` is not a pattern")]
     Pattern {
-        /// As the user wrote it.
+        /// The path or pattern of the settings.
         pattern: String,
-        /// What is wrong with it.
+        /// Description of the problem.
         source: glob::PatternError,
     },
     /// A folder that cannot be searched for files.
     #[error("cannot list `{}`", path.display())]
     List {
-        /// The folder, or what lies in it.
+        /// The folder, or an entry of it.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A file whose name does not tell what it is.
+    /// A file whose format cannot be guessed from its name.
     #[error("the file format of `{}` is unknown", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
-    /// Files whose names tell different formats.
+    /// Files of different formats, by their names.
     #[error(
         "the input files have different formats: `{}` is {first_format}, `{}` is {format}",
         first.display(),
@@ -50,24 +50,24 @@ pub enum ReadError {
     MixedFormats {
         /// The first file.
         first: PathBuf,
-        /// What it is.
+        /// Format of that file.
         first_format: FormatKind,
-        /// The first other one.
+        /// The first file of another format.
         path: PathBuf,
-        /// What that is.
+        /// Format of that file.
         format: FormatKind,
     },
-    /// An option that means nothing for a format.
+    /// An option that does not apply to the format.
     #[error("`{option}` cannot be used with the input format `{kind}`, only with {}", listed(fitting))]
     OptionDoesNotFit {
         /// The option.
         option: &'static str,
         /// The format.
         kind: FormatKind,
-        /// The formats that it is for.
+        /// The formats that it applies to.
         fitting: &'static [FormatKind],
     },
-    /// A name where columns have none.
+    /// A column name where a column number is needed.
     #[error(
         "`{option}` is `{column}`, expected the number of a column, counted from 1: the format `conll` has no names for \
          them"
@@ -75,7 +75,7 @@ pub enum ReadError {
     NotAColumnNumber {
         /// The option.
         option: &'static str,
-        /// What it is.
+        /// Value of the option.
         column: String,
     },
     /// Parallel text needs as many files on one side as on the other.
@@ -88,15 +88,15 @@ pub enum ReadError {
         /// Files of the target side.
         targets: usize,
     },
-    /// The system does not let the file be read.
+    /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Io {
         /// The file.
         path: Arc<Path>,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A compressed file ends too early, as after a broken download.
+    /// A compressed file is truncated, as after a broken download.
     #[error(
         "the compressed data of `{}` ends too early, within line {}, fetch the file again",
         at.path.display(),
@@ -105,10 +105,10 @@ pub enum ReadError {
     Torn {
         /// The line that is cut off.
         at: Place,
-        /// What the decompressor said.
+        /// Error of the decompressor.
         source: io::Error,
     },
-    /// A compressed file holds something else than was written.
+    /// A compressed file is damaged.
     #[error(
         "the compressed data of `{}` is corrupt, within or before line {}, fetch the file again",
         at.path.display(),
@@ -117,7 +117,7 @@ pub enum ReadError {
     Corrupt {
         /// The line where it was noticed.
         at: Place,
-        /// What the decompressor said.
+        /// Error of the decompressor.
         source: io::Error,
     },
     /// A file of another kind than the settings say.
@@ -125,11 +125,11 @@ pub enum ReadError {
     WrongKind {
         /// The file.
         path: Arc<Path>,
-        /// What it is.
+        /// Kind found.
         found: &'static str,
-        /// What it should be.
+        /// Kind expected.
         expected: &'static str,
-        /// What to do.
+        /// Remedy.
         remedy: &'static str,
     },
     /// Text in another encoding.
@@ -140,20 +140,20 @@ pub enum ReadError {
         /// The first byte that is wrong, counted from one at the beginning of the line or field.
         byte: usize,
     },
-    /// A byte that no text holds.
+    /// A control byte that does not occur in text.
     #[error("{at} holds the byte 0 (its byte {byte}), expected text")]
     Nul {
         /// The row.
         at: Place,
-        /// Where, counted from one at the beginning of the line.
+        /// Position in the line, counted from one.
         byte: usize,
     },
-    /// A line, paragraph or row that does not fit into memory with certainty.
+    /// A line, paragraph or row over the size limit.
     #[error("{at} begins a line, paragraph or row of more than {limit} bytes, expected shorter ones")]
     TooLong {
-        /// Where it begins.
+        /// First line.
         at: Place,
-        /// The most it may have, in bytes.
+        /// Size limit, in bytes.
         limit: usize,
     },
     /// A file does not have a column that the settings name.
@@ -163,7 +163,7 @@ pub enum ReadError {
         path: Arc<Path>,
         /// The column asked for.
         column: String,
-        /// Those it has.
+        /// The columns of the file.
         columns: Vec<String>,
     },
     /// A row with another number of fields than the header, or than the first row where there is no header.
@@ -171,9 +171,9 @@ pub enum ReadError {
     FieldCount {
         /// The row.
         at: Place,
-        /// Its fields.
+        /// Number of its fields.
         found: usize,
-        /// Those of the first row.
+        /// Number of fields of the first row.
         expected: usize,
     },
     /// A row of tagged words that lacks a column.
@@ -181,12 +181,12 @@ pub enum ReadError {
     TooFewColumns {
         /// The row.
         at: Place,
-        /// Its columns.
+        /// Number of its columns.
         found: usize,
-        /// The columns it needs.
+        /// Number of columns needed.
         expected: usize,
     },
-    /// Something else where a tag should be.
+    /// A value that is no tag.
     #[error(
         "{at} has the tag `{found}`, expected `O`, or the type of an entity behind `B-`, `I-`, `E-`, `S-`, `L-`, `U-`, \
          `M-` or `W-`: name the column of the tags if it is not the last"
@@ -194,7 +194,7 @@ pub enum ReadError {
     NotATag {
         /// The row.
         at: Place,
-        /// What stands there.
+        /// The value.
         found: String,
     },
     /// A quote that is opened but not closed before the file ends.
@@ -210,7 +210,7 @@ pub enum ReadError {
         at: Place,
         /// The byte in the line, counted from one.
         column: usize,
-        /// What the parser said.
+        /// Error of the parser.
         reason: String,
     },
     /// A line that is JSON, but no object.
@@ -218,7 +218,7 @@ pub enum ReadError {
     NotObject {
         /// The line.
         at: Place,
-        /// What it holds, in words.
+        /// Type found, in words.
         found: &'static str,
     },
     /// JSON that is one value over the whole file.
@@ -262,9 +262,9 @@ pub enum ReadError {
         at: Place,
         /// The field asked for.
         field: String,
-        /// What it holds, in words.
+        /// Type found, in words.
         found: &'static str,
-        /// What it should hold, in words.
+        /// Type expected, in words.
         expected: &'static str,
     },
     /// Two files of parallel text that do not have the same number of lines.
@@ -283,14 +283,14 @@ pub enum ReadError {
         /// Its lines.
         target_lines: u64,
     },
-    /// A Parquet file that is torn, corrupt, or of a kind that cannot be read.
+    /// A Parquet file that is truncated, damaged or not supported.
     #[error("cannot read `{}` as Parquet, behind row {rows}", path.display())]
     Parquet {
         /// The file.
         path: Arc<Path>,
-        /// How many rows were read before.
+        /// Number of rows read before the error.
         rows: u64,
-        /// What the parser said.
+        /// Error of the parser.
         source: ParquetError,
     },
 }
@@ -315,12 +315,12 @@ impl ReadError {
     }
 }
 
-/// Where a row stands.
+/// Position of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file.
     pub path: Arc<Path>,
-    /// What its rows are called: `line` or `row`.
+    /// Unit of the position: `line` or `row`.
     pub unit: &'static str,
     /// The number of the row, counted from one.
     pub number: u64,

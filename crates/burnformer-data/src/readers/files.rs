@@ -1,4 +1,4 @@
-//! The files that settings stand for, as a source.
+//! The files of an input, as a source.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -21,7 +21,7 @@ use super::{Format, Input, ReadError, conll, jsonl, parquet, table};
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
-/// The files that an [`Input`] stands for: a part each, or where text is parallel, a part for each pair.
+/// The files of an [`Input`]: one part per file, or per pair of files of parallel text.
 #[derive(Clone, Debug)]
 pub struct Files {
     parts: Vec<Part>,
@@ -29,7 +29,7 @@ pub struct Files {
     format: Format,
 }
 
-/// A file, and where text is parallel the one with the other side.
+/// A file, and for parallel text the file with the other side.
 type Sides = (Arc<Path>, Option<Arc<Path>>);
 
 impl Files {
@@ -89,7 +89,7 @@ fn open((path, target): &Sides, format: Format, bytes: &BytesRead) -> RecordRead
     }
 }
 
-/// The rows of a file up to its end, or to an error that is more than a bad row.
+/// The rows of a file up to its end, or to an error other than a bad row.
 fn records<I>(rows: Result<I, ReadError>) -> RecordReader
 where
     I: Iterator<Item = Result<Record, ReadError>> + Send + 'static,
@@ -113,7 +113,7 @@ where
     }))
 }
 
-/// The files that `patterns` stand for, one after the other.
+/// The files that match `patterns`, in order.
 fn resolve(patterns: &[String]) -> Result<Vec<Arc<Path>>, ReadError> {
     let mut files = Vec::new();
     for pattern in patterns {
@@ -166,7 +166,7 @@ fn list_error(path: PathBuf, source: io::Error) -> ReadError {
     ReadError::List { path, source }
 }
 
-/// What progress and resuming know of a file.
+/// Size and fingerprint of a file, for progress and resumption.
 fn part((path, target): &Sides) -> Result<Part, ReadError> {
     let mut part = Part { name: path.display().to_string(), bytes: 0, fingerprint: 0 };
     let mut hash = XxHash3_64::new();
@@ -181,7 +181,7 @@ fn part((path, target): &Sides) -> Result<Part, ReadError> {
     Ok(part)
 }
 
-/// When a file was modified, in nanoseconds since 1970; 0 where that is not known.
+/// Time of modification, in nanoseconds since 1970; 0 if unknown.
 fn modified_ns(metadata: &Metadata) -> u128 {
     let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     modified.map_or(0, |time| time.as_nanos())

@@ -1,4 +1,4 @@
-//! Lines as they come, in groups.
+//! Lines of a stream, in groups.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use burnformer_core::progress::{Interrupt, Interrupted};
 
-/// How long a group of lines waits for another one.
+/// Time that a group waits for one more line.
 const SOON: Duration = Duration::from_millis(20);
-/// How long its first line waits for all others: not as long as a person notices.
+/// Longest time from the first line of a group to its end, below what a person notices.
 const ENOUGH: Duration = Duration::from_millis(100);
-/// How often who waits for the first line looks whether to stop.
+/// Period of checks of the interrupt while waiting for the first line.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many lines are read ahead.
+/// Number of lines read ahead.
 const AHEAD: usize = 1024;
 
-/// The lines of an input in groups: those that come one soon after the other, so that nobody waits for an answer until the
-/// input ends.
+/// The lines of an input in groups of lines that arrive shortly after one another, so that answers do not wait for the
+/// end of the input.
 #[derive(Debug)]
 pub struct Groups<E> {
     lines: Receiver<Result<String, E>>,
-    /// What ended the input, reported behind the lines in front of it.
+    /// The error that ended the input, reported after the lines before it.
     failed: Option<E>,
 }
 
@@ -32,10 +32,10 @@ impl<E: From<Interrupted> + Send + 'static> Groups<E> {
         Self { lines, failed: None }
     }
 
-    /// The next lines, at most `most`; none at the end.
+    /// The next lines, at most `most`; empty at the end.
     ///
     /// # Errors
-    /// What ended the input, once the lines in front of it were handed out; an interruption.
+    /// The error that ended the input, after the lines before it; an interruption.
     pub fn next(&mut self, most: usize, interrupt: &Interrupt) -> Result<Vec<String>, E> {
         let mut group = Vec::new();
         let mut deadline = Instant::now();

@@ -1,4 +1,4 @@
-//! Settings: which files are read, and how.
+//! Settings of an input: files and format.
 
 use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
@@ -6,67 +6,67 @@ use serde::{Deserialize, Serialize};
 use super::{Columns, Files, TextLayout};
 use crate::DataError;
 
-/// Which files are read, and how. [`Self::open`] makes a [`Source`](crate::source::Source) of it.
+/// Files and format of an input. [`Self::open`] returns a [`Source`](crate::source::Source).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Files, folders, and patterns such as `data/**/*.txt`, read in this order; what one folder or pattern stands
-    /// for is sorted by path. A folder stands for all files below it, except for hidden ones. A file met twice is
+    /// Files, folders, and patterns such as `data/**/*.txt`, read in this order; the matches of one folder or pattern
+    /// are sorted by path. A folder stands for all files below it, except for hidden ones. A file that matches twice is
     /// read once.
     pub paths: Vec<String>,
-    /// How they are read. Each of them may be compressed with gzip or zstd, whatever its name, except for Parquet
+    /// Format of the files. Each may be compressed with gzip or zstd, whatever its name, except for Parquet
     /// files.
     pub format: Format,
 }
 
-/// How files are read.
+/// Format of files, with its options.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Format {
     /// Running text.
     Text {
-        /// How lines make up paragraphs and documents.
+        /// How lines form paragraphs and documents.
         #[serde(default)]
         layout: TextLayout,
     },
-    /// Parallel text: a line of `paths` and the same line of `target` are a pair. Lines that are blank on both sides
-    /// are passed over.
+    /// Parallel text: line N of `paths` and line N of `target` are a pair. Lines that are blank on both sides
+    /// are skipped.
     Parallel {
-        /// The other sides, as many files as `paths` stands for, paired with those in the order of the two lists.
+        /// Files of the other side, as many as `paths`, paired in order.
         target: Vec<String>,
     },
     /// JSON lines: an object in each line.
     Jsonl {
-        /// Which fields hold what.
+        /// Fields with text, pair, label and group.
         columns: Columns,
     },
-    /// Comma-separated values: a field that begins with `"` goes on to the next `"`, beyond commas and lines.
+    /// Comma-separated values: a field that begins with `"` continues to the next `"`, across commas and lines.
     Csv {
-        /// Which columns hold what.
+        /// Columns with text, pair, label and group.
         columns: Columns,
-        /// Whether the first row names the columns.
+        /// `true` if the first row names the columns.
         #[serde(default = "yes")]
         header: bool,
-        /// What separates fields.
+        /// Separator of fields.
         #[serde(default = "comma")]
         delimiter: char,
     },
     /// Tab-separated values, where quotes mean nothing, as in GLUE.
     Tsv {
-        /// Which columns hold what.
+        /// Columns with text, pair, label and group.
         columns: Columns,
-        /// Whether the first row names the columns.
+        /// `true` if the first row names the columns.
         #[serde(default = "yes")]
         header: bool,
     },
     /// Parquet.
     Parquet {
-        /// Which columns hold what.
+        /// Columns with text, pair, label and group.
         columns: Columns,
     },
-    /// Words with a tag each, a word in each line, as in the shared tasks of CoNLL. A blank line ends a sentence, as does
-    /// one that begins with `-DOCSTART-`. Columns are separated by tabs, or in a line without a tab by white space. A line
-    /// in front of a sentence that begins with `# ` and holds no tag is a comment. Tags are `O`, or the type of an entity
+    /// Tagged words, one per line, as in the shared tasks of CoNLL. A blank line ends a sentence, as does one that
+    /// begins with `-DOCSTART-`. Columns are separated by tabs, or in a line without a tab by white space. A line in
+    /// front of a sentence that begins with `# ` and holds no tag is a comment. Tags are `O`, or the type of an entity
     /// behind `B-`, `I-` or a letter of another scheme.
     Conll {
         /// The number of the column with the words, counted from one.
@@ -82,8 +82,8 @@ impl Input {
     /// Finds the files.
     ///
     /// # Errors
-    /// [`DataError::Config`] as [`Validate::validate`] has it, and [`DataError::Read`] if one of the paths or patterns
-    /// stands for no file. Whether the files can be read is seen when they are.
+    /// [`DataError::Config`] as [`Validate::validate`], and [`DataError::Read`] if one of the paths or patterns
+    /// matches no file. Errors in the files occur when they are read.
     pub fn open(&self) -> Result<Files, DataError> {
         self.validate()?;
         Ok(Files::find(self)?)

@@ -7,7 +7,7 @@ use super::lines::Lines;
 use super::{Columns, ReadError};
 use crate::Record;
 
-/// The objects of a file as records. Blank lines are passed over.
+/// The objects of a file as records. Blank lines are skipped.
 pub(super) struct Objects {
     lines: Lines,
     columns: Columns,
@@ -55,7 +55,7 @@ impl Iterator for Objects {
     }
 }
 
-/// The value at the dotted `path`. A key that holds dots itself comes first.
+/// The value at the dotted `path`. A key that contains the dots itself takes precedence.
 fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let get = |key: &str| match value {
         Value::Object(fields) => fields.get(key),
@@ -77,7 +77,7 @@ fn cell(value: Option<&Value>) -> Cell {
     }
 }
 
-/// What a value is called.
+/// Name of a value's type.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

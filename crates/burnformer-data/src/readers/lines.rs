@@ -8,13 +8,13 @@ use super::bytes::{self, Bytes};
 use super::{Place, ReadError};
 use crate::source::BytesRead;
 
-/// The most bytes a line may have, and what is made of lines: a paragraph, a row of a table.
+/// Largest number of bytes of a line, a paragraph, or a row of a table.
 const MAX_BYTES: usize = 64 << 20;
 
-/// All lines of the text file `path`, plain or compressed with gzip or zstd, blank ones too, without their ends.
+/// All lines of the text file `path`, plain or compressed with gzip or zstd, including blank lines, without line ends.
 ///
 /// # Errors
-/// [`ReadError`] of the first line that is no text in UTF-8, or if the file cannot be read.
+/// [`ReadError`] of the first line that is not UTF-8, or if the file cannot be read.
 pub fn read_lines(path: &Path) -> Result<Vec<String>, ReadError> {
     let mut lines = Lines::open(&path.into(), &BytesRead::default())?;
     let mut read = Vec::new();
@@ -70,7 +70,7 @@ impl Lines {
         }
     }
 
-    /// Reads on to the end and tells how many lines the file has.
+    /// Reads to the end and returns the number of lines of the file.
     pub(super) fn count(&mut self) -> Result<u64, ReadError> {
         loop {
             match self.bytes.skip_until(b'\n') {
@@ -86,17 +86,17 @@ impl Lines {
         &self.path
     }
 
-    /// The place of line `number`.
+    /// Position of line `number`.
     pub(super) fn place(&self, number: u64) -> Place {
         place(&self.path, number)
     }
 
-    /// The most bytes a line may have.
+    /// Largest number of bytes of a line.
     pub(super) fn max_bytes(&self) -> usize {
         self.max_bytes
     }
 
-    /// Whether an error ended the file.
+    /// `true` if an error ended the file.
     pub(super) fn is_broken(&self) -> bool {
         self.is_broken
     }
@@ -131,7 +131,7 @@ impl Lines {
     }
 }
 
-/// `bytes` as text, or what makes them none in the row `at`.
+/// `bytes` as text, or the error of the row `at`.
 pub(super) fn check(bytes: &[u8], at: impl FnOnce() -> Place) -> Result<&str, ReadError> {
     match str::from_utf8(bytes) {
         Err(error) => Err(ReadError::NotUtf8 { at: at(), byte: error.valid_up_to() + 1 }),

@@ -1,6 +1,6 @@
 //! Files of running text, parallel text, JSON lines, tables, Parquet and tagged words as records, plain or compressed.
 //!
-//! Files are read row by row, whatever their size. A row that is no good is an error behind which the next row follows.
+//! Files of any size are read row by row. A bad row is an error, after which reading continues with the next row.
 
 mod bytes;
 mod columns;

@@ -1,4 +1,4 @@
-//! From file names and a few options to a format.
+//! Guessing a format from file names and options.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::{Columns, Format, Input, ReadError, TextLayout};
 use crate::DataError;
 use crate::source::Source;
 
-/// What files are, without how their columns are used.
+/// Kind of a file format, without its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -23,11 +23,11 @@ pub enum FormatKind {
     Tsv,
     /// Parquet.
     Parquet,
-    /// Words with a tag each, in columns.
+    /// Tagged words in columns (CoNLL).
     Conll,
 }
 
-/// What names of files end with, for each format.
+/// File name extensions of each format.
 const ENDINGS: [(FormatKind, &[&str]); 6] = [
     (FormatKind::Text, &["txt", "text", "md"]),
     (FormatKind::Jsonl, &["jsonl", "ndjson", "json"]),
@@ -38,7 +38,7 @@ const ENDINGS: [(FormatKind, &[&str]); 6] = [
 ];
 
 impl FormatKind {
-    /// The format of the file `name`, by what it ends with, which may be followed by `.gz` or `.zst`.
+    /// The format of the file `name`, by its extension, which may be followed by `.gz` or `.zst`.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
@@ -47,10 +47,12 @@ impl FormatKind {
         ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)).map(|(format, _)| *format)
     }
 
-    /// The format that the files behind `paths` (files, folders and patterns, as in [`Input::paths`]) have by their names.
+    /// The format of the files of `paths` (files, folders and patterns, as in [`Input::paths`]), guessed from their
+    /// names.
     ///
     /// # Errors
-    /// [`ReadError::UnknownFormat`] or [`ReadError::MixedFormats`] if the names do not tell one, and if there are no files.
+    /// [`ReadError::UnknownFormat`] or [`ReadError::MixedFormats`] if the names are not of one format; if there are no
+    /// files.
     pub fn guess(paths: &[String]) -> Result<Self, DataError> {
         // The files behind folders and patterns do not depend on the format.
         let any = Format::Text { layout: TextLayout::default() };
@@ -86,13 +88,13 @@ impl fmt::Display for FormatKind {
     }
 }
 
-/// How files are read, as far as somebody said so. What is absent has a default, and what means nothing for a format is
-/// refused. [`Self::input`] makes an [`Input`] of it.
+/// Explicit options of reading. Absent options have defaults, and options that do not apply to the format are
+/// refused. [`Self::input`] returns an [`Input`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormatOptions {
-    /// The format; by default the names of the files tell it.
+    /// The format; by default guessed from the file names.
     pub kind: Option<FormatKind>,
-    /// How lines of text make up paragraphs and documents.
+    /// How lines of text form paragraphs and documents.
     pub layout: Option<TextLayout>,
     /// The column with the text; by default `text`, or the first one without header. In `conll`, its number.
     pub text_column: Option<String>,
@@ -100,11 +102,11 @@ pub struct FormatOptions {
     pub pair_column: Option<String>,
     /// The column with the label. In `conll`, the number of the column with the tags; by default the last one.
     pub label_column: Option<String>,
-    /// The column with what rows have in common that belong together.
+    /// The column with the group of a row.
     pub group_column: Option<String>,
     /// `true` if the first row of a table is no header, so that columns have numbers.
     pub no_header: bool,
-    /// What separates the fields of a CSV file, by default a comma.
+    /// Separator of the fields of a CSV file, by default a comma.
     pub delimiter: Option<char>,
 }
 
@@ -112,8 +114,8 @@ impl FormatOptions {
     /// The settings for reading `paths`.
     ///
     /// # Errors
-    /// As [`FormatKind::guess`]; [`ReadError::OptionDoesNotFit`] for an option that means nothing for the format, and
-    /// [`ReadError::NotAColumnNumber`] where a column has to be a number.
+    /// As [`FormatKind::guess`]; [`ReadError::OptionDoesNotFit`] for an option that does not apply to the format, and
+    /// [`ReadError::NotAColumnNumber`] for a column name where a number is needed.
     pub fn input(&self, paths: &[String]) -> Result<Input, DataError> {
         let kind = self.kind.map_or_else(|| FormatKind::guess(paths), Ok)?;
         Ok(Input { paths: paths.to_vec(), format: self.format(kind)? })

@@ -1,4 +1,4 @@
-//! Parallel text: what one file says in a line, another says in the same line in another language.
+//! Parallel text: two line-aligned files.
 
 use super::ReadError;
 use super::lines::Lines;
@@ -6,7 +6,7 @@ use crate::Record;
 
 /// The lines of two files as pairs.
 ///
-/// Lines that are blank on both sides are passed over.
+/// Lines that are blank on both sides are skipped.
 pub(super) struct Pairs {
     source: Lines,
     target: Lines,
@@ -18,7 +18,7 @@ impl Pairs {
         Self { source, target }
     }
 
-    /// At the end of one file: an error if it is not the end of the other.
+    /// At the end of one file: an error unless the other ends too.
     fn end(&mut self) -> Result<(), ReadError> {
         let (lines, target_lines) = (self.source.count()?, self.target.count()?);
         if lines == target_lines {

@@ -1,4 +1,4 @@
-//! Parquet files, row by row, of which only the columns that are asked for are read.
+//! Parquet files, row by row. Only the requested columns are read.
 
 use std::fs::File;
 use std::io::Read;
@@ -23,7 +23,7 @@ pub(super) struct Rows {
     columns: Columns,
     path: Arc<Path>,
     number: u64,
-    /// What is read, and the bytes of a row: the file's, shared out evenly.
+    /// Bytes read, and bytes per row: those of the file divided by its rows.
     counter: (BytesRead, u64),
     is_broken: bool,
 }
@@ -93,13 +93,13 @@ impl Iterator for Rows {
     }
 }
 
-/// What `read` gives. The parser panics over some corrupt files, which is an error like others here.
+/// The result of `read`. The parser panics on some damaged files; the panic becomes an error.
 fn guard<T>(read: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
     panic::catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(ParquetError::General("the parser gave up on a corrupt file".to_owned())))
 }
 
-/// Whether there may be a field at the dotted `path`. What lists hold is known only row by row.
+/// `true` if a field may exist at the dotted `path`. The contents of lists are known only row by row.
 fn has(group: &Type, path: &str) -> bool {
     let field = |name: &str| group.get_fields().iter().find(|field| field.name() == name);
     field(path).is_some()
@@ -125,7 +125,7 @@ fn project(schema: &SchemaDescriptor, columns: &Columns) -> ParquetResult<Type> 
     Type::group_type_builder(root.name()).with_fields(fields).build()
 }
 
-/// The field at the dotted `path`. A name that holds dots itself comes first.
+/// The field at the dotted `path`. A name that contains the dots itself takes precedence.
 fn find<'a>(row: &'a Row, path: &str) -> Option<&'a Field> {
     let get = |name: &str| row.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
     get(path).or_else(|| {

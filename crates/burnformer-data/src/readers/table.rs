@@ -9,22 +9,22 @@ use super::lines::{self, Lines};
 use super::{Columns, ReadError};
 use crate::Record;
 
-/// How a table is written.
+/// Dialect of a table.
 pub(super) struct Dialect {
-    /// What separates fields: one byte of ASCII.
+    /// Separator of fields: one byte of ASCII.
     pub delimiter: u8,
-    /// Whether a field that begins with a quote goes on to the next quote, beyond delimiters and lines.
+    /// `true` if a field that begins with a quote continues to the next quote, across delimiters and lines.
     pub quotes: bool,
-    /// Whether the first row names the columns.
+    /// `true` if the first row names the columns.
     pub header: bool,
 }
 
-/// The rows of a file as records. Blank lines are passed over.
+/// The rows of a file as records. Blank lines are skipped.
 pub(super) struct Rows {
     lines: Lines,
     dialect: Dialect,
     columns: Columns,
-    /// How many fields a row has, and which of them are asked for. Known from the first row on.
+    /// Number of fields of a row, and the requested ones. Known from the first row on.
     shape: Option<(usize, Each<usize>)>,
     row: Row,
 }
@@ -35,7 +35,7 @@ impl Rows {
         Self { lines, dialect, columns, shape: None, row: Row::default() }
     }
 
-    /// Reads the next row into `self.row` and tells its first line.
+    /// Reads the next row into `self.row` and returns its first line.
     fn read_row(&mut self) -> Option<Result<u64, ReadError>> {
         self.row.clear();
         let mut first = None;
@@ -59,7 +59,7 @@ impl Rows {
         }
     }
 
-    /// What the first row tells: how many fields there are, and which are asked for.
+    /// The layout from the first row: number of fields, and the requested ones.
     fn shape_of_first(&self) -> Result<(usize, Each<usize>), ReadError> {
         let n_fields = self.row.ends.len();
         let columns: Vec<String> = if self.dialect.header {
@@ -127,9 +127,9 @@ impl Iterator for Rows {
 #[derive(Default)]
 struct Row {
     bytes: Vec<u8>,
-    /// Where the fields end in `bytes`; each begins where the one before ends.
+    /// End of each field in `bytes`; each begins at the end of the one before.
     ends: Vec<usize>,
-    /// Whether a quote is open.
+    /// `true` if a quote is open.
     is_quoted: bool,
 }
 
@@ -145,7 +145,7 @@ impl Row {
         &self.bytes[start..self.ends[index]]
     }
 
-    /// Takes in the fields of `line`, and tells whether the row ends with it.
+    /// Adds the fields of `line`; returns whether the row ends with it.
     fn add_line(&mut self, mut line: &[u8], dialect: &Dialect) -> bool {
         let mut is_start = !self.is_quoted;
         loop {

@@ -1,4 +1,4 @@
-//! Running text: documents, their paragraphs, and the pieces in which long documents are handed out.
+//! Running text: documents, their paragraphs, and the pieces of long documents.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::ReadError;
 use super::lines::Lines;
 use crate::Record;
 
-/// How lines make up paragraphs and documents. A line of nothing but white space is blank.
+/// How lines form paragraphs and documents. A line of white space only is blank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum TextLayout {
     BlankLines,
 }
 
-/// How long a piece becomes, in bytes: it ends with the paragraph that reaches this length.
+/// Length of a piece, in bytes: it ends with the paragraph that reaches this length.
 const PIECE_BYTES: usize = 1 << 20;
 
 /// The documents of a file, in pieces. A line that cannot be read ends a piece, not the document.
@@ -33,9 +33,9 @@ pub(super) struct Documents {
     layout: TextLayout,
     piece_bytes: usize,
     piece: Piece,
-    /// `true` once a piece of the document was handed out.
+    /// `true` once a piece of the document was returned.
     continues: bool,
-    /// Has to wait until the text in front of it is handed out.
+    /// An error that is returned after the text before it.
     error: Option<ReadError>,
 }
 
@@ -49,7 +49,7 @@ impl Documents {
         Self { lines, layout, piece_bytes, piece: Piece::default(), continues: false, error: None }
     }
 
-    /// The text that was gathered, if there is any.
+    /// The collected text, if there is any.
     fn take(&mut self) -> Option<Record> {
         let text = std::mem::take(&mut self.piece.text);
         if text.is_empty() {
@@ -106,7 +106,7 @@ impl Iterator for Documents {
     }
 }
 
-/// Paragraphs that are gathered.
+/// Collected paragraphs.
 #[derive(Default)]
 struct Piece {
     text: String,
@@ -115,7 +115,7 @@ struct Piece {
     paragraph: Paragraph,
 }
 
-/// How far the last paragraph is.
+/// State of the last paragraph.
 #[derive(Default, PartialEq)]
 enum Paragraph {
     /// The next line begins another.
@@ -123,7 +123,7 @@ enum Paragraph {
     Ended,
     /// The next line is joined to it. It begins at byte `start` of the text and at line `line` of the file.
     Open { start: usize, line: u64 },
-    /// It became too long, and its next lines are left out.
+    /// It became too long; its next lines are skipped.
     LeftOut,
 }
 
@@ -160,7 +160,7 @@ impl Piece {
     }
 }
 
-/// Whether the end of one line and the start of the next are kept apart when they are joined.
+/// `true` if a space is needed between the end of one line and the start of the next.
 fn needs_space(line: &str, next: &str) -> bool {
     // Quotes and dashes belong to all scripts: they side with what stands on the other side.
     let is_neutral = |c| matches!(c, '‘' | '’' | '“' | '”' | '—' | '…' | '·');

@@ -1,4 +1,4 @@
-//! Collected documentation, and the two ways to look at it: as documents, and as items of a kind.
+//! Collected documentation, as documents and as labelled items.
 
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub struct CrateDocs {
     pub files: Vec<FileDocs>,
     /// Files that cannot be read or parsed.
     pub bad_files: Vec<BadFile>,
-    /// Files above 2 MiB. They are generated for the most part, and left out without an error.
+    /// Files above 2 MiB, which are mostly generated. They are skipped without an error.
     pub too_large: Vec<PathBuf>,
 }
 
@@ -52,8 +52,8 @@ pub struct Paragraph {
     pub text: String,
     /// The line it begins in, counted from one.
     pub line: u64,
-    /// What it documents if it is the first paragraph of a doc comment. `None` if the same text documents items of different
-    /// kinds elsewhere.
+    /// What it documents if it is the first paragraph of a doc comment. `None` if the same text documents items of
+    /// different kinds elsewhere.
     pub kind: Option<ItemKind>,
 }
 
@@ -92,7 +92,7 @@ impl CrateDocs {
 }
 
 impl Collection {
-    /// Names what was collected, in 32 hexadecimal digits: the same crates with the same text have the same name, on every
+    /// Hash of the collection, in 32 hexadecimal digits: the same crates with the same text have the same hash on every
     /// machine.
     #[must_use]
     pub fn hash(&self) -> String {
@@ -115,10 +115,10 @@ impl Collection {
         Documents { parts: self.parts(), crates: self.into_shared() }
     }
 
-    /// One record for each item: the first paragraph of its documentation, labelled with [`ItemKind::label`], grouped by
-    /// repository.
+    /// One record for each item: the first paragraph of its documentation, labelled with [`ItemKind::label`], grouped
+    /// by repository.
     ///
-    /// A text occurs once. If it documents items of different kinds, it is not in here at all. Parts and errors are those of
+    /// A text occurs once. A text that documents items of different kinds is left out. Parts and errors are those of
     /// [`Self::documents`].
     #[must_use]
     pub fn items(self) -> Items {

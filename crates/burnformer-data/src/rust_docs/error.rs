@@ -1,4 +1,4 @@
-//! What can go wrong when documentation is collected.
+//! Errors of collecting documentation.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub enum RustDocsError {
     /// The file or folder of the settings is not there.
     #[error("`{}` does not exist", path.display())]
     Missing {
-        /// What the settings name.
+        /// The path in the settings.
         path: PathBuf,
     },
     /// A folder cannot be listed.
@@ -18,7 +18,7 @@ pub enum RustDocsError {
     List {
         /// The folder, or one above it.
         folder: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// `cargo` or `rustc` cannot be started.
@@ -26,7 +26,7 @@ pub enum RustDocsError {
     Toolchain {
         /// The program, as the environment names it.
         program: String,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// `cargo metadata` or `rustc -vV` ended with an error.
@@ -36,7 +36,7 @@ pub enum RustDocsError {
         command: String,
         /// The manifest of the project.
         manifest: PathBuf,
-        /// What the command said.
+        /// Output of the command.
         stderr: String,
     },
     /// The answer of `cargo metadata` or `rustc -vV` is not what this version of Burnformer understands.
@@ -44,13 +44,13 @@ pub enum RustDocsError {
     Answer {
         /// The command line.
         command: String,
-        /// What does not fit.
+        /// Description of the problem.
         source: serde_json::Error,
     },
     /// There is no documentation at all.
     #[error("no documentation in `{}`, expected crates with text in English", path.display())]
     NothingFound {
-        /// What the settings name.
+        /// The path in the settings.
         path: PathBuf,
     },
     /// The threads that read cannot be started.
@@ -62,7 +62,7 @@ pub enum RustDocsError {
 }
 
 impl RustDocsError {
-    /// What the user can do about it, if that is known.
+    /// Remedy, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -83,42 +83,42 @@ impl RustDocsError {
     }
 }
 
-/// A file that was left out since it cannot be read.
+/// A file that was skipped because it cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read `{}`: {reason}", path.display())]
 pub struct BadFile {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Reason.
     pub reason: BadFileReason,
 }
 
-/// What is wrong with a file.
+/// Reason why a file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadFileReason {
-    /// The system refused.
+    /// Error of the operating system.
     #[error("{0}")]
     Io(String),
-    /// Its bytes are no text.
+    /// The file is not UTF-8.
     #[error("it is not valid UTF-8")]
     NotUtf8,
-    /// It is no Rust.
+    /// The file is not valid Rust.
     #[error("line {line}: {message}")]
     Syntax {
         /// The line, counted from one.
         line: u64,
-        /// What the parser said.
+        /// Error of the parser.
         message: String,
     },
-    /// Its expressions are nested so deeply that a parser might run out of stack.
+    /// Expressions are nested too deeply for the parser's stack.
     #[error("line {line}: an expression of {depth} levels, expected at most {limit}")]
     TooDeep {
         /// The line, counted from one.
         line: u64,
         /// An upper bound of its levels.
         depth: usize,
-        /// The most that is read.
+        /// Largest number of levels.
         limit: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Tokens with the characters and words that they stand for.
+//! Alignment of tokens with characters and words.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,27 +7,28 @@ use tokenizers::{EncodeInput, Encoding, InputSequence};
 
 use super::{Encoded, Tokenizer, TokenizerError, TokenizerKind};
 
-/// The characters and the word of each token of an [`Encoded`], in the same order.
+/// Character offsets and word number of each token of an [`Encoded`], in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alignment {
-    /// The characters that each token stands for, counted from the beginning of its text, or of its word if the text came as
-    /// words. Characters are Unicode scalar values, as in `text.chars()`. `None` for special tokens around the texts.
+    /// The characters that each token stands for, counted from the beginning of its text, or of its word if the text
+    /// came as words. Characters are Unicode scalar values, as in `text.chars()`. `None` for special tokens around the
+    /// texts.
     ///
     /// They are the offsets of Hugging Face's library. Several tokens of one character, as byte-level BPE makes of an
     /// emoji, have the same offsets. Whether a blank in front of a word belongs to its token is the tokenizer's choice
     /// (`trim_offsets`): RoBERTa's leave it out, GPT-2's do not.
     pub offsets: Vec<Option<Range<usize>>>,
     /// The number of the word that each token belongs to, counted from zero in each text of a pair; `None` for special
-    /// tokens around the texts. Words are those that were given, or those into which the tokenizer cuts a text before it
-    /// looks for tokens: BERT's make each punctuation mark a word.
+    /// tokens around the texts. Words are those that were given, or those into which the tokenizer cuts a text before
+    /// it looks for tokens: BERT's make each punctuation mark a word.
     pub word_ids: Vec<Option<u32>>,
-    /// How many tokens were cut off since there were more than `max_length`.
+    /// Number of tokens truncated to `max_length`.
     pub n_cut_off: usize,
 }
 
 impl Tokenizer {
-    /// Encodes as [`Self::encode_with_specials`] does, and says which characters and which word each token stands for.
-    /// Slower, since the library has to keep track of them.
+    /// Encodes as [`Self::encode_with_specials`], with the characters and the word of each token.
+    /// Slower, since the library tracks offsets.
     ///
     /// ```
     /// # use burnformer_core::{Interrupt, Silent};
@@ -58,9 +59,10 @@ impl Tokenizer {
     /// Encodes a text that is cut into words already, with the special tokens that models expect around it. Offsets are
     /// counted in each word. More than `max_length` tokens are cut off at the end.
     ///
-    /// Each word is encoded by itself. Byte-level BPE has other tokens for a word behind a blank, as words stand in text, so
-    /// there each word but a special token gets a blank in front, as with `add_prefix_space=True` in transformers; the blank
-    /// is not counted in the offsets. A word of which the tokenizer leaves nothing, such as an empty one, has no token.
+    /// Each word is encoded by itself. Byte-level BPE has other tokens for a word behind a blank, as words stand in
+    /// text, so there each word but a special token gets a blank in front, as with `add_prefix_space=True` in
+    /// transformers; the blank is not counted in the offsets. A word that the tokenizer removes, such as an empty one,
+    /// has no token.
     ///
     /// # Errors
     /// As [`Self::encode_with_specials`].

@@ -1,14 +1,14 @@
-//! Encoding of many texts: what the library says of a piece of text is remembered.
+//! Fast encoding of many texts, with a cache of short pieces.
 
 use twox_hash::XxHash3_64;
 
 use super::{Tokenizer, TokenizerError};
 
-/// How many pieces are remembered: a power of two, so that a hash finds its slot by a mask. Four megabytes.
+/// Number of cached pieces: a power of two, so that a hash finds its slot by a mask. Four megabytes.
 const SLOTS: usize = 1 << 16;
-/// The greatest length of a piece that is remembered, in bytes.
+/// Largest length of a cached piece, in bytes.
 const MAX_PIECE: usize = 32;
-/// The greatest number of tokens of a piece that is remembered.
+/// Largest number of tokens of a cached piece.
 const MAX_IDS: usize = 8;
 
 /// Encodes texts one after the other with the same results as [`Tokenizer::encode`], but several times faster where the

@@ -1,4 +1,4 @@
-//! What can go wrong with a tokenizer.
+//! Errors of tokenizers.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ pub enum TokenizerError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// A folder without a tokenizer in it.
@@ -21,14 +21,14 @@ pub enum TokenizerError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A file that is no JSON, or not of the format that it should be of.
+    /// A file that is not valid JSON, or not of the expected format.
     #[error("`{}` is not a valid `{format}`", path.display())]
     Json {
         /// The file.
         path: PathBuf,
         /// The name that files of the expected format have.
         format: &'static str,
-        /// What is wrong with it, and where.
+        /// Error of the parser, with its position.
         source: serde_json::Error,
     },
     /// A tokenizer of a kind that is not supported.
@@ -36,10 +36,10 @@ pub enum TokenizerError {
     Unsupported {
         /// The file.
         path: PathBuf,
-        /// What it has, in words.
+        /// The unsupported part, in words.
         found: &'static str,
     },
-    /// A tokenizer that contradicts itself, such as merges of tokens that it does not have.
+    /// An inconsistent tokenizer, such as one with merges of tokens that it does not have.
     #[error("`{}` is not usable: its vocabulary, merges and special tokens do not fit together", path.display())]
     Inconsistent {
         /// The file.
@@ -68,38 +68,38 @@ pub enum TokenizerError {
         /// The token.
         token: String,
     },
-    /// Nothing to learn from.
+    /// No text to train on.
     #[error("the texts to train a tokenizer on contain no words")]
     EmptyCorpus,
-    /// Not every character would get a token.
+    /// The vocabulary is too small for all characters.
     #[error(
         "`vocab_size` is {vocab_size}, but special tokens and single characters alone are {needed}: raise it, or lower \
          `limit_alphabet`"
     )]
     VocabTooSmall {
-        /// The number of tokens asked for.
+        /// Requested number of tokens.
         vocab_size: usize,
-        /// The least number that would do.
+        /// Smallest sufficient number.
         needed: usize,
     },
-    /// The library refused a text.
+    /// A text cannot be encoded.
     #[error("the tokenizer cannot encode a text: {reason}")]
     Encode {
-        /// What the library said.
+        /// Error of the library.
         reason: String,
     },
-    /// The library refused token ids.
+    /// Token ids cannot be decoded.
     #[error("the tokenizer cannot decode tokens: {reason}")]
     Decode {
-        /// What the library said.
+        /// Error of the library.
         reason: String,
     },
-    /// There is no room for text beside the special tokens.
+    /// The special tokens leave no room for text.
     #[error("a maximum of {max_length} tokens leaves no room beside {n_specials} special tokens")]
     TooShort {
-        /// The greatest number of tokens allowed.
+        /// Largest number of tokens.
         max_length: usize,
-        /// How many of them are special.
+        /// Number of special tokens.
         n_specials: usize,
     },
 }

@@ -1,11 +1,11 @@
-//! The `tokenizer.json` of each kind, as a fresh tokenizer needs it.
+//! The `tokenizer.json` of a newly trained tokenizer of each kind.
 
 use serde_json::{Value, json};
 
 /// The characters of a byte-level token that stands for a blank.
 pub(super) const BLANK: char = 'Ġ';
 
-/// What happens to a text before it is cut into words.
+/// Normalisation of a text before it is cut into words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Normalization {
     pub lowercase: bool,
@@ -53,8 +53,8 @@ pub(super) fn word_piece(vocabulary: &[(String, u32)], normalization: Normalizat
     })
 }
 
-/// Byte-level BPE as in `RoBERTa`, except that a text is encoded as if it began with a blank: so a word is the same token at
-/// the beginning of a sentence as within it.
+/// Byte-level BPE as in `RoBERTa`, except that a text is encoded as if it began with a blank: so a word is the same
+/// token at the beginning of a sentence as within it.
 pub(super) fn byte_level(vocabulary: &[(String, u32)], merges: &[(&str, &str)], normalization: Normalization) -> Value {
     let Normalization { lowercase, strip_accents, .. } = normalization;
     let mut steps = Vec::new();

@@ -1,4 +1,4 @@
-//! Tokenizers: training, loading, saving, and what the rest of the crate needs to know of them.
+//! Tokenizers: training, loading, saving, encoding and decoding.
 //!
 //! The work is done by Hugging Face's library [`tokenizers`], whose files this module reads and writes.
 //!
@@ -41,21 +41,21 @@ use pieces::Cut;
 pub use specials::Specials;
 pub use train::{TokenizerConfig, train};
 
-/// How a tokenizer cuts text into tokens.
+/// Kind of a tokenizer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TokenizerKind {
-    /// The longest known pieces of each word, as in BERT.
+    /// WordPiece: the longest known pieces of each word, as in BERT.
     #[default]
     WordPiece,
-    /// Pairs of bytes, merged in the order in which they were learnt, as in GPT-2 and `RoBERTa`. It knows no unknown text.
+    /// Byte-level BPE: pairs of bytes, merged in the order learnt, as in GPT-2 and `RoBERTa`. No text is unknown.
     ByteLevelBpe,
-    /// Whole words, as they stand between white space.
+    /// Word level: whole words between white space.
     WordLevel,
 }
 
-/// Turns text into token ids and back. A clone is the same tokenizer and costs nothing.
+/// Converts text to token ids and back. Cloning is cheap.
 #[derive(Clone)]
 pub struct Tokenizer(Arc<Inner>);
 
@@ -95,12 +95,13 @@ impl Encoded {
 }
 
 impl Tokenizer {
-    /// The tokens of `text`, without any around it. Special tokens written in the text, such as `[MASK]`, are taken as text.
+    /// The tokens of `text`, without special tokens around it. Special tokens in the text, such as `[MASK]`, count as
+    /// text.
     ///
     /// For many texts an [`Encoder`] is faster.
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`] for a text on which a pattern in the tokenizer gives up.
+    /// [`TokenizerError::Encode`] for a text on which a regular expression of the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         self.encode_piece(&self.with_prefix(text), &mut ids)?;
@@ -114,7 +115,8 @@ impl Tokenizer {
     }
 
     /// The tokens of `text`, or of `text` and `pair`, with the special tokens that models expect around them, as in
-    /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, so that a user can ask for `[MASK]`.
+    /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, so that a user can ask for
+    /// `[MASK]`.
     ///
     /// More than `max_length` tokens are cut at the end of the longer text, then of both alike.
     ///
@@ -156,11 +158,11 @@ impl Tokenizer {
         self.0.marked.post_process(text, pair, true).map_err(TokenizerError::encode)
     }
 
-    /// The text that `ids` stand for, as far as tokens tell: WordPiece and whole words do not keep white space. Ids that
+    /// The text of `ids`. WordPiece and word level do not keep white space. Ids that
     /// do not exist are left out, and special tokens too if `skip_specials` is `true`.
     ///
     /// # Errors
-    /// [`TokenizerError::Decode`] if a pattern in the tokenizer gives up.
+    /// [`TokenizerError::Decode`] if a regular expression of the tokenizer fails.
     pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
         let text = self.0.marked.decode(ids, skip_specials);
         let text = text.map_err(|error| TokenizerError::Decode { reason: error.to_string() })?;
@@ -189,13 +191,13 @@ impl Tokenizer {
         self.0.starts_word.len()
     }
 
-    /// How it cuts text.
+    /// Kind of the tokenizer.
     #[must_use]
     pub fn kind(&self) -> TokenizerKind {
         self.0.kind
     }
 
-    /// The special tokens, by what they are for.
+    /// The special tokens, by role.
     #[must_use]
     pub fn specials(&self) -> &Specials {
         &self.0.specials
@@ -215,19 +217,19 @@ impl Tokenizer {
         self.0.starts_word.get(id as usize).copied().unwrap_or(true)
     }
 
-    /// Two tokenizers with the same fingerprint give the same tokens. It survives saving and loading.
+    /// Fingerprint: tokenizers with the same fingerprint give the same tokens. Saving and loading keep it.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
         self.0.fingerprint
     }
 
-    /// The greatest number of tokens, special ones included, that the model it belongs to can take, if it says so.
+    /// Longest sequence of the model that the tokenizer belongs to, special tokens included; `None` if not given.
     #[must_use]
     pub fn max_length(&self) -> Option<usize> {
         self.0.max_length
     }
 
-    /// The same tokenizer for a model that can take `max_length` tokens, special ones included.
+    /// The same tokenizer for a model whose longest sequence is `max_length`, special tokens included.
     #[must_use]
     pub fn with_max_length(self, max_length: usize) -> Self {
         let mut inner = Arc::unwrap_or_clone(self.0);
@@ -271,7 +273,7 @@ impl fmt::Debug for Tokenizer {
     }
 }
 
-/// Takes out blanks that are probably not in the text, as Hugging Face's transformers does with the text as a whole.
+/// Removes spaces that the original text probably did not have, as transformers' `clean_up_tokenization_spaces`.
 fn close_up(mut text: String) -> String {
     for (apart, together) in
         [(" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re")]

@@ -1,7 +1,7 @@
-//! Parts of a text that a tokenizer treats independently of one another.
+//! Pieces of a text that a tokenizer treats independently.
 //!
-//! Tokens of a text are the tokens of its pieces, one after the other, so a piece that occurs often needs to be tokenized
-//! only once. Where a tokenizer is not known to work that way, a text is one piece.
+//! Tokens of a text are the tokens of its pieces, one after the other, so a piece that occurs often needs to be
+//! tokenized only once. Where a tokenizer is not known to work that way, a text is one piece.
 
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 

@@ -1,23 +1,23 @@
-//! Which tokens stand for something other than text.
+//! Special tokens.
 
 use serde_json::{Map, Value};
 
-/// The ids of special tokens, by what they are for. A tokenizer need not have all of them.
+/// Ids of special tokens, by role. A tokenizer need not have all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Specials {
-    /// Fills sequences up to a common length: `[PAD]`, `<pad>`.
+    /// Padding: `[PAD]`, `<pad>`.
     pub pad_id: Option<u32>,
-    /// Stands for what the vocabulary cannot express: `[UNK]`, `<unk>`.
+    /// Unknown token: `[UNK]`, `<unk>`.
     pub unk_id: Option<u32>,
-    /// Begins a sequence: `[CLS]`, `<s>`, `<bos>`.
+    /// Start of a sequence: `[CLS]`, `<s>`, `<bos>`.
     pub bos_id: Option<u32>,
-    /// Ends a text of a sequence: `[SEP]`, `</s>`, `<eos>`.
+    /// End of a text of a sequence: `[SEP]`, `</s>`, `<eos>`.
     pub eos_id: Option<u32>,
-    /// Stands where a token is to be predicted: `[MASK]`, `<mask>`.
+    /// Mask, in place of a token to be predicted: `[MASK]`, `<mask>`.
     pub mask_id: Option<u32>,
 }
 
-/// What a special token is for: its keys in `tokenizer_config.json`, and the names it commonly has.
+/// Role of a special token: its keys in `tokenizer_config.json`, and its common names.
 struct Role {
     keys: &'static [&'static str],
     names: &'static [&'static str],
@@ -30,8 +30,9 @@ const EOS: Role = Role { keys: &["sep_token", "eos_token"], names: &["[SEP]", "<
 const MASK: Role = Role { keys: &["mask_token"], names: &["[MASK]", "<mask>"] };
 
 impl Specials {
-    /// Looks the tokens up in `library`: those that `config`, the content of a `tokenizer_config.json`, names, and of the
-    /// special tokens of the library those with common names for what is left. An ordinary word may have such a name too.
+    /// Looks the tokens up in `library`: those that `config`, the content of a `tokenizer_config.json`, names, and of
+    /// the special tokens of the library those with common names for what is left. An ordinary word may have such a
+    /// name too.
     ///
     /// # Errors
     /// The token that `config` names and `library` does not have.

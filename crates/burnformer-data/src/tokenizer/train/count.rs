@@ -1,4 +1,4 @@
-//! How often each word occurs.
+//! Word counts.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::DataError;
 use crate::tokenizer::pieces::Cut;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// How much text is read before it is counted, in bytes.
+/// Number of bytes of text per counted batch.
 const BATCH_BYTES: usize = 8 << 20;
 
 type Counts = HashMap<String, u64>;

@@ -1,7 +1,7 @@
 //! Byte-pair encoding: merging the commonest pair of tokens until there are enough of them.
 //!
-//! Hugging Face's trainer does the same, but which of several equally common pairs it takes may depend on the order of a hash
-//! map, its counts end at two thousand million, and it cannot be interrupted.
+//! Hugging Face's trainer does the same, but which of several equally common pairs it takes may depend on the order of
+//! a hash map, its counts end at two thousand million, and it cannot be interrupted.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -16,13 +16,13 @@ use crate::tokenizer::TokenizerError;
 
 /// When to stop.
 pub(super) struct Goal {
-    /// The greatest number of tokens.
+    /// Largest number of tokens.
     pub vocab_size: usize,
-    /// How often a pair must occur to be merged.
+    /// Smallest number of occurrences of a merged pair.
     pub min_frequency: u64,
 }
 
-/// What was learnt.
+/// The learnt vocabulary and merges.
 pub(super) struct Learnt {
     /// The tokens, by id.
     pub tokens: Vec<String>,
@@ -33,8 +33,8 @@ pub(super) struct Learnt {
 /// What stands in front of a token within a word.
 const WITHIN: &str = "##";
 
-/// Learns tokens from `words`, each with how often it occurs. Of pairs that are equally common, the one whose tokens were
-/// there first is merged first.
+/// Learns tokens from `words`, each with how often it occurs. Of pairs that are equally common, the one whose tokens
+/// were there first is merged first.
 pub(super) fn learn(
     specials: Vec<String>,
     words: Vec<(String, u64)>,
@@ -104,8 +104,8 @@ struct Word {
     count: u64,
 }
 
-/// The words as sequences of single characters, which get ids: first as they stand at the beginning of a word, then as within
-/// it. Characters outside of the alphabet are left out.
+/// The words as sequences of single characters, which get ids: first as they stand at the beginning of a word, then as
+/// within it. Characters outside of the alphabet are left out.
 fn spell(tokens: &mut Tokens, words: Vec<(String, u64)>, alphabet: Alphabet) -> Vec<Word> {
     let (mut letters, within) = match alphabet {
         Alphabet::Bytes => (ByteLevel::alphabet().into_iter().collect(), ""),

@@ -1,4 +1,4 @@
-//! Learning a vocabulary from a corpus.
+//! Training of a tokenizer.
 
 mod count;
 mod merges;
@@ -18,22 +18,22 @@ use super::load::TOKENIZER_FILE;
 use super::{Tokenizer, TokenizerError, TokenizerKind};
 use crate::DataError;
 
-/// Settings of a tokenizer that is to be trained.
+/// Settings of tokenizer training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerConfig {
-    /// How it cuts text into tokens.
+    /// Kind of the tokenizer.
     pub kind: TokenizerKind,
-    /// The greatest number of tokens, special ones included. There are fewer if the corpus does not hold so many.
+    /// Largest number of tokens, special tokens included. A small corpus gives fewer.
     pub vocab_size: usize,
-    /// How often something must occur to become a token: a pair of shorter tokens, or a whole word.
+    /// Smallest number of occurrences of a new token: of a pair of shorter tokens, or of a whole word.
     pub min_frequency: u64,
-    /// `true` if upper and lower case are not told apart.
+    /// `true` lower-cases text.
     pub lowercase: bool,
-    /// `true` if accents are dropped; nothing stands for what `lowercase` is.
+    /// `true` removes accents; absent for the value of `lowercase`.
     pub strip_accents: Option<bool>,
-    /// `true` if each Chinese character is a word. It does not concern byte-level BPE.
+    /// `true` makes each Chinese character a word. Byte-level BPE ignores it.
     pub split_chinese: bool,
-    /// How many different characters WordPiece knows, the commonest ones; words with others are unknown.
+    /// Number of different characters in WordPiece, the most frequent ones; words with other characters are unknown.
     pub limit_alphabet: usize,
 }
 
@@ -91,19 +91,19 @@ impl TokenizerConfig {
     }
 }
 
-/// Trains a tokenizer on `texts`, which are read once. The same texts give the same tokenizer, bit by bit, on any number of
-/// threads.
+/// Trains a tokenizer on `texts`, which are read once. The same texts give the same tokenizer, bit by bit, on any
+/// number of threads.
 ///
-/// [`Texts`](crate::source::Texts) reads them from a source and shows how far it is; `progress` is for what follows. Memory
-/// depends on how many different words there are, not on how
-/// much text; it is some hundred bytes a word.
+/// [`Texts`](crate::source::Texts) reads them from a source and reports its progress; `progress` is for the training.
+/// Memory depends on the number of different words, not on the amount of text; it is some hundred bytes per word.
 ///
-/// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`, `<unk>`,
-/// `<mask>` for byte-level BPE; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling frequency. For
-/// the other two, single characters follow, then what merging the commonest pair of tokens over and over gives.
+/// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`,
+/// `<unk>`, `<mask>` for byte-level BPE; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling
+/// frequency. For the other two, single characters follow, then what merging the commonest pair of tokens over and over
+/// gives.
 ///
-/// Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2. WordPiece is
-/// trained in the same way, as in Hugging Face's library, with the tokens within a word marked by `##`.
+/// Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2. WordPiece
+/// is trained in the same way, as in Hugging Face's library, with the tokens within a word marked by `##`.
 ///
 /// # Errors
 /// [`DataError::Config`] if `config` is not valid; the first error of `texts`; [`DataError::Interrupted`];
