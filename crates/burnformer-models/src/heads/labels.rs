@@ -40,10 +40,28 @@ pub(super) fn write(labels: &[String], json: &mut Map<String, Value>) -> Result<
 pub(super) fn head_size(error: ModelError, names: &[String]) -> ModelError {
     match error {
         ModelError::WrongShape { path, name, found, expected }
-            if names.contains(&name) && found[1..] == expected[1..] =>
+            if names.contains(&name) && found.get(1..) == expected.get(1..) =>
         {
             ModelError::HeadSize { path, found: found[0], expected: expected[0] }
         }
         error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_number_of_rows_is_another_number_of_classes() {
+        let names = ["classifier.weight".to_owned()];
+        let of = |found: &[usize]| {
+            let (path, name) = ("a".into(), names[0].clone());
+            head_size(ModelError::WrongShape { path, name, found: found.to_vec(), expected: vec![2, 8] }, &names)
+        };
+        assert!(matches!(of(&[3, 8]), ModelError::HeadSize { found: 3, expected: 2, .. }));
+        for found in [&[][..], &[3], &[3, 7], &[3, 8, 1]] {
+            assert!(matches!(of(found), ModelError::WrongShape { .. }), "{found:?}");
+        }
     }
 }
