@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::HubError;
 
-/// What is taken where it is there, beside weights.
+/// Files that are fetched if they exist, besides weights.
 const FILES: [&str; 12] = [
     "config.json",
     "generation_config.json",
@@ -22,9 +22,9 @@ const FILES: [&str; 12] = [
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 ];
-/// The parts of a model of sentence-transformers, each with a folder that may be the whole.
+/// List of the modules of sentence-transformers, each in a folder, which may be the repository's own.
 const MODULES: &str = "modules.json";
-/// Weights; the first that is there is taken. An index names more files.
+/// Files of weights; the first that exists is fetched. An index names more files.
 const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 

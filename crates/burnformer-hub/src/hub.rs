@@ -1,4 +1,4 @@
-//! Where the hub is, and what it says about a repository.
+//! Client of the hub: address, cache, and listings of repositories.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::repository::{RemoteFile, Repository};
 use crate::{HubError, ModelName, Revision, refusal, transfer};
 
-/// A hub, and the folder that what it sends is kept in.
+/// A hub, and the folder that caches its files.
 #[derive(Clone, Debug)]
 pub struct Hub {
     pub(crate) api: Api,

@@ -1,4 +1,4 @@
-//! Why the hub does not hand over what was asked for.
+//! Errors of the hub's answers.
 
 use std::io::{self, ErrorKind};
 

@@ -42,7 +42,7 @@ impl Repository {
         Self { hub, name, commit, files }
     }
 
-    /// The commit that the revision stands for.
+    /// Commit of the revision.
     pub fn commit(&self) -> &str {
         &self.commit
     }
@@ -52,7 +52,7 @@ impl Repository {
         self.hub.cache.repo(self.repo()).pointer_path(&self.commit)
     }
 
-    /// Fetches what makes a model folder, as far as the cache has none of it, and returns the names of all its files:
+    /// Fetches the files of a model folder that the cache lacks, and returns the names of all files:
     /// settings, the weights in the first format that the readers of this project know, the tokenizer, and the modules of
     /// sentence-transformers.
     ///
@@ -69,7 +69,7 @@ impl Repository {
         Ok(chosen)
     }
 
-    /// Remembers in the cache that `revision` stands for this commit, for programs without a network.
+    /// Records in the cache that `revision` is this commit, for programs without a network.
     ///
     /// # Errors
     /// [`HubError::CannotWrite`].
@@ -118,7 +118,7 @@ impl Repository {
 }
 
 impl RemoteFile {
-    /// `true` if `path` holds all of it, as far as the size tells.
+    /// `true` if the file at `path` is complete, judged by its size.
     pub(crate) fn is_whole(&self, path: &Path) -> bool {
         fs::metadata(path).is_ok_and(|found| found.is_file() && self.size.is_none_or(|size| found.len() == size))
     }

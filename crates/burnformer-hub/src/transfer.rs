@@ -1,4 +1,4 @@
-//! Files of a repository on their way into the cache, in a thread of their own: who waits for the network sees no signal.
+//! Transfer of files into the cache, on a thread of its own: a thread that waits for the network sees no signal.
 
 use std::fs;
 use std::mem;
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     Received(u64),
 }
 
-/// Does `work` in a thread of its own and shows on `stage` what it reports.
+/// Runs `work` on a thread of its own, and shows its reports on `stage`.
 ///
 /// # Errors
 /// Those of `work`, and [`HubError::Interrupted`] as soon as that is requested: the thread then ends with the program, and
@@ -51,7 +51,7 @@ pub(crate) fn apart<T: Send + 'static>(
     worker.join().unwrap_or(Err(HubError::Panicked))
 }
 
-/// Makes sure that `file` lies in the cache as a whole.
+/// Fetches `file` into the cache, unless it is complete there.
 ///
 /// # Errors
 /// If it does not arrive, or not as the hub has listed it.

@@ -1,4 +1,4 @@
-//! Reports of the work on data: tokenizers, corpora, splits, documentation, and the devices there are.
+//! Reports on data (tokenizers, corpora, splits, documentation) and devices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::text::fact;
 pub struct TokenizerReport {
     /// Folder of the tokenizer.
     pub folder: PathBuf,
-    /// How it cuts text into tokens.
+    /// Kind of the tokenizer.
     pub kind: TokenizerKind,
     /// Number of tokens.
     pub vocab_size: usize,
@@ -51,7 +51,7 @@ pub struct CorpusReport {
     pub labels: Vec<String>,
     /// Number of shards.
     pub shards: usize,
-    /// Records of which no token was left.
+    /// Number of records without tokens.
     pub empty_records: u64,
     /// Rows that were skipped.
     pub skipped_rows: u64,
@@ -78,7 +78,7 @@ pub struct SplitReport {
     pub validation: PartCounts,
     /// The part for testing.
     pub test: PartCounts,
-    /// Documents that were left out, since an earlier one has the same text.
+    /// Number of documents left out as duplicates of an earlier one.
     pub duplicates: usize,
     /// Rows that were skipped.
     pub skipped_rows: u64,
@@ -120,7 +120,7 @@ pub struct DevicesReport {
 pub struct DeviceRow {
     /// Name that selects it.
     pub device: String,
-    /// What it is.
+    /// Description of the device.
     pub description: String,
 }
 

@@ -58,15 +58,15 @@ pub enum RecipeError {
     #[cfg(feature = "baseline")]
     #[error(transparent)]
     Baseline(#[from] crate::BaselineError),
-    /// A size of models that nobody knows.
+    /// An unknown preset.
     #[error("there is no preset `{name}`")]
     NoPreset {
         /// The name.
         name: String,
-        /// Those there are.
+        /// Known presets.
         known: &'static [&'static str],
     },
-    /// A setting that a run that goes on cannot change.
+    /// A setting that a resumed run cannot change.
     #[error("`--set {set}` cannot be combined with `--resume`")]
     FixedSetting {
         /// The `key=value`.

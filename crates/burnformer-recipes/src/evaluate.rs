@@ -147,12 +147,13 @@ pub(crate) fn documents_of(
     })
 }
 
-/// As in a run with the default settings.
+/// Padding of a run with default settings.
 pub(crate) fn padding(pad_id: u32) -> Padding {
     TrainConfig::default().padding(pad_id)
 }
 
-/// As many samples at once as were asked for.
+/// Batches of `batch_size` samples, at least one.
 pub(crate) fn batches_of(batch_size: usize) -> BatchConfig {
+    let batch_size = batch_size.max(1);
     BatchConfig { size: BatchSize::Sequences(batch_size), window: batch_size.max(1024), ..BatchConfig::default() }
 }

@@ -1,4 +1,4 @@
-//! Measuring a model that translates, in a folder, on pairs of texts.
+//! Evaluation of a translation model on pairs of texts.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::{Context, Note, RecipeError, TranslationMetrics, TranslationScores};
 /// How many texts are translated between two reports of progress.
 const TOGETHER: usize = 1024;
 
-/// How good a model is at translation.
+/// Scores of a translation model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TranslatorScores {
     /// Number of pairs.

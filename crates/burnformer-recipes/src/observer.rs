@@ -15,32 +15,32 @@ pub struct Context<'a> {
     pub device: DeviceChoice,
     /// Receiver of progress, events and notes.
     pub observer: &'a dyn Observer,
-    /// Request to stop at the next safe point, which ends work with an interruption; absent if nobody will ask.
+    /// Request to stop at the next safe point, which ends the work with an interruption; absent for none.
     pub interrupt: Option<&'a Interrupt>,
 }
 
 impl Default for Context<'_> {
-    /// The best device there is; nobody watches, nobody interrupts.
+    /// The best available device, without observer and interrupt.
     fn default() -> Self {
         Self { device: DeviceChoice::Auto, observer: &Silent, interrupt: None }
     }
 }
 
 impl Context<'_> {
-    /// The request to stop, or one that nobody makes.
+    /// The request to stop; one that is never made if absent.
     pub(crate) fn interrupt(&self) -> Interrupt {
         self.interrupt.cloned().unwrap_or_default()
     }
 }
 
-/// A watcher of runs: of progress, by [`Progress`], of what happens, and of what is good to know.
+/// Observer of runs: progress (by [`Progress`]), events and notes.
 pub trait Observer: Progress {
     /// Something has happened in the loop.
     fn event(&self, event: &Event<'_>) {
         let _ = event;
     }
 
-    /// Something is good to know.
+    /// Receives a note.
     fn note(&self, note: &Note<'_>) {
         let _ = note;
     }
@@ -48,28 +48,28 @@ pub trait Observer: Progress {
 
 impl Observer for Silent {}
 
-/// Something that is good to know of a run.
+/// A note on a run.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Note<'a> {
-    /// Rows that could not be used were left out.
+    /// Rows that were skipped because they could not be used.
     SkippedRows(&'a Skipped),
-    /// Entropy of the hidden tokens of the validation samples, in nats: the loss to beat.
+    /// Entropy of the masked tokens of the validation samples, in nats: the loss to beat.
     UnigramEntropy(f64),
-    /// Number of pairs of texts that the settings do not take.
+    /// Number of pairs of texts that the settings exclude.
     PairsLeftOut(usize),
-    /// Words and tags of the training sentences that are not as they should be.
+    /// Lost words and invalid tags of the training sentences.
     TrainingWords {
         /// Words without a label in any sample.
         lost: LostWords,
         /// Number of tags such as `I-PER` that continue no entity.
         invalid_tags: u64,
     },
-    /// Names of weights that were initialised at random, as the pretrained model has none.
+    /// Names of weights that the pretrained model lacks and that were initialised at random.
     FreshWeights(&'a [String]),
-    /// Names of weights of the pretrained model that the new one has no use for.
+    /// Names of weights of the pretrained model that the new model does not have.
     LeftOverWeights(&'a [String]),
-    /// The run was interrupted behind this step, and can be resumed.
+    /// The run was interrupted after this step, and can be resumed.
     Interrupted {
         /// Name of the recipe.
         recipe: &'static str,

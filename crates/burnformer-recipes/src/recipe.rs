@@ -100,7 +100,7 @@ pub trait Recipe {
     ///
     /// # Errors
     /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
-    /// [`Self::resume`] goes on.
+    /// [`Self::resume`] continues.
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
         self.announce(context)?;
         let device = context.device.open()?;

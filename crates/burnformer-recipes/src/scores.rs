@@ -131,7 +131,7 @@ pub(crate) fn unigram_entropy(
     Ok(entropy(counts.into_values()))
 }
 
-/// Measures a model on batches with hidden tokens. It is on `device`, without gradients.
+/// Evaluates a model on masked batches. It is on `device`, without gradients.
 pub(crate) fn pretraining(
     task: &PretrainingTask,
     model: &BertForPreTraining,

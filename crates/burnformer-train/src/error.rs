@@ -114,9 +114,9 @@ pub enum TrainError {
     OtherRun {
         /// What has changed.
         what: &'static str,
-        /// What it was.
+        /// Value of the checkpoint.
         begun: String,
-        /// What it is.
+        /// Value of the resumed run.
         now: String,
     },
     /// Too few samples.

@@ -1,4 +1,4 @@
-//! What the training loop carries from step to step.
+//! State of the training loop between steps.
 
 use std::time::Instant;
 
@@ -47,7 +47,7 @@ impl Writer {
         Ok(Self { history: History::create(folder.metrics())?, entries: Vec::new() })
     }
 
-    /// The history of a run that goes on behind `step`.
+    /// The history of a run that continues after `step`.
     pub(crate) fn open_at(folder: &RunFolder, step: u64) -> Result<Self, TrainError> {
         let history = History::open_at(folder.metrics(), step)?;
         Ok(Self { history, entries: History::read(folder.metrics())? })
@@ -60,7 +60,7 @@ impl Writer {
 }
 
 impl<'a, T: Task> Run<'a, T> {
-    /// A run that begins, or goes on from the checkpoint that `state` is of.
+    /// A run that starts, or continues from the checkpoint of `state`.
     pub(crate) fn new(
         model: T::Model,
         optimizer: Optimizer,

@@ -43,7 +43,7 @@ pub enum Event<'a> {
         /// The step it was written after.
         step: u64,
     },
-    /// A checkpoint is damaged; the run goes on from an older one.
+    /// A checkpoint is damaged; the run continues from an older one.
     Damaged(TrainError),
     /// Parameters that got no gradient in the first step.
     Untrained(&'a [String]),
