@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use burnformer_core::{Interrupt, Silent, Stage};
@@ -9,7 +10,7 @@ use hf_hub::api::sync::{Api, ApiBuilder};
 use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 
-use crate::repository::{RemoteFile, Repository};
+use crate::repository::{RemoteFile, Repository, is_hash};
 use crate::{HubError, ModelName, Revision, refusal, transfer};
 
 /// A hub, and the folder that caches its files.
@@ -82,6 +83,11 @@ impl Hub {
             }
             answer.body_mut().read_json().map_err(|error| HubError::Listing(Box::new(error)))
         })?;
+        // The commit becomes the name of a folder.
+        if !is_hash(&listing.sha) {
+            let problem = io::Error::new(io::ErrorKind::InvalidData, format!("the commit is `{}`", listing.sha));
+            return Err(HubError::Listing(Box::new(problem.into())));
+        }
         // What leads out of the folder is no file of a model.
         let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         let files = listing.siblings.into_iter().filter(|file| is_inside(&file.name)).collect();

@@ -123,8 +123,33 @@ impl RemoteFile {
         fs::metadata(path).is_ok_and(|found| found.is_file() && self.size.is_none_or(|size| found.len() == size))
     }
 
-    /// What the file is called by its content, in the cache too.
+    /// Hash of the content, which is the file's name in the cache; `None` if the hub gives none that can be a file name.
     pub(crate) fn content_id(&self) -> Option<&str> {
-        self.lfs.as_ref().map(|large| large.sha256.as_str()).or(self.blob.as_deref())
+        self.lfs.as_ref().map(|large| large.sha256.as_str()).or(self.blob.as_deref()).filter(|id| is_hash(id))
+    }
+}
+
+/// `true` for letters and digits alone, so that the text leads to no other folder as a part of a path.
+pub(crate) fn is_hash(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_id_cannot_lead_out_of_the_cache() {
+        let id = |json: &str| {
+            let file: RemoteFile = serde_json::from_str(json).unwrap();
+            file.content_id().map(str::to_owned)
+        };
+        assert_eq!(id(r#"{"rfilename": "a", "blobId": "0a1b"}"#).as_deref(), Some("0a1b"));
+        assert_eq!(id(r#"{"rfilename": "a", "blobId": "0a", "lfs": {"sha256": "f0"}}"#).as_deref(), Some("f0"));
+        assert_eq!(id(r#"{"rfilename": "a"}"#), None);
+        for wrong in ["", "..", "../a", "a/b", "/a"] {
+            assert_eq!(id(&format!(r#"{{"rfilename": "a", "blobId": "{wrong}"}}"#)), None, "{wrong}");
+            assert!(!is_hash(wrong), "{wrong}");
+        }
     }
 }
