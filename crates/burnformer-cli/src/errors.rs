@@ -1,4 +1,4 @@
-//! What an error says to a user: its causes, each once, and advice.
+//! Errors of the command line, and the advice for an error.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -28,20 +28,6 @@ impl fmt::Display for Advised {
 
 impl StdError for Advised {}
 
-/// What `error` says, then what each cause says that does not repeat the one before.
-pub(crate) fn causes(error: &(dyn StdError + 'static)) -> Vec<String> {
-    let mut causes: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if causes.last().is_none_or(|last| !last.contains(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
-    }
-    causes
-}
-
 /// What the user can do about `error` beyond what it says itself.
 pub(crate) fn hint(error: &Error) -> Option<String> {
     // It may be a context, and contexts are not in the chain as themselves.
@@ -60,19 +46,10 @@ pub(crate) fn hint(error: &Error) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use anyhow::anyhow;
+    use burnformer::recipes::causes;
 
     use super::*;
-
-    #[test]
-    fn every_cause_is_said_once() {
-        let error = anyhow!(io::Error::other("disk full")).context("cannot write `a`: disk full").context("stopped");
-        assert_eq!(causes(error.as_ref()), ["stopped", "cannot write `a`: disk full"]);
-        let error = anyhow!(io::Error::other("disk full")).context("cannot write `a`");
-        assert_eq!(causes(error.as_ref()), ["cannot write `a`", "disk full"]);
-    }
 
     #[test]
     fn advice_is_found_below_any_context() {

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Error, Result};
 use burnformer::core::progress::{Interrupt, is_interrupted};
 use burnformer::ops::{MiMalloc, keep_freed_memory};
+use burnformer::recipes::causes;
 
 use args::Cli;
 use commands::Outcome;
@@ -59,6 +60,6 @@ fn status(result: Result<Outcome>, signals: &Signals, terminal: &Terminal) -> u8
 }
 
 fn failed(error: &Error, terminal: &Terminal) -> u8 {
-    terminal.error(&errors::causes(error.as_ref()), errors::hint(error).as_deref());
+    terminal.error(&causes(error.as_ref()), errors::hint(error).as_deref());
     FAILED
 }

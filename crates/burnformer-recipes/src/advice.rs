@@ -1,4 +1,4 @@
-//! Hints for users on errors of any crate.
+//! Causes of errors of any crate, and hints for users on them.
 
 use std::error::Error;
 
@@ -14,10 +14,25 @@ use burnformer_train::TrainError;
 
 use crate::RecipeError;
 
+/// What `error` says, then what each cause says that does not repeat the one before.
+#[must_use]
+pub fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if causes.last().is_none_or(|last| !last.contains(&text)) {
+            causes.push(text);
+        }
+        next = cause.source();
+    }
+    causes
+}
+
 /// The hint for `error`, or for the first of its causes that has one.
 #[must_use]
 pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
-    causes(error).find_map(|cause| {
+    chain(error).find_map(|cause| {
         if let Some(hint) = cause.downcast_ref().and_then(RecipeError::hint) {
             return Some(hint);
         }
@@ -30,7 +45,7 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// `error` and what caused it; in the place of one that only passes on another, that other.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(passed_on(error)), |&error| error.source().map(passed_on))
 }
 
@@ -121,6 +136,26 @@ mod tests {
     use burnformer_data::split::Subset;
 
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Said {
+        text: &'static str,
+        source: Option<Box<Self>>,
+    }
+
+    /// An error for each text, caused by that of the next.
+    fn chain_of(texts: &[&'static str]) -> Option<Box<Said>> {
+        texts.split_first().map(|(&text, rest)| Box::new(Said { text, source: chain_of(rest) }))
+    }
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let said = |texts: &[&'static str]| causes(chain_of(texts).unwrap().as_ref());
+        let repeated = said(&["stopped", "cannot write `a`: disk full", "disk full"]);
+        assert_eq!(repeated, ["stopped", "cannot write `a`: disk full"]);
+        assert_eq!(said(&["cannot write `a`", "disk full"]), ["cannot write `a`", "disk full"]);
+    }
 
     #[test]
     fn advice_is_found_in_errors_that_are_passed_on() {

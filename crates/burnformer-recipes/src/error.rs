@@ -72,6 +72,18 @@ pub enum RecipeError {
         /// The `key=value`.
         set: String,
     },
+    /// Sentences with tags are expected, and the files are no CoNLL columns.
+    #[error("token classification needs words with tags in CoNLL columns, found another format in `{paths}`")]
+    NoTagColumns {
+        /// The files.
+        paths: String,
+    },
+    /// Labelled texts are expected, and the files are CoNLL columns.
+    #[error("text classification needs labelled texts, found CoNLL columns in `{paths}`")]
+    TagColumns {
+        /// The files.
+        paths: String,
+    },
     /// No labelled text to choose the best model by.
     #[error("no text is left for validation, because no class has two texts")]
     NoValidationTexts,
@@ -170,6 +182,8 @@ impl RecipeError {
             Self::FixedSetting { .. } => {
                 "the run goes on with the settings in its `run.toml`; of those `--set` can change the ones below `train`"
             }
+            Self::NoTagColumns { .. } => "set `--input-format conll` if the file has CoNLL columns",
+            Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
             Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",
             Self::Split { .. } => "set the shares `data.split.validation` and `data.split.test`; 0 means no such part",

@@ -17,13 +17,75 @@ use burnformer_data::split::{Split, SplitConfig, Subset};
 use burnformer_data::tagged::TaggedTexts;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
-    BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Pretrained,
+    BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Head, ModelClass,
+    Pretrained,
 };
-use burnformer_reports::{ClassificationScores, PretrainingScores, TokenClassificationScores};
+use burnformer_reports::{CausalLmScores, ClassificationScores, PretrainingScores, TokenClassificationScores};
 use burnformer_tasks::{ClassificationTask, PretrainingTask, TokenClassificationTask};
 use burnformer_train::{RunFolder, TrainConfig};
+use serde::Serialize;
 
-use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, scores};
+use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, evaluate_causal_lm, scores};
+
+/// Scores of a model on labelled texts, as its head is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum LabelledScores {
+    /// Of a classifier of texts.
+    Classes(ClassificationScores),
+    /// Of a classifier of tokens.
+    Tags(TokenClassificationScores),
+}
+
+/// Scores of a model on a corpus, as its head is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum CorpusScores {
+    /// Of a model with a head for masked tokens.
+    Pretraining(PretrainingScores),
+    /// Of a causal language model.
+    CausalLm(CausalLmScores),
+}
+
+/// Evaluates the classifier of texts or tokens in `folder` on labelled texts, `batch_size` at a time.
+///
+/// # Errors
+/// If there is no such model, texts cannot be read, or have labels that it does not know; an interruption.
+pub fn evaluate_labelled(
+    folder: &Path,
+    source: &dyn Source,
+    on_bad_row: OnBadRow,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<LabelledScores, RecipeError> {
+    Ok(match ModelClass::of(folder)?.head() {
+        Head::TokenClassification => {
+            LabelledScores::Tags(evaluate_token_classifier(folder, source, on_bad_row, batch_size, context)?)
+        }
+        // Refuses models that are no classifiers.
+        _ => LabelledScores::Classes(evaluate_classifier(folder, source, on_bad_row, batch_size, context)?),
+    })
+}
+
+/// Evaluates the language model in `folder` on a corpus or a part of it, `batch_size` samples at a time.
+///
+/// # Errors
+/// If there is no such model or corpus, or they do not go together; an interruption.
+pub fn evaluate_on_corpus(
+    folder: &Path,
+    corpus: &Path,
+    part: Option<Subset>,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<CorpusScores, RecipeError> {
+    Ok(match ModelClass::of(folder)?.head() {
+        Head::CausalLm => CorpusScores::CausalLm(evaluate_causal_lm(folder, corpus, part, batch_size, context)?),
+        // Refuses models without a head for masked tokens.
+        _ => CorpusScores::Pretraining(evaluate_pretraining(folder, corpus, part, batch_size, context)?),
+    })
+}
 
 /// Evaluates the classifier in `folder` on labelled texts, `batch_size` at a time.
 ///

@@ -8,7 +8,7 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::{Batches, ClassificationCollator};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::labelled::LabelledTexts;
-use burnformer_data::readers::Input;
+use burnformer_data::readers::{Format, Input};
 use burnformer_data::source::OnBadRow;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, stats};
@@ -39,6 +39,15 @@ impl FinetuneTask {
         match self {
             Self::TextClassification => "text-classification",
             Self::TokenClassification => "token-classification",
+        }
+    }
+
+    /// Refuses files of another task: tags are read from CoNLL columns, and classes from everything else.
+    fn check_format(self, input: &Input) -> Result<(), RecipeError> {
+        match (self, matches!(input.format, Format::Conll { .. })) {
+            (Self::TokenClassification, false) => Err(RecipeError::NoTagColumns { paths: input.paths.join(", ") }),
+            (Self::TextClassification, true) => Err(RecipeError::TagColumns { paths: input.paths.join(", ") }),
+            _ => Ok(()),
         }
     }
 }
@@ -100,6 +109,9 @@ impl FinetuneSettings {
         context: &Context<'_>,
     ) -> Result<(Self, BertConfig, Texts<T>), RecipeError> {
         let config = BertConfig::load(Path::new(&self.model))?;
+        for input in [Some(&self.data), self.validation.as_ref(), test].into_iter().flatten() {
+            self.task.unwrap_or_default().check_format(input)?;
+        }
         let max_seq_length = self.seq_length(&config);
         let base = Self { max_seq_length, ..self };
         // What is asked for here is under the preset, which would get the blame.

@@ -31,6 +31,7 @@ mod finetune;
 mod finetune_tokens;
 mod heat_map;
 mod inspect;
+mod notes;
 mod objective;
 mod observer;
 mod pretrain;
@@ -44,22 +45,26 @@ mod train_seq2seq;
 
 pub use burnformer_reports as reports;
 
-pub use advice::hint;
+pub use advice::{causes, hint};
 #[cfg(feature = "baseline")]
 pub use baseline::BaselineError;
 pub use causal_lm::{CausalLmData, CausalLmSettings, PretrainCausalLm, evaluate_causal_lm};
 pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
-pub use evaluate::{evaluate_classifier, evaluate_pretraining, evaluate_token_classifier};
+pub use evaluate::{
+    CorpusScores, LabelledScores, evaluate_classifier, evaluate_labelled, evaluate_on_corpus, evaluate_pretraining,
+    evaluate_token_classifier,
+};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
 pub use finetune::{Finetune, FinetuneSettings, FinetuneTask};
 pub use finetune_tokens::FinetuneTokens;
 pub use inspect::{Block, Inspection, Point};
+pub use notes::history_line;
 pub use objective::Objective;
 pub use observer::{Context, Note, Observer};
 pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
 pub use recipe::{Recipe, Size};
 pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, TranslationScores};
 pub use settings::{Overrides, RunSettings, SEED, reload};
-pub use text::{Report, number};
+pub use text::Report;
 pub use train_seq2seq::{ChooseBy, TextPairsData, TrainSeq2Seq, TrainSeq2SeqSettings, TrainSeq2SeqStart};

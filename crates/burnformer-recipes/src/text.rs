@@ -8,12 +8,13 @@ use burnformer_reports::{
     CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
     PairScores, Plan, PretrainReport, PretrainingScores, RunSummary, TokenClassificationScores, TrainSeq2SeqReport,
 };
+use burnformer_tasks::FilledText;
 use burnformer_tasks::metrics::ConfusionMatrix;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use crate::heat_map::heat_map;
-use crate::{Comparison, Inspection, ScoreReport, TranslationScores, TranslatorScores};
+use crate::{Comparison, CorpusScores, Inspection, LabelledScores, ScoreReport, TranslationScores, TranslatorScores};
 
 /// A report: JSON for programs, text for people.
 pub trait Report: Serialize {
@@ -31,8 +32,7 @@ fn facts(lines: Vec<(String, String)>) -> String {
 }
 
 /// A number in few digits.
-#[must_use]
-pub fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1000.0 => HumanCount(value as u64).to_string(),
         size if size >= 0.01 || size == 0.0 => format!("{value:.4}"),
@@ -98,9 +98,28 @@ impl Report for CausalLmReport {
     }
 }
 
-impl Report for Evaluation<CausalLmScores> {
+/// What was evaluated on what.
+fn evaluated<S>(evaluation: &Evaluation<S>) -> String {
+    fact("model", evaluation.folder.display()) + &fact("data", &evaluation.data)
+}
+
+impl Report for Evaluation<LabelledScores> {
     fn text(&self) -> String {
-        fact("model", self.folder.display()) + &fact("data", &self.data) + &self.scores.text()
+        evaluated(self)
+            + &match &self.scores {
+                LabelledScores::Classes(scores) => format!("{}\n{}\n", scores.text(), table(scores)),
+                LabelledScores::Tags(scores) => format!("{}\n{}", scores.text(), entity_table(scores)),
+            }
+    }
+}
+
+impl Report for Evaluation<CorpusScores> {
+    fn text(&self) -> String {
+        evaluated(self)
+            + &match &self.scores {
+                CorpusScores::Pretraining(scores) => scores.text(),
+                CorpusScores::CausalLm(scores) => scores.text(),
+            }
     }
 }
 
@@ -137,13 +156,6 @@ impl Report for FinetuneReport<TokenClassificationScores> {
     }
 }
 
-impl Report for Evaluation<TokenClassificationScores> {
-    fn text(&self) -> String {
-        let scores = format!("{}\n{}", self.scores.text(), entity_table(&self.scores));
-        fact("model", self.folder.display()) + &fact("data", &self.data) + &scores
-    }
-}
-
 /// The confusion matrix with the names of the classes.
 fn table(scores: &ClassificationScores) -> String {
     ConfusionMatrix::from_counts(&scores.confusion).table(&scores.labels)
@@ -174,19 +186,6 @@ impl Report for TrainSeq2SeqReport {
     }
 }
 
-impl Report for Evaluation<PretrainingScores> {
-    fn text(&self) -> String {
-        fact("model", self.folder.display()) + &fact("data", &self.data) + &self.scores.text()
-    }
-}
-
-impl Report for Evaluation<ClassificationScores> {
-    fn text(&self) -> String {
-        let scores = format!("{}\n{}\n", self.scores.text(), table(&self.scores));
-        fact("model", self.folder.display()) + &fact("data", &self.data) + &scores
-    }
-}
-
 impl Report for TranslationScores {
     fn text(&self) -> String {
         format!("{}\n  {}\n{}\n  {}\n", self.bleu, self.bleu_signature, self.chrf, self.chrf_signature)
@@ -212,7 +211,7 @@ impl Report for ScoreReport {
 impl Report for Evaluation<TranslatorScores> {
     fn text(&self) -> String {
         let scores = &self.scores;
-        let mut text = fact("model", self.folder.display()) + &fact("data", &self.data);
+        let mut text = evaluated(self);
         text += &fact("pairs", HumanCount(scores.pairs as u64));
         if scores.left_out > 0 {
             let left_out = HumanCount(scores.left_out as u64);
@@ -225,6 +224,21 @@ impl Report for Evaluation<TranslatorScores> {
         }
         text += &fact("translation time", format_args!("{:.1} s", scores.seconds));
         text + &scores.scores.text()
+    }
+}
+
+impl Report for FilledText<'_> {
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.text);
+        for (number, mask) in self.masks.iter().enumerate() {
+            if self.masks.len() > 1 {
+                text += &format!("  mask {}\n", number + 1);
+            }
+            for fill in &mask.fills {
+                text += &format!("  {:>7.4}  {:<16} {}\n", fill.probability, fill.token, fill.text);
+            }
+        }
+        text
     }
 }
 

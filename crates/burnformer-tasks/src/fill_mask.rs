@@ -19,6 +19,15 @@ pub struct FillMask {
     device: Device,
 }
 
+/// A text with the predictions for each of its masks.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FilledText<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// The masks, in order.
+    pub masks: Vec<FilledMask>,
+}
+
 /// Predictions for one masked token.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FilledMask {

@@ -44,14 +44,14 @@ pub use classification::{ClassificationMetricState, ClassificationTask};
 pub use error::TaskError;
 pub use evaluate::evaluate;
 pub use export::{ExportLayout, export};
-pub use fill_mask::{Fill, FillMask, FilledMask};
+pub use fill_mask::{Fill, FillMask, FilledMask, FilledText};
 pub use npy::write_npy;
 pub use pipeline::Pipeline;
 pub use pretraining::{PretrainingCounts, PretrainingMetricState, PretrainingTask};
 pub use scores::{ScoreValues, Scores, ScoresError};
 pub use task::{Forward, Metric, MetricState, Task};
-pub use text_classification::{Prediction, TextClassification};
-pub use text_embedding::{TextEmbedding, cosine_similarity};
+pub use text_classification::{ClassProbability, Prediction, TextClassification};
+pub use text_embedding::{SimilarText, TextEmbedding, cosine_similarity};
 pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
 pub use token_classification::{
     MarkedText, TextEntity, TokenClassification, TokenClassificationMetricState, TokenClassificationTask,

@@ -29,6 +29,27 @@ pub struct Prediction {
     pub probabilities: Vec<f64>,
 }
 
+/// A class and its probability.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ClassProbability<'a> {
+    /// The class.
+    pub label: &'a str,
+    /// Its probability, in `[0, 1]`.
+    pub probability: f64,
+}
+
+impl Prediction {
+    /// The `n` most probable classes, the best first; `labels` are those of the [model](TextClassification::labels).
+    #[must_use]
+    pub fn top<'a>(&self, labels: &'a [String], n: usize) -> Vec<ClassProbability<'a>> {
+        let class = |(label, &probability): (&'a String, _)| ClassProbability { label, probability };
+        let mut classes: Vec<_> = labels.iter().zip(&self.probabilities).map(class).collect();
+        classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        classes.truncate(n);
+        classes
+    }
+}
+
 impl TextClassification {
     /// Loads the model in `folder`.
     ///
@@ -64,5 +85,21 @@ impl TextClassification {
         let index = (0..probabilities.len()).fold(0, greater);
         let label = self.labels().get(index).cloned().unwrap_or_default();
         Prediction { label, index, probability: probabilities[index], probabilities }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_probable_classes_are_in_order() {
+        let labels = ["a", "b", "c"].map(str::to_owned);
+        let probabilities = vec![0.2, 0.7, 0.1];
+        let prediction = Prediction { label: "b".to_owned(), index: 1, probability: 0.7, probabilities };
+        let top = |n| prediction.top(&labels, n).iter().map(|it| (it.label, it.probability)).collect::<Vec<_>>();
+        assert_eq!(top(2), [("b", 0.7), ("a", 0.2)]);
+        assert_eq!(top(9), [("b", 0.7), ("a", 0.2), ("c", 0.1)]);
+        assert_eq!(top(0), []);
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_models::{Bert, Pooling, normalize};
+use serde::Serialize;
 
 use crate::TaskError;
 use crate::encode::Encode;
@@ -68,6 +69,31 @@ impl TextEmbedding {
             Ok(values.chunks(self.d_model()).map(<[f32]>::to_vec).collect())
         })
     }
+
+    /// The texts behind the first by their similarity to the first, the most similar first.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub fn most_similar<'a>(&self, texts: &[&'a str]) -> Result<Vec<SimilarText<'a>>, TaskError> {
+        let embeddings = self.embed(texts)?;
+        let Some((first, others)) = embeddings.split_first() else { return Ok(Vec::new()) };
+        let similar = |(&text, embedding): (&&'a str, &Vec<f32>)| SimilarText {
+            text,
+            similarity: cosine_similarity(first, embedding),
+        };
+        let mut similar: Vec<_> = texts[1..].iter().zip(others).map(similar).collect();
+        similar.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
+        Ok(similar)
+    }
+}
+
+/// A text and its similarity to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SimilarText<'a> {
+    /// The text.
+    pub text: &'a str,
+    /// Cosine similarity of the embeddings, in `[-1, 1]`.
+    pub similarity: f64,
 }
 
 /// The cosine of the angle between two vectors, in `[-1, 1]`; 0 if one of them is zero.

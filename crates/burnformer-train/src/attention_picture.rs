@@ -1,7 +1,10 @@
 //! Where a model looks, as a picture.
 
 use std::error::Error;
+use std::path::Path;
 
+use burnformer_core::files::{FileError, atomic_write_bytes};
+use burnformer_tasks::TranslationAttention;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -19,6 +22,29 @@ const FULL: RGBColor = RGBColor(8, 48, 107);
 #[derive(Debug, thiserror::Error)]
 #[error("cannot draw the attention: {0}")]
 pub struct PictureError(Box<dyn Error + Send + Sync>);
+
+/// Writes the attention of a translation to `folder`: its weights as `NAME.json`, and a picture of its
+/// [alignment](TranslationAttention::alignment) as `NAME.svg`.
+///
+/// # Errors
+/// If the drawing fails, or a file cannot be written.
+pub fn write_attention(folder: &Path, name: &str, attention: &TranslationAttention) -> Result<(), AttentionError> {
+    let json = serde_json::to_string(attention).map_err(|error| PictureError(error.into()))?;
+    let svg = attention_picture(&attention.source, &attention.target, &attention.alignment())?;
+    atomic_write_bytes(&folder.join(format!("{name}.json")), json + "\n")?;
+    Ok(atomic_write_bytes(&folder.join(format!("{name}.svg")), svg)?)
+}
+
+/// An attention that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum AttentionError {
+    /// It cannot be drawn.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// A row for each target token with a cell for each source token, dark where the weight `[target][source]` is large, as an SVG
 /// document.

@@ -25,7 +25,7 @@ mod step;
 mod tensors;
 mod trainer;
 
-pub use attention_picture::{PictureError, attention_picture};
+pub use attention_picture::{AttentionError, PictureError, attention_picture, write_attention};
 pub use average::average_checkpoints;
 pub use card::ModelCard;
 pub use checkpoint::Checkpoint;

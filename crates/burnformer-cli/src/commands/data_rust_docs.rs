@@ -12,7 +12,11 @@ use crate::terminal::Terminal;
 
 pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
     let folder = NewFolder::create(&args.out)?;
-    let docs = RustDocs { max_bytes_per_crate: args.max_bytes_per_crate, ..RustDocs::new(crates(args)) };
+    let crates = match args.source_tree.clone() {
+        Some(folder) => Crates::SourceTree { folder },
+        None => Crates::of_project(&args.project),
+    };
+    let docs = RustDocs { max_bytes_per_crate: args.max_bytes_per_crate, ..RustDocs::new(crates) };
     let collection = docs.collect(terminal)?;
     interrupt.check()?;
     let written = collection.write(folder.path(), &args.kinds)?;
@@ -21,15 +25,6 @@ pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt }: &Context
     tell_left_out(&collection, &report, terminal);
     terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
-}
-
-fn crates(args: &RustDocsArgs) -> Crates {
-    if let Some(folder) = &args.source_tree {
-        return Crates::SourceTree { folder: folder.clone() };
-    }
-    let project = &args.project;
-    let manifest = if project.is_dir() { project.join("Cargo.toml") } else { project.clone() };
-    Crates::Dependencies { manifest }
 }
 
 fn tell_left_out(collection: &Collection, report: &RustDocsReport, terminal: &Terminal) {

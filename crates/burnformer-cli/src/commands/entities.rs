@@ -1,7 +1,7 @@
 //! `burnformer predict` with a model for token classification: the entities of each text.
 
 use anyhow::Result;
-use burnformer::tasks::{TextEntity, TokenClassification};
+use burnformer::tasks::{MarkedText, TextEntity, TokenClassification};
 use serde::Serialize;
 
 use super::Outcome;
@@ -14,8 +14,8 @@ use crate::errors::Advised;
 #[derive(Serialize)]
 struct Line<'a> {
     text: &'a str,
-    entities: &'a [TextEntity],
-    words_cut_off: usize,
+    #[serde(flatten)]
+    marked: &'a MarkedText,
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
@@ -56,10 +56,7 @@ fn answer(
                 let TextEntity { label, score, start, end, text } = entity;
                 format!("{number}\t{start}\t{end}\t{label}\t{score:.4}\t{}", text.replace(['\n', '\t'], " "))
             })),
-            ReportFormat::Json => {
-                let line = Line { text, entities: &marked.entities, words_cut_off: marked.words_cut_off };
-                lines.push(serde_json::to_string(&line)?);
-            }
+            ReportFormat::Json => lines.push(serde_json::to_string(&Line { text, marked: &marked })?),
         }
     }
     Ok(lines)

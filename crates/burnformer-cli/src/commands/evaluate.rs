@@ -5,10 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::split::Subset;
 use burnformer::models::{Head, ModelClass};
-use burnformer::recipes::reports::{ClassificationScores, Evaluation, TokenClassificationScores};
+use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
-    self, RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_causal_lm,
-    evaluate_classifier, evaluate_pretraining, evaluate_token_classifier,
+    RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
 };
 use clap::ValueEnum;
 
@@ -19,87 +18,60 @@ use crate::errors::Advised;
 use crate::input;
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
-    let format = args.report.format;
-    let other = |kind: &str, hint: &str| {
-        Advised::new(format!("`{}` holds a {kind}", args.folder.display()), hint.to_owned()).into()
-    };
-    let head = ModelClass::of(&args.folder)?.head();
-    if head != Head::Seq2Seq
-        && let Some(flag) = args.translation.flags.first()
-    {
-        return Err(other("model that is not a translation model", &format!("leave out `{flag}`")));
+    let (format, batch_size, folder) = (args.report.format, args.batch_size as usize, args.folder.clone());
+    let head = ModelClass::of(&folder)?.head();
+    if let Some((kind, hint)) = refusal(head, args) {
+        return Err(Advised::new(format!("`{}` holds a {kind}", folder.display()), hint).into());
     }
-    if head == Head::Seq2Seq && args.format.label_column.is_some() {
-        return Err(other("translation model, which cannot be evaluated on labels", "leave out `--label-column`"));
-    }
-    match (head, &args.corpus) {
-        (Head::SequenceClassification, None) => {
-            context.terminal.report(&on_texts(args, context)?, format)?;
-        }
-        (Head::SequenceClassification, Some(_)) => {
-            return Err(other(
-                "classifier, which cannot be evaluated on a corpus",
-                "name labelled texts with `--input`",
-            ));
-        }
-        (Head::TokenClassification, None) => {
-            context.terminal.report(&on_sentences(args, context)?, format)?;
-        }
-        (Head::TokenClassification, Some(_)) => {
-            let hint = "name sentences in CoNLL columns with `--input`";
-            return Err(other("token classifier, which cannot be evaluated on a corpus", hint));
-        }
-        (Head::Seq2Seq, None) => {
-            context.terminal.report(&on_pairs(args, context)?, format)?;
-        }
-        (Head::Seq2Seq, Some(_)) => {
-            let hint = "name texts with `--input`, and their references with `--pair-input` or `--pair-column`";
-            return Err(other("translation model, which cannot be evaluated on a corpus", hint));
-        }
-        (Head::CausalLm, Some(_)) => {
-            context.terminal.report(&on_corpus(args, context, evaluate_causal_lm)?, format)?;
-        }
-        (_, Some(_)) => context.terminal.report(&on_corpus(args, context, evaluate_pretraining)?, format)?,
-        (_, None) => {
-            return Err(other(
-                "pretrained model, which cannot be evaluated on labels",
-                "name a corpus with `--corpus`",
-            ));
-        }
+    let watched = context.watched(&args.device);
+    if let Some(corpus) = &args.corpus {
+        let scores = evaluate_on_corpus(&folder, corpus, subset(args.part), batch_size, &watched)?;
+        let part = args.part.to_possible_value().map_or_else(String::new, |part| part.get_name().to_owned());
+        let data = format!("{} ({part})", corpus.display());
+        context.terminal.report(&Evaluation { folder, data, scores }, format)?;
+    } else if head == Head::Seq2Seq {
+        context.terminal.report(&on_pairs(args, context)?, format)?;
+    } else {
+        let source = input::open(&args.input, &args.format)?;
+        let scores = evaluate_labelled(&folder, &source, args.format.on_bad_row, batch_size, &watched)?;
+        context.terminal.report(&Evaluation { folder, data: args.input.join(", "), scores }, format)?;
     }
     Ok(Outcome::Done)
 }
 
-fn on_texts(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<ClassificationScores>> {
-    let source = input::open(&args.input, &args.format)?;
-    let (policy, watched) = (args.format.on_bad_row, context.watched(&args.device));
-    let scores = evaluate_classifier(&args.folder, &source, policy, args.batch_size as usize, &watched)?;
-    Ok(Evaluation { folder: args.folder.clone(), data: args.input.join(", "), scores })
+/// What a model with this head is, and what to do, if the flags are for other models.
+fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
+    if let Some(flag) = args.translation.flags.first().filter(|_| head != Head::Seq2Seq) {
+        return Some(("model that is not a translation model", format!("leave out `{flag}`")));
+    }
+    let (kind, hint) = match (head, args.corpus.is_some()) {
+        (Head::Seq2Seq, _) if args.format.label_column.is_some() => {
+            ("translation model, which cannot be evaluated on labels", "leave out `--label-column`")
+        }
+        (Head::Seq2Seq, true) => (
+            "translation model, which cannot be evaluated on a corpus",
+            "name texts with `--input`, and their references with `--pair-input` or `--pair-column`",
+        ),
+        (Head::SequenceClassification, true) => {
+            ("classifier, which cannot be evaluated on a corpus", "name labelled texts with `--input`")
+        }
+        (Head::TokenClassification, true) => (
+            "token classifier, which cannot be evaluated on a corpus",
+            "name sentences in CoNLL columns with `--input`",
+        ),
+        (Head::Seq2Seq | Head::SequenceClassification | Head::TokenClassification, false) | (_, true) => return None,
+        (_, false) => ("pretrained model, which cannot be evaluated on labels", "name a corpus with `--corpus`"),
+    };
+    Some((kind, hint.to_owned()))
 }
 
-fn on_sentences(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<TokenClassificationScores>> {
-    let source = input::open(&args.input, &args.format)?;
-    let (policy, watched) = (args.format.on_bad_row, context.watched(&args.device));
-    let scores = evaluate_token_classifier(&args.folder, &source, policy, args.batch_size as usize, &watched)?;
-    Ok(Evaluation { folder: args.folder.clone(), data: args.input.join(", "), scores })
-}
-
-fn on_corpus<S>(
-    args: &EvaluateArgs,
-    context: &Context,
-    evaluate: impl FnOnce(&Path, &Path, Option<Subset>, usize, &recipes::Context<'_>) -> Result<S, RecipeError>,
-) -> Result<Evaluation<S>> {
-    let path = args.corpus.clone().unwrap_or_default();
-    let part = match args.part {
+fn subset(part: Part) -> Option<Subset> {
+    match part {
         Part::All => None,
         Part::Train => Some(Subset::Train),
         Part::Validation => Some(Subset::Validation),
         Part::Test => Some(Subset::Test),
-    };
-    let watched = context.watched(&args.device);
-    let scores = evaluate(&args.folder, &path, part, args.batch_size as usize, &watched)?;
-    let part = args.part.to_possible_value().map_or_else(String::new, |part| part.get_name().to_owned());
-    Ok(Evaluation { folder: args.folder.clone(), data: format!("{} ({part})", path.display()), scores })
+    }
 }
 
 fn on_pairs(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<TranslatorScores>> {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use burnformer::data::readers::{Format, Input};
+use burnformer::data::readers::Input;
 use burnformer::models::BertConfig;
 use burnformer::recipes::{Finetune, FinetuneSettings, FinetuneTask, FinetuneTokens, SEED, reload};
+use burnformer::train::RunFolder;
 
 use super::{Outcome, training};
 use crate::args::FinetuneArgs;
@@ -14,7 +15,7 @@ use crate::errors::Advised;
 use crate::input;
 
 pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
-    let (sets, watched) = (training::sets(&args.run), training::watched(&args.run, context));
+    let (sets, watched) = (training::sets(&args.run), context.watched(&args.run.device));
     if args.run.resume {
         training::check_resume(&args.run)?;
         let (folder, test) = (&args.run.out, &args.test);
@@ -45,7 +46,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
 
 /// The settings of a new run, and its test data.
 fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
-    training::check_free(&args.run)?;
+    RunFolder::check_free(&args.run.out)?;
     if args.task == FinetuneTask::TokenClassification {
         check_flags(args)?;
     }
@@ -61,11 +62,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         validation: resolve(&args.validation)?,
         ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)
     };
-    let test = resolve(&args.test)?;
-    for input in [Some(&settings.data), settings.validation.as_ref(), test.as_ref()].into_iter().flatten() {
-        check_format(args.task, input)?;
-    }
-    Ok((settings, test))
+    Ok((settings, resolve(&args.test)?))
 }
 
 /// Refuses flags that mean nothing for token classification.
@@ -78,21 +75,4 @@ fn check_flags(args: &FinetuneArgs) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Tags are read from CoNLL columns, and classes from everything else.
-fn check_format(task: FinetuneTask, input: &Input) -> Result<()> {
-    let (paths, is_conll) = (input.paths.join(", "), matches!(input.format, Format::Conll { .. }));
-    let (message, hint) = match task {
-        FinetuneTask::TokenClassification if !is_conll => (
-            format!("token classification needs words with tags in CoNLL columns, found another format in `{paths}`"),
-            "set `--input-format conll` if the file has CoNLL columns",
-        ),
-        FinetuneTask::TextClassification if is_conll => (
-            format!("text classification needs labelled texts, found CoNLL columns in `{paths}`"),
-            "set `--task token-classification` to train on tags of words",
-        ),
-        _ => return Ok(()),
-    };
-    Err(Advised::new(message, hint).into())
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burnformer::models::{Head, ModelClass};
-use burnformer::tasks::{Prediction, TextClassification};
+use burnformer::tasks::{ClassProbability, Prediction, TextClassification};
 use serde::Serialize;
 
 use super::texts::Text;
@@ -19,13 +19,7 @@ struct Line<'a> {
     label: &'a str,
     probability: f64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    classes: Vec<Class<'a>>,
-}
-
-#[derive(Serialize)]
-struct Class<'a> {
-    label: &'a str,
-    probability: f64,
+    classes: Vec<ClassProbability<'a>>,
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
@@ -41,6 +35,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
 fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, context: &Context) -> Result<()> {
     let asked: Vec<_> = texts.iter().map(|(text, pair)| (text.as_str(), pair.as_deref())).collect();
     let predictions = classifier.classify(&asked)?;
+    // The best class alone is in the answer anyway.
+    let n = if args.top_k > 1 { args.top_k as usize } else { 0 };
     let mut out = Vec::with_capacity(texts.len());
     for ((text, pair), prediction) in asked.into_iter().zip(&predictions) {
         out.push(match args.report.format {
@@ -48,26 +44,11 @@ fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, c
                 format!("{}\t{:.4}\t{}", prediction.label, prediction.probability, text.replace(['\n', '\t'], " "))
             }
             ReportFormat::Json => {
-                let classes = classes(classifier.labels(), prediction, args.top_k as usize);
+                let classes = prediction.top(classifier.labels(), n);
                 let Prediction { label, probability, .. } = prediction;
                 serde_json::to_string(&Line { text, pair, label, probability: *probability, classes })?
             }
         });
     }
     context.terminal.print(&out.join("\n"))
-}
-
-/// The most probable classes, the best first, if more than the best are asked for.
-fn classes<'a>(labels: &'a [String], prediction: &Prediction, top_k: usize) -> Vec<Class<'a>> {
-    if top_k < 2 {
-        return Vec::new();
-    }
-    let mut classes: Vec<_> = labels
-        .iter()
-        .zip(&prediction.probabilities)
-        .map(|(label, &probability)| Class { label, probability })
-        .collect();
-    classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    classes.truncate(top_k);
-    classes
 }

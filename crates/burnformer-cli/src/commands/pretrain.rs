@@ -6,6 +6,7 @@ use anyhow::Result;
 use burnformer::recipes::{
     CausalLmSettings, Objective, Pretrain, PretrainCausalLm, PretrainSettings, PretrainStart, SEED,
 };
+use burnformer::train::RunFolder;
 
 use super::{Outcome, training};
 use crate::args::{ObjectiveName, PretrainArgs};
@@ -20,7 +21,7 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
             Objective::CausalLm => training::run(&PretrainCausalLm::reload(out, &sets)?, &args.run, context),
         };
     }
-    training::check_free(&args.run)?;
+    RunFolder::check_free(&args.run.out)?;
     let overrides = training::overrides(&args.run, &sets);
     let start = |preset| PretrainStart {
         corpus: args.corpus.as_deref().unwrap_or(Path::new("")),

@@ -1,20 +1,11 @@
 //! `burnformer similarity`: which texts mean much the same as another one.
 
 use anyhow::Result;
-use burnformer::tasks::cosine_similarity;
-use serde::Serialize;
 
 use super::{Outcome, lines};
 use crate::args::{ReportFormat, SimilarityArgs};
 use crate::context::Context;
 use crate::errors::Advised;
-
-/// An answer.
-#[derive(Serialize)]
-struct Line<'a> {
-    text: &'a str,
-    similarity: f64,
-}
 
 pub(super) fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome> {
     let model = args.embedding.load()?;
@@ -24,14 +15,7 @@ pub(super) fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome> {
         return Err(Advised::new(message, "give them on the command line, or one per line of standard input").into());
     }
     let asked: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embeddings = model.embed(&asked)?;
-    let mut answers: Vec<Line> = asked[1..]
-        .iter()
-        .zip(&embeddings[1..])
-        .map(|(text, embedding)| Line { text, similarity: cosine_similarity(&embeddings[0], embedding) })
-        .collect();
-    answers.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-    for line in &answers {
+    for line in &model.most_similar(&asked)? {
         let line = match args.report.format {
             ReportFormat::Text => format!("{:.4}\t{}", line.similarity, line.text.replace(['\n', '\t'], " ")),
             ReportFormat::Json => serde_json::to_string(line)?,

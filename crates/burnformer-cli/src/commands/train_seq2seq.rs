@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burnformer::recipes::{SEED, TrainSeq2Seq, TrainSeq2SeqStart};
+use burnformer::train::RunFolder;
 
 use super::{Outcome, training};
 use crate::args::TrainSeq2SeqArgs;
@@ -15,7 +16,7 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
         training::check_resume(&args.run)?;
         TrainSeq2Seq::reload(&args.run.out, &sets)?
     } else {
-        training::check_free(&args.run)?;
+        RunFolder::check_free(&args.run.out)?;
         let start = TrainSeq2SeqStart {
             corpus: args.corpus.as_deref().unwrap_or(Path::new("")),
             validation: args.validation.as_deref(),

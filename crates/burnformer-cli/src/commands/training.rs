@@ -1,9 +1,8 @@
 //! What the commands that train have in common: flags as settings, the plan, the run, and what is said meanwhile.
 
 use anyhow::Result;
-use burnformer::recipes::{self, Note, Observer, Overrides, Recipe, Report, number};
-use burnformer::train::{Event, HistoryEntry, RunFolder};
-use indicatif::HumanCount;
+use burnformer::recipes::{Note, Observer, Overrides, Recipe, Report, history_line};
+use burnformer::train::Event;
 
 use super::Outcome;
 use crate::args::{ReportFormat, RunArgs};
@@ -14,7 +13,7 @@ use crate::terminal::Terminal;
 /// Shows the plan, and unless that is all that was asked for, runs `recipe` or resumes its run, and reports.
 pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Result<Outcome> {
     let terminal = &context.terminal;
-    let watched = watched(args, context);
+    let watched = context.watched(&args.device);
     let plan = recipe.plan(watched.device)?;
     if args.dry_run {
         match args.report.format {
@@ -28,16 +27,6 @@ pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Re
     let report = if args.resume { recipe.resume(&args.out, &watched)? } else { recipe.run(&args.out, &watched)? };
     terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
-}
-
-/// The recipe's context of a command.
-pub(super) fn watched<'a>(args: &RunArgs, context: &'a Context) -> recipes::Context<'a> {
-    context.watched(&args.device)
-}
-
-/// Makes sure that a run can begin in the folder.
-pub(super) fn check_free(args: &RunArgs) -> Result<()> {
-    Ok(RunFolder::check_free(&args.out)?)
 }
 
 /// The `--set`s of `args`, those of flags included.
@@ -73,8 +62,8 @@ pub(super) fn check_resume(args: &RunArgs) -> Result<()> {
 impl Observer for Terminal {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Metrics(entry) if entry.split == "train" => self.detail(line(entry)),
-            Event::Metrics(entry) => self.note(line(entry)),
+            Event::Metrics(entry) if entry.split == "train" => self.detail(history_line(entry)),
+            Event::Metrics(entry) => self.note(history_line(entry)),
             Event::Best(best) => self.detail(format_args!("step {}: best evaluation so far", best.step)),
             Event::Checkpoint { step } => self.detail(format_args!("step {step}: checkpoint written")),
             Event::Damaged(error) => self.warn(error),
@@ -89,38 +78,12 @@ impl Observer for Terminal {
     fn note(&self, note: &Note<'_>) {
         match note {
             Note::SkippedRows(skipped) => self.skipped(skipped),
-            Note::UnigramEntropy(nats) => {
-                self.fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"));
-            }
-            Note::PairsLeftOut(n) => {
-                let n = HumanCount(*n as u64);
-                self.fact("skipped pairs", format_args!("{n}, outside the lengths of `data.samples`"));
-            }
-            Note::TrainingWords { lost, invalid_tags } => {
-                let counts = [
-                    ("words cut off", lost.cut_off as u64, "behind the maximum length, not trained on"),
-                    ("words without tokens", lost.empty as u64, "not trained on"),
-                    ("invalid tags", *invalid_tags, "such as `I-` behind `O`, counted as beginnings of entities"),
-                ];
-                for (name, count, what) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
-                    self.fact(name, format_args!("{} ({what})", HumanCount(count)));
+            note => {
+                let text = note.to_string();
+                if !text.is_empty() {
+                    Self::note(self, text);
                 }
             }
-            Note::FreshWeights(names) => self.fact("fresh weights", names.join(", ")),
-            Note::LeftOverWeights(names) => self.fact("unused weights", names.join(", ")),
-            Note::Interrupted { recipe, folder, step } => Self::note(
-                self,
-                format_args!(
-                    "stopped after step {step}, checkpoint written; to continue: `burnformer {recipe} --out {} --resume`",
-                    folder.display()
-                ),
-            ),
-            _ => {}
         }
     }
-}
-
-fn line(entry: &HistoryEntry) -> String {
-    let values = entry.values.iter().map(|(name, value)| format!("{name} {}", number(*value)));
-    format!("step {} {}: {}", entry.step, entry.split, values.collect::<Vec<_>>().join(", "))
 }

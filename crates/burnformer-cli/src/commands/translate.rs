@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use burnformer::core::config::Validate;
-use burnformer::core::files::{NewFolder, atomic_write_bytes};
+use burnformer::core::files::NewFolder;
 use burnformer::data::readers::Groups;
 use burnformer::models::GenerationConfig;
 use burnformer::tasks::{Translation, TranslationOptions, Translator};
-use burnformer::train::attention_picture;
+use burnformer::train::write_attention;
 use serde::Serialize;
 
 use super::{Outcome, lines};
@@ -90,7 +90,7 @@ impl Work<'_> {
                 self.context.terminal.warn(what);
             }
             if let (Some(folder), Some(best)) = (self.pictures, translations.first()) {
-                self.picture(folder, number, text, best)?;
+                write_attention(folder, &format!("{number:05}"), &self.translator.attention(text, best)?)?;
             }
             match self.args.report.format {
                 ReportFormat::Json => out.push(serde_json::to_string(&Line { text, is_cut, translations })?),
@@ -105,15 +105,6 @@ impl Work<'_> {
         }
         self.n_texts += texts.len() as u64;
         self.context.terminal.print_lines(&out)
-    }
-
-    /// Writes where the model looked, as numbers and as a picture.
-    fn picture(&self, folder: &Path, number: u64, text: &str, translation: &Translation) -> Result<()> {
-        let attention = self.translator.attention(text, translation)?;
-        let name = |ending: &str| folder.join(format!("{number:05}.{ending}"));
-        atomic_write_bytes(&name("json"), serde_json::to_string(&attention)? + "\n")?;
-        let svg = attention_picture(&attention.source, &attention.target, &attention.alignment())?;
-        Ok(atomic_write_bytes(&name("svg"), svg)?)
     }
 }
 

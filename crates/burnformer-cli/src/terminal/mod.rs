@@ -8,11 +8,10 @@ use std::io::{self, IsTerminal, Write};
 use anyhow::{Context, Result};
 use burnformer::core::progress::{Progress, Silent, Stage, Unit};
 use burnformer::data::source::Skipped;
-use burnformer::recipes::Report;
+use burnformer::recipes::{Note, Report};
 use burnformer_progress::{Bars, Lines};
 
 use crate::args::{ReportFormat, VerbosityArgs};
-use crate::errors;
 use style::Style;
 
 /// Where a command speaks. A clone speaks in the same place.
@@ -86,16 +85,8 @@ impl Terminal {
     /// Warns of rows that were left out, and says why the first of them were.
     pub(crate) fn skipped(&self, skipped: &Skipped) {
         if skipped.rows > 0 {
-            self.warn(format_args!("skipped rows: {}; the first errors:", skipped.rows));
+            self.warn(Note::SkippedRows(skipped));
         }
-        for example in &skipped.examples {
-            self.note(format_args!("  {}", errors::causes(example).join(": ")));
-        }
-    }
-
-    /// Notes what something is, and how much, in the columns of a report.
-    pub(crate) fn fact(&self, name: &str, value: impl Display) {
-        self.note(format_args!("{name:<20} {value}"));
     }
 
     /// Says what only some want to know: with `--verbose`.

@@ -69,6 +69,15 @@ pub enum Crates {
     },
 }
 
+impl Crates {
+    /// What a project depends on, from its folder or its `Cargo.toml`.
+    #[must_use]
+    pub fn of_project(path: &Path) -> Self {
+        let manifest = if path.is_dir() { path.join("Cargo.toml") } else { path.to_owned() };
+        Self::Dependencies { manifest }
+    }
+}
+
 fn default_max_bytes_per_crate() -> usize {
     256 << 10
 }
