@@ -97,7 +97,7 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
             Some("correct `id2label`, or train another classifier with `burnformer finetune`")
         }
         ModelError::WeightNames { .. } => Some(
-            "set `architectures` in `config.json` to the class of these weights; `burnformer finetune` and `embed` need the encoder only",
+            "set `architectures` in `config.json` to the class of these weights; of a BERT `burnformer finetune` and `embed` need the encoder only",
         ),
         _ => None,
     }

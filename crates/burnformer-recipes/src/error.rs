@@ -11,7 +11,7 @@ use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
 use burnformer_data::split::Subset;
 use burnformer_data::tokenizer::TokenizerError;
-use burnformer_models::ModelError;
+use burnformer_models::{BertConfig, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
 use burnformer_tasks::TaskError;
 use burnformer_tasks::metrics::MetricError;
@@ -166,7 +166,12 @@ impl RecipeError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoPreset { known, .. } => return Some(known.join(", ")),
+            Self::NoPreset { name, known } => {
+                let of = |presets: &[&str], objective| presets.contains(&name.as_str()).then_some(objective);
+                let objective = of(&GptConfig::PRESETS, "causal-lm").or(of(&BertConfig::PRESETS, "masked-lm"));
+                let other = objective.map(|it| format!("; `{name}` is one for `--objective {it}`"));
+                return Some(known.join(", ") + &other.unwrap_or_default());
+            }
             Self::OtherTokens { init, .. } => {
                 return Some(format!("build the corpus with `--tokenizer {}`", init.display()));
             }

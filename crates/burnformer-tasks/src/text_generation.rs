@@ -116,7 +116,7 @@ impl TextGeneration {
             tokens.push(specials.bos_id.or(specials.eos_id).ok_or(TaskError::NoToken { role: "first" })?);
         }
         let (found, max) = (tokens.len(), self.model.config().max_seq_length.saturating_sub(1));
-        if found > max { Err(TaskError::PromptLength { prompt: prompt.to_owned(), found, max }) } else { Ok(tokens) }
+        if found > max { Err(TaskError::PromptLength { prompt: beginning(prompt), found, max }) } else { Ok(tokens) }
     }
 
     fn continuation(&self, prompt: &[u32], hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
@@ -129,6 +129,13 @@ impl TextGeneration {
         };
         Ok(Continuation { text, tokens, log_prob, score, is_finished })
     }
+}
+
+/// The first characters of a text, for messages.
+fn beginning(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() { shown + "…" } else { shown }
 }
 
 #[cfg(test)]

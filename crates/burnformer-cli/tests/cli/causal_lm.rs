@@ -149,7 +149,7 @@ fn what_cannot_be_is_said() {
             "pretrain --objective causal-lm --corpus bytes --preset bert-mini --out new",
             "there is no preset `bert-mini`",
         ),
-        ("pretrain --corpus bytes --preset gpt-mini --out new", "there is no preset `gpt-mini`"),
+        ("pretrain --corpus bytes --preset gpt-mini --out new", "; `gpt-mini` is one for `--objective causal-lm`"),
         ("pretrain --objective causal-lm --corpus bytes --init runs/mini --out new", "`bert`, expected `gpt2`"),
         (
             "pretrain --objective causal-lm --corpus corpus --init runs/gpt --out new",
