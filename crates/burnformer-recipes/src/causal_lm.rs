@@ -11,7 +11,7 @@ use burnformer_data::DataError;
 use burnformer_data::batches::{Batches, WindowBatch, WindowCollator};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, LanguageModelConfig, LanguageModelDataset};
-use burnformer_data::split::{Split, SplitConfig, Subset};
+use burnformer_data::split::{SplitConfig, Subset};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, Pretrained, stats};
 use burnformer_reports::{CausalLmReport, CausalLmScores, RunSummary};
@@ -19,6 +19,7 @@ use burnformer_tasks::{CausalLmTask, MetricState, evaluate};
 use burnformer_train::{Data, MemoryEstimate, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::corpus_samples::CorpusSamples;
 use crate::evaluate::{batches_of, documents_of, padding};
 use crate::pretrain::check_fit;
 use crate::settings::train_config;
@@ -150,18 +151,11 @@ impl PretrainCausalLm {
     fn open(settings: CausalLmSettings) -> Result<Self, RecipeError> {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
         let tokenizer = corpus.tokenizer()?;
-        let split = Split::of(&corpus, &settings.data.split, settings.seed)
-            .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
-        let samples = |part: Subset, documents: &[u32]| {
-            LanguageModelDataset::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
-                .map(Arc::new)
-                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
-        };
-        let train = samples(Subset::Train, &split.train)?;
-        let validation = match split.validation.as_slice() {
-            [] => None,
-            documents => Some(samples(Subset::Validation, documents)?),
-        };
+        let (config, seed) = (&settings.data.samples, settings.seed);
+        let samples =
+            |documents: &[u32]| LanguageModelDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);
+        let CorpusSamples { train, validation, .. } =
+            CorpusSamples::new(&corpus, &settings.corpus, &settings.data.split, seed, samples)?;
         let collator = WindowCollator { padding: settings.train.padding(pad_id(&tokenizer)) };
         let data = Data { train, validation, collator, fingerprint: corpus.manifest().build.to_string() };
         let task = CausalLmTask::new(settings.model.clone(), tokenizer)?;

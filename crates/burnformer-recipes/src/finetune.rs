@@ -205,7 +205,7 @@ impl Validate for FinetuneSettings {
 /// Recipe: fine-tuning of a pretrained model for text classification.
 pub struct Finetune {
     settings: FinetuneSettings,
-    /// Of the model.
+    /// Settings of the model.
     config: BertConfig,
     tokenizer: Tokenizer,
     task: ClassificationTask,

@@ -22,7 +22,7 @@ use crate::{
 /// Recipe: fine-tuning of a pretrained model for token classification.
 pub struct FinetuneTokens {
     settings: FinetuneSettings,
-    /// Of the model.
+    /// Settings of the model.
     config: BertConfig,
     tokenizer: Tokenizer,
     task: TokenClassificationTask,

@@ -23,6 +23,7 @@ mod advice;
 #[cfg(feature = "baseline")]
 mod baseline;
 mod causal_lm;
+mod corpus_samples;
 mod data_reports;
 mod error;
 mod evaluate;

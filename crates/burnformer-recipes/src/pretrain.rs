@@ -9,7 +9,7 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::PretrainingCollator;
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
-use burnformer_data::split::{Split, SplitConfig, Subset};
+use burnformer_data::split::SplitConfig;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Pretrained, stats};
 use burnformer_reports::{PretrainReport, PretrainingScores, RunSummary};
@@ -17,6 +17,7 @@ use burnformer_tasks::PretrainingTask;
 use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::corpus_samples::CorpusSamples;
 use crate::settings::train_config;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
@@ -168,24 +169,17 @@ impl Pretrain {
     fn open(settings: PretrainSettings) -> Result<Self, RecipeError> {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
         let tokenizer = corpus.tokenizer()?;
-        let split = Split::of(&corpus, &settings.data.split, settings.seed)
-            .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
-        let samples = |part: Subset, documents: &[u32]| {
-            PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, &settings.data.samples, settings.seed)
-                .map(Arc::new)
-                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
-        };
-        let train = samples(Subset::Train, &split.train)?;
-        let validation = match split.validation.as_slice() {
-            [] => None,
-            documents => Some(samples(Subset::Validation, documents)?),
-        };
+        let (config, seed) = (&settings.data.samples, settings.seed);
+        let samples =
+            |documents: &[u32]| PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);
+        let CorpusSamples { documents, train, validation } =
+            CorpusSamples::new(&corpus, &settings.corpus, &settings.data.split, seed, samples)?;
         let pad_id = tokenizer.specials().pad_id.unwrap_or(settings.model.pad_id);
         let fingerprint = corpus.manifest().build.to_string();
         let collator = PretrainingCollator { padding: settings.train.padding(pad_id) };
         let data = Data { train, validation, collator, fingerprint };
         let task = PretrainingTask::new(settings.model.clone(), tokenizer)?;
-        Ok(Self { settings, corpus, documents: split.train, task, data, unigram_entropy: OnceCell::new() })
+        Ok(Self { settings, corpus, documents, task, data, unigram_entropy: OnceCell::new() })
     }
 
     /// Unigram entropy of the masked tokens of the validation samples, if there are any.
