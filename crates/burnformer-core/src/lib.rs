@@ -43,6 +43,7 @@
 //! ```
 
 pub mod config;
+pub mod disk;
 pub mod files;
 pub mod lock;
 pub mod progress;
@@ -50,6 +51,7 @@ pub mod random;
 pub mod settings;
 
 pub use config::{ConfigError, Validate};
+pub use disk::available_space;
 pub use files::{AtomicFolder, FileError, atomic_write, atomic_write_bytes};
 pub use lock::{FolderLock, LockError};
 pub use progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
