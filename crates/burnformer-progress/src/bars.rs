@@ -4,9 +4,14 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use burnformer_core::progress::{Progress, Stage, Unit};
-use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::amount::Amount;
+use crate::patient::Patient;
+
+/// The most pictures in a second.
+const RATE: u8 = 20;
 
 /// Time between two pictures while nothing else happens, so that people see that the program lives.
 const TICK: Duration = Duration::from_millis(200);
@@ -17,7 +22,8 @@ pub struct Bars(MultiProgress);
 
 impl Default for Bars {
     fn default() -> Self {
-        Self(MultiProgress::new())
+        let screen = ProgressDrawTarget::term_like_with_hz(Box::new(Patient(Term::buffered_stderr())), RATE);
+        Self(MultiProgress::with_draw_target(screen))
     }
 }
 
@@ -84,13 +90,13 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
-    use indicatif::{ProgressDrawTarget, TermLike};
+    use indicatif::TermLike;
 
     use super::*;
 
-    /// A screen that remembers what was written since it was last cleared.
+    /// A screen that remembers what was written since it was last cleared, or is gone.
     #[derive(Clone, Debug, Default)]
-    struct Screen(Arc<Mutex<String>>);
+    struct Screen(Arc<Mutex<String>>, bool);
 
     impl TermLike for Screen {
         fn width(&self) -> u16 {
@@ -113,14 +119,14 @@ mod tests {
         }
         fn write_str(&self, text: &str) -> io::Result<()> {
             self.0.lock().unwrap().push_str(text);
-            Ok(())
+            self.flush()
         }
         fn clear_line(&self) -> io::Result<()> {
             self.0.lock().unwrap().clear();
-            Ok(())
+            self.flush()
         }
         fn flush(&self) -> io::Result<()> {
-            Ok(())
+            if self.1 { Err(io::Error::other("no terminal")) } else { Ok(()) }
         }
     }
 
@@ -139,5 +145,15 @@ mod tests {
         }
         drop(bar);
         assert_eq!(screen.0.lock().unwrap().trim(), "");
+    }
+
+    #[test]
+    fn bars_on_a_terminal_that_went_away_do_no_harm() {
+        let gone = Screen(Arc::default(), true);
+        let screen = ProgressDrawTarget::term_like(Box::new(Patient(gone)));
+        let bars = Bars(MultiProgress::with_draw_target(screen));
+        let bar = bars.stage("train", Some(4), Unit::Items("updates"));
+        bar.advance(1);
+        assert_eq!(bars.suspend(|| 7), 7);
     }
 }

@@ -5,6 +5,7 @@
 mod amount;
 mod bars;
 mod lines;
+mod patient;
 
 pub use bars::Bars;
 pub use lines::Lines;
