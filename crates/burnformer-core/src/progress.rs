@@ -50,24 +50,42 @@ impl Stage for Silent {
     fn message(&self, _text: &str) {}
 }
 
-/// A stop request, shared between the requester and the work that polls it. Clones share the same request.
+/// Requests to running work, shared between the requester and the work that polls them: to stop, and to write a checkpoint
+/// and go on. Clones share the same requests.
 #[derive(Debug, Clone, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+pub struct Interrupt(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    stop: AtomicBool,
+    checkpoint: AtomicBool,
+}
 
 impl Interrupt {
-    /// An interrupt that has not been requested.
+    /// An interrupt of which nothing has been requested.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Asks the work to stop at its next safe point. A signal handler may call this.
     pub fn request(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stop.store(true, Ordering::Relaxed);
     }
 
     /// `true` once a stop has been requested.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.stop.load(Ordering::Relaxed)
+    }
+
+    /// Asks the work to write a checkpoint at its next safe point and go on. Work without checkpoints ignores it. A signal
+    /// handler may call this.
+    pub fn request_checkpoint(&self) {
+        self.0.checkpoint.store(true, Ordering::Relaxed);
+    }
+
+    /// `true` if a checkpoint has been requested since the last call.
+    pub fn take_checkpoint_request(&self) -> bool {
+        self.0.checkpoint.swap(false, Ordering::Relaxed)
     }
 
     /// What work calls at a safe point.
@@ -155,6 +173,16 @@ mod tests {
         let log = Log::default();
         work(&log, &Interrupt::new());
         assert_eq!(*log.0.lock().unwrap(), ["train Some(3) Items(\"updates\")", "+1", "+1"]);
+    }
+
+    #[test]
+    fn a_requested_checkpoint_is_written_once_and_stops_nothing() {
+        let interrupt = Interrupt::new();
+        assert!(!interrupt.take_checkpoint_request());
+        interrupt.clone().request_checkpoint();
+        assert!(interrupt.take_checkpoint_request());
+        assert!(!interrupt.take_checkpoint_request());
+        assert_eq!(interrupt.check(), Ok(()));
     }
 
     #[derive(Debug, thiserror::Error)]

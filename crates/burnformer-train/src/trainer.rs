@@ -83,7 +83,7 @@ pub struct Trainer<'a, T: Task> {
     pub(crate) device: Device,
     /// Where progress is reported.
     progress: &'a dyn Progress,
-    /// The request to stop.
+    /// The requests to stop and to write a checkpoint.
     interrupt: Interrupt,
     /// The processes that train together.
     pub(crate) collective: &'a dyn Collective,
@@ -106,7 +106,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         Self { progress, ..self }
     }
 
-    /// Stops with a checkpoint once `interrupt` is requested, on any rank.
+    /// Stops with a checkpoint once `interrupt` is requested, on any rank; writes a checkpoint and goes on if that is requested.
     #[must_use]
     pub fn with_interrupt(self, interrupt: &Interrupt) -> Self {
         Self { interrupt: interrupt.clone(), ..self }
@@ -228,8 +228,14 @@ impl<'a, T: Task> Trainer<'a, T> {
             if config.patience.is_some_and(|patience| run.state.evaluations_without_improvement >= patience) {
                 break Stop::Early;
             }
-            if gather(self.collective, self.interrupt.requested())?.contains(&true) {
+            // Ranks agree: a checkpoint takes the counts of all.
+            let requests = (self.interrupt.requested(), self.interrupt.take_checkpoint_request());
+            let requests = gather(self.collective, requests)?;
+            if requests.iter().any(|(stop, _)| *stop) {
                 break Stop::Interrupted;
+            }
+            if requests.iter().any(|(_, checkpoint)| *checkpoint) && run.written != Some(step) {
+                self.checkpoint(&mut run, &batches_name, on_event)?;
             }
             let Some(batch) = batches.next() else { break Stop::Finished };
             let batch = batch?;

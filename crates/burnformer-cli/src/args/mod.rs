@@ -47,7 +47,10 @@ pub(crate) use translate::{GenerationArgs, MetricArgs, ScoreArgs, TranslateArgs}
 /// Train, fine-tune, inspect and use Transformers.
 ///
 /// Results go to standard output, everything else to standard error. Exit status: 0 success; 1 the command ran, but the
-/// condition it checks does not hold; 2 error; 130 stopped by Ctrl-C; 143 stopped by SIGTERM.
+/// condition it checks does not hold; 2 error; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
+///
+/// Ctrl-C, SIGTERM and SIGHUP stop at the next safe point; a run writes a checkpoint first. Signals within one second are one;
+/// the same signal later, or Ctrl-C, ends the program at once. SIGUSR1 makes a run write a checkpoint and go on.
 #[derive(Debug, Parser)]
 #[command(
     name = "burnformer",

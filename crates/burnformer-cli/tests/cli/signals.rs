@@ -1,11 +1,13 @@
-//! Ctrl-C and SIGTERM, sent while the program waits for more text from a named pipe.
+//! Signals, sent while the program waits for more text from a named pipe.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use crate::support::Folder;
+use crate::support::{Folder, PROGRAM};
 
 /// The program at work: it has read some of its text.
 struct Work {
@@ -49,7 +51,7 @@ impl Work {
 
 #[test]
 fn the_first_signal_stops_at_a_safe_point_and_leaves_nothing() {
-    for (name, status) in [("INT", 130), ("TERM", 143)] {
+    for (name, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut work = Work::start();
         assert_eq!(work.signal(name), "stopping at the next safe point; press Ctrl-C again to stop at once\n");
         // More than a piece of a document, so that the program comes back to look.
@@ -65,10 +67,39 @@ fn the_first_signal_stops_at_a_safe_point_and_leaves_nothing() {
 }
 
 #[test]
-fn the_second_signal_ends_the_program_at_once() {
+fn a_later_second_signal_ends_the_program_at_once() {
+    for (first, second, number) in [("INT", "INT", 2), ("TERM", "TERM", 15), ("TERM", "INT", 2)] {
+        let mut work = Work::start();
+        work.signal(first);
+        // Signals within a second are one.
+        thread::sleep(Duration::from_millis(1500));
+        assert_eq!(work.signal(second), "stopped at once by a second signal\n");
+        let ended = work.program.wait().unwrap();
+        assert_eq!(ended.signal(), Some(number), "{first}, {second}");
+    }
+}
+
+#[test]
+fn work_without_checkpoints_goes_on_when_asked_for_one() {
     let mut work = Work::start();
-    work.signal("INT");
-    work.send("INT");
-    let ended = work.program.wait().unwrap();
-    assert_eq!(ended.signal(), Some(2));
+    let said = work.signal("USR1");
+    assert_eq!(said, "SIGUSR1: training writes a checkpoint and goes on, other work goes on\n");
+    drop(work.text);
+    assert_eq!(work.program.wait().unwrap().code(), Some(0));
+    assert!(work.folder.path("tokenizer/tokenizer.json").is_file());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hang_up_that_the_caller_ignores_is_ignored() {
+    let folder = Folder::new();
+    let pipe = folder.path("text.txt");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let line = format!("trap '' HUP; exec {PROGRAM} tokenizer train --input text.txt --out tokenizer -q");
+    let mut program = Command::new("sh").args(["-c", &line]).current_dir(folder.path("")).spawn().unwrap();
+    let mut text = OpenOptions::new().write(true).open(pipe).unwrap();
+    assert!(Command::new("kill").args(["-HUP", &program.id().to_string()]).status().unwrap().success());
+    text.write_all(b"the boat drifted past the pier\n").unwrap();
+    drop(text);
+    assert_eq!(program.wait().unwrap().code(), Some(0));
 }
