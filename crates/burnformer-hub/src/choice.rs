@@ -1,11 +1,13 @@
 //! Which files of a repository make a model folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::HubError;
+use crate::name::shortened;
 
 /// Files that are fetched if they exist, besides weights.
 const FILES: [&str; 12] = [
@@ -53,21 +55,26 @@ pub(crate) fn choose(
     let body = modules.first().map(folder).unwrap_or_default();
     let config = format!("{body}config.json");
     if !names.contains(config.as_str()) {
-        return Err(no_model(format!("the repository has no `{config}`"), names));
+        return Err(no_model(format!("the repository has no `{}`", shortened(&config)), names));
     }
     let mut chosen = BTreeSet::new();
-    for folder in modules.iter().map(folder).chain([String::new()]) {
+    // Each once, however often it is named.
+    let folders: BTreeSet<String> = modules.iter().map(folder).chain([String::new()]).collect();
+    for folder in folders {
         let here = |name: &str| format!("{folder}{name}");
         let is_here = |name: &String| names.contains(name.as_str());
         chosen.extend(FILES.map(here).into_iter().filter(is_here));
         let is_spm =
             |name: &str| name.strip_prefix(&folder).is_some_and(|name| name.ends_with(".spm") && !name.contains('/'));
-        chosen.extend(names.iter().filter(|name| is_spm(name)).map(ToString::to_string));
+        let within = names.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded));
+        let within = within.take_while(|name| name.starts_with(&folder));
+        chosen.extend(within.filter(|name| is_spm(name)).map(ToString::to_string));
         match WEIGHTS.map(here).into_iter().find(is_here) {
             Some(index) if index.ends_with(".index.json") => {
                 let Index { weight_map } = read_json(&index, read)?;
                 let shards: BTreeSet<String> = weight_map.values().map(|name| here(name)).collect();
                 if let Some(missing) = shards.iter().find(|name| !is_here(name)) {
+                    let missing = shortened(missing);
                     let message = format!("`{index}` names `{missing}`, which the repository does not have");
                     return Err(no_model(message, names));
                 }
@@ -97,7 +104,7 @@ fn read_json<T: DeserializeOwned>(
 /// An error that says what is missing, and what there is instead.
 fn no_model(missing: String, names: &BTreeSet<&str>) -> HubError {
     const SHOWN: usize = 8;
-    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{}`", shortened(name))).collect::<Vec<_>>().join(", ");
     let more = if names.len() > SHOWN { format!(" and {} more files", names.len() - SHOWN) } else { String::new() };
     let holds = if names.is_empty() { "no file".to_owned() } else { format!("{shown}{more}") };
     HubError::NoModel { missing, holds }

@@ -4,8 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use burnformer_core::Interrupted;
-use hf_hub::api::sync::ApiError;
 use ureq::http::StatusCode;
+
+use crate::{AddressError, ListingError};
 
 /// Why a model could not be fetched. [`HubError::hint`] says what helps.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +15,23 @@ pub enum HubError {
     /// Neither a variable nor the home folder says where the cache is.
     #[error("there is no folder for the cache")]
     NoCache,
-    /// The client of the hub could not be set up.
-    #[error("cannot set up the client of `{endpoint}`")]
-    Client {
-        /// Address of the hub.
-        endpoint: String,
-        /// What `hf-hub` says.
-        source: Box<ApiError>,
+    /// The time to wait for the hub is none.
+    #[error("`HF_HUB_DOWNLOAD_TIMEOUT` is `{found}`, expected a whole number of seconds from 1 to 86400")]
+    Timeout {
+        /// What the variable holds.
+        found: String,
     },
+    /// The address of the hub is none.
+    #[error("`{endpoint}` is no address of a hub")]
+    Address {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        source: AddressError,
+    },
+    /// The token cannot be sent.
+    #[error("the token has characters that no token has")]
+    Token,
     /// The hub does not answer at all.
     #[error("cannot reach `{endpoint}`")]
     Unreachable {
@@ -29,6 +39,22 @@ pub enum HubError {
         endpoint: String,
         /// What the network says.
         source: Box<ureq::Error>,
+    },
+    /// The hub, or a server that it sends us on to, keeps silent.
+    #[error("`{endpoint}` has sent nothing for {seconds} seconds")]
+    NoAnswer {
+        /// Address of the hub.
+        endpoint: String,
+        /// Seconds that were waited.
+        seconds: f64,
+    },
+    /// A redirect that is not followed.
+    #[error("cannot follow where `{endpoint}` leads")]
+    Redirect {
+        /// Address of the hub.
+        endpoint: String,
+        /// Why not.
+        source: AddressError,
     },
     /// There is no such model, or it is private: to strangers the hub answers both alike.
     #[error("`{endpoint}` has no such model, or it is private")]
@@ -57,14 +83,14 @@ pub enum HubError {
     /// The hub answers with another status than was expected.
     #[error("`{endpoint}` answers with status {}", shown(*status))]
     Refused {
-        /// Address of the hub.
+        /// The server that answers.
         endpoint: String,
         /// The status of HTTP.
         status: u16,
     },
     /// The answer on a repository is not what the hub sends.
     #[error("the hub's answer is not a list of files")]
-    Listing(#[source] Box<ureq::Error>),
+    Listing(#[from] ListingError),
     /// The repository has no file that a model needs.
     #[error("{missing}")]
     NoModel {
@@ -72,6 +98,40 @@ pub enum HubError {
         missing: String,
         /// What the repository has instead.
         holds: String,
+    },
+    /// A name that leads out of the folder it belongs to, or that not every system can hold.
+    #[error("the hub lists `{name}`, which is no path inside a folder")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A file that cannot be checked.
+    #[error("the hub lists no {what} of `{file}`")]
+    NotListed {
+        /// The file.
+        file: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A checksum that is none.
+    #[error(
+        "the hub lists `{found}` as checksum of `{file}`, expected 40 (git) or 64 (large files) hexadecimal digits"
+    )]
+    Checksum {
+        /// The file.
+        file: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A file that names others is larger than any of its kind.
+    #[error("`{file}` has {size} bytes, expected at most {limit}")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+        /// Bytes that are read.
+        limit: u64,
     },
     /// A file that names others is not understood.
     #[error("cannot parse `{file}`")]
@@ -97,14 +157,6 @@ pub enum HubError {
         /// Why it was refused.
         source: Box<HubError>,
     },
-    /// A file of the model cannot be transferred.
-    #[error("cannot fetch `{file}`")]
-    Transfer {
-        /// The file.
-        file: String,
-        /// What `hf-hub` says.
-        source: Box<ApiError>,
-    },
     /// The connection ended within a file, whose beginning stays in the cache.
     #[error("the connection was lost while downloading `{file}`")]
     BrokeOff {
@@ -113,14 +165,50 @@ pub enum HubError {
         /// What the network says.
         source: io::Error,
     },
+    /// Nothing of a file has come for too long. Its beginning stays in the cache.
+    #[error("nothing of `{file}` has come for {seconds} seconds")]
+    Stalled {
+        /// The file.
+        file: String,
+        /// Seconds that were waited.
+        seconds: f64,
+    },
+    /// The server sends another part of a file than it was asked for.
+    #[error("the server sends `{file}` from byte {start}, expected byte {expected}")]
+    WrongRange {
+        /// The file.
+        file: String,
+        /// Where it begins.
+        start: u64,
+        /// Where it was to begin.
+        expected: u64,
+    },
+    /// More arrives than the hub has listed. It is thrown away.
+    #[error("the server sends more of `{file}` than the {size} bytes that the hub lists")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// Its size in the list.
+        size: u64,
+    },
+    /// The disk has no room for what is to be fetched.
+    #[error("the download needs {needed} bytes, and the disk of `{}` has {available} left", cache.display())]
+    NoSpace {
+        /// Folder of the cache.
+        cache: PathBuf,
+        /// Bytes that are missing.
+        needed: u64,
+        /// Bytes that can be written.
+        available: u64,
+    },
     /// Another program holds the lock on a file of the cache.
     #[error("another program is downloading `{file}`")]
     Locked {
         /// The file.
         file: String,
     },
-    /// A file that arrived has another size than the hub has listed.
-    #[error("`{file}` does not match the size or checksum that the hub lists")]
+    /// A file that arrived has another content than the hub has listed. It is thrown away.
+    #[error("`{file}` does not match the checksum that the hub lists")]
     NotAsListed {
         /// The file.
         file: String,
@@ -144,9 +232,6 @@ pub enum HubError {
     /// The thread of the transfer cannot be started.
     #[error("cannot start a thread for the transfer")]
     Thread(#[source] io::Error),
-    /// `hf-hub` panicked.
-    #[error("`hf-hub` panicked at what the hub answered")]
-    Panicked,
     /// Asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
@@ -157,6 +242,17 @@ impl HubError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::NoCache => "set `HF_HOME` to a folder",
+            Self::Timeout { .. } => "set it to the seconds to wait for the hub, or unset it",
+            Self::Address { .. } => "set `HF_ENDPOINT` to an address such as `https://huggingface.co`, or unset it",
+            Self::Token => "check `HF_TOKEN`, or log in again with `hf auth login`",
+            Self::Redirect { .. }
+            | Self::Listing(_)
+            | Self::Name { .. }
+            | Self::NotListed { .. }
+            | Self::Checksum { .. } => {
+                "use a server that answers as the hub does: check `HF_ENDPOINT` if you have set it"
+            }
+            Self::NoAnswer { .. } => "try again later; `HF_HUB_DOWNLOAD_TIMEOUT` sets how many seconds to wait",
             Self::Unreachable { .. } => "check the network, and `HF_ENDPOINT` and `HTTPS_PROXY` if you have set them",
             Self::NoSuchModel { has_token: true, .. } => {
                 "check the spelling, and that the token in `HF_TOKEN` or the stored one is valid and has access"
@@ -178,17 +274,20 @@ impl HubError {
             }
             Self::File { source, .. } => return source.hint(),
             Self::BrokeOff { .. } => "run the command again: it continues where this download stopped",
+            Self::Stalled { .. } => {
+                "run the command again: it continues where this download stopped; `HF_HUB_DOWNLOAD_TIMEOUT` sets how many \
+                 seconds to wait"
+            }
             Self::Locked { .. } => "wait until it has finished",
-            Self::NotAsListed { .. } => "run the command again; a proxy may have changed the file",
-            Self::CannotWrite { .. } => "free disk space, or set `HF_HOME` to another folder",
-            Self::Client { .. }
-            | Self::Listing(_)
-            | Self::Json { .. }
+            Self::NotAsListed { .. } | Self::TooLong { .. } | Self::WrongRange { .. } => {
+                "run the command again; a proxy may have changed the file"
+            }
+            Self::CannotWrite { .. } | Self::NoSpace { .. } => "free disk space, or set `HF_HOME` to another folder",
+            Self::Json { .. }
             | Self::Read { .. }
-            | Self::Transfer { .. }
+            | Self::TooLarge { .. }
             | Self::Copy { .. }
             | Self::Thread(_)
-            | Self::Panicked
             | Self::Interrupted(_) => return None,
         };
         Some(text.to_owned())

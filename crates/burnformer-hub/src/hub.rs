@@ -2,63 +2,57 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use burnformer_core::{Interrupt, Silent, Stage};
-use hf_hub::api::sync::{Api, ApiBuilder};
-use hf_hub::{Cache, Repo, RepoType};
-use serde::Deserialize;
+use ureq::http::Uri;
 
-use crate::repository::{RemoteFile, Repository, is_hash};
+use crate::client::Client;
+use crate::repository::Repository;
 use crate::{HubError, ModelName, Revision, refusal, transfer};
+
+/// How long the hub may keep silent, unless somebody says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A hub, and the folder that caches its files.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    pub(crate) api: Api,
-    pub(crate) cache: Cache,
-    pub(crate) endpoint: String,
-    pub(crate) has_token: bool,
-}
-
-/// The hub's answer on a revision.
-#[derive(Deserialize)]
-struct Listing {
-    sha: String,
-    siblings: Vec<RemoteFile>,
+    pub(crate) client: Client,
+    pub(crate) cache: PathBuf,
 }
 
 impl Hub {
-    /// The hub at the address `endpoint`, with its files below the folder `cache` and `token` in every request.
+    /// The hub at the address `endpoint`, with its files below the folder `cache`. `token` goes with every request to that
+    /// server, and to no other that it redirects to.
+    ///
+    /// The hub may keep silent for `timeout`: no step of a request waits longer.
     ///
     /// # Errors
-    /// [`HubError::Client`].
-    pub fn new(endpoint: &str, cache: PathBuf, token: Option<String>) -> Result<Self, HubError> {
-        let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let cache = Cache::new(cache);
-        let has_token = token.is_some();
-        // Without retries: hf-hub can write a second time what it has when it tries again.
-        let api = ApiBuilder::from_cache(cache.clone()).with_endpoint(endpoint.clone()).with_token(token);
-        let api = api.with_user_agent("burnformer", env!("CARGO_PKG_VERSION")).build();
-        let api = api.map_err(|error| HubError::Client { endpoint: endpoint.clone(), source: Box::new(error) })?;
-        Ok(Self { api, cache, endpoint, has_token })
+    /// [`HubError::Address`] and [`HubError::Token`].
+    pub fn new(endpoint: &str, cache: PathBuf, token: Option<&str>, timeout: Duration) -> Result<Self, HubError> {
+        Ok(Self { client: Client::new(endpoint, token, timeout)?, cache })
     }
 
-    /// The hub that Hugging Face's own programs would use too: the variables `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN` and
-    /// `HF_ENDPOINT` hold, and the token that `hf auth login` has stored.
+    /// The hub that Hugging Face's own programs would use too: the variables `HF_HOME`, `HF_HUB_CACHE`, `HF_TOKEN`,
+    /// `HF_ENDPOINT` and `HF_HUB_DOWNLOAD_TIMEOUT` (in seconds; here 30 if it is not set) hold, and the token that
+    /// `hf auth login` has stored.
     ///
     /// # Errors
-    /// [`HubError::NoCache`] and [`HubError::Client`].
+    /// [`HubError::NoCache`], [`HubError::Timeout`], and those of [`Hub::new`].
     pub fn from_env() -> Result<Self, HubError> {
         let home = variable("HF_HOME").map(PathBuf::from);
         let home = home.or_else(|| env::home_dir().map(|home| home.join(".cache/huggingface")));
-        let hub = home.ok_or(HubError::NoCache)?.join("hub");
+        let home = home.ok_or(HubError::NoCache)?;
         let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
         // The token is stored in the home, wherever the cache is.
-        let token = text("HF_TOKEN").or_else(|| Cache::new(hub.clone()).token());
+        let token = text("HF_TOKEN").or_else(|| fs::read_to_string(home.join("token")).ok());
+        let token = token.as_deref().map(str::trim).filter(|token| !token.is_empty());
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
-        Self::new(&endpoint, variable("HF_HUB_CACHE").map_or(hub, PathBuf::from), token)
+        let timeout = text("HF_HUB_DOWNLOAD_TIMEOUT").map_or(Ok(TIMEOUT), |text| seconds(&text))?;
+        let cache = variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from);
+        Self::new(&endpoint, cache, token, timeout)
     }
 
     /// Asks for the files of the model `name` at `revision`.
@@ -71,33 +65,39 @@ impl Hub {
         revision: &Revision,
         interrupt: &Interrupt,
     ) -> Result<Repository, HubError> {
-        let repo = Repo::with_revision(name.to_string(), RepoType::Model, revision.to_string());
-        let (hub, asked_name, asked_revision) = (self.clone(), name.clone(), revision.clone());
+        let parts =
+            ["api", "models"].into_iter().chain(name.as_str().split('/')).chain(["revision", revision.as_str()]);
+        let address = self.address(parts, "?blobs=true")?;
+        let (hub, name, revision) = (self.clone(), name.clone(), revision.clone());
         let silent: &dyn Stage = &Silent;
-        let listing: Listing = transfer::apart(silent, interrupt, move |_| {
-            let request = hub.api.repo(repo).info_request().query("blobs", "true");
-            let answer = request.config().http_status_as_error(false).build().call();
-            let mut answer = answer.map_err(|error| refusal::unreachable(error, &hub))?;
-            if !answer.status().is_success() {
-                return Err(refusal::of_repository(&answer, &asked_name, &asked_revision, &hub));
-            }
-            answer.body_mut().read_json().map_err(|error| HubError::Listing(Box::new(error)))
-        })?;
-        // The commit becomes the name of a folder.
-        if !is_hash(&listing.sha) {
-            let problem = io::Error::new(io::ErrorKind::InvalidData, format!("the commit is `{}`", listing.sha));
-            return Err(HubError::Listing(Box::new(problem.into())));
-        }
-        // What leads out of the folder is no file of a model.
-        let is_inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        let files = listing.siblings.into_iter().filter(|file| is_inside(&file.name)).collect();
-        Ok(Repository::new(self.clone(), name.clone(), listing.sha, files))
+        transfer::apart(silent, interrupt, move |_| match hub.client.get_json(address)? {
+            Ok(listing) => Repository::new(hub, name, listing),
+            Err(answer) => Err(refusal::of_repository(&answer, &name, &revision, &hub)),
+        })
+    }
+
+    /// The address of what lies at these parts of a path.
+    ///
+    /// # Errors
+    /// [`HubError::Address`] if it is too long.
+    pub(crate) fn address<'a>(&self, parts: impl IntoIterator<Item = &'a str>, query: &str) -> Result<Uri, HubError> {
+        let endpoint = || self.client.endpoint.as_str().to_owned();
+        self.client.endpoint.below(parts, query).map_err(|source| HubError::Address { endpoint: endpoint(), source })
     }
 }
 
 /// A variable of the environment that says something.
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Seconds, of which there must be some, and fewer than a clock can count.
+fn seconds(text: &str) -> Result<Duration, HubError> {
+    const LONGEST: u64 = 24 * 60 * 60;
+    match text.parse() {
+        Ok(seconds @ 1..=LONGEST) => Ok(Duration::from_secs(seconds)),
+        _ => Err(HubError::Timeout { found: text.to_owned() }),
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     /// The answer of a hub at `endpoint` on a model.
     fn asked(endpoint: &str, interrupt: &Interrupt) -> Result<Repository, HubError> {
         let cache = tempfile::tempdir().unwrap();
-        let hub = Hub::new(endpoint, cache.path().to_owned(), None).unwrap();
+        let hub = Hub::new(endpoint, cache.path().to_owned(), None, TIMEOUT)?;
         hub.repository(&"harbour/boat".parse().unwrap(), &"main".parse().unwrap(), interrupt)
     }
 
@@ -118,6 +118,9 @@ mod tests {
         let error = asked("http://127.0.0.1:1/", &Interrupt::new()).unwrap_err();
         assert_eq!(error.to_string(), "cannot reach `http://127.0.0.1:1`");
         assert!(error.hint().unwrap().contains("`HF_ENDPOINT`"));
+        let error = asked("nonsense", &Interrupt::new()).unwrap_err();
+        assert_eq!(error.to_string(), "`nonsense` is no address of a hub");
+        assert!(error.hint().unwrap().contains("`HF_ENDPOINT`"));
     }
 
     #[test]
@@ -125,5 +128,13 @@ mod tests {
         let interrupt = Interrupt::new();
         interrupt.request();
         assert!(is_interrupted(&asked("http://127.0.0.1:1", &interrupt).unwrap_err()));
+    }
+
+    #[test]
+    fn a_time_is_a_number_of_seconds() {
+        assert_eq!(seconds("7").unwrap(), Duration::from_secs(7));
+        for wrong in ["0", "-1", "1.5", "soon", "86401", "18446744073709551616"] {
+            assert!(matches!(seconds(wrong), Err(HubError::Timeout { .. })), "{wrong}");
+        }
     }
 }

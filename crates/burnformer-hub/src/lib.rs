@@ -1,8 +1,9 @@
 //! Models from the Hugging Face hub: where it is, what a repository there holds, and its files in the cache that other
 //! programs share.
 //!
-//! Addresses, the layout of the cache and the transfer of a file are those of `hf-hub`. This crate decides which files make a
-//! model folder, checks that each has arrived as a whole, goes on with a file that broke off, and says why the hub refuses.
+//! The cache has the layout of Hugging Face's programs: `models--ORG--NAME` with `blobs`, `refs` and `snapshots`. Nothing that
+//! the server sends is trusted: names become paths only if they stay inside the cache, files get their names only with the hash
+//! that is listed, the token goes to the hub's own address alone, and every wait and every answer has a limit.
 //!
 //! ```no_run
 //! use burnformer_core::{Interrupt, Silent};
@@ -17,15 +18,23 @@
 //! # }
 //! ```
 
+mod address;
+mod cache;
 mod choice;
+mod client;
+mod content;
 mod error;
 mod hub;
+mod listing;
 mod name;
+mod part;
 mod refusal;
 mod repository;
 mod transfer;
 
+pub use address::AddressError;
 pub use error::HubError;
 pub use hub::Hub;
+pub use listing::ListingError;
 pub use name::{ModelName, NameError, Revision, RevisionError};
 pub use repository::Repository;

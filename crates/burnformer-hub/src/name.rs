@@ -81,6 +81,24 @@ impl fmt::Display for Revision {
     }
 }
 
+/// `true` if `name` leads to a file below any folder, on every system: parts that name something themselves, without characters
+/// that have a meaning in a path or cannot be printed.
+pub(crate) fn is_path_inside(name: &str) -> bool {
+    let is_plain = |character: char| !character.is_control() && !r#"\:*?"<>|"#.contains(character);
+    // Windows leaves out dots and spaces at the end of a part, so that `.. ` is the folder above.
+    name.split('/')
+        .all(|part| part.chars().all(is_plain) && !part.is_empty() && part.len() <= 255 && !part.ends_with(['.', ' ']))
+}
+
+/// A text of the server, short enough for a message.
+pub(crate) fn shortened(text: &str) -> String {
+    const SHOWN: usize = 100;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,22 +1,30 @@
 //! Transfer of files into the cache, on a thread of its own: a thread that waits for the network sees no signal.
 
-use std::fs;
-use std::mem;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use burnformer_core::{Interrupt, Stage};
+use burnformer_core::{Interrupt, Interrupted, Stage};
+use ureq::http::StatusCode;
+use ureq::http::header::CONTENT_RANGE;
 
-use crate::repository::{RemoteFile, Repository};
+use crate::client::Answer;
+use crate::content::PIECE;
+use crate::listing::RemoteFile;
+use crate::name::shortened;
+use crate::part::Part;
+use crate::repository::Repository;
 use crate::{HubError, refusal};
 
 /// Time between two looks for a request to stop while nothing arrives.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// What a transfer reports.
-pub(crate) enum Event {
+enum Event {
     /// A file begins.
     File(String),
     /// Bytes of it that an earlier call has left.
@@ -25,19 +33,30 @@ pub(crate) enum Event {
     Received(u64),
 }
 
+/// Where a transfer reports.
+pub(crate) struct Reports(Sender<Event>);
+
+impl Reports {
+    /// # Errors
+    /// [`Interrupted`] if nobody listens any more: a stop has been requested.
+    fn send(&self, event: Event) -> Result<(), Interrupted> {
+        self.0.send(event).map_err(|_| Interrupted)
+    }
+}
+
 /// Runs `work` on a thread of its own, and shows its reports on `stage`.
 ///
 /// # Errors
-/// Those of `work`, and [`HubError::Interrupted`] as soon as that is requested: the thread then ends with the program, and
-/// leaves a beginning of a file that a later call goes on with.
+/// Those of `work`, and [`HubError::Interrupted`] as soon as that is requested: the thread then ends at its next report, or when
+/// it has waited long enough for the network, and leaves a beginning of a file that a later call goes on with.
 pub(crate) fn apart<T: Send + 'static>(
     stage: &dyn Stage,
     interrupt: &Interrupt,
-    work: impl FnOnce(&Sender<Event>) -> Result<T, HubError> + Send + 'static,
+    work: impl FnOnce(&Reports) -> Result<T, HubError> + Send + 'static,
 ) -> Result<T, HubError> {
     let (sender, events) = mpsc::channel();
-    let worker =
-        thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&sender)).map_err(HubError::Thread)?;
+    let worker = thread::Builder::new().name("fetch".to_owned()).spawn(move || work(&Reports(sender)));
+    let worker = worker.map_err(HubError::Thread)?;
     loop {
         interrupt.check()?;
         match events.recv_timeout(PERIOD) {
@@ -48,73 +67,119 @@ pub(crate) fn apart<T: Send + 'static>(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    worker.join().unwrap_or(Err(HubError::Panicked))
+    worker.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Fetches `file` into the cache, unless it is complete there.
 ///
 /// # Errors
 /// If it does not arrive, or not as the hub has listed it.
-pub(crate) fn receive(repository: &Repository, file: &RemoteFile, events: &Sender<Event>) -> Result<(), HubError> {
-    let cache = repository.hub.cache.repo(repository.repo());
-    let path = repository.folder().join(&file.name);
-    // hf-hub takes anything that is there for the file.
-    let _ = fs::remove_file(&path);
-    if let Some(id) = file.content_id() {
-        let blob = cache.blob_path(id);
-        if file.size.is_some() && file.is_whole(&blob) && link(&blob, &path) {
-            let _ = events.send(Event::Resumed(file.size.unwrap_or_default()));
+pub(crate) fn receive(repository: &Repository, file: &RemoteFile, reports: &Reports) -> Result<(), HubError> {
+    let cached = &repository.cached;
+    let local = |error| refusal::cannot_write(error, &repository.hub);
+    let lock = cached.lock(&file.id).map_err(local)?;
+    let _lock = lock.ok_or_else(|| HubError::Locked { file: file.name.clone() })?;
+    reports.send(Event::File(file.name.clone()))?;
+    let blob = cached.blob(&file.id);
+    if has_content(&blob, file, reports)? {
+        reports.send(Event::Resumed(file.size))?;
+    } else {
+        let mut part = Part::open(file, cached.part(&file.id)).map_err(local)?;
+        loop {
+            match part.read().map_err(local)? {
+                0 => break,
+                count => reports.send(Event::Resumed(count))?,
+            }
+        }
+        if !part.is_right() {
+            download(repository, file, &mut part, reports)?;
+        }
+        if !part.is_right() {
+            part.discard().map_err(local)?;
+            return Err(HubError::NotAsListed { file: file.name.clone() });
+        }
+        part.keep(&blob).map_err(local)?;
+    }
+    let depth = file.name.matches('/').count();
+    cached.link(&file.id, &repository.folder().join(&file.name), depth).map_err(local)
+}
+
+/// Adds what is missing to `part`, or less if the server sends less; never more than the hub has listed.
+fn download(
+    repository: &Repository,
+    file: &RemoteFile,
+    part: &mut Part<'_>,
+    reports: &Reports,
+) -> Result<(), HubError> {
+    let (hub, name) = (&repository.hub, || file.name.clone());
+    let local = |error| refusal::cannot_write(error, hub);
+    if part.missing() == 0 {
+        part.restart().map_err(local)?;
+    }
+    let refused = |source| HubError::File { file: name(), source: Box::new(source) };
+    let uri = repository.address(&file.name).map_err(refused)?;
+    let answer = hub.client.get(uri, part.length()).map_err(refused)?;
+    let start = start(&answer).ok_or_else(|| refusal::of_file(&answer, file, repository))?;
+    if start == 0 && part.length() > 0 {
+        part.restart().map_err(local)?;
+    }
+    if start != part.length() {
+        part.discard().map_err(local)?;
+        return Err(HubError::WrongRange { file: name(), start, expected: part.length() });
+    }
+    let mut body = answer.response.into_body().into_reader();
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = body.read(&mut piece).map_err(|error| broke_off(error, file, hub.client.timeout))?;
+        if count == 0 && part.missing() > 0 {
+            return Err(broke_off(io::ErrorKind::UnexpectedEof.into(), file, hub.client.timeout));
+        }
+        if count == 0 {
             return Ok(());
         }
-        // hf-hub would ask for what comes behind the end, and be refused.
-        let part = blob.with_extension("part");
-        if fs::metadata(&part).is_ok_and(|part| file.size.is_some_and(|size| part.len() >= size)) {
-            let _ = fs::remove_file(part);
+        if count as u64 > part.missing() {
+            part.discard().map_err(local)?;
+            return Err(HubError::TooLong { file: name(), size: file.size });
+        }
+        part.append(&piece[..count]).map_err(local)?;
+        reports.send(Event::Received(count as u64))?;
+    }
+}
+
+/// The position in the file that an answer begins with; `None` if the answer is no content.
+fn start(answer: &Answer) -> Option<u64> {
+    match answer.response.status() {
+        StatusCode::OK => Some(0),
+        StatusCode::PARTIAL_CONTENT => {
+            let range = answer.response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
+            range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// `true` if the file at `path` is `file`, by size and hash.
+fn has_content(path: &Path, file: &RemoteFile, reports: &Reports) -> Result<bool, Interrupted> {
+    let Ok(mut found) = File::open(path) else { return Ok(false) };
+    if !found.metadata().is_ok_and(|found| found.is_file() && found.len() == file.size) {
+        return Ok(false);
+    }
+    let mut hasher = file.id.hasher(file.size);
+    loop {
+        match hasher.read(&mut found) {
+            Ok(0) => return Ok(hasher.finish() == file.id.as_str()),
+            // Whether these bytes count is known at the end; here it matters that somebody listens.
+            Ok(_) => reports.send(Event::Resumed(0))?,
+            Err(_) => return Ok(false),
         }
     }
-    let reports = Reports { events: events.clone(), is_first: false };
-    let received = repository.hub.api.repo(repository.repo()).download_with_progress(&file.name, reports);
-    let path = received.map_err(|error| refusal::of_file(error, file, repository))?;
-    if file.is_whole(&path) {
-        return Ok(());
-    }
-    for broken in [fs::canonicalize(&path).unwrap_or_default(), path] {
-        let _ = fs::remove_file(broken);
-    }
-    Err(HubError::NotAsListed { file: file.name.clone() })
 }
 
-/// Gives a file that another commit has brought a second name. `false` if the file system cannot do that.
-fn link(blob: &Path, path: &Path) -> bool {
-    let around = path.parent().map(fs::create_dir_all);
-    around.is_some_and(|made| made.is_ok()) && fs::hard_link(blob, path).is_ok()
-}
-
-/// Passes on what hf-hub reports.
-struct Reports {
-    events: Sender<Event>,
-    /// Whether the next report is that of a file's beginning.
-    is_first: bool,
-}
-
-impl Reports {
-    fn send(&self, event: Event) {
-        // Nobody listens any more once a stop is requested.
-        let _ = self.events.send(event);
+/// The connection ended within a file, or nothing has come for too long.
+fn broke_off(error: io::Error, file: &RemoteFile, timeout: Duration) -> HubError {
+    let file = shortened(&file.name);
+    match ureq::Error::from(error) {
+        ureq::Error::Timeout(_) => HubError::Stalled { file, seconds: timeout.as_secs_f64() },
+        error => HubError::BrokeOff { file, source: error.into_io() },
     }
-}
-
-impl hf_hub::api::Progress for Reports {
-    fn init(&mut self, _size: usize, filename: &str) {
-        self.is_first = true;
-        self.send(Event::File(filename.to_owned()));
-    }
-
-    fn update(&mut self, size: usize) {
-        // hf-hub reports first what an earlier call has left.
-        let event = if mem::take(&mut self.is_first) { Event::Resumed } else { Event::Received };
-        self.send(event(size as u64));
-    }
-
-    fn finish(&mut self) {}
 }

@@ -9,10 +9,12 @@ use clap::Args;
 ///
 /// Downloads the configuration, one set of weights (safetensors if there is one), the tokenizer and the modules of
 /// sentence-transformers into the cache that Hugging Face's programs use, and prints the model folder. Files that are in the
-/// cache are not downloaded again; an interrupted download continues where it stopped.
+/// cache are not downloaded again; an interrupted download continues where it stopped. Every file is checked against the checksum
+/// that the hub lists; the token is sent to the hub only, not to servers that it redirects to.
 ///
 /// Environment variables: `HF_HOME` and `HF_HUB_CACHE` (place of the cache), `HF_TOKEN` (for private and gated models;
-/// default: the token stored by `hf auth login`), `HF_ENDPOINT` (another server), `HTTPS_PROXY`.
+/// default: the token stored by `hf auth login`), `HF_ENDPOINT` (another server), `HF_HUB_DOWNLOAD_TIMEOUT` (seconds to wait
+/// for the server; default: 30), `HTTPS_PROXY`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer fetch google-bert/bert-base-uncased --out models/bert

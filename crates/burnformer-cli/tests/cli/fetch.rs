@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::hub::{COMMIT, Hub, Trick};
+use serde_json::{Value, json};
+
+use crate::hub::{COMMIT, Hub, LISTING, Trick};
 use crate::support::{DEVICE, Folder, Run};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -182,20 +184,163 @@ fn a_signal_ends_a_transfer_that_stands_still() {
 #[test]
 fn a_file_that_is_not_as_listed_is_thrown_away() {
     let (folder, hub) = small();
-    hub.play(WEIGHTS, Trick::BreakOff(100_000));
     let line = format!("fetch {INTENTS}");
+    // Of the right size, in both kinds of files.
+    for file in ["config.json", WEIGHTS] {
+        hub.play(file, Trick::Change);
+        hub.run(&folder, &line).fails_with(&[
+            &format!("`{file}` does not match the checksum that the hub lists"),
+            "hint: run the command again; a proxy may have changed the file",
+        ]);
+        assert!(!snapshot(&folder).join(file).exists() && part(&folder).is_none());
+    }
+    // More than was listed, without an end.
+    hub.play(WEIGHTS, Trick::GoOn);
+    hub.run(&folder, &line).fails_with(&["sends more of `model.safetensors` than the 300000 bytes that the hub lists"]);
+    assert!(!snapshot(&folder).join(WEIGHTS).exists() && part(&folder).is_none());
+    check_weights(&folder, &hub.run(&folder, &line).succeeds());
+}
+
+#[test]
+fn a_beginning_is_used_only_if_it_is_right() {
+    let (folder, hub) = small();
+    let line = format!("fetch {INTENTS}");
+    hub.play(WEIGHTS, Trick::BreakOff(100_000));
     hub.run(&folder, &line).fails_with(&["was lost"]);
+    // A server that does not know about parts of files.
     hub.play(WEIGHTS, Trick::Restart);
-    hub.run(&folder, &line)
-        .fails_with(&["`model.safetensors` does not match the size or checksum that the hub lists", "hint: run the"]);
-    assert!(!snapshot(&folder).join(WEIGHTS).exists());
     check_weights(&folder, &hub.run(&folder, &line).succeeds());
 
-    // A program that was ended before it could give the whole file its name.
+    // What a program has left that was ended before it could give the whole file its name; and the same, damaged.
     let blobs = folder.path("home/hub/models--harbour--intents/blobs");
     let blob = fs::canonicalize(snapshot(&folder).join(WEIGHTS)).unwrap();
-    fs::rename(&blob, blobs.join(blob.file_name().unwrap()).with_extension("part")).unwrap();
+    let left = blobs.join(blob.file_name().unwrap()).with_extension("part");
+    fs::rename(&blob, &left).unwrap();
+    hub.requests();
     check_weights(&folder, &hub.run(&folder, &line).succeeds());
+    assert_eq!(hub.sent(), []);
+    for damaged in [vec![0; 300_000], vec![0; 300_001]] {
+        fs::remove_file(&blob).unwrap();
+        fs::write(&left, damaged).unwrap();
+        check_weights(&folder, &hub.run(&folder, &line).succeeds());
+    }
+    fs::remove_file(&blob).unwrap();
+    fs::write(&left, vec![0; 100_000]).unwrap();
+    hub.run(&folder, &line).fails_with(&["does not match the checksum"]);
+    check_weights(&folder, &hub.run(&folder, &line).succeeds());
+
+    // A file of this name and size that another program has left, with other content.
+    fs::remove_dir_all(snapshot(&folder)).unwrap();
+    fs::write(&blob, vec![0; 300_000]).unwrap();
+    check_weights(&folder, &hub.run(&folder, &line).succeeds());
+}
+
+#[test]
+fn no_name_of_the_server_leads_out_of_the_cache() {
+    let (folder, hub) = small();
+    let line = format!("fetch {INTENTS}");
+    let secret = folder.path("secret");
+    fs::write(&secret, "mine").unwrap();
+    let outside = secret.to_str().unwrap();
+    // Headers are not believed.
+    for text in [outside, "../../../../secret"] {
+        for file in ["config.json", WEIGHTS] {
+            hub.play(file, Trick::Headers(text.to_owned()));
+            check_weights(&folder, &hub.run(&folder, &line).succeeds());
+            fs::remove_dir_all(folder.path("home")).unwrap();
+        }
+    }
+    // Nor are lists.
+    let before = folder.names();
+    let changes: [(&str, &dyn Fn(&mut Value, &str), &str); 4] = [
+        ("the commit is `", &|list, text| list["sha"] = json!(text), "expected 40 or 64 hexadecimal digits"),
+        ("lists `", &|list, text| list["siblings"][0]["blobId"] = json!(text), "as checksum of `config.json`"),
+        ("lists `", &|list, text| list["siblings"][1]["lfs"]["sha256"] = json!(text), "as checksum of `model.saf"),
+        ("the hub's answer is not a list of files", &|list, _| list["siblings"][0]["size"] = json!(-1), "-1"),
+    ];
+    for text in [outside, "..", "../../../../secret"] {
+        for (said, change, more) in &changes {
+            let mut listing = hub.listing(INTENTS);
+            change(&mut listing, text);
+            hub.list(INTENTS, &listing);
+            hub.run(&folder, &line).fails_with(&[said, more, "hint: use a server that answers as the hub does"]);
+        }
+    }
+    // A file that another one names.
+    for name in [format!("../../../../../{outside}"), "../../../../secret".to_owned(), "..\\secret".to_owned()] {
+        let index = json!({ "weight_map": { "a": name } }).to_string();
+        hub.add(INTENTS, "model.safetensors.index.json", index.as_bytes());
+        let mut listing = hub.listing(INTENTS);
+        listing["siblings"].as_array_mut().unwrap().retain(|file| file["rfilename"] != WEIGHTS);
+        let mut file = listing["siblings"][0].clone();
+        file["rfilename"] = json!(name);
+        listing["siblings"].as_array_mut().unwrap().push(file);
+        hub.list(INTENTS, &listing);
+        hub.run(&folder, &line).fails_with(&["the hub lists `", "which is no path inside a folder"]);
+    }
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "mine");
+    let inside = |path: &&PathBuf| !path.starts_with(folder.path("home"));
+    let (now, before) = (folder.names(), before);
+    assert!(now.iter().filter(inside).eq(before.iter().filter(inside)));
+}
+
+#[test]
+fn redirects_end() {
+    let (folder, hub) = small();
+    let line = format!("fetch {INTENTS}");
+    for file in ["config.json", WEIGHTS, LISTING] {
+        for (to, said) in [
+            (None, "the server redirects without saying where to"),
+            (Some("/endless"), "the server redirects more than 10 times"),
+            (Some("ftp://127.0.0.1/x"), "found `ftp://127.0.0.1/x`"),
+            (Some("http://"), "found `http://`"),
+        ] {
+            hub.play(file, Trick::Lead(to.map(str::to_owned)));
+            hub.run(&folder, &line).fails_with(&["cannot follow where `http://127.0.0.1:", said, "hint: use a server"]);
+        }
+    }
+    check_weights(&folder, &hub.run(&folder, &line).succeeds());
+}
+
+#[test]
+fn a_server_that_keeps_silent_is_left() {
+    let (folder, hub) = small();
+    let line = format!("fetch {INTENTS}");
+    let waits = |seconds: &str| {
+        let mut command = hub.command(&folder, &line);
+        Run::of(command.env("HF_HUB_DOWNLOAD_TIMEOUT", seconds).output().unwrap())
+    };
+    hub.play(LISTING, Trick::Stall(10));
+    waits("1")
+        .fails_with(&["` has sent nothing for 1 seconds", "hint: try again later; `HF_HUB_DOWNLOAD_TIMEOUT` sets"]);
+    hub.play(WEIGHTS, Trick::Stall(100_000));
+    waits("1")
+        .fails_with(&["nothing of `model.safetensors` has come for 1 seconds", "hint: run the command again: it"]);
+    assert_eq!(part(&folder).unwrap().len(), 100_000);
+    waits("soon")
+        .fails_with(&["`HF_HUB_DOWNLOAD_TIMEOUT` is `soon`, expected a whole number of seconds", "or unset it"]);
+    check_weights(&folder, &hub.run(&folder, &line).succeeds());
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_asked_for() {
+    let (folder, hub) = small();
+    let line = format!("fetch {INTENTS}");
+    let mut listing = hub.listing(INTENTS);
+    listing["siblings"][1]["size"] = json!(1_u64 << 60);
+    hub.list(INTENTS, &listing);
+    hub.run(&folder, &line).fails_with(&["the download needs 11529215046068469", " left\nhint: free disk space"]);
+    assert_eq!(hub.sent(), []);
+    hub.add(INTENTS, "modules.json", b"[]");
+    let mut listing = hub.listing(INTENTS);
+    listing["siblings"][2]["size"] = json!(100 << 20);
+    hub.list(INTENTS, &listing);
+    hub.run(&folder, &line).fails_with(&["`modules.json` has 104857600 bytes, expected at most 67108864"]);
+    hub.list(INTENTS, " ".repeat((16 << 20) + 1));
+    hub.run(&folder, &line).fails_with(&["is not a list of files\n  caused by: it has more than 16777216 bytes"]);
+    hub.list(INTENTS, "[".repeat(1 << 20));
+    hub.run(&folder, &line).fails_with(&["is not a list of files\n  caused by: it is not the expected JSON"]);
+    assert_eq!(folder.names(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -217,6 +362,20 @@ fn a_token_goes_with_every_request() {
     let elsewhere = hub.command(&folder, &line).env("HF_HUB_CACHE", folder.path("cache")).output().unwrap();
     let expected = folder.path(&format!("cache/models--harbour--intents/snapshots/{COMMIT}"));
     assert_eq!(Run::of(elsewhere).succeeds().stdout, format!("{}\n", expected.display()));
+}
+
+#[test]
+fn a_token_stays_with_the_hub() {
+    let (folder, hub) = small();
+    hub.send_large_from("localhost");
+    let line = format!("fetch {INTENTS}");
+    let with = |token: &str| Run::of(hub.command(&folder, &line).env("HF_TOKEN", token).output().unwrap());
+    check_weights(&folder, &with("hf_secret").succeeds());
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        hub.requests().into_iter().partition(|request| request.host.starts_with("localhost"));
+    assert!(!elsewhere.is_empty() && elsewhere.iter().all(|request| request.token.is_none()), "{elsewhere:?}");
+    assert!(!here.is_empty() && here.iter().all(|request| request.token.is_some()), "{here:?}");
+    with("hf_a\tb\u{1}").fails_with(&["the token has characters that no token has", "hint: check `HF_TOKEN`"]);
 }
 
 #[test]
@@ -250,12 +409,12 @@ fn what_the_hub_does_not_have_is_told_apart() {
 fn a_hub_that_cannot_be_reached_is_named() {
     let (folder, hub) = small();
     let line = format!("fetch {INTENTS} --out model");
-    for endpoint in ["http://127.0.0.1:1", "nonsense"] {
+    for (endpoint, said, advised) in [
+        ("http://127.0.0.1:1", "cannot reach `http://127.0.0.1:1`\n", "hint: check the network, and `HF_ENDPOINT`"),
+        ("nonsense", "`nonsense` is no address of a hub\n", "hint: set `HF_ENDPOINT` to an address such as"),
+    ] {
         let run = Run::of(hub.command(&folder, &line).env("HF_ENDPOINT", endpoint).output().unwrap());
-        run.fails_with(&[
-            &format!("cannot reach `{endpoint}`\n  caused by: "),
-            "hint: check the network, and `HF_ENDPOINT`",
-        ]);
+        run.fails_with(&[said, "  caused by: ", advised]);
         assert_eq!(folder.names(), Vec::<PathBuf>::new());
     }
     folder.write("home", "no folder");

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 use crate::support::{Folder, Run};
 
@@ -27,8 +29,12 @@ pub(crate) struct Hub {
 #[derive(Default)]
 struct State {
     repositories: BTreeMap<String, Repository>,
+    /// Lists of files that are not those of the repositories.
+    listings: BTreeMap<String, String>,
     requests: Vec<Request>,
     trick: Option<(String, Trick)>,
+    /// The host that large files come from, if it is not the hub's.
+    host_of_large: Option<String>,
 }
 
 /// The files of a repository, and the token that it takes to get one.
@@ -38,8 +44,11 @@ struct Repository {
     token: Option<String>,
 }
 
+/// The name under which tricks with the list of files are played.
+pub(crate) const LISTING: &str = "the list of files";
+
 /// What goes wrong with a file, once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Trick {
     /// The connection ends after so many bytes.
     BreakOff(usize),
@@ -49,6 +58,14 @@ pub(crate) enum Trick {
     Restart,
     /// An answer with this status.
     Status(&'static str),
+    /// Bytes follow upon the last one, and never end.
+    GoOn,
+    /// The first byte is another one.
+    Change,
+    /// The server leads to this address, which may be none.
+    Lead(Option<String>),
+    /// The headers `ETag` and `X-Repo-Commit` say this.
+    Headers(String),
 }
 
 /// A question that the hub was asked.
@@ -58,6 +75,7 @@ pub(crate) struct Request {
     /// The first byte that was asked for; `None` if there is to be no more than that byte.
     pub(crate) from: Option<usize>,
     pub(crate) token: Option<String>,
+    pub(crate) host: String,
 }
 
 impl Hub {
@@ -107,6 +125,24 @@ impl Hub {
         self.state.lock().unwrap().repositories.get_mut(name).unwrap().token = Some(token.to_owned());
     }
 
+    /// The list of files of the model `name`.
+    pub(crate) fn listing(&self, name: &str) -> Value {
+        let state = self.state.lock().unwrap();
+        let siblings = state.repositories[name].files.iter().map(|(name, content)| listed(name, content));
+        json!({ "sha": COMMIT, "siblings": siblings.collect::<Vec<_>>() })
+    }
+
+    /// From now on this is the list of files of the model `name`.
+    pub(crate) fn list(&self, name: &str, listing: impl ToString) {
+        self.state.lock().unwrap().listings.insert(name.to_owned(), listing.to_string());
+    }
+
+    /// From now on large files come from `host`, which is this machine too.
+    pub(crate) fn send_large_from(&self, host: &str) {
+        let port = self.address.rsplit(':').next().unwrap();
+        self.state.lock().unwrap().host_of_large = Some(format!("{host}:{port}"));
+    }
+
     /// Plays a trick the next time that `file` is sent.
     pub(crate) fn play(&self, file: &str, trick: Trick) {
         self.state.lock().unwrap().trick = Some((file.to_owned(), trick));
@@ -135,7 +171,15 @@ impl Hub {
 
     /// Makes `command` ask this hub, with a cache in `home`.
     pub(crate) fn lead(&self, command: &mut Command, home: &Path) {
-        for variable in ["HF_TOKEN", "HF_HUB_CACHE", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        for variable in [
+            "HF_TOKEN",
+            "HF_HUB_CACHE",
+            "HF_HUB_DOWNLOAD_TIMEOUT",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ] {
             command.env_remove(variable);
         }
         command.env("HF_HOME", home).env("HF_ENDPOINT", format!("http://{}", self.address));
@@ -149,7 +193,7 @@ impl Hub {
         let mut lines = BufReader::new(&stream).lines();
         let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-        let mut request = Request { path, from: Some(0), token: None };
+        let mut request = Request { path, from: Some(0), token: None, host: String::new() };
         for line in lines {
             let line = line?;
             match line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value)) {
@@ -159,6 +203,7 @@ impl Hub {
                     request.from = from.and_then(|from| from.parse().ok());
                 }
                 Some((name, value)) if name == "authorization" => request.token = Some(value.to_owned()),
+                Some((name, value)) if name == "host" => value.clone_into(&mut request.host),
                 None if line.is_empty() => break,
                 _ => {}
             }
@@ -173,6 +218,8 @@ impl Hub {
         let (is_listing, org, name, revision, file) = match parts[..] {
             ["api", "models", org, name, "revision", revision] => (true, org, name, revision, String::new()),
             [org, name, "resolve", revision, ref file @ ..] => (false, org, name, revision, file.join("/")),
+            // A way without an end.
+            ["endless"] => return lead(&mut out, Some("/endless"), ""),
             _ => return refuse(&mut out, "404 Not Found", None),
         };
         let repository = self.state.lock().unwrap().repositories.get(&format!("{org}/{name}")).cloned();
@@ -183,26 +230,23 @@ impl Hub {
             return refuse(&mut out, "404 Not Found", Some("RevisionNotFound"));
         }
         if is_listing {
-            let siblings: Vec<Value> = files.iter().map(|(name, content)| listed(name, content)).collect();
-            let listing = json!({ "sha": COMMIT, "siblings": siblings }).to_string();
-            return write!(
-                out,
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{listing}",
-                listing.len()
-            );
+            let listing = self.state.lock().unwrap().listings.get(&format!("{org}/{name}")).cloned();
+            let listing = listing.unwrap_or_else(|| self.listing(&format!("{org}/{name}")).to_string());
+            return self.send(LISTING, listing.as_bytes(), request.from, &mut out);
         }
         if token.is_some_and(|token| request.token != Some(format!("Bearer {token}"))) {
             return refuse(&mut out, "401 Unauthorized", Some("GatedRepo"));
         }
         match files.get(&file) {
-            Some(content) if is_large(&file) && !request.path.ends_with("?large") => write!(
-                out,
-                "HTTP/1.1 302 Found\r\nLocation: http://{}{path}?large\r\nX-Repo-Commit: {COMMIT}\r\nX-Linked-Etag: \"{}\"\r\n\
-                 X-Linked-Size: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-                self.address,
-                id(&file),
-                content.len()
-            ),
+            Some(content) if is_large(&file) && !request.path.ends_with("?large") => {
+                let host = self.state.lock().unwrap().host_of_large.clone().unwrap_or_else(|| self.address.clone());
+                let about = format!(
+                    "X-Repo-Commit: {COMMIT}\r\nX-Linked-Etag: \"{}\"\r\nX-Linked-Size: {}\r\n",
+                    id(&file, content),
+                    content.len()
+                );
+                lead(&mut out, Some(&format!("http://{host}{path}?large")), &about)
+            }
             Some(content) => self.send(&file, content, request.from, &mut out),
             None => refuse(&mut out, "404 Not Found", Some("EntryNotFound")),
         }
@@ -213,24 +257,31 @@ impl Hub {
         let is_meant = from.is_some() && state.trick.as_ref().is_some_and(|(other, _)| other == file);
         let trick = if is_meant { state.trick.take().map(|(_, trick)| trick) } else { None };
         drop(state);
-        let range = match (trick, from) {
+        let range = match (&trick, from) {
             (Some(Trick::Status(status)), _) => return refuse(out, status, None),
+            (Some(Trick::Lead(to)), _) => return lead(out, to.as_deref(), ""),
             (Some(Trick::Restart), _) => 0..content.len(),
             (_, None) => 0..1,
             (_, Some(from)) if from >= content.len() => return refuse(out, "416 Range Not Satisfiable", None),
             (_, Some(from)) => from..content.len(),
         };
+        let (etag, commit) = match &trick {
+            Some(Trick::Headers(text)) => (text.clone(), text.as_str()),
+            _ => (id(file, content), COMMIT),
+        };
+        // What never ends has no length.
+        let length = match &trick {
+            Some(Trick::GoOn) => String::new(),
+            _ => format!("Content-Length: {}\r\n", range.len()),
+        };
+        let (start, end) = (range.start, range.end - 1);
         write!(
             out,
-            "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {}-{}/{}\r\nETag: \"{}\"\r\n\
-             X-Repo-Commit: {COMMIT}\r\nConnection: close\r\n\r\n",
-            range.len(),
-            range.start,
-            range.end - 1,
-            content.len(),
-            id(file)
+            "HTTP/1.1 206 Partial Content\r\n{length}Content-Range: bytes {start}-{end}/{}\r\nETag: \"{etag}\"\r\n\
+             X-Repo-Commit: {commit}\r\nConnection: close\r\n\r\n",
+            content.len()
         )?;
-        let body = &content[range];
+        let mut body = content[range].to_vec();
         match trick {
             Some(Trick::BreakOff(count)) => out.write_all(&body[..count]),
             Some(Trick::Stall(count)) => {
@@ -238,7 +289,17 @@ impl Hub {
                 thread::sleep(Duration::from_secs(600));
                 Ok(())
             }
-            _ => out.write_all(body),
+            Some(Trick::GoOn) => {
+                out.write_all(&body)?;
+                // Until nobody takes it any more.
+                while out.write_all(&[0; 1 << 16]).is_ok() {}
+                Ok(())
+            }
+            Some(Trick::Change) => {
+                body[0] ^= 1;
+                out.write_all(&body)
+            }
+            _ => out.write_all(&body),
         }
     }
 }
@@ -248,18 +309,29 @@ fn is_large(file: &str) -> bool {
     file.ends_with(".safetensors") || file.ends_with(".bin")
 }
 
-/// What a file is called by its content; here that does not change.
-fn id(file: &str) -> String {
-    file.bytes().map(|byte| format!("{byte:02x}")).collect()
+/// What a file is called by its content.
+fn id(name: &str, content: &[u8]) -> String {
+    let hash = if is_large(name) {
+        Sha256::digest(content).to_vec()
+    } else {
+        Sha1::new_with_prefix(format!("blob {}\0", content.len())).chain_update(content).finalize().to_vec()
+    };
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn listed(name: &str, content: &[u8]) -> Value {
-    let mut file = json!({ "rfilename": name, "size": content.len(), "blobId": id(name) });
+    let mut file = json!({ "rfilename": name, "size": content.len(), "blobId": id(name, content) });
     if is_large(name) {
-        file["blobId"] = json!("of-the-pointer");
-        file["lfs"] = json!({ "sha256": id(name), "size": content.len(), "pointerSize": 134 });
+        file["blobId"] = json!(id("of the pointer", content));
+        file["lfs"] = json!({ "sha256": id(name, content), "size": content.len(), "pointerSize": 134 });
     }
     file
+}
+
+/// Leads to the address `to`, with more headers.
+fn lead(out: &mut TcpStream, to: Option<&str>, headers: &str) -> std::io::Result<()> {
+    let location = to.map(|to| format!("Location: {to}\r\n")).unwrap_or_default();
+    write!(out, "HTTP/1.1 302 Found\r\n{location}{headers}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 fn refuse(out: &mut TcpStream, status: &str, code: Option<&str>) -> std::io::Result<()> {
