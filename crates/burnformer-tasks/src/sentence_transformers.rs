@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burnformer_core::files::{FileError, atomic_write_bytes};
+use burnformer_core::files::{FileError, SETTINGS_LIMIT, atomic_write_bytes, read_text};
 use burnformer_models::Pooling;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -152,6 +152,6 @@ fn pooling(path: &Path) -> Result<Pooling, TaskError> {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TaskError> {
-    let text = fs::read_to_string(path).map_err(|source| TaskError::Read { path: path.to_owned(), source })?;
+    let text = read_text(path, SETTINGS_LIMIT).map_err(|source| TaskError::Read { path: path.to_owned(), source })?;
     serde_json::from_str(&text).map_err(|source| TaskError::Json { path: path.to_owned(), source })
 }

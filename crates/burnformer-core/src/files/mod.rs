@@ -5,6 +5,7 @@
 
 mod folder;
 mod new_folder;
+mod read;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use folder::AtomicFolder;
 pub use new_folder::NewFolder;
+pub use read::{SETTINGS_LIMIT, Unreadable, open_regular, read_limited, read_text};
 
 /// How the names of unfinished files and folders begin.
 const UNFINISHED: &str = ".unfinished-";

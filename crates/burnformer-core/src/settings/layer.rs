@@ -41,7 +41,9 @@ pub(super) fn overlay<'a>(base: &Value, layer: impl IntoIterator<Item = &'a Assi
 
 /// Reads the assignments of a TOML text, in the order of its lines.
 pub(super) fn read_toml(name: &str, text: &str) -> Result<Vec<Assignment>, SettingsError> {
-    let line_at = |offset: usize| 1 + text.bytes().take(offset).filter(|&byte| byte == b'\n').count();
+    let line_ends: Vec<usize> =
+        text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(end, _)| end).collect();
+    let line_at = |offset: usize| 1 + line_ends.partition_point(|&end| end < offset);
     let table = DeTable::parse(text).map_err(|source| SettingsError::Syntax {
         name: name.to_owned(),
         line: source.span().map_or(1, |span| line_at(span.start)),

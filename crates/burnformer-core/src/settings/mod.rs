@@ -12,7 +12,6 @@ mod error;
 mod keys;
 mod layer;
 
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -24,6 +23,7 @@ pub use error::{Origin, SettingsError};
 use layer::{Assignment, overlay};
 
 use crate::config::Validate;
+use crate::files::{SETTINGS_LIMIT, read_text};
 
 /// Loads settings: `preset`, changed by the TOML file `file`, changed by each `key=value` of `sets` in turn.
 ///
@@ -90,7 +90,7 @@ pub fn to_toml<T: Serialize>(value: &T) -> Result<String, SettingsError> {
 }
 
 fn read(path: &Path) -> Result<String, SettingsError> {
-    fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
+    read_text(path, SETTINGS_LIMIT).map_err(|source| SettingsError::Read { path: path.to_owned(), source })
 }
 
 fn resolve<T>(base: &Value, base_origin: &Origin, name: &str, toml: &str, sets: &[String]) -> Result<T, SettingsError>

@@ -2,10 +2,10 @@
 
 use crate::ModelError;
 use crate::folder::CONFIG;
+use burnformer_core::{SETTINGS_LIMIT, read_text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The content of a `config.json`.
@@ -18,7 +18,7 @@ impl ConfigJson {
     /// Reads the file in `folder`.
     pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join(CONFIG);
-        let text = fs::read_to_string(&path).map_err(|source| ModelError::read(path.clone(), source))?;
+        let text = read_text(&path, SETTINGS_LIMIT).map_err(|source| ModelError::read(path.clone(), source))?;
         match serde_json::from_str(&text) {
             Ok(settings) => Ok(Self { path, settings }),
             Err(source) => Err(ModelError::Json { path, source }),
