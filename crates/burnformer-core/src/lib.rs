@@ -51,6 +51,7 @@ pub mod random;
 pub mod settings;
 
 pub use config::{ConfigError, Validate};
+pub use disk::available_space;
 pub use files::{
     AtomicFolder, FileError, SETTINGS_LIMIT, atomic_write, atomic_write_bytes, open_regular, read_limited, read_text,
 };

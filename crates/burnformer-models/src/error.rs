@@ -92,6 +92,50 @@ pub enum ModelError {
         /// The error of the parser.
         source: serde_json::Error,
     },
+    /// A weight file says that its header is longer than any header is.
+    #[error("`{}` says that its header has {found} bytes, expected at most {most}: it is no safetensors file, or damaged", path.display())]
+    HeaderSize {
+        /// The file.
+        path: PathBuf,
+        /// Length that the file says, in bytes.
+        found: u64,
+        /// Longest header in bytes.
+        most: u64,
+    },
+    /// A weight file holds more than its length allows: packed data, or tensors that repeat their values.
+    #[error(
+        "`{}` has {length} bytes, but {what} of {found} bytes, expected at most {most}: save it again with `torch.save`, \
+         each tensor as `.contiguous()`",
+        path.display()
+    )]
+    Inflated {
+        /// The file.
+        path: PathBuf,
+        /// What takes so many bytes, as a noun.
+        what: &'static str,
+        /// Length of the file, in bytes.
+        length: u64,
+        /// Bytes that it would take in memory.
+        found: u64,
+        /// Most that is read from a file of this length, in bytes.
+        most: u64,
+    },
+    /// A PyTorch file names two tensors alike.
+    #[error("`{}` has two tensors of the name `{name}`", path.display())]
+    NameTwice {
+        /// The file.
+        path: PathBuf,
+        /// Name of both.
+        name: String,
+    },
+    /// A PyTorch file is in a format that is not read.
+    #[error("`{}` is {found}, expected a file of `torch.save`: save it again with PyTorch 1.6 or newer", path.display())]
+    PytorchFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// A weight file is not in the format of `torch.save`.
     #[error("`{}` is not a PyTorch file of tensors by name", path.display())]
     Pytorch {
@@ -271,6 +315,9 @@ impl ModelError {
     }
 }
 
+/// Most names that are compared to find a similar one.
+const COMPARED: usize = 200;
+
 /// Names of missing and unknown weights, for messages.
 fn said(missing: &[String], left_over: &[String]) -> String {
     let mut parts = Vec::new();
@@ -281,7 +328,9 @@ fn said(missing: &[String], left_over: &[String]) -> String {
         parts.push(format!("has the {}, which the model does not have", listed(left_over)));
     }
     let mut text = parts.join(", but ");
-    let pairs = missing.iter().flat_map(|name| left_over.iter().map(move |other| (name, other)));
+    // Of thousands of names no more are compared than a person would.
+    let pairs =
+        missing.iter().take(COMPARED).flat_map(|name| left_over.iter().take(COMPARED).map(move |it| (name, it)));
     let similar = pairs.map(|(name, other)| (strsim::jaro_winkler(name, other), name, other));
     if let Some((_, name, other)) = similar.filter(|(it, ..)| *it > 0.9).max_by(|a, b| a.0.total_cmp(&b.0)) {
         text += &format!(": is `{other}` meant to be `{name}`?");

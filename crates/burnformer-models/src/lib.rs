@@ -38,6 +38,7 @@ mod generation;
 mod gpt;
 mod heads;
 mod hf;
+mod limits;
 mod memory;
 mod pooling;
 mod pretrained;

@@ -10,6 +10,7 @@ mod place;
 mod pytorch_file;
 mod safetensors_file;
 mod save;
+mod unique;
 
 pub use self::convert::write_as;
 pub use self::float::WeightType;
@@ -176,13 +177,13 @@ impl Weights {
         place_of: impl Fn(&str) -> Option<Place>,
         ignore: impl Fn(&str) -> bool,
     ) -> Result<(), ModelError> {
-        let (mut taken, mut missing) = (BTreeSet::new(), Vec::new());
+        let (mut taken, mut missing, mut absent) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
         let mut wrong_shape = None;
         for (path, shape) in stats::parameters(module) {
             let Some(place) = place_of(&path) else { continue };
             let (expected, name) = (place.stored_shape(&shape), place.name);
             match self.shape(&name) {
-                None if missing.contains(&name) => {}
+                None if !absent.insert(name.clone()) => {}
                 None => missing.push(name),
                 Some(found) => {
                     if found != expected && wrong_shape.is_none() {

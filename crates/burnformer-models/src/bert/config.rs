@@ -2,7 +2,7 @@
 
 use super::BertVariant;
 use crate::memory::{self, MicroBatchSize};
-use crate::{Architecture, ModelConfig, ModelSize};
+use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig};
 use serde::{Deserialize, Serialize};
@@ -134,15 +134,18 @@ impl ModelConfig for BertConfig {
 
 impl Validate for BertConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("vocab_size", self.vocab_size)?;
-        ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
+        limits::TOKENS.check("vocab_size", self.vocab_size)?;
+        limits::LENGTH.check("max_seq_length", self.max_seq_length)?;
         if self.variant.details().has_segments {
-            ConfigError::check_positive("n_segments", self.n_segments)?;
+            limits::TOKENS.check("n_segments", self.n_segments)?;
         } else {
             ConfigError::check("n_segments", &self.n_segments, self.n_segments == 0, "0 in a DistilBERT")?;
             ConfigError::check("norm_eps", &self.norm_eps, self.norm_eps == 1e-12, "1e-12 in a DistilBERT")?;
         }
-        ConfigError::check_positive("n_layers", self.n_layers)?;
+        limits::LAYERS.check("n_layers", self.n_layers)?;
+        limits::WIDTH.check("d_model", self.d_model)?;
+        limits::HIDDEN.check("d_ff", self.d_ff)?;
+        limits::check_parameters(&self.size())?;
         self.layer().validate()?;
         ConfigError::check_finite_positive("init_std", self.init_std)?;
         ConfigError::check("pad_id", &self.pad_id, (self.pad_id as usize) < self.vocab_size, "less than `vocab_size`")

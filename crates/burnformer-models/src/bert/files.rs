@@ -11,6 +11,7 @@ use burn::tensor::TensorData;
 use burnformer_core::atomic_write_bytes;
 use burnformer_nn::init;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Writes the weights, `extra` ones behind them, and the content of `config.json`.
@@ -72,7 +73,7 @@ pub(crate) fn load_body<M: Module>(
     let name_of = |path: &str| is_set(path).then(|| names.find(path).unwrap_or_else(|| variant.weight_name(path)));
     let model = new();
     let paths: Vec<String> = stats::parameters(&model).into_iter().map(|(path, _)| path).collect();
-    let taken: Vec<String> = paths.iter().filter_map(|path| name_of(path)).collect();
+    let taken: BTreeSet<String> = paths.iter().filter_map(|path| name_of(path)).collect();
     // In a file of the body alone, everything but a pooler that is not wanted is the body's.
     let is_whole = names.found.iter().any(|name| name.starts_with(&prefix));
     let may_be_left = |name: &str| match name.strip_prefix(&prefix) {
@@ -80,7 +81,7 @@ pub(crate) fn load_body<M: Module>(
         rest => rest.unwrap_or(name).starts_with("pooler."),
     };
     let model = file.fill(model, name_of, |name| is_obsolete(name) || may_be_left(name))?;
-    let left_over = names.found.iter().filter(|name| !is_obsolete(name) && !taken.contains(name)).cloned().collect();
+    let left_over = file.names().into_iter().filter(|name| !is_obsolete(name) && !taken.contains(name)).collect();
     let fresh = paths.into_iter().filter(|path| !is_set(path)).collect();
     Ok(Loaded { model, fresh, left_over })
 }
@@ -122,12 +123,12 @@ fn open(config: &BertConfig, folder: &Path) -> Result<Weights, ModelError> {
 /// Names as they are in one file.
 struct Names<'a> {
     config: &'a BertConfig,
-    found: Vec<String>,
+    found: BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
     fn new(config: &'a BertConfig, file: &Weights) -> Self {
-        Self { config, found: file.names() }
+        Self { config, found: file.names().into_iter().collect() }
     }
 
     /// The name in the file of the parameter at `path`.
@@ -137,6 +138,6 @@ impl<'a> Names<'a> {
         // The bias of an output layer of its own is what is added; its first name is then a mere leftover.
         let first = variant.decoder_bias().filter(|_| path == "mlm.bias" && !self.config.tied_embeddings);
         let others = variant.other_names(&name);
-        first.into_iter().chain([name]).chain(others).find(|name| self.found.contains(name))
+        first.into_iter().chain([name]).chain(others).find(|name| self.found.contains(name.as_str()))
     }
 }

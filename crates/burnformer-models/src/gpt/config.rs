@@ -1,7 +1,7 @@
 //! Settings of GPT-2, and its published sizes.
 
 use crate::memory::{self, MicroBatchSize};
-use crate::{Architecture, ModelConfig, ModelSize};
+use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig, NormOrder, StackConfig};
 use serde::{Deserialize, Serialize};
@@ -141,9 +141,12 @@ impl ModelConfig for GptConfig {
 
 impl Validate for GptConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("vocab_size", self.vocab_size)?;
-        ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
-        ConfigError::check_positive("n_layers", self.n_layers)?;
+        limits::TOKENS.check("vocab_size", self.vocab_size)?;
+        limits::LENGTH.check("max_seq_length", self.max_seq_length)?;
+        limits::LAYERS.check("n_layers", self.n_layers)?;
+        limits::WIDTH.check("d_model", self.d_model)?;
+        limits::HIDDEN.check("d_ff", self.d_ff)?;
+        limits::check_parameters(&self.size())?;
         self.stack().layer.validate()?;
         ConfigError::check_probability("embedding_dropout", self.embedding_dropout)?;
         ConfigError::check_finite_positive("init_std", self.init_std)

@@ -5,6 +5,9 @@ use crate::hf::ConfigJson;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Most numbers of classes that a message lists.
+const SHOWN: usize = 10;
+
 /// The labels in a file; a file without labels has two classes, as in transformers.
 pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
     match json.get::<BTreeMap<usize, String>>("id2label")? {
@@ -13,9 +16,11 @@ pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
             Ok(labels.into_values().collect())
         }
         Some(labels) => {
-            let found: Vec<String> = labels.keys().map(usize::to_string).collect();
+            let found: Vec<String> = labels.keys().take(SHOWN).map(usize::to_string).collect();
+            let more = labels.len() - found.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let expected = "labels for two classes or more, numbered from 0".to_owned();
-            Err(json.setting("id2label", Some(&json!(found.join(", "))), expected))
+            Err(json.setting("id2label", Some(&json!(found.join(", ") + &more)), expected))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Settings of an encoder–decoder.
 
 use crate::memory::{self, MicroBatchSize};
-use crate::{Architecture, ModelConfig, ModelSize};
+use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
 use serde::{Deserialize, Serialize};
@@ -202,21 +202,25 @@ impl ModelConfig for Seq2SeqConfig {
     }
 }
 
-/// Upper bound of sizes read from files, which bounds the memory of tables.
-const MOST: usize = 65_536;
+/// Largest table of computed positions: 1 GiB.
+const MOST_SINUSOIDS: usize = 1 << 28;
+const SINUSOIDS_RANGE: &str = "at most 2^28 / `d_model`, as positions are computed for all places at once";
 
 impl Validate for Seq2SeqConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("source_vocab_size", self.source_vocab_size)?;
-        ConfigError::check_positive("target_vocab_size", self.target_vocab_size)?;
+        limits::TOKENS.check("source_vocab_size", self.source_vocab_size)?;
+        limits::TOKENS.check("target_vocab_size", self.target_vocab_size)?;
         let (source, target) = (self.source_vocab_size, self.target_vocab_size);
         let fits = !self.shared_embeddings || source == target;
         ConfigError::check("target_vocab_size", &target, fits, "`source_vocab_size`, as the embeddings are shared")?;
-        let length = self.max_seq_length;
-        ConfigError::check("max_seq_length", &length, (1..=MOST).contains(&length), "1 to 65536")?;
-        ConfigError::check("d_model", &self.d_model, (1..=MOST).contains(&self.d_model), "1 to 65536")?;
-        ConfigError::check_positive("n_encoder_layers", self.n_encoder_layers)?;
-        ConfigError::check_positive("n_decoder_layers", self.n_decoder_layers)?;
+        limits::COMPUTED_LENGTH.check("max_seq_length", self.max_seq_length)?;
+        limits::LAYERS.check("n_encoder_layers", self.n_encoder_layers)?;
+        limits::LAYERS.check("n_decoder_layers", self.n_decoder_layers)?;
+        limits::WIDTH.check("d_model", self.d_model)?;
+        limits::HIDDEN.check("d_ff", self.d_ff)?;
+        limits::check_parameters(&self.size())?;
+        let fits = !self.is_sinusoidal() || self.max_seq_length * self.d_model <= MOST_SINUSOIDS;
+        ConfigError::check("max_seq_length", &self.max_seq_length, fits, SINUSOIDS_RANGE)?;
         self.stacks().layer.validate()?;
         ConfigError::check_finite_positive("init_std", self.init_std)?;
         let check = |field, id: u32, size: usize, range| ConfigError::check(field, &id, (id as usize) < size, range);

@@ -27,7 +27,7 @@ pub fn write_mean(files: &mut [Weights], path: &Path) -> Result<(), ModelError> 
                 Some(_) => {}
             }
         }
-        if let Some(name) = file.names().into_iter().find(|name| !tensors.iter().any(|(known, _)| known == name)) {
+        if let Some(name) = file.names().into_iter().find(|name| files[0].shape(name).is_none()) {
             return Err(files[0].missing(&name));
         }
     }

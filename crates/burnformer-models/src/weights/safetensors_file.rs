@@ -1,13 +1,19 @@
 //! Weights in the safetensors format.
 
 use super::float::WeightType;
+use super::unique::Unique;
 use crate::ModelError;
 use burn::tensor::TensorData;
+use burnformer_core::open_regular;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
+use serde::de::IgnoredAny;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+
+/// Largest header in bytes, as in the library of Hugging Face.
+const MOST_HEADER: u64 = 100_000_000;
 
 /// A file, open for reading weights by name.
 #[derive(Debug)]
@@ -23,7 +29,7 @@ impl SafetensorsFile {
     /// Reads the header, and checks that it describes the file to the last byte.
     pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
         let fail = |source| ModelError::read(path.to_owned(), source);
-        let mut file = File::open(path).map_err(fail)?;
+        let mut file = open_regular(path).map_err(fail)?;
         let found = file.metadata().map_err(fail)?.len();
         let check = |expected: u64, holds: bool| {
             holds.then_some(()).ok_or_else(|| ModelError::FileSize { path: path.to_owned(), expected, found })
@@ -34,11 +40,16 @@ impl SafetensorsFile {
         let data_start = u64::from_le_bytes(length).saturating_add(8);
         // Only now is the length known to be one that may be allocated.
         check(data_start, data_start <= found)?;
-        let mut header = vec![0; data_start as usize - 8];
+        let (length, most) = (data_start - 8, MOST_HEADER);
+        if length > most {
+            return Err(ModelError::HeaderSize { path: path.to_owned(), found: length, most });
+        }
+        let mut header = vec![0; length as usize];
         file.read_exact(&mut header).map_err(fail)?;
+        let not_one = |source| ModelError::Header { path: path.to_owned(), source };
+        serde_json::from_slice::<Unique<IgnoredAny>>(&header).map_err(not_one)?;
         // Deserialising checks that every weight's bytes fit its shape and begin where the last one's end.
-        let header: Metadata =
-            serde_json::from_slice(&header).map_err(|source| ModelError::Header { path: path.to_owned(), source })?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(not_one)?;
         let expected = data_start.saturating_add(header.data_len() as u64);
         check(expected, expected == found)?;
         Ok(Self { path: path.to_owned(), file, header, data_start })
@@ -67,22 +78,27 @@ impl SafetensorsFile {
             }
         };
         let shape = info.shape.clone();
-        let mut read = |bytes: &mut [u8]| {
-            self.file
-                .seek(SeekFrom::Start(self.data_start + start as u64))
-                .and_then(|_| self.file.read_exact(bytes))
-                .map_err(|source| ModelError::Read { path: self.path.clone(), source })
+        let read_into = |file: &mut File, bytes: &mut [u8]| {
+            file.seek(SeekFrom::Start(self.data_start + start as u64)).and_then(|_| file.read_exact(bytes))
         };
         let values = if matches!(float, WeightType::F32) && cfg!(target_endian = "little") {
             // What is in the file is what will be in memory: no bytes of their own, which would be copied.
-            let mut values = vec![0.0_f32; (end - start) / size_of::<f32>()];
-            read(bytemuck::cast_slice_mut(&mut values))?;
-            values
+            zeros((end - start) / size_of::<f32>(), 0.0_f32).and_then(|mut values| {
+                read_into(&mut self.file, bytemuck::cast_slice_mut(&mut values)).map(|()| values)
+            })
         } else {
-            let mut bytes = vec![0; end - start];
-            read(&mut bytes)?;
-            float.decode(&bytes)
+            zeros(end - start, 0_u8)
+                .and_then(|mut bytes| read_into(&mut self.file, &mut bytes).map(|()| float.decode(&bytes)))
         };
+        let values = values.map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
         Ok(Some(TensorData::new(values, shape)))
     }
+}
+
+/// `n` zeros, or the error of a system that has no memory for them.
+fn zeros<T: Clone>(n: usize, zero: T) -> io::Result<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(n)?;
+    values.resize(n, zero);
+    Ok(values)
 }

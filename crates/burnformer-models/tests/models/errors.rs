@@ -259,15 +259,23 @@ fn weights_that_are_not_the_models_are_named() {
 
 #[test]
 fn numbers_in_a_config_allocate_nothing() {
-    let expected = "`FOLDER/model.safetensors` has no weight \
-                    `bert.encoder.layer.999999999999.attention.self.query.weight`";
-    assert_eq!(pretraining_error(set("num_hidden_layers", json!(1_000_000_000_000_u64))), expected);
+    // Within the limits of each size the weights decide.
+    let expected = "`FOLDER/model.safetensors` has no weight `bert.encoder.layer.4095.attention.self.query.weight`";
+    assert_eq!(pretraining_error(set("num_hidden_layers", json!(4096))), expected);
     let expected = "weight `bert.embeddings.word_embeddings.weight` in `FOLDER/model.safetensors` has shape [29, 20], \
-                    expected [18446744073709551615, 20]";
-    assert_eq!(pretraining_error(set("vocab_size", json!(u64::MAX))), expected);
-    let expected = "weight `bert.embeddings.word_embeddings.weight` in `FOLDER/model.safetensors` has shape [29, 20], \
-                    expected [29, 18446744073709551612]";
-    assert_eq!(pretraining_error(set("hidden_size", json!(u64::MAX - 3))), expected);
+                    expected [16777216, 20]";
+    assert_eq!(pretraining_error(set("vocab_size", json!(16_777_216))), expected);
+    for (key, value, most) in [
+        ("num_hidden_layers", 1_000_000, "4,096"),
+        ("num_hidden_layers", 1_000_000_000_000, "4,096"),
+        ("vocab_size", u64::MAX, "16,777,216"),
+        ("hidden_size", u64::MAX - 3, "65,536"),
+        ("intermediate_size", u64::MAX, "1,048,576"),
+        ("max_position_embeddings", u64::MAX, "1,048,576"),
+    ] {
+        let expected = format!("`{key}` in `FOLDER/config.json` is `{value}`, expected at most {most}");
+        assert_eq!(pretraining_error(set(key, json!(value))), expected);
+    }
 }
 
 #[test]
@@ -313,6 +321,9 @@ fn a_header_that_lies_is_refused() {
     let twice =
         r#"{"x":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},"y":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
     check(write_header(twice, 8), "invalid offset for tensor `x`");
+
+    let repeated = r#"{"x":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}"#;
+    check(write_header(repeated, 8), "the name `x` is there twice at line 1 column 111");
 
     let long = r#"{"x":{"dtype":"F32","shape":[288230376151711743],"data_offsets":[0,1152921504606846972]}}"#;
     let expected = 1_152_921_504_606_846_972 + 8 + long.len();

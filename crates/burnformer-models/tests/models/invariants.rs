@@ -180,11 +180,11 @@ fn a_body_does_not_depend_on_its_head() {
 
 #[test]
 fn a_model_that_is_only_counted_takes_no_memory() {
-    let config = BertConfig { vocab_size: 1 << 40, d_model: 1 << 12, n_heads: 1, ..config() };
+    let config = BertConfig { vocab_size: 1 << 24, d_model: 1 << 15, n_heads: 1, ..config() };
     let model = BertForPreTraining::new(&config, &device());
-    assert!(n_parameters(&model) > 1 << 52);
+    assert!(n_parameters(&model) > 1 << 39);
     let (path, shape) = &parameters(&model)[0];
-    assert_eq!((path.as_str(), shape), ("bert.embeddings.token.weight", &vec![1 << 40, 1 << 12]));
+    assert_eq!((path.as_str(), shape), ("bert.embeddings.token.weight", &vec![1 << 24, 1 << 15]));
 }
 
 #[test]

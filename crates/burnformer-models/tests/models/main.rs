@@ -8,6 +8,7 @@ mod formats;
 mod generation;
 mod golden;
 mod gpt;
+mod hostile;
 mod initial_weights;
 mod invariants;
 mod registry;

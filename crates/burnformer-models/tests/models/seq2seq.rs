@@ -307,9 +307,9 @@ fn settings_that_cannot_work_are_named_by_their_keys_in_the_file() {
     check("decoder_ffn_dim", json!(24), "`decoder_ffn_dim` in `FILE` is `24`, expected 23, as `encoder_ffn_dim`");
     let heads = "`encoder_attention_heads` in `FILE` is `3`, expected a divisor of `d_model` (20)";
     check("encoder_attention_heads", json!(3), heads);
-    let long = "`max_position_embeddings` in `FILE` is `1000000000`, expected 1 to 65536";
+    let long = "`max_position_embeddings` in `FILE` is `1000000000`, expected at most 65,536";
     check("max_position_embeddings", json!(1_000_000_000), long);
-    let wide = "`d_model` in `FILE` is `1000000000000`, expected 1 to 65536";
+    let wide = "`d_model` in `FILE` is `1000000000000`, expected at most 65,536";
     check("d_model", json!(1_000_000_000_000_u64), wide);
     let other = "weight `model.shared.weight` in `FOLDER/model.safetensors` has shape [29, 20], expected [29, 60000]";
     check("d_model", json!(60_000), other);
