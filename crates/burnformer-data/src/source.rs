@@ -1,10 +1,12 @@
 //! Sources of records, part by part, and the handling of bad rows.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use burnformer_core::progress::{Interrupt, Progress, Stage, Unit};
+use burnformer_core::progress::{Interrupt, Interrupted, Progress, Stage, Unit};
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
 
 use crate::{DataError, Record};
 
@@ -22,6 +24,39 @@ pub trait Source: Send + Sync {
     /// # Panics
     /// If there is no such part.
     fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader;
+
+    /// Fingerprint of the content of part number `part`, whatever its name, place and time of modification. The number of
+    /// bytes is handed to `tick` as they are read; its error ends the reading.
+    ///
+    /// # Errors
+    /// If the part cannot be read; the error of `tick`.
+    ///
+    /// # Panics
+    /// If there is no such part.
+    fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError>;
+
+    /// What the records depend on beside the content of the parts: format, columns.
+    fn layout(&self) -> String {
+        String::new()
+    }
+}
+
+/// One fingerprint of the content of all parts of `source`, in order. Reads every byte, under the stage `check data`.
+///
+/// # Errors
+/// As [`Source::fingerprint`]; an interruption.
+pub fn fingerprint(source: &dyn Source, progress: &dyn Progress, interrupt: &Interrupt) -> Result<u64, DataError> {
+    let parts = source.parts();
+    let stage = progress.stage("check data", Some(parts.iter().map(|part| part.bytes).sum()), Unit::Bytes);
+    let mut tick = |bytes| {
+        stage.advance(bytes);
+        interrupt.check()
+    };
+    let mut hash = XxHash3_64::new();
+    for part in 0..parts.len() {
+        hash.write_u64(source.fingerprint(part, &mut tick)?);
+    }
+    Ok(hash.finish())
 }
 
 /// Records as they are read.
@@ -51,8 +86,6 @@ pub struct Part {
     pub name: String,
     /// Size on disk in bytes, for progress.
     pub bytes: u64,
-    /// Fingerprint of the content: a hash of size and time of modification, or of the content itself.
-    pub fingerprint: u64,
 }
 
 /// Handling of rows that cannot be used: invalid UTF-8, a missing column, a truncated file.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use burnformer_core::progress::{Interrupt, Silent};
+use burnformer_core::progress::{Interrupt, Interrupted, Silent};
 use tempfile::TempDir;
 
 use crate::corpus::{Corpus, CorpusBuilder, Tokenization};
@@ -41,7 +41,6 @@ impl Memory {
         let describe = |(number, rows): (usize, &Vec<Option<Record>>)| Part {
             name: format!("part {number}"),
             bytes: rows.iter().flatten().map(|record| record.text.len() as u64).sum(),
-            fingerprint: twox_hash::XxHash3_64::oneshot(format!("{rows:?}").as_bytes()),
         };
         Self { parts: parts.iter().enumerate().map(describe).collect(), rows: parts }
     }
@@ -61,6 +60,11 @@ impl Source for Memory {
         let path: Arc<Path> = Path::new("memory").into();
         let rows = self.rows[part].clone().into_iter().zip(1..);
         Box::new(rows.map(move |(row, line)| row.ok_or_else(|| bad_row(&path, line))))
+    }
+
+    fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
+        tick(self.parts[part].bytes)?;
+        Ok(twox_hash::XxHash3_64::oneshot(format!("{:?}", self.rows[part]).as_bytes()))
     }
 }
 

@@ -19,7 +19,7 @@ use burnformer_tasks::{CausalLmTask, MetricState, evaluate};
 use burnformer_train::{Data, MemoryEstimate, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::corpus_samples::CorpusSamples;
+use crate::corpus_samples::{CorpusSamples, check_corpus};
 use crate::evaluate::{batches_of, documents_of, padding};
 use crate::pretrain::check_fit;
 use crate::settings::train_config;
@@ -93,6 +93,8 @@ impl CausalLmSettings {
 }
 
 impl RunSettings for CausalLmSettings {
+    const RECIPE: &'static str = "pretrain";
+
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -139,12 +141,14 @@ impl PretrainCausalLm {
         Ok(recipe)
     }
 
-    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`.
     ///
     /// # Errors
     /// As [`Self::new`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
-        Self::open(reload(folder, sets)?)
+        let settings: CausalLmSettings = reload(folder, sets)?;
+        check_corpus("corpus", &settings.corpus)?;
+        Self::open(settings)
     }
 
     /// Opens the corpus and splits it.
@@ -164,7 +168,6 @@ impl PretrainCausalLm {
 }
 
 impl Recipe for PretrainCausalLm {
-    const NAME: &'static str = "pretrain";
     type Settings = CausalLmSettings;
     type Task = CausalLmTask;
     type Samples = LanguageModelDataset;

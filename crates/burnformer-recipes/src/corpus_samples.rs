@@ -1,5 +1,6 @@
 //! The samples of a corpus: its documents divided into parts, and a dataset of each part.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burnformer_data::DataError;
@@ -39,4 +40,9 @@ impl<S> CorpusSamples<S> {
         };
         Ok(Self { documents: split.train, train, validation })
     }
+}
+
+/// Makes sure that the corpus of a run is where its setting `key` says.
+pub(crate) fn check_corpus(key: &'static str, place: &str) -> Result<(), RecipeError> {
+    if Path::new(place).is_dir() { Ok(()) } else { Err(RecipeError::DataGone { key, place: place.to_owned() }) }
 }

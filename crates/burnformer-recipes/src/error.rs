@@ -15,7 +15,9 @@ use burnformer_models::{BertConfig, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
 use burnformer_tasks::TaskError;
 use burnformer_tasks::metrics::MetricError;
-use burnformer_train::TrainError;
+use burnformer_train::{RunFolder, TrainError};
+
+use crate::Change;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +68,31 @@ pub enum RecipeError {
         /// Known presets.
         known: &'static [&'static str],
     },
-    /// A setting that a resumed run cannot change.
-    #[error("`--set {set}` cannot be combined with `--resume`")]
-    FixedSetting {
-        /// The `key=value`.
-        set: String,
+    /// Settings that a resumed run cannot change.
+    #[error("cannot resume the run in `{}` with other settings: {}", folder.display(), listed(changes))]
+    FixedSettings {
+        /// Folder of the run.
+        folder: PathBuf,
+        /// The settings.
+        changes: Vec<Change>,
+    },
+    /// A run of another recipe.
+    #[error("`{}` holds a run of `{recipe}`, not of `{asked}`", folder.display())]
+    OtherRecipe {
+        /// Folder of the run.
+        folder: PathBuf,
+        /// Name of its recipe.
+        recipe: &'static str,
+        /// Name of the recipe that was asked for.
+        asked: &'static str,
+    },
+    /// Data of a resumed run that are not where they were.
+    #[error("found nothing at `{place}`, the `{key}` of the run")]
+    DataGone {
+        /// Dotted key of the setting.
+        key: &'static str,
+        /// Its value.
+        place: String,
     },
     /// Sentences with tags are expected, and the files are no CoNLL columns.
     #[error("token classification needs words with tags in CoNLL columns, found another format in `{paths}`")]
@@ -184,8 +206,21 @@ impl RecipeError {
             Self::NoReferences => "name the references with `--pair-input` (line-aligned files) or `--pair-column`",
             Self::NoPairs => "name files that are not empty",
             Self::LineCounts { .. } => "the files are line-aligned: line N of each belongs to the same text",
-            Self::FixedSetting { .. } => {
-                "the run goes on with the settings in its `run.toml`; of those `--set` can change the ones below `train`"
+            Self::FixedSettings { folder, .. } => {
+                let file = RunFolder::settings_file(folder);
+                return Some(format!(
+                    "restore these settings in `{}` and leave out `--set` of them, or start a new run in another folder",
+                    file.display()
+                ));
+            }
+            Self::OtherRecipe { folder, recipe, .. } => {
+                return Some(format!("resume it with `burnformer {recipe} --out {} --resume`", folder.display()));
+            }
+            Self::DataGone { key, .. } => {
+                let new = if key.ends_with("paths") { "[\"NEW\"]" } else { "NEW" };
+                return Some(format!(
+                    "if it was moved, name its new place with `--set '{key}={new}'`; the content must be the same"
+                ));
             }
             Self::NoTagColumns { .. } => "set `--input-format conll` if the file has CoNLL columns",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
@@ -213,4 +248,9 @@ impl RecipeError {
             _ => None,
         }
     }
+}
+
+/// The changes in one line.
+fn listed(changes: &[Change]) -> String {
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

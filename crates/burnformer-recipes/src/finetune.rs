@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::DataError;
 use burnformer_data::batches::{Batches, ClassificationCollator};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::labelled::LabelledTexts;
-use burnformer_data::readers::{Format, Input};
+use burnformer_data::readers::{Format, Input, ReadError};
 use burnformer_data::source::OnBadRow;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, stats};
 use burnformer_reports::{ClassificationScores, FinetuneReport, RunSummary};
 use burnformer_tasks::ClassificationTask;
-use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
+use burnformer_train::{Data, MemoryEstimate, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::train_config;
@@ -107,12 +108,13 @@ impl FinetuneSettings {
         test: Option<&Input>,
         overrides: &Overrides<'_>,
         context: &Context<'_>,
-    ) -> Result<(Self, BertConfig, Texts<T>), RecipeError> {
-        let config = BertConfig::load(Path::new(&self.model))?;
+    ) -> Result<(Self, Base, Texts<T>), RecipeError> {
+        let base_model = Base::load(Path::new(&self.model))?;
+        let config = &base_model.config;
         for input in [Some(&self.data), self.validation.as_ref(), test].into_iter().flatten() {
             self.task.unwrap_or_default().check_format(input)?;
         }
-        let max_seq_length = self.seq_length(&config);
+        let max_seq_length = self.seq_length(config);
         let base = Self { max_seq_length, ..self };
         // What is asked for here is under the preset, which would get the blame.
         ConfigError::check_finite_positive("epochs", epochs)?;
@@ -121,11 +123,33 @@ impl FinetuneSettings {
         let asked = base.trained_for(epochs, 1, config.d_model, overrides)?;
         let texts: Texts<T> = Texts::read(&asked, test, context)?;
         let settings = base.trained_for(epochs, texts.train.n_texts(), config.d_model, overrides)?;
-        Ok((settings, config, texts))
+        Ok((settings, base_model, texts))
+    }
+
+    /// Settings, base model and texts of the run in `folder`, to be resumed.
+    pub(crate) fn resumed<T: Examples>(
+        folder: &Path,
+        sets: &[String],
+        test: &[String],
+        context: &Context<'_>,
+    ) -> Result<(Self, Base, Texts<T>), RecipeError> {
+        let settings: Self = reload(folder, sets)?;
+        let inputs = [("data.paths", Some(&settings.data)), ("validation.paths", settings.validation.as_ref())];
+        for (key, input) in inputs.into_iter().filter_map(|(key, input)| Some((key, input?))) {
+            if let Err(DataError::Read(ReadError::NoFile { pattern: place })) = input.open() {
+                return Err(RecipeError::DataGone { key, place });
+            }
+        }
+        // A checkpoint has all that was taken of the model that training began with, which may be gone.
+        let model = RunFolder::latest_checkpoint(folder);
+        let base = Base::load(model.as_deref().unwrap_or(Path::new(&settings.model)))?;
+        let test = settings.input_like(test);
+        let texts = Texts::read(&settings, test.as_ref(), context)?;
+        Ok((settings, base, texts))
     }
 
     /// The files at `paths` in the format of the training texts; nothing without paths.
-    pub(crate) fn input_like(&self, paths: &[String]) -> Option<Input> {
+    fn input_like(&self, paths: &[String]) -> Option<Input> {
         (!paths.is_empty()).then(|| Input { paths: paths.to_vec(), format: self.data.format.clone() })
     }
 
@@ -172,6 +196,8 @@ impl FinetuneSettings {
 }
 
 impl RunSettings for FinetuneSettings {
+    const RECIPE: &'static str = "finetune";
+
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -202,6 +228,19 @@ impl Validate for FinetuneSettings {
     }
 }
 
+/// What a recipe takes of the model that training begins with, beside its weights.
+pub(crate) struct Base {
+    pub(crate) config: BertConfig,
+    pub(crate) tokenizer: Tokenizer,
+}
+
+impl Base {
+    /// Reads the model folder `folder`.
+    pub(crate) fn load(folder: &Path) -> Result<Self, RecipeError> {
+        Ok(Self { config: BertConfig::load(folder)?, tokenizer: Tokenizer::load(folder)? })
+    }
+}
+
 /// Recipe: fine-tuning of a pretrained model for text classification.
 pub struct Finetune {
     settings: FinetuneSettings,
@@ -228,19 +267,17 @@ impl Finetune {
         overrides: &Overrides<'_>,
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
-        let (settings, config, texts) = settings.begin(epochs, test, overrides, context)?;
-        Self::of(settings, config, texts)
+        let (settings, base, texts) = settings.begin(epochs, test, overrides, context)?;
+        Self::of(settings, base, texts)
     }
 
-    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`. `test` are
-    /// paths of texts to measure the best model on, in the format of the others.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of texts to measure the best model on, in the format of the others.
     ///
     /// # Errors
     /// As [`Self::begin`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
-        let settings: FinetuneSettings = reload(folder, sets)?;
-        let test = settings.input_like(test);
-        Self::new(settings, test.as_ref(), context)
+        let (settings, base, texts) = FinetuneSettings::resumed(folder, sets, test, context)?;
+        Self::of(settings, base, texts)
     }
 
     /// A run with these settings.
@@ -249,14 +286,15 @@ impl Finetune {
     /// As [`Self::begin`].
     pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
         let texts = Texts::read(&settings, test, context)?;
-        let config = BertConfig::load(Path::new(&settings.model))?;
-        Self::of(settings, config, texts)
+        let base = Base::load(Path::new(&settings.model))?;
+        Self::of(settings, base, texts)
     }
 
-    fn of(settings: FinetuneSettings, config: BertConfig, texts: Texts<LabelledTexts>) -> Result<Self, RecipeError> {
+    fn of(settings: FinetuneSettings, base: Base, texts: Texts<LabelledTexts>) -> Result<Self, RecipeError> {
         settings.expect_task(FinetuneTask::TextClassification)?;
+        let Base { config, tokenizer } = base;
         let seq_length = settings.seq_length(&config);
-        let tokenizer = Tokenizer::load(Path::new(&settings.model))?.with_max_length(seq_length);
+        let tokenizer = tokenizer.with_max_length(seq_length);
         let task = ClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples = |texts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
         let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
@@ -315,7 +353,6 @@ impl Finetune {
 }
 
 impl Recipe for Finetune {
-    const NAME: &'static str = "finetune";
     type Settings = FinetuneSettings;
     type Task = ClassificationTask;
     type Samples = ClassificationDataset;
@@ -332,6 +369,10 @@ impl Recipe for Finetune {
 
     fn data(&self) -> &Data<ClassificationDataset, ClassificationCollator> {
         &self.data
+    }
+
+    fn former_fingerprint(&self) -> Option<&str> {
+        Some(&self.texts.former_fingerprint)
     }
 
     fn size(&self, device: &Device) -> Size {

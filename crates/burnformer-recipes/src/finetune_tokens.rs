@@ -14,10 +14,9 @@ use burnformer_reports::{FinetuneReport, RunSummary, TokenClassificationScores};
 use burnformer_tasks::TokenClassificationTask;
 use burnformer_train::{Data, ModelCard};
 
+use crate::finetune::Base;
 use crate::texts::Texts;
-use crate::{
-    Context, FinetuneSettings, FinetuneTask, Note, Overrides, Recipe, RecipeError, Size, recipe, reload, scores,
-};
+use crate::{Context, FinetuneSettings, FinetuneTask, Note, Overrides, Recipe, RecipeError, Size, recipe, scores};
 
 /// Recipe: fine-tuning of a pretrained model for token classification.
 pub struct FinetuneTokens {
@@ -44,19 +43,17 @@ impl FinetuneTokens {
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
         let settings = FinetuneSettings { task: Some(FinetuneTask::TokenClassification), ..settings };
-        let (settings, config, texts) = settings.begin(epochs, test, overrides, context)?;
-        Self::of(settings, config, texts)
+        let (settings, base, texts) = settings.begin(epochs, test, overrides, context)?;
+        Self::of(settings, base, texts)
     }
 
-    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`. `test` are
-    /// paths of sentences to measure the best model on, in the format of the others.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of sentences to measure the best model on, in the format of the others.
     ///
     /// # Errors
     /// As [`Self::begin`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
-        let settings: FinetuneSettings = reload(folder, sets)?;
-        let test = settings.input_like(test);
-        Self::new(settings, test.as_ref(), context)
+        let (settings, base, texts) = FinetuneSettings::resumed(folder, sets, test, context)?;
+        Self::of(settings, base, texts)
     }
 
     /// A run with these settings.
@@ -65,14 +62,15 @@ impl FinetuneTokens {
     /// As [`Self::begin`].
     pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
         let texts = Texts::read(&settings, test, context)?;
-        let config = BertConfig::load(Path::new(&settings.model))?;
-        Self::of(settings, config, texts)
+        let base = Base::load(Path::new(&settings.model))?;
+        Self::of(settings, base, texts)
     }
 
-    fn of(settings: FinetuneSettings, config: BertConfig, texts: Texts<TaggedTexts>) -> Result<Self, RecipeError> {
+    fn of(settings: FinetuneSettings, base: Base, texts: Texts<TaggedTexts>) -> Result<Self, RecipeError> {
         settings.expect_task(FinetuneTask::TokenClassification)?;
+        let Base { config, tokenizer } = base;
         let seq_length = settings.seq_length(&config);
-        let tokenizer = Tokenizer::load(Path::new(&settings.model))?.with_max_length(seq_length);
+        let tokenizer = tokenizer.with_max_length(seq_length);
         let task = TokenClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples =
             |texts| TokenClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
@@ -102,7 +100,6 @@ impl FinetuneTokens {
 }
 
 impl Recipe for FinetuneTokens {
-    const NAME: &'static str = "finetune";
     type Settings = FinetuneSettings;
     type Task = TokenClassificationTask;
     type Samples = TokenClassificationDataset;
@@ -119,6 +116,10 @@ impl Recipe for FinetuneTokens {
 
     fn data(&self) -> &Data<TokenClassificationDataset, TokenClassificationCollator> {
         &self.data
+    }
+
+    fn former_fingerprint(&self) -> Option<&str> {
+        Some(&self.texts.former_fingerprint)
     }
 
     fn size(&self, device: &Device) -> Size {

@@ -23,6 +23,7 @@ mod advice;
 #[cfg(feature = "baseline")]
 mod baseline;
 mod causal_lm;
+mod changes;
 mod corpus_samples;
 mod data_reports;
 mod error;
@@ -37,6 +38,7 @@ mod objective;
 mod observer;
 mod pretrain;
 mod recipe;
+mod recipe_name;
 mod score;
 mod scores;
 mod settings;
@@ -50,6 +52,7 @@ pub use advice::{causes, hint};
 #[cfg(feature = "baseline")]
 pub use baseline::BaselineError;
 pub use causal_lm::{CausalLmData, CausalLmSettings, PretrainCausalLm, evaluate_causal_lm};
+pub use changes::Change;
 pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
 pub use evaluate::{

@@ -26,6 +26,7 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         Note::UnigramEntropy(nats) => {
             vec![fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))]
         }
+        Note::Changed(change) => vec![fact("changed setting", change)],
         Note::PairsLeftOut(n) => {
             let n = HumanCount(*n as u64);
             vec![fact("skipped pairs", format_args!("{n}, outside the lengths of `data.samples`"))]

@@ -8,6 +8,8 @@ use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
 use burnformer_train::Event;
 
+use crate::Change;
+
 /// What a recipe is given beside its settings: none of it changes a result, but for the rounding of devices.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -56,6 +58,8 @@ pub enum Note<'a> {
     SkippedRows(&'a Skipped),
     /// Entropy of the masked tokens of the validation samples, in nats: the loss to beat.
     UnigramEntropy(f64),
+    /// A setting of a resumed run that has changed since its latest checkpoint.
+    Changed(&'a Change),
     /// Number of pairs of texts that the settings exclude.
     PairsLeftOut(usize),
     /// Lost words and invalid tags of the training sentences.

@@ -17,7 +17,7 @@ use burnformer_tasks::PretrainingTask;
 use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::corpus_samples::CorpusSamples;
+use crate::corpus_samples::{CorpusSamples, check_corpus};
 use crate::settings::train_config;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
@@ -109,6 +109,8 @@ impl PretrainSettings {
 }
 
 impl RunSettings for PretrainSettings {
+    const RECIPE: &'static str = "pretrain";
+
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -157,12 +159,14 @@ impl Pretrain {
         Ok(recipe)
     }
 
-    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`.
     ///
     /// # Errors
     /// As [`Self::new`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
-        Self::open(reload(folder, sets)?)
+        let settings: PretrainSettings = reload(folder, sets)?;
+        check_corpus("corpus", &settings.corpus)?;
+        Self::open(settings)
     }
 
     /// Opens the corpus and splits it.
@@ -199,7 +203,6 @@ impl Pretrain {
 }
 
 impl Recipe for Pretrain {
-    const NAME: &'static str = "pretrain";
     type Settings = PretrainSettings;
     type Task = PretrainingTask;
     type Samples = PretrainingDataset;

@@ -1,6 +1,5 @@
 //! The common steps of all recipes: settings, plan, run, scores, model card, report.
 
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -13,12 +12,11 @@ use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
 use burnformer_train::{Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolder, Stop, TrainError, Trainer};
 
+use crate::changes::changes;
 use crate::{Context, Note, RecipeError, Report, RunSettings};
 
 /// A recipe: a task, a model and its data, ready to train.
 pub trait Recipe {
-    /// Name of the recipe, which is also the command of the program.
-    const NAME: &'static str;
     /// Settings of a run.
     type Settings: RunSettings;
     /// Task to train.
@@ -38,6 +36,11 @@ pub trait Recipe {
 
     /// The training and validation data.
     fn data(&self) -> &Data<Self::Samples, Self::Collator>;
+
+    /// The fingerprint of the data as version 0.1.0 made it, if that is another.
+    fn former_fingerprint(&self) -> Option<&str> {
+        None
+    }
 
     /// Size of model and samples.
     fn size(&self, device: &Device) -> Size;
@@ -111,23 +114,21 @@ pub trait Recipe {
         finish(self, &folder, &outcome, &device, context)
     }
 
-    /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run. Writes these
-    /// settings to `run.toml`; if the run cannot be resumed, the old settings stay.
+    /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run. Once the
+    /// checkpoint is accepted, and before the first step, writes these settings to `run.toml`.
     ///
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
         self.announce(context)?;
         let device = context.device.open()?;
-        let folder = RunFolder::open(out)?;
-        let path = RunFolder::settings_file(out);
-        let before = fs::read_to_string(&path).map_err(|source| TrainError::Read { path, source })?;
-        folder.write_settings(&settings::to_toml(self.settings())?)?;
-        let outcome = train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event));
-        if outcome.is_err() {
-            folder.write_settings(&before)?;
+        let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
+        for change in changes(out, self.settings())? {
+            context.observer.note(&Note::Changed(&change));
         }
-        finish(self, &folder, &outcome?, &device, context)
+        let outcome =
+            train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event))?;
+        finish(self, &folder, &outcome, &device, context)
     }
 }
 
@@ -157,6 +158,7 @@ fn train<R: Recipe + ?Sized>(
     let settings = recipe.settings();
     let trainer = Trainer::new(recipe.task(), settings.train(), settings.seed(), device.clone())
         .with_progress(context.observer)
+        .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt());
     work(&trainer, &mut |event| context.observer.event(&event))
 }
@@ -174,7 +176,7 @@ fn finish<R: Recipe + ?Sized>(
         Stop::Finished => Stopped::Finished,
         Stop::Early => Stopped::Early,
         Stop::Interrupted => {
-            let note = Note::Interrupted { recipe: R::NAME, folder: folder.path(), step: state.step };
+            let note = Note::Interrupted { recipe: R::Settings::RECIPE, folder: folder.path(), step: state.step };
             context.observer.note(&note);
             return Err(Interrupted.into());
         }

@@ -9,12 +9,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::RecipeError;
+use crate::changes::changes;
+use crate::recipe_name::{any_settings, recipe_of};
 
 /// Default seed of a run.
 pub const SEED: u64 = 42;
 
 /// Settings of a recipe: the schema of its `run.toml`.
 pub trait RunSettings: Serialize + DeserializeOwned + Validate {
+    /// Name of the recipe, which is also the command of the program.
+    const RECIPE: &'static str;
+
     /// Seed of every random draw.
     fn seed(&self) -> u64;
 
@@ -38,19 +43,24 @@ impl Overrides<'_> {
     }
 }
 
-/// The settings of the run in `folder`, of which those below `train` are changed by `sets`.
+/// The settings of the run in `folder`, changed by `sets`: most of those below `train`, and the places of data and models.
 ///
 /// # Errors
-/// If there is no run, or one of another recipe, or `sets` change anything else.
+/// If there is no run, or one of another recipe; if the file or `sets` change a setting that the latest checkpoint depends on.
 pub fn reload<S: RunSettings>(folder: &Path, sets: &[String]) -> Result<S, RecipeError> {
-    if let Some(set) = sets.iter().find(|set| !set.trim_start().starts_with("train.")) {
-        return Err(RecipeError::FixedSetting { set: set.clone() });
-    }
     let file = RunFolder::settings_file(folder);
     if !file.is_file() {
         return Err(TrainError::NotARun { folder: folder.to_owned() }.into());
     }
-    Ok(settings::reload(&file, sets)?)
+    match recipe_of(&any_settings(folder)?) {
+        Some(recipe) if recipe != S::RECIPE => {
+            return Err(RecipeError::OtherRecipe { folder: folder.to_owned(), recipe, asked: S::RECIPE });
+        }
+        _ => {}
+    }
+    let settings = settings::reload(&file, sets)?;
+    changes(folder, &settings)?;
+    Ok(settings)
 }
 
 /// What suits a run of `steps`: AdamW as BERT was trained, with this peak of the learning rate; a tenth of the steps to warm

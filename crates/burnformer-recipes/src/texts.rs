@@ -3,8 +3,8 @@
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
 use burnformer_data::labelled::LabelledTexts;
-use burnformer_data::readers::Input;
-use burnformer_data::source::{OnBadRow, Skipped, Source};
+use burnformer_data::readers::{Files, Input};
+use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
 use burnformer_data::tagged::TaggedTexts;
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
@@ -104,8 +104,10 @@ pub(crate) struct Texts<T> {
     pub(crate) train: T,
     pub(crate) validation: T,
     pub(crate) test: Option<T>,
-    /// Fingerprint of the training texts.
+    /// Fingerprint of the training texts, and of the validation texts where they have files of their own.
     pub(crate) fingerprint: String,
+    /// Fingerprint of the training texts as version 0.1.0 made it.
+    pub(crate) former_fingerprint: String,
 }
 
 impl<T: Examples> Texts<T> {
@@ -121,13 +123,22 @@ impl<T: Examples> Texts<T> {
             observer.note(&Note::SkippedRows(&skipped));
             Ok(texts)
         };
+        let content = |source: &Files| fingerprint(source, observer, &interrupt).map(|it| format!("{it:016x}"));
         let source = settings.data.open()?;
-        let parts = source.parts().iter().map(|part| format!("{:016x}", part.fingerprint));
-        let fingerprint = parts.collect::<Vec<_>>().join("-");
+        let former = source.former_fingerprints().map_err(DataError::from)?;
+        let former = former.iter().map(|it| format!("{it:016x}")).collect::<Vec<_>>().join("-");
+        let mut fingerprint = content(&source)?;
         let train = read(&source, None)?;
-        let others = |input: &Input| read(&input.open()?, Some(train.labels().to_vec()));
-        let test = test.map(others).transpose()?;
-        let given = settings.validation.as_ref().map(others).transpose()?;
+        let others = |source: &Files| read(source, Some(train.labels().to_vec()));
+        let test = test.map(|input| others(&input.open()?)).transpose()?;
+        let given = match &settings.validation {
+            Some(input) => {
+                let source = input.open()?;
+                fingerprint = format!("{fingerprint} and {}", content(&source)?);
+                Some(others(&source)?)
+            }
+            None => None,
+        };
         let (train, validation) = match given {
             Some(validation) => (train, validation),
             None => train.split(settings.validation_share, settings.seed),
@@ -136,7 +147,8 @@ impl<T: Examples> Texts<T> {
             return Err(RecipeError::NoValidationTexts);
         }
         let train = train.limited(settings);
-        let fingerprint = format!("{fingerprint}, {} texts", train.n_texts());
-        Ok(Self { train, validation, test, fingerprint })
+        let [fingerprint, former_fingerprint] =
+            [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
+        Ok(Self { train, validation, test, fingerprint, former_fingerprint })
     }
 }

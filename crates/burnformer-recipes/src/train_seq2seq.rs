@@ -16,6 +16,7 @@ use burnformer_tasks::{TranslationTask, TranslationTokenizers};
 use burnformer_train::{AdamConfig, Data, MemoryEstimate, ModelCard, OptimizerConfig, ScheduleConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::corpus_samples::check_corpus;
 use crate::settings::train_config;
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
 
@@ -145,6 +146,8 @@ fn schedule(steps: u64, d_model: usize) -> TrainConfig {
 }
 
 impl RunSettings for TrainSeq2SeqSettings {
+    const RECIPE: &'static str = "train-seq2seq";
+
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -193,12 +196,17 @@ impl TrainSeq2Seq {
         Ok(Self { settings: start.settings(&model, steps, overrides)?, ..recipe })
     }
 
-    /// The run in `folder`, to be resumed with its settings, of which those below `train` are changed by `sets`.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`.
     ///
     /// # Errors
     /// As [`Self::new`] and [`reload`].
     pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
-        Self::new(reload(folder, sets)?)
+        let settings: TrainSeq2SeqSettings = reload(folder, sets)?;
+        check_corpus("corpus", &settings.corpus)?;
+        if let Some(validation) = &settings.validation {
+            check_corpus("validation", validation)?;
+        }
+        Self::new(settings)
     }
 
     /// A run with these settings, whose corpora are opened.
@@ -276,7 +284,6 @@ fn check_tokenizers(corpus: &Corpus, validation: &Corpus) -> Result<(), RecipeEr
 }
 
 impl Recipe for TrainSeq2Seq {
-    const NAME: &'static str = "train-seq2seq";
     type Settings = TrainSeq2SeqSettings;
     type Task = TranslationTask;
     type Samples = TextPairDataset;

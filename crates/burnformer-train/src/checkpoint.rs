@@ -79,11 +79,12 @@ impl<T: Task> Checkpoint<T> {
         Ok(folder.commit_replacing()?)
     }
 
-    /// Reads the latest checkpoint that is whole. Those that are not are handed to `damaged`.
+    /// Reads the latest checkpoint that is whole, with batches of one of the names `batches`, the first of which is today's.
+    /// Those that are not whole are handed to `damaged`.
     pub(crate) fn latest(
         task: &T,
         config: &OptimizerConfig,
-        batches: &str,
+        batches: &[String],
         checkpoints: &Path,
         device: &Device,
         mut damaged: impl FnMut(TrainError),
@@ -100,14 +101,15 @@ impl<T: Task> Checkpoint<T> {
     fn read(
         task: &T,
         config: &OptimizerConfig,
-        batches: &str,
+        batches: &[String],
         folder: &Path,
         device: &Device,
     ) -> Result<Self, TrainError> {
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
         let file: StateFile<T::MetricState> = read_state(folder)?;
-        if file.batches != batches {
-            return Err(TrainError::OtherRun { what: "data", begun: file.batches, now: batches.to_owned() });
+        if !batches.contains(&file.batches) {
+            let now = batches.first().cloned().unwrap_or_default();
+            return Err(TrainError::OtherRun { what: "data", begun: file.batches, now });
         }
         let model = task.load(folder, device).map_err(TrainError::task)?;
         let moments = read_moments(&folder.join(OPTIMIZER_FILE)).map_err(damaged)?;

@@ -11,6 +11,8 @@ use crate::{HistoryEntry, TrainError, learning_curves};
 
 /// The resolved settings of a run.
 const SETTINGS_FILE: &str = "run.toml";
+/// The settings that the checkpoints were made with, for comparison with the ones that people may edit.
+const BEGUN_SETTINGS_FILE: &str = "checkpoints.toml";
 /// The metrics of a run.
 const METRICS_FILE: &str = "metrics.jsonl";
 /// The metrics as a picture.
@@ -26,12 +28,15 @@ const CHECKPOINTS: &str = "checkpoints";
 /// run.toml                 resolved settings
 /// metrics.jsonl            one line per report
 /// learning_curves.svg      the same as a picture
+/// checkpoints.toml         the settings that the latest checkpoint was made with
 /// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`
 /// config.json …            the best model, in Hugging Face's format, with README.md
 /// ```
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Settings that replace the present ones once a checkpoint is accepted.
+    settings: Option<String>,
     /// Absent for a process that only reads.
     _lock: Option<FolderLock>,
 }
@@ -49,8 +54,8 @@ impl RunFolder {
             path: checkpoints.clone(),
             source,
         })?;
-        let folder = Self { path: path.to_owned(), _lock: Some(FolderLock::acquire(path)?) };
-        atomic_write_bytes(&folder.path.join(SETTINGS_FILE), settings)?;
+        let folder = Self { path: path.to_owned(), settings: None, _lock: Some(FolderLock::acquire(path)?) };
+        folder.write_settings(settings)?;
         Ok(folder)
     }
 
@@ -81,7 +86,7 @@ impl RunFolder {
         if !path.join(SETTINGS_FILE).is_file() {
             return Err(TrainError::NotARun { folder: path.to_owned() });
         }
-        let folder = Self { path: path.to_owned(), _lock: Some(FolderLock::acquire(path)?) };
+        let folder = Self { path: path.to_owned(), settings: None, _lock: Some(FolderLock::acquire(path)?) };
         for folder in [folder.path.clone(), folder.checkpoints()] {
             if folder.is_dir() {
                 remove_leftovers(&folder)?;
@@ -99,13 +104,32 @@ impl RunFolder {
         if !path.join(SETTINGS_FILE).is_file() {
             return Err(TrainError::NotARun { folder: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        Ok(Self { path: path.to_owned(), settings: None, _lock: None })
     }
 
     /// The file with the settings of the run in `path`.
     #[must_use]
     pub fn settings_file(path: &Path) -> PathBuf {
         path.join(SETTINGS_FILE)
+    }
+
+    /// The file with the settings that the latest checkpoint of the run in `path` was made with. Runs of version 0.1.0 have
+    /// none until they are resumed.
+    #[must_use]
+    pub fn begun_settings_file(path: &Path) -> PathBuf {
+        path.join(BEGUN_SETTINGS_FILE)
+    }
+
+    /// The latest checkpoint of the run in `path` that is whole, which is a model folder too; `None` if there is none.
+    #[must_use]
+    pub fn latest_checkpoint(path: &Path) -> Option<PathBuf> {
+        let checkpoints = Self::checkpoints_of(path);
+        let steps = checkpoint::steps(&checkpoints).unwrap_or_default();
+        steps
+            .into_iter()
+            .rev()
+            .map(|step| checkpoint::path(&checkpoints, step))
+            .find(|it| checkpoint::verify(it).is_ok())
     }
 
     /// The file with the metrics of the run in `path`.
@@ -120,12 +144,21 @@ impl RunFolder {
         &self.path
     }
 
-    /// Replaces the settings of a resumed run, which may have been changed.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub fn write_settings(&self, settings: &str) -> Result<(), TrainError> {
-        Ok(atomic_write_bytes(&self.path.join(SETTINGS_FILE), settings)?)
+    /// Replaces the settings by these once a checkpoint is accepted, before the first step.
+    #[must_use]
+    pub fn with_settings(self, settings: String) -> Self {
+        Self { settings: Some(settings), ..self }
+    }
+
+    /// Writes the settings that were to replace the present ones, if there are any.
+    pub(crate) fn accept_settings(&self) -> Result<(), TrainError> {
+        self.settings.as_ref().map_or(Ok(()), |settings| self.write_settings(settings))
+    }
+
+    /// Writes the file for people first: after a crash between the two, what has changed is found again.
+    fn write_settings(&self, settings: &str) -> Result<(), TrainError> {
+        atomic_write_bytes(&self.path.join(SETTINGS_FILE), settings)?;
+        Ok(atomic_write_bytes(&Self::begun_settings_file(&self.path), settings)?)
     }
 
     /// Writes the model card.

@@ -26,7 +26,7 @@ pub struct Data<S, C> {
     pub validation: Option<Arc<S>>,
     /// Makes batches of the samples.
     pub collator: C,
-    /// Hash or name of the data. A run is resumed only with the same.
+    /// Hash or name of the data, by their content. A run is resumed only with the same.
     pub fingerprint: String,
 }
 
@@ -89,6 +89,8 @@ pub struct Trainer<'a, T: Task> {
     pub(crate) collective: &'a dyn Collective,
     /// How micro-batches contribute to a step's gradient.
     pub(crate) rule: &'a dyn GradientRule<T>,
+    /// The fingerprint of the data as an earlier version made it.
+    former_fingerprint: Option<&'a str>,
 }
 
 impl<'a, T: Task> Trainer<'a, T> {
@@ -97,7 +99,8 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
         let (interrupt, collective) = (Interrupt::new(), &Local);
-        Self { task, config, seed, device, progress: &Silent, interrupt, collective, rule: &Sum }
+        let (progress, rule, former_fingerprint) = (&Silent, &Sum, None);
+        Self { task, config, seed, device, progress, interrupt, collective, rule, former_fingerprint }
     }
 
     /// Reports progress to `progress`.
@@ -123,6 +126,12 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn with_rule(self, rule: &'a dyn GradientRule<T>) -> Self {
         Self { rule, ..self }
+    }
+
+    /// Resumes runs that name their data by this fingerprint too: that of an earlier version.
+    #[must_use]
+    pub fn with_former_fingerprint(self, fingerprint: Option<&'a str>) -> Self {
+        Self { former_fingerprint: fingerprint, ..self }
     }
 
     /// Trains `model`, which is on the device with gradient tracking, from its first step.
@@ -163,7 +172,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
-        let (optimizer, batches) = (&self.config.optimizer, self.batches_name(data));
+        let optimizer = &self.config.optimizer;
+        let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
+        let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let device = self.device.clone().autodiff();
         let latest = Checkpoint::latest(self.task, optimizer, &batches, &folder.checkpoints(), &device, |error| {
             on_event(Event::Damaged(error));
@@ -171,6 +182,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         let Some(Checkpoint { model, optimizer, state }) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };
+        if self.is_writer() {
+            folder.accept_settings()?;
+        }
         let writer = self.is_writer().then(|| Writer::open_at(folder, state.step)).transpose()?;
         let run = Run::new(model, optimizer, state, writer, folder);
         self.train(run, data, on_event)
@@ -182,13 +196,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     }
 
     /// Settings that the position of a batch depends on.
-    fn batches_name<S, C>(&self, data: &Data<S, C>) -> String {
+    fn batches_name(&self, fingerprint: &str) -> String {
         let config = self.config;
         let size = match config.batch_size() {
             BatchSize::Sequences(n) => n.to_string(),
             BatchSize::Tokens(n) => format!("{n} tokens"),
         };
-        format!("data {}, seed {}, batches of {size} in windows of {}", data.fingerprint, self.seed, config.window)
+        format!("data {fingerprint}, seed {}, batches of {size} in windows of {}", self.seed, config.window)
     }
 
     fn train<S, C>(
@@ -208,7 +222,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         let batches = config.batches();
         let mut batches =
             Batches::endless(Arc::clone(&data.train), &data.collator, &batches, self.seed, run.state.position)?;
-        let batches_name = self.batches_name(data);
+        let batches_name = self.batches_name(&data.fingerprint);
         let stop = loop {
             let step = run.state.step;
             if step > 0 {

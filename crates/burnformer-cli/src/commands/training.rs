@@ -51,8 +51,8 @@ pub(super) fn check_resume(args: &RunArgs) -> Result<()> {
     let given = [args.seed.map(|_| "--seed"), args.settings.config.as_ref().map(|_| "--config")];
     match given.into_iter().flatten().next() {
         Some(flag) => {
-            let hint = "the run goes on with the settings in its `run.toml`; of those `--set` can change the ones below \
-                        `train`";
+            let hint = "the run goes on with the settings in its `run.toml`; `--set` can change most of those below `train`, \
+                        and the places of data";
             Err(Advised::new(format!("`{flag}` cannot be combined with `--resume`"), hint).into())
         }
         None => Ok(()),

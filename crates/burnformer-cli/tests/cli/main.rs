@@ -14,6 +14,7 @@ mod hub;
 mod interrupted;
 mod library;
 mod old_runs;
+mod resume;
 mod rust_docs;
 #[cfg(unix)]
 mod signals;

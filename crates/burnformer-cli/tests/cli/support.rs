@@ -1,11 +1,10 @@
 //! A folder to work in, the program, and text that it works on.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -61,7 +60,7 @@ impl Folder {
     ///   with `de-en.log` and `de-en.json`
     pub(crate) fn with_models() -> Self {
         // Trained once. What is kept is their content, so that no test sees what another does to them.
-        static FILES: OnceLock<Vec<(PathBuf, Vec<u8>, SystemTime)>> = OnceLock::new();
+        static FILES: OnceLock<Vec<(PathBuf, Vec<u8>)>> = OnceLock::new();
         let files = FILES.get_or_init(|| {
             let folder = Self::with_tokenizer();
             folder.write("harbour.jsonl", &(0..100).map(|n| json_line(&document(n))).collect::<String>());
@@ -87,18 +86,11 @@ impl Folder {
                 folder.write(&format!("{name}.log"), &run.stderr);
             }
             let files = folder.names().into_iter().filter(|path| path.is_file());
-            let file = |path: PathBuf| {
-                let modified = fs::metadata(&path).unwrap().modified().unwrap();
-                (folder.relative(&path).to_owned(), fs::read(&path).unwrap(), modified)
-            };
-            files.map(file).collect()
+            files.map(|path| (folder.relative(&path).to_owned(), fs::read(&path).unwrap())).collect()
         });
         let folder = Self::new();
-        for (name, content, modified) in files {
-            let name = name.to_str().unwrap();
-            folder.write_bytes(name, content);
-            // A run goes on only with files that have not been touched.
-            File::options().write(true).open(folder.path(name)).unwrap().set_modified(*modified).unwrap();
+        for (name, content) in files {
+            folder.write_bytes(name.to_str().unwrap(), content);
         }
         folder
     }

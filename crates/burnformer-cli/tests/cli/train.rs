@@ -148,7 +148,7 @@ fn a_run_that_cannot_go_on_keeps_its_settings() {
     let folder = Folder::with_models();
     let before = folder.read("runs/mini/run.toml");
     let line = "pretrain --out runs/mini --resume --set train.micro_batch_size=4";
-    folder.run(line).fails_with(&["cannot resume the run with another `data`", "hint: restore what has changed"]);
+    folder.run(line).fails_with(&["`train.micro_batch_size` was 8, is now 4", "hint: restore these settings in `"]);
     assert_eq!(folder.read("runs/mini/run.toml"), before);
 }
 

@@ -130,10 +130,14 @@ fn runs_that_cannot_go_on() {
         let resume = |flags: &str| resume(&format!("{run} {flags}"));
         here.check(&resume("--seed 3"), &["`--seed` cannot be combined with `--resume`", "hint: ", "`run.toml`"]);
         here.check(&resume("--config a.toml"), &["`--config` cannot be combined with `--resume`"]);
-        here.check(&resume("--set seed=3"), &["`--set seed=3` cannot be combined with `--resume`", "below `train`"]);
+        here.check(
+            &resume("--set seed=3"),
+            &["with other settings: `seed` was ", ", is now 3\n", "hint: restore these"],
+        );
         here.check(&resume("--set train.stpes=3"), &["unknown key `train.stpes`, did you mean `train.steps`?"]);
         here.check(&resume("--set train.steps=0"), &["`train.steps` is 0"]);
-        here.check(&resume("--set train.micro_batch_size=512"), &["a step takes 512"]);
+        let larger = resume("--set train.micro_batch_size=512");
+        here.check(&larger, &["with other settings: `train.micro_batch_size` was 8, is now 512\n"]);
     }
     here.check("pretrain --resume --out runs/mini --corpus corpus", &["'--resume' cannot be used with '--corpus"]);
     let resume = "finetune --resume --out runs/intents";
@@ -142,8 +146,21 @@ fn runs_that_cannot_go_on() {
     {
         here.check(&format!("{resume} {flag}"), &["'--resume' cannot be used with", flag.split(' ').next().unwrap()]);
     }
-    // The settings of one command say nothing to the other.
-    here.check("pretrain --resume --out runs/intents", &["`runs/intents/run.toml`"]);
+    for (command, run, right) in [
+        ("pretrain", "intents", "finetune"),
+        ("train-seq2seq", "intents", "finetune"),
+        ("finetune", "mini", "pretrain"),
+        ("train-seq2seq", "mini", "pretrain"),
+        ("pretrain", "de-en", "train-seq2seq"),
+        ("finetune", "de-en", "train-seq2seq"),
+    ] {
+        let line = format!("--out runs/{run} --resume");
+        let holds = format!("`runs/{run}` holds a run of `{right}`, not of `{command}`");
+        here.check(
+            &format!("{command} {line}"),
+            &[&holds, &format!("hint: resume it with `burnformer {right} {line}`")],
+        );
+    }
 }
 
 #[test]

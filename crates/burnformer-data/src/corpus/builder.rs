@@ -19,7 +19,7 @@ use super::writer::ShardWriter;
 use super::{Corpus, CorpusError, Hash, Manifest, PAIR_FOLDER, Position, Tokenization, open_shards};
 use crate::DataError;
 use crate::parallel::Ordered;
-use crate::source::{OnBadRow, Skipped, Source};
+use crate::source::{OnBadRow, Skipped, Source, fingerprint};
 
 /// Tokens after which a shard is full: 16 MiB of a vocabulary of up to 65,536 entries.
 const SHARD_TOKENS: usize = 8 << 20;
@@ -102,7 +102,8 @@ impl CorpusBuilder {
 
     fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
         remove_leftovers(folder)?;
-        let begun = self.begun(folder)?;
+        let build = self.fingerprint(progress, interrupt)?;
+        let begun = self.begun(folder, build)?;
         self.save_tokenizers(folder)?;
         let (reused, resumed_tokens) = (begun.complete, if begun.complete { 0 } else { begun.counts().tokens });
         let skipped = if reused { Skipped::default() } else { self.go_on(folder, begun, progress, interrupt)? };
@@ -110,8 +111,7 @@ impl CorpusBuilder {
     }
 
     /// The manifest in the folder, if it belongs to this build; otherwise clears the folder and starts a new one.
-    fn begun(&self, folder: &Path) -> Result<Manifest, DataError> {
-        let build = self.fingerprint();
+    fn begun(&self, folder: &Path, build: Hash) -> Result<Manifest, DataError> {
         let tokenizer = Hash(self.tokenization.tokenizer.fingerprint());
         let pair_tokenizer = self.tokenization.pair_tokenizer.as_ref().map(|pair| Hash(pair.fingerprint()));
         if let Ok(Some(manifest)) = Manifest::load(folder)
@@ -147,16 +147,16 @@ impl CorpusBuilder {
         Ok(())
     }
 
-    /// A hash of everything that the result depends on.
-    fn fingerprint(&self) -> Hash {
+    /// A hash of everything that the result depends on: the content of the sources, not their places.
+    fn fingerprint(&self, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Hash, DataError> {
         let Tokenization { tokenizer, pair_tokenizer, sentences } = &self.tokenization;
-        let parts: Vec<_> = self.source.parts().iter().map(|part| (&part.name, part.bytes, part.fingerprint)).collect();
+        let parts = (self.source.layout(), fingerprint(self.source.as_ref(), progress, interrupt)?);
         let all = (
             (super::format::VERSION, self.shard_tokens, self.on_bad_row),
             (tokenizer.fingerprint(), pair_tokenizer.as_ref().map(crate::tokenizer::Tokenizer::fingerprint)),
             (sentences, parts),
         );
-        Hash(XxHash3_128::oneshot(format!("{all:?}").as_bytes()))
+        Ok(Hash(XxHash3_128::oneshot(format!("{all:?}").as_bytes())))
     }
 
     fn go_on(

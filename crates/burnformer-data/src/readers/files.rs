@@ -1,14 +1,15 @@
 //! The files of an input, as a source.
 
 use std::collections::HashSet;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::hash::Hasher;
-use std::io;
+use std::io::{self, Read};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use burnformer_core::progress::Interrupted;
 use glob::MatchOptions;
 use twox_hash::XxHash3_64;
 use walkdir::WalkDir;
@@ -33,6 +34,15 @@ pub struct Files {
 type Sides = (Arc<Path>, Option<Arc<Path>>);
 
 impl Files {
+    /// The fingerprint of every part as version 0.1.0 made it, of path, size and time of modification: runs that were begun by
+    /// it know no other.
+    ///
+    /// # Errors
+    /// If a file is gone.
+    pub fn former_fingerprints(&self) -> Result<Vec<u64>, ReadError> {
+        self.files.iter().map(former_fingerprint).collect()
+    }
+
     /// Finds the files of `input`.
     pub(super) fn find(input: &Input) -> Result<Self, ReadError> {
         let sources = resolve(&input.paths)?;
@@ -61,6 +71,23 @@ impl Source for Files {
     fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader {
         let (sides, format, bytes) = (self.files[part].clone(), self.format.clone(), bytes.clone());
         Box::new(iter::once_with(move || open(&sides, format, &bytes)).flatten())
+    }
+
+    fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
+        let (path, target) = &self.files[part];
+        let mut hash = XxHash3_64::new();
+        for path in iter::once(path).chain(target) {
+            hash_content(path, &mut hash, tick)?;
+        }
+        Ok(hash.finish())
+    }
+
+    fn layout(&self) -> String {
+        match &self.format {
+            // The names of the other files are no more a part of the content than those of the first.
+            Format::Parallel { .. } => "parallel".to_owned(),
+            format => format!("{format:?}"),
+        }
     }
 }
 
@@ -166,19 +193,58 @@ fn list_error(path: PathBuf, source: io::Error) -> ReadError {
     ReadError::List { path, source }
 }
 
-/// Size and fingerprint of a file, for progress and resumption.
+/// Name and size of a file, for messages and progress.
 fn part((path, target): &Sides) -> Result<Part, ReadError> {
-    let mut part = Part { name: path.display().to_string(), bytes: 0, fingerprint: 0 };
+    let mut part = Part { name: path.display().to_string(), bytes: 0 };
+    for path in iter::once(path).chain(target) {
+        part.bytes += metadata(path)?.len();
+    }
+    Ok(part)
+}
+
+fn metadata(path: &Arc<Path>) -> Result<Metadata, ReadError> {
+    fs::metadata(path).map_err(|source| ReadError::Io { path: path.clone(), source })
+}
+
+/// Adds the bytes of a file and their number to `hash`.
+fn hash_content(
+    path: &Arc<Path>,
+    hash: &mut XxHash3_64,
+    tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>,
+) -> Result<(), DataError> {
+    if !metadata(path)?.is_file() {
+        // A pipe can be read once only, so what comes out of it is never known to be what came before.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        hash.write_u128(now.as_nanos());
+        return Ok(());
+    }
+    let failed = |source| ReadError::Io { path: path.clone(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
+    loop {
+        let n_bytes = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n_bytes) => n_bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(failed(error).into()),
+        };
+        hash.write(&buffer[..n_bytes]);
+        total += n_bytes as u64;
+        tick(n_bytes as u64)?;
+    }
+    hash.write_u64(total);
+    Ok(())
+}
+
+fn former_fingerprint((path, target): &Sides) -> Result<u64, ReadError> {
     let mut hash = XxHash3_64::new();
     for path in iter::once(path).chain(target) {
-        let metadata = fs::metadata(path).map_err(|source| ReadError::Io { path: path.clone(), source })?;
-        part.bytes += metadata.len();
+        let metadata = metadata(path)?;
         hash.write_u64(metadata.len());
         hash.write_u128(modified_ns(&metadata));
         hash.write(path.as_os_str().as_encoded_bytes());
     }
-    part.fingerprint = hash.finish();
-    Ok(part)
+    Ok(hash.finish())
 }
 
 /// Time of modification, in nanoseconds since 1970; 0 if unknown.
@@ -190,7 +256,7 @@ fn modified_ns(metadata: &Metadata) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::super::TextLayout;
-    use super::super::testing::{gzip, write, zstd};
+    use super::super::testing::{self, gzip, write, zstd};
     use super::*;
 
     const TEXT: Format = Format::Text { layout: TextLayout::Lines };
@@ -256,23 +322,67 @@ mod tests {
         assert!(error.to_string().starts_with("cannot list `") && !error.is_bad_row(), "{error}");
     }
 
+    fn fingerprint(files: &Files) -> u64 {
+        files.fingerprint(0, &mut |_| Ok(())).unwrap()
+    }
+
     #[test]
-    fn a_part_changes_its_fingerprint_with_the_file() {
+    fn the_content_decides_on_the_fingerprint_not_the_place_nor_the_time() {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "a", "rain");
         write(folder.path(), "b", "rain");
-        let parts = |name: &str| find(folder.path(), &[name], TEXT).unwrap().parts().to_vec();
-        let before = parts("a");
-        assert_eq!((before[0].bytes, &before), (4, &parts("a")));
-        assert_ne!(before[0].fingerprint, parts("b")[0].fingerprint);
-        fs::File::options().append(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
-        assert_ne!(before[0].fingerprint, parts("a")[0].fingerprint);
+        let find = |name: &str| find(folder.path(), &[name], TEXT).unwrap();
+        let (content, former) = (fingerprint(&find("a")), find("a").former_fingerprints().unwrap());
+        let touch = || File::options().append(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        touch();
+        assert_eq!([fingerprint(&find("a")), fingerprint(&find("b"))], [content; 2]);
+        assert_ne!(find("a").former_fingerprints().unwrap(), former);
+        let touched = find("a").former_fingerprints().unwrap();
+        write(folder.path(), "a", "snow");
+        touch();
+        assert_ne!(fingerprint(&find("a")), content);
+        assert_eq!(find("a").former_fingerprints().unwrap(), touched);
+    }
+
+    #[test]
+    fn a_fingerprint_tells_where_one_side_ends_and_is_interrupted_between_two_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in [("1", "ab"), ("2", "c"), ("3", "a"), ("4", "bc")] {
+            write(folder.path(), name, content);
+        }
+        let pair = |source: &str, target: &str| {
+            let target = vec![folder.path().join(target).display().to_string()];
+            find(folder.path(), &[source], Format::Parallel { target }).unwrap()
+        };
+        assert_ne!(fingerprint(&pair("1", "2")), fingerprint(&pair("3", "4")));
+        let (mut bytes, files) = (0, pair("1", "2"));
+        files
+            .fingerprint(0, &mut |n| {
+                bytes += n;
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!((bytes, files.parts()[0].bytes), (3, 3));
+        let error = files.fingerprint(0, &mut |_| Err(Interrupted)).unwrap_err();
+        assert!(matches!(error, DataError::Interrupted(_)), "{error}");
+    }
+
+    #[test]
+    fn the_layout_names_the_columns_but_no_files() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a", "t,u\n1,2\n");
+        let csv =
+            |text: &str| Format::Csv { columns: testing::columns(text, "", "", ""), header: true, delimiter: ',' };
+        let layout = |format: Format| find(folder.path(), &["a"], format).unwrap().layout();
+        assert_ne!(layout(csv("t")), layout(csv("u")));
+        let target = vec![folder.path().join("a").display().to_string()];
+        assert_eq!(layout(Format::Parallel { target }), "parallel");
     }
 
     #[test]
     fn all_formats_are_read_from_files_however_compressed() {
         let folder = tempfile::tempdir().unwrap();
-        let columns = || super::super::testing::columns("t", "", "", "");
+        let columns = || testing::columns("t", "", "", "");
         let cases = [
             (TEXT, "rain"),
             (Format::Jsonl { columns: columns() }, "{\"t\": \"rain\"}"),

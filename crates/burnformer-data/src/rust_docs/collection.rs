@@ -4,10 +4,12 @@ use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use burnformer_core::progress::Interrupted;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
 use super::error::{BadFile, RustDocsError};
 use super::items::ItemKind;
+use crate::DataError;
 use crate::record::Record;
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::target::Target;
@@ -73,9 +75,16 @@ impl CrateDocs {
             None => self.name.clone(),
         };
         let bytes = self.paragraphs().map(|(_, paragraph)| paragraph.text.len() as u64).sum();
+        Part { name, bytes }
+    }
+
+    /// Hash of everything that records hold.
+    fn fingerprint(&self) -> u64 {
         let mut hasher = XxHash3_64::with_seed(0);
+        hasher.write(self.repository.as_bytes());
+        hasher.write(b"\n");
         self.write(&mut |text| hasher.write(text));
-        Part { name, bytes, fingerprint: hasher.finish() }
+        hasher.finish()
     }
 
     /// Hands out everything that a hash depends on: texts, files and kinds, but not where the crate lies.
@@ -146,6 +155,15 @@ impl Source for Documents {
         &self.parts
     }
 
+    fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
+        tick(self.parts[part].bytes)?;
+        Ok(self.crates[part].fingerprint())
+    }
+
+    fn layout(&self) -> String {
+        "documents".to_owned()
+    }
+
     fn read(&self, part: usize, _bytes: &BytesRead) -> RecordReader {
         let docs = Arc::clone(&self.crates[part]);
         let records = (0..docs.files.len()).map({
@@ -171,6 +189,15 @@ pub struct Items {
 impl Source for Items {
     fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
+        tick(self.parts[part].bytes)?;
+        Ok(self.crates[part].fingerprint())
+    }
+
+    fn layout(&self) -> String {
+        "items".to_owned()
     }
 
     fn read(&self, part: usize, _bytes: &BytesRead) -> RecordReader {

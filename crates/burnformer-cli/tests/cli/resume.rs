@@ -1,0 +1,155 @@
+//! What a resumed run asks of its data and of its settings.
+
+use std::fs::{self, File};
+use std::time::SystemTime;
+
+use crate::support::{DEVICE, Folder, Run};
+
+/// Fine-tunes on from the end of the run.
+const RESUME: &str = "finetune --out runs/intents --resume --steps 9";
+
+#[track_caller]
+fn resumes(folder: &Folder, line: &str) -> Run {
+    folder.run(&format!("{line} {DEVICE}")).succeeds()
+}
+
+fn weights(folder: &Folder) -> Vec<u8> {
+    fs::read(folder.path("runs/intents/model.safetensors")).unwrap()
+}
+
+/// The weights that the run has when nothing has changed.
+fn expected() -> Vec<u8> {
+    let folder = Folder::with_models();
+    resumes(&folder, RESUME);
+    weights(&folder)
+}
+
+/// Replaces text in a file, which keeps its time of modification.
+fn replace(folder: &Folder, name: &str, from: &str, to: &str) {
+    let modified = fs::metadata(folder.path(name)).unwrap().modified().unwrap();
+    let text = folder.read(name);
+    assert!(text.contains(from), "{text}");
+    folder.write(name, &text.replace(from, to));
+    File::options().write(true).open(folder.path(name)).unwrap().set_modified(modified).unwrap();
+}
+
+#[test]
+fn files_that_were_touched_or_moved_are_the_same_data() {
+    let expected = expected();
+    let folder = Folder::with_models();
+    File::options().write(true).open(folder.path("train.csv")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    resumes(&folder, RESUME);
+    assert!(weights(&folder) == expected);
+
+    let folder = Folder::with_models();
+    fs::create_dir(folder.path("new")).unwrap();
+    fs::rename(folder.path("train.csv"), folder.path("new/train.csv")).unwrap();
+    folder.run(RESUME).fails_with(&[
+        "found nothing at `train.csv`, the `data.paths` of the run",
+        "hint: if it was moved, name its new place with `--set 'data.paths=[\"NEW\"]'`",
+    ]);
+    let said = resumes(&folder, &format!("{RESUME} --set data.paths=[\"new/train.csv\"]")).stderr;
+    assert!(said.contains("`data.paths` was [\"train.csv\"], is now [\"new/train.csv\"]\n"), "{said}");
+    assert!(weights(&folder) == expected);
+    // The place is remembered.
+    resumes(&folder, RESUME);
+}
+
+#[test]
+fn other_text_of_the_same_size_and_time_is_other_data() {
+    let folder = Folder::with_models();
+    replace(&folder, "train.csv", "Kettle number 1 ", "Cattle number 1 ");
+    folder.run(RESUME).fails_with(&["cannot resume the run with another `data`"]);
+
+    let folder = Folder::with_models();
+    let line = "finetune --model runs/mini --train train.csv --validation test.csv --label-column category \
+                --set train.micro_batch_size=8 --steps 2 --out runs/more";
+    resumes(&folder, line);
+    replace(&folder, "test.csv", "Kettle number 50 ", "Cattle number 50 ");
+    folder
+        .run("finetune --out runs/more --resume --steps 3")
+        .fails_with(&["cannot resume the run with another `data`", "hint: restore what has changed"]);
+}
+
+#[test]
+fn a_corpus_is_built_of_content() {
+    let folder = Folder::with_models();
+    let build = "data build --tokenizer tokenizer --out corpus --format json --input";
+    let before = folder.json("corpus/corpus.json")["build"].clone();
+    fs::rename(folder.path("harbour.jsonl"), folder.path("moved.jsonl")).unwrap();
+    let again = folder.run(&format!("{build} moved.jsonl")).succeeds().json();
+    assert_eq!((&again["reused"], &again["build"]), (&true.into(), &before));
+    replace(&folder, "moved.jsonl", "burned until", "turned until");
+    assert_eq!(folder.run(&format!("{build} moved.jsonl")).succeeds().json()["reused"], false);
+
+    // The columns are a part of what is built.
+    folder.write("two.jsonl", "{\"text\": \"The boat.\", \"title\": \"A lamp.\"}\n");
+    let build = "data build --tokenizer tokenizer --out two --format json --input two.jsonl";
+    folder.run(build).succeeds();
+    assert_eq!(folder.run(&format!("{build} --text-column title")).succeeds().json()["reused"], false);
+}
+
+#[test]
+fn a_corpus_that_was_moved_is_named_anew() {
+    let folder = Folder::with_models();
+    fs::rename(folder.path("corpus"), folder.path("elsewhere")).unwrap();
+    let resume = "pretrain --out runs/mini --resume --steps 14";
+    folder.run(resume).fails_with(&[
+        "found nothing at `corpus`, the `corpus` of the run",
+        "hint: if it was moved, name its new place with `--set 'corpus=NEW'`",
+    ]);
+    resumes(&folder, &format!("{resume} --set corpus=elsewhere"));
+    folder
+        .run("train-seq2seq --out runs/de-en --resume --steps 401 --set validation=nowhere")
+        .fails_with(&["found nothing at `nowhere`, the `validation` of the run", "'validation=NEW'"]);
+}
+
+#[test]
+fn the_base_model_may_go_once_training_has_begun() {
+    let expected = expected();
+    let folder = Folder::with_models();
+    fs::remove_dir_all(folder.path("runs/mini")).unwrap();
+    resumes(&folder, RESUME);
+    assert!(weights(&folder) == expected);
+}
+
+#[test]
+fn an_edited_file_of_settings_is_applied_or_refused_key_by_key() {
+    let folder = Folder::with_models();
+    let file = "runs/mini/run.toml";
+    let resume = "pretrain --out runs/mini --resume";
+    replace(&folder, file, "\nsteps = 12\n", "\nsteps = 14\n");
+    let said = resumes(&folder, resume).stderr;
+    assert!(said.contains("changed setting      `train.steps` was 12, is now 14\n"), "{said}");
+    assert_eq!(folder.rows("runs/mini/metrics.jsonl").last().unwrap()["step"], 14);
+    assert!(!resumes(&folder, resume).stderr.contains("changed setting"));
+
+    for (from, to, said) in [
+        ("seed = 42\n", "seed = 43\n", "`seed` was 42, is now 43"),
+        ("\nd_model = 16\n", "\nd_model = 32\n", "`model.d_model` was 16, is now 32"),
+        ("\nmax_seq_length = 24\n", "\nmax_seq_length = 20\n", "`data.samples.max_seq_length` was 24, is now 20"),
+        ("\nvalidation = 0.", "\nvalidation = 0.1", "`data.split.validation` was 0."),
+        ("\nmicro_batch_size = 8\n", "\nmicro_batch_size = 4\n", "`train.micro_batch_size` was 8, is now 4"),
+        ("\nsteps = 14\n", "\nsteps = 14\nstpes = 14\n", "unknown key `train.stpes`"),
+    ] {
+        let before = folder.read(file);
+        replace(&folder, file, from, to);
+        let edited = folder.read(file);
+        folder.run(resume).fails_with(&[said]);
+        assert_eq!(folder.read(file), edited);
+        folder.write(file, &before);
+    }
+    resumes(&folder, resume);
+}
+
+#[test]
+fn a_late_error_keeps_the_settings_that_the_run_was_resumed_with() {
+    let folder = Folder::with_models();
+    fs::remove_file(folder.path("runs/mini/README.md")).unwrap();
+    folder.write("runs/mini/README.md/file", "");
+    let resume = "pretrain --out runs/mini --resume";
+    folder.run(&format!("{resume} --steps 14 {DEVICE}")).fails_with(&["README.md"]);
+    assert!(folder.read("runs/mini/run.toml").contains("\nsteps = 14\n"));
+    fs::remove_dir_all(folder.path("runs/mini/README.md")).unwrap();
+    assert!(!resumes(&folder, resume).stderr.contains("changed setting"));
+}

@@ -1,0 +1,39 @@
+//! Which recipe a run is of, by the settings in its `run.toml`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_core::settings::{self, SettingsError};
+use burnformer_train::RunFolder;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A setting that every run of a recipe has, and no run of another recipe, with the name of the recipe.
+const MARKS: [(&str, &str); 4] = [
+    ("from_scratch", "finetune"),
+    ("xavier_embeddings", "train-seq2seq"),
+    ("objective", "pretrain"),
+    ("frequency_bias", "pretrain"),
+];
+
+/// Settings of any recipe.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Settings(BTreeMap<String, Value>);
+
+impl Validate for Settings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Ok(())
+    }
+}
+
+/// The settings of the run in `folder`, of whatever recipe, as tables and values.
+pub(crate) fn any_settings(folder: &Path) -> Result<BTreeMap<String, Value>, SettingsError> {
+    Ok(settings::reload::<Settings>(&RunFolder::settings_file(folder), &[])?.0)
+}
+
+/// Name of the recipe with these settings, which is the command of the program; `None` if they are of no recipe.
+pub(crate) fn recipe_of(settings: &BTreeMap<String, Value>) -> Option<&'static str> {
+    MARKS.iter().find(|(key, _)| settings.contains_key(*key)).map(|(_, name)| *name)
+}
