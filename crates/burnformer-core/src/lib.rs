@@ -49,6 +49,7 @@ pub mod lock;
 pub mod progress;
 pub mod random;
 pub mod settings;
+pub mod text;
 
 pub use config::{ConfigError, Validate};
 pub use disk::available_space;
@@ -58,3 +59,4 @@ pub use files::{
 pub use lock::{FolderLock, LockError};
 pub use progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
 pub use settings::SettingsError;
+pub use text::printable;

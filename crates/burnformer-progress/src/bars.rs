@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use burnformer_core::printable;
 use burnformer_core::progress::{Progress, Stage, Unit};
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -48,7 +49,7 @@ impl Bar {
     fn start(bars: &MultiProgress, name: &str, total: Option<u64>, unit: Unit) -> Self {
         let bar = bars.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
         bar.set_style(style(total.is_some(), unit));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(printable(name).into_owned());
         bar.enable_steady_tick(TICK);
         Self(bar)
     }
@@ -75,7 +76,7 @@ impl Stage for Bar {
     }
 
     fn message(&self, text: &str) {
-        self.0.set_message(text.to_owned());
+        self.0.set_message(printable(text).into_owned());
     }
 }
 
@@ -137,10 +138,10 @@ mod tests {
         let bar = Bar::start(&bars, "train", Some(4), Unit::Items("updates"));
         bar.0.disable_steady_tick();
         bar.advance(1);
-        bar.message("loss 2.5");
+        bar.message("loss 2.5\u{7}");
         bar.0.force_draw();
         let shown = screen.0.lock().unwrap().clone();
-        for part in ["train ━━━━━━╸", "1 of 4 updates", "loss 2.5"] {
+        for part in ["train ━━━━━━╸", "1 of 4 updates", r"loss 2.5\u0007"] {
             assert!(shown.contains(part), "{shown:?}");
         }
         drop(bar);

@@ -241,7 +241,7 @@ impl Recipe for PretrainCausalLm {
                 ("seed", self.settings.seed.to_string()),
             ],
             metrics: report.validation.as_ref().map_or_else(Vec::new, CausalLmScores::lines),
-            usage: format!("burnformer generate {} 'Once upon a time'", folder.display()),
+            usage: format!("burnformer generate {} 'Once upon a time'", recipe::shell_word(folder)),
         }
     }
 }

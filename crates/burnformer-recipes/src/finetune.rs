@@ -439,7 +439,7 @@ impl Recipe for Finetune {
                 ("seed", seed.to_string()),
             ],
             metrics,
-            usage: format!("burnformer predict {} 'A text.'", folder.display()),
+            usage: format!("burnformer predict {} 'A text.'", recipe::shell_word(folder)),
         }
     }
 }

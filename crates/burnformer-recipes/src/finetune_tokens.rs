@@ -191,7 +191,7 @@ impl Recipe for FinetuneTokens {
                 ("seed", seed.to_string()),
             ],
             metrics,
-            usage: format!("burnformer predict {} 'A text.'", folder.display()),
+            usage: format!("burnformer predict {} 'A text.'", recipe::shell_word(folder)),
         }
     }
 }

@@ -294,7 +294,7 @@ impl Recipe for Pretrain {
                 ("seed", self.settings.seed.to_string()),
             ],
             metrics: report.validation.as_ref().map_or_else(Vec::new, PretrainingScores::lines),
-            usage: format!("burnformer fill-mask {} 'A sentence with a [MASK] in it.'", folder.display()),
+            usage: format!("burnformer fill-mask {} 'A sentence with a [MASK] in it.'", recipe::shell_word(folder)),
         }
     }
 }

@@ -204,7 +204,34 @@ fn meant(choice: DeviceChoice) -> DeviceChoice {
     others.into_iter().find(|other| other.open() == choice.open()).unwrap_or(choice)
 }
 
+/// A path as one word of a command line, whatever is in it.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = |character: char| character.is_alphanumeric() || "_./-+:=@%,".contains(character);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path.into_owned()
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
+}
+
 /// The name of the model in `folder`.
 pub(crate) fn name(folder: &Path) -> String {
     folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_command_line() {
+        let word = |path: &str| shell_word(Path::new(path));
+        assert_eq!(word("runs/a-1_b.c"), "runs/a-1_b.c");
+        assert_eq!(word("läufe"), "läufe");
+        assert_eq!(word("my runs"), "'my runs'");
+        assert_eq!(word("$(rm -r ~)"), "'$(rm -r ~)'");
+        assert_eq!(word("a'; b"), r"'a'\''; b'");
+        assert_eq!(word(""), "''");
+    }
 }

@@ -368,7 +368,7 @@ impl Recipe for TrainSeq2Seq {
                 ("seed", self.settings.seed.to_string()),
             ],
             metrics: report.validation.as_ref().map_or_else(Vec::new, PairScores::lines),
-            usage: format!("burnformer translate {} 'A text.'", folder.display()),
+            usage: format!("burnformer translate {} 'A text.'", recipe::shell_word(folder)),
         }
     }
 }

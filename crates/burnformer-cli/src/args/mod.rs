@@ -22,6 +22,9 @@ mod tokenizer;
 mod train_seq2seq;
 mod translate;
 
+use std::env;
+
+use burnformer::core::printable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs};
@@ -76,7 +79,12 @@ impl Cli {
 
     /// The command line of this process; ends it with a message if that makes no sense.
     pub(crate) fn read() -> Self {
-        Self::from_arg_matches(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = Self::definition().try_get_matches().unwrap_or_else(|error| {
+            // The message quotes arguments, such as names of files. It is that of arguments that do not command a terminal.
+            let shown = env::args_os().map(|arg| printable(&arg.to_string_lossy()).into_owned());
+            Self::definition().try_get_matches_from(shown).err().unwrap_or(error).exit()
+        });
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
 

@@ -26,6 +26,6 @@ pub(super) fn run(args: &FetchArgs, Context { terminal, interrupt }: &Context) -
         }
         _ => repository.folder(),
     };
-    terminal.print(&folder.display().to_string())?;
+    terminal.print_lines(&[folder.display().to_string()])?;
     Ok(Outcome::Done)
 }

@@ -1,4 +1,7 @@
 //! What a command says: results on the standard output; notes, warnings, errors and progress on the standard error.
+//!
+//! Nothing that others wrote (labels, tokens, names, messages) commands the terminal: whatever is printed passes through
+//! [`printable`]. Only texts that are the result themselves go into a file or a pipe as they are.
 
 mod style;
 
@@ -6,6 +9,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anyhow::{Context, Result};
+use burnformer::core::printable;
 use burnformer::core::progress::{Progress, Silent, Stage, Unit};
 use burnformer::data::source::Skipped;
 use burnformer::recipes::{Note, Report};
@@ -56,13 +60,21 @@ impl Terminal {
         Self { verbosity, style: Style::new(is_terminal), bars }
     }
 
-    /// Writes a result to the standard output, in lines of its own.
+    /// Writes a result for people, or JSON, to the standard output, in lines of its own.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
-        self.print_lines(&[text.trim_end_matches('\n')])
+        self.write(&[printable(text.trim_end_matches('\n'))])
     }
 
-    /// Writes each of these as a line to the standard output, empty ones too.
+    /// Writes each of these as a line to the standard output, empty ones too: texts that other programs read, so that only a
+    /// terminal gets them in another form.
     pub(crate) fn print_lines(&self, lines: &[impl AsRef<str>]) -> Result<()> {
+        if !io::stdout().is_terminal() {
+            return self.write(lines);
+        }
+        self.write(&lines.iter().map(|line| printable(line.as_ref())).collect::<Vec<_>>())
+    }
+
+    fn write(&self, lines: &[impl AsRef<str>]) -> Result<()> {
         let write = || {
             let mut out = io::BufWriter::new(io::stdout().lock());
             lines.iter().try_for_each(|line| writeln!(out, "{}", line.as_ref()))?;
@@ -91,36 +103,37 @@ impl Terminal {
 
     /// Says what only some want to know: with `--verbose`.
     pub(crate) fn detail(&self, text: impl Display) {
-        self.say(Verbosity::Verbose, text);
+        self.say(Verbosity::Verbose, None, text);
     }
 
     /// Says what is good to know, but with `--quiet`.
     pub(crate) fn note(&self, text: impl Display) {
-        self.say(Verbosity::Normal, text);
+        self.say(Verbosity::Normal, None, text);
     }
 
     /// Says what may be wrong, but with `--quiet`.
     pub(crate) fn warn(&self, text: impl Display) {
-        self.say(Verbosity::Normal, format_args!("{} {text}", self.style.warning("warning:")));
+        self.say(Verbosity::Normal, Some(self.style.warning("warning:")), text);
     }
 
     /// Says why a command failed: the error, what caused it, and advice.
     pub(crate) fn error(&self, causes: &[String], hint: Option<&str>) {
         let (error, causes) = causes.split_first().map_or(("unknown", causes), |(error, rest)| (error.as_str(), rest));
-        self.say(Verbosity::Quiet, format_args!("{} {error}", self.style.error("error:")));
+        self.say(Verbosity::Quiet, Some(self.style.error("error:")), error);
         for cause in causes {
-            self.say(Verbosity::Quiet, format_args!("  caused by: {cause}"));
+            self.say(Verbosity::Quiet, None, format_args!("  caused by: {cause}"));
         }
         if let Some(hint) = hint {
-            self.say(Verbosity::Quiet, format_args!("{} {hint}", self.style.hint("hint:")));
+            self.say(Verbosity::Quiet, Some(self.style.hint("hint:")), hint);
         }
     }
 
-    /// A line on the standard error, from `least` on. If nobody takes it, there is nobody to tell.
-    fn say(&self, least: Verbosity, text: impl Display) {
+    /// A line on the standard error, from `least` on, behind a word of our own. If nobody takes it, there is nobody to tell.
+    fn say(&self, least: Verbosity, word: Option<String>, text: impl Display) {
         if self.verbosity >= least {
+            let (word, text) = (word.map_or_else(String::new, |word| word + " "), text.to_string());
             self.aside(|| {
-                let _ = writeln!(io::stderr(), "{text}");
+                let _ = writeln!(io::stderr(), "{word}{}", printable(&text));
             });
         }
     }

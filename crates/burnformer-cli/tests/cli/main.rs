@@ -4,6 +4,7 @@ mod apply;
 mod build;
 mod causal_lm;
 mod errors;
+mod escapes;
 mod export;
 #[cfg(feature = "fetch")]
 mod fetch;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use burnformer_core::printable;
+
 use super::ConfusionMatrix;
 
 /// Largest number of classes shown as a matrix, and of confusions listed for more classes.
@@ -89,10 +91,11 @@ fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     text
 }
 
-/// The first `width` characters, the last of them an ellipsis if there are more.
+/// The first `width` characters as they are shown on one line, the last of them an ellipsis if there are more.
 fn cut(name: &str, width: usize) -> String {
+    let name = printable(name).replace('\n', " ");
     if name.chars().count() <= width {
-        return name.to_owned();
+        return name;
     }
     name.chars().take(width - 1).chain(['…']).collect()
 }
