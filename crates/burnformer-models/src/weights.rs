@@ -20,7 +20,7 @@ pub use self::place::{Part, Place};
 use self::pytorch_file::PytorchFile;
 use self::safetensors_file::SafetensorsFile;
 use self::save::header;
-pub use self::save::save;
+pub use self::save::{save, write_tensors};
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
 use burn::module::{Module, ModuleMapper, Param};

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
 use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
+use burnformer_models::ModelError;
+use burnformer_models::weights::Weights;
 use burnformer_tasks::Task;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
-use crate::tensors::{from_bytes, to_bytes};
 use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -61,7 +62,7 @@ impl<T: Task> Checkpoint<T> {
     ) -> Result<(), TrainError> {
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
         task.save(model, folder.path()).map_err(TrainError::task)?;
-        write_moments(&optimizer.state()?, &folder.path().join(OPTIMIZER_FILE))?;
+        optimizer.write_state(&folder.path().join(OPTIMIZER_FILE))?;
         let file = StateFile {
             format: FORMAT,
             batches: batches.to_owned(),
@@ -112,7 +113,8 @@ impl<T: Task> Checkpoint<T> {
             return Err(TrainError::OtherRun { what: "data", begun: file.batches, now });
         }
         let model = task.load(folder, device).map_err(TrainError::task)?;
-        let moments = read_moments(&folder.join(OPTIMIZER_FILE)).map_err(damaged)?;
+        let moments = read_moments(&folder.join(OPTIMIZER_FILE))
+            .map_err(|error| damaged(format!("`{OPTIMIZER_FILE}`: {error}")))?;
         let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
         Ok(Self { model, optimizer, state: file.state })
     }
@@ -206,12 +208,6 @@ fn checksum(path: &Path) -> Result<String, TrainError> {
     }
 }
 
-fn write_moments(moments: &[(String, TensorData)], path: &Path) -> Result<(), TrainError> {
-    let failed = |source: std::io::Error| FileError::Io { attempt: "write", path: path.to_owned(), source };
-    let bytes = to_bytes(moments).map_err(|error| failed(std::io::Error::other(error)))?;
-    Ok(atomic_write_bytes(path, bytes)?)
-}
-
 /// Names of modules that have changed, of which no model has the old one: layers of a decoder had their own.
 const RENAMED: [(&str, &str); 2] = [("self_attention", "attention"), ("norm_self", "norm_attn")];
 
@@ -221,14 +217,16 @@ fn renamed(path: &str) -> String {
     path.split('.').map(name).collect::<Vec<_>>().join(".")
 }
 
-fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, String> {
-    let bytes = fs::read(path).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))?;
-    let moments = from_bytes(&bytes).map_err(|error| format!("`{OPTIMIZER_FILE}`: {error}"))?;
-    Ok(moments.into_iter().map(|(path, moment)| (renamed(&path), moment)).collect())
+/// The moments, read one at a time, so that the file is not in memory beside them.
+fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, ModelError> {
+    let mut file = Weights::open(path)?;
+    file.names().into_iter().map(|name| Ok((renamed(&name), file.read(&name)?))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use burnformer_models::weights::write_tensors;
+
     use super::*;
 
     /// The paths are those of a `Seq2Seq` before and after its layers became one type.
@@ -251,7 +249,9 @@ mod tests {
         ];
         let moments: Vec<_> =
             names.iter().zip(0_u8..).map(|((old, _), i)| (old.clone(), TensorData::from([f32::from(i)]))).collect();
-        write_moments(&moments, &path).unwrap();
+        let shapes: Vec<_> = moments.iter().map(|(name, moment)| (name.clone(), moment.shape().to_vec())).collect();
+        let moment = |name: &str| Ok(moments.iter().find(|(other, _)| other == name).unwrap().1.clone());
+        write_tensors(&shapes, moment, &path).unwrap();
         let found: BTreeMap<String, TensorData> = read_moments(&path).unwrap().into_iter().collect();
         for ((_, now), (_, moment)) in names.iter().zip(&moments) {
             assert_eq!(found.get(now), Some(moment), "{now}");

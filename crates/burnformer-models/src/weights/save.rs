@@ -5,10 +5,11 @@ use crate::{ModelError, stats};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use burnformer_core::{FileError, atomic_write};
+use bytemuck::NoUninit;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes every float parameter of `module` as f32 at the place that `place` gives its path, then the `extra` tensors, floats
@@ -33,12 +34,32 @@ pub fn save<M: Module, P: Into<Place>>(
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         for weight in &weights {
-            let data = weight.read(module)?;
-            file.write_all(&little_endian(&data, Dtype::F32))?;
+            write_little_endian(file, &weight.read(module)?, Dtype::F32)?;
         }
-        extra.iter().try_for_each(|(_, dtype, data)| file.write_all(&little_endian(data, *dtype)))
+        extra.iter().try_for_each(|(_, dtype, data)| write_little_endian(file, data, *dtype))
     })
     .map_err(FileError::into)
+}
+
+/// Writes tensors of type f32 in the safetensors format, one at a time: only one of them is in memory. `read` gives the
+/// values of a name in `shapes`. The file is there as a whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written, or `read` fails.
+///
+/// # Panics
+/// If two tensors have the same name, or the values of one have another type.
+pub fn write_tensors(
+    shapes: &[(String, Vec<usize>)],
+    mut read: impl FnMut(&str) -> io::Result<TensorData>,
+    path: &Path,
+) -> Result<(), FileError> {
+    let header = header(shapes.iter().map(|(name, shape)| (name.clone(), Dtype::F32, shape.clone())));
+    atomic_write(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        shapes.iter().try_for_each(|(name, _)| write_little_endian(file, &read(name)?, Dtype::F32))
+    })
 }
 
 /// A weight of the file.
@@ -113,12 +134,23 @@ fn as_stored((name, data): (String, TensorData)) -> (String, Dtype, TensorData) 
     }
 }
 
-/// The bytes of `data`, which has this type already.
-fn little_endian(data: &TensorData, dtype: Dtype) -> Vec<u8> {
+/// Writes `data`, which has this type already, without a second copy of it where its bytes in memory are those of the file.
+fn write_little_endian(file: &mut dyn Write, data: &TensorData, dtype: Dtype) -> io::Result<()> {
     match dtype {
-        Dtype::F32 => data.as_slice::<f32>().expect("floats").iter().flat_map(|x| x.to_le_bytes()).collect(),
-        _ => data.as_slice::<i64>().expect("integers").iter().flat_map(|x| x.to_le_bytes()).collect(),
+        Dtype::F32 => write_slice(file, data.as_slice::<f32>().expect("floats"), |x| x.to_le_bytes()),
+        _ => write_slice(file, data.as_slice::<i64>().expect("integers"), |x| x.to_le_bytes()),
     }
+}
+
+fn write_slice<T: NoUninit, const N: usize>(
+    file: &mut dyn Write,
+    values: &[T],
+    to_le_bytes: impl Fn(T) -> [u8; N],
+) -> io::Result<()> {
+    if cfg!(target_endian = "little") {
+        return file.write_all(bytemuck::cast_slice(values));
+    }
+    values.iter().try_for_each(|&x| file.write_all(&to_le_bytes(x)))
 }
 
 /// Reads some parameters from the device, as f32.

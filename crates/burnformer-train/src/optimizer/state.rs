@@ -3,10 +3,14 @@
 use super::{Optimizer, OptimizerConfig};
 use crate::gradients::trained_parameters;
 use burn::backend::ops::FloatTensorOps;
-use burn::backend::{Dispatch, DispatchTensor};
+use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::Module;
 use burn::tensor::{DType, Device, ExecutionError, Shape, TensorData, read_sync};
+use burnformer_core::files::FileError;
+use burnformer_models::weights::write_tensors;
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 /// A state that does not belong to the model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +59,20 @@ impl Optimizer {
     /// If the device fails.
     pub fn state(&self) -> Result<Vec<(String, TensorData)>, ExecutionError> {
         self.state_by(|moment| read_sync(Dispatch::float_into_data(moment)))
+    }
+
+    /// Writes [`Self::state`] in the safetensors format, one moment at a time: no second copy of all is in memory.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or the device fails.
+    pub fn write_state(&self, path: &Path) -> Result<(), FileError> {
+        let shapes: Vec<_> =
+            self.moments.iter().map(|(name, moment)| (name.clone(), moment.shape().to_vec())).collect();
+        let read = |name: &str| {
+            let data = read_sync(Dispatch::float_into_data(self.moments[name].clone())).map_err(io::Error::other)?;
+            Ok(data.convert::<f32>())
+        };
+        write_tensors(&shapes, read, path)
     }
 
     /// [`Self::state`] through a function that reads a moment from its device.
