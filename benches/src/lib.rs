@@ -23,12 +23,12 @@ pub use sizes::{Size, Sizes};
 pub use work::{Run, Work};
 
 use burn::tensor::Device;
-use burnformer_ops::{DeviceChoice, MiMalloc, keep_freed_memory};
+use burnformer_ops::{Allocator, DeviceChoice, keep_freed_memory};
 use criterion::{Criterion, Throughput};
 
 /// That of the program `burnformer`.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// A device to measure, with its name in identifiers.
 pub struct Bench {

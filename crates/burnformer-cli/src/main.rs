@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 use burnformer::core::progress::{Interrupt, is_interrupted};
-use burnformer::ops::{MiMalloc, keep_freed_memory};
+use burnformer::ops::{Allocator, keep_freed_memory};
 use burnformer::recipes::causes;
 
 use args::Cli;
@@ -25,7 +25,7 @@ use signals::Signals;
 use terminal::{ClosedPipe, Terminal};
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// The work is done, and what was asked for holds.
 const DONE: u8 = 0;

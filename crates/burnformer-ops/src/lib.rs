@@ -37,7 +37,7 @@ pub mod reference;
 mod shapes;
 
 #[cfg(feature = "mimalloc")]
-pub use cpu::allocator::{MiMalloc, keep_freed_memory};
+pub use cpu::allocator::{Allocator, keep_freed_memory};
 pub use device::{DeviceChoice, DeviceError, is_on_host};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{

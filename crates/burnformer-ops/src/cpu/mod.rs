@@ -21,6 +21,8 @@ pub(crate) mod logsumexp;
 pub(crate) mod matmul;
 pub(crate) mod optimizer;
 
+#[cfg(feature = "mimalloc")]
+mod blocks;
 mod buffer;
 mod math;
 mod parallel;
