@@ -6,6 +6,7 @@
 mod folder;
 mod new_folder;
 mod read;
+mod removal;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub use folder::AtomicFolder;
 pub use new_folder::NewFolder;
 pub use read::{SETTINGS_LIMIT, Unreadable, open_regular, read_limited, read_text};
+pub use removal::remove_folder;
 
 /// How the names of unfinished files and folders begin.
 const UNFINISHED: &str = ".unfinished-";
