@@ -114,6 +114,8 @@ impl<'de> Deserialize<'de> for HistoryEntry {
 pub struct History {
     path: PathBuf,
     file: File,
+    /// Length of the lines that are whole, in bytes.
+    length: u64,
 }
 
 impl History {
@@ -123,8 +125,8 @@ impl History {
     /// [`HistoryError::Io`] if the file cannot be created.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, HistoryError> {
         let path = path.as_ref();
-        let file = File::create(path).map_err(HistoryError::io("create", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        File::create(path).map_err(HistoryError::io("create", path))?;
+        Self::open(path, 0)
     }
 
     /// Continues after `step`: removes entries of later steps and an unfinished last line, atomically. Creates the file if it
@@ -150,22 +152,30 @@ impl History {
         if kept != found {
             atomic_write_bytes(path, &kept)?;
         }
-        let file = OpenOptions::new().append(true).open(path).map_err(HistoryError::io("open", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        Self::open(path, kept.len() as u64)
     }
 
-    /// Writes one line, at once.
+    /// Opens a file of `length` bytes, to write behind whatever is its end.
+    fn open(path: &Path, length: u64) -> Result<Self, HistoryError> {
+        let file = OpenOptions::new().append(true).open(path).map_err(HistoryError::io("open", path))?;
+        Ok(Self { path: path.to_owned(), file, length })
+    }
+
+    /// Writes one line at once, or nothing of it.
     ///
     /// # Errors
     /// [`HistoryError::Io`] if the disk is full, for example.
     pub fn append(&mut self, entry: &HistoryEntry) -> Result<(), HistoryError> {
         let written = serde_json::to_vec(entry).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
-            // One call, so that a process that is killed leaves whole lines, except on a full disk.
-            self.file.write_all(&line)?;
-            self.file.flush()
+            append_line(&mut self.file, &mut self.length, &line)
         });
         written.map_err(HistoryError::io("write", &self.path))
+    }
+
+    /// Makes what was appended survive a loss of power.
+    pub(crate) fn sync(&self) -> Result<(), HistoryError> {
+        self.file.sync_data().map_err(HistoryError::io("write", &self.path))
     }
 
     /// All entries of a file, also while it is being written: an unfinished last line is ignored.
@@ -177,6 +187,30 @@ impl History {
         let bytes = fs::read(path).map_err(HistoryError::io("read", path))?;
         Ok(parse(path, &bytes)?.into_iter().map(|(_, entry)| entry).collect())
     }
+}
+
+/// A file of lines.
+trait Lines: Write {
+    /// Removes all behind the first `length` bytes.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Lines for File {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Appends `line` behind the whole lines, which have `length` bytes.
+fn append_line(file: &mut impl Lines, length: &mut u64, line: &[u8]) -> io::Result<()> {
+    // One call, so that a reader and a process that is killed find whole lines; a full disk takes a part of it.
+    if let Err(error) = file.write_all(line).and_then(|()| file.flush()) {
+        // If this fails too, readers leave a torn last line out, and resuming removes it.
+        let _ = file.truncate(*length);
+        return Err(error);
+    }
+    *length += line.len() as u64;
+    Ok(())
 }
 
 /// The lines of `bytes` without their ends, and what they say. A last line that is torn is left out; one that lacks nothing but
@@ -268,6 +302,52 @@ mod tests {
             assert_eq!(History::read(&path).unwrap(), entries[..n_entries], "{length} bytes");
             History::open_at(&path, 30).unwrap().append(&entries[3]).unwrap();
             assert_eq!(History::read(&path).unwrap().len(), n_entries + 1, "{length} bytes");
+        }
+    }
+
+    /// A file on a disk that has room for so many bytes more.
+    struct Full {
+        file: File,
+        room: usize,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let written = self.file.write(&bytes[..self.room.min(bytes.len())])?;
+            self.room -= written;
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl Lines for Full {
+        fn truncate(&mut self, length: u64) -> io::Result<()> {
+            self.file.set_len(length)
+        }
+    }
+
+    #[test]
+    fn a_line_that_does_not_fit_on_the_disk_leaves_nothing() {
+        let (_folder, path, _) = written();
+        let whole = fs::read(&path).unwrap();
+        let line = b"{\"step\":40,\"split\":\"train\",\"loss\":1.5}\n";
+        for room in 0..line.len() {
+            let file = OpenOptions::new().append(true).open(&path).unwrap();
+            let (mut disk, mut length) = (Full { file, room }, whole.len() as u64);
+            let error = append_line(&mut disk, &mut length, line).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+            assert_eq!(fs::read(&path).unwrap(), whole, "room for {room} bytes");
+            // Once there is room again, the next line follows the last whole one.
+            disk.room = line.len();
+            append_line(&mut disk, &mut length, line).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), [whole.as_slice(), line].concat());
+            fs::write(&path, &whole).unwrap();
         }
     }
 
