@@ -1,14 +1,14 @@
 //! Checkpoints: a model folder, the optimiser's moments, and the state of the run.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
+use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, remove_folder};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
 use burnformer_tasks::Task;
@@ -16,12 +16,13 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
+use crate::seal::{self, Seal};
 use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
-/// Version of the layout.
-const FORMAT: u32 = 1;
+/// Version of the layout. `state.json` of the first one has no checksum of itself.
+const FORMAT: u32 = 2;
 
 /// What a run is resumed from.
 pub struct Checkpoint<T: Task> {
@@ -76,7 +77,7 @@ impl<T: Task> Checkpoint<T> {
             path: path.clone(),
             source: error.into(),
         })?;
-        atomic_write_bytes(&path, json)?;
+        atomic_write_bytes(&path, seal::seal(json))?;
         Ok(folder.commit_replacing()?)
     }
 
@@ -125,16 +126,27 @@ pub(crate) fn verify(folder: &Path) -> Result<(), TrainError> {
     read_state::<IgnoredAny>(folder).map(drop)
 }
 
-/// The content of `state.json`, if the other files are what it says.
+/// The content of `state.json`, if that and the other files are what was written.
 fn read_state<L: DeserializeOwned>(folder: &Path) -> Result<StateFile<L>, TrainError> {
     let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
     let json = fs::read(folder.join(STATE_FILE)).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+    let seal = seal::check(&json);
+    if seal == Seal::Broken {
+        return Err(damaged(format!("`{STATE_FILE}` is not what was written")));
+    }
     let file: StateFile<L> =
         serde_json::from_slice(&json).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
-    if file.format != FORMAT {
-        return Err(damaged(format!("it has format {}, expected {FORMAT}", file.format)));
+    if !(1..=FORMAT).contains(&file.format) {
+        return Err(damaged(format!("it has format {}, expected 1 to {FORMAT}", file.format)));
     }
-    let found = checksums(folder)?;
+    if seal == Seal::Missing && file.format > 1 {
+        return Err(damaged(format!("`{STATE_FILE}` has lost its checksum")));
+    }
+    if let Some(step) = folder.file_name().and_then(step_of).filter(|step| *step != file.state.step) {
+        return Err(damaged(format!("`{STATE_FILE}` is of step {}, expected {step}", file.state.step)));
+    }
+    // A file that cannot be read is as lost as one that has changed.
+    let found = checksums(folder).map_err(|error| damaged(causes(&error)))?;
     for (name, checksum) in &file.checksums {
         if found.get(name) != Some(checksum) {
             return Err(damaged(format!("`{name}` is not what was written")));
@@ -163,10 +175,35 @@ pub(crate) fn steps(checkpoints: &Path) -> Result<Vec<u64>, TrainError> {
     let mut steps = Vec::new();
     for entry in fs::read_dir(checkpoints).map_err(read)? {
         let name = entry.map_err(read)?.file_name();
-        steps.extend(name.to_str().and_then(|name| name.strip_prefix("step-")?.parse::<u64>().ok()));
+        steps.extend(step_of(&name));
     }
     steps.sort_unstable();
     Ok(steps)
+}
+
+/// Puts checkpoints back that a killed process was replacing.
+pub(crate) fn recover(checkpoints: &Path) -> Result<(), TrainError> {
+    let read = |source| TrainError::Read { path: checkpoints.to_owned(), source };
+    for entry in fs::read_dir(checkpoints).map_err(read)? {
+        let name = entry.map_err(read)?.file_name();
+        let replaced = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".replaced"));
+        if let Some(name) = replaced {
+            AtomicFolder::recover(&checkpoints.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// The step of a checkpoint's folder, by its name.
+fn step_of(name: &OsStr) -> Option<u64> {
+    let step = name.to_str()?.strip_prefix("step-")?.parse().ok()?;
+    // Not `step-007`, which is no name that was written.
+    (name == OsStr::new(&format!("step-{step}"))).then_some(step)
+}
+
+/// What `error` says, and what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", causes(source)))
 }
 
 /// Removes all checkpoints but the latest `keep` and that of the best step.
@@ -174,8 +211,7 @@ pub(crate) fn prune(checkpoints: &Path, keep: usize, best: Option<u64>) -> Resul
     let steps = steps(checkpoints)?;
     for &step in &steps[..steps.len().saturating_sub(keep)] {
         if best != Some(step) {
-            let path = path(checkpoints, step);
-            fs::remove_dir_all(&path).map_err(|source| FileError::Io { attempt: "remove", path, source })?;
+            remove_folder(&path(checkpoints, step))?;
         }
     }
     Ok(())

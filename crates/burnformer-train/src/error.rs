@@ -129,6 +129,14 @@ pub enum TrainError {
         /// How many are needed.
         batch_size: usize,
     },
+    /// A step in which no parameter got a gradient.
+    #[error(
+        "no parameter got a gradient at step {step}: the loss must depend on a parameter that is to be trained, and the gradient rule add to the sums"
+    )]
+    NoGradient {
+        /// The step.
+        step: u64,
+    },
     /// A loss that is no number.
     #[error(
         "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}: the run has diverged; lower `train.optimizer.learning_rate` or lengthen the warm-up"

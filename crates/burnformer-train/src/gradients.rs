@@ -21,6 +21,12 @@ impl GradientSums {
         Self::default()
     }
 
+    /// `true` if there is no gradient.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sums.is_empty()
+    }
+
     /// Adds the gradients of a backward pass for the parameters of `model`. A parameter without a gradient adds nothing.
     ///
     /// # Panics

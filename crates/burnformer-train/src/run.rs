@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use burnformer_data::batches::PaddingStats;
 use burnformer_tasks::{Metric, Scores, Task};
 
 use crate::trainer::Event;
@@ -23,12 +22,6 @@ pub(crate) struct Run<'a, T: Task> {
     pub(crate) gradient_norm: Option<Tensor<1>>,
     /// Learning rate of the latest step.
     pub(crate) learning_rate: f64,
-    /// Padding of the batches since the last line of metrics.
-    pub(crate) padding: PaddingStats,
-    /// Tokens up to the last line of metrics.
-    pub(crate) tokens_logged: u64,
-    /// Seconds up to the last line of metrics.
-    pub(crate) seconds_logged: f64,
     /// Start of the time that is not yet in the state.
     pub(crate) clock: Instant,
     /// Step of the latest checkpoint.
@@ -51,6 +44,11 @@ impl Writer {
     pub(crate) fn open_at(folder: &RunFolder, step: u64) -> Result<Self, TrainError> {
         let history = History::open_at(folder.metrics(), step)?;
         Ok(Self { history, entries: History::read(folder.metrics())? })
+    }
+
+    /// Makes the lines of metrics survive a loss of power.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        Ok(self.history.sync()?)
     }
 
     /// All lines of metrics.
@@ -76,9 +74,6 @@ impl<'a, T: Task> Run<'a, T> {
             pending: Vec::new(),
             gradient_norm: None,
             learning_rate: 0.0,
-            padding: PaddingStats::default(),
-            tokens_logged: state.tokens,
-            seconds_logged: state.seconds,
             clock: Instant::now(),
             written: (state.step > 0).then_some(state.step),
             state,

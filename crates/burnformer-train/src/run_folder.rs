@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burnformer_core::files::{FileError, atomic_write, atomic_write_bytes, remove_leftovers};
 use burnformer_core::lock::FolderLock;
+use burnformer_models::WEIGHTS_FILE;
 
 use crate::checkpoint;
 use crate::{HistoryEntry, TrainError, learning_curves};
@@ -42,19 +43,20 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates a run with these settings in a new or empty folder.
+    /// Creates a run with these settings in a new or empty folder, or in what a process left that was killed while it did so.
     ///
     /// # Errors
     /// If the folder is not empty or cannot be written.
     pub fn create(path: &Path, settings: &str) -> Result<Self, TrainError> {
         Self::check_free(path)?;
-        let checkpoints = path.join(CHECKPOINTS);
-        fs::create_dir_all(&checkpoints).map_err(|source| FileError::Io {
-            attempt: "create",
-            path: checkpoints.clone(),
-            source,
-        })?;
+        let checkpoints = Self::checkpoints_of(path);
+        let created = fs::create_dir_all(&checkpoints);
+        created.map_err(|source| FileError::Io { attempt: "create", path: checkpoints, source })?;
         let folder = Self { path: path.to_owned(), settings: None, _lock: Some(FolderLock::acquire(path)?) };
+        // Until it was locked, another process may have begun a run here.
+        Self::check_free(path)?;
+        folder.sweep()?;
+        // The settings make a folder that of a run: until they are there, another one may begin here.
         folder.write_settings(settings)?;
         Ok(folder)
     }
@@ -69,8 +71,11 @@ impl RunFolder {
         }
         let Ok(mut entries) = fs::read_dir(path) else { return Ok(()) };
         let foreign = entries.find_map(|entry| {
-            let name = entry.ok()?.file_name().to_string_lossy().into_owned();
-            (!name.starts_with('.')).then_some(name)
+            let entry = entry.ok()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Hidden files, and the folder of the checkpoints before there are any, are what a killed process leaves.
+            let is_left_over = name.starts_with('.') || (name == CHECKPOINTS && is_empty(&entry.path()));
+            (!is_left_over).then_some(name)
         });
         match foreign {
             Some(file) => Err(TrainError::Occupied { folder: path.to_owned(), file }),
@@ -87,12 +92,36 @@ impl RunFolder {
             return Err(TrainError::NotARun { folder: path.to_owned() });
         }
         let folder = Self { path: path.to_owned(), settings: None, _lock: Some(FolderLock::acquire(path)?) };
-        for folder in [folder.path.clone(), folder.checkpoints()] {
-            if folder.is_dir() {
-                remove_leftovers(&folder)?;
-            }
-        }
+        folder.sweep()?;
         Ok(folder)
+    }
+
+    /// Finishes or removes what a killed process left half done.
+    fn sweep(&self) -> Result<(), TrainError> {
+        let checkpoints = self.checkpoints();
+        remove_leftovers(&self.path)?;
+        if checkpoints.is_dir() {
+            remove_leftovers(&checkpoints)?;
+            checkpoint::recover(&checkpoints)?;
+        }
+        Ok(())
+    }
+
+    /// `true` if the run has, or has had, a checkpoint to resume from. If not, nothing was trained that could be lost, and
+    /// [`Trainer::start`](crate::Trainer::start) starts it anew in this folder.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn has_begun(&self) -> Result<bool, TrainError> {
+        let checkpoints = self.checkpoints();
+        Ok(self.path.join(WEIGHTS_FILE).exists()
+            || (checkpoints.is_dir() && !checkpoint::steps(&checkpoints)?.is_empty()))
+    }
+
+    /// Makes sure that there is a folder for checkpoints.
+    pub(crate) fn create_checkpoints(&self) -> Result<(), TrainError> {
+        let path = self.checkpoints();
+        Ok(fs::create_dir_all(&path).map_err(|source| FileError::Io { attempt: "create", path, source })?)
     }
 
     /// Opens the folder of a run that another process, rank 0 of a [`Collective`](crate::Collective), has created or opened:
@@ -194,11 +223,76 @@ impl RunFolder {
     /// Copies the model of a checkpoint to the top of the folder, the weights last.
     pub(crate) fn publish(&self, step: u64) -> Result<(), TrainError> {
         let from = checkpoint::path(&self.checkpoints(), step);
+        checkpoint::verify(&from)?;
         for name in checkpoint::model_files(&from)? {
             let path = from.join(&name);
             let mut file = fs::File::open(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
             atomic_write(&self.path.join(&name), |target| std::io::copy(&mut file, target).map(drop))?;
         }
         Ok(())
+    }
+}
+
+/// `true` for a folder that holds nothing but hidden files.
+fn is_empty(folder: &Path) -> bool {
+    let is_hidden = |entry: std::io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b"."))
+    };
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.all(is_hidden))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is there after each action of [`RunFolder::create`] before the last one.
+    #[test]
+    fn a_run_begins_in_what_a_killed_start_left() {
+        let debris: [&[&str]; 4] =
+            [&[], &["checkpoints/"], &["checkpoints/", ".lock"], &["checkpoints/", ".lock", ".unfinished-abc"]];
+        for names in debris {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("run");
+            fs::create_dir(&path).unwrap();
+            for name in names {
+                match name.strip_suffix('/') {
+                    Some(folder) => fs::create_dir(path.join(folder)).unwrap(),
+                    None => fs::write(path.join(name), "1").unwrap(),
+                }
+            }
+            RunFolder::check_free(&path).unwrap();
+            let folder = RunFolder::create(&path, "seed = 1\n").unwrap();
+            assert_eq!(fs::read_to_string(path.join(SETTINGS_FILE)).unwrap(), "seed = 1\n");
+            assert!(!path.join(".unfinished-abc").exists() && !folder.has_begun().unwrap(), "{names:?}");
+            drop(folder);
+            assert!(!RunFolder::open(&path).unwrap().has_begun().unwrap(), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_folder_with_checkpoints_is_no_leftover() {
+        let place = tempfile::tempdir().unwrap();
+        fs::create_dir_all(place.path().join("checkpoints/step-5")).unwrap();
+        let error = RunFolder::create(place.path(), "").unwrap_err();
+        assert!(error.to_string().contains("holds other files (`checkpoints`)"), "{error}");
+        fs::write(place.path().join(SETTINGS_FILE), "").unwrap();
+        assert!(RunFolder::open(place.path()).unwrap().has_begun().unwrap());
+    }
+
+    /// Killed while a checkpoint took the place of another one of the same step.
+    #[test]
+    fn a_checkpoint_that_was_being_replaced_is_put_back() {
+        let place = tempfile::tempdir().unwrap();
+        let run = place.path().join("run");
+        drop(RunFolder::create(&run, "").unwrap());
+        let checkpoints = run.join(CHECKPOINTS);
+        for name in [".step-5.replaced", ".step-7.replaced", "step-7", ".unfinished-step-3"] {
+            fs::create_dir(checkpoints.join(name)).unwrap();
+        }
+        let folder = RunFolder::open(&run).unwrap();
+        assert!(folder.has_begun().unwrap());
+        let mut names: Vec<_> = fs::read_dir(&checkpoints).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["step-5", "step-7"]);
     }
 }

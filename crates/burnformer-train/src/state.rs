@@ -1,7 +1,9 @@
 //! State of a run.
 
-use burnformer_data::batches::Position;
+use burnformer_data::batches::{PaddingStats, Position};
 use serde::{Deserialize, Serialize};
+
+use crate::exact;
 
 /// State of a run between two steps: what a checkpoint holds besides weights and moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,38 @@ pub struct TrainState<L> {
     /// Counts since the last logged metrics.
     #[serde(rename = "tally")] // Its name in checkpoints that were written before.
     pub metric_state: L,
+    /// Tokens and time since the last logged metrics.
+    #[serde(default)] // Checkpoints that were written before.
+    pub interval: Interval,
+}
+
+/// What the steps since the last line of metrics have taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Number of tokens, without padding.
+    pub tokens: u64,
+    /// Number of positions, padding included.
+    pub positions: u64,
+    /// Training time in seconds.
+    pub seconds: f64,
+}
+
+impl Interval {
+    /// Adds batches.
+    pub(crate) fn add(&mut self, padding: PaddingStats) {
+        self.tokens += padding.tokens;
+        self.positions += padding.total;
+    }
+
+    /// Share of padding, in `[0, 1]`.
+    pub(crate) fn padding_share(&self) -> f64 {
+        PaddingStats { tokens: self.tokens, total: self.positions }.padding_share()
+    }
+
+    /// Tokens per second.
+    pub(crate) fn tokens_per_s(&self) -> f64 {
+        self.tokens as f64 / self.seconds.max(1e-9)
+    }
 }
 
 /// The best evaluation of a run.
@@ -31,8 +65,10 @@ pub struct Best {
     /// Step of the checkpoint or evaluation.
     pub step: u64,
     /// Quality to compare by; see [`MetricState::quality`](burnformer_tasks::MetricState::quality).
+    #[serde(with = "exact")]
     pub quality: f64,
     /// Loss, which decides between evaluations of equal quality.
+    #[serde(with = "exact")]
     pub loss: f64,
 }
 
@@ -55,6 +91,7 @@ impl<L> TrainState<L> {
             best: None,
             evaluations_without_improvement: 0,
             metric_state,
+            interval: Interval::default(),
         }
     }
 }

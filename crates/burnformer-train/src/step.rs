@@ -28,6 +28,9 @@ impl<T: Task> Trainer<'_, T> {
         // waited for outside of it: they may be threads of the same pool.
         let (mut run, gradients) = rayon::scope(|_| self.gradients(run, micro_batches, &totals))?;
         let gradients = self.collective.sum(gradients, &self.device)?;
+        if gradients.is_empty() {
+            return Err(TrainError::NoGradient { step: run.state.step });
+        }
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let run = rayon::scope(|_| {
             let norm = gradients.norm();
@@ -52,7 +55,7 @@ impl<T: Task> Trainer<'_, T> {
         for (counts, tokens, total) in gather(self.collective, (counts, padding.tokens, padding.total))? {
             totals += counts;
             run.state.tokens += tokens;
-            run.padding += PaddingStats { tokens, total };
+            run.state.interval.add(PaddingStats { tokens, total });
         }
         Ok(totals)
     }
@@ -92,7 +95,9 @@ impl<T: Task> Trainer<'_, T> {
         for (_, metric_state) in settled {
             run.state.metric_state.merge(metric_state);
         }
-        run.state.seconds += run.clock.elapsed().as_secs_f64();
+        let seconds = run.clock.elapsed().as_secs_f64();
+        run.state.seconds += seconds;
+        run.state.interval.seconds += seconds;
         run.clock = Instant::now();
         let gradient_norm = match &run.gradient_norm {
             Some(norm) => norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN),

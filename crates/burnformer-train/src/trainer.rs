@@ -153,6 +153,10 @@ impl<'a, T: Task> Trainer<'a, T> {
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let state = TrainState::new(self.task.metric_state());
         let writer = self.is_writer().then(|| Writer::create(folder)).transpose()?;
+        if self.is_writer() {
+            folder.create_checkpoints()?;
+            folder.accept_settings()?;
+        }
         let run = Run::new(model, optimizer, state, writer, folder);
         self.train(run, data, on_event)
     }
@@ -267,9 +271,17 @@ impl<'a, T: Task> Trainer<'a, T> {
         if run.written != Some(run.state.step) {
             self.checkpoint(&mut run, &batches_name, on_event)?;
         }
-        let published = run.state.best.map_or(run.state.step, |best| best.step);
+        let mut published = run.state.best.map_or(run.state.step, |best| best.step);
         if self.is_writer() {
-            run.folder.publish(published)?;
+            match run.folder.publish(published) {
+                // Its checkpoint was whole when it was written: the latest one takes its place.
+                Err(error @ TrainError::Damaged { .. }) if published != run.state.step => {
+                    on_event(Event::Damaged(error));
+                    published = run.state.step;
+                    run.folder.publish(published)?;
+                }
+                result => result?,
+            }
         }
         Ok(Outcome { stop, state: run.state, published })
     }
@@ -283,19 +295,17 @@ impl<'a, T: Task> Trainer<'a, T> {
         let gradient_norm = self.settle(run)?;
         let step = run.state.step;
         let metrics = run.state.metric_state.metrics();
-        let seconds = run.state.seconds - run.seconds_logged;
-        let tokens_per_s = (run.state.tokens - run.tokens_logged) as f64 / seconds.max(1e-9);
+        let interval = std::mem::take(&mut run.state.interval);
         let more = [
             ("learning_rate", run.learning_rate),
             ("gradient_norm", gradient_norm),
             ("tokens", run.state.tokens as f64),
-            ("tokens_per_s", tokens_per_s.round()),
-            ("padding", (std::mem::take(&mut run.padding).padding_share() * 1e4).round() / 1e4),
+            ("tokens_per_s", interval.tokens_per_s().round()),
+            ("padding", (interval.padding_share() * 1e4).round() / 1e4),
             ("seconds", (run.state.seconds * 1e3).round() / 1e3),
         ];
         stage.message(&summary(&metrics));
         run.state.metric_state = self.task.metric_state();
-        (run.tokens_logged, run.seconds_logged) = (run.state.tokens, run.state.seconds);
         run.append(step, "train", metrics.into_iter().chain(more), on_event)
     }
 
@@ -373,6 +383,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             run.written = Some(step);
             return Ok(());
         };
+        writer.sync()?;
         let checkpoints = run.folder.checkpoints();
         Checkpoint::<T>::write(self.task, &run.model, &run.optimizer, &run.state, batches, &checkpoints)?;
         checkpoint::prune(&checkpoints, self.config.keep_checkpoints, run.state.best.map(|best| best.step))?;

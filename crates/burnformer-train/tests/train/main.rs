@@ -1,6 +1,7 @@
 //! The loop, on every backend.
 
 mod copy;
+mod damage;
 mod exactness;
 mod learning;
 mod ranks;
