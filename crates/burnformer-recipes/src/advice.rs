@@ -10,7 +10,7 @@ use burnformer_data::readers::ReadError;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::{Head, ModelError};
 use burnformer_tasks::TaskError;
-use burnformer_train::TrainError;
+use burnformer_train::{RunFolder, TrainError};
 
 use crate::RecipeError;
 
@@ -38,9 +38,10 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         }
         let data = cause.downcast_ref().and_then(hint_on_data);
         let model = cause.downcast_ref().and_then(hint_on_model);
+        let run = || cause.downcast_ref().and_then(hint_on_unpublished_run);
         let task = cause.downcast_ref().and_then(hint_on_task);
         let training = || cause.downcast_ref().and_then(hint_on_training);
-        data.or(model).or(task).or_else(training).map(str::to_owned)
+        run().or_else(|| data.or(model).or(task).or_else(training).map(str::to_owned))
     })
 }
 
@@ -86,6 +87,20 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         error if error.is_bad_row() => Some("`--on-bad-row skip` skips such rows and counts them"),
         _ => None,
     }
+}
+
+/// What to do about a run folder that is used as a model before it is one.
+fn hint_on_unpublished_run(error: &ModelError) -> Option<String> {
+    let ModelError::NotAModelFolder { folder, .. } = error else { return None };
+    if !RunFolder::settings_file(folder).is_file() {
+        return None;
+    }
+    let publish = "this run has not published a model yet: it does so when it ends or is interrupted; continue it with \
+                   `--resume`";
+    Some(match RunFolder::latest_checkpoint(folder) {
+        Some(checkpoint) => format!("{publish}, or use its latest checkpoint, `{}`", checkpoint.display()),
+        None => publish.to_owned(),
+    })
 }
 
 fn hint_on_model(error: &ModelError) -> Option<&str> {
@@ -165,6 +180,17 @@ mod tests {
         assert_eq!(hint(&TaskError::Model(error())).as_deref(), expected);
         assert_eq!(hint(&TrainError::task(TaskError::Model(error()))).as_deref(), expected);
         assert_eq!(hint(&RecipeError::Train(TrainError::task(TaskError::Model(error())))).as_deref(), expected);
+    }
+
+    #[test]
+    fn a_run_without_a_model_is_said_to_be_one() {
+        let place = tempfile::tempdir().unwrap();
+        let run = place.path().join("run");
+        let _folder = RunFolder::create(&run, "").unwrap();
+        let error = ModelError::NotAModelFolder { folder: run, file: "config.json" };
+        let publish = "this run has not published a model yet: it does so when it ends or is interrupted; continue it \
+                       with `--resume`";
+        assert_eq!(hint(&error).as_deref(), Some(publish));
     }
 
     #[test]

@@ -42,6 +42,9 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         .collect(),
         Note::FreshWeights(names) => vec![fact("fresh weights", names.join(", "))],
         Note::LeftOverWeights(names) => vec![fact("unused weights", names.join(", "))],
+        Note::StartsAnew { folder } => {
+            vec![format!("`{}` has no checkpoint yet: the run starts from its first step\n", folder.display())]
+        }
         Note::Interrupted { recipe, folder, step } => vec![format!(
             "stopped after step {step}, checkpoint written; to continue: `burnformer {recipe} --out {} --resume`\n",
             folder.display()

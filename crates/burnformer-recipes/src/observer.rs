@@ -73,6 +73,11 @@ pub enum Note<'a> {
     FreshWeights(&'a [String]),
     /// Names of weights of the pretrained model that the new model does not have.
     LeftOverWeights(&'a [String]),
+    /// The run has no checkpoint yet, and starts from its first step.
+    StartsAnew {
+        /// Folder of the run.
+        folder: &'a Path,
+    },
     /// The run was interrupted after this step, and can be resumed.
     Interrupted {
         /// Name of the recipe.

@@ -114,8 +114,9 @@ pub trait Recipe {
         finish(self, &folder, &outcome, &device, context)
     }
 
-    /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run. Once the
-    /// checkpoint is accepted, and before the first step, writes these settings to `run.toml`.
+    /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run; one that was
+    /// killed before its first checkpoint starts anew. Once the checkpoint is accepted, and before the first step, writes these
+    /// settings to `run.toml`.
     ///
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
@@ -125,6 +126,14 @@ pub trait Recipe {
         let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
         for change in changes(out, self.settings())? {
             context.observer.note(&Note::Changed(&change));
+        }
+        if !folder.has_begun()? {
+            let model = self.init(&device.clone().autodiff(), context)?;
+            context.observer.note(&Note::StartsAnew { folder: folder.path() });
+            let outcome = train(self, &device, context, |trainer, on_event| {
+                trainer.start(model, self.data(), &folder, on_event)
+            })?;
+            return finish(self, &folder, &outcome, &device, context);
         }
         let outcome =
             train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event))?;

@@ -13,6 +13,7 @@ mod help;
 mod hub;
 #[cfg(unix)]
 mod interrupted;
+mod killed;
 mod library;
 mod old_runs;
 mod resume;
