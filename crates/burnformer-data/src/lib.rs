@@ -1,4 +1,4 @@
-//! From text on disk to batches: readers, sentences, tokenizers, memory-mapped token shards, samples and batches.
+//! From text on disk to batches: readers, sentences, tokenizers, token shards, samples and batches.
 //!
 //! ```text
 //! files ─ Source ─▶ Record ─ Tokenizer ─▶ shards ─ Corpus ─▶ samples ─ Batches ─▶ batches
@@ -12,7 +12,7 @@
 //! | tokenizers: train, load, save | [`tokenizer`] |
 //! | texts with a class each | [`labelled`] |
 //! | sentences of words with a tag each | [`tagged`] |
-//! | tokenised documents in memory-mapped files | [`corpus`] |
+//! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | samples as functions of seed and number | [`datasets`] |
 //! | batches of similar length, made ahead | [`batches`] |

@@ -64,7 +64,7 @@ impl CausalLmSettings {
     /// # Errors
     /// If there is no such corpus, model or preset, there are no such settings, or they cannot work.
     pub fn begin(start: &PretrainStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
-        let tokenizer = Corpus::open(start.corpus)?.tokenizer()?;
+        let tokenizer = Corpus::open(start.corpus)?.tokenizer();
         let model = match start.init {
             Some(init) => GptConfig::load(init)?,
             None => {
@@ -154,7 +154,7 @@ impl PretrainCausalLm {
     /// Opens the corpus and splits it.
     fn open(settings: CausalLmSettings) -> Result<Self, RecipeError> {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
-        let tokenizer = corpus.tokenizer()?;
+        let tokenizer = corpus.tokenizer();
         let (config, seed) = (&settings.data.samples, settings.seed);
         let samples =
             |documents: &[u32]| LanguageModelDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);

@@ -78,7 +78,7 @@ impl PretrainSettings {
     /// # Errors
     /// If there is no such corpus, model or preset, there are no such settings, or they cannot work.
     pub fn begin(start: &PretrainStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
-        let tokenizer = Corpus::open(start.corpus)?.tokenizer()?;
+        let tokenizer = Corpus::open(start.corpus)?.tokenizer();
         let model = match start.init {
             Some(init) => BertConfig::load(init)?,
             None => {
@@ -172,7 +172,7 @@ impl Pretrain {
     /// Opens the corpus and splits it.
     fn open(settings: PretrainSettings) -> Result<Self, RecipeError> {
         let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
-        let tokenizer = corpus.tokenizer()?;
+        let tokenizer = corpus.tokenizer();
         let (config, seed) = (&settings.data.samples, settings.seed);
         let samples =
             |documents: &[u32]| PretrainingDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);

@@ -274,7 +274,7 @@ fn steps_per_epoch(
 
 /// The tokenizers of both sides of a corpus.
 fn tokenizers(corpus: &Corpus) -> Result<TranslationTokenizers, RecipeError> {
-    Ok(TranslationTokenizers::new(corpus.tokenizer()?, corpus.pair_tokenizer()?))
+    Ok(TranslationTokenizers::new(corpus.tokenizer(), corpus.pair_tokenizer()))
 }
 
 /// Makes sure that two corpora have the same tokens.

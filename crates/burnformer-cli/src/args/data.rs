@@ -31,7 +31,7 @@ pub(crate) enum DataCommand {
     RustDocs(RustDocsArgs),
 }
 
-/// Tokenise text into a corpus: memory-mapped shards for training
+/// Tokenise text into a corpus: shards of tokens for training
 ///
 /// Run the same command again to continue an interrupted build. If text and tokenizer have not changed, the existing corpus
 /// is kept. A corpus of other text in the output folder is replaced, with a note; any other file in it is an error.

@@ -73,6 +73,19 @@ pub enum CorpusError {
         /// The file.
         path: PathBuf,
     },
+    /// A description that contradicts the tokenizer beside it.
+    #[error(
+        "the corpus in `{}` is of {found} tokens, but its tokenizer has {expected}, build the corpus again",
+        folder.display()
+    )]
+    Vocabulary {
+        /// The folder.
+        folder: PathBuf,
+        /// Size of the vocabulary in `corpus.json`.
+        found: u64,
+        /// Size of the tokenizer's vocabulary, of the larger one if there are two.
+        expected: u64,
+    },
     /// The system cannot start a thread.
     #[error("cannot start a thread")]
     Thread {

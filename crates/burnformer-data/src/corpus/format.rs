@@ -16,7 +16,7 @@ use std::ops::Range;
 use twox_hash::XxHash3_64;
 
 #[cfg(target_endian = "big")]
-compile_error!("shards are mapped into memory as they lie on the disk, in little-endian order");
+compile_error!("shards are read as they lie on the disk, in little-endian order");
 
 /// Bytes of a word.
 pub(super) const WORD: usize = 8;

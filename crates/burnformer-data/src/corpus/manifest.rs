@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burnformer_core::files::atomic_write_bytes;
+use burnformer_core::files::{atomic_write_bytes, read_limited};
 use serde::{Deserialize, Serialize};
 
 use super::CorpusError;
@@ -10,6 +10,8 @@ use crate::DataError;
 
 /// Name of the description in the folder of a corpus.
 const FILE: &str = "corpus.json";
+/// Largest description, in bytes: ten million names of labels fit in.
+const LIMIT: u64 = 256 << 20;
 
 /// Description of a corpus: contents and sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,19 +97,15 @@ impl Manifest {
     /// Contents of all shards together.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut sum = Counts::default();
-        for Counts { documents, sentences, tokens } in &self.shards {
-            sum.documents += documents;
-            sum.sentences += sentences;
-            sum.tokens += tokens;
-        }
-        sum
+        let sum = |count: fn(&Counts) -> u64| self.shards.iter().map(count).fold(0, u64::saturating_add);
+        let (documents, sentences) = (sum(|shard| shard.documents), sum(|shard| shard.sentences));
+        Counts { documents, sentences, tokens: sum(|shard| shard.tokens) }
     }
 
     /// Reads the description in `folder`; `None` if there is none.
     pub(super) fn load(folder: &Path) -> Result<Option<Self>, CorpusError> {
         let path = folder.join(FILE);
-        match std::fs::read(&path) {
+        match read_limited(&path, LIMIT) {
             Ok(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(manifest) => Ok(Some(manifest)),
                 Err(source) => Err(CorpusError::Manifest { path, source }),

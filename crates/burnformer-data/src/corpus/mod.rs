@@ -1,14 +1,14 @@
-//! A corpus on the disk: tokenised documents in memory-mapped shards.
+//! A corpus on the disk: tokenised documents in shards, of which only the blocks in use are in memory.
 //!
 //! [`CorpusBuilder`] turns a [`Source`](crate::source::Source) into a folder of shards, and [`Corpus`] opens it. The
-//! folder also holds the tokenizer, so that it can be moved as a whole. While it is open, its files must not be changed
-//! in place; a build never does that.
+//! folder also holds the tokenizer, so that it can be moved as a whole. A file that is changed in place while the corpus is
+//! open is an error at the next use of the changed part; a build never changes one in place.
 
+mod blocks;
 mod builder;
 mod chunks;
 mod error;
 mod format;
-mod ids;
 mod manifest;
 mod shard;
 mod tokenized;
@@ -18,18 +18,19 @@ mod writer;
 mod tests;
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 pub use builder::{CorpusBuilder, Outcome};
 pub use error::CorpusError;
-pub use ids::Ids;
 pub use manifest::{Counts, Hash, Manifest, Position};
 pub use tokenized::Tokenization;
 
 use crate::DataError;
 use crate::tokenizer::Tokenizer;
+use blocks::Blocks;
 use format::Entry;
 use manifest::shard_path;
 use shard::{Located, Shard};
@@ -40,8 +41,9 @@ const PAIR_FOLDER: &str = "pair";
 /// Tokenised documents on the disk, open for reading.
 #[derive(Debug)]
 pub struct Corpus {
-    folder: PathBuf,
     manifest: Manifest,
+    tokenizer: Tokenizer,
+    pair_tokenizer: Option<Tokenizer>,
     shards: Vec<Shard>,
     /// Number of the first document of each shard, and the number of documents.
     firsts: Vec<u64>,
@@ -52,15 +54,24 @@ pub struct Corpus {
 impl Corpus {
     /// Opens the corpus in `folder`.
     ///
-    /// This takes milliseconds for any size: only headers are read; the rest is compared with its
-    /// checksums when it is first used. [`Corpus::verify`] reads all of it.
+    /// Of the shards only headers and checksums are read; the rest is compared with its checksums when it is used, and its
+    /// numbers with the tokenizer's vocabulary and the names of labels. [`Corpus::verify`] reads all of it.
     ///
     /// # Errors
-    /// If there is no finished corpus, or a shard is missing, damaged, cut off or foreign; the error names it.
+    /// If there is no finished corpus, a shard is missing, damaged, cut off or foreign, or the tokenizer is not the one that
+    /// the corpus was built with; the error names it.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
         let manifest = Manifest::load(folder)?.ok_or_else(|| CorpusError::NotACorpus { folder: folder.to_owned() })?;
         if !manifest.complete {
             return Err(CorpusError::Unfinished { folder: folder.to_owned() }.into());
+        }
+        let tokenizer = load_tokenizer(folder, manifest.tokenizer)?;
+        let pair = manifest.pair_tokenizer.map(|built| load_tokenizer(&folder.join(PAIR_FOLDER), built)).transpose()?;
+        // Tables of all tokens are made by this number.
+        let expected = tokenizer.vocab_size().max(pair.as_ref().map_or(0, Tokenizer::vocab_size)) as u64;
+        if manifest.vocab_size != expected {
+            let (folder, found) = (folder.to_owned(), manifest.vocab_size);
+            return Err(CorpusError::Vocabulary { folder, found, expected }.into());
         }
         let shards = open_shards(folder, &manifest)?;
         let mut firsts = vec![0];
@@ -73,7 +84,7 @@ impl Corpus {
         }
         let continued = shards.iter().zip(&firsts).filter(|(shard, _)| shard.header().continues);
         let continued = continued.map(|(_, &first)| first as u32).collect();
-        Ok(Self { folder: folder.to_owned(), manifest, shards, firsts, continued })
+        Ok(Self { manifest, tokenizer, pair_tokenizer: pair, shards, firsts, continued })
     }
 
     /// Description of the corpus: contents and sources.
@@ -83,20 +94,15 @@ impl Corpus {
     }
 
     /// The tokenizer it was built with, from its folder.
-    ///
-    /// # Errors
-    /// If it cannot be loaded, or is not the one the corpus was built with.
-    pub fn tokenizer(&self) -> Result<Tokenizer, DataError> {
-        load_tokenizer(&self.folder, self.manifest.tokenizer)
+    #[must_use]
+    pub fn tokenizer(&self) -> Tokenizer {
+        self.tokenizer.clone()
     }
 
     /// The tokenizer of second texts, if they have one of their own.
-    ///
-    /// # Errors
-    /// As [`Corpus::tokenizer`].
-    pub fn pair_tokenizer(&self) -> Result<Option<Tokenizer>, DataError> {
-        let folder = self.folder.join(PAIR_FOLDER);
-        self.manifest.pair_tokenizer.map(|fingerprint| load_tokenizer(&folder, fingerprint)).transpose()
+    #[must_use]
+    pub fn pair_tokenizer(&self) -> Option<Tokenizer> {
+        self.pair_tokenizer.clone()
     }
 
     /// Checks that `tokenizer` is the one that the corpus was built with.
@@ -143,7 +149,7 @@ impl Corpus {
         let none = || vec![0_u64; self.manifest.vocab_size as usize];
         let count = |mut counts: Vec<u64>, &index: &u32| {
             let document = self.document(index)?;
-            for id in document.tokens(0..document.n_tokens())?.iter() {
+            for id in document.tokens(0..document.n_tokens())? {
                 counts[id as usize] += 1;
             }
             Ok(counts)
@@ -172,9 +178,10 @@ impl Corpus {
 }
 
 fn open_shards(folder: &Path, manifest: &Manifest) -> Result<Vec<Shard>, CorpusError> {
+    let blocks = Arc::new(Blocks::new());
     let open = |(number, counts): (usize, &Counts)| {
         let path = shard_path(folder, number);
-        let shard = Shard::open(&path)?;
+        let shard = Shard::open(&path, number, manifest.labels.len(), &blocks)?;
         let header = shard.header();
         let found = Counts { documents: header.n_documents, sentences: header.n_sentences, tokens: header.n_tokens };
         let belongs = header.build == manifest.build.0
@@ -200,47 +207,49 @@ fn check_tokenizer(tokenizer: &Tokenizer, fingerprint: Hash) -> Result<(), Corpu
     Err(CorpusError::OtherTokenizer { built: fingerprint.to_string(), given: given.to_string() })
 }
 
-/// One document of a [`Corpus`].
-#[derive(Clone, Copy, Debug)]
+/// One document of a [`Corpus`]. What it returns is read from the disk, so each of its methods may find damage.
+#[derive(Clone, Debug)]
 pub struct Document<'a> {
     shard: &'a Shard,
-    located: Located<'a>,
+    located: Located,
 }
 
-impl<'a> Document<'a> {
+impl Document<'_> {
     /// Number of sentences, at least one.
     #[must_use]
     pub fn n_sentences(&self) -> usize {
-        self.located.ends.len()
+        self.located.sentences.len()
     }
 
     /// Number of tokens.
     #[must_use]
     pub fn n_tokens(&self) -> usize {
-        self.sentence_end(self.n_sentences())
+        self.located.tokens.len()
     }
 
     /// Where the first `n` sentences end, in tokens.
     ///
+    /// # Errors
+    /// If the shard is damaged there.
+    ///
     /// # Panics
     /// If it has fewer sentences.
-    #[must_use]
-    pub fn sentence_end(&self, n: usize) -> usize {
-        let end = if n == 0 { self.located.start } else { self.located.ends[n - 1] };
-        (end - self.located.start) as usize
+    pub fn sentence_end(&self, n: usize) -> Result<usize, DataError> {
+        Ok(self.shard.sentence_end(&self.located, n)?)
     }
 
     /// The number of the first sentence that begins at token `offset` or behind it; the number of sentences if none
     /// does.
-    #[must_use]
-    pub fn sentence_from(&self, offset: usize) -> usize {
-        let starts_before = |n: usize| self.sentence_end(n) < offset;
+    ///
+    /// # Errors
+    /// If the shard is damaged there.
+    pub fn sentence_from(&self, offset: usize) -> Result<usize, DataError> {
         let (mut low, mut high) = (0, self.n_sentences());
         while low < high {
             let middle = usize::midpoint(low, high);
-            if starts_before(middle) { low = middle + 1 } else { high = middle }
+            if self.sentence_end(middle)? < offset { low = middle + 1 } else { high = middle }
         }
-        low
+        Ok(low)
     }
 
     /// The tokens of `range`, counted from the beginning of the document.
@@ -250,10 +259,12 @@ impl<'a> Document<'a> {
     ///
     /// # Panics
     /// If the range reaches past the end of the document.
-    pub fn tokens(&self, range: Range<usize>) -> Result<Ids<'a>, DataError> {
+    pub fn tokens(&self, range: Range<usize>) -> Result<Vec<u32>, DataError> {
         assert!(range.end <= self.n_tokens(), "tokens {range:?} of a document with {}", self.n_tokens());
-        let at = |offset: usize| self.located.start + offset as u32;
-        Ok(self.shard.tokens(at(range.start)..at(range.end))?)
+        let at = |offset: usize| self.located.tokens.start + offset as u32;
+        let mut ids = Vec::new();
+        self.shard.tokens(at(range.start)..at(range.end), &mut ids)?;
+        Ok(ids)
     }
 
     /// The tokens of sentence number `index`.
@@ -263,8 +274,8 @@ impl<'a> Document<'a> {
     ///
     /// # Panics
     /// If there is no such sentence.
-    pub fn sentence(&self, index: usize) -> Result<Ids<'a>, DataError> {
-        self.tokens(self.sentence_end(index)..self.sentence_end(index + 1))
+    pub fn sentence(&self, index: usize) -> Result<Vec<u32>, DataError> {
+        self.tokens(self.sentence_end(index)?..self.sentence_end(index + 1)?)
     }
 
     /// The number of its label in [`Manifest::labels`].

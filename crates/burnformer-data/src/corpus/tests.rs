@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Record;
+use crate::datasets::{Dataset as _, TextPairDataset, TextPairsConfig};
 use crate::sentences::SentenceSplitter;
 use crate::source::OnBadRow;
 use crate::testing::{FIRST_WORD, Memory, all, build, numbered, record, tokenizer};
@@ -51,7 +52,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn sentences(corpus: &Corpus) -> Vec<Vec<Vec<u32>>> {
     let of = |index| {
         let document = corpus.document(index).unwrap();
-        (0..document.n_sentences()).map(|n| document.sentence(n).unwrap().iter().collect()).collect()
+        (0..document.n_sentences()).map(|n| document.sentence(n).unwrap()).collect()
     };
     all(corpus).into_iter().map(of).collect()
 }
@@ -210,7 +211,7 @@ fn labels_groups_pairs_and_contents_are_kept() {
     assert!(first.group().is_some() && second.group().is_none());
     assert_eq!(first.content(), third.content());
     assert_ne!(first.content(), second.content());
-    assert_eq!(pair.sentence(1).unwrap().iter().collect::<Vec<_>>(), [9, 10]);
+    assert_eq!(pair.sentence(1).unwrap(), [9, 10]);
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn pieces_of_a_document_are_one_document_even_across_shards() {
 fn a_sentence_is_found_by_its_offset() {
     let built = numbered(&[vec![3, 1, 4]]);
     let document = built.corpus.document(0).unwrap();
-    let found: Vec<usize> = (0..10).map(|offset| document.sentence_from(offset)).collect();
+    let found: Vec<usize> = (0..10).map(|offset| document.sentence_from(offset).unwrap()).collect();
     assert_eq!(found, [0, 1, 1, 1, 2, 3, 3, 3, 3, 3]);
 }
 
@@ -319,6 +320,99 @@ fn a_hostile_shard_with_right_checksums_is_refused() {
     }
 }
 
+/// A map of this file would kill the process.
+#[test]
+fn a_shard_that_becomes_shorter_while_it_is_read_is_an_error() {
+    let folder = large();
+    let corpus = Corpus::open(folder.path()).unwrap();
+    let file = fs::File::options().write(true).open(shard_path(folder.path(), 0)).unwrap();
+    file.set_len(100_000).unwrap();
+    let error = corpus.document(8999).unwrap_err().to_string();
+    assert!(error.contains("shard-00000.bin` is damaged: it became shorter while it was in use; build"), "{error}");
+    assert!(corpus.verify().is_err());
+}
+
+#[test]
+fn a_shard_that_changes_while_it_is_read_is_an_error_and_a_new_one_in_its_place_is_not() {
+    let folder = large();
+    let path = shard_path(folder.path(), 0);
+    let intact = fs::read(&path).unwrap();
+    let corpus = Corpus::open(folder.path()).unwrap();
+    fs::rename(&path, folder.path().join("old")).unwrap();
+    fs::write(&path, "another corpus").unwrap();
+    corpus.verify().unwrap();
+    // No more blocks than these are kept, and they are those of the corpus opened first.
+    let other = Corpus::open(folder.path()).unwrap_err().to_string();
+    assert!(other.contains("is not a shard"), "{other}");
+    fs::write(&path, &intact).unwrap();
+    let corpus = Corpus::open(folder.path()).unwrap();
+    fs::write(&path, vec![0; intact.len()]).unwrap();
+    let error = corpus.verify().unwrap_err().to_string();
+    assert!(error.contains("the checksum of a block is wrong"), "{error}");
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_shard_is_named() {
+    let folder = large();
+    fs::remove_file(shard_path(folder.path(), 0)).unwrap();
+    fs::create_dir(shard_path(folder.path(), 0)).unwrap();
+    let error = Corpus::open(folder.path()).unwrap_err();
+    assert!(error.to_string().ends_with("shard-00000.bin`"), "{error}");
+}
+
+/// Tables of all tokens would take gigabytes.
+#[test]
+fn a_vocabulary_that_the_tokenizer_does_not_have_is_refused() {
+    let folder = large();
+    for vocab_size in [1 << 30, 107] {
+        let manifest = Manifest { vocab_size, ..Manifest::load(folder.path()).unwrap().unwrap() };
+        manifest.save(folder.path()).unwrap();
+        let mut bytes = fs::read(shard_path(folder.path(), 0)).unwrap();
+        bytes[24..32].copy_from_slice(&vocab_size.to_le_bytes());
+        seal(&mut bytes);
+        fs::write(shard_path(folder.path(), 0), bytes).unwrap();
+        let error = Corpus::open(folder.path()).unwrap_err().to_string();
+        let expected = format!("is of {vocab_size} tokens, but its tokenizer has 106, build the corpus again");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn the_number_of_a_label_without_a_name_is_refused() {
+    let folder = large();
+    let path = shard_path(folder.path(), 0);
+    let mut bytes = fs::read(&path).unwrap();
+    // The label of the first document is the upper half of its last word.
+    let label = format::HEADER + 2 * 45_000 + 4 * 18_000 + 20;
+    bytes[label..label + 4].copy_from_slice(&(u32::MAX >> 1).to_le_bytes());
+    seal(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    let corpus = Corpus::open(folder.path()).unwrap();
+    let error = corpus.verify().unwrap_err().to_string();
+    assert!(error.contains("the number of a label is greater than there are labels"), "{error}");
+    assert!(corpus.document(0).is_err());
+}
+
+/// The corpus holds ids against the larger vocabulary of the two.
+#[test]
+fn a_token_of_the_other_vocabulary_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Record { pair: Some("t50".to_owned()), ..record(&["t1"]) };
+    let tokenization = Tokenization { pair_tokenizer: Some(tokenizer(100)), ..tokenization(3) };
+    run(&CorpusBuilder::new(Arc::new(Memory::of(vec![pair])), tokenization), folder.path()).unwrap();
+    let sample = || {
+        let corpus = Arc::new(Corpus::open(folder.path()).unwrap());
+        TextPairDataset::new(corpus, &[0], 3, &TextPairsConfig::default(), 1).unwrap().sample(0)
+    };
+    assert_eq!(sample().unwrap().target, [FIRST_WORD + 50, 3]);
+    let mut bytes = fs::read(shard_path(folder.path(), 0)).unwrap();
+    bytes.copy_within(format::HEADER + 2..format::HEADER + 4, format::HEADER);
+    seal(&mut bytes);
+    fs::write(shard_path(folder.path(), 0), bytes).unwrap();
+    let expected = "a text of the corpus has the token 55, but its tokenizer has only 9 tokens: build the corpus again";
+    assert_eq!(sample().unwrap_err().to_string(), expected);
+}
+
 /// Makes the checksums right again.
 fn seal(bytes: &mut [u8]) {
     let n_blocks = (bytes.len() - format::HEADER).div_ceil(format::BLOCK + format::WORD);
@@ -355,10 +449,10 @@ fn a_folder_that_is_no_corpus_says_so() {
 fn the_tokenizer_comes_with_the_corpus() {
     let folder = large();
     let corpus = Corpus::open(folder.path()).unwrap();
-    assert_eq!(corpus.tokenizer().unwrap().fingerprint(), tokenizer(100).fingerprint());
-    assert!(corpus.pair_tokenizer().unwrap().is_none());
+    assert_eq!(corpus.tokenizer().fingerprint(), tokenizer(100).fingerprint());
+    assert!(corpus.pair_tokenizer().is_none());
     tokenizer(7).save(folder.path()).unwrap();
-    let error = corpus.tokenizer().unwrap_err();
+    let error = Corpus::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("built with another tokenizer"), "{error}");
 }
 

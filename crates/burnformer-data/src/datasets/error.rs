@@ -29,4 +29,14 @@ pub enum SamplesError {
         /// Role of the token.
         role: &'static str,
     },
+    /// A text with a token of another vocabulary.
+    #[error(
+        "a text of the corpus has the token {id}, but its tokenizer has only {vocab_size} tokens: build the corpus again"
+    )]
+    ForeignToken {
+        /// Number of the token.
+        id: u32,
+        /// Number of tokens of the tokenizer.
+        vocab_size: usize,
+    },
 }

@@ -84,7 +84,7 @@ impl LanguageModelDataset {
         let first_id = specials.bos_id.ok_or(SamplesError::NoToken { role: "first" })?;
         let last_id = specials.eos_id.ok_or(SamplesError::NoToken { role: "last" })?;
         let length = config.max_seq_length;
-        let places = SampleIndex::new(&corpus, documents, |document| (document.n_tokens() + 1).div_ceil(length))?;
+        let places = SampleIndex::new(&corpus, documents, |document| Ok((document.n_tokens() + 1).div_ceil(length)))?;
         if places.len() == 0 {
             return Err(SamplesError::None { n_documents: documents.len(), reason: "a sentence" }.into());
         }
@@ -116,7 +116,7 @@ impl Dataset for LanguageModelDataset {
         if start == 0 {
             ids.push(self.first_id);
         }
-        document.tokens(start.saturating_sub(1)..(end - 1).min(n_tokens))?.append_to(&mut ids);
+        ids.extend(document.tokens(start.saturating_sub(1)..(end - 1).min(n_tokens))?);
         if end == n_tokens + 2 {
             ids.push(self.last_id);
         }

@@ -114,7 +114,7 @@ impl PretrainingDataset {
         let text_length = text_length(config);
         let n_needed = 1 + usize::from(config.next_sentence);
         let places = SampleIndex::new(&corpus, documents, |document| {
-            if document.n_sentences() < n_needed { 0 } else { document.n_tokens().div_ceil(text_length) }
+            Ok(if document.n_sentences() < n_needed { 0 } else { document.n_tokens().div_ceil(text_length) })
         })?;
         let found = places.documents().len();
         if found == 0 {
@@ -145,7 +145,7 @@ impl PretrainingDataset {
         let text = start..document.n_tokens().min(start + length);
         let mut ids = Vec::with_capacity(text.len() + 2);
         ids.push(self.cls_id);
-        document.tokens(text)?.append_to(&mut ids);
+        ids.extend(document.tokens(text)?);
         ids.push(self.sep_id);
         let first_length = ids.len();
         Ok((ids, first_length))
@@ -157,27 +157,28 @@ impl PretrainingDataset {
         let mut stream = Stream::new(self.pair_key, number);
         let length = self.target_length(&mut stream);
 
-        let first = document.sentence_from(part * text_length(&self.config)).min(document.n_sentences() - 2);
-        let start = document.sentence_end(first);
-        let end = document.sentence_from(start + length).max(first + 2);
+        let first = document.sentence_from(part * text_length(&self.config))?.min(document.n_sentences() - 2);
+        let start = document.sentence_end(first)?;
+        let end = document.sentence_from(start + length)?.max(first + 2);
         let middle = first + 1 + stream.below((end - first - 1) as u64) as usize;
-        let mut a = start..document.sentence_end(middle);
+        let mut a = start..document.sentence_end(middle)?;
 
         let is_next = stream.bits() & 1 == 1;
         let (other, mut b) = if is_next {
-            (document, a.end..document.sentence_end(end))
+            (document.clone(), a.end..document.sentence_end(end)?)
         } else {
             let other = self.corpus.document(self.other_document(place, &mut stream))?;
-            (other, random_text(&other, length.saturating_sub(a.len()), &mut stream))
+            let text = random_text(&other, length.saturating_sub(a.len()), &mut stream)?;
+            (other, text)
         };
         shorten(&mut a, &mut b, text_length(&self.config), &mut stream);
 
         let mut ids = Vec::with_capacity(a.len() + b.len() + 3);
         ids.push(self.cls_id);
-        document.tokens(a)?.append_to(&mut ids);
+        ids.extend(document.tokens(a)?);
         ids.push(self.sep_id);
         let first_length = ids.len();
-        other.tokens(b)?.append_to(&mut ids);
+        ids.extend(other.tokens(b)?);
         ids.push(self.sep_id);
         Ok((ids, first_length, is_next))
     }
@@ -231,11 +232,11 @@ fn text_length(config: &PretrainingConfig) -> usize {
 }
 
 /// Sentences from a random one on, until there are `length` tokens, at least one sentence.
-fn random_text(document: &Document<'_>, length: usize, stream: &mut Stream) -> Range<usize> {
+fn random_text(document: &Document<'_>, length: usize, stream: &mut Stream) -> Result<Range<usize>, DataError> {
     let first = stream.below(document.n_sentences() as u64) as usize;
-    let start = document.sentence_end(first);
-    let end = document.sentence_from(start + length).max(first + 1);
-    start..document.sentence_end(end)
+    let start = document.sentence_end(first)?;
+    let end = document.sentence_from(start + length)?.max(first + 1);
+    Ok(start..document.sentence_end(end)?)
 }
 
 /// Shortens the longer text at a random end, token by token, until both have `length` tokens together.

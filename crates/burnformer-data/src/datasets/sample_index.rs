@@ -17,12 +17,12 @@ impl SampleIndex {
     pub(super) fn new(
         corpus: &Corpus,
         documents: &[u32],
-        samples_of: impl Fn(crate::corpus::Document<'_>) -> usize,
+        samples_of: impl Fn(crate::corpus::Document<'_>) -> Result<usize, DataError>,
     ) -> Result<Self, DataError> {
         let mut places = Self::default();
         let mut end = 0;
         for &index in documents {
-            let n_samples = samples_of(corpus.document(index)?);
+            let n_samples = samples_of(corpus.document(index)?)?;
             if n_samples > 0 {
                 end += n_samples as u64;
                 places.documents.push(index);

@@ -49,7 +49,7 @@ fn places(corpus: &Corpus) -> HashMap<u32, (u32, usize)> {
     let of = |index| {
         let ids: Vec<u32> = {
             let document = corpus.document(index).unwrap();
-            document.tokens(0..document.n_tokens()).unwrap().iter().collect()
+            document.tokens(0..document.n_tokens()).unwrap()
         };
         ids.into_iter().enumerate().map(move |(place, id)| (id, (index, place))).collect::<Vec<_>>()
     };

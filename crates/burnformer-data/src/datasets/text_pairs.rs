@@ -65,6 +65,8 @@ impl Sample for TextPair {
 pub struct TextPairDataset {
     corpus: Arc<Corpus>,
     eos_id: u32,
+    /// Size of the vocabulary of either text.
+    vocab_sizes: [usize; 2],
     places: SampleIndex,
     order: Order,
     n_left_out: usize,
@@ -92,9 +94,9 @@ impl TextPairDataset {
             return Err(SamplesError::NoPairs.into());
         }
         let places = SampleIndex::new(&corpus, documents, |document| {
-            let middle = document.sentence_end(1);
+            let middle = document.sentence_end(1)?;
             let is_pair = document.n_sentences() == 2 && config.takes(middle, document.n_tokens() - middle);
-            usize::from(is_pair)
+            Ok(usize::from(is_pair))
         })?;
         if places.len() == 0 {
             let reason = "two texts within `max_seq_length` and `max_length_ratio`";
@@ -102,7 +104,9 @@ impl TextPairDataset {
         }
         let n_left_out = documents.len() - places.documents().len();
         let order = Order::new(seed, places.len());
-        Ok(Self { corpus, eos_id, places, order, n_left_out })
+        let source = corpus.tokenizer().vocab_size();
+        let vocab_sizes = [source, corpus.pair_tokenizer().map_or(source, |pair| pair.vocab_size())];
+        Ok(Self { corpus, eos_id, vocab_sizes, places, order, n_left_out })
     }
 
     /// Number of documents left out: a text is too long, the lengths differ too much, or the second text is missing.
@@ -123,8 +127,12 @@ impl Dataset for TextPairDataset {
         let (place, _) = self.places.find(self.order.at(number));
         let document = self.corpus.document(self.places.documents()[place])?;
         let text = |number: usize| -> Result<Vec<u32>, DataError> {
-            let mut ids = Vec::new();
-            document.sentence(number)?.append_to(&mut ids);
+            let mut ids = document.sentence(number)?;
+            // The corpus checks ids against the larger vocabulary only.
+            let vocab_size = self.vocab_sizes[number];
+            if let Some(&id) = ids.iter().find(|&&id| id as usize >= vocab_size) {
+                return Err(SamplesError::ForeignToken { id, vocab_size }.into());
+            }
             ids.push(self.eos_id);
             Ok(ids)
         };
@@ -134,7 +142,7 @@ impl Dataset for TextPairDataset {
     fn length(&self, number: u64) -> Result<usize, DataError> {
         let (place, _) = self.places.find(self.order.at(number));
         let document = self.corpus.document(self.places.documents()[place])?;
-        let source = document.sentence_end(1);
+        let source = document.sentence_end(1)?;
         // Each text has one more token, at its end.
         Ok(source.max(document.n_tokens() - source) + 1)
     }

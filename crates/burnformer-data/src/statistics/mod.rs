@@ -160,10 +160,13 @@ impl Partial {
         for index in documents {
             let document = corpus.document(index)?;
             counts.document_lengths.add(document.n_tokens() as u64);
-            for n in 0..document.n_sentences() {
-                counts.sentence_lengths.add((document.sentence_end(n + 1) - document.sentence_end(n)) as u64);
+            let mut start = 0;
+            for n in 1..=document.n_sentences() {
+                let end = document.sentence_end(n)?;
+                counts.sentence_lengths.add(end.saturating_sub(start) as u64);
+                start = end;
             }
-            for id in document.tokens(0..document.n_tokens())?.iter() {
+            for id in document.tokens(0..document.n_tokens())? {
                 counts.used[id as usize] = true;
             }
             counts.contents.push(document.content());

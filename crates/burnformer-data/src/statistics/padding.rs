@@ -25,7 +25,7 @@ impl Statistics {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(), DataError> {
-        let tokenizer = corpus.tokenizer()?;
+        let tokenizer = corpus.tokenizer();
         let config = PretrainingConfig { max_seq_length, ..PretrainingConfig::default() };
         let documents: Vec<u32> = (0..corpus.n_documents()).collect();
         let samples = PretrainingDataset::new(Arc::clone(corpus), &documents, &tokenizer, &config, SEED)?;
