@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use tokenizers::{EncodeInput, Encoding, InputSequence};
+use tokenizers::Encoding;
 
+use super::long::Long;
 use super::{Encoded, Tokenizer, TokenizerError, TokenizerKind};
 
 /// Character offsets and word number of each token of an [`Encoded`], in the same order.
@@ -53,7 +54,8 @@ impl Tokenizer {
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<(Encoded, Alignment), TokenizerError> {
-        self.align(self.with_offsets(text)?, pair.map(|pair| self.with_offsets(pair)).transpose()?, max_length)
+        let with_offsets = |text| self.long(text, max_length.unwrap_or(usize::MAX), true);
+        self.align(with_offsets(text)?, pair.map(with_offsets).transpose()?, max_length)
     }
 
     /// Encodes a text that is cut into words already, with the special tokens that models expect around it. Offsets are
@@ -62,7 +64,7 @@ impl Tokenizer {
     /// Each word is encoded by itself. Byte-level BPE has other tokens for a word behind a blank, as words stand in
     /// text, so there each word but a special token gets a blank in front, as with `add_prefix_space=True` in
     /// transformers; the blank is not counted in the offsets. A word that the tokenizer removes, such as an empty one,
-    /// has no token.
+    /// has no token. Of a word of more than 16 KiB only these are encoded.
     ///
     /// # Errors
     /// As [`Self::encode_with_specials`].
@@ -80,7 +82,7 @@ impl Tokenizer {
             .iter()
             .map(|&word| if needs_blank(word) { Cow::Owned(format!(" {word}")) } else { Cow::Borrowed(word) })
             .collect();
-        let encoding = self.with_offsets(InputSequence::PreTokenizedCow(Cow::Owned(spaced)))?;
+        let encoding = self.long_words(spaced, max_length.unwrap_or(usize::MAX))?;
         let (encoded, mut alignment) = self.align(encoding, None, max_length)?;
         for (offsets, word) in alignment.offsets.iter_mut().zip(&alignment.word_ids) {
             if let (Some(offsets), Some(word)) = (offsets, word)
@@ -92,17 +94,13 @@ impl Tokenizer {
         Ok((encoded, alignment))
     }
 
-    fn with_offsets<'a>(&self, text: impl Into<InputSequence<'a>>) -> Result<Encoding, TokenizerError> {
-        self.0.marked.encode_char_offsets(EncodeInput::Single(text.into()), false).map_err(TokenizerError::encode)
-    }
-
     fn align(
         &self,
-        text: Encoding,
-        pair: Option<Encoding>,
+        text: Long,
+        pair: Option<Long>,
         max_length: Option<usize>,
     ) -> Result<(Encoded, Alignment), TokenizerError> {
-        let n_tokens = text.len() + pair.as_ref().map_or(0, Encoding::len);
+        let n_tokens = text.n_tokens + pair.as_ref().map_or(0, |pair| pair.n_tokens);
         let (text, pair) = self.truncate(text, pair, max_length)?;
         let n_cut_off = n_tokens - text.len() - pair.as_ref().map_or(0, Encoding::len);
         // Putting special tokens around would take blanks off the offsets a second time, so they are read before.

@@ -45,6 +45,35 @@ pub enum TokenizerError {
         /// The file.
         path: PathBuf,
     },
+    /// A number in a tokenizer's files that is beyond its limit: it would become the size of a table, or the time that a text
+    /// takes.
+    #[error("`{}` has {found} {what}, expected at most {limit}, which bounds memory and time: use another tokenizer", path.display())]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// What the number is of, in words.
+        what: &'static str,
+        /// The number.
+        found: u64,
+        /// Largest number.
+        limit: u64,
+    },
+    /// A post-processor that does more than put special tokens around texts.
+    #[error(
+        "the `post_processor` of `{}` leaves out or repeats a text, or adds tokens that the vocabulary does not have, \
+         expected each text once, with special tokens around it",
+        path.display()
+    )]
+    PostProcessor {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A text without any token.
+    #[error(
+        "a text has no tokens, and the tokenizer puts none around it: leave out such texts, or use a tokenizer with a \
+         `post_processor` that adds special tokens"
+    )]
+    NoTokens,
     /// A vocabulary that lists a token twice, so that one of its ids can never occur.
     #[error("`{}` lists the token `{token}` twice, in lines {first} and {second}: remove one of them", path.display())]
     DuplicateToken {

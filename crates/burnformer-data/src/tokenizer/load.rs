@@ -1,16 +1,17 @@
 //! Reading a tokenizer from Hugging Face's files, or from the vocabulary of the original BERT.
 
 use std::collections::HashMap;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use burnformer_core::files::read_text;
 use serde_json::{Map, Value};
-use tokenizers::{ModelWrapper, PreTokenizerWrapper};
+use tokenizers::{Encoding, ModelWrapper, PostProcessor as _, PreTokenizerWrapper};
 use twox_hash::XxHash3_128;
 
 use super::format::{self, Normalization};
+use super::limits::{self, check_json, check_tokens};
 use super::pieces::Cut;
 use super::{Inner, Specials, Tokenizer, TokenizerError, TokenizerKind, word_starts};
 
@@ -27,7 +28,8 @@ impl Tokenizer {
     /// [`Self::load_vocab`].
     ///
     /// # Errors
-    /// [`TokenizerError`] if something is missing, is no tokenizer, or is one of another kind than [`TokenizerKind`].
+    /// [`TokenizerError`] if something is missing, is no tokenizer, is one of another kind than [`TokenizerKind`], or is
+    /// beyond a limit of [`TokenizerError::Limit`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -39,8 +41,10 @@ impl Tokenizer {
             return Self::load_vocab(path, None);
         }
         let content = read(path)?;
+        check_json(&content, path)?;
         let library = guard(path, || serde_json::from_str(&content))?;
         let library = library.map_err(not_json(path, TOKENIZER_FILE))?;
+        drop(content);
         Self::assemble(library, &config_beside(path)?, path)
     }
 
@@ -114,11 +118,15 @@ impl Tokenizer {
             plain.with_pre_tokenizer(Some(bytes.add_prefix_space(false)));
         }
 
-        let json = guard(path, || {
-            let pair = marked.encode(("a", "b"), true).map(drop);
-            pair.and_then(|()| marked.encode("a", true).map(drop)).and_then(|()| marked.to_string(false))
-        })?;
-        let json = json.map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })?;
+        let starts_word = word_starts(&marked);
+        let (fits, json) = guard(path, || {
+            let fits = surrounds_texts(&marked, starts_word.len())?;
+            Ok::<_, tokenizers::Error>((fits, marked.to_string(false)?))
+        })?
+        .map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })?;
+        if !fits {
+            return Err(TokenizerError::PostProcessor { path: path.to_owned() });
+        }
         Ok(Self(Arc::new(Inner {
             kind,
             cut,
@@ -126,7 +134,7 @@ impl Tokenizer {
             strips_blank,
             specials,
             special_ids,
-            starts_word: word_starts(&marked),
+            starts_word,
             fingerprint: XxHash3_128::oneshot(json.as_bytes()),
             max_length: config.get("model_max_length").and_then(length),
             marked,
@@ -138,6 +146,20 @@ impl Tokenizer {
 /// The library panics on some files that contradict themselves, such as merges of tokens that do not exist.
 fn guard<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, TokenizerError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })
+}
+
+/// Whether the post-processor puts tokens of the vocabulary around texts and leaves the texts as they are, so that those of
+/// the right length stay so.
+fn surrounds_texts(library: &tokenizers::Tokenizer, vocab_size: usize) -> tokenizers::Result<bool> {
+    let n_added = |is_pair| library.get_post_processor().map_or(0, |it| it.added_tokens(is_pair));
+    let length = |text| library.encode(text, false).map(|encoding| encoding.len());
+    let (first, second) = (length("a")?, length("b")?);
+    let (single, pair) = (library.encode("a", true)?, library.encode(("a", "b"), true)?);
+    let exist = |encoding: &Encoding| encoding.get_ids().iter().all(|&id| (id as usize) < vocab_size);
+    Ok(single.len() == first + n_added(false)
+        && pair.len() == first + second + n_added(true)
+        && exist(&single)
+        && exist(&pair))
 }
 
 fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
@@ -173,6 +195,7 @@ fn config_beside(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
 
 fn read_vocabulary(path: &Path) -> Result<Vec<(String, u32)>, TokenizerError> {
     let content = read(path)?;
+    check_tokens(content.lines().count(), path)?;
     let mut lines = HashMap::new();
     let mut vocabulary = Vec::new();
     for (line, token) in content.lines().enumerate() {
@@ -185,7 +208,6 @@ fn read_vocabulary(path: &Path) -> Result<Vec<(String, u32)>, TokenizerError> {
                 second: line + 1,
             });
         }
-        // No file has as many lines as there are ids.
         vocabulary.push((token.to_owned(), line as u32));
     }
     for token in ["[UNK]", "[PAD]", "[CLS]", "[SEP]"] {
@@ -201,9 +223,9 @@ fn is_cased(vocabulary: &[(String, u32)]) -> bool {
 }
 
 fn read(path: &Path) -> Result<String, TokenizerError> {
-    fs::read_to_string(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
+    read_text(path, limits::FILE_BYTES).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
 }
 
-fn not_json(path: &Path, format: &'static str) -> impl FnOnce(serde_json::Error) -> TokenizerError {
+pub(super) fn not_json(path: &Path, format: &'static str) -> impl FnOnce(serde_json::Error) -> TokenizerError {
     move |source| TokenizerError::Json { path: path.to_owned(), format, source }
 }

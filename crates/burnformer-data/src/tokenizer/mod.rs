@@ -22,7 +22,9 @@ mod alignment;
 mod encoder;
 mod error;
 mod format;
+pub(crate) mod limits;
 mod load;
+mod long;
 mod pieces;
 mod save;
 mod specials;
@@ -32,12 +34,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _, TruncationParams, truncate_encodings};
+use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _};
 
 pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
-use pieces::Cut;
+use long::{Long, guard, shares};
+use pieces::{Cut, WINDOW};
 pub use specials::Specials;
 pub use train::{TokenizerConfig, train};
 
@@ -104,7 +107,9 @@ impl Tokenizer {
     /// [`TokenizerError::Encode`] for a text on which a regular expression of the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
-        self.encode_piece(&self.with_prefix(text), &mut ids)?;
+        for window in self.cut().windows(&self.with_prefix(text), WINDOW) {
+            self.encode_piece(window, &mut ids)?;
+        }
         Ok(ids)
     }
 
@@ -118,36 +123,42 @@ impl Tokenizer {
     /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, so that a user can ask for
     /// `[MASK]`.
     ///
-    /// More than `max_length` tokens are cut at the end of the longer text, then of both alike.
+    /// More than `max_length` tokens are cut at the end of the longer text, then of both alike. A text of any length takes
+    /// memory for the tokens that are kept and for 256 KiB of text.
     ///
     /// # Errors
-    /// [`TokenizerError::TooShort`] if the special tokens alone are `max_length` or more, [`TokenizerError::Encode`] as
-    /// [`Self::encode`].
+    /// [`TokenizerError::TooShort`] if the special tokens alone are `max_length` or more, [`TokenizerError::NoTokens`] if
+    /// there is a `max_length`, as for a model, and no token at all, [`TokenizerError::Encode`] as [`Self::encode`].
     pub fn encode_with_specials(
         &self,
         text: &str,
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<Encoded, TokenizerError> {
-        let encode = |text| self.0.marked.encode_fast(text, false).map_err(TokenizerError::encode);
+        let encode = |text| self.long(text, max_length.unwrap_or(usize::MAX), false);
         let (text, pair) = self.truncate(encode(text)?, pair.map(encode).transpose()?, max_length)?;
-        Ok(Encoded::of(&self.surround(text, pair)?))
+        let encoded = Encoded::of(&self.surround(text, pair)?);
+        if max_length.is_some() && encoded.ids.is_empty() {
+            return Err(TokenizerError::NoTokens);
+        }
+        Ok(encoded)
     }
 
     /// Cuts tokens off so that those of both texts and the special tokens around them are at most `max_length`.
     fn truncate(
         &self,
-        text: Encoding,
-        pair: Option<Encoding>,
+        text: Long,
+        pair: Option<Long>,
         max_length: Option<usize>,
     ) -> Result<(Encoding, Option<Encoding>), TokenizerError> {
-        let Some(max_length) = max_length else { return Ok((text, pair)) };
+        let Some(max_length) = max_length else { return Ok((text.encoding, pair.map(|pair| pair.encoding))) };
         let n_specials = self.0.marked.get_post_processor().map_or(0, |it| it.added_tokens(pair.is_some()));
         if max_length <= n_specials {
             return Err(TokenizerError::TooShort { max_length, n_specials });
         }
-        let limit = TruncationParams { max_length: max_length - n_specials, ..TruncationParams::default() };
-        truncate_encodings(text, pair, &limit).map_err(TokenizerError::encode)
+        let n_pair = pair.as_ref().map(|pair| pair.n_tokens);
+        let (n_text, n_pair) = shares(text.n_tokens, n_pair, max_length - n_specials);
+        Ok((text.truncate(n_text), pair.map(|pair| pair.truncate(n_pair))))
     }
 
     /// Puts special tokens around the texts.
@@ -155,7 +166,7 @@ impl Tokenizer {
         if let Some(pair) = &mut pair {
             pair.set_type_ids(vec![1; pair.len()]);
         }
-        self.0.marked.post_process(text, pair, true).map_err(TokenizerError::encode)
+        guard(|| self.0.marked.post_process(text, pair, true))
     }
 
     /// The text of `ids`. WordPiece and word level do not keep white space. Ids that
@@ -252,7 +263,7 @@ impl Tokenizer {
 
     /// Appends the tokens of a piece of a text.
     fn encode_piece(&self, piece: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let encoding = self.0.plain.encode_fast(piece, false).map_err(TokenizerError::encode)?;
+        let encoding = guard(|| self.0.plain.encode_fast(piece, false))?;
         // A word that looks like a special token is in the vocabulary as one.
         let unknown = self.0.specials.unk_id.filter(|_| self.0.kind != TokenizerKind::ByteLevelBpe);
         ids.extend(encoding.get_ids().iter().map(|&id| match unknown {

@@ -5,10 +5,16 @@
 
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
+/// Longest piece, in bytes: a longer word, or more white space in one place, counts as several. A text may be one word of any
+/// length, and the library takes some hundred bytes for each of its bytes.
+pub(super) const MAX_WORD: usize = 16 << 10;
+/// Longest text that is encoded at a time, in bytes.
+pub(super) const WINDOW: usize = 256 << 10;
+
 /// How a tokenizer lets texts be cut into [`Pieces`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Not at all.
+    /// Not at all, up to [`WINDOW`] bytes.
     Whole,
     /// At ASCII white space, which is dropped; and around single characters.
     Words {
@@ -56,6 +62,17 @@ impl Cut {
     pub(super) fn pieces(self, text: &str) -> Pieces<'_> {
         Pieces { rest: text, cut: self }
     }
+
+    /// Parts of `text` of at most `limit` bytes each, which end in front of white space if there is any. They have the
+    /// same tokens as the text if it may be cut, and no word or special token is longer than `limit`.
+    pub(super) fn windows(self, text: &str, limit: usize) -> impl Iterator<Item = &str> {
+        let mut rest = text;
+        std::iter::from_fn(move || {
+            let (window, behind) = rest.split_at(window_end(rest, limit));
+            rest = behind;
+            (!window.is_empty()).then_some(window)
+        })
+    }
 }
 
 /// Iterator over the pieces of a text.
@@ -69,21 +86,43 @@ impl<'a> Iterator for Pieces<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let end = match self.cut {
-            Cut::Whole => self.rest.len(),
+            Cut::Whole => window_end(self.rest, WINDOW),
             Cut::Words { punctuation, ideographs } => {
                 self.rest = self.rest.trim_start_matches(is_separator);
                 let alone = |c| (punctuation && is_punctuation(c)) || (ideographs && is_ideograph(c));
-                match self.rest.chars().next() {
+                let head = head(self.rest, MAX_WORD);
+                match head.chars().next() {
                     Some(first) if alone(first) => first.len_utf8(),
-                    _ => self.rest.find(|c| is_separator(c) || alone(c)).unwrap_or(self.rest.len()),
+                    _ => head.find(|c| is_separator(c) || alone(c)).unwrap_or(head.len()),
                 }
             }
-            Cut::Blanks => blank_end(self.rest),
+            Cut::Blanks => blank_end(head(self.rest, MAX_WORD)),
         };
         let (piece, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!piece.is_empty()).then_some(piece)
     }
+}
+
+/// The first bytes of a text, at most `limit` but at least one character.
+fn head(text: &str, limit: usize) -> &str {
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    &text[..text.floor_char_boundary(limit).max(first)]
+}
+
+/// Where a part of at most `limit` bytes ends: in front of the last white space that follows something else, if possible.
+fn window_end(text: &str, limit: usize) -> usize {
+    if text.len() <= limit {
+        return text.len();
+    }
+    let head = head(text, limit);
+    let mut places = head.char_indices().rev().peekable();
+    while let Some((place, c)) = places.next() {
+        if is_separator(c) && places.peek().is_some_and(|(_, before)| !before.is_whitespace()) {
+            return place;
+        }
+    }
+    head.len()
 }
 
 /// White space for every tokenizer: others, such as vertical tabs, are dropped by BERT's without separating words.
@@ -115,7 +154,39 @@ fn blank_end(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const CUTS: [Cut; 3] = [Cut::Whole, Cut::Words { punctuation: true, ideographs: true }, Cut::Blanks];
+
+    proptest! {
+        #[test]
+        fn windows_are_the_text_and_have_its_pieces(text in "([a-z北,]{1,3}( |\n|\t| \u{a0}|  )){0,12}", limit in 13_usize..20) {
+            for cut in CUTS {
+                let windows: Vec<&str> = cut.windows(&text, limit).collect();
+                prop_assert_eq!(windows.concat(), &text[..]);
+                prop_assert!(windows.iter().all(|window| window.len() <= limit));
+                if cut != Cut::Whole {
+                    let pieces: Vec<&str> = windows.iter().flat_map(|window| cut.pieces(window)).collect();
+                    prop_assert_eq!(pieces, cut.pieces(&text).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_giant_word_or_blank_is_several() {
+        for (cut, text) in
+            [(CUTS[1], "é".repeat(MAX_WORD)), (CUTS[2], "é".repeat(MAX_WORD)), (CUTS[2], " ".repeat(MAX_WORD * 2))]
+        {
+            let lengths: Vec<usize> = cut.pieces(&text).map(str::len).collect();
+            assert_eq!(lengths, [MAX_WORD; 2], "{cut:?}");
+        }
+        let text = "é".repeat(WINDOW);
+        assert_eq!(Cut::Whole.pieces(&text).map(str::len).collect::<Vec<_>>(), [WINDOW; 2]);
+        assert_eq!(Cut::Whole.windows("北京北京", 1).collect::<Vec<_>>(), ["北", "京", "北", "京"]);
+    }
 
     fn check_pieces(cut: Cut, text: &str, expected: &[&str]) {
         assert_eq!(cut.pieces(text).collect::<Vec<_>>(), expected, "{text:?}");

@@ -27,7 +27,7 @@ pub(super) struct Learnt {
     /// The tokens, by id.
     pub tokens: Vec<String>,
     /// The pairs that were merged, in order.
-    pub merges: Vec<(usize, usize)>,
+    pub merges: Vec<(u32, u32)>,
 }
 
 /// What stands in front of a token within a word.
@@ -63,7 +63,7 @@ pub(super) fn learn(
         if count < goal.min_frequency {
             break;
         }
-        let (left, right) = (&tokens.names[pair.0], &tokens.names[pair.1]);
+        let (left, right) = (&tokens.names[pair.0 as usize], &tokens.names[pair.1 as usize]);
         let merged = format!("{left}{}", right.strip_prefix(within).unwrap_or(right));
         let known = tokens.names.len();
         let merged = tokens.id(&merged);
@@ -77,7 +77,7 @@ pub(super) fn learn(
 /// Tokens and their ids.
 struct Tokens {
     names: Vec<String>,
-    ids: HashMap<String, usize>,
+    ids: HashMap<String, u32>,
 }
 
 impl Tokens {
@@ -87,11 +87,12 @@ impl Tokens {
     }
 
     /// The id of `token`, which is added if it is new.
-    fn id(&mut self, token: &str) -> usize {
+    fn id(&mut self, token: &str) -> u32 {
         if let Some(&id) = self.ids.get(token) {
             return id;
         }
-        let id = self.names.len();
+        // A vocabulary has at most 2^20 tokens, and an alphabet at most as many characters as there are.
+        let id = self.names.len() as u32;
         self.names.push(token.to_owned());
         self.ids.insert(token.to_owned(), id);
         id
@@ -100,7 +101,7 @@ impl Tokens {
 
 /// A word as a sequence of tokens.
 struct Word {
-    ids: Vec<usize>,
+    ids: Vec<u32>,
     count: u64,
 }
 
@@ -112,11 +113,11 @@ fn spell(tokens: &mut Tokens, words: Vec<(String, u64)>, alphabet: Alphabet) -> 
         Alphabet::Commonest(limit) => (commonest_letters(&words, limit), WITHIN),
     };
     letters.sort_unstable();
-    let first: HashMap<char, usize> = letters.into_iter().map(|c| (c, tokens.id(&c.to_string()))).collect();
+    let first: HashMap<char, u32> = letters.into_iter().map(|c| (c, tokens.id(&c.to_string()))).collect();
     let mut inner: Vec<char> = words.iter().flat_map(|(word, _)| word.chars().skip(1)).collect();
     inner.sort_unstable();
     inner.dedup();
-    let inner: HashMap<char, usize> =
+    let inner: HashMap<char, u32> =
         inner.into_iter().filter(|c| first.contains_key(c)).map(|c| (c, tokens.id(&format!("{within}{c}")))).collect();
     let spell = |(word, count): (String, u64)| {
         let mut chars = word.chars();
@@ -138,7 +139,7 @@ fn commonest_letters(words: &[(String, u64)], limit: usize) -> Vec<char> {
     letters.into_iter().take(limit).map(|(_, c)| c).collect()
 }
 
-type Pair = (usize, usize);
+type Pair = (u32, u32);
 
 /// The pairs of neighbouring tokens in all words.
 struct Pairs {
@@ -185,7 +186,7 @@ impl Pairs {
     }
 
     /// Puts the token `merged` in place of `pair` wherever it occurs.
-    fn merge(&mut self, pair: Pair, merged: usize) {
+    fn merge(&mut self, pair: Pair, merged: u32) {
         let mut grown = Vec::new();
         for place in self.places.remove(&pair).unwrap_or_default() {
             let Word { ids, count } = &mut self.words[place];
@@ -221,12 +222,12 @@ impl Pairs {
     }
 }
 
-fn neighbours(ids: &[usize]) -> impl Iterator<Item = Pair> {
+fn neighbours(ids: &[u32]) -> impl Iterator<Item = Pair> {
     ids.windows(2).map(|pair| (pair[0], pair[1]))
 }
 
 /// Puts `merged` in place of `pair` from left to right.
-fn replace(ids: &mut Vec<usize>, pair: Pair, merged: usize) {
+fn replace(ids: &mut Vec<u32>, pair: Pair, merged: u32) {
     let mut kept = 0;
     let mut next = 0;
     while next < ids.len() {

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use self::count::count_words;
 use self::merges::{Goal, learn};
 use super::format::{self, BYTE_LEVEL_SPECIALS, Normalization, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS};
+use super::limits::TOKENS;
 use super::load::TOKENIZER_FILE;
 use super::{Tokenizer, TokenizerError, TokenizerKind};
 use crate::DataError;
@@ -23,7 +24,7 @@ use crate::DataError;
 pub struct TokenizerConfig {
     /// Kind of the tokenizer.
     pub kind: TokenizerKind,
-    /// Largest number of tokens, special tokens included. A small corpus gives fewer.
+    /// Largest number of tokens, special tokens included, at most 1,048,576. A small corpus gives fewer.
     pub vocab_size: usize,
     /// Smallest number of occurrences of a new token: of a pair of shorter tokens, or of a whole word.
     pub min_frequency: u64,
@@ -54,8 +55,11 @@ impl Default for TokenizerConfig {
 
 impl Validate for TokenizerConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check_positive("vocab_size", self.vocab_size)?;
-        ConfigError::check_positive("limit_alphabet", self.limit_alphabet)
+        for (field, value) in [("vocab_size", self.vocab_size), ("limit_alphabet", self.limit_alphabet)] {
+            ConfigError::check_positive(field, value)?;
+            ConfigError::check(field, &value, value <= TOKENS, "at most 1,048,576")?;
+        }
+        Ok(())
     }
 }
 
@@ -75,14 +79,13 @@ impl TokenizerConfig {
     }
 
     /// The tokenizer with this vocabulary, in the order of the ids.
-    fn tokenizer(&self, tokens: Vec<String>, merges: &[(usize, usize)]) -> Result<Tokenizer, TokenizerError> {
-        // A vocabulary has fewer tokens than there are ids, since each of them was in memory once.
+    fn tokenizer(&self, tokens: Vec<String>, merges: &[(u32, u32)]) -> Result<Tokenizer, TokenizerError> {
         let vocabulary: Vec<(String, u32)> = (0..).zip(tokens).map(|(id, token)| (token, id)).collect();
         let json = match self.kind {
             TokenizerKind::WordPiece => format::word_piece(&vocabulary, self.normalization()),
             TokenizerKind::WordLevel => format::word_level(&vocabulary, self.normalization()),
             TokenizerKind::ByteLevelBpe => {
-                let token = |id: usize| vocabulary[id].0.as_str();
+                let token = |id: u32| vocabulary[id as usize].0.as_str();
                 let merges: Vec<_> = merges.iter().map(|&(left, right)| (token(left), token(right))).collect();
                 format::byte_level(&vocabulary, &merges, self.normalization())
             }
@@ -95,7 +98,8 @@ impl TokenizerConfig {
 /// number of threads.
 ///
 /// [`Texts`](crate::source::Texts) reads them from a source and reports its progress; `progress` is for the training.
-/// Memory depends on the number of different words, not on the amount of text; it is some hundred bytes per word.
+/// Memory depends on the number of different words, not on the amount of text; it is some hundred bytes per word. A word of
+/// more than 16 KiB counts as several.
 ///
 /// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`,
 /// `<unk>`, `<mask>` for byte-level BPE; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling

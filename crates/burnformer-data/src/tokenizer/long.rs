@@ -1,0 +1,209 @@
+//! Encoding of texts of any length in bounded memory.
+//!
+//! The library takes some hundred bytes for each byte of a text. So a long text is encoded window by window, and only those
+//! tokens are kept that are asked for.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokenizers::{EncodeInput, Encoding, InputSequence, TruncationDirection};
+
+use super::pieces::{MAX_WORD, WINDOW};
+use super::{Tokenizer, TokenizerError};
+
+/// The first tokens of a text, and how many it has.
+pub(super) struct Long {
+    pub(super) encoding: Encoding,
+    pub(super) n_tokens: usize,
+}
+
+impl Long {
+    /// Cuts tokens off at the end.
+    pub(super) fn truncate(mut self, n_tokens: usize) -> Encoding {
+        self.encoding.truncate(n_tokens, 0, TruncationDirection::Right);
+        self.encoding.take_overflowing();
+        self.encoding
+    }
+}
+
+/// The tokens to keep of two texts with so many so that both have at most `limit`: those of the longer one are cut off,
+/// then those of both alike, as in the library and in transformers (`longest_first`).
+pub(super) fn shares(first: usize, second: Option<usize>, limit: usize) -> (usize, usize) {
+    let Some(second) = second else { return (first.min(limit), 0) };
+    if first + second <= limit {
+        return (first, second);
+    }
+    let (shorter, longer) = (first.min(second), first.max(second));
+    let (shorter, longer) = match limit.checked_sub(shorter) {
+        Some(left) if left >= shorter => (shorter, left.min(longer)),
+        _ => (limit / 2, limit / 2 + limit % 2),
+    };
+    if first > second { (longer, shorter) } else { (shorter, longer) }
+}
+
+impl Tokenizer {
+    /// Encodes a text without special tokens around it, and keeps the first `keep` tokens. `offsets` are counted in
+    /// characters.
+    pub(super) fn long(&self, text: &str, keep: usize, offsets: bool) -> Result<Long, TokenizerError> {
+        if text.len() <= WINDOW {
+            return Ok(Long::from(self.library(text.into(), offsets)?));
+        }
+        let mut kept = Kept::new(keep);
+        for window in self.cut().windows(text, WINDOW) {
+            kept.add(&self.library(window.into(), offsets)?);
+            if offsets {
+                kept.characters += window.chars().count();
+            }
+        }
+        Ok(kept.into())
+    }
+
+    /// Encodes words with offsets within each, and keeps the first `keep` tokens. Of a word of more than [`MAX_WORD`] bytes
+    /// only these are encoded.
+    pub(super) fn long_words(&self, words: Vec<Cow<'_, str>>, keep: usize) -> Result<Long, TokenizerError> {
+        let mut kept = Kept::new(keep);
+        let mut words = words.into_iter().map(shortened).peekable();
+        while words.peek().is_some() {
+            let (mut group, mut n_bytes) = (Vec::new(), 0);
+            while let Some(word) = words.next_if(|word| group.is_empty() || n_bytes + word.len() <= WINDOW) {
+                n_bytes += word.len();
+                group.push(word);
+            }
+            let n_words = kept.words + group.len() as u32;
+            kept.add(&self.library(InputSequence::PreTokenizedCow(Cow::Owned(group)), true)?);
+            kept.words = n_words;
+        }
+        Ok(kept.into())
+    }
+
+    fn library(&self, text: InputSequence<'_>, offsets: bool) -> Result<Encoding, TokenizerError> {
+        let (marked, text) = (&self.0.marked, EncodeInput::Single(text));
+        guard(|| if offsets { marked.encode_char_offsets(text, false) } else { marked.encode_fast(text, false) })
+    }
+}
+
+/// What the library returns. It panics on some texts of tokenizers that contradict themselves.
+pub(super) fn guard<T>(encode: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TokenizerError> {
+    let gave_up = |_| TokenizerError::Encode { reason: "the library gave up on it".to_owned() };
+    catch_unwind(AssertUnwindSafe(encode)).map_err(gave_up)?.map_err(TokenizerError::encode)
+}
+
+fn shortened(word: Cow<'_, str>) -> Cow<'_, str> {
+    match word {
+        _ if word.len() <= MAX_WORD => word,
+        Cow::Borrowed(word) => Cow::Borrowed(&word[..word.floor_char_boundary(MAX_WORD)]),
+        Cow::Owned(word) => Cow::Owned(word[..word.floor_char_boundary(MAX_WORD)].to_owned()),
+    }
+}
+
+impl From<Encoding> for Long {
+    fn from(encoding: Encoding) -> Self {
+        Self { n_tokens: encoding.len(), encoding }
+    }
+}
+
+/// The first tokens of several windows.
+struct Kept {
+    most: usize,
+    ids: Vec<u32>,
+    tokens: Vec<String>,
+    word_ids: Vec<Option<u32>>,
+    offsets: Vec<(usize, usize)>,
+    n_tokens: usize,
+    /// Characters and words of the windows so far.
+    characters: usize,
+    words: u32,
+}
+
+impl Kept {
+    fn new(most: usize) -> Self {
+        let (ids, tokens, word_ids, offsets) = Default::default();
+        Self { most, ids, tokens, word_ids, offsets, n_tokens: 0, characters: 0, words: 0 }
+    }
+
+    fn add(&mut self, window: &Encoding) {
+        self.n_tokens += window.len();
+        let n = window.len().min(self.most - self.ids.len());
+        self.ids.extend(&window.get_ids()[..n]);
+        self.tokens.extend_from_slice(&window.get_tokens()[..n]);
+        let before = self.words;
+        self.word_ids.extend(window.get_word_ids()[..n].iter().map(|word| word.map(|word| before + word)));
+        let moved = |&(start, end): &(usize, usize)| (start + self.characters, end + self.characters);
+        self.offsets.extend(window.get_offsets()[..n].iter().map(moved));
+        self.words += window.get_word_ids().iter().flatten().max().map_or(0, |last| last + 1);
+    }
+}
+
+impl From<Kept> for Long {
+    fn from(kept: Kept) -> Self {
+        let n = kept.ids.len();
+        let (zeros, ones) = (vec![0; n], vec![1; n]);
+        let encoding = Encoding::new(
+            kept.ids,
+            zeros.clone(),
+            kept.tokens,
+            kept.word_ids,
+            kept.offsets,
+            zeros,
+            ones,
+            Vec::new(),
+            Default::default(),
+        );
+        Self { encoding, n_tokens: kept.n_tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokenizers::{TruncationParams, truncate_encodings};
+
+    use super::*;
+    use crate::testing::tokenizer;
+
+    fn encoding(n: usize) -> Encoding {
+        let mut kept = Kept::new(n);
+        (kept.ids, kept.tokens) = (vec![7; n], vec![String::new(); n]);
+        (kept.word_ids, kept.offsets, kept.n_tokens) = (vec![None; n], vec![(0, 0); n], n);
+        Long::from(kept).encoding
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_are_shared_as_the_library_does(first in 0_usize..40, second in prop::option::of(0_usize..40), limit in 1_usize..50) {
+            let params = TruncationParams { max_length: limit, ..TruncationParams::default() };
+            let (a, b) = truncate_encodings(encoding(first), second.map(encoding), &params).unwrap();
+            prop_assert_eq!(shares(first, second, limit), (a.len(), b.map_or(0, |b| b.len())));
+        }
+    }
+
+    #[test]
+    fn a_long_text_has_the_tokens_offsets_and_words_of_its_words() {
+        let tokenizer = tokenizer(10);
+        let n = WINDOW / 4;
+        let text = "t3 é ".repeat(n);
+        let long = tokenizer.long(&text, 2 * n, true).unwrap();
+        assert_eq!(long.n_tokens, 2 * n);
+        let expected: Vec<u32> = [8, 1].into_iter().cycle().take(2 * n).collect();
+        assert!(long.encoding.get_ids() == expected);
+        for (index, (&(start, end), word)) in
+            long.encoding.get_offsets().iter().zip(long.encoding.get_word_ids()).enumerate()
+        {
+            let at = index / 2 * 5 + index % 2 * 3;
+            assert_eq!((start, end, *word), (at, at + 2 - index % 2, Some(index as u32)), "token {index}");
+        }
+        let short = tokenizer.long(&text, 5, true).unwrap();
+        assert_eq!((short.encoding.get_ids(), short.n_tokens), (&expected[..5], 2 * n));
+    }
+
+    #[test]
+    fn long_words_are_counted_as_words() {
+        let tokenizer = tokenizer(10);
+        let giant = "x".repeat(WINDOW * 3);
+        let words = ["t1", giant.as_str(), "t2", giant.as_str(), "t3"].map(Cow::Borrowed).to_vec();
+        let long = tokenizer.long_words(words, 100).unwrap();
+        assert_eq!(long.encoding.get_ids(), [6, 1, 7, 1, 8]);
+        assert_eq!(long.encoding.get_word_ids(), [0, 1, 2, 3, 4].map(Some));
+        assert_eq!(long.encoding.get_offsets()[2..3], [(0, 2)]);
+    }
+}
