@@ -54,7 +54,8 @@ pub mod text;
 pub use config::{ConfigError, Validate};
 pub use disk::available_space;
 pub use files::{
-    AtomicFolder, FileError, SETTINGS_LIMIT, atomic_write, atomic_write_bytes, open_regular, read_limited, read_text,
+    AtomicFile, AtomicFolder, FileError, SETTINGS_LIMIT, atomic_write, atomic_write_bytes, open_regular, read_limited,
+    read_text,
 };
 pub use lock::{FolderLock, LockError};
 pub use progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};

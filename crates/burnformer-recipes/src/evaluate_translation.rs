@@ -1,10 +1,11 @@
 //! Evaluation of a translation model on pairs of texts.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
 use burnformer_core::config::Validate;
-use burnformer_core::files::atomic_write_bytes;
+use burnformer_core::files::{AtomicFile, FileError};
 use burnformer_core::progress::Unit;
 use burnformer_data::source::{OnBadRow, Records, Source};
 use burnformer_models::GenerationConfig;
@@ -64,6 +65,8 @@ impl TranslatorEvaluation<'_> {
         context: &Context<'_>,
     ) -> Result<TranslatorScores, RecipeError> {
         self.generation.validate()?;
+        // A name that cannot be written fails before the work.
+        let out = self.out.map(AtomicFile::create).transpose()?;
         let interrupt = context.interrupt();
         let translator = Translator::load(folder, &context.device.open()?)?.with_batch_size(self.batch_size);
         let (mut texts, mut references) = (Vec::new(), Vec::new());
@@ -84,8 +87,11 @@ impl TranslatorEvaluation<'_> {
         let start = Instant::now();
         let hypotheses = self.translate(&translator, &texts, context)?;
         let seconds = start.elapsed().as_secs_f64();
-        if let Some(out) = self.out {
-            atomic_write_bytes(out, hypotheses.join("\n") + "\n")?;
+        if let (Some(mut out), Some(path)) = (out, self.out) {
+            let lines = hypotheses.join("\n") + "\n";
+            let failed = |source| FileError::Io { attempt: "write", path: path.to_owned(), source };
+            out.write_all(lines.as_bytes()).map_err(failed)?;
+            out.commit()?;
         }
         let metrics = if metric_state.tokens > 0 { metric_state.metrics() } else { Vec::new() };
         let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);

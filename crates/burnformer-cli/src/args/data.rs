@@ -34,7 +34,8 @@ pub(crate) enum DataCommand {
 /// Tokenise text into a corpus: shards of tokens for training
 ///
 /// Run the same command again to continue an interrupted build. If text and tokenizer have not changed, the existing corpus
-/// is kept. A corpus of other text in the output folder is replaced, with a note; any other file in it is an error.
+/// is kept. A corpus of other text in the output folder is replaced when the new one is complete, with a note; until then the
+/// new one is in `.NAME.building` beside it. Any other file in the folder is an error.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer data build --input 'texts/*.txt' --tokenizer tokenizer --out corpus

@@ -43,7 +43,7 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) texts: TextsArgs,
 
-    /// Write the vectors to this `.npy` file, one row per text
+    /// Write the vectors to this `.npy` file, one row per text; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }

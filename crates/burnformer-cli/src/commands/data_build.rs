@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use burnformer::core::is_interrupted;
-use burnformer::data::corpus::{Corpus, CorpusBuilder, Tokenization};
+use burnformer::data::corpus::{Corpus, CorpusBuilder, Tokenization, unfinished_build};
 use burnformer::data::sentences::SentenceSplitter;
 use burnformer::data::tokenizer::Tokenizer;
 use burnformer::recipes::CorpusReport;
@@ -29,11 +29,11 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
 
     let before = Corpus::open(&args.out).ok().map(|corpus| corpus.manifest().build);
     let built = builder.build(&args.out, terminal, interrupt).map_err(anyhow::Error::from);
-    if built.as_ref().is_err_and(|error| is_interrupted(error.as_ref())) && args.out.exists() {
-        terminal.note(format_args!(
-            "the finished part stays in `{}`; run the same command to continue",
-            args.out.display()
-        ));
+    if built.as_ref().is_err_and(|error| is_interrupted(error.as_ref()))
+        && let Some(folder) = unfinished_build(&args.out)
+    {
+        terminal
+            .note(format_args!("the finished part stays in `{}`; run the same command to continue", folder.display()));
     }
     let built = built?;
     if before.is_some_and(|before| before != built.corpus.manifest().build) {

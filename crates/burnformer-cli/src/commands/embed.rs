@@ -1,7 +1,7 @@
 //! `burnformer embed`: texts as vectors.
 
-use anyhow::Result;
-use burnformer::core::files::atomic_write;
+use anyhow::{Context as _, Result};
+use burnformer::core::AtomicFile;
 use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
@@ -17,12 +17,13 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
+    let out = args.out.as_deref().map(AtomicFile::create).transpose()?;
     let model = args.embedding.load()?;
     let mut rows = Vec::new();
     args.texts.in_groups("embed", context, |texts| {
         let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
         let embeddings = model.embed(&asked)?;
-        if args.out.is_some() {
+        if out.is_some() {
             rows.extend(embeddings);
             return Ok(());
         }
@@ -30,10 +31,11 @@ pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         let lines = asked.into_iter().zip(embeddings).map(line).collect::<Result<Vec<_>, _>>()?;
         context.terminal.print(&lines.join("\n"))
     })?;
-    if let Some(out) = &args.out {
-        atomic_write(out, |file| write_npy(&rows, model.d_model(), file))?;
-        let written = format!("{} vectors of {} numbers in `{}`", rows.len(), model.d_model(), out.display());
-        context.terminal.note(format_args!("{written}"));
+    if let (Some(mut out), Some(path)) = (out, &args.out) {
+        write_npy(&rows, model.d_model(), &mut out).with_context(|| format!("cannot write `{}`", path.display()))?;
+        out.commit()?;
+        let (n, width) = (rows.len(), model.d_model());
+        context.terminal.note(format_args!("{n} vectors of {width} numbers in `{}`", path.display()));
     }
     Ok(Outcome::Done)
 }

@@ -16,6 +16,8 @@ mod interrupted;
 mod killed;
 mod library;
 mod old_runs;
+#[cfg(unix)]
+mod outputs;
 mod resume;
 mod rust_docs;
 #[cfg(unix)]

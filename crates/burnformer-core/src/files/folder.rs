@@ -1,13 +1,19 @@
 //! Atomic folders: a folder appears under its name only when it is complete.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::leftovers::{claim, sweep};
 use super::{FileError, UNFINISHED, follow_links, parent, sync_folder};
+
+/// How the hidden name of a folder ends that was set aside.
+pub(super) const REPLACED: &str = ".replaced";
+/// How often a hidden name is tried that another process takes for a leftover.
+const TRIES: usize = 8;
 
 /// A folder that is filled under a hidden name beside its target and renamed as a whole.
 ///
@@ -16,23 +22,35 @@ use super::{FileError, UNFINISHED, follow_links, parent, sync_folder};
 #[must_use = "the folder is removed when this is dropped without a commit"]
 pub struct AtomicFolder {
     unfinished: TempDir,
+    /// Open, and so locked, as long as the process lives, so that others do not take it for a leftover.
+    _claim: Option<File>,
     target: PathBuf,
 }
 
 impl AtomicFolder {
-    /// Creates the empty hidden folder. An existing `target` stays unchanged until the commit; a symbolic link is followed.
+    /// Creates the empty hidden folder, and removes what killed processes left beside it. An existing `target` stays unchanged
+    /// until the commit; a symbolic link is followed.
     ///
     /// # Errors
     /// [`FileError::Io`] if the folder cannot be created; the parent of `target` must exist.
     pub fn create(target: &Path) -> Result<Self, FileError> {
         let fail = || FileError::io("create a folder beside", target);
         let target = follow_links(target).map_err(fail())?;
-        let mut unfinished = tempfile::Builder::new();
-        unfinished.prefix(UNFINISHED);
-        #[cfg(unix)]
-        unfinished.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let unfinished = unfinished.tempdir_in(parent(&target)).map_err(fail())?;
-        Ok(Self { unfinished, target })
+        // A leftover that cannot be removed may belong to another user.
+        let _ = sweep(parent(&target));
+        for _ in 0..TRIES {
+            let mut unfinished = tempfile::Builder::new();
+            unfinished.prefix(UNFINISHED);
+            #[cfg(unix)]
+            unfinished.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+            let unfinished = unfinished.tempdir_in(parent(&target)).map_err(fail())?;
+            // Not every system can open a folder.
+            let opened = File::open(unfinished.path()).ok();
+            if opened.as_ref().is_none_or(|folder| claim(folder, unfinished.path())) {
+                return Ok(Self { unfinished, _claim: opened, target });
+            }
+        }
+        Err(fail()(io::Error::other("another process removes every new folder here")))
     }
 
     /// Path of the hidden folder; write the files here.
@@ -48,21 +66,19 @@ impl AtomicFolder {
         if fs::symlink_metadata(&self.target).is_ok() {
             return Err(FileError::Exists { path: self.target });
         }
-        self.sync()?;
-        self.rename()
+        sync_tree(self.path()).map_err(FileError::io("write", &self.target))?;
+        fs::rename(self.path(), &self.target).map_err(FileError::io("create", &self.target))?;
+        // Nothing is left to remove under the hidden name.
+        let _ = self.unfinished.keep();
+        sync_folder(parent(&self.target)).map_err(FileError::io("create", &self.target))
     }
 
-    /// Flushes everything to disk and renames the folder to its target, replacing an existing one.
-    ///
-    /// A folder that is not empty cannot be renamed over. So the old one is first renamed to `.NAME.replaced`, and removed
-    /// when the new one is in place. If the process is killed in between, the complete old folder is still there under that
-    /// name: [`AtomicFolder::recover`] puts it back.
+    /// Flushes everything to disk and puts the folder in the place of its target, as [`replace_folder`] does.
     ///
     /// # Errors
-    /// [`FileError::Io`] on a system error; the old folder is then back in its place and the new one removed.
+    /// As [`replace_folder`]; the new folder is then removed.
     pub fn commit_replacing(self) -> Result<(), FileError> {
-        self.sync()?;
-        self.replace()
+        replace_folder(self.path(), &self.target)
     }
 
     /// Cleans up after a process that was killed inside [`AtomicFolder::commit_replacing`]: puts the old folder back if
@@ -84,44 +100,82 @@ impl AtomicFolder {
         }
         fs::rename(&aside, &target).and_then(|()| sync_folder(parent(&target))).map_err(fail())
     }
+}
 
-    fn replace(self) -> Result<(), FileError> {
-        Self::recover(&self.target)?;
-        let (target, aside) = (self.target.clone(), aside(&self.target));
-        match fs::rename(&target, &aside) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.rename(),
-            Err(error) => return Err(FileError::io("replace", &target)(error)),
+/// Flushes the folder `new` to disk, renames it to `target`, and removes the folder that was there. Both lie beside each other.
+///
+/// Where the system can, the two folders change places in one step, and there is a complete folder under the name at any time.
+/// Elsewhere the old one is first renamed to `.NAME.replaced`. If the process is killed in between, the complete old folder is
+/// still there under that name: [`AtomicFolder::recover`] puts it back.
+///
+/// # Errors
+/// [`FileError::NotAFolder`] if `target` is something else, [`FileError::Io`] on a system error; what was there is then in its
+/// place.
+pub fn replace_folder(new: &Path, target: &Path) -> Result<(), FileError> {
+    let fail = || FileError::io("replace", target);
+    sync_tree(new).map_err(FileError::io("write", target))?;
+    AtomicFolder::recover(target)?;
+    match fs::symlink_metadata(target) {
+        Ok(there) if !there.is_dir() => return Err(FileError::NotAFolder { path: target.to_owned() }),
+        Ok(_) => match exchange(new, target) {
+            Ok(()) => {
+                sync_folder(parent(target)).map_err(fail())?;
+                // The new folder is in place; of the old one, the next commit removes what cannot be removed now.
+                let _ = fs::remove_dir_all(new);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => return set_aside(new, target),
+            Err(error) => return Err(fail()(error)),
+        },
+        Err(_) => fs::rename(new, target).map_err(FileError::io("create", target))?,
+    }
+    sync_folder(parent(target)).map_err(fail())
+}
+
+/// Lets two folders change places, or fails as unsupported.
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+
+        match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+            // Some file systems and old systems cannot.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(io::ErrorKind::Unsupported.into()),
+            result => Ok(result?),
         }
-        let renamed = self.rename();
-        // A rename that worked, and only could not be synced, is not taken back.
-        if renamed.is_err() && fs::symlink_metadata(&target).is_err() {
-            fs::rename(&aside, &target).map_err(FileError::io("restore", &target))?;
-        }
-        renamed?;
-        // The commit has succeeded; what cannot be removed now, the next one removes.
-        let _ = fs::remove_dir_all(&aside);
-        Ok(())
     }
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+    {
+        let _ = (one, other);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
 
-    fn sync(&self) -> Result<(), FileError> {
-        sync_tree(self.path()).map_err(FileError::io("write", &self.target))
+/// Replaces the folder `target` by `new` in two steps.
+fn set_aside(new: &Path, target: &Path) -> Result<(), FileError> {
+    let aside = aside(target);
+    fs::rename(target, &aside).map_err(FileError::io("replace", target))?;
+    if let Err(error) = fs::rename(new, target) {
+        fs::rename(&aside, target).map_err(FileError::io("restore", target))?;
+        return Err(FileError::io("create", target)(error));
     }
-
-    fn rename(self) -> Result<(), FileError> {
-        let fail = || FileError::io("create", &self.target);
-        fs::rename(self.unfinished.path(), &self.target).map_err(fail())?;
-        // Nothing is left to remove under the hidden name.
-        let _ = self.unfinished.keep();
-        sync_folder(parent(&self.target)).map_err(fail())
-    }
+    sync_folder(parent(target)).map_err(FileError::io("create", target))?;
+    // The new folder is in place; what cannot be removed now, the next commit removes.
+    let _ = fs::remove_dir_all(&aside);
+    Ok(())
 }
 
 /// Where the old folder waits while the new one takes its place.
 fn aside(target: &Path) -> PathBuf {
+    hidden_beside(target, REPLACED)
+}
+
+/// The hidden path `.NAME` and `ending` beside `target`, whose name is NAME.
+pub fn hidden_beside(target: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(target.file_name().unwrap_or_default());
-    name.push(".replaced");
+    name.push(ending);
     target.with_file_name(name)
 }
 
@@ -206,8 +260,31 @@ mod tests {
         filled(&target, "old").commit().unwrap();
         let folder = filled(&target, "new");
         fs::remove_dir_all(folder.path()).unwrap();
-        folder.replace().unwrap_err();
+        folder.commit_replacing().unwrap_err();
         assert_eq!(content(&target), "old");
+        assert_eq!(names(place.path()), ["target"]);
+    }
+
+    #[test]
+    fn a_folder_is_replaced_where_two_cannot_change_places() {
+        let (place, target) = place();
+        filled(&target, "old").commit().unwrap();
+        let new = filled(&target, "new");
+        set_aside(new.path(), &target).unwrap();
+        assert_eq!(content(&target), "new");
+        let missing = place.path().join("missing");
+        set_aside(&missing, &target).unwrap_err();
+        assert_eq!(content(&target), "new");
+        assert_eq!(names(place.path()), ["target"]);
+    }
+
+    #[test]
+    fn a_folder_replaces_nothing_but_a_folder() {
+        let (place, target) = place();
+        fs::write(&target, "years of work").unwrap();
+        let error = filled(&target, "new").commit_replacing().unwrap_err();
+        assert!(matches!(error, FileError::NotAFolder { .. }), "{error}");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "years of work");
         assert_eq!(names(place.path()), ["target"]);
     }
 

@@ -1,19 +1,23 @@
 //! Atomic files and folders: complete or absent, also after a crash or a loss of power.
 //!
 //! Both are written under a hidden name beside the target, flushed to disk and renamed. A process that is killed leaves its
-//! hidden file or folder behind; [`remove_leftovers`] removes them.
+//! hidden file or folder behind; the next one that creates an [`AtomicFile`] or [`AtomicFolder`] beside it removes it.
 
+mod file;
 mod folder;
+mod leftovers;
 mod new_folder;
 mod read;
 mod removal;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub use folder::AtomicFolder;
+pub use file::AtomicFile;
+pub use folder::{AtomicFolder, hidden_beside, replace_folder};
+pub use leftovers::remove_leftovers;
 pub use new_folder::NewFolder;
 pub use read::{SETTINGS_LIMIT, Unreadable, open_regular, read_limited, read_text};
 pub use removal::remove_folder;
@@ -41,6 +45,18 @@ pub enum FileError {
         /// The existing file or folder.
         path: PathBuf,
     },
+    /// A file is to be written where a folder is.
+    #[error("`{}` is a folder, expected the name of a file", path.display())]
+    IsFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder is to be replaced where something else is.
+    #[error("`{}` is not a folder, and is not replaced by one: remove it or choose another name", path.display())]
+    NotAFolder {
+        /// What is there.
+        path: PathBuf,
+    },
 }
 
 impl FileError {
@@ -49,33 +65,14 @@ impl FileError {
     }
 }
 
-/// Replaces the content of the file `path` with what `write` writes, or leaves the file unchanged.
-///
-/// A symbolic link stays, and the file it points to is replaced. A new file gets the permissions of `File::create`, a
-/// replaced file keeps its own.
+/// Replaces the content of the file `path` with what `write` writes, or leaves the file unchanged. See [`AtomicFile`].
 ///
 /// # Errors
-/// [`FileError::Io`], also for an error of `write`. The old content is then unchanged, unless only the last step failed:
-/// flushing the rename to disk.
+/// As [`AtomicFile::commit`]; also for an error of `write`, which leaves the old content unchanged.
 pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
-    let fail = || FileError::io("write", path);
-    let target = follow_links(path).map_err(fail())?;
-    let mut temporary = tempfile::Builder::new();
-    temporary.prefix(UNFINISHED);
-    #[cfg(unix)]
-    temporary.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = temporary.tempfile_in(parent(&target)).map_err(fail())?;
-
-    let mut writer = BufWriter::new(temporary.as_file_mut());
-    write(&mut writer).and_then(|()| writer.flush()).map_err(fail())?;
-    drop(writer);
-    #[cfg(unix)]
-    if let Ok(old) = fs::metadata(&target) {
-        temporary.as_file().set_permissions(old.permissions()).map_err(fail())?;
-    }
-    temporary.as_file().sync_all().map_err(fail())?;
-    temporary.persist(&target).map_err(|error| fail()(error.error))?;
-    sync_folder(parent(&target)).map_err(fail())
+    let mut file = AtomicFile::begin(path)?;
+    write(&mut file).map_err(FileError::io("write", path))?;
+    file.commit()
 }
 
 /// Replaces the content of the file `path` with `bytes`, or leaves the file unchanged. See [`atomic_write`].
@@ -84,26 +81,6 @@ pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
 /// As [`atomic_write`].
 pub fn atomic_write_bytes(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), FileError> {
     atomic_write(path, |file| file.write_all(bytes.as_ref()))
-}
-
-/// Removes the hidden files and folders that killed processes left in `folder`.
-///
-/// It cannot tell them from writes in progress: call it only while no other process writes into `folder`, for instance
-/// under a [`FolderLock`](crate::lock::FolderLock).
-///
-/// # Errors
-/// [`FileError::Io`] if something cannot be removed.
-pub fn remove_leftovers(folder: &Path) -> Result<(), FileError> {
-    let fail = || FileError::io("list", folder);
-    for entry in fs::read_dir(folder).map_err(fail())? {
-        let entry = entry.map_err(fail())?;
-        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-            let (path, kind) = (entry.path(), entry.file_type().map_err(fail())?);
-            let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-            removed.map_err(FileError::io("remove", &path))?;
-        }
-    }
-    Ok(())
 }
 
 /// The path behind `path` if that is a symbolic link, whether or not anything is there.
@@ -178,18 +155,6 @@ mod tests {
         atomic_write_bytes(&path, "new").unwrap_err();
         assert_eq!(names(folder.path()), ["a"]);
         atomic_write_bytes(&folder.path().join("missing/a"), "new").unwrap_err();
-    }
-
-    #[test]
-    fn leftovers_of_killed_processes_are_removed_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at(".unfinished-a"), "").unwrap();
-        fs::create_dir(at(".unfinished-b")).unwrap();
-        fs::write(at(".unfinished-b/c"), "").unwrap();
-        fs::write(at("kept"), "").unwrap();
-        remove_leftovers(folder.path()).unwrap();
-        assert_eq!(names(folder.path()), ["kept"]);
     }
 
     #[cfg(unix)]

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use burnformer_core::files::{FileError, remove_leftovers};
+use burnformer_core::files::{AtomicFolder, FileError, hidden_beside, remove_leftovers, replace_folder};
 use burnformer_core::lock::FolderLock;
 use burnformer_core::progress::{Interrupt, Progress, Unit};
 use twox_hash::XxHash3_128;
@@ -20,6 +20,9 @@ use super::{Corpus, CorpusError, Hash, Manifest, PAIR_FOLDER, Position, Tokeniza
 use crate::DataError;
 use crate::parallel::Ordered;
 use crate::source::{OnBadRow, Skipped, Source, fingerprint};
+
+/// How the hidden name ends of the folder in which a corpus is built that replaces another.
+const BESIDE: &str = ".building";
 
 /// Tokens after which a shard is full: 16 MiB of a vocabulary of up to 65,536 entries.
 const SHARD_TOKENS: usize = 8 << 20;
@@ -80,7 +83,8 @@ impl CorpusBuilder {
     }
 
     /// Builds the corpus in `folder`, continues a build that was interrupted there, or reuses the corpus if nothing
-    /// it depends on has changed. A corpus of other sources in that folder is replaced.
+    /// it depends on has changed. A corpus of other sources in that folder is replaced when the new one is complete: until
+    /// then the new one lies beside it, under a hidden name, and a build that is interrupted continues there.
     ///
     /// # Errors
     /// - of the source, unless the policy skips them; the shards finished by then stay, for the next try;
@@ -89,6 +93,7 @@ impl CorpusBuilder {
     /// - [`DataError::Interrupted`], with the finished shards left in place;
     /// - [`DataError::Lock`] if another process builds there.
     pub fn build(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
+        AtomicFolder::recover(folder)?;
         let created = !folder.exists();
         fs::create_dir_all(folder).map_err(cannot("create", folder))?;
         let lock = FolderLock::acquire(folder)?;
@@ -101,33 +106,61 @@ impl CorpusBuilder {
     }
 
     fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
-        remove_leftovers(folder)?;
         let build = self.fingerprint(progress, interrupt)?;
-        let begun = self.begun(folder, build)?;
+        if let Some(begun) = begun(folder, build) {
+            return self.build_in(folder, begun, progress, interrupt);
+        }
+        check_own(folder)?;
+        if is_free(folder) {
+            // Shards without a description are left of a build that was killed.
+            clear(folder)?;
+            return self.build_in(folder, self.new_manifest(build), progress, interrupt);
+        }
+        let (target, beside) = beside(folder)?;
+        fs::create_dir_all(&beside).map_err(cannot("create", &beside))?;
+        let begun = match begun(&beside, build) {
+            Some(begun) => begun,
+            None => {
+                clear(&beside)?;
+                // A tokenizer for second texts, which this build may not have.
+                let pair = beside.join(PAIR_FOLDER);
+                if pair.exists() {
+                    fs::remove_dir_all(&pair).map_err(cannot("remove", &pair))?;
+                }
+                self.new_manifest(build)
+            }
+        };
+        let built = self.build_in(&beside, begun, progress, interrupt);
+        let Outcome { resumed_tokens, skipped, .. } = built.inspect_err(|_| leave_nothing(&beside))?;
+        keep_others(&target, &beside)?;
+        replace_folder(&beside, &target)?;
+        Ok(Outcome { corpus: Corpus::open(folder)?, reused: false, resumed_tokens, skipped })
+    }
+
+    /// Goes on with the build in `folder` as of `begun`.
+    fn build_in(
+        &self,
+        folder: &Path,
+        begun: Manifest,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Outcome, DataError> {
+        remove_leftovers(folder)?;
         self.save_tokenizers(folder)?;
         let (reused, resumed_tokens) = (begun.complete, if begun.complete { 0 } else { begun.counts().tokens });
         let skipped = if reused { Skipped::default() } else { self.go_on(folder, begun, progress, interrupt)? };
         Ok(Outcome { corpus: Corpus::open(folder)?, reused, resumed_tokens, skipped })
     }
 
-    /// The manifest in the folder, if it belongs to this build; otherwise clears the folder and starts a new one.
-    fn begun(&self, folder: &Path, build: Hash) -> Result<Manifest, DataError> {
-        let tokenizer = Hash(self.tokenization.tokenizer.fingerprint());
-        let pair_tokenizer = self.tokenization.pair_tokenizer.as_ref().map(|pair| Hash(pair.fingerprint()));
-        if let Ok(Some(manifest)) = Manifest::load(folder)
-            && manifest.build == build
-            // A shard that was lost or damaged since is a reason to build again.
-            && open_shards(folder, &manifest).is_ok()
-        {
-            return Ok(manifest);
-        }
-        clear(folder)?;
-        Ok(Manifest {
+    /// The manifest of a build that begins.
+    fn new_manifest(&self, build: Hash) -> Manifest {
+        let Tokenization { tokenizer, pair_tokenizer, .. } = &self.tokenization;
+        Manifest {
             build,
             complete: false,
             next: Position::default(),
-            tokenizer,
-            pair_tokenizer,
+            tokenizer: Hash(tokenizer.fingerprint()),
+            pair_tokenizer: pair_tokenizer.as_ref().map(|pair| Hash(pair.fingerprint())),
             vocab_size: self.tokenization.vocab_size() as u64,
             pairs: Some(0),
             shards: Vec::new(),
@@ -136,7 +169,7 @@ impl CorpusBuilder {
             unknown_tokens: 0,
             empty_records: 0,
             skipped_rows: 0,
-        })
+        }
     }
 
     fn save_tokenizers(&self, folder: &Path) -> Result<(), DataError> {
@@ -270,24 +303,88 @@ fn next_shard(manifest: &Manifest) -> ShardWriter {
     ShardWriter::new(manifest.build.0, manifest.shards.len() as u64, manifest.vocab_size)
 }
 
-/// Removes an earlier corpus.
+/// The folder that holds the finished part of an interrupted build of the corpus in `folder`, if there is one.
+#[must_use]
+pub fn unfinished_build(folder: &Path) -> Option<PathBuf> {
+    let folder = fs::canonicalize(folder).ok()?;
+    let is_unfinished = |folder: &PathBuf| matches!(Manifest::load(folder), Ok(Some(manifest)) if !manifest.complete);
+    [hidden_beside(&folder, BESIDE), folder].into_iter().find(is_unfinished)
+}
+
+/// The real path of a folder, and of the one in which the corpus is built that takes its place.
 ///
 /// # Errors
-/// If anything else is in the folder; nothing is removed then.
-fn clear(folder: &Path) -> Result<(), DataError> {
-    let mut own = Vec::new();
-    for entry in fs::read_dir(folder).map_err(cannot("list", folder))? {
-        let entry = entry.map_err(cannot("list", folder))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if is_own_file(&name) {
-            own.push(entry.path());
-        } else if !is_beside(&name) {
-            return Err(CorpusError::Occupied { folder: folder.to_owned(), file: name }.into());
+/// If no other folder can take its place.
+fn beside(folder: &Path) -> Result<(PathBuf, PathBuf), DataError> {
+    let fail = || cannot("find", folder);
+    let target = fs::canonicalize(folder).map_err(fail())?;
+    let fixed = || CorpusError::Fixed { folder: folder.to_owned() }.into();
+    // Whoever is in a folder that is replaced stays in the old one, which is removed.
+    if std::env::current_dir().is_ok_and(|current| current.starts_with(&target)) {
+        return Err(fixed());
+    }
+    let Some(parent) = target.parent() else { return Err(fixed()) };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+
+        let disk = |path: &Path| Ok::<_, FileError>(fs::metadata(path).map_err(fail())?.dev());
+        if disk(&target)? != disk(parent)? {
+            return Err(fixed());
         }
     }
+    let _ = parent;
+    let beside = hidden_beside(&target, BESIDE);
+    Ok((target, beside))
+}
+
+/// The manifest in the folder, if it belongs to this build.
+fn begun(folder: &Path, build: Hash) -> Option<Manifest> {
+    let manifest = Manifest::load(folder).ok()??;
+    // A shard that was lost or damaged since is a reason to build again.
+    (manifest.build == build && open_shards(folder, &manifest).is_ok()).then_some(manifest)
+}
+
+/// Makes sure that nothing but a corpus is in the folder.
+fn check_own(folder: &Path) -> Result<(), DataError> {
+    match names(folder)?.into_iter().find(|name| !is_own_file(name) && !is_beside(name)) {
+        Some(file) => Err(CorpusError::Occupied { folder: folder.to_owned(), file }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether no corpus is in the folder, so that a new one can be built there.
+fn is_free(folder: &Path) -> bool {
+    matches!(Manifest::load(folder), Ok(None))
+}
+
+/// Removes the description and the shards of an earlier build.
+fn clear(folder: &Path) -> Result<(), DataError> {
+    let mut own: Vec<_> = names(folder)?.into_iter().filter(|name| is_own_file(name)).collect();
     // The description goes first: without it, what is left is no corpus.
     own.sort();
-    own.iter().try_for_each(|path| Ok(fs::remove_file(path).map_err(cannot("remove", path))?))
+    own.iter()
+        .map(|name| folder.join(name))
+        .try_for_each(|path| Ok(fs::remove_file(&path).map_err(cannot("remove", &path))?))
+}
+
+/// Takes hidden files of others along into the folder that replaces the one they are in.
+fn keep_others(from: &Path, to: &Path) -> Result<(), DataError> {
+    for name in names(from)?.into_iter().filter(|name| name.starts_with('.') && name != ".lock") {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if !to.exists() {
+            fs::rename(&from, to).map_err(cannot("move", &from))?;
+        }
+    }
+    Ok(())
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, DataError> {
+    let fail = || cannot("list", folder);
+    let entries = fs::read_dir(folder).map_err(fail())?;
+    let name =
+        |entry: std::io::Result<fs::DirEntry>| Ok(entry.map_err(fail())?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect()
 }
 
 fn cannot(attempt: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {

@@ -31,6 +31,16 @@ pub enum CorpusError {
         /// One of the files in it.
         file: String,
     },
+    /// A folder whose corpus cannot be replaced by another one.
+    #[error(
+        "`{}` holds another corpus and cannot be replaced, since it is the current folder or a disk of its own: remove its files \
+         or choose another folder",
+        folder.display()
+    )]
+    Fixed {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A description that cannot be understood.
     #[error("`{}` does not describe a corpus", path.display())]
     Manifest {

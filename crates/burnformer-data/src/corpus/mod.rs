@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-pub use builder::{CorpusBuilder, Outcome};
+pub use builder::{CorpusBuilder, Outcome, unfinished_build};
 pub use error::CorpusError;
 pub use manifest::{Counts, Hash, Manifest, Position};
 pub use tokenized::Tokenization;

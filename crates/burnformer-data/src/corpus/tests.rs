@@ -157,6 +157,63 @@ fn a_build_is_reused_until_something_changes() {
 }
 
 #[test]
+fn a_corpus_stays_until_the_one_that_replaces_it_is_complete() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("corpus");
+    run(&builder(parts(2, 500)), &folder).unwrap();
+    fs::write(folder.join(".gitignore"), "*").unwrap();
+    let old = files(&folder);
+
+    // What fails, before or behind the first shard.
+    let bad = |before: u32| {
+        let mut rows: Vec<_> = documents(before).into_iter().map(Some).collect();
+        rows.push(None);
+        builder(Memory::new(vec![rows])).shard_tokens(1000)
+    };
+    for before in [1, 5000] {
+        assert!(run(&bad(before), &folder).unwrap_err().is_bad_row());
+        assert!(files(&folder) == old);
+    }
+    let empty = builder(Memory::of(vec![record(&["", " "])]));
+    assert!(matches!(run(&empty, &folder).unwrap_err(), DataError::Corpus(CorpusError::Empty { .. })));
+    assert!(files(&folder) == old);
+
+    // What is interrupted goes on.
+    let new = builder(parts(8, 500)).shard_tokens(4000);
+    let interrupt = Interrupt::new();
+    let error = new.build(&folder, &StopAt(9000, interrupt.clone()), &interrupt).unwrap_err();
+    assert!(matches!(error, DataError::Interrupted(_)), "{error}");
+    assert!(files(&folder) == old);
+    let unfinished = unfinished_build(&folder).unwrap();
+    assert_eq!(unfinished.file_name().unwrap(), ".corpus.building");
+    let tokens = Manifest::load(&unfinished).unwrap().unwrap().counts().tokens;
+    let outcome = run(&new, &folder).unwrap();
+    assert!(tokens > 0 && outcome.resumed_tokens == tokens, "{tokens} tokens");
+    assert!(unfinished_build(&folder).is_none());
+
+    // All that is left is the new corpus, and what others had put beside the old one.
+    let whole = tempfile::tempdir().unwrap();
+    run(&new, whole.path()).unwrap();
+    fs::write(whole.path().join(".gitignore"), "*").unwrap();
+    assert!(files(&folder) == files(whole.path()));
+    let names: Vec<_> = fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["corpus"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_corpus_stays_a_link() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, link) = (place.path().join("corpus"), place.path().join("link"));
+    std::os::unix::fs::symlink("corpus", &link).unwrap();
+    for n in [1, 2] {
+        assert!(!run(&builder(parts(n, 10)), if n == 1 { &folder } else { &link }).unwrap().reused);
+    }
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("corpus"));
+    assert!(run(&builder(parts(2, 10)), &folder).unwrap().reused);
+}
+
+#[test]
 fn a_folder_with_other_files_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("thesis.tex"), "years of work").unwrap();
