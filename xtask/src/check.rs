@@ -9,10 +9,11 @@ use crate::backend::{Backend, backend_args, feature_args};
 use crate::invocation::{Invocation, Runner, find_program};
 use crate::layers;
 
-/// Check formatting, layers, lints (also with each backend alone and without burn), documentation and spelling.
+/// Check formatting, layers, lints (also with each backend alone and without burn), documentation, spelling and dependencies.
 ///
-/// Runs all steps, or only the named ones, and reports every one of them before it fails. Spelling is checked
-/// where the program `typos` is installed.
+/// Runs all steps, or only the named ones, and reports every one of them before it fails. Spelling is checked where the
+/// program `typos` is installed, licences, sources and known vulnerabilities of all dependencies where `cargo-deny` is. The
+/// list of vulnerabilities (RustSec) is fetched anew; where that is not possible, the summary says so.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask check
@@ -47,6 +48,8 @@ pub(crate) enum Step {
     Docs,
     /// Spelling (typos)
     Typos,
+    /// Licences, sources and known vulnerabilities of dependencies (cargo-deny)
+    Deny,
 }
 
 impl Step {
@@ -58,12 +61,15 @@ impl Step {
             Self::Features => "features",
             Self::Docs => "docs",
             Self::Typos => "typos",
+            Self::Deny => "deny",
         }
     }
 }
 
 enum Outcome {
     Passed,
+    /// What could be checked passed; what could not is named.
+    PassedBut(&'static str),
     Failed(String),
     LeftOut(&'static str),
 }
@@ -96,9 +102,9 @@ pub(crate) fn run(runner: &Runner, args: &CheckArgs) -> Result<()> {
 /// Repairs by clippy can leave lines that want formatting, so with `fix` formatting comes behind it.
 fn plan(asked: &[Step], fix: bool) -> Vec<Step> {
     let order = if fix {
-        [Step::Clippy, Step::Fmt, Step::Layers, Step::Features, Step::Docs, Step::Typos]
+        [Step::Clippy, Step::Fmt, Step::Layers, Step::Features, Step::Docs, Step::Typos, Step::Deny]
     } else {
-        [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos]
+        [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos, Step::Deny]
     };
     order.into_iter().filter(|step| asked.is_empty() || asked.contains(step)).collect()
 }
@@ -107,12 +113,11 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
     let result = match step {
         Step::Layers => layers::run(runner),
         Step::Typos if find_program("typos").is_none() => {
-            const MISSING: &str = "`typos` is not installed (`cargo install typos-cli`)";
-            return if args.steps.contains(&Step::Typos) {
-                Outcome::Failed(MISSING.into())
-            } else {
-                Outcome::LeftOut(MISSING)
-            };
+            return missing("`typos` is not installed (`cargo install typos-cli`)", args.steps.contains(&step));
+        }
+        Step::Deny if find_program("cargo-deny").is_none() => {
+            let text = "`cargo-deny` is not installed (`cargo install cargo-deny --locked`)";
+            return missing(text, args.steps.contains(&step));
         }
         Step::Fmt => runner.run(&fmt(args.fix)),
         Step::Clippy => runner.run(&clippy(feature_args(&args.backends), args.fix, runner.is_ci())),
@@ -122,6 +127,13 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
         }
         Step::Docs => runner.run(&docs(args, runner.is_ci())),
         Step::Typos => runner.run(&typos(args.fix)),
+        Step::Deny => match runner.run(&deny(&["licenses", "bans", "sources"])) {
+            Ok(()) if runner.run(&advisories()).is_err() => {
+                return Outcome::PassedBut("advisories were NOT checked: their list cannot be fetched");
+            }
+            Ok(()) => runner.run(&deny(&["advisories"])),
+            failed => failed,
+        },
     };
     match result {
         Ok(()) => Outcome::Passed,
@@ -129,9 +141,15 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
     }
 }
 
+/// A program that is not there fails a step only if somebody asked for it.
+fn missing(text: &'static str, is_asked: bool) -> Outcome {
+    if is_asked { Outcome::Failed(text.into()) } else { Outcome::LeftOut(text) }
+}
+
 fn report(step: Step, outcome: &Outcome, elapsed: Duration) -> String {
     let (word, note) = match outcome {
         Outcome::Passed => ("ok", None),
+        Outcome::PassedBut(reason) => ("ok", Some(*reason)),
         Outcome::Failed(error) => ("FAILED", Some(error.as_str())),
         Outcome::LeftOut(reason) => ("left out", Some(*reason)),
     };
@@ -170,6 +188,18 @@ fn typos(fix: bool) -> Invocation {
     Invocation::new("typos", fix.then_some("--write-changes"))
 }
 
+/// Duplicates are burn's and wgpu's: `cargo deny check bans` lists them.
+fn deny(checks: &[&str]) -> Invocation {
+    let options = ["deny", "--locked", "check", "--allow", "duplicate", "--hide-inclusion-graph"];
+    Invocation::cargo(options).args(checks.iter().copied())
+}
+
+/// Fetches the list of known vulnerabilities. A connection that stands still ends after half a minute.
+fn advisories() -> Invocation {
+    let fetch = Invocation::cargo(["deny", "--locked", "fetch", "db"]);
+    fetch.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", "30")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,7 +210,7 @@ mod tests {
 
     #[test]
     fn all_steps_run_in_fixed_order() {
-        let order = [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos];
+        let order = [Step::Fmt, Step::Layers, Step::Clippy, Step::Features, Step::Docs, Step::Typos, Step::Deny];
         assert_eq!(plan(&[], false), order);
         assert_eq!(plan(&[Step::Layers, Step::Fmt, Step::Layers], false), [Step::Fmt, Step::Layers]);
     }
@@ -231,5 +261,16 @@ mod tests {
         assert_eq!(failed, "fmt       FAILED        1.5 s  `cargo fmt` failed");
         let passed = report(Step::Clippy, &Outcome::Passed, Duration::from_secs(90));
         assert_eq!(passed, "clippy    ok           90.0 s");
+        let partly = report(Step::Deny, &Outcome::PassedBut("advisories were NOT checked"), Duration::from_secs(3));
+        assert_eq!(partly, "deny      ok            3.0 s  advisories were NOT checked");
+    }
+
+    #[test]
+    fn dependencies_are_checked_as_they_are_locked() {
+        assert_eq!(
+            deny(&["advisories"]).line(),
+            "cargo deny --locked check --allow duplicate --hide-inclusion-graph advisories"
+        );
+        assert!(advisories().line().ends_with("cargo deny --locked fetch db"));
     }
 }
