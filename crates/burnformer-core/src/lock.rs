@@ -67,6 +67,35 @@ impl FolderLock {
     }
 }
 
+impl FolderLock {
+    /// The process on this machine that has locked `folder`, as far as that can be told without taking the lock. Where the
+    /// system does not list its locks (it is asked on Linux only), the process that was the last to lock the folder and did
+    /// not end by itself.
+    #[must_use]
+    pub fn holder(folder: &Path) -> Option<u32> {
+        let mut file = File::open(folder.join(LOCK_FILE)).ok()?;
+        let pid = read_pid(&mut file)?;
+        #[cfg(target_os = "linux")]
+        if let Ok(locks) = std::fs::read_to_string("/proc/locks") {
+            use std::os::unix::fs::MetadataExt;
+            let inode = file.metadata().ok()?.ino();
+            return is_listed(&locks, inode).then_some(pid);
+        }
+        Some(pid)
+    }
+}
+
+/// Whether a lock on the file `inode` is in this list of the kernel, with lines such as
+/// `1: FLOCK  ADVISORY  WRITE 4910 fe:00:5909211 0 EOF`.
+#[cfg(target_os = "linux")]
+fn is_listed(locks: &str, inode: u64) -> bool {
+    let inode = inode.to_string();
+    locks.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        fields.get(1) == Some(&"FLOCK") && fields.get(5).and_then(|place| place.rsplit(':').next()) == Some(&inode)
+    })
+}
+
 impl Drop for FolderLock {
     fn drop(&mut self) {
         // Closing the file releases the lock; a number that stays behind could only make a message wrong.
@@ -83,6 +112,31 @@ fn read_pid(file: &mut File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_holds_a_lock_is_seen_without_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(FolderLock::holder(folder.path()), None);
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        assert_eq!(FolderLock::holder(folder.path()), Some(std::process::id()));
+        drop(lock);
+        assert_eq!(FolderLock::holder(folder.path()), None);
+        assert_eq!(std::fs::read(folder.path().join(LOCK_FILE)).unwrap(), b"");
+    }
+
+    /// A process that was killed leaves its number, and no lock.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_number_that_was_left_behind_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LOCK_FILE), std::process::id().to_string()).unwrap();
+        assert_eq!(FolderLock::holder(folder.path()), None);
+        assert!(is_listed("1: POSIX  ADVISORY  READ 9 fe:00:7 0 EOF\n2: FLOCK  ADVISORY  WRITE 4 fe:00:7 0 EOF\n", 7));
+        assert!(!is_listed(
+            "1: POSIX  ADVISORY  READ 9 fe:00:7 0 EOF\n2: FLOCK  ADVISORY  WRITE 4 fe:00:17 0 EOF\n",
+            7
+        ));
+    }
 
     #[test]
     fn a_locked_folder_is_refused_until_the_lock_is_dropped() {

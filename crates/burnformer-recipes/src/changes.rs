@@ -102,20 +102,25 @@ pub(crate) fn changes<S: RunSettings>(folder: &Path, now: &S) -> Result<Vec<Chan
 
 /// The values of all settings by their dotted keys; a list is one value.
 fn keys<S: RunSettings>(settings: &S) -> Result<BTreeMap<String, Value>, SettingsError> {
+    let settings = serde_json::to_value(settings).map_err(|source| SettingsError::Preset { source })?;
+    let Value::Object(table) = settings else { return Ok(BTreeMap::new()) };
+    Ok(flat(table.into_iter().collect()))
+}
+
+/// The values of tables within tables by their dotted keys.
+pub(crate) fn flat(settings: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     fn collect(value: Value, key: String, found: &mut BTreeMap<String, Value>) {
         match value {
             Value::Object(table) => {
-                let dot = if key.is_empty() { "" } else { "." };
-                table.into_iter().for_each(|(name, value)| collect(value, format!("{key}{dot}{name}"), found));
+                table.into_iter().for_each(|(name, value)| collect(value, format!("{key}.{name}"), found));
             }
             Value::Null => {}
             value => drop(found.insert(key, value)),
         }
     }
     let mut found = BTreeMap::new();
-    let settings = serde_json::to_value(settings).map_err(|source| SettingsError::Preset { source })?;
-    collect(settings, String::new(), &mut found);
-    Ok(found)
+    settings.into_iter().for_each(|(key, value)| collect(value, key, &mut found));
+    found
 }
 
 #[cfg(test)]

@@ -86,6 +86,26 @@ pub enum RecipeError {
         /// Name of the recipe that was asked for.
         asked: &'static str,
     },
+    /// Folders without any run.
+    #[error("found no run folder in `{}`", folders.join("`, `"))]
+    NoRuns {
+        /// The folders.
+        folders: Vec<String>,
+    },
+    /// Settings of a run that do not say how long it is.
+    #[error("`{}` has no `train.steps`, so it is not of a run", file.display())]
+    NoSteps {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A metric that no run has.
+    #[error("no run has a metric `{name}`")]
+    NoMetric {
+        /// Its name.
+        name: String,
+        /// The metrics there are.
+        known: Vec<String>,
+    },
     /// Data of a resumed run that are not where they were.
     #[error("found nothing at `{place}`, the `{key}` of the run")]
     DataGone {
@@ -216,6 +236,8 @@ impl RecipeError {
             Self::OtherRecipe { folder, recipe, .. } => {
                 return Some(format!("resume it with `burnformer {recipe} --out {} --resume`", folder.display()));
             }
+            Self::NoMetric { known, .. } => return Some(known.join(", ")),
+            Self::NoRuns { .. } => "a run folder has a `run.toml`; name such folders, or folders that hold them",
             Self::DataGone { key, .. } => {
                 let new = if key.ends_with("paths") { "[\"NEW\"]" } else { "NEW" };
                 return Some(format!(

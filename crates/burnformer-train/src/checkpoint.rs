@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::seal::{self, Seal};
-use crate::{Optimizer, OptimizerConfig, TrainError, TrainState};
+use crate::{Optimizer, OptimizerConfig, RunProgress, TrainError, TrainState};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
@@ -124,6 +124,20 @@ impl<T: Task> Checkpoint<T> {
 /// Makes sure that the checkpoint in `folder` is what was written.
 pub(crate) fn verify(folder: &Path) -> Result<(), TrainError> {
     read_state::<IgnoredAny>(folder).map(drop)
+}
+
+/// What the state of the checkpoint in `folder` says, if it can be read.
+pub(crate) fn progress(folder: &Path) -> Option<RunProgress> {
+    #[derive(Deserialize)]
+    struct File {
+        state: TrainState<IgnoredAny>,
+    }
+    let File { state } = serde_json::from_slice(&fs::read(folder.join(STATE_FILE)).ok()?).ok()?;
+    Some(RunProgress {
+        step: state.step,
+        best_step: state.best.map(|best| best.step),
+        evaluations_without_improvement: state.evaluations_without_improvement,
+    })
 }
 
 /// The content of `state.json`, if that and the other files are what was written.

@@ -1,5 +1,6 @@
 //! Learning curves as a picture: what `metrics.jsonl` holds, one panel per metric, as SVG.
 
+use std::collections::HashSet;
 use std::error::Error;
 
 use plotters::prelude::*;
@@ -24,6 +25,18 @@ const FEW_POINTS: usize = 50;
 const SKIPPED: [&str; 2] = ["seconds", "tokens"];
 /// What falls by orders of magnitude, the end of which matters no less than the beginning.
 const LOGARITHMIC: [&str; 1] = ["perplexity"];
+
+/// Colours of runs beside each other.
+const PALETTE: [RGBColor; 8] = [
+    RGBColor(120, 94, 160),
+    RGBColor(31, 119, 180),
+    RGBColor(230, 97, 1),
+    RGBColor(44, 140, 60),
+    RGBColor(214, 39, 40),
+    RGBColor(140, 86, 75),
+    RGBColor(23, 160, 175),
+    RGBColor(110, 110, 110),
+];
 
 const FONT: &str = "sans-serif";
 const INK: RGBColor = RGBColor(51, 51, 51);
@@ -67,14 +80,50 @@ struct Line {
 /// # Errors
 /// [`CurvesError::Nothing`] if no entry has a finite value.
 pub fn learning_curves(entries: &[HistoryEntry], title: &str) -> Result<String, CurvesError> {
-    let panels = panels(entries);
+    picture(&panels(entries), title, entries.len())
+}
+
+/// The panels as an SVG document.
+fn picture(panels: &[Panel], title: &str, n_entries: usize) -> Result<String, CurvesError> {
     if panels.is_empty() {
-        return Err(CurvesError::Nothing { n_entries: entries.len() });
+        return Err(CurvesError::Nothing { n_entries });
     }
     let mut svg = String::new();
-    let (width, height) = draw(&panels, title, &mut svg).map_err(CurvesError::Draw)?;
+    let (width, height) = draw(panels, title, &mut svg).map_err(CurvesError::Draw)?;
     let size = |scale| format!("width=\"{}\" height=\"{}\"", width / scale, height / scale);
     Ok(svg.replacen(&size(1), &size(SCALE), 1))
+}
+
+/// The values of several runs over their steps, as an SVG document: a panel for each name, in the order in which they first
+/// occur, with a line for each run and the run's name as its label. Lines are of the validation samples where a run has the
+/// value on them, else of the training samples.
+///
+/// # Errors
+/// [`CurvesError::Nothing`] if no run has a finite value.
+pub fn runs_picture(runs: &[(&str, &[HistoryEntry])]) -> Result<String, CurvesError> {
+    let entries: Vec<HistoryEntry> = runs.iter().flat_map(|(name, entries)| of_run(name, entries)).collect();
+    let mut panels = panels(&entries);
+    // A run has the same colour in all panels, so it has its place in each.
+    for panel in &mut panels {
+        let lines = std::mem::take(&mut panel.lines);
+        let of = |(name, _): &(&str, _)| lines.iter().find(|line| line.split == *name).map(|line| line.points.clone());
+        let line = |run: &(&str, _)| Line { split: run.0.to_owned(), points: of(run).unwrap_or_default() };
+        panel.lines = runs.iter().map(line).collect();
+    }
+    picture(&panels, "", entries.len())
+}
+
+/// The entries of a run, with its name for the split and each value of one split only.
+fn of_run(name: &str, entries: &[HistoryEntry]) -> Vec<HistoryEntry> {
+    let of = |split: &'static str| entries.iter().filter(move |entry| entry.split == split);
+    let validated: HashSet<&String> =
+        of("validation").flat_map(|entry| entry.values.iter().map(|(name, _)| name)).collect();
+    let with = |entry: &HistoryEntry, is_wanted: &dyn Fn(&String) -> bool| {
+        let values = entry.values.iter().filter(|(name, _)| is_wanted(name)).cloned().collect();
+        HistoryEntry { step: entry.step, split: name.to_owned(), values }
+    };
+    let validation = of("validation").map(|entry| with(entry, &|_| true));
+    validation.chain(of("train").map(|entry| with(entry, &|name| !validated.contains(name)))).collect()
 }
 
 fn panels(entries: &[HistoryEntry]) -> Vec<Panel> {
@@ -128,12 +177,13 @@ impl Line {
         Self { split: split.to_owned(), points: Vec::new() }
     }
 
-    fn colour(&self) -> RGBColor {
+    /// Its colour as line number `place` of a panel.
+    fn colour(&self, place: usize) -> RGBColor {
         match self.split.as_str() {
             "train" => RGBColor(31, 119, 180),
             "validation" => RGBColor(230, 97, 1),
             "test" => RGBColor(44, 140, 60),
-            _ => RGBColor(120, 94, 160),
+            _ => PALETTE[place % PALETTE.len()],
         }
     }
 }
@@ -198,8 +248,8 @@ fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Er
         .light_line_style(TRANSPARENT)
         .draw()?;
 
-    for line in &panel.lines {
-        let style = line.colour().stroke_width(4);
+    for (place, line) in panel.lines.iter().enumerate() {
+        let style = line.colour(place).stroke_width(4);
         let segments = || line.points.split(|(_, value)| !value.is_finite());
         chart
             .draw_series(segments().map(|segment| PathElement::new(segment, style)))?
@@ -207,7 +257,7 @@ fn draw_panel(panel: &Panel, steps: Range, area: &Area) -> Result<(), Box<dyn Er
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 44, y)], style));
         // A lone point is no line.
         let shown = segments().filter(|segment| segment.len() == 1 || line.points.len() <= FEW_POINTS).flatten();
-        chart.draw_series(shown.map(|&point| Circle::new(point, 7, line.colour().filled())))?;
+        chart.draw_series(shown.map(|&point| Circle::new(point, 7, line.colour(place).filled())))?;
     }
     chart
         .configure_series_labels()
@@ -250,7 +300,7 @@ mod tests {
 
     /// The points of all lines of a colour.
     fn drawn(svg: &str, line: &Line) -> Vec<usize> {
-        let RGBColor(red, green, blue) = line.colour();
+        let RGBColor(red, green, blue) = line.colour(0);
         let stroke = format!("stroke=\"#{red:02X}{green:02X}{blue:02X}\"");
         let lines = svg.lines().filter(|text| text.starts_with("<polyline") && text.contains(&stroke));
         lines
@@ -278,6 +328,27 @@ mod tests {
             assert_eq!(count(&svg, &format!("\n{text}\n")), 1, "{text}");
         }
         assert_eq!((count(&svg, "\ntrain\n"), count(&svg, "\nvalidation\n"), count(&svg, "\nstep\n")), (2, 2, 3));
+    }
+
+    #[test]
+    fn several_runs_share_their_panels() {
+        let of = |loss: f64, more: &str| {
+            vec![
+                entry(1, "train", &[("loss", loss), ("learning_rate", 0.1)]),
+                entry(1, "validation", &[("loss", loss + 1.0), (more, 0.5)]),
+                entry(2, "validation", &[("loss", loss + 0.5), (more, 0.6)]),
+            ]
+        };
+        let (a, b) = (of(1.0, "accuracy"), of(2.0, "perplexity"));
+        let found: Vec<_> = of_run("a", &a).iter().map(|entry| (entry.step, entry.values.clone())).collect();
+        // The loss of the validation samples hides that of the training samples.
+        assert_eq!(found[2], (1, vec![("learning_rate".to_owned(), 0.1)]));
+        let svg = runs_picture(&[("runs/a", &a), ("runs/b", &b)]).unwrap();
+        for name in ["loss", "accuracy", "perplexity", "learning rate"] {
+            assert_eq!(count(&svg, &format!("\n{name}\n")), 1, "{name}");
+        }
+        assert_eq!((count(&svg, "\nruns/a\n"), count(&svg, "\nruns/b\n")), (4, 4));
+        assert!(runs_picture(&[("runs/a", &[])]).is_err());
     }
 
     #[test]

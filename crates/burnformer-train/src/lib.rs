@@ -33,7 +33,7 @@ pub use card::ModelCard;
 pub use checkpoint::Checkpoint;
 pub use collective::{Collective, CollectiveError, Local};
 pub use config::TrainConfig;
-pub use curves::{CurvesError, learning_curves};
+pub use curves::{CurvesError, learning_curves, runs_picture};
 pub use error::TrainError;
 pub use gradients::GradientSums;
 pub use history::{History, HistoryEntry, HistoryError};
@@ -42,5 +42,5 @@ pub use optimizer::{AdamConfig, Optimizer, OptimizerConfig, OptimizerStateError,
 pub use rule::{GradientRule, MicroBatch, Sum};
 pub use run_folder::RunFolder;
 pub use schedule::ScheduleConfig;
-pub use state::{Best, Interval, TrainState};
+pub use state::{Best, Interval, RunProgress, TrainState};
 pub use trainer::{Data, Event, Outcome, Stop, Trainer};

@@ -8,7 +8,7 @@ use burnformer_core::lock::FolderLock;
 use burnformer_models::WEIGHTS_FILE;
 
 use crate::checkpoint;
-use crate::{HistoryEntry, TrainError, learning_curves};
+use crate::{HistoryEntry, RunProgress, TrainError, learning_curves};
 
 /// The resolved settings of a run.
 const SETTINGS_FILE: &str = "run.toml";
@@ -159,6 +159,15 @@ impl RunFolder {
             .rev()
             .map(|step| checkpoint::path(&checkpoints, step))
             .find(|it| checkpoint::verify(it).is_ok())
+    }
+
+    /// How far the run in `path` is by its latest readable checkpoint, without looking at the other files of it and without a
+    /// lock; `None` if there is no checkpoint.
+    #[must_use]
+    pub fn progress(path: &Path) -> Option<RunProgress> {
+        let checkpoints = Self::checkpoints_of(path);
+        let steps = checkpoint::steps(&checkpoints).ok()?;
+        steps.into_iter().rev().find_map(|step| checkpoint::progress(&checkpoint::path(&checkpoints, step)))
     }
 
     /// The file with the metrics of the run in `path`.

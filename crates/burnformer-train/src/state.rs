@@ -72,6 +72,17 @@ pub struct Best {
     pub loss: f64,
 }
 
+/// How far a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunProgress {
+    /// Number of updates done.
+    pub step: u64,
+    /// Step of the best evaluation, if there was one.
+    pub best_step: Option<u64>,
+    /// Number of evaluations since the best one.
+    pub evaluations_without_improvement: u64,
+}
+
 impl Best {
     /// `true` if better by quality, or of equal quality with a lower loss.
     pub(crate) fn is_better_than(&self, other: &Self) -> bool {

@@ -17,6 +17,7 @@ mod names;
 mod numbers;
 mod pretrain;
 mod run;
+mod runs;
 mod shared;
 mod tokenizer;
 mod train_seq2seq;
@@ -42,6 +43,7 @@ pub(crate) use given::Given;
 pub(crate) use input::{FormatArgs, TextsArgs};
 pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
 pub(crate) use run::RunArgs;
+pub(crate) use runs::RunsArgs;
 pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
 pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
 pub(crate) use train_seq2seq::TrainSeq2SeqArgs;
@@ -110,6 +112,7 @@ pub(crate) enum Command {
     Finetune(FinetuneArgs),
     #[command(name = "train-seq2seq")]
     TrainSeq2Seq(TrainSeq2SeqArgs),
+    Runs(RunsArgs),
     Average(AverageArgs),
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),

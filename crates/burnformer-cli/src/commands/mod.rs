@@ -21,6 +21,7 @@ mod inspect;
 mod lines;
 mod predict;
 mod pretrain;
+mod runs;
 mod score;
 mod similarity;
 mod texts;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Fetch(args) => fetch::run(args, context),
         Command::Finetune(args) => finetune::run(args, context),
         Command::TrainSeq2Seq(args) => train_seq2seq::run(args, context),
+        Command::Runs(args) => runs::run(args, context),
         Command::Average(args) => average::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),

@@ -18,6 +18,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("fetch", &[]),
     ("finetune", &[]),
     ("train-seq2seq", &[]),
+    ("runs", &[]),
     ("average", &[]),
     ("evaluate", &[NER]),
     ("predict", &[NER]),
@@ -39,11 +40,12 @@ const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --se
 const NER: &str = "finetune --model runs/mini --task token-classification --train train.conll --steps 1 \
                    --set train.micro_batch_size=8 --out runs/ner";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 15] = [
+const WITH_MODELS: [&str; 16] = [
     "pretrain",
     "fetch",
     "finetune",
     "train-seq2seq",
+    "runs",
     "average",
     "evaluate",
     "predict",

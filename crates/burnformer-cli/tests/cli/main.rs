@@ -19,6 +19,7 @@ mod old_runs;
 #[cfg(unix)]
 mod outputs;
 mod resume;
+mod runs;
 mod rust_docs;
 #[cfg(unix)]
 mod signals;
