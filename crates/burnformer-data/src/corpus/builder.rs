@@ -108,6 +108,7 @@ impl CorpusBuilder {
     fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
         let build = self.fingerprint(progress, interrupt)?;
         if let Some(begun) = begun(folder, build) {
+            remove_replaced(folder)?;
             return self.build_in(folder, begun, progress, interrupt);
         }
         check_own(folder)?;
@@ -343,6 +344,17 @@ fn begun(folder: &Path, build: Hash) -> Option<Manifest> {
     let manifest = Manifest::load(folder).ok()??;
     // A shard that was lost or damaged since is a reason to build again.
     (manifest.build == build && open_shards(folder, &manifest).is_ok()).then_some(manifest)
+}
+
+/// Removes the corpus that the one in `folder` has replaced, if the process was killed before it did so. An unfinished build
+/// stays.
+fn remove_replaced(folder: &Path) -> Result<(), DataError> {
+    let Ok((_, beside)) = beside(folder) else { return Ok(()) };
+    let is_unfinished = matches!(Manifest::load(&beside), Ok(Some(manifest)) if !manifest.complete);
+    if beside.is_dir() && !is_unfinished {
+        fs::remove_dir_all(&beside).map_err(cannot("remove", &beside))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that nothing but a corpus is in the folder.

@@ -200,6 +200,22 @@ fn a_corpus_stays_until_the_one_that_replaces_it_is_complete() {
     assert_eq!(names, ["corpus"]);
 }
 
+#[test]
+fn a_corpus_that_was_replaced_by_a_killed_build_is_removed() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, replaced) = (place.path().join("corpus"), place.path().join(".corpus.building"));
+    let new = builder(parts(2, 10));
+    for is_torn in [false, true] {
+        run(&builder(parts(1, 10)), &replaced).unwrap();
+        if is_torn {
+            fs::remove_file(replaced.join("corpus.json")).unwrap();
+        }
+        run(&new, &folder).unwrap();
+        run(&new, &folder).unwrap();
+        assert!(!replaced.exists());
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_to_a_corpus_stays_a_link() {
