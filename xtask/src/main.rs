@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod ci;
 mod demo;
+mod faults;
 mod interop;
 mod invocation;
 mod layers;
@@ -42,6 +43,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Interop(interop::InteropArgs),
     Demo(demo::DemoArgs),
+    Faults(faults::FaultsArgs),
     Ci(ci::CiArgs),
 }
 
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&runner, args),
         Command::Interop(args) => interop::run(&runner, args),
         Command::Demo(args) => demo::run(&runner, args),
+        Command::Faults(args) => faults::run(&runner, args),
         Command::Ci(args) => ci::run(&runner, args),
     };
     match result {

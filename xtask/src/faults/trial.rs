@@ -1,0 +1,185 @@
+//! One run of the program, which may be killed at a moment, and what it left.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// How long a command may take: it takes a second or two.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// `None` if a signal ended it.
+    pub(super) code: Option<i32>,
+    /// Whether it had to be killed because it did not end.
+    pub(super) timed_out: bool,
+    /// What it wrote to its standard error.
+    pub(super) log: PathBuf,
+}
+
+impl Ended {
+    /// What it wrote to its standard error.
+    pub(super) fn said(&self) -> String {
+        fs::read(&self.log).map_or_else(|_| String::new(), |said| String::from_utf8_lossy(&said).into_owned())
+    }
+}
+
+/// Kills a process that takes too long.
+pub(super) struct Limit(Sender<()>, JoinHandle<bool>);
+
+impl Limit {
+    pub(super) fn start(process: i32) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let timed_out = receiver.recv_timeout(LIMIT).is_err();
+            if timed_out {
+                let _ = Command::new("kill").args(["-KILL", &process.to_string()]).status();
+            }
+            timed_out
+        });
+        Self(sender, thread)
+    }
+
+    /// Whether the process was killed.
+    pub(super) fn stop(self) -> bool {
+        let _ = self.0.send(());
+        self.1.join().unwrap_or(false)
+    }
+}
+
+/// Runs `program` in `folder`, and kills it after this time.
+///
+/// # Errors
+/// If it cannot be started.
+pub(super) fn run(
+    program: &Path,
+    args: &[String],
+    folder: &Path,
+    log: &Path,
+    kill_after: Option<Duration>,
+) -> Result<Ended> {
+    let mut child = Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(log).with_context(|| format!("cannot create `{}`", log.display()))?)
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", program.display()))?;
+    let end = Instant::now() + kill_after.unwrap_or(LIMIT);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Ended { code: status.code(), timed_out: false, log: log.to_owned() });
+        }
+        if Instant::now() >= end {
+            child.kill()?;
+            let status = child.wait()?;
+            return Ok(Ended { code: status.code(), timed_out: kill_after.is_none(), log: log.to_owned() });
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The files of an output by their names, without what depends on the clock. Empty if nothing is there.
+///
+/// # Errors
+/// If something cannot be read.
+pub(super) fn content(out: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    if out.is_file() {
+        files.insert(PathBuf::new(), fs::read(out)?);
+    } else if out.is_dir() {
+        add(out, Path::new(""), &mut files)?;
+    }
+    Ok(files)
+}
+
+fn add(folder: &Path, name: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+    for entry in fs::read_dir(folder.join(name))? {
+        let file_name = entry?.file_name();
+        let text = file_name.to_string_lossy();
+        let name = name.join(&file_name);
+        let path = folder.join(&name);
+        if path.is_dir() {
+            add(folder, &name, files)?;
+        } else if !matches!(&*text, ".lock" | "README.md" | "learning_curves.svg") {
+            let bytes = fs::read(&path)?;
+            files.insert(name, if text.contains(".json") { timeless(&bytes) } else { bytes });
+        }
+    }
+    Ok(())
+}
+
+/// JSON values, one or one a line, without those that depend on the clock.
+fn timeless(bytes: &[u8]) -> Vec<u8> {
+    let values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>().collect::<Result<Vec<_>, _>>();
+    let Ok(mut values) = values else { return bytes.to_owned() };
+    values.iter_mut().for_each(forget_time);
+    values.iter().flat_map(|value| format!("{value}\n").into_bytes()).collect()
+}
+
+fn forget_time(value: &mut Value) {
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|key, _| !["seconds", "tokens_per_s", "checksum"].contains(&key.as_str()));
+        object.values_mut().for_each(forget_time);
+    }
+}
+
+/// Names below `folder` that only an unfinished command has.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub(super) fn leftovers(folder: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_left = name.starts_with(".unfinished-")
+            || name.starts_with('.') && [".replaced", ".building"].iter().any(|ending| name.ends_with(ending));
+        if is_left {
+            found.push(name);
+        } else if entry.file_type()?.is_dir() {
+            found.extend(leftovers(&entry.path())?);
+        }
+    }
+    Ok(found)
+}
+
+/// Copies a file, or a folder with everything in it.
+///
+/// # Errors
+/// If something cannot be copied.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(&name))?;
+        }
+    } else {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_left_out_and_everything_else_stays() {
+        let metrics = b"{\"step\":1,\"seconds\":0.5,\"loss\":2.0}\n{\"step\":2,\"tokens_per_s\":7}\n";
+        assert_eq!(timeless(metrics), b"{\"loss\":2.0,\"step\":1}\n{\"step\":2}\n");
+        let state = b"{\"state\":{\"seconds\":1,\"step\":3},\"checksum\":\"a\"}";
+        assert_eq!(timeless(state), b"{\"state\":{\"step\":3}}\n");
+        assert_eq!(timeless(b"{\"torn"), b"{\"torn");
+    }
+}
