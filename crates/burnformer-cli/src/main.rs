@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 use burnformer::core::progress::{Interrupt, is_interrupted};
-use burnformer::ops::{Allocator, keep_freed_memory};
+use burnformer::ops::{Allocator, keep_freed_memory, start_threads};
 use burnformer::recipes::causes;
 
 use args::Cli;
@@ -39,7 +39,10 @@ fn main() -> ExitCode {
     let cli = Cli::read();
     let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
     let status = match Signals::watch(&context.interrupt, &context.terminal) {
-        Ok(signals) => status(commands::run(&cli.command, &context), &signals, &context.terminal),
+        Ok(signals) => {
+            let result = start_threads().map_err(Error::from).and_then(|()| commands::run(&cli.command, &context));
+            status(result, &signals, &context.terminal)
+        }
         Err(error) => failed(&Error::from(error).context("cannot watch for signals"), &context.terminal),
     };
     ExitCode::from(status)

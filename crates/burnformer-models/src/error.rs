@@ -136,6 +136,20 @@ pub enum ModelError {
         /// What it is.
         found: &'static str,
     },
+    /// The weights do not fit into memory.
+    #[error(
+        "the weights in `{}` take {needed} MiB of memory, {available} MiB are left: end other programs, raise the limit \
+         (`ulimit -v`), or choose a smaller model",
+        path.display()
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What they take in memory, in MiB.
+        needed: u64,
+        /// What is left, in MiB.
+        available: u64,
+    },
     /// A weight file is not in the format of `torch.save`.
     #[error("`{}` is not a PyTorch file of tensors by name", path.display())]
     Pytorch {

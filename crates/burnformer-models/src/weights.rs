@@ -25,6 +25,8 @@ use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
+use burnformer_core::available_memory;
+use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -165,6 +167,7 @@ impl Weights {
     ) -> Result<M, ModelError> {
         let place_of = |path: &str| place_of(path).map(P::into);
         self.check(&module, place_of, ignore)?;
+        self.check_memory(&module, place_of)?;
         let mut mapper = FillParameters { file: self, place_of, path: Vec::new(), result: Ok(()) };
         let module = module.map(&mut mapper);
         mapper.result.map(|()| module)
@@ -203,6 +206,20 @@ impl Weights {
             return Ok(());
         }
         Err(ModelError::WeightNames { path, missing, left_over })
+    }
+
+    /// Refuses weights that memory has no room for: where it runs out, the device ends the program.
+    fn check_memory<M: Module>(&self, module: &M, place_of: impl Fn(&str) -> Option<Place>) -> Result<(), ModelError> {
+        let Some(available) = module.devices().iter().all(is_on_host).then(available_memory).flatten() else {
+            return Ok(());
+        };
+        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| place_of(path).is_some());
+        let sizes = wanted.map(|(_, shape)| shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64);
+        let needed = sizes.fold(0, u64::saturating_add);
+        if needed <= available {
+            return Ok(());
+        }
+        Err(ModelError::Memory { path: self.path.clone(), needed: needed >> 20, available: available >> 20 })
     }
 
     /// Refuses a file in which the weights of both names differ.

@@ -35,6 +35,7 @@ mod options;
 mod precision;
 pub mod reference;
 mod shapes;
+mod threads;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::allocator::{Allocator, keep_freed_memory};
@@ -52,3 +53,4 @@ pub use options::{
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
 pub use shapes::assert_same_axis;
+pub use threads::{ThreadsError, start_threads};

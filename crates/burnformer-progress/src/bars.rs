@@ -1,6 +1,7 @@
 //! Progress bars, removed when their stage ends.
 
 use std::fmt::Write;
+use std::thread;
 use std::time::Duration;
 
 use burnformer_core::printable;
@@ -50,7 +51,10 @@ impl Bar {
         let bar = bars.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
         bar.set_style(style(total.is_some(), unit));
         bar.set_prefix(printable(name).into_owned());
-        bar.enable_steady_tick(TICK);
+        // The library's thread for it panics where the system has none; then the bar moves with the work alone.
+        if thread::Builder::new().spawn(|| ()).is_ok_and(|thread| thread.join().is_ok()) {
+            bar.enable_steady_tick(TICK);
+        }
         Self(bar)
     }
 }

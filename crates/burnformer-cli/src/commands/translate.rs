@@ -59,7 +59,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Translates line by line.
     fn lines(&mut self) -> Result<()> {
-        let mut groups = Groups::read(lines::of_stdin);
+        let mut groups = Groups::read(lines::of_stdin)?;
         loop {
             let group = groups.next(TOGETHER.max(self.args.batch_size as usize), &self.context.interrupt)?;
             if group.is_empty() {

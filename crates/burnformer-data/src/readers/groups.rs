@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use burnformer_core::progress::{Interrupt, Interrupted};
 
+use crate::corpus::CorpusError;
+
 /// Time that a group waits for one more line.
 const SOON: Duration = Duration::from_millis(20);
 /// Longest time from the first line of a group to its end, below what a person notices.
@@ -26,10 +28,16 @@ pub struct Groups<E> {
 
 impl<E: From<Interrupted> + Send + 'static> Groups<E> {
     /// Begins to read the lines that `open` makes, on a thread of their own, which ends with the input or the program.
-    pub fn read<I: Iterator<Item = Result<String, E>>>(open: impl FnOnce() -> I + Send + 'static) -> Self {
+    ///
+    /// # Errors
+    /// If the system cannot start a thread.
+    pub fn read<I: Iterator<Item = Result<String, E>>>(
+        open: impl FnOnce() -> I + Send + 'static,
+    ) -> Result<Self, CorpusError> {
         let (sender, lines) = mpsc::sync_channel(AHEAD);
-        thread::spawn(move || open().try_for_each(|line| sender.send(line)));
-        Self { lines, failed: None }
+        let read = move || drop(open().try_for_each(|line| sender.send(line)));
+        thread::Builder::new().spawn(read).map_err(|source| CorpusError::Thread { source })?;
+        Ok(Self { lines, failed: None })
     }
 
     /// The next lines, at most `most`; empty at the end.

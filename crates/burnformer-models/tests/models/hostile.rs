@@ -1,8 +1,9 @@
 //! Model files that would take more memory or time than they are worth, or wait for ever.
 
 use crate::support::{device, fixture};
-use burnformer_models::weights::Weights;
+use burnformer_models::weights::{self, Weights};
 use burnformer_models::{BertForSequenceClassification, ModelError, Pretrained};
+use burnformer_nn::LinearConfig;
 use serde_json::{Map, json};
 use std::fs;
 use std::io::{Cursor, Write};
@@ -141,6 +142,23 @@ fn a_header_has_a_limit_of_its_own() {
     file.set_len(200_000_000).unwrap();
     let error = Weights::open(&path).unwrap_err();
     assert!(matches!(error, ModelError::HeaderSize { found: 150_000_000, .. }), "{error}");
+}
+
+/// A file with a hole, which takes no room on disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn weights_without_room_in_memory_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (d_in, d_out) = (1_usize << 14, 1_usize << 24);
+    let n_bytes = 4 * d_in * d_out;
+    let header = json!({"weight": {"dtype": "F32", "shape": [d_out, d_in], "data_offsets": [0, n_bytes]}}).to_string();
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(&[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+    file.set_len((8 + header.len() + n_bytes) as u64).unwrap();
+    let linear = LinearConfig::new(d_in, d_out).with_bias(false).init(&device());
+    let error = weights::load(linear, str::to_owned, |_| false, &path).unwrap_err();
+    assert!(matches!(error, ModelError::Memory { needed: 1_048_576, .. }), "{error}");
 }
 
 #[test]
