@@ -17,7 +17,8 @@ use crate::scores;
 
 /// The most features, chosen by how often they occur.
 const MAX_FEATURES: usize = 4_096;
-/// The most numbers in the matrix of all texts, which is not sparse: 1.2 GB. More texts get fewer features.
+/// The most numbers in the matrix of all texts, which is not sparse: 1.2 GB. More texts get fewer features, as do more
+/// classes.
 const MAX_CELLS: usize = 300_000_000;
 
 /// Why the baseline cannot be trained.
@@ -46,6 +47,19 @@ pub enum BaselineError {
         /// How many classes have examples.
         found: usize,
     },
+    /// More texts and classes than memory has room for.
+    #[error(
+        "the baseline takes memory for each of {texts} texts and {classes} classes, expected at most {most} of both \
+         multiplied: run without the baseline"
+    )]
+    Size {
+        /// How many texts there are.
+        texts: usize,
+        /// How many classes there are.
+        classes: usize,
+        /// Largest product of both.
+        most: usize,
+    },
     /// Texts without words.
     #[error("the baseline found no word in {texts} texts, expected letters or digits")]
     NoWords {
@@ -55,6 +69,15 @@ pub enum BaselineError {
     /// The search for the weights fails.
     #[error("cannot train the baseline")]
     Fit(#[from] linfa_logistic::error::Error),
+}
+
+/// Refuses what memory has no room for: the search for the weights keeps a matrix of texts and classes four times.
+///
+/// # Errors
+/// [`BaselineError::Size`].
+pub(crate) fn check_size(texts: usize, classes: usize) -> Result<(), BaselineError> {
+    let most = MAX_CELLS / 4;
+    if texts.saturating_mul(classes) <= most { Ok(()) } else { Err(BaselineError::Size { texts, classes, most }) }
 }
 
 /// Predictions of the baselines for `test`: the most frequent class and a bag of words, both trained on `train`.
@@ -106,7 +129,10 @@ fn train(texts: &[String], labels: &[usize], n_classes: usize) -> Result<BagOfWo
         return Err(BaselineError::Classes { found: n_found });
     }
 
-    let features = Features::choose(texts, MAX_FEATURES.min(MAX_CELLS / texts.len()).max(1));
+    check_size(texts.len(), n_classes)?;
+    // The search keeps the weights of the last ten steps, and their changes.
+    let of_weights = MAX_CELLS / (24 * n_classes);
+    let features = Features::choose(texts, MAX_FEATURES.min(MAX_CELLS / texts.len()).min(of_weights).max(1));
     if features.of.is_empty() {
         return Err(BaselineError::NoWords { texts: texts.len() });
     }
@@ -272,6 +298,14 @@ mod tests {
         let mut found: Vec<_> = features.of.iter().map(|(word, (column, _))| (*column, word.as_str())).collect();
         found.sort();
         assert_eq!(found, [(0, "a"), (1, "c"), (2, "b")]);
+    }
+
+    #[test]
+    fn more_texts_and_classes_than_fit_into_memory_are_refused() {
+        assert!(check_size(20_000, 100).is_ok());
+        let error = check_size(20_000, 10_000).unwrap_err().to_string();
+        assert!(error.ends_with("at most 75000000 of both multiplied: run without the baseline"), "{error}");
+        assert!(check_size(usize::MAX, 2).is_err());
     }
 
     #[test]

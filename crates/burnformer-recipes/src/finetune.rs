@@ -317,10 +317,15 @@ impl Finetune {
     }
 
     /// Evaluates simple baselines on the test texts too.
+    ///
+    /// # Errors
+    /// If there are too many texts and classes for them.
     #[cfg(feature = "baseline")]
-    #[must_use]
-    pub fn with_baselines(self, with_baselines: bool) -> Self {
-        Self { with_baselines, ..self }
+    pub fn with_baselines(self, with_baselines: bool) -> Result<Self, RecipeError> {
+        if with_baselines {
+            crate::baseline::check_size(self.texts.train.examples.len(), self.texts.train.labels.len())?;
+        }
+        Ok(Self { with_baselines, ..self })
     }
 
     /// Measures the best model on samples.

@@ -11,7 +11,7 @@ use burnformer_models::{BertForPreTraining, BertForSequenceClassification, BertF
 use burnformer_reports::{
     ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, TokenClassificationScores,
 };
-use burnformer_tasks::metrics::{ConfusionMatrix, entropy, n_stray_tags, wilson_interval};
+use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN, entropy, n_stray_tags, wilson_interval};
 use burnformer_tasks::{
     ClassificationTask, MetricState, PretrainingTask, TokenClassificationTask, TranslationTask, evaluate,
 };
@@ -113,7 +113,7 @@ pub(crate) fn of_confusion(
         macro_f1: confusion.macro_f1(),
         macro_f1_standard_error: confusion.macro_f1_standard_error(seed),
         labels: labels.to_vec(),
-        confusion: confusion.counts().to_vec(),
+        confusion: if labels.len() <= MOST_WRITTEN { confusion.counts() } else { Vec::new() },
     }
 }
 

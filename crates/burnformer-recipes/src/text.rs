@@ -9,7 +9,7 @@ use burnformer_reports::{
     PairScores, Plan, PretrainReport, PretrainingScores, RunSummary, TokenClassificationScores, TrainSeq2SeqReport,
 };
 use burnformer_tasks::FilledText;
-use burnformer_tasks::metrics::ConfusionMatrix;
+use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
@@ -158,6 +158,9 @@ impl Report for FinetuneReport<TokenClassificationScores> {
 
 /// The confusion matrix with the names of the classes.
 fn table(scores: &ClassificationScores) -> String {
+    if scores.confusion.is_empty() {
+        return format!("no confusion matrix: {} classes, at most {MOST_WRITTEN} are shown\n", scores.labels.len());
+    }
     ConfusionMatrix::from_counts(&scores.confusion).table(&scores.labels)
 }
 

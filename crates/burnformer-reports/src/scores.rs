@@ -36,7 +36,7 @@ pub struct ClassificationScores {
     pub macro_f1_standard_error: f64,
     /// Names of the classes.
     pub labels: Vec<String>,
-    /// Number of texts, `[truth][answer]`.
+    /// Number of texts, `[truth][answer]`; empty for more than 1,000 classes.
     pub confusion: Vec<Vec<u64>>,
 }
 

@@ -22,7 +22,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
         return match reload::<FinetuneSettings>(folder, &sets)?.task.unwrap_or_default() {
             FinetuneTask::TextClassification => {
                 let recipe = Finetune::reload(folder, &sets, test, &watched)?;
-                training::run(&recipe.with_baselines(args.baseline), &args.run, context)
+                training::run(&recipe.with_baselines(args.baseline)?, &args.run, context)
             }
             FinetuneTask::TokenClassification => {
                 check_flags(args)?;
@@ -35,7 +35,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
     match args.task {
         FinetuneTask::TextClassification => {
             let recipe = Finetune::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;
-            training::run(&recipe.with_baselines(args.baseline), &args.run, context)
+            training::run(&recipe.with_baselines(args.baseline)?, &args.run, context)
         }
         FinetuneTask::TokenClassification => {
             let recipe = FinetuneTokens::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;

@@ -1,5 +1,6 @@
 //! Confusion matrix, and the scores derived from it.
 
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use burnformer_core::random::{Key, Purpose, Stream};
@@ -25,11 +26,51 @@ const MAX_DRAWS: u64 = 100_000;
 /// assert_eq!(confusion.accuracy(), 0.75);
 /// assert_eq!(confusion.of_class(0).recall, 0.5);
 /// ```
+///
+/// Only what was counted takes memory, so that of `n` classes it need not be `n²` numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct ConfusionMatrix {
+    n_classes: usize,
+    /// Number of examples by `(truth, predicted)`, where it is not 0.
+    cells: BTreeMap<(usize, usize), u64>,
+}
+
+/// Largest number of classes that are written as a whole matrix.
+pub const MOST_WRITTEN: usize = 1_000;
+
+/// The matrix in a file.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
     /// `[truth][predicted]`
-    counts: Vec<Vec<u64>>,
+    Whole(Vec<Vec<u64>>),
+    /// Of more than [`MOST_WRITTEN`] classes: truth, predicted and count.
+    Cells { n_classes: usize, cells: Vec<(usize, usize, u64)> },
+}
+
+impl From<ConfusionMatrix> for Stored {
+    fn from(matrix: ConfusionMatrix) -> Self {
+        if matrix.n_classes <= MOST_WRITTEN {
+            return Self::Whole(matrix.counts());
+        }
+        let cells = matrix.cells.into_iter().map(|((truth, predicted), count)| (truth, predicted, count)).collect();
+        Self::Cells { n_classes: matrix.n_classes, cells }
+    }
+}
+
+impl From<Stored> for ConfusionMatrix {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Whole(counts) => Self::from_counts(counts),
+            Stored::Cells { n_classes, cells } => {
+                let last = cells.iter().map(|(truth, predicted, _)| truth.max(predicted) + 1).max().unwrap_or(0);
+                let cells = cells.into_iter().filter(|cell| cell.2 > 0);
+                let cells = cells.map(|(truth, predicted, count)| ((truth, predicted), count)).collect();
+                Self { n_classes: n_classes.max(last), cells }
+            }
+        }
+    }
 }
 
 /// Scores of one class against all others, each in `[0, 1]`.
@@ -49,25 +90,35 @@ impl ConfusionMatrix {
     /// An empty confusion matrix.
     #[must_use]
     pub fn new(n_classes: usize) -> Self {
-        Self { counts: vec![vec![0; n_classes]; n_classes] }
+        Self { n_classes, cells: BTreeMap::new() }
     }
 
     /// The confusion with these counts, `[truth][predicted]`; a class without a row or a column counts as without
     /// examples.
     #[must_use]
-    pub fn from_counts(counts: &[Vec<u64>]) -> Self {
+    pub fn from_counts(counts: impl AsRef<[Vec<u64>]>) -> Self {
+        let counts = counts.as_ref();
         let n_classes = counts.iter().map(Vec::len).chain([counts.len()]).max().unwrap_or(0);
-        let mut confusion = Self::new(n_classes);
-        for (row, counts) in confusion.counts.iter_mut().zip(counts) {
-            row[..counts.len()].copy_from_slice(counts);
-        }
-        confusion
+        let row = |(truth, row): (usize, &Vec<u64>)| {
+            let cell = move |(predicted, count)| ((truth, predicted), count);
+            row.clone().into_iter().enumerate().filter(|(_, count)| *count > 0).map(cell)
+        };
+        Self { n_classes, cells: counts.iter().enumerate().flat_map(row).collect() }
     }
 
-    /// Numbers of examples, `[truth][predicted]`.
+    /// Numbers of examples, `[truth][predicted]`: as many as the square of the number of classes.
     #[must_use]
-    pub fn counts(&self) -> &[Vec<u64>] {
-        &self.counts
+    pub fn counts(&self) -> Vec<Vec<u64>> {
+        let mut counts = vec![vec![0; self.n_classes]; self.n_classes];
+        for (truth, predicted, count) in self.cells() {
+            counts[truth][predicted] = count;
+        }
+        counts
+    }
+
+    /// Truth, predicted class and number of examples, of every pair that occurs, in the order of the classes.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize, u64)> + '_ {
+        self.cells.iter().map(|(&(truth, predicted), &count)| (truth, predicted, count))
     }
 
     /// Counts one example.
@@ -78,34 +129,31 @@ impl ConfusionMatrix {
         let n_classes = self.n_classes();
         assert!(truth < n_classes, "confusion matrix: truth {truth} is none of {n_classes} classes");
         assert!(predicted < n_classes, "confusion matrix: prediction {predicted} is none of {n_classes} classes");
-        self.counts[truth][predicted] += 1;
+        *self.cells.entry((truth, predicted)).or_insert(0) += 1;
     }
 
     /// Number of examples of class `truth` that were predicted as `predicted`.
-    ///
-    /// # Panics
-    /// If there is no such class.
     #[must_use]
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
-        self.counts[truth][predicted]
+        self.cells.get(&(truth, predicted)).copied().unwrap_or(0)
     }
 
     /// Number of classes.
     #[must_use]
     pub fn n_classes(&self) -> usize {
-        self.counts.len()
+        self.n_classes
     }
 
     /// Number of examples.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.counts.iter().flatten().sum()
+        self.cells.values().sum()
     }
 
     /// Accuracy: share of the examples whose class was predicted.
     #[must_use]
     pub fn accuracy(&self) -> f64 {
-        let right = (0..self.n_classes()).map(|class| self.counts[class][class]).sum();
+        let right = self.cells().filter(|(truth, predicted, _)| truth == predicted).map(|(.., count)| count).sum();
         ratio(right, self.total())
     }
 
@@ -122,7 +170,7 @@ impl ConfusionMatrix {
     /// If there is no such class.
     #[must_use]
     pub fn of_class(&self, class: usize) -> ClassScores {
-        let [found, truths, predictions] = self.margins(class);
+        let [found, truths, predictions] = self.margins()[class];
         ClassScores {
             precision: ratio(found, predictions),
             recall: ratio(found, truths),
@@ -134,7 +182,7 @@ impl ConfusionMatrix {
     /// Mean of the classes' F1, each class with the same weight.
     #[must_use]
     pub fn macro_f1(&self) -> f64 {
-        mean_f1((0..self.n_classes()).map(|class| self.margins(class)))
+        mean_f1(self.margins().into_iter())
     }
 
     /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of
@@ -148,12 +196,11 @@ impl ConfusionMatrix {
             return 0.0;
         }
         let n_classes = self.n_classes();
-        let cells = (0..n_classes).flat_map(|truth| (0..n_classes).map(move |predicted| (truth, predicted)));
         // Where each cell's examples end when all are laid in a row.
-        let ends: Vec<(u64, (usize, usize))> = cells
-            .filter(|&(truth, predicted)| self.counts[truth][predicted] > 0)
-            .scan(0, |end, (truth, predicted)| {
-                *end += self.counts[truth][predicted];
+        let ends: Vec<(u64, (usize, usize))> = self
+            .cells()
+            .scan(0, |end, (truth, predicted, count)| {
+                *end += count;
                 Some((*end, (truth, predicted)))
             })
             .collect();
@@ -178,10 +225,15 @@ impl ConfusionMatrix {
         (squares / (RESAMPLES - 1) as f64 * draws as f64 / total as f64).sqrt()
     }
 
-    /// Numbers of correct predictions, examples and predictions of `class`.
-    fn margins(&self, class: usize) -> [u64; 3] {
-        let predictions = self.counts.iter().map(|row| row[class]).sum();
-        [self.counts[class][class], self.counts[class].iter().sum(), predictions]
+    /// Numbers of correct predictions, examples and predictions of every class.
+    fn margins(&self) -> Vec<[u64; 3]> {
+        let mut margins = vec![[0; 3]; self.n_classes];
+        for (truth, predicted, count) in self.cells() {
+            margins[truth][0] += if truth == predicted { count } else { 0 };
+            margins[truth][1] += count;
+            margins[predicted][2] += count;
+        }
+        margins
     }
 }
 
@@ -191,8 +243,8 @@ impl AddAssign for ConfusionMatrix {
     fn add_assign(&mut self, other: Self) {
         let (n_classes, others) = (self.n_classes(), other.n_classes());
         assert_eq!(n_classes, others, "confusion matrix: {n_classes} classes and {others} do not add up");
-        for (count, more) in self.counts.iter_mut().flatten().zip(other.counts.into_iter().flatten()) {
-            *count += more;
+        for (cell, more) in other.cells {
+            *self.cells.entry(cell).or_insert(0) += more;
         }
     }
 }
@@ -209,9 +261,8 @@ pub fn majority(training: &[u64], test: &[u64]) -> ConfusionMatrix {
     let mut confusion = ConfusionMatrix::new(n_classes);
     // `max_by_key` finds the last of several.
     if let Some((most_frequent, _)) = training.iter().enumerate().rev().max_by_key(|(_, count)| **count) {
-        for (row, &count) in confusion.counts.iter_mut().zip(test) {
-            row[most_frequent] = count;
-        }
+        let counted = test.iter().enumerate().filter(|(_, count)| **count > 0);
+        confusion.cells = counted.map(|(truth, &count)| ((truth, most_frequent), count)).collect();
     }
     confusion
 }
@@ -228,4 +279,33 @@ fn mean_f1(margins: impl ExactSizeIterator<Item = [u64; 3]>) -> f64 {
 
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As many numbers as the square of the classes would be 29 GB.
+    #[test]
+    fn of_many_classes_only_what_was_counted_takes_room() {
+        let n_classes = 60_000;
+        let mut confusion = majority(&vec![1; n_classes], &vec![1; n_classes]);
+        confusion.add(59_999, 59_999);
+        confusion += confusion.clone();
+        assert_eq!((confusion.total(), confusion.count(59_999, 0), confusion.count(59_999, 59_999)), (120_002, 2, 2));
+        assert!((confusion.accuracy() - 4.0 / 120_002.0).abs() < 1e-12);
+        assert!(confusion.table(&[]).starts_with("count  truth  taken for\n"), "{}", confusion.table(&[]));
+
+        let written = serde_json::to_string(&confusion).unwrap();
+        assert!(written.len() < 20 * n_classes, "{} bytes", written.len());
+        assert_eq!(serde_json::from_str::<ConfusionMatrix>(&written).unwrap(), confusion);
+    }
+
+    /// As runs of version 0.1.0 have it in their checkpoints.
+    #[test]
+    fn a_whole_matrix_is_read_as_it_was_written() {
+        let confusion = ConfusionMatrix::from_counts([vec![1, 2], vec![0, 3]]);
+        assert_eq!(serde_json::to_string(&confusion).unwrap(), "[[1,2],[0,3]]");
+        assert_eq!(serde_json::from_str::<ConfusionMatrix>("[[1,2],[0,3]]").unwrap(), confusion);
+    }
 }

@@ -17,7 +17,7 @@ pub use bleu::{Bleu, BleuScore, BleuStatistics};
 pub use bleu_tokenizer::BleuTokenizer;
 pub use bootstrap::{BootstrapEstimate, PairedBootstrap, paired_bootstrap, paired_bootstrap_of};
 pub use chrf::{Chrf, ChrfScore, ChrfStatistics, ChrfVariant, RunCounts};
-pub use confusion::{ClassScores, ConfusionMatrix, majority};
+pub use confusion::{ClassScores, ConfusionMatrix, MOST_WRITTEN, majority};
 pub use corpus::{CorpusMetric, MetricError};
 pub use entities::{Entity, EntityCounts, EntityMode, EntityScores, entities, n_stray_tags};
 

@@ -46,13 +46,8 @@ impl ConfusionMatrix {
     }
 
     fn confusions(&self, name: impl Fn(usize, usize) -> String) -> String {
-        let classes = || 0..self.n_classes();
-        let cells = classes().flat_map(|truth| classes().map(move |predicted| (truth, predicted)));
-        let mut confusions: Vec<_> = cells
-            .filter(|(truth, predicted)| truth != predicted)
-            .map(|(truth, predicted)| (self.count(truth, predicted), truth, predicted))
-            .filter(|(count, ..)| *count > 0)
-            .collect();
+        let wrong = self.cells().filter(|(truth, predicted, _)| truth != predicted);
+        let mut confusions: Vec<_> = wrong.map(|(truth, predicted, count)| (count, truth, predicted)).collect();
         if confusions.is_empty() {
             return "no class was taken for another\n".to_owned();
         }
