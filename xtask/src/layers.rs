@@ -22,7 +22,7 @@ use crate::invocation::{Invocation, Runner};
 pub(crate) struct LayersArgs {}
 
 /// Each crate with the crates directly below it, lowest first. A crate may use everything below it.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("burnformer-core", &[]),
     ("burnformer-hub", &["burnformer-core"]),
     ("burnformer-ops", &["burnformer-core"]),
@@ -34,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("burnformer-progress", &["burnformer-core"]),
     ("burnformer-reports", &[]),
     ("burnformer-recipes", &["burnformer-train", "burnformer-reports"]),
+    ("burnformer-fuzz", &["burnformer-recipes"]),
     ("burnformer", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer-cli", &["burnformer", "burnformer-progress"]),
     ("burnformer-benches", &["burnformer"]),

@@ -1,0 +1,28 @@
+//! The targets, by what they read.
+
+mod corpus;
+#[cfg(feature = "models")]
+mod models;
+mod readers;
+#[cfg(feature = "models")]
+mod runs;
+mod settings;
+mod tokenizers;
+#[cfg(feature = "models")]
+mod weights;
+
+use crate::Target;
+
+/// All targets.
+pub const TARGETS: &[&[Target]] = &[
+    readers::TARGETS,
+    corpus::TARGETS,
+    tokenizers::TARGETS,
+    settings::TARGETS,
+    #[cfg(feature = "models")]
+    models::TARGETS,
+    #[cfg(feature = "models")]
+    weights::TARGETS,
+    #[cfg(feature = "models")]
+    runs::TARGETS,
+];

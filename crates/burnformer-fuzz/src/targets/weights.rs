@@ -1,0 +1,41 @@
+//! Files of weights, and the list of several.
+
+use std::path::Path;
+
+use burnformer_models::weights::Weights;
+use zip::CompressionMethod;
+
+use crate::Target;
+use crate::file::{beside, file};
+use crate::pickle::archive;
+
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "safetensors", run: |bytes| file("a.safetensors", bytes, read), seeds: || vec![safetensors()] },
+    Target { name: "index_json", run: index_json, seeds: || vec![INDEX.to_vec()] },
+    Target {
+        name: "pytorch",
+        run: |bytes| file("a.bin", bytes, read),
+        seeds: || vec![archive(CompressionMethod::Stored), archive(CompressionMethod::Deflated)],
+    },
+];
+
+const INDEX: &[u8] = br#"{"metadata":{"total_size":16},"weight_map":{"x":"b.safetensors","y":"b.safetensors"}}"#;
+
+fn read(path: &Path) {
+    let Ok(mut weights) = Weights::open(path) else { return };
+    for name in weights.names() {
+        let _ = weights.read(&name);
+    }
+}
+
+/// Beside a file of weights that it may name.
+fn index_json(bytes: &[u8]) {
+    file("b.safetensors", &safetensors(), |_| {});
+    beside("model.safetensors.index.json", bytes, |folder| read(&folder.join("model.safetensors.index.json")));
+}
+
+/// A matrix in f32 and a vector in f16.
+pub(super) fn safetensors() -> Vec<u8> {
+    let header = br#"{"__metadata__":{"format":"pt"},"x":{"dtype":"F32","shape":[3,1],"data_offsets":[0,12]},"y":{"dtype":"F16","shape":[2],"data_offsets":[12,16]}}"#;
+    [&(header.len() as u64).to_le_bytes()[..], header, &[0; 12], &[0, 0x3c, 0, 0x40]].concat()
+}
