@@ -8,7 +8,7 @@ use burnformer_models::weights::{Weights, write_mean};
 
 use crate::{RunFolder, TrainError, checkpoint};
 
-/// Averages the weights of the latest `n` checkpoints of the run in `run`, writes the model to the existing folder `out`, and
+/// Averages the weights of the latest `n` checkpoints of the run in `run`, of those that its settings ask for, writes the model to the existing folder `out`, and
 /// returns the steps of the checkpoints.
 ///
 /// Source: Vaswani et al. 2017, section 6.1, who average the last 5, or 20 of the big model.
@@ -20,7 +20,9 @@ pub fn average_checkpoints(run: &Path, n: usize, out: &Path) -> Result<Vec<u64>,
         return Err(TrainError::NotARun { folder: run.to_owned() });
     }
     let checkpoints = RunFolder::checkpoints_of(run);
-    let mut steps = checkpoint::steps(&checkpoints)?;
+    let mut steps = checkpoint::scheduled_steps(&checkpoints)?;
+    // That of a run that has not begun is no result.
+    steps.retain(|&step| step > 0);
     if n == 0 || steps.len() < n {
         return Err(TrainError::TooFewCheckpoints { folder: run.to_owned(), found: steps.len(), wanted: n });
     }

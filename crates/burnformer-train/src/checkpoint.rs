@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, remove_folder};
+use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
 use burnformer_tasks::Task;
@@ -32,6 +32,9 @@ pub struct Checkpoint<T: Task> {
     pub optimizer: Optimizer,
     /// State of the run.
     pub state: TrainState<T::MetricState>,
+    /// `true` if the settings ask for a checkpoint after this step, whenever the run is stopped and however fast it is; `false`
+    /// for one that only saves what was done.
+    pub scheduled: bool,
 }
 
 /// The content of `state.json`.
@@ -42,8 +45,15 @@ struct StateFile<L> {
     batches: String,
     state: TrainState<L>,
     optimizer_steps: u64,
+    /// See [`Checkpoint::scheduled`].
+    #[serde(default = "always")] // Checkpoints that were written before.
+    scheduled: bool,
     /// Checksum of every other file of the checkpoint.
     checksums: BTreeMap<String, String>,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// The folder of the checkpoint after `step` steps.
@@ -59,6 +69,7 @@ impl<T: Task> Checkpoint<T> {
         optimizer: &Optimizer,
         state: &TrainState<T::MetricState>,
         batches: &str,
+        scheduled: bool,
         checkpoints: &Path,
     ) -> Result<(), TrainError> {
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
@@ -69,6 +80,7 @@ impl<T: Task> Checkpoint<T> {
             batches: batches.to_owned(),
             state: state.clone(),
             optimizer_steps: optimizer.n_steps(),
+            scheduled,
             checksums: checksums(folder.path())?,
         };
         let path = folder.path().join(STATE_FILE);
@@ -81,17 +93,18 @@ impl<T: Task> Checkpoint<T> {
         Ok(folder.commit_replacing()?)
     }
 
-    /// Reads the latest checkpoint that is whole, with batches of one of the names `batches`, the first of which is today's.
+    /// Reads the last checkpoint of `steps` that is whole, with batches of one of the names `batches`, the first of which is today's.
     /// Those that are not whole are handed to `damaged`.
     pub(crate) fn latest(
         task: &T,
         config: &OptimizerConfig,
         batches: &[String],
         checkpoints: &Path,
+        steps: &[u64],
         device: &Device,
         mut damaged: impl FnMut(TrainError),
     ) -> Result<Option<Self>, TrainError> {
-        for step in steps(checkpoints)?.into_iter().rev() {
+        for &step in steps.iter().rev() {
             match Self::read(task, config, batches, &path(checkpoints, step), device) {
                 Err(error @ TrainError::Damaged { .. }) => damaged(error),
                 result => return result.map(Some),
@@ -117,7 +130,7 @@ impl<T: Task> Checkpoint<T> {
         let moments = read_moments(&folder.join(OPTIMIZER_FILE))
             .map_err(|error| damaged(format!("`{OPTIMIZER_FILE}`: {error}")))?;
         let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
-        Ok(Self { model, optimizer, state: file.state })
+        Ok(Self { model, optimizer, state: file.state, scheduled: file.scheduled })
     }
 }
 
@@ -138,6 +151,24 @@ pub(crate) fn progress(folder: &Path) -> Option<RunProgress> {
         best_step: state.best.map(|best| best.step),
         evaluations_without_improvement: state.evaluations_without_improvement,
     })
+}
+
+/// `true` if the settings asked for the checkpoint of this step; also for one that cannot be read.
+pub(crate) fn is_scheduled(checkpoints: &Path, step: u64) -> bool {
+    #[derive(Deserialize)]
+    struct Scheduled {
+        #[serde(default = "always")]
+        scheduled: bool,
+    }
+    let json = fs::read(path(checkpoints, step).join(STATE_FILE)).unwrap_or_default();
+    serde_json::from_slice(&json).map_or(true, |state: Scheduled| state.scheduled)
+}
+
+/// The steps of the checkpoints that the settings asked for, in order.
+pub(crate) fn scheduled_steps(checkpoints: &Path) -> Result<Vec<u64>, TrainError> {
+    let mut steps = steps(checkpoints)?;
+    steps.retain(|&step| is_scheduled(checkpoints, step));
+    Ok(steps)
 }
 
 /// The content of `state.json`, if that and the other files are what was written.
@@ -218,17 +249,6 @@ fn step_of(name: &OsStr) -> Option<u64> {
 /// What `error` says, and what caused it.
 fn causes(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", causes(source)))
-}
-
-/// Removes all checkpoints but the latest `keep` and that of the best step.
-pub(crate) fn prune(checkpoints: &Path, keep: usize, best: Option<u64>) -> Result<(), TrainError> {
-    let steps = steps(checkpoints)?;
-    for &step in &steps[..steps.len().saturating_sub(keep)] {
-        if best != Some(step) {
-            remove_folder(&path(checkpoints, step))?;
-        }
-    }
-    Ok(())
 }
 
 /// The checksum of every file in a checkpoint but the one that holds them.

@@ -45,14 +45,64 @@ pub struct TrainConfig {
     pub patience: Option<u64>,
     /// Number of steps between two checkpoints.
     pub checkpoint_every: u64,
+    /// Minutes after which a checkpoint is written if none was, the first time one minute at most; absent for none by time.
+    /// Such a checkpoint is removed when the next one is written.
+    pub checkpoint_minutes: Option<f64>,
     /// Number of latest checkpoints to keep, beside the best.
     pub keep_checkpoints: usize,
+    /// Number of best evaluations whose checkpoints are kept.
+    #[serde(default = "default::keep_best")] // Runs that were begun before there was a choice, as below.
+    pub keep_best: usize,
+    /// Number of steps between two checkpoints that are written and never removed; absent for none.
+    pub keep_every: Option<u64>,
+    /// Number of steps in a row without a finite loss and gradient, which are skipped, at which the run has diverged.
+    #[serde(default = "default::max_skipped_steps")]
+    pub max_skipped_steps: u64,
+    /// What happens when the run has diverged: `stop`, or `roll-back` to the last checkpoint of the schedule.
+    #[serde(default)]
+    pub on_divergence: OnDivergence,
+    /// What a roll-back multiplies the learning rate by, in `(0, 1]`.
+    #[serde(default = "default::roll_back_factor")]
+    pub roll_back_factor: f64,
+    /// Number of roll-backs of a run, after which it stops.
+    #[serde(default = "default::max_roll_backs")]
+    pub max_roll_backs: u64,
     /// Number of consecutive samples that are sorted by length together.
     pub window: usize,
     /// Rows are padded to a multiple of this length.
     pub pad_to_multiple_of: usize,
     /// Number of threads that make batches ahead.
     pub workers: usize,
+}
+
+/// What happens when a run has diverged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDivergence {
+    /// It ends with a diagnosis.
+    #[default]
+    Stop,
+    /// It goes back to the last checkpoint of the schedule, and on from there with a lower learning rate and other samples.
+    RollBack,
+}
+
+/// Values of keys that older runs do not have.
+mod default {
+    pub(super) fn keep_best() -> usize {
+        1
+    }
+
+    pub(super) fn max_skipped_steps() -> u64 {
+        5
+    }
+
+    pub(super) fn roll_back_factor() -> f64 {
+        0.5
+    }
+
+    pub(super) fn max_roll_backs() -> u64 {
+        3
+    }
 }
 
 impl Default for TrainConfig {
@@ -71,7 +121,14 @@ impl Default for TrainConfig {
             validation_samples: Some(1024),
             patience: None,
             checkpoint_every: 500,
+            checkpoint_minutes: Some(10.0),
             keep_checkpoints: 1,
+            keep_best: default::keep_best(),
+            keep_every: None,
+            max_skipped_steps: default::max_skipped_steps(),
+            on_divergence: OnDivergence::default(),
+            roll_back_factor: default::roll_back_factor(),
+            max_roll_backs: default::max_roll_backs(),
             window: 1024,
             pad_to_multiple_of: 8,
             workers: available_parallelism().map_or(1, |n| usize::from(n).min(4)),
@@ -192,10 +249,18 @@ impl Validate for TrainConfig {
             ("checkpoint_every", self.checkpoint_every),
             ("validation_samples", self.validation_samples.unwrap_or(1)),
             ("patience", self.patience.unwrap_or(1)),
+            ("keep_every", self.keep_every.unwrap_or(1)),
+            ("max_skipped_steps", self.max_skipped_steps),
         ] {
             positive(field, value)?;
         }
         ConfigError::check_positive("keep_checkpoints", self.keep_checkpoints)?;
+        ConfigError::check_positive("keep_best", self.keep_best)?;
+        if let Some(minutes) = self.checkpoint_minutes {
+            ConfigError::check_finite_positive("checkpoint_minutes", minutes)?;
+        }
+        let factor = self.roll_back_factor;
+        ConfigError::check("roll_back_factor", &factor, factor > 0.0 && factor <= 1.0, "more than 0, at most 1")?;
         if let BatchSize::Sequences(n) = self.batch_size() {
             ConfigError::check(
                 "window",

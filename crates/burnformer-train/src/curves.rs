@@ -22,7 +22,7 @@ const MAX_POINTS: usize = 500;
 /// A line of no more points shows each of them.
 const FEW_POINTS: usize = 50;
 /// What grows steadily and says nothing as a curve.
-const SKIPPED: [&str; 2] = ["seconds", "tokens"];
+const SKIPPED: [&str; 3] = ["seconds", "tokens", "skipped"];
 /// What falls by orders of magnitude, the end of which matters no less than the beginning.
 const LOGARITHMIC: [&str; 1] = ["perplexity"];
 

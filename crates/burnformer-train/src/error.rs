@@ -12,7 +12,7 @@ use burnformer_data::DataError;
 use burnformer_ops::PrecisionError;
 use burnformer_tasks::ScoresError;
 
-use crate::{CollectiveError, CurvesError, HistoryError, OptimizerStateError};
+use crate::{CollectiveError, CurvesError, Diagnosis, HistoryError, OptimizerStateError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -137,17 +137,36 @@ pub enum TrainError {
         /// The step.
         step: u64,
     },
-    /// A loss that is no number.
+    /// Steps in a row without finite numbers, or weights that are not finite.
     #[error(
-        "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}: the run has diverged; lower `train.optimizer.learning_rate` or lengthen the warm-up"
+        "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}, after {skipped} skipped steps in a row: the run has diverged, at a learning rate of {learning_rate:e}; {diagnosis}; lower `train.optimizer.learning_rate`, lengthen the warm-up, or set `train.on_divergence` to `roll-back`"
     )]
     Diverged {
         /// The step.
         step: u64,
-        /// The loss.
+        /// Its loss.
         loss: f64,
-        /// The norm of the gradient.
+        /// The norm of its gradient.
         gradient_norm: f64,
+        /// Number of steps in a row that were skipped, this one included.
+        skipped: u64,
+        /// The learning rate of the step.
+        learning_rate: f64,
+        /// Where its numbers are not finite.
+        diagnosis: Diagnosis,
+    },
+    /// Too little room on the disk.
+    #[error(
+        "a checkpoint takes {needed} bytes, but `{}` has {free} left: make room and resume, or set fewer checkpoints to keep",
+        folder.display()
+    )]
+    DiskFull {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// How many bytes are needed.
+        needed: u64,
+        /// How many there are.
+        free: u64,
     },
 }
 

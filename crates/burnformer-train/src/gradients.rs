@@ -5,7 +5,7 @@ use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, ExecutionError, Gradients, Shape, Tensor, TensorData, read_sync};
 use burnformer_ops::TransformerOps;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Sums of gradients over the backward passes of one update, by parameter path (`bert.encoder.layers.0.norm_ff.weight`).
 #[derive(Debug, Default)]
@@ -25,6 +25,26 @@ impl GradientSums {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sums.is_empty()
+    }
+
+    /// Number of parameters with a gradient.
+    pub(crate) fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Paths of the gradients that are not finite. Waits for the device.
+    pub(crate) fn not_finite(&self) -> Result<BTreeSet<String>, ExecutionError> {
+        if self.sums.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        // Zero times what is not finite is NaN. One transfer for all.
+        let zero = |gradient: &DispatchTensor| {
+            let n = gradient.shape().num_elements();
+            (Tensor::<1>::from_dispatch(Dispatch::float_reshape(gradient.clone(), Shape::from(vec![n]))) * 0.0).sum()
+        };
+        let zeros = Tensor::cat(self.sums.values().map(zero).collect(), 0).try_into_data()?;
+        let paths = self.sums.keys().zip(zeros.iter::<f32>());
+        Ok(paths.filter(|(_, zero)| !zero.is_finite()).map(|(path, _)| path.clone()).collect())
     }
 
     /// Adds the gradients of a backward pass for the parameters of `model`. A parameter without a gradient adds nothing.

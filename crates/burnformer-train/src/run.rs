@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use burn::tensor::Tensor;
-use burnformer_tasks::{Metric, Scores, Task};
+use burnformer_tasks::{Metric, Task};
 
+use crate::timer::Timer;
 use crate::trainer::Event;
 use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState};
 
@@ -16,16 +16,16 @@ pub(crate) struct Run<'a, T: Task> {
     /// The files of the run, on the process that writes them.
     pub(crate) writer: Option<Writer>,
     pub(crate) folder: &'a RunFolder,
-    /// Batches since the last line of metrics with the step they were of and their scores, which are still on the device.
-    pub(crate) pending: Vec<(u64, T::Batch, Scores)>,
-    /// Norm of the latest gradient, `[1]`.
-    pub(crate) gradient_norm: Option<Tensor<1>>,
+    /// Loss of the latest step, of this process.
+    pub(crate) loss: f64,
     /// Learning rate of the latest step.
     pub(crate) learning_rate: f64,
     /// Start of the time that is not yet in the state.
     pub(crate) clock: Instant,
-    /// Step of the latest checkpoint.
-    pub(crate) written: Option<u64>,
+    /// The latest checkpoint: its step, and whether the settings asked for it.
+    pub(crate) written: Option<(u64, bool)>,
+    /// When the next one is due by time.
+    pub(crate) timer: Timer,
 }
 
 /// The history of a run, in its file and as it is drawn.
@@ -65,19 +65,34 @@ impl<'a, T: Task> Run<'a, T> {
         state: TrainState<T::MetricState>,
         writer: Option<Writer>,
         folder: &'a RunFolder,
+        written: Option<(u64, bool)>,
+        timer: Timer,
     ) -> Self {
         Self {
             model,
             optimizer,
             writer,
             folder,
-            pending: Vec::new(),
-            gradient_norm: None,
+            loss: f64::NAN,
             learning_rate: 0.0,
             clock: Instant::now(),
-            written: (state.step > 0).then_some(state.step),
+            written,
+            timer,
             state,
         }
+    }
+
+    /// Adds the time since the last call to the state.
+    pub(crate) fn tick(&mut self) {
+        let seconds = self.clock.elapsed().as_secs_f64();
+        self.state.seconds += seconds;
+        self.state.interval.seconds += seconds;
+        self.clock = Instant::now();
+    }
+
+    /// `true` if there is a checkpoint of this step, and one of the schedule if that is what is wanted.
+    pub(crate) fn is_written(&self, scheduled: bool) -> bool {
+        self.written.is_some_and(|(step, was_scheduled)| step == self.state.step && (was_scheduled || !scheduled))
     }
 
     /// Reports a line of metrics, and writes it.

@@ -1,47 +1,74 @@
-//! One update of the model, and the reading of what updates leave on the device.
-
-use std::time::Instant;
+//! One update of the model, unless its numbers are not finite.
 
 use burnformer_data::batches::{Batch, PaddingStats};
 use burnformer_ops::with_matmul_precision;
-use burnformer_tasks::{MetricState, Task};
+use burnformer_tasks::{MetricState, Scores, Task};
 
 use crate::collective::{gather, share};
 use crate::run::Run;
-use crate::{GradientSums, MicroBatch, TrainError, Trainer};
+use crate::{Diagnosis, GradientSums, MicroBatch, TrainError, Trainer};
+
+/// What became of a step.
+pub(crate) enum Stepped {
+    /// The model was updated.
+    Updated {
+        /// After the first step, the parameters that its loss does not depend on.
+        untrained: Vec<String>,
+    },
+    /// Loss or gradient was not finite: model, optimiser and metrics are as before the step.
+    Skipped {
+        /// The loss.
+        loss: f64,
+        /// The norm of the gradient.
+        gradient_norm: f64,
+        /// That the run has diverged, if that was one step too many.
+        diverged: Option<TrainError>,
+    },
+}
+
+/// A run, and what the passes of a step have given.
+type Passed<'r, T> = (Run<'r, T>, GradientSums, Vec<(<T as Task>::Batch, Scores)>);
 
 impl<T: Task> Trainer<'_, T> {
-    /// Updates the model by the gradient of `batch`, whose micro-batches the ranks share. After the first step, returns the
-    /// parameters that its loss does not depend on.
+    /// Updates the model by the gradient of `batch`, whose micro-batches the ranks share.
     ///
     /// The run is handed over, so that its weights are nowhere else and can be updated in place.
-    pub(crate) fn step<'r>(
-        &self,
-        mut run: Run<'r, T>,
-        batch: T::Batch,
-    ) -> Result<(Run<'r, T>, Vec<String>), TrainError> {
+    pub(crate) fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> Result<(Run<'r, T>, Stepped), TrainError> {
         let config = self.config;
         run.state.step += 1;
+        let peak = config.optimizer.learning_rate() * run.state.health.learning_rate_factor;
+        run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
         let micro_batches = share(self.collective, config.micro_batches(batch));
         let totals = self.totals(&mut run, &micro_batches)?;
         // On a thread of the pool, so that the many short parallel parts of a step need not wake one each. Other ranks are
         // waited for outside of it: they may be threads of the same pool.
-        let (mut run, gradients) = rayon::scope(|_| self.gradients(run, micro_batches, &totals))?;
+        let (mut run, gradients, scores) = rayon::scope(|_| self.gradients(run, micro_batches, &totals))?;
         let gradients = self.collective.sum(gradients, &self.device)?;
         if gradients.is_empty() {
             return Err(TrainError::NoGradient { step: run.state.step });
         }
+        let metric_states = self.read(scores)?;
+        let norm = rayon::scope(|_| gradients.norm());
+        let gradient_norm = norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN);
+        let loss = self.loss(&metric_states);
+        run.loss = loss;
+        if !(loss.is_finite() && gradient_norm.is_finite()) {
+            let diverged = self.skip(&mut run, &gradients, loss, gradient_norm)?;
+            return Ok((run, Stepped::Skipped { loss, gradient_norm, diverged }));
+        }
+        for metric_state in metric_states {
+            run.state.metric_state.merge(metric_state);
+        }
+        run.state.health.skipped_in_a_row = 0;
+        run.state.interval.updates += 1;
+        run.state.interval.gradient_norm = gradient_norm;
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let run = rayon::scope(|_| {
-            let norm = gradients.norm();
-            let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm.clone(), max_norm));
-            run.gradient_norm = Some(norm);
-            let peak = config.optimizer.learning_rate();
-            run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
+            let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
             run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
             run
         });
-        Ok((run, untrained))
+        Ok((run, Stepped::Updated { untrained }))
     }
 
     /// Counts of a step's micro-batches, of which this rank has `micro_batches`.
@@ -60,53 +87,61 @@ impl<T: Task> Trainer<'_, T> {
         Ok(totals)
     }
 
-    /// Forward and backward passes, in the precision of the run.
+    /// Forward and backward passes, in the precision of the run, which is handed through: the gradients, and the scores of each
+    /// batch.
     fn gradients<'r>(
         &self,
-        mut run: Run<'r, T>,
+        run: Run<'r, T>,
         micro_batches: Vec<T::Batch>,
         totals: &T::Counts,
-    ) -> Result<(Run<'r, T>, GradientSums), TrainError> {
+    ) -> Result<Passed<'r, T>, TrainError> {
         let device = self.device.clone().autodiff();
-        let mut gradients = GradientSums::new();
+        let (mut gradients, mut scores) = (GradientSums::new(), Vec::new());
         with_matmul_precision(self.config.dtype, &self.device, || {
             for batch in micro_batches {
                 let micro_batch =
                     MicroBatch { task: self.task, model: &run.model, batch, totals, seed: self.seed, device: &device };
-                let scored = self.rule.add(micro_batch, &mut gradients);
-                run.pending.extend(scored.into_iter().map(|(batch, scores)| (run.state.step, batch, scores)));
+                scores.extend(self.rule.add(micro_batch, &mut gradients));
             }
         })?;
-        Ok((run, gradients))
+        Ok((run, gradients, scores))
     }
 
-    /// Reads what is still on the device, and returns the norm of the latest gradient. A loss that is no number is not passed
-    /// on: neither a line of metrics nor a checkpoint is made of it.
-    pub(crate) fn settle(&self, run: &mut Run<'_, T>) -> Result<f64, TrainError> {
-        let mut settled = Vec::new();
-        for (step, batch, scores) in run.pending.drain(..) {
+    /// Reads scores from the device. Returns those of all ranks in the order of micro-batches, as one process has them: sums of
+    /// floats depend on it.
+    fn read(&self, scores: Vec<(T::Batch, Scores)>) -> Result<Vec<T::MetricState>, TrainError> {
+        let mut metric_states = Vec::with_capacity(scores.len());
+        for (batch, scores) in scores {
             let mut metric_state = self.task.metric_state();
             self.task.add_scores(&mut metric_state, &batch, &scores.read()?).map_err(TrainError::task)?;
-            settled.push((step, metric_state));
+            metric_states.push(metric_state);
         }
-        // In the order of steps and micro-batches, as one process has them: sums of floats depend on it.
-        let mut settled: Vec<_> = gather(self.collective, settled)?.into_iter().flatten().collect();
-        settled.sort_by_key(|(step, _)| *step);
-        for (_, metric_state) in settled {
-            run.state.metric_state.merge(metric_state);
+        Ok(gather(self.collective, metric_states)?.into_iter().flatten().collect())
+    }
+
+    /// The loss of a step.
+    fn loss(&self, metric_states: &[T::MetricState]) -> f64 {
+        let mut sum = self.task.metric_state();
+        metric_states.iter().for_each(|metric_state| sum.merge(metric_state.clone()));
+        sum.metrics().first().map_or(f64::NAN, |metric| metric.1)
+    }
+
+    /// Counts a step that is skipped. With one too many in a row, finds out what is not finite.
+    fn skip(
+        &self,
+        run: &mut Run<'_, T>,
+        gradients: &GradientSums,
+        loss: f64,
+        gradient_norm: f64,
+    ) -> Result<Option<TrainError>, TrainError> {
+        run.state.interval.skipped += 1;
+        run.state.health.skip();
+        let skipped = run.state.health.skipped_in_a_row;
+        if skipped < self.config.max_skipped_steps {
+            return Ok(None);
         }
-        let seconds = run.clock.elapsed().as_secs_f64();
-        run.state.seconds += seconds;
-        run.state.interval.seconds += seconds;
-        run.clock = Instant::now();
-        let gradient_norm = match &run.gradient_norm {
-            Some(norm) => norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN),
-            None => 0.0,
-        };
-        let loss = run.state.metric_state.metrics().first().map_or(f64::NAN, |metric| metric.1);
-        if loss.is_finite() && gradient_norm.is_finite() {
-            return Ok(gradient_norm);
-        }
-        Err(TrainError::Diverged { step: run.state.step, loss, gradient_norm })
+        let diagnosis = Diagnosis::of(&run.model, gradients, gradient_norm)?;
+        let (step, learning_rate) = (run.state.step, run.learning_rate);
+        Ok(Some(TrainError::Diverged { step, loss, gradient_norm, skipped, learning_rate, diagnosis }))
     }
 }

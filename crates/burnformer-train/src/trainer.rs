@@ -1,21 +1,21 @@
 //! The training loop.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Device;
-use burnformer_core::progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
+use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
 use burnformer_data::batches::{BatchSize, Batches, Collator};
 use burnformer_data::datasets::Dataset;
-use burnformer_ops::{Precision, with_matmul_precision};
-use burnformer_tasks::{Metric, MetricState, Task, evaluate};
+use burnformer_tasks::{Metric, MetricState, Task};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::collective::gather;
 use crate::run::{Run, Writer};
+use crate::step::Stepped;
+use crate::timer::Timer;
 use crate::{
-    Best, Collective, GradientRule, HistoryEntry, Local, Optimizer, RunFolder, Sum, TrainConfig, TrainError, TrainState,
+    Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, RunFolder, Sum, TrainConfig,
+    TrainError, TrainState,
 };
 
 /// The samples of a run.
@@ -47,6 +47,35 @@ pub enum Event<'a> {
     Damaged(TrainError),
     /// Parameters that got no gradient in the first step.
     Untrained(&'a [String]),
+    /// A step without a finite loss and gradient was skipped: the model did not change.
+    Skipped {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+        /// The norm of its gradient.
+        gradient_norm: f64,
+    },
+    /// The loss that was just reported is far above those before.
+    Spike {
+        /// The step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// The running mean of those before.
+        mean: f64,
+    },
+    /// The run has diverged, and continues from an earlier checkpoint.
+    RolledBack {
+        /// The step it had come to.
+        from: u64,
+        /// The step of the checkpoint.
+        to: u64,
+        /// What all roll-backs so far have made of the learning rate, as a factor.
+        learning_rate_factor: f64,
+        /// How it has diverged.
+        error: TrainError,
+    },
 }
 
 /// Reason of the end of a run.
@@ -82,9 +111,9 @@ pub struct Trainer<'a, T: Task> {
     /// Device to train on, without gradient tracking.
     pub(crate) device: Device,
     /// Where progress is reported.
-    progress: &'a dyn Progress,
+    pub(crate) progress: &'a dyn Progress,
     /// The requests to stop and to write a checkpoint.
-    interrupt: Interrupt,
+    pub(crate) interrupt: Interrupt,
     /// The processes that train together.
     pub(crate) collective: &'a dyn Collective,
     /// How micro-batches contribute to a step's gradient.
@@ -157,7 +186,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             folder.create_checkpoints()?;
             folder.accept_settings()?;
         }
-        let run = Run::new(model, optimizer, state, writer, folder);
+        let run = Run::new(model, optimizer, state, writer, folder, None, self.timer());
         self.train(run, data, on_event)
     }
 
@@ -180,18 +209,26 @@ impl<'a, T: Task> Trainer<'a, T> {
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let device = self.device.clone().autodiff();
-        let latest = Checkpoint::latest(self.task, optimizer, &batches, &folder.checkpoints(), &device, |error| {
+        let checkpoints = folder.checkpoints();
+        let steps = checkpoint::steps(&checkpoints)?;
+        let latest = Checkpoint::latest(self.task, optimizer, &batches, &checkpoints, &steps, &device, |error| {
             on_event(Event::Damaged(error));
         })?;
-        let Some(Checkpoint { model, optimizer, state }) = latest else {
+        let Some(Checkpoint { model, optimizer, state, scheduled }) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };
         if self.is_writer() {
             folder.accept_settings()?;
         }
         let writer = self.is_writer().then(|| Writer::open_at(folder, state.step)).transpose()?;
-        let run = Run::new(model, optimizer, state, writer, folder);
+        let written = Some((state.step, scheduled));
+        let run = Run::new(model, optimizer, state, writer, folder, written, self.timer());
         self.train(run, data, on_event)
+    }
+
+    /// Waits for the next checkpoint by time.
+    fn timer(&self) -> Timer {
+        Timer::start(self.config.checkpoint_minutes)
     }
 
     /// `true` if this process writes the run folder.
@@ -227,63 +264,103 @@ impl<'a, T: Task> Trainer<'a, T> {
         let mut batches =
             Batches::endless(Arc::clone(&data.train), &data.collator, &batches, self.seed, run.state.position)?;
         let batches_name = self.batches_name(&data.fingerprint);
+        self.check_space(&run)?;
+        // The last step that the progress shows: after a roll-back, steps are done again.
+        let mut shown = run.state.step;
         let stop = loop {
-            let step = run.state.step;
-            if step > 0 {
-                let is_best = match self.evaluate_if_due(&mut run, data, on_event) {
-                    Err(error) if is_interrupted(&error) => break Stop::Interrupted,
-                    result => result?,
-                };
-                if run.written != Some(step)
-                    && (is_best || step.is_multiple_of(config.checkpoint_every) || step >= config.steps)
-                {
-                    self.checkpoint(&mut run, &batches_name, on_event)?;
+            match self.between_steps(&mut run, data, &batches_name, on_event) {
+                Err(error @ TrainError::Diverged { .. }) => {
+                    self.roll_back(&mut run, error, &batches_name, on_event)?;
+                    continue;
                 }
-            }
-            if step >= config.steps {
-                break Stop::Finished;
-            }
-            if config.patience.is_some_and(|patience| run.state.evaluations_without_improvement >= patience) {
-                break Stop::Early;
-            }
-            // Ranks agree: a checkpoint takes the counts of all.
-            let requests = (self.interrupt.requested(), self.interrupt.take_checkpoint_request());
-            let requests = gather(self.collective, requests)?;
-            if requests.iter().any(|(stop, _)| *stop) {
-                break Stop::Interrupted;
-            }
-            if requests.iter().any(|(_, checkpoint)| *checkpoint) && run.written != Some(step) {
-                self.checkpoint(&mut run, &batches_name, on_event)?;
+                result => {
+                    if let Some(stop) = result? {
+                        break stop;
+                    }
+                }
             }
             let Some(batch) = batches.next() else { break Stop::Finished };
             let batch = batch?;
-            let (updated, untrained) = self.step(run, batch)?;
+            let (updated, stepped) = self.step(run, batch)?;
             run = updated;
-            if !untrained.is_empty() {
-                on_event(Event::Untrained(&untrained));
-            }
             run.state.position = batches.position();
-            stage.advance(1);
+            if run.state.step > shown {
+                shown = run.state.step;
+                stage.advance(1);
+            }
+            match stepped {
+                Stepped::Updated { untrained } if untrained.is_empty() => {}
+                Stepped::Updated { untrained } => on_event(Event::Untrained(&untrained)),
+                Stepped::Skipped { loss, gradient_norm, diverged } => {
+                    on_event(Event::Skipped { step: run.state.step, loss, gradient_norm });
+                    if let Some(error) = diverged {
+                        self.roll_back(&mut run, error, &batches_name, on_event)?;
+                        continue;
+                    }
+                }
+            }
             if run.state.step.is_multiple_of(config.log_every) || run.state.step == config.steps {
                 self.log(&mut run, stage.as_ref(), on_event)?;
             }
         };
-        if run.written != Some(run.state.step) {
-            self.checkpoint(&mut run, &batches_name, on_event)?;
+        // Where a run is interrupted is no part of its settings.
+        let scheduled = stop != Stop::Interrupted;
+        if !run.is_written(scheduled) {
+            self.checkpoint(&mut run, &batches_name, scheduled, on_event)?;
         }
-        let mut published = run.state.best.map_or(run.state.step, |best| best.step);
-        if self.is_writer() {
-            match run.folder.publish(published) {
-                // Its checkpoint was whole when it was written: the latest one takes its place.
-                Err(error @ TrainError::Damaged { .. }) if published != run.state.step => {
-                    on_event(Event::Damaged(error));
-                    published = run.state.step;
-                    run.folder.publish(published)?;
-                }
-                result => result?,
-            }
-        }
+        let published = self.publish(&run, on_event)?;
         Ok(Outcome { stop, state: run.state, published })
+    }
+
+    /// Evaluates and writes checkpoints, if that is due; returns the reason if the run ends here.
+    fn between_steps<S, C>(
+        &self,
+        run: &mut Run<'_, T>,
+        data: &Data<S, C>,
+        batches: &str,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Stop>, TrainError>
+    where
+        S: Dataset<Sample = C::Sample> + 'static,
+        C: Collator<Batch = T::Batch>,
+    {
+        let (config, step) = (self.config, run.state.step);
+        let is_kept = match self.evaluate_if_due(run, data, on_event) {
+            Err(error) if is_interrupted(&error) => return Ok(Some(Stop::Interrupted)),
+            result => result?,
+        };
+        if (is_kept || self.is_checkpoint_due(run)) && !run.is_written(true) {
+            self.checkpoint(run, batches, true, on_event)?;
+        }
+        if step >= config.steps {
+            return Ok(Some(Stop::Finished));
+        }
+        if config.patience.is_some_and(|patience| run.state.evaluations_without_improvement >= patience) {
+            return Ok(Some(Stop::Early));
+        }
+        // Ranks agree on what to do.
+        let wants_checkpoint = self.interrupt.take_checkpoint_request() || (self.is_writer() && run.timer.is_due());
+        let requests = gather(self.collective, (self.interrupt.requested(), wants_checkpoint))?;
+        if requests.iter().any(|(stop, _)| *stop) {
+            return Ok(Some(Stop::Interrupted));
+        }
+        if requests.iter().any(|(_, checkpoint)| *checkpoint) && !run.is_written(false) {
+            self.checkpoint(run, batches, false, on_event)?;
+        }
+        Ok(None)
+    }
+
+    /// `true` if the settings ask for a checkpoint after this step.
+    fn is_checkpoint_due(&self, run: &Run<'_, T>) -> bool {
+        let (config, step) = (self.config, run.state.step);
+        if step == 0 {
+            // So that there is one to go back to.
+            return config.on_divergence == OnDivergence::RollBack;
+        }
+        let is_due = |every: Option<u64>| every.is_some_and(|every| step.is_multiple_of(every));
+        // Not among skipped steps, of which the weights may be the reason.
+        let is_good = run.state.health.skipped_in_a_row == 0;
+        step >= config.steps || (is_good && (is_due(Some(config.checkpoint_every)) || is_due(config.keep_every)))
     }
 
     fn log(
@@ -292,10 +369,17 @@ impl<'a, T: Task> Trainer<'a, T> {
         stage: &dyn Stage,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TrainError> {
-        let gradient_norm = self.settle(run)?;
+        run.tick();
         let step = run.state.step;
-        let metrics = run.state.metric_state.metrics();
+        let mut metrics = run.state.metric_state.metrics();
         let interval = std::mem::take(&mut run.state.interval);
+        let mut gradient_norm = interval.gradient_norm;
+        if interval.updates == 0 {
+            // Without an update there is nothing to average.
+            gradient_norm = f64::NAN;
+            metrics.iter_mut().for_each(|(_, value)| *value = f64::NAN);
+        }
+        let loss = metrics.first().map_or(f64::NAN, |metric| metric.1);
         let more = [
             ("learning_rate", run.learning_rate),
             ("gradient_norm", gradient_norm),
@@ -306,90 +390,13 @@ impl<'a, T: Task> Trainer<'a, T> {
         ];
         stage.message(&summary(&metrics));
         run.state.metric_state = self.task.metric_state();
-        run.append(step, "train", metrics.into_iter().chain(more), on_event)
-    }
-
-    /// Evaluates if that is due after this step and not done yet; returns whether the model is the best so far.
-    fn evaluate_if_due<S, C>(
-        &self,
-        run: &mut Run<'_, T>,
-        data: &Data<S, C>,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<bool, TrainError>
-    where
-        S: Dataset<Sample = C::Sample> + 'static,
-        C: Collator<Batch = T::Batch>,
-    {
-        let step = run.state.step;
-        let is_due = step.is_multiple_of(self.config.evaluate_every) || step == self.config.steps;
-        let Some(validation) = data.validation.as_ref().filter(|_| is_due && run.state.evaluated < step) else {
-            return Ok(false);
-        };
-        self.settle(run)?;
-        let metric_state = self.evaluate(run, validation, &data.collator)?;
-        run.clock = Instant::now();
-        run.state.evaluated = step;
-        let metrics = metric_state.metrics();
-        let best =
-            Best { step, quality: metric_state.quality(), loss: metrics.first().map_or(f64::NAN, |metric| metric.1) };
-        run.append(step, "validation", metrics.into_iter(), on_event)?;
-        let is_best = run.state.best.is_none_or(|old| best.is_better_than(&old));
-        if is_best {
-            run.state.best = Some(best);
-            run.state.evaluations_without_improvement = 0;
-            on_event(Event::Best(best));
-        } else {
-            run.state.evaluations_without_improvement += 1;
+        let skipped = (interval.skipped > 0).then_some(("skipped", interval.skipped as f64));
+        run.append(step, "train", metrics.into_iter().chain(more).chain(skipped), on_event)?;
+        if loss.is_finite()
+            && let Some(mean) = run.state.health.add_loss(loss)
+        {
+            on_event(Event::Spike { step, loss, mean });
         }
-        Ok(is_best)
-    }
-
-    /// The scores of the model on the validation samples, whose batches the ranks share.
-    fn evaluate<S, C>(&self, run: &Run<'_, T>, validation: &Arc<S>, collator: &C) -> Result<T::MetricState, TrainError>
-    where
-        S: Dataset<Sample = C::Sample> + 'static,
-        C: Collator<Batch = T::Batch>,
-    {
-        let (rank, size) = (self.collective.rank(), self.collective.size());
-        let (batches, n_samples) = self.config.validation(validation, collator, self.seed)?;
-        let batches = batches.enumerate().filter(|(index, _)| index % size == rank).map(|(_, batch)| batch);
-        let n_samples = n_samples / size as u64;
-        let model = run.model.valid();
-        // In single precision also where a thread of the pool calls this in the middle of another run's step.
-        let evaluated = with_matmul_precision(Precision::F32, &self.device, || {
-            evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)
-        })?;
-        let found = match evaluated {
-            Ok(metric_state) => Some(metric_state),
-            Err(error) if is_interrupted(&error) => None,
-            Err(error) => return Err(TrainError::task(error)),
-        };
-        let mut metric_state = self.task.metric_state();
-        for found in gather(self.collective, found)? {
-            metric_state.merge(found.ok_or(Interrupted)?);
-        }
-        Ok(metric_state)
-    }
-
-    fn checkpoint(
-        &self,
-        run: &mut Run<'_, T>,
-        batches: &str,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), TrainError> {
-        self.settle(run)?;
-        let step = run.state.step;
-        let Some(writer) = &run.writer else {
-            run.written = Some(step);
-            return Ok(());
-        };
-        writer.sync()?;
-        let checkpoints = run.folder.checkpoints();
-        Checkpoint::<T>::write(self.task, &run.model, &run.optimizer, &run.state, batches, &checkpoints)?;
-        checkpoint::prune(&checkpoints, self.config.keep_checkpoints, run.state.best.map(|best| best.step))?;
-        run.folder.draw(writer.entries())?;
-        run.written = Some(step);
-        on_event(Event::Checkpoint { step });
         Ok(())
     }
 }

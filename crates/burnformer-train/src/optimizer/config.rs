@@ -81,7 +81,7 @@ impl OptimizerConfig {
     }
 
     /// What is remembered of each parameter.
-    pub(super) fn moments(&self) -> &'static [&'static str] {
+    pub(crate) fn moments(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(config) if config.momentum == 0.0 => &[],
             Self::Sgd(_) => &["momentum"],

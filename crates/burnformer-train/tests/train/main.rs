@@ -2,10 +2,13 @@
 
 mod copy;
 mod damage;
+mod divergence;
 mod exactness;
 mod learning;
 mod ranks;
 mod resume;
 mod rule;
+mod saving;
 mod support;
 mod trouble;
+mod troubled;

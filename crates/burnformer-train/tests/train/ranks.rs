@@ -9,10 +9,12 @@ use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_tasks::PretrainingMetricState;
 use burnformer_train::{
-    Collective, CollectiveError, Event, HistoryEntry, Outcome, RunFolder, Stop, TrainConfig, TrainError, Trainer,
+    Collective, CollectiveError, Event, HistoryEntry, OnDivergence, Outcome, RunFolder, Stop, TrainConfig, TrainError,
+    Trainer,
 };
 
 use crate::support::{Begin, Fixture, SEED, config, cpus, history, numbers, series};
+use crate::troubled::{Troubled, Wrong};
 
 /// One of two ranks.
 struct Rank {
@@ -191,4 +193,45 @@ fn a_rank_that_is_lost_ends_the_others() {
     let error = trainer.start(fixture.model(&device), &fixture.data(), &folder, &mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::Collective(CollectiveError::Lost { rank: 0, size: 2, .. })), "{error}");
     assert!(error.to_string().contains("resume from the last checkpoint"), "{error}");
+}
+
+#[test]
+fn ranks_skip_steps_and_go_back_together() {
+    let fixture = Fixture::small();
+    let (name, device) = cpus().remove(0);
+    let place = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        grad_accum_steps: 2,
+        on_divergence: OnDivergence::RollBack,
+        max_skipped_steps: 2,
+        checkpoint_every: 4,
+        ..config(8)
+    };
+    let task = Troubled::at(&fixture, &config, &[2, 6, 7], Wrong::Gradient);
+    let alone = task.run(&fixture, &device, &config, &place.path().join("alone"), Begin::Start, None);
+    assert_eq!(alone.told("skipped"), ["2", "6", "7"]);
+    let path = place.path().join("ranks");
+    let folders = [RunFolder::create(&path, "").unwrap(), RunFolder::join(&path).unwrap()];
+    let found = thread::scope(|scope| {
+        let ranks = Rank::pair().map(|rank| {
+            let (folder, task, config, fixture, device) = (&folders[rank.rank], &task, &config, &fixture, &device);
+            scope.spawn(move || {
+                let trainer = Trainer::new(task, config, SEED, device.clone()).with_collective(&rank);
+                let mut entries = Vec::new();
+                let mut on_event = |event: Event<'_>| {
+                    if let Event::Metrics(entry) = event {
+                        entries.push(entry.clone());
+                    }
+                };
+                let outcome = trainer.start(fixture.model(device), &fixture.data(), folder, &mut on_event);
+                (outcome.unwrap().state.health, entries)
+            })
+        });
+        ranks.map(|rank| rank.join().unwrap())
+    });
+    for (health, entries) in found {
+        assert_eq!(health, alone.outcome.as_ref().unwrap().state.health, "{name}");
+        // As text, in which not a number equals itself.
+        assert_eq!(format!("{:?}", numbers(&entries)), format!("{:?}", numbers(&alone.entries)), "{name}");
+    }
 }

@@ -1,0 +1,111 @@
+//! What a run writes to go on from, how it goes back to that, and the model it publishes.
+
+use burnformer_tasks::Task;
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::collective::gather;
+use crate::diagnosis::first_weight;
+use crate::run::{Run, Writer};
+use crate::{Diagnosis, Event, OnDivergence, TrainError, Trainer, retention, space};
+
+impl<T: Task> Trainer<'_, T> {
+    /// Makes sure that there is room for a checkpoint.
+    pub(crate) fn check_space(&self, run: &Run<'_, T>) -> Result<(), TrainError> {
+        match run.writer {
+            Some(_) => space::check(&run.model, &self.config.optimizer, &run.folder.checkpoints()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a checkpoint, one of the schedule or not, and removes those that are not to be kept. Weights that are not finite
+    /// are not written.
+    pub(crate) fn checkpoint(
+        &self,
+        run: &mut Run<'_, T>,
+        batches: &str,
+        scheduled: bool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        run.tick();
+        let step = run.state.step;
+        if let Some(path) = first_weight(&run.model)? {
+            return Err(TrainError::Diverged {
+                step,
+                loss: run.loss,
+                gradient_norm: run.state.interval.gradient_norm,
+                skipped: run.state.health.skipped_in_a_row,
+                learning_rate: run.learning_rate,
+                diagnosis: Diagnosis::Weight { path },
+            });
+        }
+        if let Some(writer) = &run.writer {
+            self.check_space(run)?;
+            // Lines of metrics up to this step are not written again.
+            writer.sync()?;
+            let checkpoints = run.folder.checkpoints();
+            let (model, optimizer) = (&run.model, &run.optimizer);
+            Checkpoint::<T>::write(self.task, model, optimizer, &run.state, batches, scheduled, &checkpoints)?;
+            retention::prune(&checkpoints, self.config, &run.state)?;
+            run.folder.draw(writer.entries())?;
+            on_event(Event::Checkpoint { step });
+        }
+        run.written = Some((step, scheduled));
+        run.timer.restart();
+        Ok(())
+    }
+
+    /// Goes back to the last checkpoint of the schedule, and lowers the learning rate; the next batch stays the next one. If
+    /// that is not to be done, or not any more, the run ends with `error`.
+    pub(crate) fn roll_back(
+        &self,
+        run: &mut Run<'_, T>,
+        error: TrainError,
+        batches: &str,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let (config, health) = (self.config, run.state.health);
+        if config.on_divergence == OnDivergence::Stop || health.roll_backs >= config.max_roll_backs {
+            return Err(error);
+        }
+        let checkpoints = run.folder.checkpoints();
+        // When the others are written depends on the speed of the run: they are only better than none.
+        let mut steps = checkpoint::steps(&checkpoints)?;
+        steps.sort_by_key(|&step| (checkpoint::is_scheduled(&checkpoints, step), step));
+        let (device, names) = (self.device.clone().autodiff(), [batches.to_owned()]);
+        let optimizer = &config.optimizer;
+        let found = Checkpoint::latest(self.task, optimizer, &names, &checkpoints, &steps, &device, |error| {
+            on_event(Event::Damaged(error));
+        })?;
+        // All have read it before it is written again.
+        gather(self.collective, ())?;
+        let Some(Checkpoint { model, optimizer, mut state, scheduled }) = found else { return Err(error) };
+        let from = run.state.step;
+        state.position = run.state.position;
+        state.health = state.health.rolled_back(health, config.roll_back_factor);
+        if run.writer.is_some() {
+            run.writer = Some(Writer::open_at(run.folder, state.step)?);
+        }
+        let (step, learning_rate_factor) = (state.step, state.health.learning_rate_factor);
+        (run.model, run.optimizer, run.state) = (model, optimizer, state);
+        on_event(Event::RolledBack { from, to: step, learning_rate_factor, error });
+        self.checkpoint(run, batches, scheduled, on_event)
+    }
+
+    /// Puts the best model at the top of the folder, and returns its step.
+    pub(crate) fn publish(&self, run: &Run<'_, T>, on_event: &mut dyn FnMut(Event<'_>)) -> Result<u64, TrainError> {
+        let step = run.state.step;
+        let best = run.state.best.map_or(step, |best| best.step);
+        if run.writer.is_none() {
+            return Ok(best);
+        }
+        match run.folder.publish(best) {
+            // It was whole when it was written: the latest one takes its place.
+            Err(error @ TrainError::Damaged { .. }) if best != step => {
+                on_event(Event::Damaged(error));
+                run.folder.publish(step)?;
+                Ok(step)
+            }
+            result => result.map(|()| best),
+        }
+    }
+}
