@@ -137,6 +137,10 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
 
 fn hint_on_training(error: &TrainError) -> Option<&str> {
     match error {
+        TrainError::Diverged { .. } => Some(
+            "continue from the last checkpoint with `--resume --set train.optimizer.learning_rate=RATE`, or with \
+             `--resume --set train.on_divergence=roll-back`",
+        ),
         TrainError::RunExists { .. } => Some("continue the run with `--resume`"),
         TrainError::NotARun { .. } => {
             Some("start a run with `burnformer pretrain`, `finetune` or `train-seq2seq`, without `--resume`")

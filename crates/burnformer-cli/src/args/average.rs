@@ -10,7 +10,7 @@ use super::numbers::whole;
 ///
 /// The average is often better than each single checkpoint. A run writes a checkpoint every `train.checkpoint_every` steps,
 /// after each evaluation that is the best so far, and at the end. It keeps the latest `train.keep_checkpoints`: raise this
-/// setting to have more of them to average.
+/// setting to have more of them to average. Checkpoints that were written because of the time or an interruption do not count.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer average runs/de-en --out de-en-mean

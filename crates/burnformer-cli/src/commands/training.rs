@@ -67,6 +67,15 @@ impl Observer for Terminal {
             Event::Best(best) => self.detail(format_args!("step {}: best evaluation so far", best.step)),
             Event::Checkpoint { step } => self.detail(format_args!("step {step}: checkpoint written")),
             Event::Damaged(error) => self.warn(error),
+            Event::Skipped { step, loss, gradient_norm } => self.warn(format_args!(
+                "step {step} is skipped: its loss is {loss}, the norm of its gradient {gradient_norm}"
+            )),
+            Event::Spike { step, loss, mean } => {
+                self.warn(format_args!("step {step}: the loss is {loss:.4}, far above its running mean of {mean:.4}"));
+            }
+            Event::RolledBack { from, to, learning_rate_factor, error } => self.warn(format_args!(
+                "{error}; back from step {from} to step {to}, with {learning_rate_factor} times the learning rate"
+            )),
             Event::Untrained(names) => {
                 let (n, first) = (names.len(), names.first().map_or("", String::as_str));
                 self.warn(format_args!("{n} parameters get no gradient and are not trained, the first is `{first}`"));
