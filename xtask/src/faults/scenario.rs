@@ -66,6 +66,7 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
         writes("tokenizer train", "tokenizer train --input ../base/texts --vocab-size 150 --out out".into()),
         writes("data build", build("texts")),
         replaces("data build, replacing", build("labelled.csv"), build("texts")),
+        writes("data rust-docs", "data rust-docs --source-tree ../base/crate --out out".into()),
         writes("data split", "data split --input ../base/labelled.csv --test 0.2 --out out".into()),
         trains("pretrain", format!("pretrain --corpus ../base/corpus {MODEL} {LENGTHS}"), "pretrain"),
         trains(
@@ -119,6 +120,14 @@ pub(super) fn write_texts(folder: &Path) -> Result<()> {
             writeln!(side, "{} {} {}", word(n), word(n / 5), word(n / 3))?;
         }
     }
+    const MANIFEST: &str =
+        "[package]\nname = \"parcels\"\nversion = \"0.1.0\"\nedition = \"2024\"\nlicense = \"MIT\"\n";
+    const SOURCE: &str =
+        "//! Parcels and their letters.\n\n/// Returns the weight of a parcel in grams.\npub fn weight() {}\n";
+    let sources = folder.join("crate/src");
+    fs::create_dir_all(&sources)?;
+    fs::write(folder.join("crate/Cargo.toml"), MANIFEST)?;
+    fs::write(sources.join("lib.rs"), SOURCE)?;
     for (name, content) in [("labelled.csv", table), ("tags.conll", tags), ("pairs.de", german), ("pairs.en", english)]
     {
         fs::write(folder.join(name), content)?;
