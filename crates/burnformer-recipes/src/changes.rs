@@ -77,7 +77,8 @@ impl Rule {
     }
 }
 
-/// The settings in which `now` differs from those that the latest checkpoint of the run in `folder` was made with.
+/// The settings in which `now` differs from those that the latest checkpoint of the run in `folder` was made with. Before
+/// there is a checkpoint, any may change.
 ///
 /// # Errors
 /// If the settings of the checkpoint cannot be read; [`RecipeError::FixedSettings`] if one has changed that must not.
@@ -92,7 +93,8 @@ pub(crate) fn changes<S: RunSettings>(folder: &Path, now: &S) -> Result<Vec<Chan
     let changes =
         all.into_iter().map(|key| Change { key: key.clone(), before: value(&before, key), after: value(&after, key) });
     let changes: Vec<_> = changes.filter(|change| change.before != change.after).collect();
-    let is_allowed = |change: &&Change| Rule::of(&change.key).allows(change, begun.train(), now.train());
+    let has_begun = RunFolder::progress(folder).is_some();
+    let is_allowed = |change: &&Change| !has_begun || Rule::of(&change.key).allows(change, begun.train(), now.train());
     let refused: Vec<_> = changes.iter().filter(|change| !is_allowed(change)).cloned().collect();
     match refused.is_empty() {
         true => Ok(changes),
@@ -141,6 +143,13 @@ mod tests {
     fn run() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         drop(RunFolder::create(folder.path(), &settings::to_toml(&begun()).unwrap()).unwrap());
+        let checkpoint = folder.path().join("checkpoints/step-1");
+        std::fs::create_dir_all(&checkpoint).unwrap();
+        let state = json!({
+            "step": 1, "position": {"window": 0, "batch": 1}, "tokens": 1, "seconds": 1.0, "evaluated": 0, "best": null,
+            "evaluations_without_improvement": 0, "tally": {}
+        });
+        std::fs::write(checkpoint.join("state.json"), json!({"state": state}).to_string()).unwrap();
         folder
     }
 
@@ -192,6 +201,14 @@ mod tests {
         let validation = "validation={paths=[\"b.txt\"],format={kind=\"text\",layout=\"lines\"}}";
         assert!(matches!(found(&[validation]), Err(RecipeError::FixedSettings { .. })));
         assert!(matches!(found(&["train.optimizer.kind=adam"]), Err(RecipeError::FixedSettings { .. })));
+    }
+
+    #[test]
+    fn anything_may_change_before_the_first_checkpoint() {
+        let folder = run();
+        std::fs::remove_dir_all(folder.path().join("checkpoints/step-1")).unwrap();
+        let edited = FinetuneSettings { seed: 1, ..begun() };
+        assert_eq!(changes(folder.path(), &edited).unwrap().len(), 1);
     }
 
     /// The copy decides, not the file that people edit.

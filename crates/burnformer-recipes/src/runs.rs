@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use burnformer_core::lock::FolderLock;
-use burnformer_core::settings::SettingsError;
+use burnformer_core::progress::{Interrupt, Interrupted};
 use burnformer_reports::{
     BestEvaluation, DamagedRun, Metrics, RunComparison, RunCurve, RunEntry, RunState, RunsReport, SettingRow,
 };
@@ -41,21 +41,20 @@ impl Runs {
     /// left for [`Self::report`] to name.
     ///
     /// # Errors
-    /// [`RecipeError::NoRuns`] if there is no run at all.
-    pub fn find(folders: &[impl AsRef<Path>]) -> Result<Self, RecipeError> {
+    /// [`RecipeError::NoRuns`] if there is no run at all; an interruption.
+    pub fn find(folders: &[impl AsRef<Path>], interrupt: &Interrupt) -> Result<Self, RecipeError> {
         let (mut found, mut damaged) = (BTreeSet::new(), Vec::new());
         for folder in folders.iter().map(AsRef::as_ref) {
-            let before = found.len();
-            let searched = search(folder, DEPTH, &mut found);
-            let problem = match searched {
-                Err(problem) => problem.to_string(),
-                Ok(()) if found.len() == before && !found.contains(folder) => "found no run folder in it".to_owned(),
-                Ok(()) => continue,
-            };
-            damaged.push(DamagedRun { folder: folder.to_owned(), problem });
+            let before = (found.len(), damaged.len());
+            search(folder, DEPTH, interrupt, &mut found, &mut damaged)?;
+            let is_known = found.iter().any(|run: &PathBuf| run.starts_with(folder));
+            if (found.len(), damaged.len()) == before && !is_known {
+                damaged.push(DamagedRun { folder: folder.to_owned(), problem: "found no run folder in it".to_owned() });
+            }
         }
         let mut runs = Vec::new();
         for folder in found {
+            interrupt.check()?;
             match Run::read(&folder) {
                 Ok(run) => runs.push(run),
                 Err(error) => damaged.push(DamagedRun { folder, problem: causes(&error).join(": ") }),
@@ -183,23 +182,32 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Adds the run folders in `folder` and below.
-fn search(folder: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) -> Result<(), SettingsError> {
+/// Adds the run folders in `folder` and below to `found`, and folders that cannot be listed to `damaged`.
+fn search(
+    folder: &Path,
+    depth: usize,
+    interrupt: &Interrupt,
+    found: &mut BTreeSet<PathBuf>,
+    damaged: &mut Vec<DamagedRun>,
+) -> Result<(), Interrupted> {
+    interrupt.check()?;
     if RunFolder::settings_file(folder).is_file() {
         found.insert(folder.to_owned());
         return Ok(());
     }
-    let read = |source| SettingsError::Read { path: folder.to_owned(), source };
-    let mut below = Vec::new();
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !is_hidden && entry.path().is_dir() {
-            below.push(entry.path());
+    let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let entries = match listed {
+        Ok(entries) => entries,
+        Err(error) => {
+            damaged.push(DamagedRun { folder: folder.to_owned(), problem: format!("cannot be listed: {error}") });
+            return Ok(());
         }
-    }
-    if depth > 1 {
-        below.iter().try_for_each(|folder| search(folder, depth - 1, found))?;
+    };
+    for entry in entries {
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if depth > 1 && !is_hidden && entry.path().is_dir() {
+            search(&entry.path(), depth - 1, interrupt, found, damaged)?;
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes};
+use burnformer_core::files::{AtomicFolder, FileError, SETTINGS_LIMIT, atomic_write_bytes, read_limited};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
 use burnformer_tasks::Task;
@@ -145,7 +145,7 @@ pub(crate) fn progress(folder: &Path) -> Option<RunProgress> {
     struct File {
         state: TrainState<IgnoredAny>,
     }
-    let File { state } = serde_json::from_slice(&fs::read(folder.join(STATE_FILE)).ok()?).ok()?;
+    let File { state } = serde_json::from_slice(&read_limited(&folder.join(STATE_FILE), SETTINGS_LIMIT).ok()?).ok()?;
     Some(RunProgress {
         step: state.step,
         best_step: state.best.map(|best| best.step),

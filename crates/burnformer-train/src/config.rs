@@ -73,6 +73,9 @@ pub struct TrainConfig {
     pub pad_to_multiple_of: usize,
     /// Number of threads that make batches ahead.
     pub workers: usize,
+    /// `true` writes the metrics to an event file of TensorBoard too.
+    #[serde(default)] // Runs that were begun before there was a choice.
+    pub tensorboard: bool,
 }
 
 /// What happens when a run has diverged.
@@ -132,6 +135,7 @@ impl Default for TrainConfig {
             window: 1024,
             pad_to_multiple_of: 8,
             workers: available_parallelism().map_or(1, |n| usize::from(n).min(4)),
+            tensorboard: false,
         }
     }
 }

@@ -14,6 +14,7 @@ mod curves;
 mod diagnosis;
 mod error;
 mod evaluation;
+mod events;
 mod exact;
 mod gradients;
 mod health;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use burnformer_tasks::{Metric, Task};
 
+use crate::events::EventFile;
 use crate::timer::Timer;
 use crate::trainer::Event;
 use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState};
@@ -32,18 +33,30 @@ pub(crate) struct Run<'a, T: Task> {
 pub(crate) struct Writer {
     history: History,
     entries: Vec<HistoryEntry>,
+    /// The same for TensorBoard, if it was asked for.
+    events: Option<EventFile>,
 }
 
 impl Writer {
-    /// The history of a run that begins.
-    pub(crate) fn create(folder: &RunFolder) -> Result<Self, TrainError> {
-        Ok(Self { history: History::create(folder.metrics())?, entries: Vec::new() })
+    /// The history of a run that begins; with an event file if `tensorboard` is `true`.
+    pub(crate) fn create(folder: &RunFolder, tensorboard: bool) -> Result<Self, TrainError> {
+        Self::new(History::create(folder.metrics())?, Vec::new(), folder, tensorboard)
     }
 
-    /// The history of a run that continues after `step`.
-    pub(crate) fn open_at(folder: &RunFolder, step: u64) -> Result<Self, TrainError> {
+    /// The history of a run that continues after `step`; with an event file if `tensorboard` is `true`.
+    pub(crate) fn open_at(folder: &RunFolder, step: u64, tensorboard: bool) -> Result<Self, TrainError> {
         let history = History::open_at(folder.metrics(), step)?;
-        Ok(Self { history, entries: History::read(folder.metrics())? })
+        Self::new(history, History::read(folder.metrics())?, folder, tensorboard)
+    }
+
+    fn new(
+        history: History,
+        entries: Vec<HistoryEntry>,
+        folder: &RunFolder,
+        tensorboard: bool,
+    ) -> Result<Self, TrainError> {
+        let events = tensorboard.then(|| EventFile::create(folder.path(), &entries)).transpose()?;
+        Ok(Self { history, entries, events })
     }
 
     /// Makes the lines of metrics survive a loss of power.
@@ -107,6 +120,9 @@ impl<'a, T: Task> Run<'a, T> {
         let entry = HistoryEntry { step, split: split.to_owned(), values };
         if let Some(writer) = &mut self.writer {
             writer.history.append(&entry)?;
+            if let Some(events) = &mut writer.events {
+                events.append(&entry)?;
+            }
         }
         on_event(Event::Metrics(&entry));
         if let Some(writer) = &mut self.writer {

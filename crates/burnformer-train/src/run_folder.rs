@@ -29,6 +29,7 @@ const CHECKPOINTS: &str = "checkpoints";
 /// run.toml                 resolved settings
 /// metrics.jsonl            one line per report
 /// learning_curves.svg      the same as a picture
+/// events.out.tfevents.…    the same for TensorBoard, with `train.tensorboard`
 /// checkpoints.toml         the settings that the latest checkpoint was made with
 /// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`
 /// config.json …            the best model, in Hugging Face's format, with README.md

@@ -83,7 +83,7 @@ impl<T: Task> Trainer<'_, T> {
         state.position = run.state.position;
         state.health = state.health.rolled_back(health, config.roll_back_factor);
         if run.writer.is_some() {
-            run.writer = Some(Writer::open_at(run.folder, state.step)?);
+            run.writer = Some(Writer::open_at(run.folder, state.step, config.tensorboard)?);
         }
         let (step, learning_rate_factor) = (state.step, state.health.learning_rate_factor);
         (run.model, run.optimizer, run.state) = (model, optimizer, state);

@@ -181,7 +181,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let state = TrainState::new(self.task.metric_state());
-        let writer = self.is_writer().then(|| Writer::create(folder)).transpose()?;
+        let writer = self.is_writer().then(|| Writer::create(folder, self.config.tensorboard)).transpose()?;
         if self.is_writer() {
             folder.create_checkpoints()?;
             folder.accept_settings()?;
@@ -220,7 +220,8 @@ impl<'a, T: Task> Trainer<'a, T> {
         if self.is_writer() {
             folder.accept_settings()?;
         }
-        let writer = self.is_writer().then(|| Writer::open_at(folder, state.step)).transpose()?;
+        let tensorboard = self.config.tensorboard;
+        let writer = self.is_writer().then(|| Writer::open_at(folder, state.step, tensorboard)).transpose()?;
         let written = Some((state.step, scheduled));
         let run = Run::new(model, optimizer, state, writer, folder, written, self.timer());
         self.train(run, data, on_event)

@@ -35,6 +35,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = ["f32", "bf16"])]
     pub(crate) dtype: Option<String>,
 
+    /// Write the metrics for TensorBoard too; same as `--set train.tensorboard=true`
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
+
     /// Random seed [default: 42]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,

@@ -9,7 +9,7 @@ use crate::args::RunsArgs;
 use crate::context::Context;
 
 pub(super) fn run(args: &RunsArgs, context: &Context) -> Result<Outcome> {
-    let runs = Runs::find(&args.folders)?;
+    let runs = Runs::find(&args.folders, &context.interrupt)?;
     let report = runs.report(args.compare, &args.metric)?;
     if let Some(plot) = &args.plot {
         atomic_write_bytes(plot, runs.picture()?)?;

@@ -32,6 +32,7 @@ pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Re
 /// The `--set`s of `args`, those of flags included.
 pub(super) fn sets(args: &RunArgs) -> Vec<String> {
     let flags = [
+        ("train.tensorboard", args.tensorboard.then(|| true.to_string())),
         ("train.dtype", args.dtype.clone()),
         ("train.steps", args.steps.map(|steps| steps.to_string())),
         // With a point or an exponent, so that it is a number of this kind to TOML too.

@@ -153,3 +153,34 @@ fn a_late_error_keeps_the_settings_that_the_run_was_resumed_with() {
     fs::remove_dir_all(folder.path("runs/mini/README.md")).unwrap();
     assert!(!resumes(&folder, resume).stderr.contains("changed setting"));
 }
+
+#[test]
+fn event_files_hold_what_the_history_holds_also_after_a_resumption() {
+    let folder = Folder::with_models();
+    let files = || {
+        let is_file = |path: &std::path::PathBuf| path.to_string_lossy().contains("/runs/mini/events.out.tfevents.");
+        folder.names().into_iter().filter(is_file).collect::<Vec<_>>()
+    };
+    /// The number of records, by the lengths in front of them.
+    fn records(path: &std::path::Path) -> usize {
+        let (bytes, mut at, mut n) = (fs::read(path).unwrap(), 0, 0);
+        while at < bytes.len() {
+            at += 16 + u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+            n += 1;
+        }
+        assert_eq!(at, bytes.len());
+        n
+    }
+    assert_eq!(files(), [""; 0].map(std::path::PathBuf::from));
+    let resume = "pretrain --out runs/mini --resume";
+    let mut before = Vec::new();
+    for steps in [14, 16] {
+        let flag = if steps == 14 { "--tensorboard" } else { "" };
+        resumes(&folder, &format!("{resume} --steps {steps} {flag}"));
+        let (now, n_entries) = (files(), folder.rows("runs/mini/metrics.jsonl").len());
+        assert!(now.len() == 1 && now > before, "{now:?}");
+        // Two records say what the file is and that others are void.
+        assert_eq!(records(&now[0]), n_entries + 2);
+        before = now;
+    }
+}

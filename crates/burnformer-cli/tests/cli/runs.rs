@@ -58,7 +58,7 @@ fn damaged_folders_are_named_and_do_not_hide_the_others() {
     folder.write("runs/de-en/metrics.jsonl", "{\"step\": 1}\n{\"step\": 2}\n");
     let said = folder.run("runs nowhere runs texts").succeeds().stdout;
     for part in [
-        "damaged: nowhere: cannot read",
+        "damaged: nowhere: cannot be listed: ",
         "damaged: texts: found no run folder in it",
         "damaged: runs/bad: `runs/bad/run.toml` line 1 is not valid TOML",
         "damaged: runs/other: `runs/other/run.toml` has no `train.steps`",
