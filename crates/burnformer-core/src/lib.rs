@@ -46,7 +46,7 @@ pub mod config;
 pub mod disk;
 pub mod files;
 pub mod lock;
-mod memory;
+pub mod memory;
 pub mod progress;
 pub mod random;
 pub mod settings;
@@ -59,7 +59,7 @@ pub use files::{
     read_text,
 };
 pub use lock::{FolderLock, LockError};
-pub use memory::available_memory;
+pub use memory::{available_memory, peak_memory, resident_memory};
 pub use progress::{Interrupt, Interrupted, Progress, Silent, Stage, Unit, is_interrupted};
 pub use settings::SettingsError;
 pub use text::printable;

@@ -1,67 +1,163 @@
-//! Memory that is left.
+//! Memory of this process, and what is left for it. Linux says so in `/proc` and `/sys`; elsewhere nothing is known.
 
 use std::fs;
 use std::path::Path;
 
-/// Bytes of memory that this process can still take: what the system has left, swap included, up to the limits of the process
-/// (`ulimit -v`, `ulimit -d`) and of its control group. `None` where the system does not say; Linux does.
+/// Most bytes of memory that this process has had at once so far.
+#[must_use]
+pub fn peak_memory() -> Option<u64> {
+    of_process("VmHWM:")
+}
+
+/// Bytes of memory that this process has now.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    of_process("VmRSS:")
+}
+
+/// Bytes of memory that this process can still take: what the machine has left, swap included, what its control groups leave
+/// (as in a container), or its own limits (`ulimit -v`, `ulimit -d`), whichever is least. `None` where the system does not say.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
-    let system = fs::read_to_string("/proc/meminfo").ok().and_then(|text| of_system(&text));
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of_process = [("Max address space", "VmSize:"), ("Max data size", "VmData:")]
-        .into_iter()
-        .filter_map(|(limit, used)| Some(number(&limits, limit)?.saturating_sub(1024 * number(&status, used)?)));
-    system.into_iter().chain(of_process).chain(of_group()).min()
+    available_in(Path::new("/"))
 }
 
-fn of_system(meminfo: &str) -> Option<u64> {
-    Some(1024 * (number(meminfo, "MemAvailable:")? + number(meminfo, "SwapFree:").unwrap_or(0)))
+fn of_process(name: &str) -> Option<u64> {
+    field(&fs::read_to_string("/proc/self/status").ok()?, name)
 }
 
-/// The number behind `name` at the beginning of a line; `None` also for what is unlimited.
-fn number(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+/// [`available_memory`] by the files below `root`.
+fn available_in(root: &Path) -> Option<u64> {
+    let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+    let machine = read("proc/meminfo")
+        .and_then(|text| Some(field(&text, "MemAvailable:")? + field(&text, "SwapFree:").unwrap_or(0)));
+    let (limits, status) = (read("proc/self/limits").unwrap_or_default(), read("proc/self/status").unwrap_or_default());
+    let of_process = [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(|(limit, used)| {
+        let line = limits.lines().find_map(|line| line.strip_prefix(limit))?;
+        let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(limit.saturating_sub(field(&status, used)?))
+    });
+    let groups = read("proc/self/cgroup").unwrap_or_default();
+    let groups = groups.lines().filter_map(|line| {
+        let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().ok()?;
+        match controllers {
+            "" => VERSION_2.left(root, path),
+            controllers if controllers.split(',').any(|name| name == "memory") => VERSION_1.left(root, path),
+            _ => None,
+        }
+    });
+    groups.chain(machine).chain(of_process).min()
 }
 
-/// What the limit of the process's control group leaves, or that of a group around it.
-fn of_group() -> Option<u64> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let name = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Path::new("/sys/fs/cgroup")
-        .join(name)
-        .ancestors()
-        .take_while(|it| it.starts_with("/sys/fs/cgroup"))
-        .filter_map(left)
-        .min()
+/// The value of a line such as `VmHWM:  1234 kB`, in bytes.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
 }
 
-/// What the limit of one group leaves. Pages of files count as used, but give way.
-fn left(group: &Path) -> Option<u64> {
-    let read = |file: &str| fs::read_to_string(group.join(file)).ok();
-    let limit: u64 = read("memory.max")?.trim().parse().ok()?;
-    let used: u64 = read("memory.current")?.trim().parse().ok()?;
-    let of_files = read("memory.stat").and_then(|stat| number(&stat, "inactive_file")).unwrap_or(0);
-    Some(limit.saturating_sub(used.saturating_sub(of_files)))
+/// The files of a control group.
+struct Version {
+    folder: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    /// Line of `memory.stat` with what is in use, but can be dropped: copies of files.
+    files: &'static str,
+}
+
+const VERSION_1: Version = Version {
+    folder: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    files: "total_inactive_file",
+};
+
+const VERSION_2: Version =
+    Version { folder: "sys/fs/cgroup", limit: "memory.max", usage: "memory.current", files: "inactive_file" };
+
+impl Version {
+    /// What the group at `path` and those above it leave.
+    fn left(&self, root: &Path, path: &str) -> Option<u64> {
+        let top = root.join(self.folder);
+        let group = top.join(path.trim_start_matches('/'));
+        let left = |group: &Path| {
+            let number = |file: &str| fs::read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
+            let (limit, usage) = (number(self.limit)?, number(self.usage)?);
+            let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+            let files = stat.lines().find_map(|line| line.strip_prefix(self.files)?.trim().parse().ok()).unwrap_or(0);
+            Some(limit.saturating_sub(usage.saturating_sub(files)))
+        };
+        group.ancestors().take_while(|group| group.starts_with(&top)).filter_map(left).min()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A machine with these files, of which each is given as `path: content`.
+    fn available(files: &[(&str, &str)]) -> Option<u64> {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        available_in(root.path())
+    }
+
+    const MACHINE: (&str, &str) = ("proc/meminfo", "MemTotal:  9000 kB\nMemAvailable:    8000 kB\n");
+
     #[test]
-    fn numbers_are_found_by_their_names() {
-        let meminfo = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    600 kB\nSwapFree:   20 kB\n";
-        assert_eq!(of_system(meminfo), Some(620 * 1024));
-        assert_eq!(of_system("MemTotal: 1 kB"), None);
-        let limits = "Max data size             unlimited            unlimited            bytes\nMax address space  4096  8192  bytes";
-        assert_eq!((number(limits, "Max data size"), number(limits, "Max address space")), (None, Some(4096)));
+    fn the_machine_says_what_it_has_left() {
+        assert_eq!(available(&[]), None);
+        assert_eq!(available(&[MACHINE]), Some(8000 * 1024));
+        assert_eq!(available(&[("proc/meminfo", "MemAvailable: many\n")]), None);
+        assert_eq!(available(&[("proc/meminfo", "MemAvailable:    600 kB\nSwapFree:   20 kB\n")]), Some(620 * 1024));
+    }
+
+    #[test]
+    fn a_control_group_or_one_above_it_leaves_less() {
+        let group = ("proc/self/cgroup", "0::/a/b\n");
+        let of = |path, max| [(path, max)];
+        let limited = of("sys/fs/cgroup/a/memory.max", "5000\n");
+        let usage = ("sys/fs/cgroup/a/memory.current", "3000");
+        let stat = ("sys/fs/cgroup/a/memory.stat", "anon 9\ninactive_file 500\n");
+        assert_eq!(available(&[MACHINE, group, limited[0], usage, stat]), Some(2500));
+        let unlimited = of("sys/fs/cgroup/a/memory.max", "max\n");
+        assert_eq!(available(&[MACHINE, group, unlimited[0], usage, stat]), Some(8000 * 1024));
+    }
+
+    #[test]
+    fn a_control_group_of_the_first_version_leaves_less() {
+        let files = [
+            MACHINE,
+            ("proc/self/cgroup", "5:cpu:/x\n4:cpuacct,memory:/box/run\n"),
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712"),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", "70000"),
+            ("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "6000"),
+            ("sys/fs/cgroup/memory/box/memory.usage_in_bytes", "7000"),
+            ("sys/fs/cgroup/memory/box/memory.stat", "inactive_file 1\ntotal_inactive_file 2000\n"),
+        ];
+        assert_eq!(available(&files), Some(1000));
+    }
+
+    #[test]
+    fn a_limit_of_the_process_leaves_less() {
+        let status = ("proc/self/status", "VmSize:\t  6 kB\n");
+        let limit =
+            |soft: &str| format!("Max cpu time  1 2 seconds\nMax address space         {soft}   unlimited  bytes\n");
+        assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("10240"))]), Some(4096));
+        assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("unlimited"))]), Some(8000 * 1024));
+        let (status, limits) = (("proc/self/status", "VmData:\t  2 kB\n"), ("proc/self/limits", "Max data size 6144 1 bytes\n"));
+        assert_eq!(available(&[MACHINE, status, limits]), Some(4096));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_says_how_much_memory_is_left() {
-        assert!(available_memory().unwrap() > 1 << 20);
+    fn linux_knows_all_three() {
+        let (peak, now) = (peak_memory().unwrap(), resident_memory().unwrap());
+        assert!(0 < now && now <= peak, "{now} {peak}");
+        assert!(available_memory().unwrap() > 0);
     }
 }

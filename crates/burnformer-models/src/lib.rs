@@ -60,7 +60,7 @@ pub use heads::{
     BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, BertModel,
     BertPooler, MaskedTokenHead, PretrainingLogits,
 };
-pub use memory::MicroBatchSize;
+pub use memory::{MicroBatchSize, Passes, StepFloats};
 pub use pooling::{Pooling, normalize};
 pub use pretrained::{Loaded, ModelConfig, ModelSize, Pretrained};
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};

@@ -1,6 +1,6 @@
 //! The interface of all models: settings, saving to a folder and loading from it.
 
-use crate::memory::MicroBatchSize;
+use crate::memory::{MicroBatchSize, Passes, StepFloats};
 use crate::{Architecture, BertInput, Head, ModelClass, ModelError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -83,8 +83,8 @@ pub trait ModelConfig: Validate + Serialize + Clone + Debug + Send {
     /// Number and sizes of the layers, and the vocabulary.
     fn size(&self) -> ModelSize;
 
-    /// Approximate number of floats that a forward pass keeps for the backward pass.
-    fn activation_floats(&self, batch: &MicroBatchSize) -> u64;
+    /// Floats in memory while a training step goes through the model, besides weights and moments.
+    fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats;
 
     /// Refuses settings that no class of Hugging Face's library has.
     ///

@@ -13,10 +13,12 @@ use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, LanguageModelConfig, LanguageModelDataset};
 use burnformer_data::split::{SplitConfig, Subset};
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, Pretrained, stats};
+use burnformer_models::{
+    GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, Passes, Pretrained, StepFloats, stats,
+};
 use burnformer_reports::{CausalLmReport, CausalLmScores, RunSummary};
 use burnformer_tasks::{CausalLmTask, MetricState, evaluate};
-use burnformer_train::{Data, MemoryEstimate, ModelCard, RunFolder, TrainConfig};
+use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::{CorpusSamples, check_corpus};
@@ -24,7 +26,7 @@ use crate::evaluate::{batches_of, documents_of, padding};
 use crate::pretrain::check_fit;
 use crate::settings::train_config;
 use crate::{
-    Context, Objective, Overrides, PretrainStart, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload,
+    Context, Objective, Overrides, PretrainStart, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload,
 };
 
 /// Longest window of a new run; longer ones cost memory, and most texts have little to gain.
@@ -168,6 +170,7 @@ impl PretrainCausalLm {
 }
 
 impl Recipe for PretrainCausalLm {
+    const LENGTH_SETTING: &'static str = "data.samples.max_seq_length";
     type Settings = CausalLmSettings;
     type Task = CausalLmTask;
     type Samples = LanguageModelDataset;
@@ -188,16 +191,19 @@ impl Recipe for PretrainCausalLm {
 
     fn size(&self, device: &Device) -> Size {
         let CausalLmSettings { model, train, data, .. } = &self.settings;
-        let parameters = stats::n_parameters(&GptForCausalLM::new(model, device)) as u64;
         let seq_length = data.samples.max_seq_length;
-        let n_tokens = train.tokens_per_micro_batch(seq_length);
-        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: n_tokens };
         Size {
             samples: self.data.train.per_epoch(),
             tokens_per_sample: seq_length as f64,
-            parameters,
-            memory: MemoryEstimate::new(parameters, &train.optimizer, model.activation_floats(&batch)),
+            parameters: stats::n_parameters(&GptForCausalLM::new(model, device)) as u64,
+            longest: memory::longest(self.data.train.as_ref(), train, seq_length),
         }
+    }
+
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: n_tokens };
+        self.settings.model.step_floats(&batch, passes)
     }
 
     fn init(&self, device: &Device, _context: &Context<'_>) -> Result<GptForCausalLM, RecipeError> {

@@ -17,7 +17,7 @@ use burnformer_tasks::TaskError;
 use burnformer_tasks::metrics::MetricError;
 use burnformer_train::{RunFolder, TrainError};
 
-use crate::Change;
+use crate::{Change, TooLittleMemory};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,9 @@ pub enum RecipeError {
     /// A setting cannot work.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The run takes more memory than there is.
+    #[error(transparent)]
+    Memory(#[from] TooLittleMemory),
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

@@ -12,15 +12,17 @@ use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::{Format, Input, ReadError};
 use burnformer_data::source::OnBadRow;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, stats};
+use burnformer_models::{
+    BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
+};
 use burnformer_reports::{ClassificationScores, FinetuneReport, RunSummary};
 use burnformer_tasks::ClassificationTask;
-use burnformer_train::{Data, MemoryEstimate, ModelCard, RunFolder, TrainConfig};
+use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::train_config;
 use crate::texts::{Examples, Texts};
-use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
 /// Task of a fine-tuning run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,13 +166,11 @@ impl FinetuneSettings {
         ConfigError::check("task", &found.name(), found == expected, expected.name())
     }
 
-    /// Size of a model with so many parameters, on so many samples.
-    pub(crate) fn size(&self, config: &BertConfig, samples: u64, parameters: u64) -> Size {
+    /// Size of a model with so many parameters, on these samples.
+    pub(crate) fn size(&self, config: &BertConfig, samples: &impl Dataset, parameters: u64) -> Size {
         let seq_length = self.seq_length(config);
-        let n_tokens = self.train.tokens_per_micro_batch(seq_length);
-        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: 0 };
-        let memory = MemoryEstimate::new(parameters, &self.train.optimizer, config.activation_floats(&batch));
-        Size { samples, tokens_per_sample: seq_length as f64, parameters, memory }
+        let longest = memory::longest(samples, &self.train, seq_length);
+        Size { samples: samples.per_epoch(), tokens_per_sample: seq_length as f64, parameters, longest }
     }
 
     /// `self` for `epochs` of `n_samples`, with `overrides` over it.
@@ -359,6 +359,7 @@ impl Finetune {
 
 impl Recipe for Finetune {
     type Settings = FinetuneSettings;
+    const LENGTH_SETTING: &'static str = "max_seq_length";
     type Task = ClassificationTask;
     type Samples = ClassificationDataset;
     type Collator = ClassificationCollator;
@@ -382,8 +383,12 @@ impl Recipe for Finetune {
 
     fn size(&self, device: &Device) -> Size {
         let model = BertForSequenceClassification::new(&self.config, &self.texts.train.labels, device);
-        let samples = self.texts.train.examples.len() as u64;
-        self.settings.size(&self.config, samples, stats::n_parameters(&model) as u64)
+        self.settings.size(&self.config, self.data.train.as_ref(), stats::n_parameters(&model) as u64)
+    }
+
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes)
     }
 
     fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForSequenceClassification, RecipeError> {

@@ -9,10 +9,12 @@ use burnformer_data::datasets::{Dataset, TokenClassificationDataset};
 use burnformer_data::readers::Input;
 use burnformer_data::tagged::TaggedTexts;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForTokenClassification, Loaded, stats};
+use burnformer_models::{
+    BertConfig, BertForTokenClassification, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
+};
 use burnformer_reports::{FinetuneReport, RunSummary, TokenClassificationScores};
 use burnformer_tasks::TokenClassificationTask;
-use burnformer_train::{Data, ModelCard};
+use burnformer_train::{Data, ModelCard, TrainConfig};
 
 use crate::finetune::Base;
 use crate::texts::Texts;
@@ -101,6 +103,7 @@ impl FinetuneTokens {
 
 impl Recipe for FinetuneTokens {
     type Settings = FinetuneSettings;
+    const LENGTH_SETTING: &'static str = "max_seq_length";
     type Task = TokenClassificationTask;
     type Samples = TokenClassificationDataset;
     type Collator = TokenClassificationCollator;
@@ -124,7 +127,12 @@ impl Recipe for FinetuneTokens {
 
     fn size(&self, device: &Device) -> Size {
         let model = BertForTokenClassification::new(&self.config, &self.texts.train.labels, device);
-        self.settings.size(&self.config, self.data.train.per_epoch(), stats::n_parameters(&model) as u64)
+        self.settings.size(&self.config, self.data.train.as_ref(), stats::n_parameters(&model) as u64)
+    }
+
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes)
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {

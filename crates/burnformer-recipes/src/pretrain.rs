@@ -11,15 +11,17 @@ use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer_data::split::SplitConfig;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Pretrained, stats};
+use burnformer_models::{
+    BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Passes, Pretrained, StepFloats, stats,
+};
 use burnformer_reports::{PretrainReport, PretrainingScores, RunSummary};
 use burnformer_tasks::PretrainingTask;
-use burnformer_train::{Data, MemoryEstimate, ModelCard, TrainConfig};
+use burnformer_train::{Data, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::{CorpusSamples, check_corpus};
 use crate::settings::train_config;
-use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
 /// Settings of a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -203,6 +205,7 @@ impl Pretrain {
 }
 
 impl Recipe for Pretrain {
+    const LENGTH_SETTING: &'static str = "data.samples.max_seq_length";
     type Settings = PretrainSettings;
     type Task = PretrainingTask;
     type Samples = PretrainingDataset;
@@ -223,17 +226,21 @@ impl Recipe for Pretrain {
 
     fn size(&self, device: &Device) -> Size {
         let PretrainSettings { model, train, data, .. } = &self.settings;
-        let parameters = stats::n_parameters(&BertForPreTraining::new(model, device)) as u64;
         let seq_length = data.samples.max_seq_length;
-        let n_tokens = train.tokens_per_micro_batch(seq_length);
-        let hidden = data.samples.masking.mlm_probability * n_tokens as f64;
-        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: hidden as usize };
         Size {
             samples: self.data.train.per_epoch(),
             tokens_per_sample: seq_length as f64,
-            parameters,
-            memory: MemoryEstimate::new(parameters, &train.optimizer, model.activation_floats(&batch)),
+            parameters: stats::n_parameters(&BertForPreTraining::new(model, device)) as u64,
+            // Samples are filled up to this length, as documents have it.
+            longest: memory::padded(seq_length, train),
         }
+    }
+
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let hidden = self.settings.data.samples.masking.mlm_probability * n_tokens as f64;
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: hidden as usize };
+        self.settings.model.step_floats(&batch, passes)
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {

@@ -3,20 +3,27 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use burnformer_core::peak_memory;
 use burnformer_core::progress::Interrupted;
 use burnformer_core::settings;
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
-use burnformer_ops::DeviceChoice;
+use burnformer_models::{Passes, StepFloats};
+use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
-use burnformer_train::{Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolder, Stop, TrainError, Trainer};
+use burnformer_train::{
+    Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolder, Stop, TrainConfig, TrainError, Trainer,
+};
 
 use crate::changes::changes;
+use crate::memory::{self, Demand};
 use crate::{Context, Note, RecipeError, Report, RunSettings};
 
 /// A recipe: a task, a model and its data, ready to train.
 pub trait Recipe {
+    /// Name of the setting that bounds the length of samples.
+    const LENGTH_SETTING: &'static str;
     /// Settings of a run.
     type Settings: RunSettings;
     /// Task to train.
@@ -44,6 +51,22 @@ pub trait Recipe {
 
     /// Size of model and samples.
     fn size(&self, device: &Device) -> Size;
+
+    /// Floats in memory in a step with these settings, on samples of up to `seq_length` tokens.
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats;
+
+    /// Refuses a run that takes more memory than `available` bytes, unless the settings say to start it nevertheless. What
+    /// the memory of a GPU allows is not known.
+    ///
+    /// # Errors
+    /// [`RecipeError::Memory`], with settings that would fit.
+    fn check_memory(&self, device: &Device, available: u64) -> Result<(), RecipeError> {
+        let train = self.settings().train();
+        if !train.memory_check || !is_on_host(device) {
+            return Ok(());
+        }
+        Ok(demand(self, &self.size(device), device, |demand| demand.check(available))?)
+    }
 
     /// Sends notes to the observer before the run starts.
     ///
@@ -80,10 +103,16 @@ pub trait Recipe {
     /// If there is no such device, or a step takes more samples than there are.
     fn plan(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
         let train = self.settings().train();
-        let Size { samples, tokens_per_sample, parameters, memory } = self.size(&device.open()?);
+        let opened = device.open()?;
+        let size = self.size(&opened);
+        let Size { samples, tokens_per_sample, parameters, .. } = size;
         train.check_samples(samples)?;
         let samples_per_step = train.samples_per_step(tokens_per_sample);
-        let MemoryEstimate { weights, gradients, moments, activations } = memory;
+        let available = memory::available().filter(|_| is_on_host(&opened));
+        let (memory, refusal) = demand(self, &size, &opened, |demand| {
+            (demand.estimate(), available.and_then(|available| demand.check(available).err()))
+        });
+        let MemoryEstimate { program, weights, gradients, moments, activations } = memory;
         Ok(Plan {
             device: meant(device).to_string(),
             parameters,
@@ -93,7 +122,9 @@ pub trait Recipe {
             tokens_per_step: (samples_per_step * tokens_per_sample) as u64,
             epochs: train.steps as f64 * samples_per_step / samples as f64,
             memory_bytes: memory.total(),
-            memory: Memory { weights, gradients, moments, activations },
+            available_bytes: available,
+            warning: refusal.map(|refusal| refusal.to_string()),
+            memory: Memory { program, weights, gradients, moments, activations },
             settings: settings::to_toml(self.settings())?,
         })
     }
@@ -107,6 +138,7 @@ pub trait Recipe {
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
         self.announce(context)?;
         let device = context.device.open()?;
+        check_memory(self, &device)?;
         let model = self.init(&device.clone().autodiff(), context)?;
         let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
         let outcome =
@@ -123,6 +155,7 @@ pub trait Recipe {
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
         self.announce(context)?;
         let device = context.device.open()?;
+        check_memory(self, &device)?;
         let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
         for change in changes(out, self.settings())? {
             context.observer.note(&Note::Changed(&change));
@@ -150,8 +183,25 @@ pub struct Size {
     pub tokens_per_sample: f64,
     /// Number of weights.
     pub parameters: u64,
-    /// Memory that training takes.
-    pub memory: MemoryEstimate,
+    /// Tokens of the longest sample, padding included.
+    pub longest: usize,
+}
+
+/// What the memory of a run of `recipe` depends on, for `work`.
+fn demand<R: Recipe + ?Sized, T>(recipe: &R, size: &Size, device: &Device, work: impl FnOnce(&Demand<'_>) -> T) -> T {
+    work(&Demand {
+        n_parameters: size.parameters,
+        seq_length: size.longest,
+        length_setting: R::LENGTH_SETTING,
+        train: recipe.settings().train(),
+        fused: is_on_host(device),
+        step_floats: &|train, seq_length, passes| recipe.step_floats(train, seq_length, passes),
+    })
+}
+
+/// [`Recipe::check_memory`] with what there is, if that is known.
+fn check_memory<R: Recipe + ?Sized>(recipe: &R, device: &Device) -> Result<(), RecipeError> {
+    memory::available().map_or(Ok(()), |available| recipe.check_memory(device, available))
 }
 
 /// The trained model's metrics so far, whatever they are.
@@ -190,6 +240,7 @@ fn finish<R: Recipe + ?Sized>(
             return Err(Interrupted.into());
         }
     };
+    let best = recipe.task().load(folder.path(), device).map_err(TrainError::task)?;
     let run = RunSummary {
         folder: folder.path().to_owned(),
         stopped,
@@ -197,8 +248,8 @@ fn finish<R: Recipe + ?Sized>(
         best_step: *published,
         tokens: state.tokens,
         seconds: state.seconds,
+        peak_memory_bytes: peak_memory(),
     };
-    let best = recipe.task().load(folder.path(), device).map_err(TrainError::task)?;
     let report = recipe.report(run, &best, device, context)?;
     folder.write_card(&recipe.card(folder.path(), &report).to_string())?;
     Ok(report)

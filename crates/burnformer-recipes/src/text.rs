@@ -42,9 +42,14 @@ pub(crate) fn number(value: f64) -> String {
 
 impl Report for Plan {
     fn text(&self) -> String {
-        let Memory { weights, gradients, moments, activations } = self.memory;
-        let parts =
-            [("weights", weights), ("gradients", gradients), ("moments", moments), ("activations", activations)];
+        let Memory { program, weights, gradients, moments, activations } = self.memory;
+        let parts = [
+            ("weights", weights),
+            ("gradients", gradients),
+            ("moments", moments),
+            ("activations", activations),
+            ("program and data", program),
+        ];
         let parts = parts.map(|(name, bytes)| format!("{name} {}", HumanBytes(bytes))).join(", ");
         let tokens = HumanCount(self.tokens_per_step);
         [
@@ -69,6 +74,7 @@ impl Report for RunSummary {
             fact("steps", format_args!("{steps} ({}; best model after {})", self.stopped.reason(), self.best_step)),
             fact("tokens", HumanCount(self.tokens)),
             fact("time", format_args!("{duration} ({speed} tokens/s)")),
+            self.peak_memory_bytes.map(|bytes| fact("peak memory", HumanBytes(bytes))).unwrap_or_default(),
         ]
         .concat()
     }
@@ -314,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_plan_has_a_line_for_each_size() {
-        let memory = Memory { weights: 1024, gradients: 1024, moments: 2048, activations: 0 };
+        let memory = Memory { program: 1024, weights: 1024, gradients: 1024, moments: 2048, activations: 0 };
         let plan = Plan {
             device: "flex".to_owned(),
             parameters: 1234,
@@ -324,6 +330,8 @@ mod tests {
             tokens_per_step: 1024,
             epochs: 2.0,
             memory_bytes: memory.total(),
+            available_bytes: None,
+            warning: None,
             memory,
             settings: String::new(),
         };
@@ -332,7 +340,8 @@ mod tests {
                         training samples     64\n\
                         steps                16 (2.0 epochs)\n\
                         tokens per step      at most 1,024, in 8 samples\n\
-                        memory, about        4.00 KiB (weights 1.00 KiB, gradients 1.00 KiB, moments 2.00 KiB, activations 0 B)\n";
+                        memory, about        5.00 KiB (weights 1.00 KiB, gradients 1.00 KiB, moments 2.00 KiB, activations 0 B, \
+                        program and data 1.00 KiB)\n";
         assert_eq!(plan.text(), expected);
     }
 }

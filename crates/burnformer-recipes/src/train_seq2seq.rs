@@ -9,16 +9,18 @@ use burnformer_data::batches::{TextPairCollator, batches_per_epoch};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
 use burnformer_data::split::{Split, SplitConfig, Subset};
-use burnformer_models::{GenerationConfig, MicroBatchSize, ModelConfig, Seq2Seq, Seq2SeqConfig, stats};
+use burnformer_models::{
+    GenerationConfig, MicroBatchSize, ModelConfig, Passes, Seq2Seq, Seq2SeqConfig, StepFloats, stats,
+};
 use burnformer_reports::{PairScores, RunSummary, TrainSeq2SeqReport};
 use burnformer_tasks::metrics::{Bleu, BleuTokenizer};
 use burnformer_tasks::{TranslationTask, TranslationTokenizers};
-use burnformer_train::{AdamConfig, Data, MemoryEstimate, ModelCard, OptimizerConfig, ScheduleConfig, TrainConfig};
+use burnformer_train::{AdamConfig, Data, ModelCard, OptimizerConfig, ScheduleConfig, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::check_corpus;
 use crate::settings::train_config;
-use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, recipe, reload, scores};
+use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
 /// Settings of a seq2seq training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -284,6 +286,7 @@ fn check_tokenizers(corpus: &Corpus, validation: &Corpus) -> Result<(), RecipeEr
 }
 
 impl Recipe for TrainSeq2Seq {
+    const LENGTH_SETTING: &'static str = "data.samples.max_seq_length";
     type Settings = TrainSeq2SeqSettings;
     type Task = TranslationTask;
     type Samples = TextPairDataset;
@@ -311,10 +314,19 @@ impl Recipe for TrainSeq2Seq {
             Some(tokens) => (tokens * train.grad_accum_steps) as f64 * self.steps_per_epoch / samples as f64,
             None => longest as f64,
         };
-        let n_tokens = train.tokens_per_micro_batch(longest);
-        let batch = MicroBatchSize { n_tokens, seq_length: longest, n_predicted: n_tokens };
-        let memory = MemoryEstimate::new(parameters, &train.optimizer, model.activation_floats(&batch));
-        Size { samples, tokens_per_sample, parameters, memory }
+        Size {
+            samples,
+            tokens_per_sample,
+            parameters,
+            longest: memory::longest(self.data.train.as_ref(), train, longest),
+        }
+    }
+
+    /// As if both texts of a pair were as long as the longer.
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let batch = MicroBatchSize { n_tokens, seq_length, n_predicted: n_tokens };
+        self.settings.model.step_floats(&batch, passes)
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {

@@ -19,8 +19,14 @@ pub struct Plan {
     pub tokens_per_step: u64,
     /// Number of passes over the samples.
     pub epochs: f64,
-    /// Memory that training takes, in bytes.
+    /// Memory that the run takes at its peak, in bytes.
     pub memory_bytes: u64,
+    /// Memory that there is for it, in bytes; absent if that is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_bytes: Option<u64>,
+    /// What is said if that is too little; not in JSON.
+    #[serde(skip)]
+    pub warning: Option<String>,
     /// The parts of that memory; not in JSON, and zero when read from it.
     #[serde(skip)]
     pub memory: Memory,
@@ -28,16 +34,18 @@ pub struct Plan {
     pub settings: String,
 }
 
-/// Bytes that training takes at its peak, beside the program itself.
+/// Bytes that a run takes at its peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
+    /// The program and its data.
+    pub program: u64,
     /// Weights.
     pub weights: u64,
     /// Gradients of the weights.
     pub gradients: u64,
     /// Moments of the optimiser.
     pub moments: u64,
-    /// Activations that the forward pass keeps for the backward pass.
+    /// Activations, kept for the backward pass or in use.
     pub activations: u64,
 }
 
@@ -45,6 +53,6 @@ impl Memory {
     /// The sum of the parts.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.moments + self.activations
+        self.program + self.weights + self.gradients + self.moments + self.activations
     }
 }

@@ -21,6 +21,9 @@ pub struct RunSummary {
     pub tokens: u64,
     /// Time spent on training, in seconds.
     pub seconds: f64,
+    /// Most bytes of memory that the program had at once; absent where the system does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// Reason of the end of a run.
@@ -116,6 +119,7 @@ mod tests {
             best_step: 6,
             tokens: 100,
             seconds: 1.5,
+            peak_memory_bytes: Some(1 << 30),
         };
         let scores = ClassificationScores {
             texts: 2,

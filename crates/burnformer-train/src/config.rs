@@ -33,6 +33,13 @@ pub struct TrainConfig {
     /// with `AVX512_BF16`. Everything else, evaluations included, is `f32`.
     #[serde(default)] // Runs that were begun before there was a choice.
     pub dtype: Precision,
+    /// `true` if a layer keeps only its input in the forward pass, and runs once more in the backward pass: less memory for
+    /// more time, and the same results.
+    #[serde(default)] // Runs that were begun before there was a choice.
+    pub activation_checkpointing: bool,
+    /// `true` refuses a run that takes more memory than there is, before its first step.
+    #[serde(default = "default::memory_check")]
+    pub memory_check: bool,
     /// Greatest norm of the gradient over all parameters, to which it is clipped; absent for no clipping.
     pub clip_norm: Option<f64>,
     /// Steps between two lines of metrics, each averaged over its steps.
@@ -106,6 +113,10 @@ mod default {
     pub(super) fn max_roll_backs() -> u64 {
         3
     }
+
+    pub(super) fn memory_check() -> bool {
+        true
+    }
 }
 
 impl Default for TrainConfig {
@@ -118,6 +129,8 @@ impl Default for TrainConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             dtype: Precision::F32,
+            activation_checkpointing: false,
+            memory_check: default::memory_check(),
             clip_norm: Some(1.0),
             log_every: 10,
             evaluate_every: 100,

@@ -1,34 +1,63 @@
 //! Estimate of the memory that training takes.
 
-use crate::OptimizerConfig;
+use burnformer_models::StepFloats;
 
-/// Bytes that training takes at its peak, beside the program itself.
+use crate::TrainConfig;
+
+const FLOAT: u64 = 4;
+
+/// Bytes of the program before it has weights: code, threads, tokenizer, and what their small allocations leave free.
+const PROGRAM: u64 = 80 << 20;
+
+/// One part in so many of what is in use is lost in holes between buffers.
+const HOLES: u64 = 20;
+
+/// Bytes that a sample of a batch takes for each token, and besides.
+const OF_TOKEN: u64 = 5;
+const OF_SAMPLE: u64 = 100;
+
+/// Bytes that a training run takes at its peak. The parts are those at the moment of the peak: there are gradients of all
+/// weights when there are few activations, and of few when there are many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryEstimate {
+    /// The program and its data: code, threads, tokenizers, batches that are built ahead.
+    pub program: u64,
     /// Weights.
     pub weights: u64,
     /// Their gradients.
     pub gradients: u64,
     /// The optimiser's moments.
     pub moments: u64,
-    /// Activations kept for the backward pass.
+    /// Activations, kept for the backward pass or in use.
     pub activations: u64,
 }
 
 impl MemoryEstimate {
-    /// For a model with `n_parameters` whose forward pass keeps `activation_floats` numbers for the backward pass. Weights,
-    /// gradients and moments are exact; how roughly activations are counted say the models.
+    /// For a model with `n_parameters` that is trained with these settings on samples of up to `seq_length` tokens, with
+    /// `step` floats in a micro-batch.
     #[must_use]
-    pub fn new(n_parameters: u64, optimizer: &OptimizerConfig, activation_floats: u64) -> Self {
-        const FLOAT: u64 = 4;
+    pub fn new(n_parameters: u64, train: &TrainConfig, step: &StepFloats, seq_length: usize) -> Self {
         let weights = n_parameters * FLOAT;
-        let n_moments = if matches!(optimizer, OptimizerConfig::Sgd(_)) { 1 } else { 2 };
-        Self { weights, gradients: weights, moments: n_moments * weights, activations: activation_floats * FLOAT }
+        let moments = train.optimizer.n_moments() as u64 * weights;
+        let first = (step.first_gradients * FLOAT, step.first_activations * FLOAT);
+        let last = (weights, step.last_activations * FLOAT);
+        let (gradients, activations) = if first.0 + first.1 > last.0 + last.1 { first } else { last };
+        // The sums over earlier micro-batches wait beside the gradients of this one.
+        let sums = if train.grad_accum_steps > 1 { weights } else { 0 };
+        let gradients = gradients + sums;
+        let holes = (weights + moments + gradients + activations) / HOLES;
+        Self { program: PROGRAM + batches(train, seq_length) + holes, weights, gradients, moments, activations }
     }
 
     /// The sum.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.weights + self.gradients + self.moments + self.activations
+        self.program + self.weights + self.gradients + self.moments + self.activations
     }
+}
+
+/// Bytes of the batches that are built ahead: five windows a thread and one more, of training samples.
+fn batches(train: &TrainConfig, seq_length: usize) -> u64 {
+    let n_samples = (5 * train.workers + 1) as u64 * train.window as u64;
+    n_samples * (OF_TOKEN * seq_length as u64 + OF_SAMPLE)
 }

@@ -39,6 +39,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) tensorboard: bool,
 
+    /// Keep only the input of each layer and compute the rest again in the backward pass: less memory, more time; same as `--set train.activation_checkpointing=true`
+    #[arg(long)]
+    pub(crate) activation_checkpointing: bool,
+
     /// Random seed [default: 42]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,

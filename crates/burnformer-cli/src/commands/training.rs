@@ -16,6 +16,9 @@ pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Re
     let watched = context.watched(&args.device);
     let plan = recipe.plan(watched.device)?;
     if args.dry_run {
+        if let Some(warning) = &plan.warning {
+            terminal.warn(warning);
+        }
         match args.report.format {
             ReportFormat::Text => terminal.print(&format!("{}\n{}", plan.text(), plan.settings))?,
             ReportFormat::Json => terminal.report(&plan, args.report.format)?,
@@ -34,6 +37,7 @@ pub(super) fn sets(args: &RunArgs) -> Vec<String> {
     let flags = [
         ("train.tensorboard", args.tensorboard.then(|| true.to_string())),
         ("train.dtype", args.dtype.clone()),
+        ("train.activation_checkpointing", args.activation_checkpointing.then(|| "true".to_owned())),
         ("train.steps", args.steps.map(|steps| steps.to_string())),
         // With a point or an exponent, so that it is a number of this kind to TOML too.
         ("train.optimizer.learning_rate", args.learning_rate.map(|rate| format!("{rate:?}"))),

@@ -1,7 +1,7 @@
 //! Settings of BERT, and its published sizes.
 
 use super::BertVariant;
-use crate::memory::{self, MicroBatchSize};
+use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig};
@@ -124,11 +124,17 @@ impl ModelConfig for BertConfig {
         }
     }
 
-    fn activation_floats(&self, batch: &MicroBatchSize) -> u64 {
-        let of_layer = memory::of_layer(self.d_model, self.d_ff, self.n_heads, batch.seq_length);
-        let of_token = self.n_layers * of_layer + memory::OF_EMBEDDING * self.d_model;
-        let of_prediction = memory::OF_PREDICTION * self.vocab_size;
-        (batch.n_tokens * of_token + batch.n_predicted * of_prediction) as u64
+    fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {
+        let sizes = Sizes {
+            n_layers: self.n_layers,
+            n_cross_layers: 0,
+            d_model: self.d_model,
+            d_ff: self.d_ff,
+            n_heads: self.n_heads,
+            vocab_size: self.vocab_size,
+            tied: self.tied_embeddings,
+        };
+        sizes.step_floats(batch, passes)
     }
 }
 
@@ -166,13 +172,27 @@ mod tests {
         assert_eq!(BertConfig::preset("bert-huge", 1000, 3), None);
     }
 
-    /// By the units of `memory`: a layer keeps 24 · 2 + 6 · 3 + 7 · 1 · 4 = 94 floats of each token.
+    /// A layer keeps 8 · 2 + 3 + 1 + 2 = 22 floats of each token, an embedding 2, and a prediction 10 + 5 · 2. The backward
+    /// pass works with 3 · 8 · 2, 4 · 2 · 2 · 3 and four blocks.
     #[test]
     fn activations_are_counted_by_token_and_by_prediction() {
         let tiny = BertConfig::preset("bert-tiny", 10, 0).unwrap();
         let config = BertConfig { d_model: 2, d_ff: 3, n_heads: 1, ..tiny };
         let batch = MicroBatchSize { n_tokens: 8, seq_length: 4, n_predicted: 3 };
-        assert_eq!(config.activation_floats(&batch), 8 * (2 * 94 + 6 * 2) + 3 * 5 * 10);
+        let passes = Passes { fused: true, activation_checkpointing: false };
+        let working = 3 * 8 * 2 + 8 * 6 + (4 << 19);
+        let expected = StepFloats {
+            first_activations: 8 * (2 * 22 + 2) + working,
+            first_gradients: 20,
+            last_activations: working + 20,
+        };
+        assert_eq!(config.step_floats(&batch, passes), expected);
+        // With checkpointing the inputs of both layers, and all of one.
+        let passes = Passes { activation_checkpointing: true, ..passes };
+        assert_eq!(config.step_floats(&batch, passes).first_activations, 8 * (3 * 2 + 22 + 2) + working);
+        // 24 · 2 + 6 · 3 + 7 · 1 · 4 floats of each token in a layer.
+        let passes = Passes { fused: false, activation_checkpointing: false };
+        assert_eq!(config.step_floats(&batch, passes).first_activations, 8 * (2 * 94 + 6 * 2) + working);
     }
 
     #[test]

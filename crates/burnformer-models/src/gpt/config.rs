@@ -1,6 +1,6 @@
 //! Settings of GPT-2, and its published sizes.
 
-use crate::memory::{self, MicroBatchSize};
+use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig, NormOrder, StackConfig};
@@ -132,10 +132,17 @@ impl ModelConfig for GptConfig {
         }
     }
 
-    fn activation_floats(&self, batch: &MicroBatchSize) -> u64 {
-        let of_layer = memory::of_layer(self.d_model, self.d_ff, self.n_heads, batch.seq_length);
-        let of_token = self.n_layers * of_layer + memory::OF_EMBEDDING * self.d_model;
-        (batch.n_tokens * of_token + batch.n_predicted * memory::OF_PREDICTION * self.vocab_size) as u64
+    fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {
+        let sizes = Sizes {
+            n_layers: self.n_layers,
+            n_cross_layers: 0,
+            d_model: self.d_model,
+            d_ff: self.d_ff,
+            n_heads: self.n_heads,
+            vocab_size: self.vocab_size,
+            tied: self.tied_embeddings,
+        };
+        sizes.step_floats(batch, passes)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings of an encoder–decoder.
 
-use crate::memory::{self, MicroBatchSize};
+use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
@@ -179,13 +179,17 @@ impl ModelConfig for Seq2SeqConfig {
         }
     }
 
-    /// A layer of the decoder keeps half as much again as one of the encoder.
-    fn activation_floats(&self, batch: &MicroBatchSize) -> u64 {
-        let of_layer = memory::of_layer(self.d_model, self.d_ff, self.n_heads, batch.seq_length);
-        let half_layers = 2 * self.n_encoder_layers + 3 * self.n_decoder_layers;
-        let of_token = half_layers * of_layer / 2 + 2 * memory::OF_EMBEDDING * self.d_model;
-        let of_prediction = memory::OF_PREDICTION * self.target_vocab_size;
-        (batch.n_tokens * of_token + batch.n_predicted * of_prediction) as u64
+    fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {
+        let sizes = Sizes {
+            n_layers: self.n_encoder_layers,
+            n_cross_layers: self.n_decoder_layers,
+            d_model: self.d_model,
+            d_ff: self.d_ff,
+            n_heads: self.n_heads,
+            vocab_size: self.target_vocab_size,
+            tied: self.tied_embeddings,
+        };
+        sizes.step_floats(batch, passes)
     }
 
     /// A Marian has post-norm layers, a Pegasus pre-norm ones; both have sinusoidal positions.

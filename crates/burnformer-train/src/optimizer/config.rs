@@ -80,6 +80,11 @@ impl OptimizerConfig {
         }
     }
 
+    /// Number of moments of each parameter.
+    pub(crate) fn n_moments(&self) -> usize {
+        self.moments().len()
+    }
+
     /// What is remembered of each parameter.
     pub(crate) fn moments(&self) -> &'static [&'static str] {
         match self {
