@@ -243,14 +243,14 @@ impl Layer {
     /// Keys and values of the memory, with its mask, for as many rows as it has sequences.
     pub(crate) fn project(&self, memory: Option<&Memory>) -> Option<ProjectedMemory> {
         let memory = memory?;
-        let key_value = self.project_memory(&memory.states);
+        let key_value = self.project_memory(&memory.states, &memory.states);
         Some(ProjectedMemory { key_value, mask: memory.mask.clone(), rows_per_sequence: 1 })
     }
 
-    /// Keys and values of `states` `[batch_size, kv_length, d_model]` for cross-attention.
-    pub(crate) fn project_memory(&self, states: &Tensor<3>) -> KeyValue {
+    /// Keys of `keys` and values of `values`, both the memory `[batch_size, kv_length, d_model]`, for cross-attention.
+    pub(crate) fn project_memory(&self, keys: &Tensor<3>, values: &Tensor<3>) -> KeyValue {
         let attention = self.cross_attention.as_ref().expect("layer: it got a memory, and has no cross-attention");
-        attention.project_memory(states.clone(), states.clone())
+        attention.project_memory(keys.clone(), values.clone())
     }
 
     pub(crate) fn run(&self, x: Tensor<3>, context: Context) -> Tensor<3> {

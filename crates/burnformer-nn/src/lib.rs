@@ -20,6 +20,7 @@
 
 mod attention;
 mod cache;
+mod checkpointing;
 mod decoder;
 mod embedding;
 mod encoder;
@@ -44,6 +45,7 @@ pub use attention::{AttentionInput, MultiHeadAttention, MultiHeadAttentionConfig
 pub use burnformer_core::random::DropoutRng;
 pub use burnformer_ops::{Activation, Mask};
 pub use cache::{DecoderCache, KeyValue};
+pub use checkpointing::with_activation_checkpointing;
 pub use decoder::{Decoder, DecoderConfig, DecoderInput};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use encoder::{Encoder, EncoderConfig};

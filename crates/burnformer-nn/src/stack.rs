@@ -1,6 +1,7 @@
 //! A stack of layers, at once or position by position.
 
 use crate::cache::{DecoderCache, KeyValue, LayerCache};
+use crate::checkpointing;
 use crate::layer::{Context, Past, ProjectedMemory};
 use crate::{AttnWeights, DropoutRng, Layer, LayerConfig, LayerInput, Mask, Memory, Norm, assert_valid};
 use burn::config::Config;
@@ -107,7 +108,7 @@ impl Stack {
     pub fn cache(&self, memory: Option<Memory>) -> DecoderCache {
         let layer = |layer: &Layer| LayerCache {
             past: None,
-            memory: memory.as_ref().map(|memory| layer.project_memory(&memory.states)),
+            memory: memory.as_ref().map(|memory| layer.project_memory(&memory.states, &memory.states)),
         };
         let layers = self.layers.iter().map(layer).collect();
         DecoderCache { layers, memory_mask: memory.map_or(Mask::None, |memory| memory.mask), rows: None }
@@ -155,6 +156,10 @@ impl Stack {
         let LayerInput { mut x, mask, memory, rng } = input;
         for (layer, rng) in self.layers.iter().zip(rng.layers(self.layers.len())) {
             see(&x);
+            if let Some(strategy) = checkpointing::strategy(&x).filter(|_| weights.is_none()) {
+                x = checkpointing::run(layer, x, &mask, memory.as_ref(), rng, strategy);
+                continue;
+            }
             let (mask, memory) = (mask.clone(), layer.project(memory.as_ref()));
             x = layer.run(x, Context { mask, memory, past: None, rng, weights: weights.as_deref_mut() });
         }

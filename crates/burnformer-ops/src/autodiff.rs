@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 type Tracked<B, C> = FloatTensor<Autodiff<B, C>>;
 
 /// `out` as the result of `operator` on the inputs of these nodes.
-fn record<B: Backend, C: CheckpointStrategy, Op: Backward<B, N>, const N: usize>(
+pub(crate) fn record<B: Backend, C: CheckpointStrategy, Op: Backward<B, N>, const N: usize>(
     operator: Op,
     inputs: [NodeGuard; N],
     state: Op::State,

@@ -33,6 +33,7 @@ mod host;
 mod optimizer;
 mod options;
 mod precision;
+mod recompute;
 pub mod reference;
 mod shapes;
 mod threads;
@@ -52,5 +53,6 @@ pub use options::{
     FeedForwardOptions, LayerNormOptions,
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
+pub use recompute::{backward_from, recomputed};
 pub use shapes::assert_same_axis;
 pub use threads::{ThreadsError, start_threads};

@@ -1,6 +1,7 @@
 //! One update of the model, unless its numbers are not finite.
 
 use burnformer_data::batches::{Batch, PaddingStats};
+use burnformer_nn::with_activation_checkpointing;
 use burnformer_ops::with_matmul_precision;
 use burnformer_tasks::{MetricState, Scores, Task};
 
@@ -97,12 +98,15 @@ impl<T: Task> Trainer<'_, T> {
     ) -> Result<Passed<'r, T>, TrainError> {
         let device = self.device.clone().autodiff();
         let (mut gradients, mut scores) = (GradientSums::new(), Vec::new());
+        let mut add = |batch| {
+            let micro_batch =
+                MicroBatch { task: self.task, model: &run.model, batch, totals, seed: self.seed, device: &device };
+            scores.extend(self.rule.add(micro_batch, &mut gradients));
+        };
         with_matmul_precision(self.config.dtype, &self.device, || {
-            for batch in micro_batches {
-                let micro_batch =
-                    MicroBatch { task: self.task, model: &run.model, batch, totals, seed: self.seed, device: &device };
-                scores.extend(self.rule.add(micro_batch, &mut gradients));
-            }
+            with_activation_checkpointing(self.config.activation_checkpointing, || {
+                micro_batches.into_iter().for_each(&mut add);
+            });
         })?;
         Ok((run, gradients, scores))
     }

@@ -45,6 +45,12 @@ impl DropoutRng {
         (0..n).map(move |layer| self.part(layer))
     }
 
+    /// The same permission once more, for a forward pass that is repeated: it draws the same masks.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     /// The draw that an operator receives; `None` in evaluation.
     #[must_use]
     pub fn into_draw(self) -> Option<Draw> {

@@ -1,5 +1,6 @@
 //! The blocks against PyTorch's golden values, and against what they promise.
 
+mod checkpointing;
 mod config;
 mod decoding;
 mod golden;

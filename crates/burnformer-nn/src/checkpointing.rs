@@ -1,0 +1,150 @@
+//! Activation checkpointing: a layer keeps its input alone, and runs once more in the backward pass.
+//!
+//! Source: Chen et al. 2016, with a layer as the segment. Dropout masks are functions of their place, so both runs draw the
+//! same ones.
+
+use crate::layer::{Context, ProjectedMemory};
+use crate::{DropoutRng, Layer, Mask, Memory};
+use burn::backend::DispatchTensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{GradientCheckpointingStrategy, Gradients, Tensor};
+use burnformer_ops as ops;
+use std::cell::Cell;
+
+thread_local! {
+    static ON: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls `body`, in which stacks on this thread use activation checkpointing if `on` is true: their layers keep their inputs
+/// alone, and the backward pass runs each of them once more. Outputs and gradients have the same bits.
+pub fn with_activation_checkpointing<R>(on: bool, body: impl FnOnce() -> R) -> R {
+    /// Restores the former choice when dropped, also during a panic.
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ON.set(self.0);
+        }
+    }
+    let _before = Restore(ON.replace(on));
+    body()
+}
+
+/// How the gradients of `x` are tracked, if a layer is to run on it with checkpointing.
+pub(crate) fn strategy(x: &Tensor<3>) -> Option<GradientCheckpointingStrategy> {
+    if ON.get() { x.gradient_checkpointing_strategy() } else { None }
+}
+
+/// [`Layer::forward`] on `x`, which is tracked by `strategy`.
+pub(crate) fn run(
+    layer: &Layer,
+    x: Tensor<3>,
+    mask: &Mask,
+    memory: Option<&Memory>,
+    rng: DropoutRng,
+    strategy: GradientCheckpointingStrategy,
+) -> Tensor<3> {
+    let mut inputs = Parameters { inputs: vec![x.clone().into_dispatch()] };
+    if let Some(memory) = memory {
+        // As source of the values and of the keys, each with a gradient of its own: they are added up in this order.
+        inputs.inputs.extend([memory.states.clone(), memory.states.clone()].map(Tensor::into_dispatch));
+    }
+    layer.visit(&mut inputs);
+    let memory = memory.map(|memory| Memory { states: memory.states.clone().inner(), mask: inner(&memory.mask) });
+    let segment = Segment { layer: layer.valid(), x: x.inner(), mask: inner(mask), memory, rng, strategy };
+    let states = segment.memory.as_ref().map(|memory| [memory.states.clone(), memory.states.clone()]);
+    let out = segment.forward(&segment.layer, segment.x.clone(), states);
+    ops::recomputed(out, inputs.inputs, move |gradient| segment.gradients(gradient))
+}
+
+fn inner(mask: &Mask) -> Mask {
+    match mask {
+        Mask::None => Mask::None,
+        Mask::Keys(keys) => Mask::Keys(keys.clone().inner()),
+        Mask::Full(full) => Mask::Full(full.clone().inner()),
+    }
+}
+
+/// A layer with its inputs, all without gradient tracking.
+struct Segment {
+    layer: Layer,
+    x: Tensor<3>,
+    mask: Mask,
+    memory: Option<Memory>,
+    rng: DropoutRng,
+    strategy: GradientCheckpointingStrategy,
+}
+
+impl Segment {
+    /// The output; `states` are the sources of values and keys of the memory.
+    fn forward(&self, layer: &Layer, x: Tensor<3>, states: Option<[Tensor<3>; 2]>) -> Tensor<3> {
+        let mask = self.memory.as_ref().map_or(Mask::None, |memory| memory.mask.clone());
+        let memory = states.map(|[values, keys]| ProjectedMemory {
+            key_value: layer.project_memory(&keys, &values),
+            mask,
+            rows_per_sequence: 1,
+        });
+        layer.run(x, Context { mask: self.mask.clone(), memory, past: None, rng: self.rng.again(), weights: None })
+    }
+
+    /// Gradients of the inputs for that of the output: of `x`, of the sources of values and keys, of every parameter.
+    fn gradients(&self, gradient: Tensor<3>) -> Vec<Option<DispatchTensor>> {
+        let leaf = |tensor: &Tensor<3>| leaf(tensor.clone(), self.strategy);
+        let x = leaf(&self.x);
+        let states = self.memory.as_ref().map(|memory| [leaf(&memory.states), leaf(&memory.states)]);
+        let layer = self.layer.clone().map(&mut Leaves { strategy: self.strategy });
+        let out = self.forward(&layer, x.clone(), states.clone());
+        let gradients = ops::backward_from(out, gradient);
+        let mut found = Found { gradients, found: Vec::new() };
+        for tensor in [x].iter().chain(states.iter().flatten()) {
+            found.take(tensor);
+        }
+        layer.visit(&mut found);
+        found.found
+    }
+}
+
+/// A new leaf of these values, tracked by `strategy`.
+fn leaf<const D: usize>(tensor: Tensor<D>, strategy: GradientCheckpointingStrategy) -> Tensor<D> {
+    Tensor::from_inner(tensor).with_gradient_checkpointing_strategy(strategy).require_grad()
+}
+
+/// Collects the parameters of a layer.
+struct Parameters {
+    inputs: Vec<DispatchTensor>,
+}
+
+impl ModuleVisitor for Parameters {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.inputs.push(param.val().into_dispatch());
+    }
+}
+
+/// Makes a new leaf of every parameter, which belongs to no other graph.
+struct Leaves {
+    strategy: GradientCheckpointingStrategy,
+}
+
+impl ModuleMapper for Leaves {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        Param::from_mapped_value(id, leaf(tensor, self.strategy), mapper)
+    }
+}
+
+/// Takes the gradients of leaves, in the order of [`Parameters`].
+struct Found {
+    gradients: Gradients,
+    found: Vec<Option<DispatchTensor>>,
+}
+
+impl Found {
+    fn take<const D: usize>(&mut self, leaf: &Tensor<D>) {
+        self.found.push(leaf.grad_remove(&mut self.gradients).map(Tensor::into_dispatch));
+    }
+}
+
+impl ModuleVisitor for Found {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.take(&param.val());
+    }
+}

@@ -1,0 +1,196 @@
+//! A part of a model as one operator, which runs again in the backward pass instead of keeping its activations.
+#![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
+
+use crate::autodiff::record;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::{BalancedCheckpointing, CheckpointStrategy, NoCheckpointing};
+use burn::backend::autodiff::grads::Gradients as Sums;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{
+    Autodiff, AutodiffBackend, Backend, BackendTensor, DispatchKindConversion, DispatchTensor, DispatchTensorKind,
+    TensorMetadata,
+};
+use burn::tensor::{Gradients, Tensor};
+use std::fmt;
+use std::sync::Arc;
+
+/// Number of inputs of an operator, which burn fixes: enough for a layer of a decoder with a gate. What is missing is filled up
+/// with inputs without gradient.
+const MOST_INPUTS: usize = 32;
+
+/// Gradients of the inputs of a part for that of its output; `None` for an input that it does not depend on.
+type Again = dyn Fn(Tensor<3>) -> Vec<Option<DispatchTensor>> + Send + Sync;
+
+/// `out`, which was computed without gradient tracking, as the output of one operator on `inputs`, which are tracked. Its
+/// backward pass calls `again`, which computes `out` once more with tracking, and goes back by [`backward_from`].
+///
+/// # Panics
+/// If there are more than 32 inputs, or they lie on another device than the output.
+#[must_use]
+pub fn recomputed(
+    out: Tensor<3>,
+    inputs: Vec<DispatchTensor>,
+    again: impl Fn(Tensor<3>) -> Vec<Option<DispatchTensor>> + Send + Sync + 'static,
+) -> Tensor<3> {
+    let (out, again) = (out.into_dispatch(), Recompute(Arc::new(again)));
+    let out = on_backend(out, Recorded { inputs, again });
+    Tensor::from_dispatch(out)
+}
+
+/// Backward pass from `out`, whose gradient is `gradient`, which is not tracked.
+///
+/// # Panics
+/// If `out` is not tracked, or they lie on different devices.
+#[must_use]
+pub fn backward_from(out: Tensor<3>, gradient: Tensor<3>) -> Gradients {
+    let start = on_backend(gradient.into_dispatch(), Start { out: out.into_dispatch() });
+    Tensor::<1>::from_dispatch(start).backward()
+}
+
+/// Work on the tensors of one backend.
+trait OnBackend {
+    fn run<B, C>(self, tensor: FloatTensor<B>) -> DispatchTensor
+    where
+        B: Backend,
+        C: CheckpointStrategy,
+        DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>;
+
+    /// A tensor with gradient tracking, whose strategy decides on `C`.
+    fn tracked(&self) -> &DispatchTensor;
+}
+
+/// Calls `work` with the backend of `tensor`, which is not tracked.
+fn on_backend(tensor: DispatchTensor, work: impl OnBackend) -> DispatchTensor {
+    match tensor.kind {
+        #[cfg(feature = "flex")]
+        DispatchTensorKind::Flex(_) => with_strategy::<burn::backend::Flex>(tensor, work),
+        #[cfg(feature = "ndarray")]
+        DispatchTensorKind::NdArray(_) => with_strategy::<burn::backend::NdArray>(tensor, work),
+        #[cfg(feature = "wgpu")]
+        DispatchTensorKind::Cube(_) => with_strategy::<burn::backend::Cube>(tensor, work),
+        _ => panic!("recomputed: the output must not be tracked"),
+    }
+}
+
+fn with_strategy<B: Backend>(tensor: DispatchTensor, work: impl OnBackend) -> DispatchTensor
+where
+    DispatchTensor: DispatchKindConversion<B>
+        + DispatchKindConversion<Autodiff<B, NoCheckpointing>>
+        + DispatchKindConversion<Autodiff<B, BalancedCheckpointing>>,
+{
+    let tensor = backend_tensor::<B>(tensor);
+    let balanced = <DispatchTensor as DispatchKindConversion<Autodiff<B, BalancedCheckpointing>>>::try_into_backend(
+        work.tracked().clone(),
+    );
+    match balanced {
+        Ok(_) => work.run::<B, BalancedCheckpointing>(tensor),
+        Err(_) => work.run::<B, NoCheckpointing>(tensor),
+    }
+}
+
+#[track_caller]
+fn backend_tensor<B: Backend>(tensor: DispatchTensor) -> FloatTensor<B>
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    match <DispatchTensor as DispatchKindConversion<B>>::try_into_backend(tensor) {
+        Ok(tensor) => tensor.float(),
+        Err(problem) => panic!("recomputed: {problem}"),
+    }
+}
+
+struct Recorded {
+    inputs: Vec<DispatchTensor>,
+    again: Recompute,
+}
+
+#[derive(Clone)]
+struct Recompute(Arc<Again>);
+
+impl fmt::Debug for Recompute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recompute")
+    }
+}
+
+impl OnBackend for Recorded {
+    fn run<B, C>(self, out: FloatTensor<B>) -> DispatchTensor
+    where
+        B: Backend,
+        C: CheckpointStrategy,
+        DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>,
+    {
+        let n = self.inputs.len();
+        assert!(n <= MOST_INPUTS, "recomputed: {n} inputs, at most {MOST_INPUTS} are possible");
+        let mut nodes: Vec<_> =
+            self.inputs.into_iter().map(|input| backend_tensor::<Autodiff<B, C>>(input).node()).collect();
+        nodes.resize_with(MOST_INPUTS, || Autodiff::<B, C>::from_inner(out.clone()).node());
+        let nodes = nodes.try_into().expect("there are as many");
+        let out = record::<B, C, _, MOST_INPUTS>(Recomputed, nodes, self.again, out);
+        <DispatchTensor as DispatchKindConversion<Autodiff<B, C>>>::from_backend(BackendTensor::Float(out))
+    }
+
+    fn tracked(&self) -> &DispatchTensor {
+        self.inputs.first().expect("recomputed: there must be an input")
+    }
+}
+
+#[derive(Debug)]
+struct Recomputed;
+
+impl<B: Backend> Backward<B, MOST_INPUTS> for Recomputed
+where
+    DispatchTensor: DispatchKindConversion<B>,
+{
+    type State = Recompute;
+
+    fn backward(self, ops: Ops<Self::State, MOST_INPUTS>, grads: &mut Sums, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let gradient = <DispatchTensor as DispatchKindConversion<B>>::from_backend(BackendTensor::Float(gradient));
+        let found = (ops.state.0)(Tensor::from_dispatch(gradient));
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                grads.register::<B>(node.id, backend_tensor::<B>(gradient));
+            }
+        }
+    }
+}
+
+struct Start {
+    out: DispatchTensor,
+}
+
+impl OnBackend for Start {
+    fn run<B, C>(self, gradient: FloatTensor<B>) -> DispatchTensor
+    where
+        B: Backend,
+        C: CheckpointStrategy,
+        DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>,
+    {
+        let node = backend_tensor::<Autodiff<B, C>>(self.out).node();
+        let placeholder = B::float_zeros([1].into(), &gradient.device(), gradient.dtype().into());
+        let start = record::<B, C, _, 1>(Started, [node], gradient, placeholder);
+        <DispatchTensor as DispatchKindConversion<Autodiff<B, C>>>::from_backend(BackendTensor::Float(start))
+    }
+
+    fn tracked(&self) -> &DispatchTensor {
+        &self.out
+    }
+}
+
+/// An operator whose backward pass ignores the gradient of its output, and gives its state to its input.
+#[derive(Debug)]
+struct Started;
+
+impl<B: Backend> Backward<B, 1> for Started {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Sums, _: &mut Checkpointer) {
+        drop(grads.consume::<B>(&ops.node));
+        let [out] = ops.parents;
+        if let Some(out) = out {
+            grads.register::<B>(out.id, ops.state);
+        }
+    }
+}
