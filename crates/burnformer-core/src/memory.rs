@@ -32,11 +32,12 @@ fn available_in(root: &Path) -> Option<u64> {
     let machine = read("proc/meminfo")
         .and_then(|text| Some(field(&text, "MemAvailable:")? + field(&text, "SwapFree:").unwrap_or(0)));
     let (limits, status) = (read("proc/self/limits").unwrap_or_default(), read("proc/self/status").unwrap_or_default());
-    let of_process = [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(|(limit, used)| {
-        let line = limits.lines().find_map(|line| line.strip_prefix(limit))?;
-        let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
-        Some(limit.saturating_sub(field(&status, used)?))
-    });
+    let of_process =
+        [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(|(limit, used)| {
+            let line = limits.lines().find_map(|line| line.strip_prefix(limit))?;
+            let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
+            Some(limit.saturating_sub(field(&status, used)?))
+        });
     let groups = read("proc/self/cgroup").unwrap_or_default();
     let groups = groups.lines().filter_map(|line| {
         let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().ok()?;
@@ -149,7 +150,8 @@ mod tests {
             |soft: &str| format!("Max cpu time  1 2 seconds\nMax address space         {soft}   unlimited  bytes\n");
         assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("10240"))]), Some(4096));
         assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("unlimited"))]), Some(8000 * 1024));
-        let (status, limits) = (("proc/self/status", "VmData:\t  2 kB\n"), ("proc/self/limits", "Max data size 6144 1 bytes\n"));
+        let (status, limits) =
+            (("proc/self/status", "VmData:\t  2 kB\n"), ("proc/self/limits", "Max data size 6144 1 bytes\n"));
         assert_eq!(available(&[MACHINE, status, limits]), Some(4096));
     }
 

@@ -18,7 +18,7 @@ fn runs(folder: &Folder) -> [(&'static str, String); 5] {
         .succeeds();
     folder.run("tokenizer train --input harbour.jsonl --kind byte-level-bpe --vocab-size 300 --out bpe").succeeds();
     folder.run("data build --input harbour.jsonl --tokenizer bpe --out bytes").succeeds();
-    let finetune = "finetune --model wide --max-seq-length 96 --epochs 1 --set train.micro_batch_size=64";
+    let finetune = "finetune --model runs/wide --max-seq-length 96 --epochs 1 --set train.micro_batch_size=64";
     let corpus = "--set data.samples.max_seq_length=48 --set train.micro_batch_size=64 --steps 2";
     [
         ("wide", format!("pretrain --corpus corpus {model} {corpus}")),
@@ -40,7 +40,7 @@ fn runs(folder: &Folder) -> [(&'static str, String); 5] {
 fn a_run_takes_the_memory_that_was_estimated() {
     let folder = Folder::with_models();
     for (out, line) in runs(&folder) {
-        let line = format!("{line} --set train.workers=1 --out {out} --format json {DEVICE}");
+        let line = format!("{line} --set train.workers=1 --out runs/{out} --format json {DEVICE}");
         let plan = folder.run(&format!("{line} --dry-run")).succeeds().json();
         let report = folder.run(&line).succeeds().json();
         let bytes = |value: &serde_json::Value| value.as_f64().unwrap() / f64::from(1 << 20);
