@@ -149,7 +149,15 @@ mod tests {
 
     fn run() -> RunSummary {
         let stopped = Stopped::Finished;
-        RunSummary { folder: "runs/a".into(), stopped, steps: 9, best_step: 9, tokens: 100, seconds: 1.5, peak_memory_bytes: None }
+        RunSummary {
+            folder: "runs/a".into(),
+            stopped,
+            steps: 9,
+            best_step: 9,
+            tokens: 100,
+            seconds: 1.5,
+            peak_memory_bytes: None,
+        }
     }
 
     fn scores(macro_f1: f64) -> ClassificationScores {
