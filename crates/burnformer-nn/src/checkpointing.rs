@@ -43,12 +43,18 @@ pub(crate) fn run(
     rng: DropoutRng,
     strategy: GradientCheckpointingStrategy,
 ) -> Tensor<3> {
-    let mut inputs = Parameters { inputs: vec![x.clone().into_dispatch()] };
-    if let Some(memory) = memory {
-        // As source of the values and of the keys, each with a gradient of its own: they are added up in this order.
-        inputs.inputs.extend([memory.states.clone(), memory.states.clone()].map(Tensor::into_dispatch));
-    }
+    // burn walks from the last input to the first. So the gradients of the memory, which all layers have, are added up as
+    // without checkpointing: from the lowest layer on, each time that by the values and then that by the keys.
+    let mut inputs = Parameters { inputs: Vec::new() };
     layer.visit(&mut inputs);
+    if let Some(memory) = memory {
+        let states = || match memory.states.gradient_checkpointing_strategy() {
+            Some(_) => ops::alias(memory.states.clone()),
+            None => Tensor::from_inner(memory.states.clone()).with_gradient_checkpointing_strategy(strategy),
+        };
+        inputs.inputs.extend([states(), states()].map(Tensor::into_dispatch));
+    }
+    inputs.inputs.push(x.clone().into_dispatch());
     let memory = memory.map(|memory| Memory { states: memory.states.clone().inner(), mask: inner(&memory.mask) });
     let segment = Segment { layer: layer.valid(), x: x.inner(), mask: inner(mask), memory, rng, strategy };
     let states = segment.memory.as_ref().map(|memory| [memory.states.clone(), memory.states.clone()]);
@@ -75,10 +81,10 @@ struct Segment {
 }
 
 impl Segment {
-    /// The output; `states` are the sources of values and keys of the memory.
+    /// The output; `states` are the sources of keys and values of the memory.
     fn forward(&self, layer: &Layer, x: Tensor<3>, states: Option<[Tensor<3>; 2]>) -> Tensor<3> {
         let mask = self.memory.as_ref().map_or(Mask::None, |memory| memory.mask.clone());
-        let memory = states.map(|[values, keys]| ProjectedMemory {
+        let memory = states.map(|[keys, values]| ProjectedMemory {
             key_value: layer.project_memory(&keys, &values),
             mask,
             rows_per_sequence: 1,
@@ -86,7 +92,7 @@ impl Segment {
         layer.run(x, Context { mask: self.mask.clone(), memory, past: None, rng: self.rng.again(), weights: None })
     }
 
-    /// Gradients of the inputs for that of the output: of `x`, of the sources of values and keys, of every parameter.
+    /// Gradients of the inputs for that of the output: of every parameter, of the sources of keys and values, of `x`.
     fn gradients(&self, gradient: Tensor<3>) -> Vec<Option<DispatchTensor>> {
         let leaf = |tensor: &Tensor<3>| leaf(tensor.clone(), self.strategy);
         let x = leaf(&self.x);
@@ -95,10 +101,8 @@ impl Segment {
         let out = self.forward(&layer, x.clone(), states.clone());
         let gradients = ops::backward_from(out, gradient);
         let mut found = Found { gradients, found: Vec::new() };
-        for tensor in [x].iter().chain(states.iter().flatten()) {
-            found.take(tensor);
-        }
         layer.visit(&mut found);
+        states.iter().flatten().chain([&x]).for_each(|leaf| found.take(leaf));
         found.found
     }
 }

@@ -38,6 +38,17 @@ pub fn recomputed(
     Tensor::from_dispatch(out)
 }
 
+/// `x`, which is tracked, as another tensor, whose gradient is added to that of `x` in a place of its own: burn adds up the
+/// gradients of a tensor in the order in which it meets the operators on it.
+///
+/// # Panics
+/// If `x` is not tracked.
+#[must_use]
+pub fn alias(x: Tensor<3>) -> Tensor<3> {
+    let alias = on_backend(x.clone().inner().into_dispatch(), Alias { x: x.into_dispatch() });
+    Tensor::from_dispatch(alias)
+}
+
 /// Backward pass from `out`, whose gradient is `gradient`, which is not tracked.
 ///
 /// # Panics
@@ -153,6 +164,42 @@ where
             if let (Some(node), Some(gradient)) = (node, gradient) {
                 grads.register::<B>(node.id, backend_tensor::<B>(gradient));
             }
+        }
+    }
+}
+
+struct Alias {
+    x: DispatchTensor,
+}
+
+impl OnBackend for Alias {
+    fn run<B, C>(self, values: FloatTensor<B>) -> DispatchTensor
+    where
+        B: Backend,
+        C: CheckpointStrategy,
+        DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>,
+    {
+        let node = backend_tensor::<Autodiff<B, C>>(self.x).node();
+        let alias = record::<B, C, _, 1>(Aliased, [node], (), values);
+        <DispatchTensor as DispatchKindConversion<Autodiff<B, C>>>::from_backend(BackendTensor::Float(alias))
+    }
+
+    fn tracked(&self) -> &DispatchTensor {
+        &self.x
+    }
+}
+
+#[derive(Debug)]
+struct Aliased;
+
+impl<B: Backend> Backward<B, 1> for Aliased {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Sums, _: &mut Checkpointer) {
+        let gradient = grads.consume::<B>(&ops.node);
+        let [x] = ops.parents;
+        if let Some(x) = x {
+            grads.register::<B>(x.id, gradient);
         }
     }
 }
