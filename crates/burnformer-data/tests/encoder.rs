@@ -77,3 +77,20 @@ proptest! {
         prop_assert_eq!(decoded, text.strip_prefix(' ').unwrap_or(&text));
     }
 }
+
+/// A word of any length is encoded in parts.
+#[test]
+fn a_giant_word_has_the_tokens_of_its_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\n";
+    std::fs::write(folder.path().join("vocab.txt"), vocab).unwrap();
+    let tokenizer = Tokenizer::load(folder.path()).unwrap();
+    let mut encoder = tokenizer.encoder();
+    for letter in ["a", "b"] {
+        let text = format!("a {} b", letter.repeat((16 << 10) * 3 + 5));
+        let mut ids = Vec::new();
+        encoder.encode_into(&text, &mut ids).unwrap();
+        assert_eq!(ids, [5, 1, 1, 1, 1, 6]);
+        assert_eq!(ids, tokenizer.encode(&text).unwrap());
+    }
+}

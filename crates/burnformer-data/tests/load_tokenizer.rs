@@ -84,6 +84,99 @@ fn a_tokenizer_that_contradicts_itself_is_refused() {
     check_error(&[("tokenizer.json", &without_unknown.to_string())], message);
 }
 
+/// A word-level tokenizer with this change.
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/word_level/tokenizer.json");
+    let mut whole = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    change(&mut whole);
+    whole.to_string()
+}
+
+/// Each number would become the size of a table, or a time without end.
+#[test]
+fn numbers_beyond_their_limits_are_refused() {
+    let check = |found: &str, change: &dyn Fn(&mut serde_json::Value)| {
+        let message = format!("`{{}}/tokenizer.json` has {found}, which bounds memory and time: use another tokenizer");
+        check_error(&[("tokenizer.json", &changed(change))], &message);
+    };
+    for id in [1_u64 << 31, u64::from(u32::MAX), 1 << 40] {
+        let whole: serde_json::Value = serde_json::from_str(&changed(|_| ())).unwrap();
+        let n = whole["model"]["vocab"].as_object().unwrap().len() + whole["added_tokens"].as_array().unwrap().len();
+        let most = |n: usize| 65_536 + 8 * n - 1;
+        check(&format!("{id} as its greatest id, expected at most {}", most(n + 1)), &|it| {
+            it["model"]["vocab"]["far"] = id.into();
+        });
+        check(&format!("{id} as its greatest id, expected at most {}", most(n)), &|it| {
+            it["added_tokens"][0]["id"] = id.into();
+        });
+    }
+    let double = serde_json::json!({ "type": "Replace", "pattern": { "String": "a" }, "content": "aa" });
+    check("201 steps in one of its parts, expected at most 64", &|it| {
+        it["normalizer"] = serde_json::json!({ "type": "Sequence", "normalizers": vec![double.clone(); 200] });
+    });
+    check("1024 as the factor by which its replacements may lengthen a text, expected at most 16", &|it| {
+        it["normalizer"] = serde_json::json!({ "type": "Sequence", "normalizers": vec![double.clone(); 10] });
+    });
+    check("9 sequences of steps within one another, expected at most 8", &|it| {
+        let nest = |step, _| serde_json::json!({ "type": "Sequence", "normalizers": [step] });
+        it["normalizer"] = (0..50).fold(double.clone(), nest);
+    });
+    check("2000 bytes in a replacement or prefix, expected at most 1024", &|it| {
+        it["normalizer"] = serde_json::json!({ "type": "Prepend", "prepend": "a".repeat(2000) });
+    });
+    check("5000 as `max_input_chars_per_word`, expected at most 1000", &|it| {
+        it["model"]["max_input_chars_per_word"] = 5000.into();
+    });
+    let vocabulary: String = (0..1 << 20).map(|word| format!("w{word}\n")).collect();
+    check_error(
+        &[("vocab.txt", &format!("{VOCABULARY}{vocabulary}"))],
+        "`{}/vocab.txt` has 1048583 tokens, expected at most 1048576, which bounds memory and time: use another tokenizer",
+    );
+}
+
+#[test]
+fn a_post_processor_that_changes_texts_is_refused() {
+    let message = "the `post_processor` of `{}/tokenizer.json` leaves out or repeats a text, or adds tokens that the \
+                   vocabulary does not have, expected each text once, with special tokens around it";
+    let text = |name: &str| serde_json::json!({ "Sequence": { "id": name, "type_id": 0 } });
+    let (a, b) = (text("A"), text("B"));
+    let template = |single: Vec<&serde_json::Value>, pair: Vec<&serde_json::Value>| serde_json::json!({ "type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": {} });
+    for processor in [
+        template(vec![], vec![]),
+        template(vec![&a, &a], vec![&a, &b]),
+        template(vec![&a], vec![&a]),
+        serde_json::json!({ "type": "BertProcessing", "sep": ["<eos>", 4_000_000_000_u32], "cls": ["<bos>", 2] }),
+    ] {
+        check_error(&[("tokenizer.json", &changed(|it| it["post_processor"] = processor))], message);
+    }
+}
+
+#[test]
+fn a_text_without_any_token_is_no_input_of_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    fs::write(&path, changed(|it| it["post_processor"] = serde_json::Value::Null)).unwrap();
+    let tokenizer = Tokenizer::load(&path).unwrap();
+    let error = tokenizer.encode_with_specials(" ", None, Some(9)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("a text has no tokens, and the tokenizer puts none around it: leave out such texts"),
+        "{error}"
+    );
+    assert!(tokenizer.encode_with_specials(" ", None, None).unwrap().ids.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "vocab.txt"] {
+        let path = folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let error = Tokenizer::load(&path).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
+    }
+}
+
 #[test]
 fn a_vocabulary_without_capitals_lowers_text() {
     let folder = tempfile::tempdir().unwrap();

@@ -105,6 +105,12 @@ impl CorpusBuilder {
         result
     }
 
+    /// Opens the corpus that was built, without a second copy of the tokenizers.
+    fn open(&self, folder: &Path) -> Result<Corpus, DataError> {
+        let Tokenization { tokenizer, pair_tokenizer, .. } = self.tokenization.clone();
+        Corpus::open_with(folder, Manifest::load_finished(folder)?, tokenizer, pair_tokenizer)
+    }
+
     fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
         let build = self.fingerprint(progress, interrupt)?;
         if let Some(begun) = begun(folder, build) {
@@ -135,7 +141,7 @@ impl CorpusBuilder {
         let Outcome { resumed_tokens, skipped, .. } = built.inspect_err(|_| leave_nothing(&beside))?;
         keep_others(&target, &beside)?;
         replace_folder(&beside, &target)?;
-        Ok(Outcome { corpus: Corpus::open(folder)?, reused: false, resumed_tokens, skipped })
+        Ok(Outcome { corpus: self.open(folder)?, reused: false, resumed_tokens, skipped })
     }
 
     /// Goes on with the build in `folder` as of `begun`.
@@ -150,7 +156,7 @@ impl CorpusBuilder {
         self.save_tokenizers(folder)?;
         let (reused, resumed_tokens) = (begun.complete, if begun.complete { 0 } else { begun.counts().tokens });
         let skipped = if reused { Skipped::default() } else { self.go_on(folder, begun, progress, interrupt)? };
-        Ok(Outcome { corpus: Corpus::open(folder)?, reused, resumed_tokens, skipped })
+        Ok(Outcome { corpus: self.open(folder)?, reused, resumed_tokens, skipped })
     }
 
     /// The manifest of a build that begins.

@@ -115,6 +115,12 @@ impl Manifest {
         }
     }
 
+    /// Reads the description of a finished corpus.
+    pub(super) fn load_finished(folder: &Path) -> Result<Self, CorpusError> {
+        let manifest = Self::load(folder)?.ok_or_else(|| CorpusError::NotACorpus { folder: folder.to_owned() })?;
+        if manifest.complete { Ok(manifest) } else { Err(CorpusError::Unfinished { folder: folder.to_owned() }) }
+    }
+
     pub(super) fn save(&self, folder: &Path) -> Result<(), DataError> {
         let path = folder.join(FILE);
         let mut text =

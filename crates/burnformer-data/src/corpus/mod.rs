@@ -61,12 +61,19 @@ impl Corpus {
     /// If there is no finished corpus, a shard is missing, damaged, cut off or foreign, or the tokenizer is not the one that
     /// the corpus was built with; the error names it.
     pub fn open(folder: &Path) -> Result<Self, DataError> {
-        let manifest = Manifest::load(folder)?.ok_or_else(|| CorpusError::NotACorpus { folder: folder.to_owned() })?;
-        if !manifest.complete {
-            return Err(CorpusError::Unfinished { folder: folder.to_owned() }.into());
-        }
+        let manifest = Manifest::load_finished(folder)?;
         let tokenizer = load_tokenizer(folder, manifest.tokenizer)?;
         let pair = manifest.pair_tokenizer.map(|built| load_tokenizer(&folder.join(PAIR_FOLDER), built)).transpose()?;
+        Self::open_with(folder, manifest, tokenizer, pair)
+    }
+
+    /// Opens the corpus in `folder`, which was built with these tokenizers.
+    fn open_with(
+        folder: &Path,
+        manifest: Manifest,
+        tokenizer: Tokenizer,
+        pair: Option<Tokenizer>,
+    ) -> Result<Self, DataError> {
         // Tables of all tokens are made by this number.
         let expected = tokenizer.vocab_size().max(pair.as_ref().map_or(0, Tokenizer::vocab_size)) as u64;
         if manifest.vocab_size != expected {

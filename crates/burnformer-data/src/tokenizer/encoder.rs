@@ -2,6 +2,7 @@
 
 use twox_hash::XxHash3_64;
 
+use super::pieces::MAX_WORD;
 use super::{Tokenizer, TokenizerError};
 
 /// Number of cached pieces: a power of two, so that a hash finds its slot by a mask. Four megabytes.
@@ -19,6 +20,8 @@ pub struct Encoder {
     tokenizer: Tokenizer,
     slots: Vec<Slot>,
     fresh: Vec<u32>,
+    /// The last piece of [`MAX_WORD`] bytes, and its tokens: a word of any length is often one letter over and over.
+    giant: (String, Vec<u32>),
 }
 
 /// A piece of text and its tokens. No piece is empty, so neither is a slot in use.
@@ -33,7 +36,7 @@ struct Slot {
 impl Encoder {
     pub(super) fn new(tokenizer: Tokenizer) -> Self {
         let empty = Slot { piece: [0; MAX_PIECE], ids: [0; MAX_IDS], piece_length: 0, n_ids: 0 };
-        Self { tokenizer, slots: vec![empty; SLOTS], fresh: Vec::new() }
+        Self { tokenizer, slots: vec![empty; SLOTS], fresh: Vec::new(), giant: Default::default() }
     }
 
     /// Appends the tokens of `text` to `ids`. Special tokens written in the text are taken as text.
@@ -41,8 +44,18 @@ impl Encoder {
     /// # Errors
     /// [`TokenizerError::Encode`] as [`Tokenizer::encode`]; `ids` may then hold a part of the tokens.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let Self { tokenizer, slots, fresh } = self;
+        let Self { tokenizer, slots, fresh, giant } = self;
         for piece in tokenizer.cut().pieces(&tokenizer.with_prefix(text)) {
+            if piece.len() == MAX_WORD {
+                if giant.0 != piece {
+                    giant.0.clear();
+                    giant.1.clear();
+                    tokenizer.encode_piece(piece, &mut giant.1)?;
+                    piece.clone_into(&mut giant.0);
+                }
+                ids.extend_from_slice(&giant.1);
+                continue;
+            }
             if piece.len() > MAX_PIECE {
                 tokenizer.encode_piece(piece, ids)?;
                 continue;

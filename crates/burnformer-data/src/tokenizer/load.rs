@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use burnformer_core::files::read_text;
 use serde_json::{Map, Value};
-use tokenizers::{Encoding, ModelWrapper, PostProcessor as _, PreTokenizerWrapper};
+use tokenizers::{Encoding, ModelWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
 use twox_hash::XxHash3_128;
 
 use super::format::{self, Normalization};
@@ -151,15 +151,19 @@ fn guard<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T, TokenizerError> 
 /// Whether the post-processor puts tokens of the vocabulary around texts and leaves the texts as they are, so that those of
 /// the right length stay so.
 fn surrounds_texts(library: &tokenizers::Tokenizer, vocab_size: usize) -> tokenizers::Result<bool> {
-    let n_added = |is_pair| library.get_post_processor().map_or(0, |it| it.added_tokens(is_pair));
-    let length = |text| library.encode(text, false).map(|encoding| encoding.len());
-    let (first, second) = (length("a")?, length("b")?);
-    let (single, pair) = (library.encode("a", true)?, library.encode(("a", "b"), true)?);
-    let exist = |encoding: &Encoding| encoding.get_ids().iter().all(|&id| (id as usize) < vocab_size);
-    Ok(single.len() == first + n_added(false)
-        && pair.len() == first + second + n_added(true)
-        && exist(&single)
-        && exist(&pair))
+    // What else may be inconsistent shows in texts.
+    library.encode(("a", "b"), true)?;
+    library.encode("a", true)?;
+    let Some(processor) = library.get_post_processor() else { return Ok(true) };
+    let text = || Encoding::from_tokens(vec![Token::new(0, "a".to_owned(), (0, 1))], 0);
+    for (is_pair, adds) in [(false, false), (false, true), (true, false), (true, true)] {
+        let encoding = processor.process(text(), is_pair.then(text), adds)?;
+        let expected = 1 + usize::from(is_pair) + if adds { processor.added_tokens(is_pair) } else { 0 };
+        if encoding.len() != expected || encoding.get_ids().iter().any(|&id| id as usize >= vocab_size) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {

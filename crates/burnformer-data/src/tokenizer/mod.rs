@@ -40,7 +40,7 @@ pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
 use long::{Long, guard, shares};
-use pieces::{Cut, WINDOW};
+use pieces::{Cut, MAX_WORD};
 pub use specials::Specials;
 pub use train::{TokenizerConfig, train};
 
@@ -101,14 +101,19 @@ impl Tokenizer {
     /// The tokens of `text`, without special tokens around it. Special tokens in the text, such as `[MASK]`, count as
     /// text.
     ///
-    /// For many texts an [`Encoder`] is faster.
+    /// For many texts an [`Encoder`] is faster. A word of more than 16 KiB counts as several.
     ///
     /// # Errors
     /// [`TokenizerError::Encode`] for a text on which a regular expression of the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
-        for window in self.cut().windows(&self.with_prefix(text), WINDOW) {
-            self.encode_piece(window, &mut ids)?;
+        let text = self.with_prefix(text);
+        if text.len() <= MAX_WORD {
+            self.encode_piece(&text, &mut ids)?;
+            return Ok(ids);
+        }
+        for piece in self.cut().pieces(&text) {
+            self.encode_piece(piece, &mut ids)?;
         }
         Ok(ids)
     }
