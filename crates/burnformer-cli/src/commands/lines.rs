@@ -1,8 +1,9 @@
 //! Texts from the command line or, line by line, from the standard input.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufReader};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use burnformer::data::readers::{ReadError, lines_of};
 
 use crate::errors::Advised;
 
@@ -17,13 +18,11 @@ pub(super) fn texts(given: &[String]) -> Box<dyn Iterator<Item = Result<String>>
 
 /// The lines of the standard input.
 pub(super) fn of_stdin() -> impl Iterator<Item = Result<String>> {
-    io::stdin().lock().split(b'\n').zip(1_u64..).map(|(line, number)| {
-        let mut line = line.context("cannot read standard input")?;
-        line.pop_if(|last| *last == b'\r');
-        String::from_utf8(line).map_err(|error| {
-            let byte = error.utf8_error().valid_up_to() + 1;
-            let message = format!("line {number} of standard input is not UTF-8 from byte {byte} on");
-            Advised::new(message, "convert the input, for instance with `iconv -f latin1 -t utf-8`").into()
-        })
+    lines_of(BufReader::new(io::stdin()), "standard input").map(|line| match line {
+        Err(ReadError::NotUtf8 { at, byte }) => {
+            let message = format!("line {} of standard input is not UTF-8 from byte {byte} on", at.number);
+            Err(Advised::new(message, "convert the input, for instance with `iconv -f latin1 -t utf-8`").into())
+        }
+        line => Ok(line?),
     })
 }

@@ -41,7 +41,10 @@ fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, c
     for ((text, pair), prediction) in asked.into_iter().zip(&predictions) {
         out.push(match args.report.format {
             ReportFormat::Text => {
-                format!("{}\t{:.4}\t{}", prediction.label, prediction.probability, text.replace(['\n', '\t'], " "))
+                let mut line = format!("{}\t{:.4}\t", prediction.label, prediction.probability);
+                line.reserve_exact(text.len());
+                line.extend(text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));
+                line
             }
             ReportFormat::Json => {
                 let classes = prediction.top(classifier.labels(), n);
@@ -50,5 +53,5 @@ fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, c
             }
         });
     }
-    context.terminal.print(&out.join("\n"))
+    context.terminal.print_lines(&out)
 }

@@ -14,6 +14,9 @@ use crate::input;
 /// How many texts are answered together: enough to put those of similar length together, few enough to answer soon.
 const TOGETHER: usize = 256;
 
+/// Bytes of texts that are answered together: long ones wait for no others.
+const FULL: usize = 1 << 20;
+
 /// A text, and perhaps a second one that belongs to it.
 pub(super) type Text = (String, Option<String>);
 
@@ -29,11 +32,14 @@ impl TextsArgs {
         let is_typed = self.texts.is_empty() && self.input.is_empty() && io::stdin().is_terminal();
         let together = if is_typed { 1 } else { TOGETHER };
         let mut waiting: Vec<Text> = Vec::new();
+        let mut n_bytes = 0;
         let mut take = |text: String, pair: Option<String>| -> Result<()> {
+            n_bytes += text.len() + pair.as_ref().map_or(0, String::len);
             waiting.push((text, pair));
-            if waiting.len() == together {
+            if waiting.len() == together || n_bytes >= FULL {
                 answer(&waiting)?;
                 waiting.clear();
+                n_bytes = 0;
             }
             Ok(())
         };
@@ -51,7 +57,7 @@ impl TextsArgs {
             let mut records = Records::new(&source, self.format.on_bad_row, stage, terminal, interrupt);
             for record in records.by_ref() {
                 let record = record?;
-                if is_lines {
+                if is_lines && record.text.contains('\n') {
                     record.text.lines().try_for_each(|line| take(line.to_owned(), None))?;
                 } else {
                     take(record.text, record.pair)?;

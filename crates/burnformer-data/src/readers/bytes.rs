@@ -1,10 +1,11 @@
 //! The bytes of a file, decompressed as they are read. The compression is detected from the first bytes, not the name.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use burnformer_core::files::open_regular;
 use flate2::bufread::MultiGzDecoder;
 
 use super::ReadError;
@@ -21,7 +22,7 @@ const MAGIC: usize = 8;
 /// Opens the text file `path`. What is read of the file, compressed as it may be, is added to `counter`.
 pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadError> {
     let fail = |source| ReadError::Io { path: path.clone(), source };
-    let file = Counted { file: File::open(path).map_err(fail)?, counter: counter.clone() };
+    let file = Counted { file: open_file(path).map_err(fail)?, counter: counter.clone() };
     let (magic, file) = peek(BufReader::with_capacity(BUFFER, file)).map_err(fail)?;
     match &magic[..] {
         [0x1f, 0x8b, ..] => text(path, BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
@@ -31,6 +32,27 @@ pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadE
             text(path, BufReader::with_capacity(BUFFER, decoder))
         }
         _ => text(path, file),
+    }
+}
+
+/// Opens a file that is read once from its beginning. A pipe without a name, which a shell makes of `<(…)`, is one too;
+/// another pipe is refused, since it may have no writer.
+fn open_file(path: &Path) -> io::Result<File> {
+    if is_nameless_pipe(path) { File::open(path) } else { open_regular(path) }
+}
+
+/// Whether a path such as `/dev/fd/63` stands for a pipe that is open already.
+pub(super) fn is_nameless_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        is_pipe && fs::canonicalize(path).is_err()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }
 
@@ -117,6 +139,27 @@ mod tests {
                 let compressed: Vec<u8> = parts.iter().flat_map(compress).collect();
                 prop_assert_eq!(&read(&compressed).unwrap(), &plain);
             }
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_but_a_pipe_of_a_shell_is_read() {
+        use std::os::fd::AsRawFd;
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        for (path, kind) in [(fifo.as_path(), "pipe"), (Path::new("/dev/zero"), "device"), (folder.path(), "folder")] {
+            let Err(ReadError::Io { source, .. }) = open(&path.into(), &BytesRead::default()) else { panic!("{kind}") };
+            assert!(source.to_string().starts_with(&format!("it is a {kind}, expected a regular file")), "{source}");
+        }
+        let (reader, mut writer) = io::pipe().unwrap();
+        io::Write::write_all(&mut writer, b"rain").unwrap();
+        drop(writer);
+        let path: Arc<Path> = Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())).into();
+        // Elsewhere than on Linux such a path is a file of its own.
+        if is_nameless_pipe(&path) {
+            assert_eq!(io::read_to_string(open(&path, &BytesRead::default()).unwrap()).unwrap(), "rain");
         }
     }
 

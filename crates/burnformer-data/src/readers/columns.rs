@@ -1,5 +1,7 @@
 //! Columns of a row, and their conversion to a record.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Place, ReadError};
@@ -33,6 +35,12 @@ pub(super) type Each<T> = [Option<T>; 4];
 const LABEL: usize = 2;
 /// The place of `group` in [`Each`].
 const GROUP: usize = 3;
+
+/// The first of `names` that comes a second time.
+pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut met = HashSet::new();
+    names.into_iter().find(|name| !met.insert(*name))
+}
 
 /// Value of a field.
 pub(super) enum Cell {

@@ -166,6 +166,35 @@ pub enum ReadError {
         /// The columns of the file.
         columns: Vec<String>,
     },
+    /// A file with several columns of a name that the settings use.
+    #[error(
+        "`{}` has several columns `{column}`, so it is not clear which one is meant: rename or remove all but one",
+        path.display()
+    )]
+    RepeatedColumn {
+        /// The file.
+        path: Arc<Path>,
+        /// The name.
+        column: String,
+    },
+    /// Data in a Parquet file that would take more memory than any row needs.
+    #[error(
+        "`{}` has {found} {what} behind row {rows}, expected at most {limit}: write the file again with smaller pages and \
+         shorter values",
+        path.display()
+    )]
+    TooLargeInside {
+        /// The file.
+        path: Arc<Path>,
+        /// Number of rows read before it.
+        rows: u64,
+        /// What there is too much of, in words.
+        what: &'static str,
+        /// How much.
+        found: u64,
+        /// Largest amount.
+        limit: u64,
+    },
     /// A row with another number of fields than the header, or than the first row where there is no header.
     #[error("{at} has {found} fields, expected {expected} as in the first row")]
     FieldCount {
@@ -309,6 +338,7 @@ impl ReadError {
                 | Self::Unpaired { .. }
                 | Self::WrongKind { .. }
                 | Self::MissingColumn { .. }
+                | Self::RepeatedColumn { .. }
                 | Self::NotJsonLines { .. }
                 | Self::LineCount { .. }
         )

@@ -5,17 +5,17 @@ use std::fs::{self, File, Metadata};
 use std::hash::Hasher;
 use std::io::{self, Read};
 use std::iter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use burnformer_core::progress::Interrupted;
-use glob::MatchOptions;
 use twox_hash::XxHash3_64;
 use walkdir::WalkDir;
 
 use super::lines::Lines;
 use super::parallel::Pairs;
+use super::patterns::{is_hidden, matching};
 use super::table::Dialect;
 use super::text::Documents;
 use super::{Format, Input, ReadError, conll, jsonl, parquet, table};
@@ -97,7 +97,7 @@ fn open((path, target): &Sides, format: Format, bytes: &BytesRead) -> RecordRead
         Format::Text { layout } => records(Lines::open(path, bytes).map(|lines| Documents::new(lines, layout))),
         Format::Parallel { .. } => {
             let target = target.as_ref().unwrap_or(path);
-            records(Lines::open(path, bytes).and_then(|source| Ok(Pairs::new(source, Lines::open(target, bytes)?))))
+            records(Pairs::open(path, target, bytes))
         }
         Format::Jsonl { columns } => records(Lines::open(path, bytes).map(|lines| jsonl::Objects::new(lines, columns))),
         Format::Csv { columns, header, delimiter } => {
@@ -149,15 +149,7 @@ fn resolve(patterns: &[String]) -> Result<Vec<Arc<Path>>, ReadError> {
         if Path::new(pattern).exists() {
             below(Path::new(pattern), &mut files)?;
         } else {
-            let options = MatchOptions {
-                case_sensitive: true,
-                require_literal_separator: true,
-                require_literal_leading_dot: true,
-            };
-            let paths = glob::glob_with(pattern, options)
-                .map_err(|source| ReadError::Pattern { pattern: pattern.clone(), source })?;
-            for path in paths {
-                let path = path.map_err(|error| list_error(error.path().to_owned(), error.into()))?;
+            for path in matching(pattern)? {
                 below(&path, &mut files)?;
             }
         }
@@ -175,22 +167,17 @@ fn below(path: &Path, files: &mut Vec<Arc<Path>>) -> Result<(), ReadError> {
         files.push(path.into());
         return Ok(());
     }
-    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(path).follow_links(true).min_depth(1).into_iter();
     for entry in entries.filter_entry(|entry| !is_hidden(entry.file_name())) {
         let entry = entry.map_err(|error| {
-            let at = error.path().unwrap_or(path).to_owned();
-            list_error(at, error.into())
+            let path = error.path().unwrap_or(path).to_owned();
+            ReadError::List { path, source: error.into() }
         })?;
         if entry.file_type().is_file() {
             files.push(entry.into_path().into());
         }
     }
     Ok(())
-}
-
-fn list_error(path: PathBuf, source: io::Error) -> ReadError {
-    ReadError::List { path, source }
 }
 
 /// Name and size of a file, for messages and progress.

@@ -30,7 +30,7 @@ pub enum Format {
         layout: TextLayout,
     },
     /// Parallel text: line N of `paths` and line N of `target` are a pair. Lines that are blank on both sides
-    /// are skipped.
+    /// are skipped. A line has at most 8 MiB.
     Parallel {
         /// Files of the other side, as many as `paths`, paired in order.
         target: Vec<String>,

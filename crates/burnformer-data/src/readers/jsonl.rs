@@ -1,6 +1,9 @@
 //! JSON lines: an object in each line.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 use super::columns::Cell;
 use super::lines::Lines;
@@ -35,7 +38,7 @@ impl Iterator for Objects {
             if is_first && (line.trim_start().starts_with('[') || line.trim() == "{") {
                 return Some(Err(ReadError::NotJsonLines { path: self.lines.path().clone() }));
             }
-            let parsed = serde_json::from_str::<Value>(line);
+            let parsed = serde_json::from_str::<Unique>(line).map(|Unique(value)| value);
             let at = self.lines.place(number);
             let row = match parsed {
                 Ok(value) if value.is_object() => {
@@ -52,6 +55,73 @@ impl Iterator for Objects {
                 return Some(row);
             }
         }
+    }
+}
+
+/// A value whose objects have each key once. Of a repeated key, [`Value`] alone would take the last one without a word.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unique(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if fields.contains_key(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` occurs twice")));
+            }
+            let Unique(value) = map.next_value()?;
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
     }
 }
 
@@ -107,8 +177,8 @@ mod tests {
         assert_eq!(read(content, columns("a.b.1.c", "a.b.0", "n", "t")), [r#"2 "y" pair="z" label="-3" group="true""#]);
         let missing = columns("a.b.2", "", "", "");
         assert_eq!(read(content, missing), ["error: line 2 of `a` has no `a.b.2`"]);
-        let null = "{\"t\": \"x\", \"g\": null}\n{\"t\": \"y\", \"t\": \"z\"}";
-        assert_eq!(read(null, columns("t", "", "", "g")), [r#"1 "x""#, r#"2 "z""#]);
+        let null = "{\"t\": \"x\", \"g\": null}\n{\"t\": \"y\"}";
+        assert_eq!(read(null, columns("t", "", "", "g")), [r#"1 "x""#, r#"2 "y""#]);
         assert_eq!(read(null, columns("t", "", "g", ""))[0], "error: line 1 of `a` has no `g`");
         assert_eq!(read(r#"{"t": "x", "s": 4.0}"#, columns("t", "", "s", "")), [r#"1 "x" label="4.0""#]);
     }
@@ -124,6 +194,20 @@ mod tests {
             let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[1]);
             assert_eq!(read(&format!("{{\"x\": {value}}}"), columns("x", "", "", "")), [error]);
         }
+    }
+
+    #[test]
+    fn a_key_that_occurs_twice_is_one_bad_row() {
+        let content =
+            "{\"t\": \"a\", \"t\": \"b\"}\n{\"t\": \"c\", \"u\": [{\"v\": 1, \"v\": 1}]}\n{\"t\": \"d\", \"T\": 1e3}\n";
+        assert_eq!(
+            read(content, columns("t", "", "T", "")),
+            [
+                "error: line 1 of `a` is not JSON at column 14: the key `t` occurs twice",
+                "error: line 2 of `a` is not JSON at column 29: the key `v` occurs twice",
+                r#"3 "d" label="1000.0""#,
+            ]
+        );
     }
 
     #[test]

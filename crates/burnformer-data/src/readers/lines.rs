@@ -1,6 +1,7 @@
 //! Lines of a file, one at a time, checked to be text.
 
 use std::io::{self, BufRead, Read};
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,22 @@ use super::{Place, ReadError};
 use crate::source::BytesRead;
 
 /// Largest number of bytes of a line, a paragraph, or a row of a table.
-const MAX_BYTES: usize = 64 << 20;
+pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// Length of a line whose memory is not kept for the next one, in bytes.
+const LONG: usize = 1 << 20;
+
+/// The lines of a stream such as the standard input, without line ends. The first that is not text, or longer than 64 MiB,
+/// is the last. `name` stands for the stream in errors.
+pub fn lines_of(stream: impl BufRead + Send + 'static, name: &str) -> impl Iterator<Item = Result<String, ReadError>> {
+    let mut lines = Lines::new(Box::new(stream), &Path::new(name).into(), MAX_BYTES);
+    let mut has_failed = false;
+    iter::from_fn(move || {
+        let line = if has_failed { None } else { lines.read()?.map(|(_, line)| line.to_owned()).into() };
+        has_failed = line.as_ref().is_some_and(Result::is_err);
+        line
+    })
+}
 
 /// All lines of the text file `path`, plain or compressed with gzip or zstd, including blank lines, without line ends.
 ///
@@ -31,6 +47,8 @@ pub(super) struct Lines {
     number: u64,
     line: Vec<u8>,
     max_bytes: usize,
+    /// `true` if the rest of a line that is too long has not been read.
+    skips_rest: bool,
     is_broken: bool,
 }
 
@@ -42,7 +60,7 @@ impl Lines {
 
     /// Lines of at most `max_bytes` each.
     pub(super) fn new(bytes: Bytes, path: &Arc<Path>, max_bytes: usize) -> Self {
-        Self { bytes, path: path.clone(), number: 0, line: Vec::new(), max_bytes, is_broken: false }
+        Self { bytes, path: path.clone(), number: 0, line: Vec::new(), max_bytes, skips_rest: false, is_broken: false }
     }
 
     /// The next line and its number, without `\n` or `\r\n` at its end.
@@ -57,7 +75,13 @@ impl Lines {
         if self.is_broken {
             return None;
         }
+        if std::mem::take(&mut self.skips_rest)
+            && let Err(error) = self.bytes.skip_until(b'\n')
+        {
+            return Some(Err(self.broken(error)));
+        }
         self.line.clear();
+        self.release();
         let limit = self.max_bytes as u64 + 2; // with the end of the line
         let read = self.bytes.by_ref().take(limit).read_until(b'\n', &mut self.line);
         if !matches!(read, Ok(0)) {
@@ -70,8 +94,16 @@ impl Lines {
         }
     }
 
+    /// Gives the memory of a long line back, as soon as it is no longer needed.
+    pub(super) fn release(&mut self) {
+        if self.line.capacity() > LONG {
+            self.line = Vec::new();
+        }
+    }
+
     /// Reads to the end and returns the number of lines of the file.
     pub(super) fn count(&mut self) -> Result<u64, ReadError> {
+        self.number -= u64::from(std::mem::take(&mut self.skips_rest));
         loop {
             match self.bytes.skip_until(b'\n') {
                 Ok(0) => return Ok(self.number),
@@ -111,9 +143,8 @@ impl Lines {
             return Ok((self.number, &self.line));
         }
         self.line = Vec::new();
-        if !has_ended && let Err(error) = self.bytes.skip_until(b'\n') {
-            return Err(self.broken(error));
-        }
+        // Skipped when the next line is asked for: an endless line is an error first.
+        self.skips_rest = !has_ended;
         Err(ReadError::TooLong { at: self.place(self.number), limit: self.max_bytes })
     }
 
@@ -205,6 +236,28 @@ mod tests {
                 assert_eq!(read, [line(1, "1234"), Err(message.to_owned()), line(3, "4321")], "{too_long}{end:?}");
             }
         }
+    }
+
+    #[test]
+    fn an_endless_line_is_an_error_before_it_ends() {
+        let endless = BufReader::new(io::repeat(0));
+        let mut lines = Lines::new(Box::new(endless), &Path::new("a").into(), 10_000);
+        assert!(matches!(lines.read(), Some(Err(ReadError::TooLong { limit: 10_000, .. }))));
+        assert!(lines.line.capacity() == 0);
+        let mut endless = lines_of(BufReader::new(io::repeat(b'a')), "standard input");
+        let error = endless.next().unwrap().unwrap_err().to_string();
+        assert!(
+            error.starts_with("line 1 of `standard input` begins a line, paragraph or row of more than"),
+            "{error}"
+        );
+        assert!(endless.next().is_none());
+    }
+
+    #[test]
+    fn lines_are_counted_behind_one_that_is_too_long() {
+        let mut lines = lines("1\n12345678\n2\n3", 4);
+        assert!(lines.read().unwrap().is_ok() && lines.read().unwrap().is_err());
+        assert_eq!(lines.count().unwrap(), 4);
     }
 
     proptest! {

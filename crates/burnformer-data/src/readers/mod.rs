@@ -8,12 +8,16 @@ mod conll;
 mod error;
 mod files;
 mod groups;
+#[cfg(test)]
+mod hostile;
 mod input;
 mod jsonl;
 mod lines;
 mod options;
+mod pages;
 mod parallel;
 mod parquet;
+mod patterns;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -24,6 +28,6 @@ pub use error::{Place, ReadError};
 pub use files::Files;
 pub use groups::Groups;
 pub use input::{Format, Input};
-pub use lines::read_lines;
+pub use lines::{lines_of, read_lines};
 pub use options::{FormatKind, FormatOptions};
 pub use text::TextLayout;

@@ -1,8 +1,12 @@
 //! Parallel text: two line-aligned files.
 
-use super::ReadError;
+use std::path::Path;
+use std::sync::Arc;
+
 use super::lines::Lines;
+use super::{ReadError, bytes};
 use crate::Record;
+use crate::source::BytesRead;
 
 /// The lines of two files as pairs.
 ///
@@ -12,7 +16,16 @@ pub(super) struct Pairs {
     target: Lines,
 }
 
+/// Longest line, in bytes. Samples of pairs have at most 1,048,576 tokens on each side.
+const MAX_BYTES: usize = 8 << 20;
+
 impl Pairs {
+    /// The pairs of two files.
+    pub(super) fn open(source: &Arc<Path>, target: &Arc<Path>, counter: &BytesRead) -> Result<Self, ReadError> {
+        let open = |path| Ok(Lines::new(bytes::open(path, counter)?, path, MAX_BYTES));
+        Ok(Self::new(open(source)?, open(target)?))
+    }
+
     /// The lines of `source`, each with that of `target`.
     pub(super) fn new(source: Lines, target: Lines) -> Self {
         Self { source, target }
@@ -55,6 +68,8 @@ impl Iterator for Pairs {
                     return Some(Err(ReadError::BlankSide { at, other }));
                 }
             };
+            self.source.release();
+            self.target.release();
             let record = Record::new(text, self.source.path().clone(), number);
             return Some(Ok(Record { pair: Some(pair), ..record }));
         }
@@ -64,7 +79,6 @@ impl Iterator for Pairs {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
-    use std::path::Path;
 
     use proptest::prelude::*;
 

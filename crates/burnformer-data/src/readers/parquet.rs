@@ -6,21 +6,35 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 
+use burnformer_core::files::open_regular;
+use parquet::basic::Encoding;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::reader::RowIter;
+use parquet::record::reader::{ReaderIter, TreeBuilder};
 use parquet::record::{Field, Row};
-use parquet::schema::types::{SchemaDescriptor, Type};
+use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
-use super::columns::Cell;
-use super::{Columns, Place, ReadError, lines};
+use super::columns::{Cell, repeated};
+use super::lines::{self, MAX_BYTES};
+use super::pages::{self, PAGE_BYTES, Refused};
+use super::{Columns, Place, ReadError};
 use crate::Record;
 use crate::source::BytesRead;
 
 /// The rows of a file as records.
 pub(super) struct Rows {
-    rows: RowIter<'static>,
+    reader: SerializedFileReader<File>,
+    /// The same file, for the headers of pages.
+    file: File,
+    /// The requested fields, and the columns that they consist of.
+    projection: (SchemaDescPtr, Vec<usize>),
+    /// Number of the next row group.
+    next_group: usize,
+    /// The rows of the open row group.
+    rows: Option<ReaderIter>,
     columns: Columns,
+    /// Largest page, in bytes.
+    page_bytes: u64,
     path: Arc<Path>,
     number: u64,
     /// Bytes read, and bytes per row: those of the file divided by its rows.
@@ -34,14 +48,16 @@ impl Rows {
         let io = |source| ReadError::Io { path: path.clone(), source };
         let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, source };
         let mut magic = Vec::new();
-        File::open(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
+        open_regular(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
         if magic == [0x1f, 0x8b] {
             let (found, expected) = ("compressed with gzip", "Parquet, which is compressed within");
             return Err(ReadError::WrongKind { path: path.clone(), found, expected, remedy: "decompress it" });
         }
-        let file = File::open(path).map_err(io)?;
+        let file = open_regular(path).map_err(io)?;
         let n_bytes = file.metadata().map_err(io)?.len();
-        let reader = guard(|| SerializedFileReader::new(file)).map_err(fail)?;
+        // Of its own, since a clone of a file shares its position.
+        let for_reader = open_regular(path).map_err(io)?;
+        let reader = guard(|| SerializedFileReader::new(for_reader)).map_err(fail)?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let n_rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
         for name in columns.names().into_iter().flatten() {
@@ -49,11 +65,67 @@ impl Rows {
                 let columns = schema.columns().iter().map(|column| column.path().string()).collect();
                 return Err(ReadError::MissingColumn { path: path.clone(), column: name.to_owned(), columns });
             }
+            let is_asked = |field: &&TypePtr| [name, name.split('.').next().unwrap_or(name)].contains(&field.name());
+            let found = schema.root_schema().get_fields().iter().filter(is_asked).map(|field| field.name());
+            if let Some(column) = repeated(found) {
+                return Err(ReadError::RepeatedColumn { path: path.clone(), column: column.to_owned() });
+            }
         }
         let projection = project(&schema, &columns).map_err(fail)?;
-        let rows = guard(|| RowIter::from_file_into(Box::new(reader)).project(Some(projection))).map_err(fail)?;
         let counter = (counter.clone(), n_bytes / n_rows.max(1));
-        Ok(Self { rows, columns, path: path.clone(), number: 0, counter, is_broken: false })
+        let path = path.clone();
+        Ok(Self {
+            reader,
+            file,
+            projection,
+            next_group: 0,
+            rows: None,
+            columns,
+            page_bytes: PAGE_BYTES,
+            path,
+            number: 0,
+            counter,
+            is_broken: false,
+        })
+    }
+
+    /// The next row; the row groups are opened one after the other.
+    fn row(&mut self) -> Result<Option<Row>, ReadError> {
+        let fail = |source| ReadError::Parquet { path: self.path.clone(), rows: self.number, source };
+        loop {
+            if let Some(rows) = &mut self.rows {
+                if let Some(row) = guard(|| rows.next().transpose()).map_err(fail)? {
+                    return Ok(Some(row));
+                }
+                self.rows = None;
+            }
+            if self.next_group == self.reader.num_row_groups() {
+                return Ok(None);
+            }
+            let (descriptor, columns) = &self.projection;
+            let metadata = self.reader.metadata().row_group(self.next_group);
+            let path = || self.path.clone();
+            pages::check(&mut self.file, metadata, columns, self.page_bytes).map_err(|refused| match refused {
+                Refused::Page(found) => {
+                    let (what, limit) = ("bytes in a page", self.page_bytes);
+                    ReadError::TooLargeInside { path: path(), rows: self.number, what, found, limit }
+                }
+                Refused::Values(found) => {
+                    let (what, limit) = ("elements in the lists of a row group", pages::most_values(metadata));
+                    ReadError::TooLargeInside { path: path(), rows: self.number, what, found, limit }
+                }
+                Refused::Damaged(problem) => fail(ParquetError::General(problem.to_owned())),
+                Refused::Io(source) => ReadError::Io { path: path(), source },
+            })?;
+            // Each value of this encoding may be as large as its page.
+            let grows = columns.iter().any(|&column| {
+                metadata.column(column).encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
+            });
+            let builder = if grows { TreeBuilder::new().with_batch_size(4) } else { TreeBuilder::new() };
+            let open = || builder.as_iter(descriptor.clone(), &*self.reader.get_row_group(self.next_group)?);
+            self.rows = Some(guard(open).map_err(fail)?);
+            self.next_group += 1;
+        }
     }
 
     fn record(&self, row: &Row) -> Result<Option<Record>, ReadError> {
@@ -75,7 +147,7 @@ impl Iterator for Rows {
             if self.is_broken {
                 return None;
             }
-            match guard(|| self.rows.next().transpose()) {
+            match self.row() {
                 Ok(None) => return None,
                 Ok(Some(row)) => {
                     self.number += 1;
@@ -84,9 +156,9 @@ impl Iterator for Rows {
                         return Some(record);
                     }
                 }
-                Err(source) => {
+                Err(error) => {
                     self.is_broken = true;
-                    return Some(Err(ReadError::Parquet { path: self.path.clone(), rows: self.number, source }));
+                    return Some(Err(error));
                 }
             }
         }
@@ -113,8 +185,8 @@ fn is_list(field: &Type) -> bool {
     info.logical_type_ref().is_some() || info.converted_type() != parquet::basic::ConvertedType::NONE
 }
 
-/// The schema with only those fields that `columns` lie in.
-fn project(schema: &SchemaDescriptor, columns: &Columns) -> ParquetResult<Type> {
+/// The schema with only those fields that `columns` lie in, and the numbers of the columns they consist of.
+fn project(schema: &SchemaDescriptor, columns: &Columns) -> ParquetResult<(SchemaDescPtr, Vec<usize>)> {
     let root = schema.root_schema();
     let is_asked = |field: &str| {
         let lies_in =
@@ -122,7 +194,9 @@ fn project(schema: &SchemaDescriptor, columns: &Columns) -> ParquetResult<Type> 
         columns.names().into_iter().flatten().any(lies_in)
     };
     let fields = root.get_fields().iter().filter(|field| is_asked(field.name())).cloned().collect();
-    Type::group_type_builder(root.name()).with_fields(fields).build()
+    let numbers = (0..schema.num_columns()).filter(|&column| is_asked(schema.get_column_root(column).name()));
+    let projection = Type::group_type_builder(root.name()).with_fields(fields).build()?;
+    Ok((Arc::new(SchemaDescriptor::new(Arc::new(projection))), numbers.collect()))
 }
 
 /// The field at the dotted `path`. A name that contains the dots itself takes precedence.
@@ -152,6 +226,8 @@ fn find_in<'a>(field: &'a Field, path: &str) -> Option<&'a Field> {
 fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
     Ok(match field {
         None | Some(Field::Null) => Cell::Nothing,
+        Some(Field::Str(text)) if text.len() > MAX_BYTES => return Err(too_long(at)),
+        Some(Field::Bytes(bytes)) if bytes.len() > MAX_BYTES => return Err(too_long(at)),
         Some(Field::Str(text)) => Cell::Text(lines::check(text.as_bytes(), || at.clone())?.to_owned()),
         // Many writers do not say that their bytes are text.
         Some(Field::Bytes(bytes)) => Cell::Text(lines::check(bytes.data(), || at.clone())?.to_owned()),
@@ -168,8 +244,13 @@ fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
     })
 }
 
+fn too_long(at: &Place) -> ReadError {
+    ReadError::TooLong { at: at.clone(), limit: MAX_BYTES }
+}
+
 #[cfg(test)]
 mod tests {
+    use parquet::basic::Compression;
     use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type};
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
@@ -248,6 +329,51 @@ mod tests {
         assert_eq!(labels("class"), r#"1 "rain" label="-1""#);
         assert_eq!(labels("good"), r#"1 "rain" label="true""#);
         assert_eq!(read(&file(), columns("raw", "", "", ""))[0], r#"1 "a""#);
+    }
+
+    /// A page of few bytes may stand for gigabytes.
+    #[test]
+    fn a_large_page_is_refused_before_it_is_decompressed() {
+        let schema = Arc::new(parse_message_type("message rows { required binary text; }").unwrap());
+        for codec in [Compression::SNAPPY, Compression::ZSTD(Default::default()), Compression::GZIP(Default::default())]
+        {
+            let properties = WriterProperties::builder().set_compression(codec).set_dictionary_enabled(false);
+            let mut writer =
+                SerializedFileWriter::new(Vec::new(), schema.clone(), Arc::new(properties.build())).unwrap();
+            for length in [3, 100_000] {
+                let mut group = writer.next_row_group().unwrap();
+                column!(group, ByteArrayType, bytes(&["a".repeat(length).as_str()]), None, None);
+                group.close().unwrap();
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = write(folder.path(), "a", writer.into_inner().unwrap());
+            let rows = |page_bytes| {
+                let rows = Rows::open(&path, columns("text", "", "", ""), &BytesRead::default()).unwrap();
+                shown(Rows { page_bytes, ..rows })
+            };
+            assert_eq!(rows(PAGE_BYTES)[1].len(), 100_004);
+            let refused = rows(50_000);
+            let error =
+                format!("error: `{}` has 100004 bytes in a page behind row 1, expected at most 50000", path.display());
+            assert!(refused.len() == 2 && refused[1].starts_with(&error), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn columns_of_one_name_are_refused() {
+        let schema =
+            Arc::new(parse_message_type("message rows { required int32 text; required int32 text; }").unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        column!(group, Int32Type, [1], None, None);
+        column!(group, Int32Type, [1], None, None);
+        group.close().unwrap();
+        let read = read(&writer.into_inner().unwrap(), columns("text", "", "", ""));
+        assert_eq!(
+            read,
+            ["error: `a` has several columns `text`, so it is not clear which one is meant: rename or remove all \
+                           but one"]
+        );
     }
 
     #[test]

@@ -70,7 +70,12 @@ impl Rows {
         let mut asked = [None; 4];
         for (asked, name) in asked.iter_mut().zip(self.columns.names()) {
             let Some(name) = name else { continue };
-            *asked = columns.iter().position(|column| column == name);
+            let mut places = columns.iter().enumerate().filter(|(_, column)| *column == name).map(|(place, _)| place);
+            *asked = places.next();
+            if places.next().is_some() {
+                let (path, column) = (self.lines.path().clone(), name.to_owned());
+                return Err(ReadError::RepeatedColumn { path, column });
+            }
             if asked.is_none() {
                 let (path, column) = (self.lines.path().clone(), name.to_owned());
                 return Err(ReadError::MissingColumn { path, column, columns });
@@ -196,6 +201,14 @@ mod tests {
 
     fn read(content: impl AsRef<[u8]>, dialect: Dialect, columns: Columns) -> Vec<String> {
         shown(Rows::new(lines(content, 40), dialect, columns))
+    }
+
+    #[test]
+    fn a_name_of_several_columns_is_refused() {
+        let error =
+            "error: `a` has several columns `t`, so it is not clear which one is meant: rename or remove all but one";
+        assert_eq!(read("t,u,t\na,b,c\n", CSV, columns("t", "", "", "")), [error]);
+        assert_eq!(read("t,u,t\na,b,c\n", CSV, columns("u", "", "", "")), [r#"2 "b""#]);
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Iterator for Documents {
                     Err(error)
                 }
             };
+            self.lines.release();
             let is_full = self.piece.paragraph == Paragraph::Ended && self.piece.text.len() >= self.piece_bytes;
             let record = if is_full || ends_document || added.is_err() { self.take() } else { None };
             self.continues &= !ends_document;

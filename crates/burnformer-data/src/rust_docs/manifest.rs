@@ -1,8 +1,8 @@
 //! What a `Cargo.toml` in a source tree says about its crate.
 
-use std::fs;
 use std::path::Path;
 
+use burnformer_core::files::{SETTINGS_LIMIT, read_text};
 use serde::Deserialize;
 
 /// The part of a manifest that is looked at.
@@ -38,7 +38,7 @@ enum Setting {
 impl Manifest {
     /// The manifest in `folder`, if there is one that can be read.
     pub(super) fn read(folder: &Path) -> Option<Self> {
-        toml::from_str(&fs::read_to_string(folder.join("Cargo.toml")).ok()?).ok()
+        toml::from_str(&read_text(&folder.join("Cargo.toml"), SETTINGS_LIMIT).ok()?).ok()
     }
 }
 
