@@ -35,19 +35,17 @@ pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadE
     }
 }
 
-/// Opens a file that is read once from its beginning. A pipe without a name, which a shell makes of `<(…)`, is one too;
-/// another pipe is refused, since it may have no writer.
+/// Opens a file that is read once from its beginning: a regular one or a pipe, which waits for a writer as everywhere. A device
+/// such as `/dev/zero` has no end.
 fn open_file(path: &Path) -> io::Result<File> {
-    if is_nameless_pipe(path) { File::open(path) } else { open_regular(path) }
+    if is_pipe(path) { File::open(path) } else { open_regular(path) }
 }
 
-/// Whether a path such as `/dev/fd/63` stands for a pipe that is open already.
-pub(super) fn is_nameless_pipe(path: &Path) -> bool {
+fn is_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
-        let is_pipe = fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
-        is_pipe && fs::canonicalize(path).is_err()
+        fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
     }
     #[cfg(not(unix))]
     {
@@ -144,23 +142,25 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_refused_but_a_pipe_of_a_shell_is_read() {
-        use std::os::fd::AsRawFd;
+    fn a_pipe_is_read_and_what_has_no_end_is_refused() {
+        use std::os::unix::net::UnixListener;
         let folder = tempfile::tempdir().unwrap();
-        let fifo = folder.path().join("fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        for (path, kind) in [(fifo.as_path(), "pipe"), (Path::new("/dev/zero"), "device"), (folder.path(), "folder")] {
+        let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for (path, kind) in
+            [(socket.as_path(), "socket"), (Path::new("/dev/zero"), "device"), (folder.path(), "folder")]
+        {
             let Err(ReadError::Io { source, .. }) = open(&path.into(), &BytesRead::default()) else { panic!("{kind}") };
             assert!(source.to_string().starts_with(&format!("it is a {kind}, expected a regular file")), "{source}");
         }
-        let (reader, mut writer) = io::pipe().unwrap();
-        io::Write::write_all(&mut writer, b"rain").unwrap();
-        drop(writer);
-        let path: Arc<Path> = Path::new(&format!("/dev/fd/{}", reader.as_raw_fd())).into();
-        // Elsewhere than on Linux such a path is a file of its own.
-        if is_nameless_pipe(&path) {
-            assert_eq!(io::read_to_string(open(&path, &BytesRead::default()).unwrap()).unwrap(), "rain");
-        }
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let writer = std::thread::spawn({
+            let fifo = fifo.clone();
+            move || fs::write(fifo, "rain").unwrap()
+        });
+        let bytes = open(&fifo.as_path().into(), &BytesRead::default()).unwrap();
+        assert_eq!(io::read_to_string(bytes).unwrap(), "rain");
+        writer.join().unwrap();
     }
 
     #[test]
