@@ -2,11 +2,10 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use burnformer_core::{Interrupt, Silent, Stage};
+use burnformer_core::{Interrupt, Silent, Stage, read_text};
 use ureq::http::Uri;
 
 use crate::client::Client;
@@ -15,6 +14,8 @@ use crate::{HubError, ModelName, Revision, refusal, transfer};
 
 /// How long the hub may keep silent, unless somebody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest file of a token, in bytes.
+const MOST_TOKEN: u64 = 1 << 16;
 
 /// A hub, and the folder that caches its files.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ impl Hub {
         let home = home.ok_or(HubError::NoCache)?;
         let text = |name| variable(name).map(|value| value.to_string_lossy().into_owned());
         // The token is stored in the home, wherever the cache is.
-        let token = text("HF_TOKEN").or_else(|| fs::read_to_string(home.join("token")).ok());
+        let token = text("HF_TOKEN").or_else(|| read_text(&home.join("token"), MOST_TOKEN).ok());
         let token = token.as_deref().map(str::trim).filter(|token| !token.is_empty());
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let timeout = text("HF_HUB_DOWNLOAD_TIMEOUT").map_or(Ok(TIMEOUT), |text| seconds(&text))?;

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, TensorData};
-use burnformer_core::files::{AtomicFolder, FileError, SETTINGS_LIMIT, atomic_write_bytes, read_limited};
+use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, open_regular, read_limited};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
 use burnformer_tasks::Task;
@@ -23,6 +23,8 @@ pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
 /// Version of the layout. `state.json` of the first one has no checksum of itself.
 const FORMAT: u32 = 2;
+/// Longest file of a state, in bytes: sums of many classes take megabytes.
+const MOST_STATE: u64 = 1 << 28;
 
 /// What a run is resumed from.
 pub struct Checkpoint<T: Task> {
@@ -145,7 +147,7 @@ pub(crate) fn progress(folder: &Path) -> Option<RunProgress> {
     struct File {
         state: TrainState<IgnoredAny>,
     }
-    let File { state } = serde_json::from_slice(&read_limited(&folder.join(STATE_FILE), SETTINGS_LIMIT).ok()?).ok()?;
+    let File { state } = serde_json::from_slice(&read_limited(&folder.join(STATE_FILE), MOST_STATE).ok()?).ok()?;
     Some(RunProgress {
         step: state.step,
         best_step: state.best.map(|best| best.step),
@@ -174,7 +176,8 @@ pub(crate) fn scheduled_steps(checkpoints: &Path) -> Result<Vec<u64>, TrainError
 /// The content of `state.json`, if that and the other files are what was written.
 fn read_state<L: DeserializeOwned>(folder: &Path) -> Result<StateFile<L>, TrainError> {
     let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
-    let json = fs::read(folder.join(STATE_FILE)).map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
+    let json = read_limited(&folder.join(STATE_FILE), MOST_STATE);
+    let json = json.map_err(|error| damaged(format!("`{STATE_FILE}`: {error}")))?;
     let seal = seal::check(&json);
     if seal == Seal::Broken {
         return Err(damaged(format!("`{STATE_FILE}` is not what was written")));
@@ -267,7 +270,7 @@ fn checksums(folder: &Path) -> Result<BTreeMap<String, String>, TrainError> {
 
 fn checksum(path: &Path) -> Result<String, TrainError> {
     let read = |source| TrainError::Read { path: path.to_owned(), source };
-    let mut file = fs::File::open(path).map_err(read)?;
+    let mut file = open_regular(path).map_err(read)?;
     let mut hasher = XxHash3_64::with_seed(0);
     let mut buffer = vec![0; 1 << 20];
     loop {

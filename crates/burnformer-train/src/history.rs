@@ -1,11 +1,11 @@
 //! `metrics.jsonl`: what a run measured, one flat JSON object per line, written so that a killed run can go on.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use burnformer_core::files::{FileError, atomic_write_bytes};
+use burnformer_core::files::{FileError, atomic_write_bytes, read_limited};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -47,6 +47,9 @@ impl HistoryError {
         move |source| Self::Io { attempt, path: path.to_owned(), source }
     }
 }
+
+/// Longest file, in bytes: that of some ten million measurements.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// What was measured at one step: `{"step":40,"split":"train","loss":6.1}`, keys in this order.
 ///
@@ -136,7 +139,7 @@ impl History {
     /// As [`History::read`], and [`HistoryError::File`] if the file cannot be replaced.
     pub fn open_at(path: impl AsRef<Path>, step: u64) -> Result<Self, HistoryError> {
         let path = path.as_ref();
-        let found = match fs::read(path) {
+        let found = match read_limited(path, MOST_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Self::create(path),
             Err(error) => return Err(HistoryError::io("read", path)(error)),
@@ -184,7 +187,7 @@ impl History {
     /// [`HistoryError::Line`] names the first line that is no entry, [`HistoryError::Io`] a file that cannot be read.
     pub fn read(path: impl AsRef<Path>) -> Result<Vec<HistoryEntry>, HistoryError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(HistoryError::io("read", path))?;
+        let bytes = read_limited(path, MOST_BYTES).map_err(HistoryError::io("read", path))?;
         Ok(parse(path, &bytes)?.into_iter().map(|(_, entry)| entry).collect())
     }
 }
@@ -231,6 +234,8 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], HistoryEntry
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn entry(step: u64, split: &str, values: &[(&str, f64)]) -> HistoryEntry {

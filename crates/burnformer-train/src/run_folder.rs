@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burnformer_core::files::{FileError, atomic_write, atomic_write_bytes, remove_leftovers};
+use burnformer_core::files::{FileError, atomic_write, atomic_write_bytes, open_regular, remove_leftovers};
 use burnformer_core::lock::FolderLock;
 use burnformer_models::WEIGHTS_FILE;
 
@@ -236,7 +236,7 @@ impl RunFolder {
         checkpoint::verify(&from)?;
         for name in checkpoint::model_files(&from)? {
             let path = from.join(&name);
-            let mut file = fs::File::open(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
+            let mut file = open_regular(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
             atomic_write(&self.path.join(&name), |target| std::io::copy(&mut file, target).map(drop))?;
         }
         Ok(())
