@@ -15,7 +15,7 @@ use crate::step::Stepped;
 use crate::timer::Timer;
 use crate::{
     Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, RunFolder, Sum, TrainConfig,
-    TrainError, TrainState,
+    TrainError, TrainState, retention,
 };
 
 /// The samples of a run.
@@ -219,6 +219,11 @@ impl<'a, T: Task> Trainer<'a, T> {
         };
         if self.is_writer() {
             folder.accept_settings()?;
+            // A process that was killed behind its last checkpoint did not come to this, and no other checkpoint follows.
+            // Damaged ones that are later stay until there is another one.
+            if steps.last() == Some(&state.step) {
+                retention::prune(&checkpoints, self.config, &state)?;
+            }
         }
         let tensorboard = self.config.tensorboard;
         let writer = self.is_writer().then(|| Writer::open_at(folder, state.step, tensorboard)).transpose()?;

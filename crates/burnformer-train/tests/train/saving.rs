@@ -68,6 +68,21 @@ fn the_best_and_those_of_every_so_many_steps_are_kept() {
     assert_eq!(run("many", TrainConfig { keep_every: Some(4), keep_checkpoints: 2, ..config }), [3, 4, 8, 12, 14]);
 }
 
+/// Behind its last checkpoint a process may be killed before it removes those that are not to be kept.
+#[test]
+fn a_finished_run_that_is_resumed_keeps_no_more_checkpoints() {
+    let fixture = Fixture::small();
+    let (_, device) = cpus().remove(0);
+    let run = tempfile::tempdir().unwrap();
+    let optimizer = OptimizerConfig::Sgd(SgdConfig { learning_rate: 1e-30, momentum: 0.0, weight_decay: 0.0 });
+    let many = TrainConfig { optimizer, evaluate_every: 3, checkpoint_every: 5, keep_checkpoints: 9, ..config(14) };
+    fixture.run(&device, &many, run.path(), Begin::Start, None).0.unwrap();
+    assert_eq!(checkpoints(run.path()), [3, 5, 10, 14]);
+    let one = TrainConfig { keep_checkpoints: 1, ..many };
+    fixture.run(&device, &one, run.path(), Begin::Resume, None).0.unwrap();
+    assert_eq!(checkpoints(run.path()), [3, 14]);
+}
+
 #[test]
 fn a_disk_that_is_full_in_the_middle_of_a_checkpoint_leaves_the_one_before() {
     let fixture = Fixture::small();
