@@ -23,7 +23,7 @@ pub use sizes::{Size, Sizes};
 pub use work::{Run, Work};
 
 use burn::tensor::Device;
-use burnformer_ops::{Allocator, DeviceChoice, keep_freed_memory};
+use burnformer_ops::{Allocator, DeviceChoice};
 use criterion::{Criterion, Throughput};
 
 /// That of the program `burnformer`.
@@ -42,7 +42,6 @@ pub struct Bench {
 /// Every device of every compiled backend; says on stderr which are left out, and what of.
 #[must_use]
 pub fn devices() -> Vec<Bench> {
-    keep_freed_memory();
     let open = |(choice, description): (DeviceChoice, String)| {
         let size = if description.starts_with("software") {
             eprintln!("{choice} is a {description}: it runs the small shapes");

@@ -7,7 +7,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use burnformer_benches::Size;
 use burnformer_benches::cases::Case;
-use burnformer_ops::{DeviceChoice, Precision, keep_freed_memory, with_matmul_precision};
+use burnformer_ops::{DeviceChoice, Precision, with_matmul_precision};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -39,7 +39,6 @@ enum Dtype {
 const WARM_UP: u32 = 3;
 
 fn main() -> Result<()> {
-    keep_freed_memory();
     let args = Args::parse();
     // On a thread of the pool, as a training step is.
     rayon::scope(|_| measure(&args))

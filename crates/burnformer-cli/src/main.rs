@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Error, Result};
 use burnformer::core::progress::{Interrupt, is_interrupted};
-use burnformer::ops::{Allocator, keep_freed_memory, start_threads};
+use burnformer::ops::{Allocator, start_threads};
 use burnformer::recipes::causes;
 
 use args::Cli;
@@ -35,7 +35,6 @@ const NOT_MET: u8 = 1;
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    keep_freed_memory();
     let cli = Cli::read();
     let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
     let status = match Signals::watch(&context.interrupt, &context.terminal) {

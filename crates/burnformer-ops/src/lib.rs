@@ -17,7 +17,7 @@
 //!
 //! # Features
 //! `ndarray` (default), `flex` and `wgpu` choose the backends; at least one is needed. `autotune` lets `wgpu` measure
-//! variants of its own kernels, for real GPUs. `mimalloc` adds the allocator recommended for programs that train.
+//! variants of its own kernels, for real GPUs. `allocator` adds the allocator recommended for programs that train.
 
 #[cfg(not(any(feature = "ndarray", feature = "flex", feature = "wgpu")))]
 compile_error!("burnformer-ops needs a backend: enable feature `ndarray`, `flex` or `wgpu`");
@@ -38,8 +38,8 @@ pub mod reference;
 mod shapes;
 mod threads;
 
-#[cfg(feature = "mimalloc")]
-pub use cpu::allocator::{Allocator, keep_freed_memory};
+#[cfg(feature = "allocator")]
+pub use cpu::allocator::Allocator;
 pub use device::{DeviceChoice, DeviceError, is_on_host};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{

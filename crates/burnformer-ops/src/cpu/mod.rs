@@ -7,7 +7,7 @@
 #![allow(unsafe_code)] // Only here: memory, and the insides of matrix products.
 
 pub(crate) mod activation;
-#[cfg(feature = "mimalloc")]
+#[cfg(feature = "allocator")]
 pub(crate) mod allocator;
 pub(crate) mod append;
 pub(crate) mod attention;
@@ -21,8 +21,6 @@ pub(crate) mod logsumexp;
 pub(crate) mod matmul;
 pub(crate) mod optimizer;
 
-#[cfg(feature = "mimalloc")]
-mod blocks;
 mod buffer;
 mod math;
 mod parallel;
