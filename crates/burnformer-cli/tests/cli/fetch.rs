@@ -252,7 +252,8 @@ fn no_name_of_the_server_leads_out_of_the_cache() {
     }
     // Nor are lists.
     let before = folder.names();
-    let changes: [(&str, &dyn Fn(&mut Value, &str), &str); 4] = [
+    type Change<'a> = &'a dyn Fn(&mut Value, &str);
+    let changes: [(&str, Change<'_>, &str); 4] = [
         ("the commit is `", &|list, text| list["sha"] = json!(text), "expected 40 or 64 hexadecimal digits"),
         ("lists `", &|list, text| list["siblings"][0]["blobId"] = json!(text), "as checksum of `config.json`"),
         ("lists `", &|list, text| list["siblings"][1]["lfs"]["sha256"] = json!(text), "as checksum of `model.saf"),
