@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use burnformer_core::config::Validate;
 use burnformer_train::{OptimizerConfig, SgdConfig, TrainConfig, average_checkpoints};
 
 use crate::support::{Begin, Fixture, config, cpus, numbers};
@@ -102,4 +103,42 @@ fn a_disk_that_is_full_in_the_middle_of_a_checkpoint_leaves_the_one_before() {
     assert_eq!(numbers(&found), numbers(&expected), "{name}");
     let weights = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
     assert_eq!(weights(&parts), weights(&whole), "{name}");
+}
+
+/// Settings of a run that was begun before there were these keys.
+#[test]
+fn old_settings_go_on_as_they_did() {
+    let mut settings = serde_json::to_value(TrainConfig::default()).unwrap();
+    let table = settings.as_object_mut().unwrap();
+    for key in [
+        "checkpoint_minutes",
+        "keep_best",
+        "keep_every",
+        "max_skipped_steps",
+        "on_divergence",
+        "roll_back_factor",
+        "max_roll_backs",
+    ] {
+        assert!(table.remove(key).is_some(), "{key}");
+    }
+    let read: TrainConfig = serde_json::from_value(settings).unwrap();
+    assert_eq!(read, TrainConfig { checkpoint_minutes: None, ..TrainConfig::default() });
+}
+
+#[test]
+fn settings_that_cannot_work_are_named() {
+    let check = |change: fn(&mut TrainConfig), key: &str| {
+        let mut config = config(4);
+        change(&mut config);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")), "{error}");
+    };
+    check(|it| it.checkpoint_minutes = Some(0.0), "checkpoint_minutes");
+    check(|it| it.checkpoint_minutes = Some(f64::NAN), "checkpoint_minutes");
+    check(|it| it.keep_best = 0, "keep_best");
+    check(|it| it.keep_every = Some(0), "keep_every");
+    check(|it| it.max_skipped_steps = 0, "max_skipped_steps");
+    for factor in [|it: &mut TrainConfig| it.roll_back_factor = 0.0, |it: &mut TrainConfig| it.roll_back_factor = 1.5] {
+        check(factor, "roll_back_factor");
+    }
 }
