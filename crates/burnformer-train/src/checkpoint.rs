@@ -162,7 +162,7 @@ pub(crate) fn is_scheduled(checkpoints: &Path, step: u64) -> bool {
         #[serde(default = "always")]
         scheduled: bool,
     }
-    let json = fs::read(path(checkpoints, step).join(STATE_FILE)).unwrap_or_default();
+    let json = read_limited(&path(checkpoints, step).join(STATE_FILE), MOST_STATE).unwrap_or_default();
     serde_json::from_slice(&json).map_or(true, |state: Scheduled| state.scheduled)
 }
 

@@ -15,6 +15,7 @@ mod hub;
 mod interrupted;
 mod killed;
 mod library;
+mod limits;
 mod memory;
 mod old_runs;
 #[cfg(unix)]
