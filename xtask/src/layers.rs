@@ -34,7 +34,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("burnformer-progress", &["burnformer-core"]),
     ("burnformer-reports", &[]),
     ("burnformer-recipes", &["burnformer-train", "burnformer-reports"]),
-    ("burnformer-fuzz", &["burnformer-recipes"]),
+    ("burnformer-fuzz", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer-cli", &["burnformer", "burnformer-progress"]),
     ("burnformer-benches", &["burnformer"]),

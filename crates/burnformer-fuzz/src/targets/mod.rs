@@ -1,6 +1,7 @@
 //! The targets, by what they read.
 
 mod corpus;
+mod hub;
 #[cfg(feature = "models")]
 mod models;
 mod readers;
@@ -19,6 +20,7 @@ pub const TARGETS: &[&[Target]] = &[
     corpus::TARGETS,
     tokenizers::TARGETS,
     settings::TARGETS,
+    hub::TARGETS,
     #[cfg(feature = "models")]
     models::TARGETS,
     #[cfg(feature = "models")]
