@@ -7,10 +7,10 @@ use crate::TrainConfig;
 const FLOAT: u64 = 4;
 
 /// Bytes of the program before it has weights: code, threads, tokenizer, and what their small allocations leave free.
-const PROGRAM: u64 = 80 << 20;
+const PROGRAM: u64 = 45 << 20;
 
 /// One part in so many of what is in use is lost in holes between buffers.
-const HOLES: u64 = 20;
+const HOLES: u64 = 33;
 
 /// Bytes that a sample of a batch takes for each token, and besides.
 const OF_TOKEN: u64 = 5;

@@ -8,7 +8,8 @@ fn runs(folder: &Folder) -> [(&'static str, String); 5] {
     let text = "harbour lamp kettle clock boat pier kitchen morning ".repeat(12);
     let rows = |n: usize| (0..n).map(|n| format!("\"{text} {n}\",{}\n", ["good", "bad"][n % 2])).collect::<String>();
     folder.write("long.csv", &format!("text,label\n{}", rows(160)));
-    let sentence = |n: usize| (0..90).map(|word| format!("word{} O\n", (n + word) % 40)).collect::<String>() + "\n";
+    let word = |word: usize| format!("word{} {}\n", word % 40, if word.is_multiple_of(40) { "B-LOC" } else { "O" });
+    let sentence = |n: usize| (n..n + 90).map(word).collect::<String>() + "\n";
     folder.write("long.conll", &(0..160).map(sentence).collect::<String>());
     let line = |words: &str| format!("{}\n", words.repeat(10).trim()).repeat(64);
     folder.write("long.de", &line("eins zwei drei "));
