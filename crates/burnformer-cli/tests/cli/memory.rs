@@ -11,9 +11,15 @@ fn runs(folder: &Folder) -> [(&'static str, String); 5] {
     let word = |word: usize| format!("word{} {}\n", word % 40, if word.is_multiple_of(40) { "B-LOC" } else { "O" });
     let sentence = |n: usize| (n..n + 90).map(word).collect::<String>() + "\n";
     folder.write("long.conll", &(0..160).map(sentence).collect::<String>());
-    let line = |words: &str| format!("{}\n", words.repeat(10).trim()).repeat(64);
-    folder.write("long.de", &line("eins zwei drei "));
-    folder.write("long.en", &line("three two one "));
+    // No line twice: one would be left out.
+    let lines = |words: [&str; 6]| {
+        let word =
+            |n: usize, place: u32| words[if place < 3 { n / 6_usize.pow(place) % 6 } else { place as usize % 6 }];
+        let line = |n: usize| (0..30).map(|place| word(n, place)).collect::<Vec<_>>().join(" ") + "\n";
+        (0..200).map(line).collect::<String>()
+    };
+    folder.write("long.de", &lines(["eins", "zwei", "drei", "vier", "fünf", "sechs"]));
+    folder.write("long.en", &lines(["one", "two", "three", "four", "five", "six"]));
     folder
         .run("data build --input long.de --pair-input long.en --tokenizer de --pair-tokenizer en --out long")
         .succeeds();
