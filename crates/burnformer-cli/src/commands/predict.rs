@@ -53,5 +53,5 @@ fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, c
             }
         });
     }
-    context.terminal.print_lines(&out)
+    context.terminal.print_each(&out)
 }

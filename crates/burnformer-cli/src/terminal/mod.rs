@@ -62,16 +62,18 @@ impl Terminal {
 
     /// Writes a result for people, or JSON, to the standard output, in lines of its own.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
-        self.write(&[printable(text.trim_end_matches('\n'))])
+        self.print_each(&[text.trim_end_matches('\n')])
+    }
+
+    /// Writes each of these results for people, or of JSON, as a line to the standard output.
+    pub(crate) fn print_each(&self, lines: &[impl AsRef<str>]) -> Result<()> {
+        self.write(&lines.iter().map(|line| printable(line.as_ref())).collect::<Vec<_>>())
     }
 
     /// Writes each of these as a line to the standard output, empty ones too: texts that other programs read, so that only a
     /// terminal gets them in another form.
     pub(crate) fn print_lines(&self, lines: &[impl AsRef<str>]) -> Result<()> {
-        if !io::stdout().is_terminal() {
-            return self.write(lines);
-        }
-        self.write(&lines.iter().map(|line| printable(line.as_ref())).collect::<Vec<_>>())
+        if io::stdout().is_terminal() { self.print_each(lines) } else { self.write(lines) }
     }
 
     fn write(&self, lines: &[impl AsRef<str>]) -> Result<()> {

@@ -137,8 +137,8 @@ fn as_stored((name, data): (String, TensorData)) -> (String, Dtype, TensorData) 
 /// Writes `data`, which has this type already, without a second copy of it where its bytes in memory are those of the file.
 fn write_little_endian(file: &mut dyn Write, data: &TensorData, dtype: Dtype) -> io::Result<()> {
     match dtype {
-        Dtype::F32 => write_slice(file, data.as_slice::<f32>().expect("floats"), |x| x.to_le_bytes()),
-        _ => write_slice(file, data.as_slice::<i64>().expect("integers"), |x| x.to_le_bytes()),
+        Dtype::F32 => write_slice(file, data.as_slice::<f32>().expect("floats"), f32::to_le_bytes),
+        _ => write_slice(file, data.as_slice::<i64>().expect("integers"), i64::to_le_bytes),
     }
 }
 
