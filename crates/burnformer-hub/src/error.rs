@@ -165,11 +165,13 @@ pub enum HubError {
         /// What the network says.
         source: io::Error,
     },
-    /// Nothing of a file has come for too long. Its beginning stays in the cache.
-    #[error("nothing of `{file}` has come for {seconds} seconds")]
+    /// Next to nothing of a file has come for too long. Its beginning stays in the cache.
+    #[error("less than {rate} bytes a second of `{file}` have come for {seconds} seconds")]
     Stalled {
         /// The file.
         file: String,
+        /// Bytes a second that are enough.
+        rate: u64,
         /// Seconds that were waited.
         seconds: f64,
     },

@@ -28,7 +28,8 @@ impl Hub {
     /// The hub at the address `endpoint`, with its files below the folder `cache`. `token` goes with every request to that
     /// server, and to no other that it redirects to.
     ///
-    /// The hub may keep silent for `timeout`: no step of a request waits longer.
+    /// The hub may keep silent for `timeout`, in whole seconds: no step of a request waits longer, and in each such time a file
+    /// has to come with a KiB a second.
     ///
     /// # Errors
     /// [`HubError::Address`] and [`HubError::Token`].

@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burnformer_core::{Interrupt, Interrupted, Stage};
 use ureq::http::StatusCode;
@@ -15,13 +15,14 @@ use ureq::http::header::CONTENT_RANGE;
 use crate::client::Answer;
 use crate::content::PIECE;
 use crate::listing::RemoteFile;
-use crate::name::shortened;
 use crate::part::Part;
 use crate::repository::Repository;
 use crate::{HubError, refusal};
 
 /// Time between two looks for a request to stop while nothing arrives.
 const PERIOD: Duration = Duration::from_millis(50);
+/// Bytes a second that a file has to come with.
+const MIN_RATE: u64 = 1024;
 
 /// What a transfer reports.
 enum Event {
@@ -129,6 +130,7 @@ fn download(
     }
     let mut body = answer.response.into_body().into_reader();
     let mut piece = vec![0; PIECE];
+    let (mut since, mut received) = (Instant::now(), 0);
     loop {
         let count = body.read(&mut piece).map_err(|error| broke_off(error, file, hub.client.timeout))?;
         if count == 0 && part.missing() > 0 {
@@ -142,6 +144,14 @@ fn download(
             return Err(HubError::TooLong { file: name(), size: file.size });
         }
         part.append(&piece[..count]).map_err(local)?;
+        received += count as u64;
+        // A server that sends a byte now and then keeps silent too.
+        if since.elapsed() >= hub.client.timeout {
+            if received < MIN_RATE * hub.client.timeout.as_secs() && part.missing() > 0 {
+                return Err(stalled(file, hub.client.timeout));
+            }
+            (since, received) = (Instant::now(), 0);
+        }
         reports.send(Event::Received(count as u64))?;
     }
 }
@@ -177,9 +187,12 @@ fn has_content(path: &Path, file: &RemoteFile, reports: &Reports) -> Result<bool
 
 /// The connection ended within a file, or nothing has come for too long.
 fn broke_off(error: io::Error, file: &RemoteFile, timeout: Duration) -> HubError {
-    let file = shortened(&file.name);
     match ureq::Error::from(error) {
-        ureq::Error::Timeout(_) => HubError::Stalled { file, seconds: timeout.as_secs_f64() },
-        error => HubError::BrokeOff { file, source: error.into_io() },
+        ureq::Error::Timeout(_) => stalled(file, timeout),
+        error => HubError::BrokeOff { file: file.name.clone(), source: error.into_io() },
     }
+}
+
+fn stalled(file: &RemoteFile, timeout: Duration) -> HubError {
+    HubError::Stalled { file: file.name.clone(), rate: MIN_RATE, seconds: timeout.as_secs_f64() }
 }

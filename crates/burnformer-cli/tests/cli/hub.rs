@@ -54,6 +54,8 @@ pub(crate) enum Trick {
     BreakOff(usize),
     /// Nothing comes after so many bytes.
     Stall(usize),
+    /// A byte comes now and then.
+    Drip,
     /// The file is sent from its beginning whatever was asked for.
     Restart,
     /// An answer with this status.
@@ -287,6 +289,13 @@ impl Hub {
             Some(Trick::Stall(count)) => {
                 out.write_all(&body[..count])?;
                 thread::sleep(Duration::from_secs(600));
+                Ok(())
+            }
+            Some(Trick::Drip) => {
+                for byte in body.chunks(1) {
+                    out.write_all(byte)?;
+                    thread::sleep(Duration::from_millis(200));
+                }
                 Ok(())
             }
             Some(Trick::GoOn) => {
