@@ -125,7 +125,8 @@ fn drawn(curves: &[(u8, &RunCurve)]) -> String {
         for column in 0..width {
             let step = start as f64 + (end - start) as f64 * column as f64 / (width - 1) as f64;
             if let Some(value) = value_at(&curve.points, step, (end - start) as f64 / width as f64) {
-                let cell = &mut cells[height - 1 - place(value, low, high, height).min(height - 1)][column];
+                let row = height - 1 - place(value, low, high, height).min(height - 1);
+                let Some(cell) = cells[row].get_mut(column) else { continue };
                 *cell = if *cell == b' ' || *cell == *mark { *mark } else { b'*' };
             }
         }
