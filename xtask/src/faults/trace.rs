@@ -134,6 +134,17 @@ pub(super) fn run(
     }
 }
 
+/// Whether programs can be traced here; some containers forbid it.
+pub(super) fn is_allowed() -> bool {
+    let Ok(mut child) = Command::new("sh").args(["-c", "read line"]).stdin(Stdio::piped()).spawn() else {
+        return false;
+    };
+    let is_traced = ptrace::seize(Pid::from_raw(child.id().cast_signed()), Options::empty()).is_ok();
+    let _ = child.kill();
+    let _ = child.wait();
+    is_traced
+}
+
 /// Lets a thread run to its next call. One that was killed meanwhile is gone.
 fn go_on(thread: Pid, signal: Option<Signal>) -> Result<()> {
     match ptrace::syscall(thread, signal) {
