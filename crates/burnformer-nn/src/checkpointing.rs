@@ -16,7 +16,8 @@ thread_local! {
 }
 
 /// Calls `body`, in which stacks on this thread use activation checkpointing if `on` is true: their layers keep their inputs
-/// alone, and the backward pass runs each of them once more. Outputs and gradients have the same bits.
+/// alone, and the backward pass runs each of them once more. Outputs and gradients have the same bits on a CPU, and are equal but for
+/// rounding on a GPU.
 pub fn with_activation_checkpointing<R>(on: bool, body: impl FnOnce() -> R) -> R {
     /// Restores the former choice when dropped, also during a panic.
     struct Restore(bool);

@@ -2,7 +2,7 @@
 
 use burnformer_data::batches::{Batch, PaddingStats};
 use burnformer_nn::with_activation_checkpointing;
-use burnformer_ops::with_matmul_precision;
+use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
 
 use crate::collective::{gather, share};
@@ -41,15 +41,14 @@ impl<T: Task> Trainer<'_, T> {
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
         let micro_batches = share(self.collective, config.micro_batches(batch));
         let totals = self.totals(&mut run, &micro_batches)?;
-        // On a thread of the pool, so that the many short parallel parts of a step need not wake one each. Other ranks are
-        // waited for outside of it: they may be threads of the same pool.
-        let (mut run, gradients, scores) = rayon::scope(|_| self.gradients(run, micro_batches, &totals))?;
+        // Other ranks are waited for outside of the pool: they may be threads of it.
+        let (mut run, gradients, scores) = self.on_pool(|| self.gradients(run, micro_batches, &totals))?;
         let gradients = self.collective.sum(gradients, &self.device)?;
         if gradients.is_empty() {
             return Err(TrainError::NoGradient { step: run.state.step });
         }
         let metric_states = self.read(scores)?;
-        let norm = rayon::scope(|_| gradients.norm());
+        let norm = self.on_pool(|| gradients.norm());
         let gradient_norm = norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN);
         let loss = self.loss(&metric_states);
         run.loss = loss;
@@ -64,12 +63,19 @@ impl<T: Task> Trainer<'_, T> {
         run.state.interval.updates += 1;
         run.state.interval.gradient_norm = gradient_norm;
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
-        let run = rayon::scope(|_| {
+        let run = self.on_pool(|| {
             let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
             run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
             run
         });
         Ok((run, Stepped::Updated { untrained }))
+    }
+
+    /// Runs `work` on a thread of the pool if the device is the processor, so that the many short parallel parts of a step need
+    /// not wake one each. A GPU gets all work of a run from one thread: cubecl keeps a queue for each thread, and the next one
+    /// can read a weight before the last one has written it.
+    fn on_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        if is_on_host(&self.device) { rayon::scope(|_| work()) } else { work() }
     }
 
     /// Counts of a step's micro-batches, of which this rank has `micro_batches`.

@@ -1,14 +1,31 @@
-//! Activation checkpointing changes no bit.
+//! Activation checkpointing changes no bit on a processor, and next to nothing on a GPU.
 
-use crate::support::{devices, gradients, layer_configs, randomised, tensor, values};
+use crate::support::{assert_near, devices, gradients, layer_configs, randomised, tensor, values};
 use burn::tensor::{Bool, Device, Tensor};
 use burnformer_nn::{
     DropoutRng, EncoderDecoderConfig, EncoderDecoderInput, LayerInput, Mask, StackConfig, with_activation_checkpointing,
 };
+use burnformer_ops::is_on_host;
 use std::collections::BTreeMap;
 
 /// Output, gradients of the inputs, and of every parameter, exactly.
 type Results = (Vec<f64>, Vec<Vec<f64>>, BTreeMap<String, Vec<f64>>);
+
+/// The same bits on a processor. On a GPU, where an attention is many operators, burn adds up their gradients in another order.
+fn assert_same(found: &Results, expected: &Results, device: &Device) {
+    if is_on_host(device) {
+        assert!(found == expected, "{device:?}");
+        return;
+    }
+    assert_near("output", &found.0, &expected.0, 1e-5, 1e-6);
+    for (found, expected) in found.1.iter().zip(&expected.1) {
+        assert_near("gradient of an input", found, expected, 1e-5, 1e-6);
+    }
+    assert!(found.2.keys().eq(expected.2.keys()));
+    for (path, found) in &found.2 {
+        assert_near(path, found, &expected.2[path], 1e-5, 1e-6);
+    }
+}
 
 fn mask(rows: [[i32; 7]; 2], device: &Device) -> Tensor<2, Bool> {
     Tensor::<2, burn::tensor::Int>::from_data(rows, device).equal_elem(1)
@@ -38,8 +55,7 @@ fn encoder_and_decoder_have_the_same_bits() {
                     (values(out), inputs, gradients(&model, &grads))
                 })
             };
-            let (expected, found) = (run(false), run(true));
-            assert!(expected == found, "{device:?}");
+            assert_same(&run(true), &run(false), &device);
         }
     }
 }
@@ -61,8 +77,7 @@ fn a_causal_stack_has_the_same_bits() {
                     (values(out), vec![values(x.grad(&grads).unwrap())], gradients(&stack, &grads))
                 })
             };
-            let (expected, found) = (run(false), run(true));
-            assert!(expected == found, "{device:?}");
+            assert_same(&run(true), &run(false), &device);
         }
     }
 }
