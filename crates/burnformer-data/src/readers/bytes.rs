@@ -3,7 +3,9 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use burnformer_core::files::open_regular;
 use flate2::bufread::MultiGzDecoder;
@@ -16,6 +18,8 @@ pub(super) type Bytes = Box<dyn BufRead + Send>;
 
 /// Number of bytes read and decompressed at a time.
 const BUFFER: usize = 64 << 10;
+/// Time that a pipe is given for somebody to write to it.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of bytes that identify the kind of a file.
 const MAGIC: usize = 8;
 
@@ -35,10 +39,20 @@ pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadE
     }
 }
 
-/// Opens a file that is read once from its beginning: a regular one or a pipe, which waits for a writer as everywhere. A device
-/// such as `/dev/zero` has no end.
+/// Opens a file that is read once from its beginning: a regular one or a pipe. A device such as `/dev/zero` has no end.
 fn open_file(path: &Path) -> io::Result<File> {
-    if is_pipe(path) { File::open(path) } else { open_regular(path) }
+    if is_pipe(path) { open_pipe(path, PATIENCE) } else { open_regular(path) }
+}
+
+/// Opens a pipe, and waits for its writer at most so long. The system waits without end, and hears no request to stop, so that
+/// is left to another thread.
+fn open_pipe(path: &Path, patience: Duration) -> io::Result<File> {
+    let (sender, receiver) = mpsc::channel();
+    let pipe = path.to_owned();
+    thread::Builder::new().name("pipe".to_owned()).spawn(move || sender.send(File::open(pipe)))?;
+    let nobody =
+        || io::Error::new(io::ErrorKind::TimedOut, "nobody writes to this pipe: start what writes to it first");
+    receiver.recv_timeout(patience).unwrap_or_else(|_| Err(nobody()))
 }
 
 fn is_pipe(path: &Path) -> bool {
@@ -153,7 +167,10 @@ mod tests {
             let Err(ReadError::Io { source, .. }) = open(&path.into(), &BytesRead::default()) else { panic!("{kind}") };
             assert!(source.to_string().starts_with(&format!("it is a {kind}, expected a regular file")), "{source}");
         }
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let silent = folder.path().join("silent");
+        assert!(std::process::Command::new("mkfifo").args([&fifo, &silent]).status().unwrap().success());
+        let error = open_pipe(&silent, Duration::from_millis(10)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
         let writer = std::thread::spawn({
             let fifo = fifo.clone();
             move || fs::write(fifo, "rain").unwrap()

@@ -67,7 +67,10 @@ fn count_pieces(tokenizer: &Tokenizer, batch: &[String]) -> Result<Counts, Token
     let cut = tokenizer.cut();
     let count = |mut counts, text: &String| {
         match cut {
-            Cut::Whole => each_word(tokenizer, text, |word| add(&mut counts, word, 1))?,
+            // The library takes a hundred bytes for each byte of a text.
+            Cut::Whole => cut
+                .pieces(text)
+                .try_for_each(|window| each_word(tokenizer, window, |word| add(&mut counts, word, 1)))?,
             Cut::Words { .. } | Cut::Blanks => {
                 for piece in cut.pieces(&tokenizer.with_prefix(text)) {
                     add(&mut counts, piece, 1);
@@ -115,4 +118,26 @@ fn merge(left: Counts, right: Counts) -> Counts {
         *sums.entry(word).or_default() += count;
     }
     sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TokenizerConfig;
+    use super::*;
+    use crate::tokenizer::TokenizerKind;
+    use crate::tokenizer::pieces::WINDOW;
+
+    /// Byte-level BPE that lower-cases may not cut a text, except where it is too long.
+    #[test]
+    fn a_giant_word_counts_as_several() {
+        let config = TokenizerConfig { kind: TokenizerKind::ByteLevelBpe, ..TokenizerConfig::default() };
+        let specials = config.specials().iter().map(|&token| token.to_owned()).collect();
+        let tokenizer = config.tokenizer(specials, &[]).unwrap();
+        assert!(matches!(tokenizer.cut(), Cut::Whole));
+        let text = "A".repeat(2 * WINDOW + 3);
+        let words = count_words(&tokenizer, [Ok(text)].into_iter(), &Interrupt::new()).unwrap();
+        // Each with the mark of a blank in front of it.
+        let found: Vec<_> = words.iter().map(|(word, count)| (word.chars().count() - 1, *count)).collect();
+        assert_eq!(found, [(3, 1), (WINDOW, 2)]);
+    }
 }
