@@ -16,7 +16,8 @@ pub fn resident_memory() -> Option<u64> {
 }
 
 /// Bytes of memory that this process can still take: what the machine has left, swap included, what its control groups leave
-/// (as in a container), or its own limits (`ulimit -v`, `ulimit -d`), whichever is least. `None` where the system does not say.
+/// (as in a container), or its own limits (`ulimit -v`, `ulimit -d`), whichever is least. Of its own limits half is left: they are of
+/// address space, of which an allocator reserves more than it uses. `None` where the system does not say.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     available_in(Path::new("/"))
@@ -36,7 +37,7 @@ fn available_in(root: &Path) -> Option<u64> {
         [("Max address space", "VmSize:"), ("Max data size", "VmData:")].into_iter().filter_map(|(limit, used)| {
             let line = limits.lines().find_map(|line| line.strip_prefix(limit))?;
             let limit: u64 = line.split_whitespace().next()?.parse().ok()?;
-            Some(limit.saturating_sub(field(&status, used)?))
+            Some(limit.saturating_sub(field(&status, used)?) / 2)
         });
     let groups = read("proc/self/cgroup").unwrap_or_default();
     let groups = groups.lines().filter_map(|line| {
@@ -148,11 +149,11 @@ mod tests {
         let status = ("proc/self/status", "VmSize:\t  6 kB\n");
         let limit =
             |soft: &str| format!("Max cpu time  1 2 seconds\nMax address space         {soft}   unlimited  bytes\n");
-        assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("10240"))]), Some(4096));
+        assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("10240"))]), Some(2048));
         assert_eq!(available(&[MACHINE, status, ("proc/self/limits", &limit("unlimited"))]), Some(8000 * 1024));
         let (status, limits) =
             (("proc/self/status", "VmData:\t  2 kB\n"), ("proc/self/limits", "Max data size 6144 1 bytes\n"));
-        assert_eq!(available(&[MACHINE, status, limits]), Some(4096));
+        assert_eq!(available(&[MACHINE, status, limits]), Some(2048));
     }
 
     #[cfg(target_os = "linux")]

@@ -138,8 +138,8 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
 fn hint_on_training(error: &TrainError) -> Option<&str> {
     match error {
         TrainError::Diverged { .. } => Some(
-            "continue from the last checkpoint with `--resume --set train.optimizer.learning_rate=RATE`, or with \
-             `--resume --set train.on_divergence=roll-back`",
+            "continue from the last checkpoint, or from the first step if there is none, with \
+             `--resume --set train.optimizer.learning_rate=RATE`",
         ),
         TrainError::RunExists { .. } => Some("continue the run with `--resume`"),
         TrainError::NotARun { .. } => {

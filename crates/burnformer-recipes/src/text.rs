@@ -34,8 +34,8 @@ fn facts(lines: Vec<(String, String)>) -> String {
 /// A number in few digits.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
-        size if size >= 1000.0 => HumanCount(value as u64).to_string(),
-        size if size >= 0.01 || size == 0.0 => format!("{value:.4}"),
+        _ if (1e3..1e15).contains(&value) => HumanCount(value as u64).to_string(),
+        size if (0.01..1e3).contains(&size) || size == 0.0 => format!("{value:.4}"),
         _ => format!("{value:.2e}"),
     }
 }
@@ -314,8 +314,9 @@ mod tests {
 
     #[test]
     fn numbers_have_few_digits() {
-        let shown = [0.0, 0.5, -0.25, 1234567.9, 0.00123].map(number);
-        assert_eq!(shown, ["0.0000", "0.5000", "-0.2500", "1,234,567", "1.23e-3"]);
+        let shown = [0.0, 0.5, -0.25, 1234567.9, 0.00123, -2e6, 1e20, f64::INFINITY, f64::NAN].map(number);
+        let expected = ["0.0000", "0.5000", "-0.2500", "1,234,567", "1.23e-3", "-2.00e6", "1.00e20", "inf", "NaN"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub enum TrainError {
     },
     /// Steps in a row without finite numbers, or weights that are not finite.
     #[error(
-        "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}, after {skipped} skipped steps in a row: the run has diverged, at a learning rate of {learning_rate:e}; {diagnosis}; lower `train.optimizer.learning_rate`, lengthen the warm-up, or set `train.on_divergence` to `roll-back`"
+        "the loss at step {step} is {loss}, with a gradient of norm {gradient_norm}, after {skipped} skipped steps in a row: the run has diverged, at a learning rate of {learning_rate:.3e}; {diagnosis}; lower `train.optimizer.learning_rate`, lengthen the warm-up, or let the run go back by itself: set `train.on_divergence` to `roll-back`, with enough `train.max_roll_backs`"
     )]
     Diverged {
         /// The step.
