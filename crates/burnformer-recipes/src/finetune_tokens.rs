@@ -49,10 +49,11 @@ impl FinetuneTokens {
         Self::of(settings, base, texts)
     }
 
-    /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of sentences to measure the best model on, in the format of the others.
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of sentences to measure the best model on,
+    /// in the format of the others.
     ///
     /// # Errors
-    /// As [`Self::begin`] and [`reload`].
+    /// As [`Self::begin`] and [`reload`](crate::reload).
     pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
         let (settings, base, texts) = FinetuneSettings::resumed(folder, sets, test, context)?;
         Self::of(settings, base, texts)
