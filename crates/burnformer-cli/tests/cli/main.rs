@@ -16,6 +16,7 @@ mod interrupted;
 mod killed;
 mod library;
 mod limits;
+#[cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]
 mod memory;
 mod old_runs;
 #[cfg(unix)]

@@ -1,4 +1,5 @@
-//! The memory of runs: its estimate, and what is said if there is too little.
+//! The memory of runs: its estimate, and what is said if there is too little. A GPU has its own memory, and only Linux says how much
+//! a process has.
 
 use crate::support::{DEVICE, Folder};
 
@@ -41,8 +42,6 @@ fn runs(folder: &Folder) -> [(&'static str, String); 5] {
     ]
 }
 
-/// A GPU has its own memory, and only Linux says how much a process has.
-#[cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]
 #[test]
 fn a_run_takes_the_memory_that_was_estimated() {
     let folder = Folder::with_models();
@@ -56,7 +55,6 @@ fn a_run_takes_the_memory_that_was_estimated() {
     }
 }
 
-#[cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]
 #[test]
 fn too_large_a_run_is_refused_before_its_first_step_with_settings_that_fit() {
     let folder = Folder::with_models();
