@@ -8,8 +8,8 @@ use burnformer_models::weights::{Weights, write_mean};
 
 use crate::{RunFolder, TrainError, checkpoint};
 
-/// Averages the weights of the latest `n` checkpoints of the run in `run`, of those that its settings ask for, writes the model to the existing folder `out`, and
-/// returns the steps of the checkpoints.
+/// Averages the weights of the latest `n` scheduled checkpoints of the run in `run`, writes the model to the existing folder `out`,
+/// and returns the steps of the checkpoints. Checkpoints by time, signal or interruption are left out.
 ///
 /// Source: Vaswani et al. 2017, section 6.1, who average the last 5, or 20 of the big model.
 ///
