@@ -63,15 +63,20 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// `true` if the error concerns only one row or file, so that `on_bad_row = "skip"` may skip it: a row that cannot
-    /// be read, a truncated file, one that may not be opened. An error of every row, such as a missing column, is not a
-    /// bad row.
+    /// Number of rows that are lost if reading goes on behind this error; `None` if it does not go on: how much is lost is
+    /// unknown, as behind the end of a truncated file, or the error is one of every row, such as a missing column.
+    #[must_use]
+    pub fn rows_lost(&self) -> Option<u64> {
+        match self {
+            Self::Read(error) => error.rows_lost(),
+            Self::RustDocs(error) => error.is_bad_row().then_some(1),
+            _ => None,
+        }
+    }
+
+    /// `true` if `on_bad_row = "skip"` may skip the error: if it is known how many rows are lost.
     #[must_use]
     pub fn is_bad_row(&self) -> bool {
-        match self {
-            Self::Read(error) => error.is_bad_row(),
-            Self::RustDocs(error) => error.is_bad_row(),
-            _ => false,
-        }
+        self.rows_lost().is_some()
     }
 }

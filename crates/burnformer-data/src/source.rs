@@ -88,7 +88,8 @@ pub struct Part {
     pub bytes: u64,
 }
 
-/// Handling of rows that cannot be used: invalid UTF-8, a missing column, a truncated file.
+/// Handling of rows that cannot be used: invalid UTF-8, a missing value, a quote that is never closed. A file that cannot be
+/// read to its end is an error with either: nothing tells how many of its rows are lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -96,7 +97,7 @@ pub enum OnBadRow {
     /// End with the error.
     #[default]
     Error,
-    /// Skip the row and count it.
+    /// Skip the row and count it, with all rows that are lost with it.
     Skip,
 }
 
@@ -118,16 +119,16 @@ impl Skipped {
     /// # Errors
     /// The error in `item`, unless it is skipped.
     pub fn filter<T>(&mut self, policy: OnBadRow, item: Result<T, DataError>) -> Result<Option<T>, DataError> {
-        match item {
-            Err(error) if policy == OnBadRow::Skip && error.is_bad_row() => {
-                self.rows += 1;
-                if self.examples.len() < EXAMPLES {
-                    self.examples.push(error);
-                }
-                Ok(None)
-            }
-            item => item.map(Some),
+        let error = match item {
+            Ok(record) => return Ok(Some(record)),
+            Err(error) => error,
+        };
+        let Some(lost) = error.rows_lost().filter(|_| policy == OnBadRow::Skip) else { return Err(error) };
+        self.rows = self.rows.saturating_add(lost);
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(error);
         }
+        Ok(None)
     }
 
     /// Adds the rows of `other`.
@@ -320,6 +321,27 @@ mod tests {
             assert!(matches!(records.next(), Some(Err(DataError::Interrupted(_)))));
             assert!(records.next().is_none());
         }
+    }
+
+    #[test]
+    fn all_rows_that_an_error_loses_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, content: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            let options = crate::readers::FormatOptions::default();
+            let source = options.input(&[path.display().to_string()]).unwrap().open().unwrap();
+            let mut records = Records::new(&source, OnBadRow::Skip, "read", &Silent, &Interrupt::new());
+            let error = records.by_ref().find_map(Result::err).map(|error| error.to_string());
+            (records.skipped().rows, error)
+        };
+        let table: String = (0..40).map(|n| format!("{}row {n}\n", if n == 10 { "\"" } else { "" })).collect();
+        assert_eq!(read("a.csv", format!("text\n{table}").as_bytes()), (30, None));
+        // Of a file that ends too early nobody knows.
+        let whole = crate::readers::testing::gzip(table);
+        let (skipped, error) = read("a.txt.gz", &whole[..whole.len() / 2]);
+        assert_eq!(skipped, 0);
+        assert!(error.unwrap().contains("nothing tells how many rows are missing"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Source for Memory {
 }
 
 fn bad_row(path: &Arc<Path>, line: u64) -> DataError {
-    ReadError::Nul { at: Place { path: Arc::clone(path), unit: "line", number: line }, byte: 1 }.into()
+    ReadError::Nul { at: Place::new(path, "line", line), byte: 1 }.into()
 }
 
 /// A document of sentences.

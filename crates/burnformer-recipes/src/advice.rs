@@ -66,9 +66,13 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
     match error {
         DataError::RustDocs(error) => error.hint(),
         DataError::Corpus(CorpusError::NotACorpus { .. }) => Some("build a corpus with `burnformer data build`"),
-        DataError::Read(ReadError::MissingColumn { .. } | ReadError::MissingField { .. }) => {
+        DataError::Read(ReadError::MissingColumn { .. }) => {
             Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
         }
+        DataError::Read(ReadError::MissingField { .. }) => Some(
+            "name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`, or skip and count \
+             rows without a value by `--on-bad-row skip`",
+        ),
         DataError::Label(LabelError::NoLabel { .. }) => Some("name the column of the label with `--label-column`"),
         DataError::Label(LabelError::NoTags { .. }) => {
             Some("set `--input-format conll` if the files are CoNLL columns")
@@ -84,7 +88,7 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             Some("build a corpus of pairs: `burnformer data build` with `--pair-input` or `--pair-column`")
         }
         DataError::Tokenizer(TokenizerError::TooShort { .. }) => Some("raise `--max-seq-length`"),
-        error if error.is_bad_row() => Some("`--on-bad-row skip` skips such rows and counts them"),
+        error if error.is_bad_row() => Some("`--on-bad-row skip` skips such rows and counts all that are lost"),
         _ => None,
     }
 }

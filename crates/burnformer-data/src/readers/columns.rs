@@ -105,7 +105,7 @@ mod tests {
         let mut asked = cells.iter().zip(names).map(|(cell, name)| if cell.is_some() { name } else { "" });
         let mut name = || asked.next().unwrap();
         let columns = columns(name(), name(), name(), name());
-        let at = Place { path: Path::new("a").into(), unit: "row", number: 7 };
+        let at = Place::new(&Path::new("a").into(), "row", 7);
         shown(columns.record(at, cells).transpose().into_iter())
     }
 

@@ -65,7 +65,7 @@ impl Iterator for Sentences {
                     return sentence.finish(path);
                 }
                 Some(Ok((number, line))) => {
-                    let at = Place { path: path.clone(), unit: "line", number };
+                    let at = Place::new(&path, "line", number);
                     let row = row(line, self.columns, &mut self.n_columns, at);
                     if row.is_err() && sentence.is_empty() && line.starts_with("# ") {
                         continue;

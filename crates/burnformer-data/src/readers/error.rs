@@ -98,7 +98,8 @@ pub enum ReadError {
     },
     /// A compressed file is truncated, as after a broken download.
     #[error(
-        "the compressed data of `{}` ends too early, within line {}, fetch the file again",
+        "the compressed data of `{}` ends too early, within line {}, and nothing tells how many rows are missing, fetch the \
+         file again",
         at.path.display(),
         at.number
     )]
@@ -110,7 +111,8 @@ pub enum ReadError {
     },
     /// A compressed file is damaged.
     #[error(
-        "the compressed data of `{}` is corrupt, within or before line {}, fetch the file again",
+        "the compressed data of `{}` is corrupt, within or before line {}, and nothing tells how many rows are missing, \
+         fetch the file again",
         at.path.display(),
         at.number
     )]
@@ -188,6 +190,8 @@ pub enum ReadError {
         path: Arc<Path>,
         /// Number of rows read before it.
         rows: u64,
+        /// Number of rows that are lost with it.
+        lost: u64,
         /// What there is too much of, in words.
         what: &'static str,
         /// How much.
@@ -227,10 +231,26 @@ pub enum ReadError {
         found: String,
     },
     /// A quote that is opened but not closed before the file ends.
-    #[error("{at} opens a quote that is never closed, expected another `\"`, or `\"\"` for a quote within the text")]
+    #[error(
+        "{at} opens a quote that is never closed and takes {} with it, expected another `\"`, or `\"\"` for a quote within \
+         the text",
+        lines(at.rows)
+    )]
     UnclosedQuote {
         /// The row.
         at: Place,
+    },
+    /// A quote over several lines that is closed where a field goes on: most likely it is the first quote of another row.
+    #[error(
+        "{at} opens a quote that is closed within a field of line {end}, which would take {} with it, expected `\"\"` for a \
+         quote within the text",
+        lines(at.rows)
+    )]
+    StrayQuote {
+        /// The row.
+        at: Place,
+        /// The line with the quote that closes it.
+        end: u64,
     },
     /// A line that is not JSON.
     #[error("{at} is not JSON at column {column}: {reason}")]
@@ -313,35 +333,46 @@ pub enum ReadError {
         target_lines: u64,
     },
     /// A Parquet file that is truncated, damaged or not supported.
-    #[error("cannot read `{}` as Parquet, behind row {rows}", path.display())]
+    #[error("cannot read `{}` as Parquet, behind row {rows}{}", path.display(), rows_lost(*lost))]
     Parquet {
         /// The file.
         path: Arc<Path>,
-        /// Number of rows read before the error.
+        /// Number of rows before the error.
         rows: u64,
+        /// Number of rows that are lost with it: the rest of a row group; `None` if that is unknown.
+        lost: Option<u64>,
         /// Error of the parser.
         source: ParquetError,
     },
 }
 
 impl ReadError {
+    /// Number of rows that are lost if reading goes on behind the error; `None` if that is unknown, or every row has it.
+    #[must_use]
+    pub fn rows_lost(&self) -> Option<u64> {
+        match self {
+            Self::NotUtf8 { at, .. }
+            | Self::Nul { at, .. }
+            | Self::TooLong { at, .. }
+            | Self::FieldCount { at, .. }
+            | Self::TooFewColumns { at, .. }
+            | Self::NotATag { at, .. }
+            | Self::UnclosedQuote { at }
+            | Self::StrayQuote { at, .. }
+            | Self::NotJson { at, .. }
+            | Self::NotObject { at, .. }
+            | Self::MissingField { at, .. }
+            | Self::BlankField { at, .. }
+            | Self::BlankSide { at, .. }
+            | Self::WrongType { at, .. } => Some(at.rows),
+            Self::TooLargeInside { lost, .. } => Some(*lost),
+            Self::Parquet { lost, .. } => *lost,
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_bad_row(&self) -> bool {
-        !matches!(
-            self,
-            Self::NoFile { .. }
-                | Self::Pattern { .. }
-                | Self::List { .. }
-                | Self::UnknownFormat { .. }
-                | Self::MixedFormats { .. }
-                | Self::OptionDoesNotFit { .. }
-                | Self::NotAColumnNumber { .. }
-                | Self::Unpaired { .. }
-                | Self::WrongKind { .. }
-                | Self::MissingColumn { .. }
-                | Self::RepeatedColumn { .. }
-                | Self::NotJsonLines { .. }
-                | Self::LineCount { .. }
-        )
+        self.rows_lost().is_some()
     }
 }
 
@@ -354,11 +385,32 @@ pub struct Place {
     pub unit: &'static str,
     /// The number of the row, counted from one.
     pub number: u64,
+    /// Number of rows that an error at this place concerns: more than one if a quote takes the lines behind it with it.
+    pub rows: u64,
+}
+
+impl Place {
+    /// One row of `path`.
+    pub(crate) fn new(path: &Arc<Path>, unit: &'static str, number: u64) -> Self {
+        Self { path: Arc::clone(path), unit, number, rows: 1 }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} of `{}`", self.unit, self.number, self.path.display())
+    }
+}
+
+fn lines(n: u64) -> String {
+    if n == 1 { "1 line".to_owned() } else { format!("{n} lines") }
+}
+
+/// What the message of a damaged file says of the rows that are lost.
+fn rows_lost(lost: Option<u64>) -> String {
+    match lost {
+        Some(n) => format!(", with the loss of {n} rows"),
+        None => String::new(),
     }
 }
 

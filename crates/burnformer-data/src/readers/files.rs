@@ -420,6 +420,6 @@ mod tests {
         assert_eq!(files.read(1, &BytesRead::default()).count(), 2);
         fs::remove_file(folder.path().join("b")).unwrap();
         let rows: Vec<_> = files.read(1, &BytesRead::default()).collect();
-        assert!(rows.len() == 1 && rows[0].as_ref().unwrap_err().is_bad_row());
+        assert!(rows.len() == 1 && !rows[0].as_ref().unwrap_err().is_bad_row());
     }
 }

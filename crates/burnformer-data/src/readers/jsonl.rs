@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::columns::Cell;
 use super::lines::Lines;
-use super::{Columns, ReadError};
+use super::literals::Literals;
+use super::{Columns, Place, ReadError};
 use crate::Record;
 
 /// The objects of a file as records. Blank lines are skipped.
@@ -28,6 +29,7 @@ impl Iterator for Objects {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let path = self.lines.path().clone();
         loop {
             let (number, line) = match self.lines.read()? {
                 Ok((_, line)) if line.trim().is_empty() => continue,
@@ -36,26 +38,36 @@ impl Iterator for Objects {
             };
             let is_first = std::mem::replace(&mut self.is_first, false);
             if is_first && (line.trim_start().starts_with('[') || line.trim() == "{") {
-                return Some(Err(ReadError::NotJsonLines { path: self.lines.path().clone() }));
+                return Some(Err(ReadError::NotJsonLines { path }));
             }
-            let parsed = serde_json::from_str::<Unique>(line).map(|Unique(value)| value);
-            let at = self.lines.place(number);
-            let row = match parsed {
-                Ok(value) if value.is_object() => {
-                    self.columns.record(at, self.columns.names().map(|name| Some(cell(find(&value, name?)))))
-                }
-                Ok(value) => Err(ReadError::NotObject { at, found: kind(&value) }),
-                Err(error) => {
-                    let (column, text) = (error.column(), error.to_string());
-                    let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
-                    Err(ReadError::NotJson { at, column, reason })
-                }
-            };
+            let row = record(line, Place::new(&path, "line", number), &self.columns);
             if let Some(row) = row.transpose() {
                 return Some(row);
             }
         }
     }
+}
+
+/// The record of the object `line`, `None` if it is blank.
+fn record(line: &str, at: Place, columns: &Columns) -> Result<Option<Record>, ReadError> {
+    let literals = Literals::of(line);
+    let value = match serde_json::from_str::<Unique>(&literals.line) {
+        Ok(Unique(value)) => value,
+        Err(error) => {
+            let (column, text) = (literals.column(error.column()), error.to_string());
+            let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
+            return Err(ReadError::NotJson { at, column, reason });
+        }
+    };
+    if !value.is_object() {
+        return Err(ReadError::NotObject { at, found: kind(&value) });
+    }
+    let mut cells = [const { None }; 4];
+    for (to, name) in cells.iter_mut().zip(columns.names()) {
+        let Some(name) = name else { continue };
+        *to = Some(cell(find(&value, name), literals.mark));
+    }
+    columns.record(at, cells)
 }
 
 /// A value whose objects have each key once. Of a repeated key, [`Value`] alone would take the last one without a word.
@@ -138,10 +150,15 @@ fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-fn cell(value: Option<&Value>) -> Cell {
+/// What a column holds. A text behind `mark` is a number as it is written.
+fn cell(value: Option<&Value>, mark: Option<char>) -> Cell {
     match value {
         None | Some(Value::Null) => Cell::Nothing,
-        Some(Value::String(text)) => Cell::Text(text.clone()),
+        Some(Value::String(text)) => match mark.and_then(|mark| text.strip_prefix(mark)) {
+            Some(number) if number.ends_with("Infinity") => Cell::Other("an infinite number"),
+            Some(number) => Cell::Scalar("a number", number.to_owned()),
+            None => Cell::Text(text.clone()),
+        },
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Cell::Scalar(kind(value), value.to_string()),
         Some(value) => Cell::Other(kind(value)),
     }
@@ -194,6 +211,25 @@ mod tests {
             let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[1]);
             assert_eq!(read(&format!("{{\"x\": {value}}}"), columns("x", "", "", "")), [error]);
         }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_and_those_that_are_none_are_no_class() {
+        let content = "{\"t\": \"a\", \"l\": 18446744073709551616}\n{\"t\": \"b\", \"l\": 18446744073709551617}\n\
+                       {\"t\": \"c\", \"l\": NaN}\n{\"t\": \"d\", \"l\": -Infinity}\n{\"t\": \"e\", \"l\": 1, \"x\": NaN}\n\
+                       {\"t\": 18446744073709551616, \"l\": 1}\n{\"t\": \"f\", \"l\": 18446744073709551616,}\n";
+        assert_eq!(
+            read(content, columns("t", "", "l", "")),
+            [
+                r#"1 "a" label="18446744073709551616""#,
+                r#"2 "b" label="18446744073709551617""#,
+                "error: line 3 of `a` has no `l`",
+                "error: `l` in line 4 of `a` is an infinite number, expected text, a number or a Boolean",
+                r#"5 "e" label="1""#,
+                "error: `t` in line 6 of `a` is a number, expected text",
+                "error: line 7 of `a` is not JSON at column 38: trailing comma",
+            ]
+        );
     }
 
     #[test]

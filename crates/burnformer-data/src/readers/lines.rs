@@ -172,7 +172,7 @@ pub(super) fn check(bytes: &[u8], at: impl FnOnce() -> Place) -> Result<&str, Re
 }
 
 fn place(path: &Arc<Path>, number: u64) -> Place {
-    Place { path: path.clone(), unit: "line", number }
+    Place::new(path, "line", number)
 }
 
 #[cfg(test)]
@@ -285,7 +285,8 @@ mod tests {
             let (last, before) = read.split_last().unwrap();
             assert!(before.len() > 100 && before.iter().zip(rng().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
             let wanted = format!(
-                "the compressed data of `{}` ends too early, within line {}, fetch the file again",
+                "the compressed data of `{}` ends too early, within line {}, and nothing tells how many rows are missing, \
+                 fetch the file again",
                 path.display(),
                 before.len() + 1
             );

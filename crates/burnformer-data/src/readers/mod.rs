@@ -13,6 +13,7 @@ mod hostile;
 mod input;
 mod jsonl;
 mod lines;
+mod literals;
 mod options;
 mod pages;
 mod parallel;
@@ -20,7 +21,7 @@ mod parquet;
 mod patterns;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod text;
 
 pub use columns::Columns;

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use flate2::bufread::MultiGzDecoder;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 /// Largest page, in bytes, decompressed. Most writers end a page at 1 MiB; some have one page in a row group.
@@ -25,16 +26,31 @@ pub(super) enum Refused {
     /// A page of so many bytes.
     Page(u64),
     /// So many elements of lists.
-    Values(u64),
-    /// A header that is none, or pages of other sizes than they say.
-    Damaged(&'static str),
+    Values {
+        found: u64,
+        limit: u64,
+    },
+    /// Data that cannot be decoded, a header that is none, or pages of other sizes than they say.
+    Damaged(ParquetError),
     Io(io::Error),
+}
+
+impl Refused {
+    fn damaged(problem: &str) -> Self {
+        Self::Damaged(ParquetError::General(problem.to_owned()))
+    }
+}
+
+impl From<ParquetError> for Refused {
+    fn from(error: ParquetError) -> Self {
+        Self::Damaged(error)
+    }
 }
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Damaged("a page lies outside the file"),
+            io::ErrorKind::UnexpectedEof => Self::damaged("a page lies outside the file"),
             _ => Self::Io(error),
         }
     }
@@ -48,30 +64,31 @@ pub(super) fn check(
     page_bytes: u64,
 ) -> Result<(), Refused> {
     for &column in columns {
-        let chunk = group.columns().get(column).ok_or(Refused::Damaged("a row group lacks a column"))?;
+        let chunk = group.columns().get(column).ok_or_else(|| Refused::damaged("a row group lacks a column"))?;
         let n_values = check_chunk(file, chunk, page_bytes)?;
         let is_list = chunk.column_descr().max_rep_level() > 0;
-        if is_list && n_values > most_values(group) {
-            return Err(Refused::Values(n_values));
+        let limit = most_values(group);
+        if is_list && n_values > limit {
+            return Err(Refused::Values { found: n_values, limit });
         }
     }
     Ok(())
 }
 
 /// Largest number of elements of lists in a row group.
-pub(super) fn most_values(group: &RowGroupMetaData) -> u64 {
+fn most_values(group: &RowGroupMetaData) -> u64 {
     let n_rows = u64::try_from(group.num_rows()).unwrap_or(0);
     n_rows.saturating_mul(VALUES_PER_ROW).saturating_add(FREE_VALUES)
 }
 
 /// Checks the pages of a column, and returns the number of their values.
 fn check_chunk(file: &mut File, chunk: &ColumnChunkMetaData, page_bytes: u64) -> Result<u64, Refused> {
-    let damaged = Refused::Damaged("a column lies outside the file");
+    let damaged = || Refused::damaged("a column lies outside the file");
     let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
     let (Ok(mut at), Ok(length)) = (u64::try_from(start), u64::try_from(chunk.compressed_size())) else {
-        return Err(damaged);
+        return Err(damaged());
     };
-    let Some(end) = at.checked_add(length) else { return Err(damaged) };
+    let Some(end) = at.checked_add(length) else { return Err(damaged()) };
     let mut n_values = 0_u64;
     while at < end {
         file.seek(SeekFrom::Start(at))?;
@@ -82,7 +99,7 @@ fn check_chunk(file: &mut File, chunk: &ColumnChunkMetaData, page_bytes: u64) ->
             return Err(Refused::Page(page.decompressed));
         }
         if page.compressed > end - at.min(end) {
-            return Err(Refused::Damaged("a page lies outside its column"));
+            return Err(Refused::damaged("a page lies outside its column"));
         }
         // The library decompresses this format to its end, whatever the header says.
         if matches!(chunk.compression(), Compression::GZIP(_)) {
@@ -101,7 +118,7 @@ fn check_gzip(file: &mut File, at: u64, page: &Page) -> Result<(), Refused> {
     let mut bytes = MultiGzDecoder::new(compressed).take(page.decompressed + 1);
     // Other errors are left to the library: a page need not be compressed.
     match io::copy(&mut bytes, &mut io::sink()) {
-        Ok(n) if n > page.decompressed => Err(Refused::Damaged("a page is larger than its header says")),
+        Ok(n) if n > page.decompressed => Err(Refused::damaged("a page is larger than its header says")),
         _ => Ok(()),
     }
 }
@@ -139,7 +156,7 @@ impl<R: BufRead> Header<R> {
             true
         };
         self.fields(0, 0, &mut put)?;
-        if sizes == 3 { Ok(page) } else { Err(Refused::Damaged("a page has no size")) }
+        if sizes == 3 { Ok(page) } else { Err(Refused::damaged("a page has no size")) }
     }
 
     /// Reads the fields of a struct that is field `outer`, and hands the numbers to `put`, which returns `false` for one that
@@ -157,7 +174,7 @@ impl<R: BufRead> Header<R> {
                     let value = self.integer()?;
                     let is_size = outer == 0 && kind == 5 || matches!(outer, 5 | 7 | 8) && depth == 1;
                     if is_size && !put([outer, id], value) && matches!((outer, id), (0, 2 | 3) | (_, 1)) {
-                        return Err(Refused::Damaged("a size is below zero"));
+                        return Err(Refused::damaged("a size is below zero"));
                     }
                 }
                 12 if depth + 1 < DEPTH => self.fields(if depth == 0 { id } else { -1 }, depth + 1, put)?,
@@ -169,7 +186,7 @@ impl<R: BufRead> Header<R> {
     /// Skips a value of a type.
     fn skip(&mut self, kind: u8, depth: usize) -> Result<(), Refused> {
         if depth > DEPTH {
-            return Err(Refused::Damaged("the header of a page is nested too deeply"));
+            return Err(Refused::damaged("the header of a page is nested too deeply"));
         }
         match kind {
             1 | 2 => Ok(()),
@@ -189,7 +206,7 @@ impl<R: BufRead> Header<R> {
             }
             12 => self.fields(-1, depth, &mut |_, _| true),
             13 => self.skip_bytes(16),
-            _ => Err(Refused::Damaged("the header of a page is not one")),
+            _ => Err(Refused::damaged("the header of a page is not one")),
         }
     }
 
@@ -209,7 +226,7 @@ impl<R: BufRead> Header<R> {
                 return Ok(value);
             }
         }
-        Err(Refused::Damaged("the header of a page is not one"))
+        Err(Refused::damaged("the header of a page is not one"))
     }
 
     /// A number in zigzag order: 0, -1, 1, -2, …
@@ -221,7 +238,7 @@ impl<R: BufRead> Header<R> {
     fn skip_bytes(&mut self, n: u64) -> Result<(), Refused> {
         let skipped = io::copy(&mut (&mut self.bytes).take(n), &mut io::sink())?;
         self.n_read += skipped;
-        if skipped < n { Err(Refused::Damaged("a page lies outside the file")) } else { Ok(()) }
+        if skipped < n { Err(Refused::damaged("a page lies outside the file")) } else { Ok(()) }
     }
 }
 

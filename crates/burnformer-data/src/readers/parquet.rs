@@ -37,16 +37,17 @@ pub(super) struct Rows {
     page_bytes: u64,
     path: Arc<Path>,
     number: u64,
+    /// Number of rows up to the end of the open row group.
+    group_end: u64,
     /// Bytes read, and bytes per row: those of the file divided by its rows.
     counter: (BytesRead, u64),
-    is_broken: bool,
 }
 
 impl Rows {
     /// Opens the file `path`. What is read of it is added to `counter`.
     pub(super) fn open(path: &Arc<Path>, columns: Columns, counter: &BytesRead) -> Result<Self, ReadError> {
         let io = |source| ReadError::Io { path: path.clone(), source };
-        let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, source };
+        let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, lost: None, source };
         let mut magic = Vec::new();
         open_regular(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
         if magic == [0x1f, 0x8b] {
@@ -84,17 +85,36 @@ impl Rows {
             page_bytes: PAGE_BYTES,
             path,
             number: 0,
+            group_end: 0,
             counter,
-            is_broken: false,
         })
     }
 
-    /// The next row; the row groups are opened one after the other.
+    /// The next row. The rest of a row group that cannot be read is one error, which says how many rows are lost; the next
+    /// group follows.
     fn row(&mut self) -> Result<Option<Row>, ReadError> {
-        let fail = |source| ReadError::Parquet { path: self.path.clone(), rows: self.number, source };
+        let refused = match self.row_of_group() {
+            Ok(row) => return Ok(row),
+            Err(refused) => refused,
+        };
+        let (path, rows, lost) = (self.path.clone(), self.number, self.group_end - self.number);
+        let too_large =
+            |what, found, limit| ReadError::TooLargeInside { path: path.clone(), rows, lost, what, found, limit };
+        let error = match refused {
+            Refused::Page(found) => too_large("bytes in a page", found, self.page_bytes),
+            Refused::Values { found, limit } => too_large("elements in the lists of a row group", found, limit),
+            Refused::Damaged(source) => ReadError::Parquet { path, rows, lost: Some(lost), source },
+            Refused::Io(source) => ReadError::Io { path, source },
+        };
+        (self.rows, self.number) = (None, self.group_end);
+        Err(error)
+    }
+
+    /// The next row; the row groups are opened one after the other.
+    fn row_of_group(&mut self) -> Result<Option<Row>, Refused> {
         loop {
             if let Some(rows) = &mut self.rows {
-                if let Some(row) = guard(|| rows.next().transpose()).map_err(fail)? {
+                if let Some(row) = guard(|| rows.next().transpose())? {
                     return Ok(Some(row));
                 }
                 self.rows = None;
@@ -103,33 +123,23 @@ impl Rows {
                 return Ok(None);
             }
             let (descriptor, columns) = &self.projection;
-            let metadata = self.reader.metadata().row_group(self.next_group);
-            let path = || self.path.clone();
-            pages::check(&mut self.file, metadata, columns, self.page_bytes).map_err(|refused| match refused {
-                Refused::Page(found) => {
-                    let (what, limit) = ("bytes in a page", self.page_bytes);
-                    ReadError::TooLargeInside { path: path(), rows: self.number, what, found, limit }
-                }
-                Refused::Values(found) => {
-                    let (what, limit) = ("elements in the lists of a row group", pages::most_values(metadata));
-                    ReadError::TooLargeInside { path: path(), rows: self.number, what, found, limit }
-                }
-                Refused::Damaged(problem) => fail(ParquetError::General(problem.to_owned())),
-                Refused::Io(source) => ReadError::Io { path: path(), source },
-            })?;
+            let group = self.next_group;
+            let metadata = self.reader.metadata().row_group(group);
+            self.next_group += 1;
+            self.group_end = self.number.saturating_add(u64::try_from(metadata.num_rows()).unwrap_or(0));
+            pages::check(&mut self.file, metadata, columns, self.page_bytes)?;
             // Each value of this encoding may be as large as its page.
             let grows = columns.iter().any(|&column| {
                 metadata.column(column).encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
             });
             let builder = if grows { TreeBuilder::new().with_batch_size(4) } else { TreeBuilder::new() };
-            let open = || builder.as_iter(descriptor.clone(), &*self.reader.get_row_group(self.next_group)?);
-            self.rows = Some(guard(open).map_err(fail)?);
-            self.next_group += 1;
+            let open = || builder.as_iter(descriptor.clone(), &*self.reader.get_row_group(group)?);
+            self.rows = Some(guard(open)?);
         }
     }
 
     fn record(&self, row: &Row) -> Result<Option<Record>, ReadError> {
-        let at = Place { path: self.path.clone(), unit: "row", number: self.number };
+        let at = Place::new(&self.path, "row", self.number);
         let mut cells = [const { None }; 4];
         for (cell, name) in cells.iter_mut().zip(self.columns.names()) {
             let Some(name) = name else { continue };
@@ -144,9 +154,6 @@ impl Iterator for Rows {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if self.is_broken {
-                return None;
-            }
             match self.row() {
                 Ok(None) => return None,
                 Ok(Some(row)) => {
@@ -156,10 +163,7 @@ impl Iterator for Rows {
                         return Some(record);
                     }
                 }
-                Err(error) => {
-                    self.is_broken = true;
-                    return Some(Err(error));
-                }
+                Err(error) => return Some(Err(error)),
             }
         }
     }
@@ -235,6 +239,13 @@ fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
         Some(Field::Group(_)) => Cell::Other("a struct"),
         Some(Field::ListInternal(_)) => Cell::Other("a list"),
         Some(Field::MapInternal(_)) => Cell::Other("a map"),
+        // What pandas writes for a missing value in a column of numbers.
+        Some(Field::Float16(value)) if value.is_nan() => Cell::Nothing,
+        Some(Field::Float(value)) if value.is_nan() => Cell::Nothing,
+        Some(Field::Double(value)) if value.is_nan() => Cell::Nothing,
+        Some(Field::Float16(value)) if value.is_infinite() => Cell::Other("an infinite number"),
+        Some(Field::Float(value)) if value.is_infinite() => Cell::Other("an infinite number"),
+        Some(Field::Double(value)) if value.is_infinite() => Cell::Other("an infinite number"),
         // The crate's own text of a float below zero is in scientific notation, unlike that in JSON.
         Some(Field::Float(value)) => Cell::Scalar("a number", format!("{value:?}")),
         Some(Field::Double(value)) => Cell::Scalar("a number", format!("{value:?}")),
@@ -388,6 +399,31 @@ mod tests {
             let error = format!("error: `{name}` in row 1 of `a` is {found}, expected text");
             assert_eq!(read(&file(), columns(name, "", "", ""))[0], error);
         }
+    }
+
+    #[test]
+    fn a_row_group_that_cannot_be_read_loses_its_rows_alone() {
+        let mut content = file();
+        content[4..12].fill(0xff); // the header of the first page
+        let read = read(&content, columns("text", "", "", ""));
+        let error = "error: cannot read `a` as Parquet, behind row 0, with the loss of 2 rows";
+        assert_eq!(read, [error, r#"4 "hail""#]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_class() {
+        let schema = "message rows { required binary text; required double score; }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        column!(group, ByteArrayType, bytes(&["a", "b", "c"]), None, None);
+        column!(group, DoubleType, [f64::NAN, f64::INFINITY, 1.0], None, None);
+        group.close().unwrap();
+        let content = writer.into_inner().unwrap();
+        let infinite = "error: `score` in row 2 of `a` is an infinite number, expected text, a number or a Boolean";
+        let labels = read(&content, columns("text", "", "score", ""));
+        assert_eq!(labels, ["error: row 1 of `a` has no `score`", infinite, r#"3 "c" label="1.0""#]);
+        assert_eq!(read(&content, columns("text", "", "", "score"))[0], r#"1 "a""#);
     }
 
     #[test]

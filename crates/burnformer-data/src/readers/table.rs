@@ -6,7 +6,7 @@
 
 use super::columns::{Cell, Each};
 use super::lines::{self, Lines};
-use super::{Columns, ReadError};
+use super::{Columns, Place, ReadError};
 use crate::Record;
 
 /// Dialect of a table.
@@ -39,24 +39,41 @@ impl Rows {
     fn read_row(&mut self) -> Option<Result<u64, ReadError>> {
         self.row.clear();
         let mut first = None;
+        // Each line that a quote takes with it may have been a row.
+        let (mut taken, mut stray) = (0, None);
         loop {
             let Some(read) = self.lines.read_bytes() else {
-                return first.map(|first| Err(ReadError::UnclosedQuote { at: self.lines.place(first) }));
+                return first.map(|first| Err(ReadError::UnclosedQuote { at: self.rows(first, taken) }));
             };
             let (number, line) = match read {
-                Ok((_, line)) if first.is_none() && line.trim_ascii().is_empty() => continue,
+                Ok((_, line)) if line.trim_ascii().is_empty() && first.is_none() => continue,
                 Ok(line) => line,
+                Err(ReadError::TooLong { at, limit }) => {
+                    let first = first.unwrap_or(at.number);
+                    return Some(Err(ReadError::TooLong { at: Place { number: first, rows: taken + 1, ..at }, limit }));
+                }
                 Err(error) => return Some(Err(error)),
             };
             let first = *first.get_or_insert(number);
-            if self.row.add_line(line, &self.dialect) {
-                return Some(Ok(first));
+            taken += u64::from(!line.trim_ascii().is_empty());
+            let has_ended = self.row.add_line(line, &self.dialect);
+            stray = stray.or_else(|| self.row.is_stray.then_some(number));
+            if has_ended {
+                return Some(match stray {
+                    Some(end) => Err(ReadError::StrayQuote { at: self.rows(first, taken), end }),
+                    None => Ok(first),
+                });
             }
             let limit = self.lines.max_bytes();
             if self.row.bytes.len() > limit {
-                return Some(Err(ReadError::TooLong { at: self.lines.place(first), limit }));
+                return Some(Err(ReadError::TooLong { at: self.rows(first, taken), limit }));
             }
         }
+    }
+
+    /// The place of several rows, from line `first` on.
+    fn rows(&self, first: u64, rows: u64) -> Place {
+        Place { rows, ..self.lines.place(first) }
     }
 
     /// The layout from the first row: number of fields, and the requested ones.
@@ -136,13 +153,15 @@ struct Row {
     ends: Vec<usize>,
     /// `true` if a quote is open.
     is_quoted: bool,
+    /// `true` if a quote of an earlier line was closed within a field. RFC 4180 has a separator or the end behind it.
+    is_stray: bool,
 }
 
 impl Row {
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.is_quoted = false;
+        (self.is_quoted, self.is_stray) = (false, false);
     }
 
     fn field(&self, index: usize) -> &[u8] {
@@ -153,6 +172,8 @@ impl Row {
     /// Adds the fields of `line`; returns whether the row ends with it.
     fn add_line(&mut self, mut line: &[u8], dialect: &Dialect) -> bool {
         let mut is_start = !self.is_quoted;
+        // `true` while the quote is open that an earlier line opened.
+        let mut is_taken = self.is_quoted;
         loop {
             let mark = match line.first() {
                 Some(b'"') if is_start && dialect.quotes => {
@@ -183,6 +204,8 @@ impl Row {
                 line = &line[1..];
             } else {
                 self.is_quoted = false;
+                self.is_stray |= is_taken && line.first().is_some_and(|&byte| byte != dialect.delimiter);
+                is_taken = false;
             }
         }
     }
@@ -263,13 +286,34 @@ mod tests {
 
     #[test]
     fn a_quote_that_is_never_closed_is_not_followed_for_ever() {
-        let message =
-            "opens a quote that is never closed, expected another `\"`, or `\"\"` for a quote within the text";
+        let message = "opens a quote that is never closed and takes 2 lines with it, expected another `\"`, or `\"\"` for a \
+                       quote within the text";
         let unclosed = read("text\na\n\"b\nc\n", CSV, columns("text", "", "", ""));
         assert_eq!(unclosed, [r#"2 "a""#.to_owned(), format!("error: line 3 of `a` {message}")]);
         let content = format!("text\n\"b\n{}a\n", "twenty bytes of text\n".repeat(2));
         let error = "error: line 2 of `a` begins a line, paragraph or row of more than 40 bytes, expected shorter ones";
         assert_eq!(read(content, CSV, columns("text", "", "", "")), [error, r#"5 "a""#]);
+    }
+
+    /// Rows lost, row by row.
+    fn lost(content: &str) -> Vec<Option<u64>> {
+        let rows = Rows::new(lines(content, 1000), CSV, columns("text", "", "label", ""));
+        rows.map(|row| row.err().map(|error| error.rows_lost().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_rows_that_a_quote_takes_with_it_are_counted() {
+        assert_eq!(lost("text,label\na,x\n\"b,y\nc,x\n\nd,y\n"), [None, Some(3)]);
+        // The first quote of another row closes it; what follows is whole again.
+        let content = "text,label\n\"b,y\nc,x\n\nd \"e\" f,y\ng,x\n";
+        assert_eq!(lost(content), [Some(3), None]);
+        let error = "error: line 2 of `a` opens a quote that is closed within a field of line 5, which would take 3 lines \
+                     with it, expected `\"\"` for a quote within the text";
+        assert_eq!(read(content, CSV, columns("text", "", "label", ""))[0], error);
+        // A text of several lines in a row that lacks a field is one row, and quotes within one line are let be.
+        assert_eq!(lost("text,label\n\"a\n\nb\"\n\"a\"b,x\n"), [Some(1), None]);
+        let long = format!("text,label\n\"b,y\nc,x\n{},x\nd,x\n", "a".repeat(2000));
+        assert_eq!(lost(&long), [Some(3), None]);
     }
 
     /// What the crate `csv-core` reads of at most 64 bytes.

@@ -21,7 +21,7 @@ pub(super) fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) -> Arc<P
 }
 
 /// `bytes`, compressed with gzip.
-pub(super) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes.as_ref()).unwrap();
     encoder.finish().unwrap()
