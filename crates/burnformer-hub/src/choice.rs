@@ -10,7 +10,7 @@ use crate::HubError;
 use crate::name::shortened;
 
 /// Files that are fetched if they exist, besides weights.
-const FILES: [&str; 12] = [
+const FILES: [&str; 18] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
@@ -22,6 +22,12 @@ const FILES: [&str; 12] = [
     "merges.txt",
     MODULES,
     "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
     "config_sentence_transformers.json",
 ];
 /// List of the modules of sentence-transformers, each in a folder, which may be the repository's own.
@@ -147,9 +153,11 @@ mod tests {
         let names =
             ["config.json", "model.safetensors", "modules.json", "1_Pooling/config.json", "2_Dense/config.json"];
         let more = ["2_Dense/pytorch_model.bin", "3_Else/config.json", "onnx/config.json"];
+        let settings =
+            ["config_sentence_transformers.json", "sentence_bert_config.json", "sentence_xlm-roberta_config.json"];
         let modules = r#"[{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Dense"}, {"path": "3_Normalize"}]"#;
-        let found = chosen(&[&names[..], &more].concat(), &[(MODULES, modules)]).unwrap();
-        let mut expected = [&names[..], &more[..1]].concat();
+        let found = chosen(&[&names[..], &more, &settings].concat(), &[(MODULES, modules)]).unwrap();
+        let mut expected = [&names[..], &more[..1], &settings].concat();
         expected.sort_unstable();
         assert_eq!(found, expected);
         let apart = ["0_Transformer/config.json", "0_Transformer/model.safetensors", "modules.json"];

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod activation;
 mod bert;
 mod class;
 mod error;
@@ -42,11 +43,13 @@ mod limits;
 mod memory;
 mod pooling;
 mod pretrained;
+mod projection;
 pub mod registry;
 mod seq2seq;
 pub mod stats;
 pub mod weights;
 
+pub use activation::OutputActivation;
 pub use bert::{Bert, BertConfig, BertEmbeddings, BertInput, BertVariant};
 pub use class::{Architecture, Head, ModelClass};
 pub use error::ModelError;
@@ -63,4 +66,5 @@ pub use heads::{
 pub use memory::{MicroBatchSize, Passes, StepFloats};
 pub use pooling::{Pooling, normalize};
 pub use pretrained::{Loaded, ModelConfig, ModelSize, Pretrained};
+pub use projection::Projection;
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};

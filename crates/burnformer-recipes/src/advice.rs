@@ -127,6 +127,12 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
         TaskError::VocabularyMismatch { .. } => {
             Some("raise `model.vocab_size`, or use the tokenizer that the model was trained with")
         }
+        TaskError::NoPrompt { .. } => {
+            Some("choose another name with `--prompt-name`, or write the prompt itself in `--prompt`")
+        }
+        TaskError::Dimensions { .. } => Some("lower `--dimensions`"),
+        TaskError::PoolingWidth { .. } => Some("leave out `--pooling`"),
+        TaskError::CrossEncoder { .. } => Some("score pairs of texts with it by `burnformer predict`"),
         TaskError::OtherTask { found: Head::SequenceClassification, .. } => {
             Some("classify texts with it by `burnformer predict`")
         }

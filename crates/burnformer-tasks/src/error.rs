@@ -82,7 +82,39 @@ pub enum TaskError {
         /// The setting in the file.
         found: String,
         /// Supported settings.
-        expected: &'static str,
+        expected: String,
+    },
+    /// A cross-encoder where a model that embeds texts is expected.
+    #[error("`{}` holds a cross-encoder, which scores pairs of texts, expected a model that embeds texts", folder.display())]
+    CrossEncoder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A prompt that the model does not have.
+    #[error("the model has no prompt `{name}`, expected one of `{}`", known.join("`, `"))]
+    NoPrompt {
+        /// Name that was asked for.
+        name: String,
+        /// Names of the model's prompts.
+        known: Vec<String>,
+    },
+    /// A pooling that makes vectors of another width than the dense layer behind it takes.
+    #[error(
+        "with one pooling a text has {found} numbers, but the dense layer behind it takes {expected}: use the model's own pooling"
+    )]
+    PoolingWidth {
+        /// Number of elements of a pooled vector.
+        found: usize,
+        /// Number of elements that the dense layer takes.
+        expected: usize,
+    },
+    /// More dimensions of an embedding than it has.
+    #[error("the model makes embeddings of {found} dimensions, expected from 1 to that many, not {asked}")]
+    Dimensions {
+        /// Number of dimensions of the model's embeddings.
+        found: usize,
+        /// Number that was asked for.
+        asked: usize,
     },
     /// A text without a mask token.
     #[error("`{text}` has no `{mask}`: write it where a token is to be predicted")]

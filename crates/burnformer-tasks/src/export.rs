@@ -7,7 +7,7 @@ use burnformer_models::Pooling;
 use burnformer_models::weights::WeightType;
 
 use crate::encode::{check_vocabulary, max_length};
-use crate::sentence_transformers::Modules;
+use crate::sentence_transformers::{Modules, load_steps, with_normalization};
 use crate::{TaskError, TranslationTokenizers};
 
 /// Layout of an exported folder.
@@ -25,6 +25,17 @@ pub enum ExportLayout {
     },
 }
 
+impl ExportLayout {
+    /// The layout of the model in `folder`.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        match Modules::are_in(folder) {
+            true => Self::SentenceTransformers { pooling: None, normalized: None },
+            false => Self::Transformers,
+        }
+    }
+}
+
 /// Writes the model in `folder` and its tokenizer into the folder `out`, which exists, for other programs.
 ///
 /// # Errors
@@ -36,23 +47,25 @@ pub fn export(
     weight_type: WeightType,
     device: &Device,
 ) -> Result<(), TaskError> {
-    let modules = Modules::of(folder)?;
+    let mut modules = Modules::of(folder)?;
     let from = &modules.transformer.clone();
+    let tokenizers = TranslationTokenizers::load(from)?;
     let size = match layout {
         ExportLayout::Transformers => burnformer_models::export(from, out, weight_type, device)?,
         ExportLayout::SentenceTransformers { pooling, normalized } => {
             let size = burnformer_models::export_body(from, out, weight_type, device)?;
-            let modules = Modules {
-                pooling: pooling.unwrap_or(modules.pooling),
-                normalized: normalized.unwrap_or(modules.normalized),
-                max_length: Some(modules.max_length.unwrap_or(size.max_seq_length)),
-                ..modules
+            modules.pooling.modes = pooling.map_or(modules.pooling.modes, |pooling| vec![pooling]);
+            let steps = load_steps(modules.steps.clone(), size.d_model * modules.pooling.modes.len(), device)?;
+            let steps = match normalized {
+                Some(normalized) => with_normalization(steps, normalized),
+                None => steps,
             };
-            modules.write(size.d_model, out)?;
+            let longest = || max_length(tokenizers.source(), size.max_seq_length);
+            modules.text.max_length = Some(modules.text.max_length.unwrap_or_else(longest));
+            modules.write(size.d_model, &steps, weight_type, out)?;
             size
         }
     };
-    let tokenizers = TranslationTokenizers::load(from)?;
     check_vocabulary(tokenizers.source(), size.vocab_size)?;
     check_vocabulary(tokenizers.target(), size.target_vocab_size.unwrap_or(size.vocab_size))?;
     tokenizers.save(out, max_length(tokenizers.source(), size.max_seq_length))

@@ -31,6 +31,7 @@ mod pipeline;
 mod pretraining;
 mod scores;
 mod sentence_transformers;
+mod similarity;
 mod task;
 mod text_classification;
 mod text_embedding;
@@ -49,9 +50,11 @@ pub use npy::write_npy;
 pub use pipeline::Pipeline;
 pub use pretraining::{PretrainingCounts, PretrainingMetricState, PretrainingTask};
 pub use scores::{ScoreValues, Scores, ScoresError};
+pub use sentence_transformers::Prompts;
+pub use similarity::{Similarity, cosine_similarity};
 pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{ClassProbability, Prediction, TextClassification};
-pub use text_embedding::{SimilarText, TextEmbedding, cosine_similarity};
+pub use text_embedding::{SimilarText, TextEmbedding};
 pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
 pub use token_classification::{
     MarkedText, TextEntity, TokenClassification, TokenClassificationMetricState, TokenClassificationTask,

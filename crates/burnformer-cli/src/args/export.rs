@@ -7,6 +7,7 @@ use burnformer::models::weights::WeightType;
 use clap::{Args, ValueEnum};
 
 use super::DeviceArgs;
+use super::embed::poolings;
 use super::names::names;
 
 /// Layout of the exported folder.
@@ -14,7 +15,7 @@ use super::names::names;
 pub(crate) enum Layout {
     /// For transformers: loaded by the class that `architectures` in `config.json` names
     Transformers,
-    /// For sentence-transformers: the encoder without its head, with a pooling module
+    /// For sentence-transformers: the encoder without its head, with pooling and all other settings of such a folder
     SentenceTransformers,
 }
 
@@ -45,16 +46,13 @@ pub(crate) struct ExportArgs {
     ]))]
     pub(crate) dtype: WeightType,
 
-    /// Folder layout
-    #[arg(long, value_enum, value_name = "LAYOUT", default_value = "transformers")]
-    pub(crate) layout: Layout,
+    /// Folder layout [default: that of the model folder]
+    #[arg(long, value_enum, value_name = "LAYOUT")]
+    pub(crate) layout: Option<Layout>,
 
     /// Pooling of token vectors into one text vector, with `--layout sentence-transformers` [default: as the model folder
     /// says, else mean]
-    #[arg(long, value_name = "POOLING", value_parser = names::<Pooling, _>([
-        ("mean", "Mean over all tokens"),
-        ("cls", "Vector of the first token"),
-    ]))]
+    #[arg(long, value_name = "POOLING", value_parser = poolings())]
     pub(crate) pooling: Option<Pooling>,
 
     /// L2-normalise the embeddings, with `--layout sentence-transformers` [default: as the model folder says, else true]

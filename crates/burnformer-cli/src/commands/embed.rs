@@ -32,9 +32,10 @@ pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         context.terminal.print(&lines.join("\n"))
     })?;
     if let (Some(mut out), Some(path)) = (out, &args.out) {
-        write_npy(&rows, model.d_model(), &mut out).with_context(|| format!("cannot write `{}`", path.display()))?;
+        write_npy(&rows, model.n_dimensions(), &mut out)
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
         out.commit()?;
-        let (n, width) = (rows.len(), model.d_model());
+        let (n, width) = (rows.len(), model.n_dimensions());
         context.terminal.note(format_args!("{n} vectors of {width} numbers in `{}`", path.display()));
     }
     Ok(Outcome::Done)
@@ -45,9 +46,21 @@ impl crate::args::EmbeddingArgs {
     pub(super) fn load(&self) -> Result<TextEmbedding> {
         let device = self.device.device.open()?;
         let model = TextEmbedding::load(&self.folder, &device)?;
-        Ok(match self.pooling {
+        let model = match self.pooling {
             None => model,
-            Some(pooling) => model.with_pooling(pooling),
+            Some(pooling) => model.with_pooling(pooling)?,
+        };
+        let model = match (&self.prompt, &self.prompt_name) {
+            (Some(prompt), _) => model.with_prompt(prompt),
+            (None, Some(name)) => {
+                let prompt = model.prompts().named(name)?.to_owned();
+                model.with_prompt(prompt)
+            }
+            (None, None) => model,
+        };
+        Ok(match self.dimensions {
+            None => model,
+            Some(n) => model.with_dimensions(n as usize)?,
         })
     }
 }

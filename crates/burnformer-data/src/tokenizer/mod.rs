@@ -25,6 +25,7 @@ mod format;
 pub(crate) mod limits;
 mod load;
 mod long;
+mod lowercase;
 mod pieces;
 mod save;
 mod specials;

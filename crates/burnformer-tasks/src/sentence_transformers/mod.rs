@@ -1,0 +1,14 @@
+//! Files of sentence-transformers: what becomes of a text on its way to an embedding or a score.
+
+mod file;
+mod modules;
+mod pooling;
+mod prompts;
+mod settings;
+mod steps;
+mod transformer;
+
+pub(crate) use modules::Modules;
+pub(crate) use pooling::PoolingSettings;
+pub use prompts::Prompts;
+pub(crate) use steps::{Step, load_steps, with_normalization};

@@ -1,0 +1,143 @@
+//! `modules.json`: the modules of a folder, in order.
+
+use std::path::{Component, Path, PathBuf};
+
+use burnformer_models::Pooling;
+use burnformer_models::weights::WeightType;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::file::{create_folder, read_json, unsupported, write_json};
+use super::pooling::PoolingSettings;
+use super::settings::Settings;
+use super::steps::{Step, StepSettings};
+use super::transformer::{Task, TextSettings};
+use crate::TaskError;
+
+/// File that lists the modules of a folder.
+pub(super) const MODULES: &str = "modules.json";
+
+/// What the modules of an embedding are expected to be.
+const EXPECTED: &str = "Transformer, Pooling, and behind them any of Dense, Normalize and Dropout";
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(rename = "type")]
+    class: String,
+}
+
+/// A module: the name of its class and its folder.
+pub(super) struct Module {
+    pub(super) kind: String,
+    pub(super) folder: PathBuf,
+}
+
+/// The modules that the list in `folder` names.
+pub(super) fn list(folder: &Path) -> Result<Vec<Module>, TaskError> {
+    let path = folder.join(MODULES);
+    let module = |entry: Entry| {
+        if !Path::new(&entry.path).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(unsupported(&path, format!("a module in `{}`", entry.path), "a folder below its own"));
+        }
+        // Other classes are code of the model itself, whatever their names.
+        match entry.class.strip_prefix("sentence_transformers.").and_then(|class| class.rsplit('.').next()) {
+            Some(kind) => Ok(Module { kind: kind.to_owned(), folder: folder.join(&entry.path) }),
+            None => {
+                let found = format!("`{}`, a module with code of its own", entry.class);
+                Err(unsupported(&path, found, "modules of sentence-transformers"))
+            }
+        }
+    };
+    read_json::<Vec<Entry>>(&path)?.into_iter().map(module).collect()
+}
+
+/// The entry of the list for a module of this class.
+pub(super) fn entry(number: usize, path: &str, class: &str) -> Value {
+    let class = format!("sentence_transformers.models.{class}");
+    json!({ "idx": number, "name": number.to_string(), "path": path, "type": class })
+}
+
+/// Embedding settings of a folder.
+pub(crate) struct Modules {
+    /// Folder of the encoder and its tokenizer.
+    pub(crate) transformer: PathBuf,
+    pub(crate) text: TextSettings,
+    pub(crate) pooling: PoolingSettings,
+    /// What follows the pooling, in order.
+    pub(crate) steps: Vec<StepSettings>,
+    pub(crate) settings: Settings,
+}
+
+impl Modules {
+    /// The settings of a folder of sentence-transformers; for any other folder, the L2-normalised mean over the tokens.
+    pub(crate) fn of(folder: &Path) -> Result<Self, TaskError> {
+        if Self::are_in(folder) {
+            return Self::read(folder);
+        }
+        Ok(Self {
+            transformer: folder.to_owned(),
+            text: TextSettings::default(),
+            pooling: PoolingSettings::of(Pooling::Mean),
+            steps: vec![StepSettings::Normalize],
+            settings: Settings::default(),
+        })
+    }
+
+    /// `true` if `folder` has sentence-transformers' list of modules.
+    pub(crate) fn are_in(folder: &Path) -> bool {
+        folder.join(MODULES).is_file()
+    }
+
+    fn read(folder: &Path) -> Result<Self, TaskError> {
+        let settings = Settings::of_embedding(folder)?;
+        let path = folder.join(MODULES);
+        let modules = list(folder)?;
+        let kinds = || modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(", ");
+        let [transformer, pooling, behind @ ..] = modules.as_slice() else {
+            return Err(unsupported(&path, kinds(), EXPECTED));
+        };
+        if (transformer.kind.as_str(), pooling.kind.as_str()) != ("Transformer", "Pooling") {
+            return Err(unsupported(&path, kinds(), EXPECTED));
+        }
+        let mut steps = Vec::new();
+        for module in behind {
+            match module.kind.as_str() {
+                "Dense" => steps.push(StepSettings::dense(&module.folder)?),
+                "Normalize" => steps.push(StepSettings::normalize(&module.folder)?),
+                // Trains alone.
+                "Dropout" => {}
+                _ => return Err(unsupported(&path, kinds(), EXPECTED)),
+            }
+        }
+        Ok(Self {
+            transformer: transformer.folder.clone(),
+            text: TextSettings::read(&transformer.folder, Task::Embedding)?,
+            pooling: PoolingSettings::read(&pooling.folder)?,
+            steps,
+            settings,
+        })
+    }
+
+    /// Writes the files into `folder`, which holds the transformer, for these steps of `self`.
+    pub(crate) fn write(
+        &self,
+        d_model: usize,
+        steps: &[Step],
+        weight_type: WeightType,
+        folder: &Path,
+    ) -> Result<(), TaskError> {
+        let mut list = vec![entry(0, "", "Transformer"), entry(1, "1_Pooling", "Pooling")];
+        for step in steps {
+            let number = list.len();
+            let path = format!("{number}_{}", step.class());
+            create_folder(&folder.join(&path))?;
+            step.write(&folder.join(&path), weight_type)?;
+            list.push(entry(number, &path, step.class()));
+        }
+        self.text.write(folder)?;
+        self.pooling.write(d_model, &folder.join("1_Pooling"))?;
+        self.settings.write(folder)?;
+        Ok(write_json(&folder.join(MODULES), &Value::Array(list))?)
+    }
+}
