@@ -61,7 +61,7 @@ pub use generation::{
 pub use gpt::{Gpt, GptConfig, GptForCausalLM, GptInput, GptTokens};
 pub use heads::{
     BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, BertModel,
-    BertPooler, MaskedTokenHead, PretrainingLogits,
+    BertPooler, MaskedTokenHead, Outputs, PretrainingLogits,
 };
 pub use memory::{MicroBatchSize, Passes, StepFloats};
 pub use pooling::{Pooling, normalize};

@@ -1,7 +1,7 @@
 //! The interface of all models: settings, saving to a folder and loading from it.
 
 use crate::memory::{MicroBatchSize, Passes, StepFloats};
-use crate::{Architecture, BertInput, Head, ModelClass, ModelError};
+use crate::{Architecture, BertInput, Head, ModelClass, ModelError, Outputs};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
@@ -48,6 +48,11 @@ pub trait Pretrained: Module {
     /// Names of the classes, in the order of the logits; empty for a model that is no classifier.
     fn labels(&self) -> &[String] {
         &[]
+    }
+
+    /// What the logits of a classifier of texts mean; `None` for any other model.
+    fn outputs(&self) -> Option<Outputs> {
+        None
     }
 
     /// Attention weights of every layer and head over a text, before dropout; `None` if the model's input is not a

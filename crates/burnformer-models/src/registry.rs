@@ -4,8 +4,8 @@ use crate::class::listed;
 use crate::hf::ConfigJson;
 use crate::{
     Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertInput, BertModel, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Pretrained, Seq2Seq,
-    stats,
+    BertInput, BertModel, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Outputs, Pretrained,
+    Seq2Seq, stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
@@ -130,6 +130,12 @@ impl AnyModel {
         self.model.labels()
     }
 
+    /// What the logits of a classifier of texts mean; `None` for any other model.
+    #[must_use]
+    pub fn outputs(&self) -> Option<Outputs> {
+        self.model.outputs()
+    }
+
     /// Path and shape of every parameter.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
@@ -164,6 +170,7 @@ trait Object: Debug + Send {
     fn config(&self) -> Value;
     fn size(&self) -> ModelSize;
     fn labels(&self) -> &[String];
+    fn outputs(&self) -> Option<Outputs>;
     fn parameters(&self) -> Vec<(String, Vec<usize>)>;
     fn attn_weights(&self, input: BertInput) -> Option<Vec<Tensor<4>>>;
     fn check_hugging_face(&self) -> Result<(), ConfigError>;
@@ -181,6 +188,10 @@ impl<M: Pretrained> Object for M {
 
     fn labels(&self) -> &[String] {
         Pretrained::labels(self)
+    }
+
+    fn outputs(&self) -> Option<Outputs> {
+        Pretrained::outputs(self)
     }
 
     fn parameters(&self) -> Vec<(String, Vec<usize>)> {

@@ -244,6 +244,10 @@ impl Weights {
         ModelError::NoSinusoids { path: self.path.clone(), name: name.to_owned() }
     }
 
+    pub(crate) fn head_size(&self, found: usize, expected: usize) -> ModelError {
+        ModelError::HeadSize { path: self.path.clone(), found, expected }
+    }
+
     pub(crate) fn missing(&self, name: &str) -> ModelError {
         ModelError::MissingWeight { path: self.path.clone(), name: name.to_owned() }
     }

@@ -132,7 +132,8 @@ fn hint_on_task(error: &TaskError) -> Option<&str> {
         }
         TaskError::Dimensions { .. } => Some("lower `--dimensions`"),
         TaskError::PoolingWidth { .. } => Some("leave out `--pooling`"),
-        TaskError::CrossEncoder { .. } => Some("score pairs of texts with it by `burnformer predict`"),
+        TaskError::CrossEncoder { .. } => Some("rank texts with it by `burnformer rank`"),
+        TaskError::NoScore { .. } => Some("classify pairs of texts with it by `burnformer predict --pair-column`"),
         TaskError::OtherTask { found: Head::SequenceClassification, .. } => {
             Some("classify texts with it by `burnformer predict`")
         }

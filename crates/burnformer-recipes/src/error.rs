@@ -95,6 +95,14 @@ pub enum RecipeError {
         /// The folders.
         folders: Vec<String>,
     },
+    /// A classifier that does not give each text one class.
+    #[error("`{}` gives each text {found}, expected a classifier that gives it one class", folder.display())]
+    NotClasses {
+        /// Folder of the model.
+        folder: PathBuf,
+        /// What it gives a text.
+        found: &'static str,
+    },
     /// Settings of a run that do not say how long it is.
     #[error("`{}` has no `train.steps`, so it is not of a run", file.display())]
     NoSteps {
@@ -225,6 +233,9 @@ impl RecipeError {
             }
             Self::NoHead { n_heads, .. } => {
                 return Some(format!("set `--head` to 1 to {n_heads}, or omit it for the mean over all heads"));
+            }
+            Self::NotClasses { folder, .. } => {
+                return Some(format!("print what it says of texts with `burnformer predict {}`", folder.display()));
             }
             Self::NoReferences => "name the references with `--pair-input` (line-aligned files) or `--pair-column`",
             Self::NoPairs => "name files that are not empty",

@@ -18,7 +18,7 @@ use burnformer_data::tagged::TaggedTexts;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
     BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Head, ModelClass,
-    Pretrained,
+    Outputs, Pretrained,
 };
 use burnformer_reports::{CausalLmScores, ClassificationScores, PretrainingScores, TokenClassificationScores};
 use burnformer_tasks::{ClassificationTask, PretrainingTask, TokenClassificationTask};
@@ -100,6 +100,9 @@ pub fn evaluate_classifier(
 ) -> Result<ClassificationScores, RecipeError> {
     let device = context.device.open()?;
     let model = BertForSequenceClassification::load(folder, &device)?;
+    if model.outputs() != Outputs::Classes {
+        return Err(RecipeError::NotClasses { folder: folder.to_owned(), found: model.outputs().noun() });
+    }
     let (config, labels) = (model.config().clone(), model.labels().to_vec());
     let tokenizer = Tokenizer::load(folder)?;
     let (observer, interrupt) = (context.observer, context.interrupt());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burnformer_models::{Head, ModelClass, ModelSize, registry};
+use burnformer_models::{Head, ModelClass, ModelSize, Outputs, registry};
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::AttentionMap;
 use burnformer_train::{History, HistoryEntry, RunFolder, TrainError};
@@ -29,6 +29,9 @@ pub struct Inspection {
     /// Names of a classifier's classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// What a classifier of texts gives a text, where that is not one class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<&'static str>,
     /// Number of weights.
     pub parameters: usize,
     /// Number of weights in each part of the model.
@@ -99,6 +102,7 @@ impl Inspection {
             folder: folder.to_owned(),
             architecture,
             labels: model.labels().to_vec(),
+            outputs: model.outputs().filter(|it| *it != Outputs::Classes).map(Outputs::noun),
             parameters: shapes.iter().map(|(_, n)| n).sum(),
             blocks: blocks(&shapes),
             history: history(folder)?,

@@ -282,6 +282,7 @@ impl Report for Inspection {
         if !self.labels.is_empty() {
             text += &fact("classes", self.labels.join(", "));
         }
+        text += &self.outputs.map(|outputs| fact("answer to a text", outputs)).unwrap_or_default();
         text += "\nparameters\n";
         for block in &self.blocks {
             let share = 100.0 * block.parameters as f64 / self.parameters as f64;

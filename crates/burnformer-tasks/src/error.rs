@@ -90,6 +90,14 @@ pub enum TaskError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A classifier where a model that gives a score is expected.
+    #[error("`{}` holds a classifier with {n_labels} labels, expected a cross-encoder, which has one", folder.display())]
+    NoScore {
+        /// The folder.
+        folder: PathBuf,
+        /// Number of its labels.
+        n_labels: usize,
+    },
     /// A prompt that the model does not have.
     #[error("the model has no prompt `{name}`, expected one of `{}`", known.join("`, `"))]
     NoPrompt {

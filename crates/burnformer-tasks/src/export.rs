@@ -7,7 +7,7 @@ use burnformer_models::Pooling;
 use burnformer_models::weights::WeightType;
 
 use crate::encode::{check_vocabulary, max_length};
-use crate::sentence_transformers::{Modules, load_steps, with_normalization};
+use crate::sentence_transformers::{CrossEncoder, Modules, load_steps, with_normalization};
 use crate::{TaskError, TranslationTokenizers};
 
 /// Layout of an exported folder.
@@ -29,7 +29,9 @@ impl ExportLayout {
     /// The layout of the model in `folder`.
     #[must_use]
     pub fn of(folder: &Path) -> Self {
-        match Modules::are_in(folder) {
+        // What cannot be read is said where it is read.
+        let is_cross_encoder = matches!(CrossEncoder::of(folder), Ok(Some(_)));
+        match Modules::are_in(folder) && !is_cross_encoder {
             true => Self::SentenceTransformers { pooling: None, normalized: None },
             false => Self::Transformers,
         }
@@ -47,12 +49,18 @@ pub fn export(
     weight_type: WeightType,
     device: &Device,
 ) -> Result<(), TaskError> {
-    let mut modules = Modules::of(folder)?;
-    let from = &modules.transformer.clone();
+    let from = &Modules::transformer_in(folder)?;
     let tokenizers = TranslationTokenizers::load(from)?;
     let size = match layout {
-        ExportLayout::Transformers => burnformer_models::export(from, out, weight_type, device)?,
+        ExportLayout::Transformers => {
+            let size = burnformer_models::export(from, out, weight_type, device)?;
+            if let Some(cross_encoder) = CrossEncoder::of(folder)? {
+                cross_encoder.write(out)?;
+            }
+            size
+        }
         ExportLayout::SentenceTransformers { pooling, normalized } => {
+            let mut modules = Modules::of(folder)?;
             let size = burnformer_models::export_body(from, out, weight_type, device)?;
             modules.pooling.modes = pooling.map_or(modules.pooling.modes, |pooling| vec![pooling]);
             let steps = load_steps(modules.steps.clone(), size.d_model * modules.pooling.modes.len(), device)?;

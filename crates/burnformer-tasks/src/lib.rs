@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod answer;
 mod attention_map;
 mod causal_lm;
 mod classification;
@@ -36,9 +37,11 @@ mod task;
 mod text_classification;
 mod text_embedding;
 mod text_generation;
+mod text_ranking;
 mod token_classification;
 mod translation;
 
+pub use answer::{Answer, AnswerOptions};
 pub use attention_map::AttentionMap;
 pub use causal_lm::{CausalLmMetricState, CausalLmTask};
 pub use classification::{ClassificationMetricState, ClassificationTask};
@@ -56,6 +59,7 @@ pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{ClassProbability, Prediction, TextClassification};
 pub use text_embedding::{SimilarText, TextEmbedding};
 pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
+pub use text_ranking::{RankedText, TextRanking};
 pub use token_classification::{
     MarkedText, TextEntity, TokenClassification, TokenClassificationMetricState, TokenClassificationTask,
 };

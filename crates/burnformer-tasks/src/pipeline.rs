@@ -6,8 +6,11 @@ use burn::tensor::Device;
 use burnformer_models::{Head, ModelClass};
 use burnformer_ops::DeviceChoice;
 
-use crate::sentence_transformers::Modules;
-use crate::{FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, TokenClassification, Translator};
+use crate::sentence_transformers::{CrossEncoder, Modules};
+use crate::{
+    FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, TextRanking, TokenClassification,
+    Translator,
+};
 
 /// A model folder, ready for use.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub enum Pipeline {
     TokenClassification(Box<TokenClassification>),
     /// Text embeddings.
     TextEmbedding(Box<TextEmbedding>),
+    /// Ranking of texts by a cross-encoder.
+    TextRanking(Box<TextRanking>),
     /// Continuation of prompts.
     TextGeneration(Box<TextGeneration>),
     /// Translation.
@@ -42,6 +47,13 @@ impl Pipeline {
     /// As [`Self::from_folder`].
     pub fn from_folder_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self, TaskError> {
         let folder = folder.as_ref();
+        if CrossEncoder::of(folder)?.is_some() {
+            let classifier = TextClassification::load(folder, device)?;
+            return Ok(match classifier.labels().len() {
+                1 => Self::TextRanking(Box::new(TextRanking::of(classifier))),
+                _ => Self::TextClassification(Box::new(classifier)),
+            });
+        }
         if Modules::are_in(folder) {
             return Ok(Self::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)));
         }

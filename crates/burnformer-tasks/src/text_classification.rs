@@ -2,18 +2,21 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
-use burnformer_models::{BertForSequenceClassification, Head, Pretrained};
+use burn::tensor::{Device, Tensor};
+use burnformer_models::{BertForSequenceClassification, Head, OutputActivation, Outputs, Pretrained};
 use serde::Serialize;
 
-use crate::TaskError;
 use crate::encode::{Encode, expect_head, probabilities};
+use crate::sentence_transformers::CrossEncoder;
+use crate::{Answer, AnswerOptions, TaskError};
 
 /// Classification of a text, or of a pair of texts.
 #[derive(Debug)]
 pub struct TextClassification {
     model: BertForSequenceClassification,
     encode: Encode,
+    /// The text in front of every first text.
+    prompt: String,
 }
 
 /// Prediction for one text.
@@ -23,9 +26,10 @@ pub struct Prediction {
     pub label: String,
     /// Index of that class.
     pub index: usize,
-    /// Probability of that class, in `[0, 1]`.
+    /// Probability of that class, in `[0, 1]`; of a model that gives [`Outputs::Score`] its score, which is any number.
     pub probability: f64,
-    /// The probability of every class, in the order of [`TextClassification::labels`].
+    /// The probability of every class, in the order of [`TextClassification::labels`]. They add up to 1 if the model gives
+    /// [`Outputs::Classes`].
     pub probabilities: Vec<f64>,
 }
 
@@ -48,18 +52,41 @@ impl Prediction {
         classes.truncate(n);
         classes
     }
+
+    /// The classes whose probability is at least `threshold`, the best first.
+    #[must_use]
+    pub fn above<'a>(&self, labels: &'a [String], threshold: f64) -> Vec<ClassProbability<'a>> {
+        let mut classes = self.top(labels, labels.len());
+        classes.retain(|class| class.probability >= threshold);
+        classes
+    }
 }
 
 impl TextClassification {
-    /// Loads the model in `folder`.
+    /// Loads the model in `folder`: a classifier, or a cross-encoder of sentence-transformers as configured there.
     ///
     /// # Errors
-    /// If it holds no model for text classification with its tokenizer.
+    /// If it holds no model for text classification with its tokenizer, or asks for what is not supported.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
-        expect_head(folder, &[Head::SequenceClassification])?;
-        let model = BertForSequenceClassification::load(folder, device)?;
-        let encode = Encode::load(folder, model.config(), device)?;
-        Ok(Self { model, encode })
+        let cross_encoder = CrossEncoder::of(folder)?;
+        let from = cross_encoder.as_ref().map_or(folder, |it| &it.transformer);
+        expect_head(from, &[Head::SequenceClassification])?;
+        let model = BertForSequenceClassification::load(from, device)?;
+        let mut encode = Encode::load(from, model.config(), device)?;
+        let Some(settings) = cross_encoder else { return Ok(Self { model, encode, prompt: String::new() }) };
+        settings.text.apply(&mut encode, model.config().max_seq_length)?;
+        let prompt = settings.prompts().default_prompt().to_owned();
+        let model = match settings.activation() {
+            Some(activation) => model.with_score_activation(activation),
+            None => model,
+        };
+        Ok(Self { model, encode, prompt })
+    }
+
+    /// What the probabilities of a [`Prediction`] mean.
+    #[must_use]
+    pub fn outputs(&self) -> Outputs {
+        self.model.outputs()
     }
 
     /// The names of the classes.
@@ -73,11 +100,34 @@ impl TextClassification {
     /// # Errors
     /// If a text cannot be tokenised, or the device fails.
     pub fn classify(&self, texts: &[(&str, Option<&str>)]) -> Result<Vec<Prediction>, TaskError> {
-        let encoded = texts.iter().map(|&(text, pair)| self.encode.text(text, pair)).collect::<Result<Vec<_>, _>>()?;
+        let rows = self.rows(self.outputs(), texts)?;
+        Ok(rows.into_iter().map(|probabilities| self.prediction(probabilities)).collect())
+    }
+
+    /// The outputs for each pair of texts, as sentence-transformers' `CrossEncoder` with one label gives them.
+    pub(crate) fn scores(&self, texts: &[(&str, Option<&str>)]) -> Result<Vec<f64>, TaskError> {
+        let activation = self.model.score_activation().unwrap_or(OutputActivation::Sigmoid);
+        Ok(self.rows(Outputs::Score(activation), texts)?.concat())
+    }
+
+    /// What becomes of the logits of each text.
+    fn rows(&self, outputs: Outputs, texts: &[(&str, Option<&str>)]) -> Result<Vec<Vec<f64>>, TaskError> {
+        let encode = |&(text, pair): &(&str, Option<&str>)| self.encode.text(&format!("{}{text}", self.prompt), pair);
+        let encoded = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         self.encode.in_batches(&encoded, |_, input| {
-            let rows = probabilities(self.model.forward(input))?;
-            Ok(rows.into_iter().map(|probabilities| self.prediction(probabilities)).collect())
+            let logits = self.model.forward(input);
+            match outputs {
+                Outputs::Classes => probabilities(logits),
+                Outputs::Labels => values(OutputActivation::Sigmoid.apply(logits)),
+                Outputs::Score(activation) => values(activation.apply(logits)),
+            }
         })
+    }
+
+    /// What is said of a text, for programs or people.
+    #[must_use]
+    pub fn answer<'a>(&'a self, prediction: &'a Prediction, options: &AnswerOptions) -> Answer<'a> {
+        Answer::new(prediction, self.outputs(), self.labels(), options)
     }
 
     fn prediction(&self, probabilities: Vec<f64>) -> Prediction {
@@ -86,6 +136,12 @@ impl TextClassification {
         let label = self.labels().get(index).cloned().unwrap_or_default();
         Prediction { label, index, probability: probabilities[index], probabilities }
     }
+}
+
+/// The rows of a matrix, read from the device.
+fn values(x: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
+    let [_, width] = x.dims();
+    Ok(x.try_into_data()?.iter::<f64>().collect::<Vec<_>>().chunks(width).map(<[f64]>::to_vec).collect())
 }
 
 #[cfg(test)]
@@ -101,5 +157,7 @@ mod tests {
         assert_eq!(top(2), [("b", 0.7), ("a", 0.2)]);
         assert_eq!(top(9), [("b", 0.7), ("a", 0.2), ("c", 0.1)]);
         assert_eq!(top(0), []);
+        let above = |threshold| prediction.above(&labels, threshold).iter().map(|it| it.label).collect::<Vec<_>>();
+        assert_eq!((above(0.2), above(0.8)), (vec!["b", "a"], vec![]));
     }
 }

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use burnformer_models::weights::WeightType;
+use burnformer_models::{OutputActivation, Outputs};
 use burnformer_ops::DeviceChoice;
-use burnformer_tasks::{ExportLayout, TextEmbedding, export};
+use burnformer_tasks::{
+    ExportLayout, Pipeline, TextClassification, TextEmbedding, TextRanking, cosine_similarity, export,
+};
 use serde_json::{Value, json};
 
 /// Greatest difference to the library.
@@ -238,4 +241,139 @@ fn what_a_model_does_not_have_is_said() {
         let expected = format!("the model makes embeddings of 5 dimensions, expected from 1 to that many, not {asked}");
         assert_eq!(load().with_dimensions(asked).unwrap_err().to_string(), expected);
     }
+}
+
+/// The folder of a classifier, as a case says.
+fn classifier(case: &Value) -> tempfile::TempDir {
+    let folder = folder(&json!({}));
+    let from = fixture(case["model"].as_str().unwrap());
+    fs::copy(from.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
+    let mut config = read(from.join("config.json"));
+    for (key, value) in case["config"].as_object().unwrap() {
+        match value {
+            Value::Null => drop(config.as_object_mut().unwrap().remove(key)),
+            value => config[key] = value.clone(),
+        }
+    }
+    write(folder.path(), &json!({ "config.json": config }));
+    write(folder.path(), &case["files"]);
+    folder
+}
+
+/// Compares the probabilities or scores of a folder with those of a case.
+fn check_scores(folder: &Path, content: &Value, case: &Value, what: &str) {
+    let (name, texts) = (&case["name"], strings(&content["texts"]));
+    let difference = |found: f64, expected: &Value| (found - expected.as_f64().unwrap()).abs();
+    let Some(scores) = case["scores"].as_array() else {
+        let model = TextClassification::load(folder, &device()).unwrap();
+        let questions: Vec<_> = texts.iter().map(|&text| (text, None)).collect();
+        let answers = model.classify(&questions).unwrap();
+        for ((text, answer), expected) in texts.iter().zip(&answers).zip(case["probabilities"].as_array().unwrap()) {
+            assert_eq!(model.labels().len(), expected.as_object().unwrap().len(), "{name}{what}");
+            for (label, &found) in model.labels().iter().zip(&answer.probabilities) {
+                let difference = difference(found, &expected[label]);
+                assert!(difference < TOLERANCE, "{name}{what}, `{text}`, `{label}`: {difference:e}");
+            }
+        }
+        return;
+    };
+    let pairs: Vec<_> = content["pairs"].as_array().unwrap().iter().map(strings).collect();
+    let texts: Vec<&str> = pairs.iter().map(|pair| pair[1]).collect();
+    let ranked = TextRanking::load(folder, &device()).unwrap().rank(pairs[0][0], &texts).unwrap();
+    assert!(ranked.windows(2).all(|two| two[0].score >= two[1].score));
+    assert_eq!(ranked.len(), texts.len());
+    for text in ranked {
+        let difference = difference(text.score, &scores[text.index]);
+        assert!(difference < TOLERANCE, "{name}{what}, pair {}: {difference:e}", text.index);
+        assert_eq!(text.text, texts[text.index]);
+    }
+}
+
+#[test]
+fn classifiers_of_all_kinds_say_the_same_as_there() {
+    let content = read(fixture("scores.json"));
+    for case in content["cases"].as_array().unwrap() {
+        let (folder, out) = (classifier(case), tempfile::tempdir().unwrap());
+        check_scores(folder.path(), &content, case, "");
+        let alone = json!({ "name": case["name"], "probabilities": case["probabilities"] });
+        // What a cross-encoder says of a pair, transformers does not know.
+        let is_cross_encoder =
+            !case["files"].as_object().unwrap().is_empty() || case["config"].to_string().contains("ctivation");
+        if !is_cross_encoder {
+            check_scores(folder.path(), &content, &alone, ", alone");
+        }
+        assert_eq!(ExportLayout::of(folder.path()), ExportLayout::Transformers);
+        export(folder.path(), out.path(), ExportLayout::Transformers, WeightType::F32, &device()).unwrap();
+        check_scores(out.path(), &content, case, ", exported");
+        if !is_cross_encoder {
+            check_scores(out.path(), &content, &alone, ", exported and alone");
+        }
+    }
+}
+
+#[test]
+fn a_cross_encoder_classifies_as_it_ranks() {
+    let content = read(fixture("scores.json"));
+    let named = |name: &str| content["cases"].as_array().unwrap().iter().find(|case| case["name"] == name).unwrap();
+    let case = named("with another function");
+    let folder = classifier(case);
+    let model = TextClassification::load(folder.path(), &device()).unwrap();
+    assert_eq!(model.outputs(), Outputs::Score(OutputActivation::Identity));
+    let pairs: Vec<_> = content["pairs"].as_array().unwrap().iter().map(strings).collect();
+    let answers = model.classify(&pairs.iter().map(|pair| (pair[0], Some(pair[1]))).collect::<Vec<_>>()).unwrap();
+    for (answer, expected) in answers.iter().zip(case["scores"].as_array().unwrap()) {
+        assert!((answer.probability - expected.as_f64().unwrap()).abs() < TOLERANCE);
+    }
+    let pipeline = Pipeline::from_folder_on(folder.path(), &device()).unwrap();
+    assert!(matches!(pipeline, Pipeline::TextRanking(_)), "{pipeline:?}");
+    let error = TextRanking::load(classifier(named("names")).path(), &device()).unwrap_err().to_string();
+    assert!(error.ends_with("holds a classifier with 3 labels, expected a cross-encoder, which has one"), "{error}");
+}
+
+#[test]
+fn embeddings_rank_texts_with_the_prompts_of_queries_and_documents() {
+    let content = read(fixture("embeddings.json"));
+    let case = content["cases"].as_array().unwrap().iter().find(|case| case["name"] == "default prompt").unwrap();
+    let folder = folder(&case["files"]);
+    let texts = strings(&content["texts"]);
+    let ranked = TextRanking::load(folder.path(), &device()).unwrap().rank("the cat", &texts).unwrap();
+    let embed = |prompt: &str, texts: &[&str]| {
+        TextEmbedding::load(folder.path(), &device()).unwrap().with_prompt(prompt).embed(texts).unwrap()
+    };
+    let (query, documents) = (embed("query : ", &["the cat"]), embed("passage : ", &texts));
+    for text in &ranked {
+        let expected = cosine_similarity(&query[0], &documents[text.index]);
+        assert!((text.score - expected).abs() < 1e-6);
+    }
+    assert!(ranked.windows(2).all(|two| two[0].score >= two[1].score));
+}
+
+#[test]
+fn a_classifier_that_is_not_known_is_refused_by_name() {
+    let error = |model: &str, config: Value| {
+        let folder = classifier(&json!({ "model": model, "config": config, "files": {} }));
+        let error = TextClassification::load(folder.path(), &device()).unwrap_err();
+        let causes = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+        let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+        text.replace(&folder.path().display().to_string(), "FOLDER")
+    };
+    let problem = |found: &str, expected: &str| {
+        format!("`problem_type` in `FOLDER/config.json` is `{found}`, expected {expected}")
+    };
+    let single = "single_label_classification";
+    let one = "`multi_label_classification` or `regression`, as there is 1 label";
+    assert_eq!(error("one", json!({ "problem_type": single })), problem(single, one));
+    let three = "`single_label_classification` or `multi_label_classification`, as there are 3 labels";
+    assert_eq!(error("three", json!({ "problem_type": "regression" })), problem("regression", three));
+    let said = error("three", json!({ "id2label": null, "num_labels": 4 }));
+    assert!(said.contains("has 3 classes") && said.ends_with("names 4"), "{said}");
+    let said = error("one", json!({ "sentence_transformers": { "activation_fn": "my.Own" } }));
+    assert!(
+        said.contains("`sentence_transformers` in `FOLDER/config.json`") && said.contains("`my.Own` is not known"),
+        "{said}"
+    );
+    // Without any number of labels, the weights tell.
+    let folder =
+        classifier(&json!({ "model": "three", "config": { "id2label": null, "label2id": null }, "files": {} }));
+    assert_eq!(TextClassification::load(folder.path(), &device()).unwrap().labels(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
 }

@@ -89,6 +89,9 @@ pub(crate) enum Part {
 /// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text: label,
 /// probability and text, separated by tabs. `--format json` prints JSON lines.
 ///
+/// Of a model that gives a text any number of labels, the first two columns list all labels of at least `--threshold` with their
+/// probabilities. Of a model with a single label, such as a cross-encoder, the first column is a score, and there is no label.
+///
 /// A model for token classification marks entities. Prints one line per entity, with these values separated by tabs: number
 /// of the text (from 1, without blank lines), first character (from 0), character behind the last one, type, score, entity.
 /// `--format json` prints one object per text, with its `entities`.
@@ -109,6 +112,42 @@ pub(crate) struct PredictArgs {
     /// Number of most probable classes to print per text, with `--format json`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..))]
     pub(crate) top_k: u32,
+
+    /// Least probability of a label to print, in [0, 1], of a model that gives a text any number of labels [default: 0.5]
+    #[arg(long, value_name = "P")]
+    pub(crate) threshold: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+/// Rank texts by how well they go with a query
+///
+/// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text: score and
+/// text, best first. A cross-encoder scores each pair of query and text. Any other model compares their embeddings, with the
+/// prompts `query` and `document` if it has them.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  burnformer rank runs/mini 'Where is my card?' 'It was sent on Monday.' 'We are open.'
+  burnformer rank runs/mini 'Where is my card?' --input questions.txt --top-k 3 --format json")]
+pub(crate) struct RankArgs {
+    /// Model folder: a cross-encoder, a sentence-transformers model or any BERT
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+
+    /// Text that the others are ranked by
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: String,
+
+    #[command(flatten)]
+    pub(crate) texts: TextsArgs,
+
+    /// Number of best texts to print [default: all]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1..))]
+    pub(crate) top_k: Option<u32>,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

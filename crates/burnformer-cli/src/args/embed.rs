@@ -60,7 +60,7 @@ pub(crate) struct EmbeddingArgs {
   burnformer embed runs/mini 'My card has not arrived.'
   burnformer embed runs/mini --input questions.txt --out questions.npy
   burnformer embed runs/mini --pooling cls --input questions.txt
-  burnformer embed models/e5 --prompt 'query: ' --dimensions 128 'Where is my card?'")]
+  burnformer embed runs/mini --prompt 'query: ' --dimensions 16 'Where is my card?'")]
 pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,

@@ -28,7 +28,7 @@ use std::env;
 use burnformer::core::printable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs};
+pub(crate) use apply::{EvaluateArgs, FillMaskArgs, InspectArgs, Part, PredictArgs, RankArgs};
 pub(crate) use average::AverageArgs;
 pub(crate) use completions::CompletionsArgs;
 pub(crate) use data::{BuildArgs, DataArgs, DataCommand, RustDocsArgs, SplitArgs, StatsArgs};
@@ -116,6 +116,7 @@ pub(crate) enum Command {
     Average(AverageArgs),
     Evaluate(EvaluateArgs),
     Predict(PredictArgs),
+    Rank(RankArgs),
     FillMask(FillMaskArgs),
     Generate(GenerateArgs),
     Translate(TranslateArgs),

@@ -21,6 +21,7 @@ mod inspect;
 mod lines;
 mod predict;
 mod pretrain;
+mod rank;
 mod runs;
 mod score;
 mod similarity;
@@ -68,6 +69,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Average(args) => average::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
+        Command::Rank(args) => rank::run(args, context),
         Command::FillMask(args) => fill_mask::run(args, context),
         Command::Generate(args) => generate::run(args, context),
         Command::Translate(args) => translate::run(args, context),

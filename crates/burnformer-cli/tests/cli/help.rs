@@ -22,6 +22,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("average", &[]),
     ("evaluate", &[NER]),
     ("predict", &[NER]),
+    ("rank", &[]),
     ("fill-mask", &[]),
     ("generate", &[GPT]),
     ("translate", &[]),
@@ -40,7 +41,7 @@ const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --se
 const NER: &str = "finetune --model runs/mini --task token-classification --train train.conll --steps 1 \
                    --set train.micro_batch_size=8 --out runs/ner";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 16] = [
+const WITH_MODELS: [&str; 17] = [
     "pretrain",
     "fetch",
     "finetune",
@@ -49,6 +50,7 @@ const WITH_MODELS: [&str; 16] = [
     "average",
     "evaluate",
     "predict",
+    "rank",
     "fill-mask",
     "generate",
     "translate",

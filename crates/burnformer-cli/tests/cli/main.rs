@@ -21,6 +21,7 @@ mod memory;
 mod old_runs;
 #[cfg(unix)]
 mod outputs;
+mod ranking;
 mod resume;
 mod runs;
 mod rust_docs;

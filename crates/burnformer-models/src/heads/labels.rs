@@ -2,27 +2,65 @@
 
 use crate::ModelError;
 use crate::hf::ConfigJson;
-use serde_json::{Map, Value, json};
+use crate::weights::Weights;
+use serde::Deserialize;
+use serde_json::{Map, Number, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Most numbers of classes that a message lists.
 const SHOWN: usize = 10;
 
-/// The labels in a file; a file without labels has two classes, as in transformers.
-pub(super) fn read(json: &ConfigJson) -> Result<Vec<String>, ModelError> {
-    match json.get::<BTreeMap<usize, String>>("id2label")? {
-        None => Ok(vec!["LABEL_0".to_owned(), "LABEL_1".to_owned()]),
-        Some(labels) if labels.len() > 1 && labels.keys().copied().eq(0..labels.len()) => {
-            Ok(labels.into_values().collect())
-        }
-        Some(labels) => {
-            let found: Vec<String> = labels.keys().take(SHOWN).map(usize::to_string).collect();
-            let more = labels.len() - found.len();
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let expected = "labels for two classes or more, numbered from 0".to_owned();
-            Err(json.setting("id2label", Some(&json!(found.join(", ") + &more)), expected))
+/// A label, which some files have as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Label {
+    Text(String),
+    Number(Number),
+    Flag(bool),
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        match label {
+            Label::Text(text) => text,
+            Label::Number(number) => number.to_string(),
+            Label::Flag(flag) => flag.to_string(),
         }
     }
+}
+
+/// The labels in a file. One without them has `LABEL_0`, `LABEL_1`, … as in transformers: one for each row of the
+/// classifier's weight `name`.
+pub(super) fn read(json: &ConfigJson, folder: &Path, name: &str) -> Result<Vec<String>, ModelError> {
+    let Some(labels) = json.get::<BTreeMap<usize, Label>>("id2label")? else { return numbered(json, folder, name) };
+    if !labels.is_empty() && labels.keys().copied().eq(0..labels.len()) {
+        return Ok(labels.into_values().map(String::from).collect());
+    }
+    let found: Vec<String> = labels.keys().take(SHOWN).map(usize::to_string).collect();
+    let more = labels.len() - found.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let expected = "labels of all classes, numbered from 0".to_owned();
+    Err(json.setting("id2label", Some(&json!(found.join(", ") + &more)), expected))
+}
+
+fn numbered(json: &ConfigJson, folder: &Path, name: &str) -> Result<Vec<String>, ModelError> {
+    let expected: Option<usize> = json.get("num_labels")?;
+    let weights = Weights::in_folder(folder)?;
+    // A file without the weight is refused by its name later.
+    // A wrapper may have put a prefix in front of all names.
+    let is_it = |found: &String| found == name || found.strip_suffix(name).is_some_and(|prefix| prefix.ends_with('.'));
+    let shape = weights.names().into_iter().find(is_it).and_then(|name| weights.shape(&name).map(<[usize]>::to_vec));
+    let Some(found) = shape.and_then(|shape| shape.first().copied()) else { return Ok(Vec::from([label(0)])) };
+    match expected.filter(|&expected| expected != found) {
+        Some(expected) => Err(weights.head_size(found, expected)),
+        None => Ok((0..found).map(label).collect()),
+    }
+}
+
+/// The name of a class without one.
+fn label(index: usize) -> String {
+    format!("LABEL_{index}")
 }
 
 /// Adds the labels to the content of a file.

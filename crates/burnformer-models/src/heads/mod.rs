@@ -3,6 +3,7 @@
 mod body;
 mod labels;
 mod masked_lm;
+mod outputs;
 mod pooler;
 mod pretraining;
 mod sequence_classification;
@@ -10,6 +11,7 @@ mod token_classification;
 
 pub use body::BertModel;
 pub use masked_lm::{BertForMaskedLM, MaskedTokenHead};
+pub use outputs::Outputs;
 pub use pooler::BertPooler;
 pub use pretraining::{BertForPreTraining, PretrainingLogits};
 pub use sequence_classification::BertForSequenceClassification;

@@ -1,18 +1,18 @@
 //! Classification of whole sequences.
 
+use super::outputs::{Outputs, Purpose};
 use super::{BertPooler, labels};
 use crate::bert::{BertVariant, files};
 use crate::hf::ConfigJson;
-use crate::{Architecture, Bert, BertConfig, BertInput, Head, Loaded, ModelClass, ModelError, Pretrained};
+use crate::{
+    Architecture, Bert, BertConfig, BertInput, Head, Loaded, ModelClass, ModelError, OutputActivation, Pretrained,
+};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
 use burnformer_ops::{self as ops, Dropout};
 use serde_json::{Map, Value, json};
 use std::path::Path;
-
-/// The only supported `problem_type` of a `config.json`.
-const SINGLE_LABEL: &str = "single_label_classification";
 
 /// BERT, or one of its variants, with a classifier on its pooler.
 ///
@@ -25,6 +25,8 @@ pub struct BertForSequenceClassification {
     classifier: Linear,
     #[module(skip)]
     labels: Vec<String>,
+    #[module(skip)]
+    purpose: Purpose,
 }
 
 impl BertForSequenceClassification {
@@ -45,6 +47,7 @@ impl BertForSequenceClassification {
             dropout,
             classifier: LinearConfig::new(config.d_model, labels.len()).init(device),
             labels: labels.to_vec(),
+            purpose: Purpose::default(),
         }
     }
 
@@ -110,6 +113,24 @@ impl BertForSequenceClassification {
         self.classifier.forward(pooled)
     }
 
+    /// What the logits mean, and how they become probabilities or scores.
+    #[must_use]
+    pub fn outputs(&self) -> Outputs {
+        self.purpose.outputs(self.labels.len())
+    }
+
+    /// Function of the score of a cross-encoder, if its files name one.
+    #[must_use]
+    pub fn score_activation(&self) -> Option<OutputActivation> {
+        self.purpose.activation
+    }
+
+    /// The same model as a cross-encoder with this function of its score.
+    #[must_use]
+    pub fn with_score_activation(self, activation: OutputActivation) -> Self {
+        Self { purpose: Purpose { activation: Some(activation), ..self.purpose }, ..self }
+    }
+
     /// The body.
     pub fn bert(&self) -> &Bert {
         &self.bert
@@ -134,14 +155,18 @@ impl Pretrained for BertForSequenceClassification {
         &self.labels
     }
 
+    fn outputs(&self) -> Option<Outputs> {
+        Some(Self::outputs(self))
+    }
+
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
-        json.expect("problem_type", &json!(SINGLE_LABEL))?;
-        let (labels, dropout) = (labels::read(&json)?, read_dropout(&json, &config)?);
         let names = ["classifier.weight", "classifier.bias"].map(|path| config.variant.weight_name(path));
-        files::load(&config, folder, || Self::with_dropout(&config, &labels, dropout, device))
+        let (labels, dropout) = (labels::read(&json, folder, &names[0])?, read_dropout(&json, &config)?);
+        let purpose = Purpose::read(&json, labels.len())?;
+        files::load(&config, folder, || Self { purpose, ..Self::with_dropout(&config, &labels, dropout, device) })
             .map_err(|error| labels::head_size(error, &names))
     }
 
@@ -149,7 +174,7 @@ impl Pretrained for BertForSequenceClassification {
         let config = self.config();
         let mut json = config.to_json(self.class());
         labels::write(&self.labels, &mut json)?;
-        json.insert("problem_type".to_owned(), json!(SINGLE_LABEL));
+        self.purpose.write(&mut json);
         write_dropout(self.dropout, config, &mut json);
         files::save(self, Vec::new(), config, &json, folder)
     }

@@ -121,8 +121,8 @@ impl Pretrained for BertForTokenClassification {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
-        let (labels, dropout) = (labels::read(&json)?, dropout_of(&json, &config)?);
         let names = ["token_classifier.weight", "token_classifier.bias"].map(|path| config.variant.weight_name(path));
+        let (labels, dropout) = (labels::read(&json, folder, &names[0])?, dropout_of(&json, &config)?);
         files::load(&config, folder, || Self::with_dropout(&config, &labels, dropout, device))
             .map_err(|error| labels::head_size(error, &names))
     }

@@ -61,7 +61,7 @@ impl ConfigJson {
     }
 
     /// The error of a setting of another type.
-    pub(super) fn wrong_type(&self, key: &'static str, source: serde_json::Error) -> ModelError {
+    pub(crate) fn wrong_type(&self, key: &'static str, source: serde_json::Error) -> ModelError {
         ModelError::SettingType { path: self.path.clone(), key, source }
     }
 }

@@ -213,9 +213,10 @@ fn a_classifier_must_be_one_of_named_classes() {
         let (found, _) = error("classification", set(key, value), load_classifier);
         assert_eq!(found, format!("`{key}` in `FOLDER/config.json` is {expected}"));
     };
-    let problem = "`multi_label_classification`, expected `single_label_classification`";
-    check("problem_type", json!("multi_label_classification"), problem);
-    let gap = "`0, 2`, expected labels for two classes or more, numbered from 0";
+    let problem = "expected `single_label_classification` or `multi_label_classification`, as there are 6 labels";
+    check("problem_type", json!("regression"), &format!("`regression`, {problem}"));
+    check("problem_type", json!("ranking"), &format!("`ranking`, {problem}"));
+    let gap = "`0, 2`, expected labels of all classes, numbered from 0";
     check("id2label", json!({"0": "no", "2": "yes"}), gap);
     check("classifier_dropout", json!(1.5), "`1.5`, expected a value in [0, 1)");
     let (found, _) = error("classification", set("id2label", json!({"0": "no", "1": "yes"})), load_classifier);

@@ -1,5 +1,6 @@
 //! Files of sentence-transformers: what becomes of a text on its way to an embedding or a score.
 
+mod cross_encoder;
 mod file;
 mod modules;
 mod pooling;
@@ -8,6 +9,7 @@ mod settings;
 mod steps;
 mod transformer;
 
+pub(crate) use cross_encoder::CrossEncoder;
 pub(crate) use modules::Modules;
 pub(crate) use pooling::PoolingSettings;
 pub use prompts::Prompts;

@@ -89,6 +89,12 @@ impl Modules {
         folder.join(MODULES).is_file()
     }
 
+    /// Folder of the encoder and its tokenizer.
+    pub(crate) fn transformer_in(folder: &Path) -> Result<PathBuf, TaskError> {
+        let first = if Self::are_in(folder) { list(folder)?.into_iter().next() } else { None };
+        Ok(first.map_or(folder.to_owned(), |module| module.folder))
+    }
+
     fn read(folder: &Path) -> Result<Self, TaskError> {
         let settings = Settings::of_embedding(folder)?;
         let path = folder.join(MODULES);
@@ -135,7 +141,7 @@ impl Modules {
             step.write(&folder.join(&path), weight_type)?;
             list.push(entry(number, &path, step.class()));
         }
-        self.text.write(folder)?;
+        self.text.write(Task::Embedding, folder)?;
         self.pooling.write(d_model, &folder.join("1_Pooling"))?;
         self.settings.write(folder)?;
         Ok(write_json(&folder.join(MODULES), &Value::Array(list))?)

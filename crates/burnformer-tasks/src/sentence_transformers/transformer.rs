@@ -137,8 +137,12 @@ impl TextSettings {
         Ok(())
     }
 
-    pub(super) fn write(&self, folder: &Path) -> Result<(), TaskError> {
-        let json = json!({ "max_seq_length": self.max_length, "do_lower_case": self.lowercase });
+    pub(super) fn write(&self, task: Task, folder: &Path) -> Result<(), TaskError> {
+        let mut json = json!({ "max_seq_length": self.max_length, "do_lower_case": self.lowercase });
+        // Older versions, which know no other task, do not know the key.
+        if task != Task::Embedding {
+            json["transformer_task"] = task.names()[0].into();
+        }
         Ok(write_json(&folder.join(FILES[0]), &json)?)
     }
 }

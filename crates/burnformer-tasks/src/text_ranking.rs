@@ -1,0 +1,76 @@
+//! Ranking of texts by what they have to do with a query.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_models::{Head, ModelClass};
+use serde::Serialize;
+
+use crate::sentence_transformers::{CrossEncoder, Modules};
+use crate::{TaskError, TextClassification, TextEmbedding};
+
+/// Ranking of texts by a query: with a cross-encoder by the score of each pair, with any other model by the similarity of
+/// the embeddings.
+///
+/// Source: `CrossEncoder.rank` of sentence-transformers, and its `encode_query` and `encode_document`.
+#[derive(Debug)]
+pub struct TextRanking(Ranker);
+
+#[derive(Debug)]
+enum Ranker {
+    Pairs(TextClassification),
+    Embeddings(TextEmbedding),
+}
+
+/// A text of a list, and its score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RankedText<'a> {
+    /// Index of the text in the list.
+    pub index: usize,
+    /// Score of the query and the text: the greater, the better they go together.
+    pub score: f64,
+    /// The text.
+    pub text: &'a str,
+}
+
+impl TextRanking {
+    /// Loads the model in `folder`: a classifier with one label, or any model that [`TextEmbedding::load`] takes.
+    ///
+    /// # Errors
+    /// If there is no such model with its tokenizer, or it asks for what is not supported.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
+        let is_classifier = || Ok::<_, TaskError>(ModelClass::of(folder)?.head() == Head::SequenceClassification);
+        if CrossEncoder::of(folder)?.is_none() && (Modules::are_in(folder) || !is_classifier()?) {
+            return Ok(Self(Ranker::Embeddings(TextEmbedding::load(folder, device)?)));
+        }
+        let model = TextClassification::load(folder, device)?;
+        match model.labels().len() {
+            1 => Ok(Self::of(model)),
+            n_labels => Err(TaskError::NoScore { folder: folder.to_owned(), n_labels }),
+        }
+    }
+
+    /// Ranking by a classifier with one label.
+    pub(crate) fn of(model: TextClassification) -> Self {
+        Self(Ranker::Pairs(model))
+    }
+
+    /// The texts by their scores with `query`, the best first; of equal ones, the first.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised, or the device fails.
+    pub fn rank<'a>(&self, query: &str, texts: &[&'a str]) -> Result<Vec<RankedText<'a>>, TaskError> {
+        let scores = match &self.0 {
+            Ranker::Pairs(model) => model.scores(&texts.iter().map(|&text| (query, Some(text))).collect::<Vec<_>>())?,
+            Ranker::Embeddings(model) => {
+                let query = model.embed_behind(model.prompts().query(), &[query])?.concat();
+                let texts = model.embed_behind(model.prompts().document(), texts)?;
+                texts.iter().map(|text| model.similarity().of(&query, text)).collect()
+            }
+        };
+        let ranked = |((index, &text), score)| RankedText { index, score, text };
+        let mut ranked: Vec<_> = texts.iter().enumerate().zip(scores).map(ranked).collect();
+        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(ranked)
+    }
+}
