@@ -2,11 +2,17 @@
 //! can stop or fill the program that expects settings.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 /// Largest file of settings, in bytes, in TOML or JSON: the labels of 200,000 classes or the names of 100,000 files fit in.
 pub const SETTINGS_LIMIT: u64 = 16 << 20;
+
+/// First lines of the files that Git LFS leaves in the place of large ones; the second is from before its first release.
+const LFS_POINTERS: [&[u8]; 2] =
+    [b"version https://git-lfs.github.com/spec/v1\n", b"version https://hawser.github.com/spec/v1\n"];
+/// A pointer is shorter than this, in bytes.
+const LFS_LIMIT: u64 = 1024;
 
 /// Why a file is not read, as the source of an [`io::Error`] of kind [`InvalidInput`](io::ErrorKind::InvalidInput) or
 /// [`FileTooLarge`](io::ErrorKind::FileTooLarge).
@@ -25,17 +31,26 @@ pub enum Unreadable {
         /// Limit in bytes.
         limit: u64,
     },
+    /// What a clone without Git LFS has in the place of a large file.
+    #[error(
+        "it is a Git LFS pointer, not the file itself: run `git lfs pull` in its repository, or download the file again"
+    )]
+    LfsPointer,
 }
 
 /// Opens a regular file for reading. A pipe without a writer is refused where [`File::open`] would wait for one.
 ///
 /// # Errors
-/// An error of the system, or [`Unreadable::NotRegular`].
+/// An error of the system, [`Unreadable::NotRegular`] or [`Unreadable::LfsPointer`].
 pub fn open_regular(path: &Path) -> io::Result<File> {
     // Before it is opened, since that may wait; and after it, since another file may stand there by then.
     check_regular(&fs::metadata(path)?)?;
-    let file = File::open(path)?;
-    check_regular(&file.metadata()?)?;
+    let mut file = File::open(path)?;
+    let found = file.metadata()?;
+    check_regular(&found)?;
+    if found.len() < LFS_LIMIT {
+        check_lfs(&mut file)?;
+    }
     Ok(file)
 }
 
@@ -72,6 +87,16 @@ fn check_regular(found: &fs::Metadata) -> io::Result<()> {
     }
     let kind = kind(found.file_type());
     Err(io::Error::new(io::ErrorKind::InvalidInput, Unreadable::NotRegular { kind }))
+}
+
+/// Refuses a pointer of Git LFS; any other file is at its start again.
+fn check_lfs(file: &mut File) -> io::Result<()> {
+    let mut start = Vec::new();
+    file.by_ref().take(LFS_LIMIT).read_to_end(&mut start)?;
+    if LFS_POINTERS.iter().any(|pointer| start.starts_with(pointer)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, Unreadable::LfsPointer));
+    }
+    file.rewind()
 }
 
 fn kind(found: fs::FileType) -> &'static str {
@@ -117,6 +142,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = read_limited(folder.path(), 9).unwrap_err();
         assert!(error.to_string().starts_with("it is a folder, expected a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_pointer_of_git_lfs_is_called_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n";
+        for text in [pointer.to_owned(), pointer.replace("git-lfs", "hawser")] {
+            fs::write(&path, text).unwrap();
+            for error in [open_regular(&path).unwrap_err(), read_limited(&path, 9999).unwrap_err()] {
+                assert!(error.to_string().starts_with("it is a Git LFS pointer"), "{error}");
+            }
+        }
+        // A text on such files is no such file.
+        let text = format!("A pointer:\n{pointer}");
+        fs::write(&path, &text).unwrap();
+        assert_eq!(read_text(&path, 9999).unwrap(), text);
     }
 
     /// A pipe without a writer would wait for one for ever.
