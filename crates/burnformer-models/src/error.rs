@@ -244,6 +244,22 @@ pub enum ModelError {
         /// Type of the weight.
         found: String,
     },
+    /// A weight has values that are NaN or infinite, with which a model computes nothing.
+    #[error(
+        "weight `{name}` in `{}` has {found} of {of} values that are NaN or infinite: the file is damaged, or its training \
+         diverged",
+        path.display()
+    )]
+    NotFiniteWeight {
+        /// The file.
+        path: PathBuf,
+        /// Name of the weight.
+        name: String,
+        /// Number of such values.
+        found: usize,
+        /// Number of all its values.
+        of: usize,
+    },
     /// A weight has a value that the target type cannot represent.
     #[error("weight `{name}` in `{}` has values beyond the range of `{weight_type}`: `bf16` has room for them", path.display())]
     Range {

@@ -3,6 +3,7 @@
 //! loaded.
 
 mod convert;
+mod finite;
 mod float;
 mod index;
 mod mean;
@@ -13,6 +14,7 @@ mod save;
 mod unique;
 
 pub use self::convert::write_as;
+use self::finite::n_not_finite;
 pub use self::float::WeightType;
 use self::index::Index;
 pub use self::mean::write_mean;
@@ -33,8 +35,8 @@ use std::path::{Path, PathBuf};
 /// Sets every float parameter of `module` from the place that `place` gives its path. f16 and bf16 become f32.
 ///
 /// # Errors
-/// If the file cannot be read, lacks a parameter or has it in another shape, or has a name that no parameter takes and
-/// `ignore` does not know. Nothing is allocated for a file whose header does not fit.
+/// If the file cannot be read, lacks a parameter or has it in another shape or with a value that is NaN or infinite, or
+/// has a name that no parameter takes and `ignore` does not know. Nothing is allocated for a file whose header does not fit.
 pub fn load<M: Module, P: Into<Place>>(
     module: M,
     place: impl Fn(&str) -> P,
@@ -85,6 +87,13 @@ impl WeightsFile {
         match self {
             Self::Safetensors(file) => file.read(name),
             Self::Pytorch(file) => file.read(name),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Safetensors(file) => file.path(),
+            Self::Pytorch(file) => file.path(),
         }
     }
 }
@@ -142,14 +151,42 @@ impl Weights {
         self.files.iter().find_map(|file| file.shape(name))
     }
 
-    /// The weight `name` as f32.
+    /// The weight `name` as f32, whatever its values are.
     ///
     /// # Errors
     /// If it is not there, has another type than f32, f16 or bf16, or cannot be read.
     pub fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
-        for file in &mut self.files {
+        self.find(name).map(|(data, _)| data)
+    }
+
+    /// The weight `name` of a model as f32: numbers that it can compute with.
+    ///
+    /// # Errors
+    /// As [`Self::read`], or if a value is NaN or infinite.
+    pub(crate) fn read_finite(&mut self, name: &str) -> Result<TensorData, ModelError> {
+        let (data, file) = self.find(name)?;
+        let values = data.as_slice::<f32>().expect("weights are read as f32");
+        let (found, of) = (n_not_finite(values), values.len());
+        if found == 0 { Ok(data) } else { Err(self.not_finite(name, file, found, of)) }
+    }
+
+    /// [`Self::read_finite`] of a bias of logits, where minus infinity means a token that is impossible.
+    pub(crate) fn read_logits_bias(&mut self, name: &str) -> Result<TensorData, ModelError> {
+        let (bias, file) = self.find(name)?;
+        let found = bias.iter::<f32>().filter(|&value| value.is_nan() || value == f32::INFINITY).count();
+        if found == 0 { Ok(bias) } else { Err(self.not_finite(name, file, found, bias.num_elements())) }
+    }
+
+    fn not_finite(&self, name: &str, file: usize, found: usize, of: usize) -> ModelError {
+        let path = self.files[file].path().to_owned();
+        ModelError::NotFiniteWeight { path, name: name.to_owned(), found, of }
+    }
+
+    /// The weight `name` as f32, and the index of the file that has it.
+    fn find(&mut self, name: &str) -> Result<(TensorData, usize), ModelError> {
+        for (index, file) in self.files.iter_mut().enumerate() {
             if let Some(data) = file.read(name)? {
-                return Ok(data);
+                return Ok((data, index));
             }
         }
         Err(self.missing(name))
@@ -274,7 +311,7 @@ impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
         if self.result.is_err() {
             return param;
         }
-        match self.file.read(&place.name) {
+        match self.file.read_finite(&place.name) {
             Ok(stored) => {
                 let data = place.parameter(stored);
                 let id = param.id;

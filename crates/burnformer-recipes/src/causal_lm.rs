@@ -22,7 +22,7 @@ use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::{CorpusSamples, check_corpus};
-use crate::evaluate::{batches_of, documents_of, padding};
+use crate::evaluate::{batches_of, check_loss, documents_of, padding};
 use crate::pretrain::check_fit;
 use crate::settings::train_config;
 use crate::{
@@ -276,7 +276,9 @@ pub fn evaluate_causal_lm(
     let (collator, n_samples) = (WindowCollator { padding: padding(pad_id(&tokenizer)) }, samples.per_epoch());
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = CausalLmTask::new(config, tokenizer)?;
-    scores(&task, &model, (batches, n_samples), &corpus, &device, context)
+    let found = scores(&task, &model, (batches, n_samples), &corpus, &device, context)?;
+    check_loss(folder, found.metrics.get("loss"))?;
+    Ok(found)
 }
 
 /// Seed, split and windows as in the run of the model, or the defaults if the folder is not that of a run.

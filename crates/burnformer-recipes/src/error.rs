@@ -178,6 +178,16 @@ pub enum RecipeError {
     /// A validation corpus with other tokens than the training corpus.
     #[error("the validation corpus was built with other tokenizers than the training corpus")]
     OtherValidationTokens,
+    /// A model whose loss on the texts that it is evaluated on is NaN or infinite.
+    #[error(
+        "the loss of the model in `{}` is not finite: its weights are too large, so they are damaged or their training \
+         diverged",
+        folder.display()
+    )]
+    NotFiniteLoss {
+        /// Folder of the model.
+        folder: PathBuf,
+    },
     /// A text without the translation that it is measured by.
     #[error("a translation model is evaluated on texts with references, found no references")]
     NoReferences,

@@ -114,7 +114,9 @@ pub fn evaluate_classifier(
     let collator = ClassificationCollator { padding: padding(pad_id) };
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = ClassificationTask::new(config, tokenizer, labels)?;
-    scores::classification(&task, &model, (batches, n_samples), seed, &device, context)
+    let found = scores::classification(&task, &model, (batches, n_samples), seed, &device, context)?;
+    check_loss(folder, found.loss)?;
+    Ok(found)
 }
 
 /// Evaluates the token classifier in `folder` on tagged sentences, `batch_size` at a time.
@@ -142,6 +144,7 @@ pub fn evaluate_token_classifier(
     let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
     let task = TokenClassificationTask::new(config, tokenizer, labels)?;
     let found = scores::tokens(&task, &model, (batches, n_samples), &device, context)?;
+    check_loss(folder, Some(found.loss))?;
     Ok(scores::with_lost_words(found, &texts, samples.lost_words()))
 }
 
@@ -171,7 +174,17 @@ pub fn evaluate_pretraining(
     let batches = || Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed);
     let unigram_entropy = scores::unigram_entropy(batches()?)?;
     let task = PretrainingTask::new(config, tokenizer)?;
-    scores::pretraining(&task, &model, (batches()?, n_samples), unigram_entropy, &device, context)
+    let found = scores::pretraining(&task, &model, (batches()?, n_samples), unigram_entropy, &device, context)?;
+    check_loss(folder, found.metrics.get("loss"))?;
+    Ok(found)
+}
+
+/// Refuses scores of a model that computes with numbers that are not finite.
+pub(crate) fn check_loss(folder: &Path, loss: Option<f64>) -> Result<(), RecipeError> {
+    match loss.filter(|loss| !loss.is_finite()) {
+        Some(_) => Err(RecipeError::NotFiniteLoss { folder: folder.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// Seed and longest text as in the run of the model, or the defaults if the folder is not that of a run.

@@ -9,7 +9,7 @@ use burnformer_models::registry::{self, AnyModel};
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::{check_vocabulary, max_length};
+use crate::encode::{check_vocabulary, finite, max_length};
 
 /// The attention weights over one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,7 +75,7 @@ pub(crate) fn mean_over_heads(heads: &[Vec<Vec<f64>>]) -> Vec<Vec<f64>> {
 /// Reads the weights `[1, n_heads, q_length, kv_length]` of a layer from the device: `[head][query][key]`.
 pub(crate) fn read(weights: Tensor<4>) -> Result<Vec<Vec<Vec<f64>>>, TaskError> {
     let [_, _, q_length, kv_length] = weights.dims();
-    let values: Vec<f64> = weights.try_into_data()?.iter::<f64>().collect();
+    let values: Vec<f64> = finite(weights)?.into_iter().map(f64::from).collect();
     let head = |head: &[f64]| head.chunks(kv_length).map(<[f64]>::to_vec).collect();
     Ok(values.chunks(q_length * kv_length).map(head).collect())
 }

@@ -106,10 +106,22 @@ impl Encode {
     }
 }
 
+/// The values of a model's answer, row by row, read from the device.
+///
+/// # Errors
+/// [`TaskError::NotFinite`] if one is NaN or infinite.
+pub(crate) fn finite<const D: usize>(answer: Tensor<D>) -> Result<Vec<f32>, TaskError> {
+    let values: Vec<f32> = answer.try_into_data()?.iter::<f32>().collect();
+    if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(TaskError::NotFinite) }
+}
+
 /// Row by row, the softmax of `logits` `[n, n_classes]`, read from the device.
+///
+/// # Errors
+/// As [`finite`].
 pub(crate) fn probabilities(logits: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
     let [_, n_classes] = logits.dims();
-    let values: Vec<f64> = logits.try_into_data()?.iter::<f64>().collect();
+    let values: Vec<f64> = finite(logits)?.into_iter().map(f64::from).collect();
     let softmax = |row: &[f64]| {
         let greatest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let exp: Vec<f64> = row.iter().map(|logit| (logit - greatest).exp()).collect();

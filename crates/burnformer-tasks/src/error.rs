@@ -124,6 +124,11 @@ pub enum TaskError {
         /// Number that was asked for.
         asked: usize,
     },
+    /// An answer of a model that is NaN or infinite, of weights that are not.
+    #[error(
+        "the model's answer is not finite: its weights are too large, so they are damaged or their training diverged"
+    )]
+    NotFinite,
     /// A text without a mask token.
     #[error("`{text}` has no `{mask}`: write it where a token is to be predicted")]
     NoMask {

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use burnformer_models::{BertForSequenceClassification, Head, OutputActivation, Outputs, Pretrained};
 use serde::Serialize;
 
-use crate::encode::{Encode, expect_head, probabilities};
+use crate::encode::{Encode, expect_head, finite, probabilities};
 use crate::sentence_transformers::CrossEncoder;
 use crate::{Answer, AnswerOptions, TaskError};
 
@@ -141,7 +141,7 @@ impl TextClassification {
 /// The rows of a matrix, read from the device.
 fn values(x: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
     let [_, width] = x.dims();
-    Ok(x.try_into_data()?.iter::<f64>().collect::<Vec<_>>().chunks(width).map(<[f64]>::to_vec).collect())
+    Ok(finite(x)?.chunks(width).map(|row| row.iter().copied().map(f64::from).collect()).collect())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_models::{Bert, Pooling};
 use serde::Serialize;
 
-use crate::encode::Encode;
+use crate::encode::{Encode, finite};
 use crate::sentence_transformers::{Modules, PoolingSettings, Step, load_steps, with_normalization};
 use crate::{Prompts, Similarity, TaskError};
 
@@ -124,7 +124,7 @@ impl TextEmbedding {
             let mask = without_first(mask_pad, left_out, &hidden);
             let pooled = self.pooling.modes.iter().map(|mode| mode.apply(hidden.clone(), mask.clone())).collect();
             let rows = self.steps.iter().fold(Tensor::cat(pooled, 1), |rows, step| step.forward(rows));
-            let values: Vec<f32> = rows.try_into_data()?.iter::<f32>().collect();
+            let values = finite(rows)?;
             Ok(values.chunks(self.width()).map(|row| row[..self.n_dimensions()].to_vec()).collect())
         })
     }

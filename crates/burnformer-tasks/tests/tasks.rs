@@ -15,7 +15,7 @@ use burnformer_models::{
     BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
     BertInput, BertVariant, Pooling, Pretrained,
 };
-use burnformer_nn::DropoutRng;
+use burnformer_nn::{DropoutRng, init};
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::metrics::{EntityMode, entities};
 use burnformer_tasks::{
@@ -258,6 +258,31 @@ fn a_roberta_fills_masks_with_tokens_of_bytes() {
     assert_eq!(fill.token.trim(), "the");
     assert_eq!(fill.text.trim_start(), "the the of the cat");
     assert!(fills.iter().all(|fill| !fill.token.contains('Ġ')));
+}
+
+/// Weights that are finite, and products that are not.
+#[test]
+fn answers_that_are_not_finite_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, device) = (folder.path(), device());
+    tokenizer(folder).save(folder).unwrap();
+    // The last norm makes hidden states of some 1e38: sums of them are infinite.
+    let huge = |path: &str, _: &[usize]| match path.contains("norm_ff") {
+        true => init::Init::Constant(1e38),
+        false => init::Init::Keep,
+    };
+    let is_refused = |error: Option<TaskError>| {
+        let error = error.expect("an error");
+        assert!(matches!(error, TaskError::NotFinite), "{error}");
+    };
+    init::by_name(BertForSequenceClassification::init(&config(), &labels(), 1, &device), 1, huge).save(folder).unwrap();
+    is_refused(TextClassification::load(folder, &device).unwrap().classify(&[("the cat", None)]).err());
+    is_refused(TextEmbedding::load(folder, &device).unwrap().embed(&["the cat"]).err());
+    is_refused(AttentionMap::of(folder, "the cat", &device).err());
+    init::by_name(BertForTokenClassification::init(&config(), &labels(), 1, &device), 1, huge).save(folder).unwrap();
+    is_refused(TokenClassification::load(folder, &device).unwrap().mark(&["the cat"]).err());
+    init::by_name(BertForMaskedLM::init(&config(), 1, &device), 1, huge).save(folder).unwrap();
+    is_refused(FillMask::load(folder, &device).unwrap().fill(&["the [MASK]"], 1).err());
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError
         if found != expected {
             return Err(file.wrong_shape(LOGITS_BIAS, found, expected));
         }
-        let bias = file.read(LOGITS_BIAS)?;
+        let bias = file.read_logits_bias(LOGITS_BIAS)?;
         let values: Vec<f32> = bias.iter::<f32>().collect();
         model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
     }

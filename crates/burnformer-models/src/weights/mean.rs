@@ -10,7 +10,7 @@ use std::path::Path;
 /// all. Sums are in f64.
 ///
 /// # Errors
-/// If a weight cannot be read, or is not in every file with one shape; or the mean cannot be written.
+/// If a weight cannot be read, has a value that is NaN or infinite, or is not in every file with one shape; or the mean cannot be written.
 ///
 /// # Panics
 /// If there are no files.
@@ -34,7 +34,7 @@ pub fn write_mean(files: &mut [Weights], path: &Path) -> Result<(), ModelError> 
     write(&tensors, WeightType::F32, path, |name| {
         let mut sums: Vec<f64> = Vec::new();
         for file in files.iter_mut() {
-            let values = file.read(name)?;
+            let values = file.read_finite(name)?;
             sums.resize(values.num_elements(), 0.0);
             sums.iter_mut().zip(values.iter::<f32>()).for_each(|(sum, value)| *sum += f64::from(value));
         }

@@ -52,6 +52,10 @@ impl PytorchFile {
         self.tensors.keys().cloned().collect()
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(Tensor::shape)
     }

@@ -397,30 +397,33 @@ fn a_hypothesis_has_fifty_tokens_more_than_its_source_at_most() {
     }
 }
 
-/// A weight that is not a number is no reason to answer with nothing.
+/// Logits that are not finite are no reason to answer with nothing.
 #[test]
 fn a_model_that_says_nothing_finite_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let damaged = |value: f32| {
+    let damaged = |name: &str, change: &dyn Fn(&mut [f32])| {
         let marian = fixture("generation").join("marian");
         fs::copy(marian.join("config.json"), folder.path().join("config.json")).unwrap();
         let mut file = Weights::in_folder(&marian).unwrap();
         let names = file.names().into_iter();
         let mut tensors: Vec<_> = names.map(|name| (name.clone(), file.read(&name).unwrap())).collect();
-        let (_, bias) = tensors.iter_mut().find(|(name, _)| name == "final_logits_bias").unwrap();
-        bias.as_mut_slice::<f32>().unwrap()[7] = value;
+        let (_, weight) = tensors.iter_mut().find(|(other, _)| other == name).unwrap();
+        change(weight.as_mut_slice().unwrap());
         weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &folder.path().join("model.safetensors")).unwrap();
-        Seq2Seq::load(folder.path(), &device()).unwrap()
+        Seq2Seq::load(folder.path(), &device())
     };
+    // Of what has been normalised, one number is greater than 1.
+    let model = damaged("model.decoder.layers.1.final_layer_norm.weight", &|weight| weight.fill(f32::MAX)).unwrap();
+    for settings in some_settings() {
+        let found = model.generate(&settings, GenerationInput::new(&sources(3)));
+        assert!(matches!(found, Err(ModelError::NotFinite)), "{found:?}");
+    }
     for value in [f32::NAN, f32::INFINITY] {
-        let model = damaged(value);
-        for settings in some_settings() {
-            let found = model.generate(&settings, GenerationInput::new(&sources(3)));
-            assert!(matches!(found, Err(ModelError::NotFinite)), "{found:?}");
-        }
+        let error = damaged("final_logits_bias", &|bias| bias[7] = value).unwrap_err();
+        assert!(matches!(&error, ModelError::NotFiniteWeight { name, .. } if name == "final_logits_bias"), "{error}");
     }
     // No token needs to be possible.
-    let model = damaged(f32::NEG_INFINITY);
+    let model = damaged("final_logits_bias", &|bias| bias[7] = f32::NEG_INFINITY).unwrap();
     model.generate(&GenerationConfig::default(), GenerationInput::new(&sources(3))).unwrap();
 }
 

@@ -1,9 +1,10 @@
 //! Model files that would take more memory or time than they are worth, or wait for ever.
 
 use crate::support::{device, fixture};
+use burn::tensor::TensorData;
 use burnformer_models::weights::{self, Weights};
-use burnformer_models::{BertForSequenceClassification, ModelError, Pretrained};
-use burnformer_nn::LinearConfig;
+use burnformer_models::{BertForSequenceClassification, ModelError, Pretrained, registry};
+use burnformer_nn::{Linear, LinearConfig};
 use serde_json::{Map, json};
 use std::fs;
 use std::io::{Cursor, Write};
@@ -221,6 +222,77 @@ fn a_model_is_made_of_regular_files() {
             );
         }
     }
+}
+
+/// What a clone of a repository without Git LFS has in the place of its large files.
+#[test]
+fn pointers_of_git_lfs_are_called_that() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:6f2a\nsize 133\n";
+    for file in ["config.json", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"] {
+        let folder = changed(|folder| {
+            if file != "config.json" {
+                fs::remove_file(folder.join("model.safetensors")).unwrap();
+            }
+            fs::write(folder.join(file), pointer).unwrap();
+        });
+        let error = BertForSequenceClassification::load(folder.path(), &device()).unwrap_err();
+        assert_eq!(error.to_string(), format!("cannot read `{}`", folder.path().join(file).display()));
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.starts_with("it is a Git LFS pointer, not the file itself: run `git lfs pull`"), "{source}");
+    }
+}
+
+/// Of several files the error names the one that has the weight.
+#[test]
+fn a_weight_that_is_not_finite_is_found_in_every_model() {
+    let bad = |folder: &Path, name: &str, path: &Path| {
+        let mut file = Weights::in_folder(folder).unwrap();
+        let names = file.names();
+        let mut tensors: Vec<_> = names.iter().map(|name| (name.clone(), file.read(name).unwrap())).collect();
+        let (_, data) = tensors.iter_mut().find(|(other, _)| other == name).unwrap();
+        data.as_mut_slice::<f32>().unwrap()[1] = f32::NAN;
+        weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, path).unwrap();
+    };
+    for (model, name) in [
+        ("pretraining", "cls.predictions.bias"),
+        ("roberta_classification", "roberta.encoder.layer.1.output.LayerNorm.bias"),
+        ("distilbert_token_classification", "distilbert.embeddings.word_embeddings.weight"),
+        ("gpt2", "transformer.h.0.attn.c_attn.weight"),
+        ("marian", "model.decoder.layers.0.encoder_attn.k_proj.weight"),
+        ("marian", "final_logits_bias"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(fixture(model).join("config.json"), folder.path().join("config.json")).unwrap();
+        let path = folder.path().join("model.safetensors");
+        bad(&fixture(model), name, &path);
+        let error = registry::open(folder.path(), &device()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("weight `{name}` in `{}` has 1 of ", path.display())), "{model}: {error}");
+        if Weights::open(&path).unwrap().names().iter().any(|name| name.contains("embeddings.LayerNorm")) {
+            let body = registry::open_body(folder.path(), &device());
+            assert_eq!(body.is_err(), !name.starts_with("cls."), "{model}");
+        }
+    }
+
+    let folder = changed(|folder| {
+        let (path, part) = (folder.join("model.safetensors"), folder.join("part-2.safetensors"));
+        let mut file = Weights::open(&path).unwrap();
+        let names = file.names();
+        let tensors: Vec<_> = names.iter().map(|name| (name.clone(), file.read(name).unwrap())).collect();
+        let (head, body): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(name, _)| name.starts_with("classifier."));
+        let map = |tensors: &[(String, TensorData)], file: &str| {
+            tensors.iter().map(|(name, _)| (name.clone(), json!(file))).collect::<Vec<_>>()
+        };
+        let map: Map<_, _> =
+            [map(&body, "part-1.safetensors"), map(&head, "part-2.safetensors")].into_iter().flatten().collect();
+        fs::write(folder.join("model.safetensors.index.json"), json!({ "weight_map": map }).to_string()).unwrap();
+        weights::save(&Vec::<Linear>::new(), str::to_owned, body, &folder.join("part-1.safetensors")).unwrap();
+        weights::save(&Vec::<Linear>::new(), str::to_owned, head, &path).unwrap();
+        bad(folder, "classifier.bias", &part);
+        fs::remove_file(path).unwrap();
+    });
+    let error = BertForSequenceClassification::load(folder.path(), &device()).unwrap_err().to_string();
+    let part = folder.path().join("part-2.safetensors");
+    assert!(error.starts_with(&format!("weight `classifier.bias` in `{}` has 1 of ", part.display())), "{error}");
 }
 
 #[test]

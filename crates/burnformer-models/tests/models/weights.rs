@@ -153,6 +153,36 @@ fn a_weight_without_all_its_parts_is_refused() {
     let _ = weights::save(&linear(1), place, Vec::new(), &folder.path().join("weights.safetensors"));
 }
 
+/// NaN and both infinities, in any type, also where a weight is part of another: an error names the weight and its file.
+#[test]
+fn a_weight_that_is_not_finite_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let load = |path: &Path| weights::load(linear(2), str::to_owned, |_| false, path);
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let with_bad = |x: f32| if x == 4.5 || x == 15.5 { bad } else { x };
+        write(&path, Dtype::F32, |x| with_bad(x).to_le_bytes().to_vec());
+        let error = load(&path).unwrap_err();
+        let file = path.display();
+        let expected = format!(
+            "weight `weight` in `{file}` has 2 of 15 values that are NaN or infinite: the file is \
+                                damaged, or its training diverged"
+        );
+        assert_eq!(error.to_string(), expected);
+        write(&path, Dtype::F16, |x| f16::from_f32(with_bad(x)).to_le_bytes().to_vec());
+        assert!(matches!(load(&path), Err(ModelError::NotFiniteWeight { found: 2, of: 15, .. })));
+        write(&path, Dtype::BF16, |x| bf16::from_f32(with_bad(x)).to_le_bytes().to_vec());
+        assert!(matches!(load(&path), Err(ModelError::NotFiniteWeight { found: 2, of: 15, .. })));
+        // As they are, for those who look at them.
+        let found = Weights::open(&path).unwrap().read("weight").unwrap();
+        assert_eq!(found.iter::<f32>().filter(|x| !x.is_finite()).count(), 2);
+        let mean = folder.path().join("mean.safetensors");
+        let error = weights::write_mean(&mut [Weights::open(&path).unwrap()], &mean).unwrap_err();
+        assert!(matches!(error, ModelError::NotFiniteWeight { .. }), "{error}");
+        assert!(!mean.exists());
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_written_or_read_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
