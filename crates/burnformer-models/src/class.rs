@@ -130,15 +130,22 @@ const NAMES: [Names; 7] = [
 
 /// Prefixes of weight names that identify the head of a file without `architectures`: the first match counts, without
 /// a match the file is a body. `None` for prefixes that several heads share.
-const BY_WEIGHTS: [(&str, Option<Head>); 7] = [
+const BY_WEIGHTS: [(&str, Option<Head>); 9] = [
     ("cls.seq_relationship.", Some(Head::PreTraining)),
     ("cls.", Some(Head::MaskedLm)),
     ("lm_head.", Some(Head::MaskedLm)),
     ("vocab_projector.", Some(Head::MaskedLm)),
+    ("vocab_transform.", Some(Head::MaskedLm)),
+    ("vocab_layer_norm.", Some(Head::MaskedLm)),
     ("classifier.", None),
     ("pre_classifier.", None),
     ("qa_outputs.", None),
 ];
+
+/// `true` if the weight `name` is one of a head.
+pub(crate) fn is_of_head(name: &str) -> bool {
+    BY_WEIGHTS.iter().any(|(start, _)| name.starts_with(start))
+}
 
 impl Architecture {
     fn names(self) -> &'static Names {

@@ -4,7 +4,7 @@ use crate::folder::{CONFIG, WEIGHTS};
 use burn::tensor::ExecutionError;
 use burnformer_core::{ConfigError, FileError, Interrupted};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -120,13 +120,25 @@ pub enum ModelError {
         /// Most that is read from a file of this length, in bytes.
         most: u64,
     },
-    /// A PyTorch file names two tensors alike.
+    /// A file has two weights of one name, as it is or without what wrappers have added.
     #[error("`{}` has two tensors of the name `{name}`", path.display())]
     NameTwice {
         /// The file.
         path: PathBuf,
         /// Name of both.
         name: String,
+    },
+    /// A file has the weights of several models side by side.
+    #[error(
+        "`{}` has the weights of several models, under the prefixes {}: save one of them alone",
+        path.display(),
+        quoted(prefixes)
+    )]
+    SeveralModels {
+        /// The file.
+        path: PathBuf,
+        /// What stands before the names of each model's weights.
+        prefixes: Vec<String>,
     },
     /// A PyTorch file is in a format that is not read.
     #[error("`{}` is {found}, expected a file of `torch.save`: save it again with PyTorch 1.6 or newer", path.display())]
@@ -235,7 +247,7 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// A weight has a type that is not a float type, or is not supported.
-    #[error("weight `{name}` in `{}` has type `{found}`, expected `F32`, `F16` or `BF16`", path.display())]
+    #[error("weight `{name}` in `{}` has type `{found}`, expected `F32`, `F16`, `BF16` or `F64`", path.display())]
     WeightType {
         /// The file.
         path: PathBuf,
@@ -332,6 +344,11 @@ pub enum ModelError {
 }
 
 impl ModelError {
+    /// The error of a weight of a type that weights do not have.
+    pub(crate) fn wrong_type(path: &Path, name: &str, found: String) -> Self {
+        Self::WeightType { path: path.to_owned(), name: name.to_owned(), found }
+    }
+
     /// The error of a file that cannot be read. If the file is missing and every model folder has it, the folder is no
     /// model folder.
     pub(crate) fn read(path: PathBuf, source: io::Error) -> Self {
@@ -343,6 +360,11 @@ impl ModelError {
             _ => Self::Read { path, source },
         }
     }
+}
+
+/// Names in backticks.
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Most names that are compared to find a similar one.

@@ -6,20 +6,26 @@ mod convert;
 mod finite;
 mod float;
 mod index;
+mod layout;
 mod mean;
 mod place;
 mod pytorch_file;
+mod remarks;
 mod safetensors_file;
 mod save;
 mod unique;
 
 pub use self::convert::write_as;
 use self::finite::n_not_finite;
+use self::float::StoredType;
 pub use self::float::WeightType;
 use self::index::Index;
+pub use self::layout::is_adapter;
+use self::layout::{Layout, is_beside};
 pub use self::mean::write_mean;
 pub use self::place::{Part, Place};
 use self::pytorch_file::PytorchFile;
+pub use self::remarks::WeightRemarks;
 use self::safetensors_file::SafetensorsFile;
 use self::save::header;
 pub use self::save::{save, write_tensors};
@@ -32,7 +38,7 @@ use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Sets every float parameter of `module` from the place that `place` gives its path. f16 and bf16 become f32.
+/// Sets every float parameter of `module` from the place that `place` gives its path. f16, bf16 and f64 become f32.
 ///
 /// # Errors
 /// If the file cannot be read, lacks a parameter or has it in another shape or with a value that is NaN or infinite, or
@@ -52,6 +58,8 @@ pub struct Weights {
     /// The file, or the index of several.
     path: PathBuf,
     files: Vec<WeightsFile>,
+    /// Of a model folder; `None` of a file whose names are taken as they are.
+    layout: Option<Layout>,
 }
 
 #[derive(Debug)]
@@ -90,6 +98,13 @@ impl WeightsFile {
         }
     }
 
+    fn stored_type(&self, name: &str) -> Option<StoredType> {
+        match self {
+            Self::Safetensors(file) => file.stored_type(name),
+            Self::Pytorch(file) => file.stored_type(name),
+        }
+    }
+
     fn path(&self) -> &Path {
         match self {
             Self::Safetensors(file) => file.path(),
@@ -108,7 +123,7 @@ impl Weights {
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".index.json"));
         if !is_index {
-            return Ok(Self { path: path.to_owned(), files: vec![WeightsFile::open(path)?] });
+            return Ok(Self::of(path, vec![WeightsFile::open(path)?]));
         }
         let index = Index::read(path)?;
         let mut files = Vec::new();
@@ -124,37 +139,66 @@ impl Weights {
             }
             files.push(file);
         }
-        Ok(Self { path: path.to_owned(), files })
+        Ok(Self::of(path, files))
+    }
+
+    fn of(path: &Path, files: Vec<WeightsFile>) -> Self {
+        Self { path: path.to_owned(), files, layout: None }
     }
 
     /// The weights of a model folder, from the first of these files that exists: `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`.
+    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`. What wrappers have added to the
+    /// names is taken off: a prefix such as `module.` or `model.`, the key of a checkpoint such as `state_dict`, and
+    /// `_orig_mod` anywhere.
     ///
     /// # Errors
-    /// As [`Self::open`], or if none of them exists.
+    /// As [`Self::open`], if none of them exists, or if it has the weights of several models.
     pub fn in_folder(folder: &Path) -> Result<Self, ModelError> {
         let path = WEIGHTS_FILES.map(|file| folder.join(file)).into_iter().find(|path| path.exists());
         path.map_or(Err(ModelError::NotAModelFolder { folder: folder.to_owned(), file: WEIGHTS }), |path| {
-            Self::open(&path)
+            let weights = Self::open(&path)?;
+            let layout = Layout::of(&weights.names(), &path)?;
+            Ok(Self { layout: Some(layout), ..weights })
         })
     }
 
     /// The names of all weights, in the order of the files.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.files.iter().flat_map(WeightsFile::names).collect()
+        let name = |stored: String| match &self.layout {
+            Some(layout) => layout.name(stored),
+            None => stored,
+        };
+        self.files.iter().flat_map(WeightsFile::names).map(name).collect()
     }
 
     /// Shape of the weight `name`, if it is there.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.files.iter().find_map(|file| file.shape(name))
+        let stored = self.stored(name);
+        self.files.iter().find_map(|file| file.shape(stored))
+    }
+
+    fn stored_type(&self, name: &str) -> Option<StoredType> {
+        let stored = self.stored(name);
+        self.files.iter().find_map(|file| file.stored_type(stored))
+    }
+
+    /// The name in the file of the weight `name`.
+    fn stored<'a>(&'a self, name: &'a str) -> &'a str {
+        self.layout.as_ref().map_or(name, |layout| layout.stored(name))
+    }
+
+    /// `true` for what lies beside the weights of a model: buffers that are no floats, and what [`is_beside`] says.
+    fn is_extra(&self, name: &str) -> bool {
+        let is_float = || !matches!(self.stored_type(name), Some(StoredType::Other(_)));
+        self.layout.is_some() && (!is_float() || is_beside(name, self.shape(name).unwrap_or_default()))
     }
 
     /// The weight `name` as f32, whatever its values are.
     ///
     /// # Errors
-    /// If it is not there, has another type than f32, f16 or bf16, or cannot be read.
+    /// If it is not there, has another type than f32, f16, bf16 or f64, or cannot be read.
     pub fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
         self.find(name).map(|(data, _)| data)
     }
@@ -179,20 +223,22 @@ impl Weights {
 
     fn not_finite(&self, name: &str, file: usize, found: usize, of: usize) -> ModelError {
         let path = self.files[file].path().to_owned();
-        ModelError::NotFiniteWeight { path, name: name.to_owned(), found, of }
+        ModelError::NotFiniteWeight { path, name: self.stored(name).to_owned(), found, of }
     }
 
     /// The weight `name` as f32, and the index of the file that has it.
     fn find(&mut self, name: &str) -> Result<(TensorData, usize), ModelError> {
+        let stored = self.stored(name).to_owned();
         for (index, file) in self.files.iter_mut().enumerate() {
-            if let Some(data) = file.read(name)? {
+            if let Some(data) = file.read(&stored)? {
                 return Ok((data, index));
             }
         }
         Err(self.missing(name))
     }
 
-    /// Sets the float parameters of `module` for whose path `place_of` returns a place; the others stay unchanged.
+    /// Sets the float parameters of `module` for whose path `place_of` returns a place; the others stay unchanged. What lies
+    /// beside the weights of a model is passed over, see [`WeightRemarks::ignored`].
     ///
     /// # Errors
     /// As [`load`].
@@ -237,8 +283,11 @@ impl Weights {
         if let Some((name, found, expected)) = wrong_shape {
             return Err(ModelError::WrongShape { path, name, found, expected });
         }
-        let left_over: Vec<String> =
-            self.names().into_iter().filter(|name| !taken.contains(name) && !ignore(name)).collect();
+        let left_over: Vec<String> = self
+            .names()
+            .into_iter()
+            .filter(|name| !taken.contains(name) && !ignore(name) && !self.is_extra(name))
+            .collect();
         if missing.is_empty() && left_over.is_empty() {
             return Ok(());
         }

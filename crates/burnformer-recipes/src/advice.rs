@@ -8,6 +8,7 @@ use burnformer_data::datasets::SamplesError;
 use burnformer_data::labelled::LabelError;
 use burnformer_data::readers::ReadError;
 use burnformer_data::tokenizer::TokenizerError;
+use burnformer_models::weights::is_adapter;
 use burnformer_models::{Head, ModelError};
 use burnformer_tasks::TaskError;
 use burnformer_train::{RunFolder, TrainError};
@@ -114,6 +115,16 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
         }
         ModelError::HeadSize { .. } => {
             Some("correct `id2label`, or train another classifier with `burnformer finetune`")
+        }
+        ModelError::WeightNames { left_over, .. } if left_over.iter().any(|name| is_adapter(name)) => {
+            Some("merge the adapter into the weights (`merge_and_unload` of peft), and save the model again")
+        }
+        ModelError::WeightNames { missing, .. } if missing.is_empty() => Some(
+            "these weights are of another head, or of a model that is not supported: set `architectures` in `config.json` \
+             to its class, or remove them from the file to go without them",
+        ),
+        ModelError::NotFiniteWeight { .. } => {
+            Some("download the file again, or use an earlier checkpoint of its run, which has no such values")
         }
         ModelError::WeightNames { .. } => Some(
             "set `architectures` in `config.json` to the class of these weights; of a BERT `burnformer finetune` and `embed` need the encoder only",

@@ -31,7 +31,10 @@ mod train_seq2seq;
 mod training;
 mod translate;
 
+use std::path::Path;
+
 use anyhow::Result;
+use burnformer::models::weights::WeightRemarks;
 
 use crate::args::{Command, DataCommand, TokenizerCommand};
 use crate::context::Context;
@@ -50,6 +53,12 @@ pub(crate) enum Outcome {
 /// # Errors
 /// Why it could not be done.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
+    // A folder that cannot be read is an error of the command itself.
+    if let Some(remarks) = model_of(command).and_then(|folder| WeightRemarks::of(folder).ok())
+        && remarks != WeightRemarks::default()
+    {
+        context.terminal.note(remarks);
+    }
     match command {
         Command::Tokenizer(args) => match &args.command {
             TokenizerCommand::Train(args) => tokenizer_train::run(args, context),
@@ -80,5 +89,23 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Inspect(args) => inspect::run(args, context),
         Command::Devices(args) => devices::run(args, context),
         Command::Completions(args) => completions::run(args, context),
+    }
+}
+
+/// The model folder that a command reads.
+fn model_of(command: &Command) -> Option<&Path> {
+    match command {
+        Command::Pretrain(args) => args.init.as_deref(),
+        Command::Finetune(args) => args.model.as_deref(),
+        Command::Evaluate(args) => Some(&args.folder),
+        Command::Predict(args) => Some(&args.folder),
+        Command::FillMask(args) => Some(&args.folder),
+        Command::Generate(args) => Some(&args.folder),
+        Command::Translate(args) => Some(&args.folder),
+        Command::Embed(args) => Some(&args.embedding.folder),
+        Command::Similarity(args) => Some(&args.embedding.folder),
+        Command::Export(args) => Some(&args.folder),
+        Command::Inspect(args) => Some(&args.folder),
+        _ => None,
     }
 }

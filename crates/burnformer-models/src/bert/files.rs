@@ -2,6 +2,7 @@
 
 use super::BertConfig;
 use super::names::is_obsolete;
+use crate::class::is_of_head;
 use crate::folder::{CONFIG, WEIGHTS};
 use crate::hf::pretty;
 use crate::weights::{self, Weights};
@@ -74,11 +75,12 @@ pub(crate) fn load_body<M: Module>(
     let model = new();
     let paths: Vec<String> = stats::parameters(&model).into_iter().map(|(path, _)| path).collect();
     let taken: BTreeSet<String> = paths.iter().filter_map(|path| name_of(path)).collect();
-    // In a file of the body alone, everything but a pooler that is not wanted is the body's.
+    // In a file of the body alone, everything but a pooler that is not wanted is the body's. A head may stand beside it
+    // where a wrapper has a body and a head.
     let is_whole = names.found.iter().any(|name| name.starts_with(&prefix));
     let may_be_left = |name: &str| match name.strip_prefix(&prefix) {
         None if is_whole => true,
-        rest => rest.unwrap_or(name).starts_with("pooler."),
+        rest => rest.unwrap_or(name).starts_with("pooler.") || is_of_head(name),
     };
     let model = file.fill(model, name_of, |name| is_obsolete(name) || may_be_left(name))?;
     let left_over = file.names().into_iter().filter(|name| !is_obsolete(name) && !taken.contains(name)).collect();

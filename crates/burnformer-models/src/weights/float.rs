@@ -46,7 +46,7 @@ impl WeightType {
     }
 
     /// The values that little-endian bytes stand for.
-    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    fn decode(self, bytes: &[u8]) -> Vec<f32> {
         match self {
             Self::F32 => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
             Self::F16 => bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
@@ -69,5 +69,36 @@ impl WeightType {
             Self::F16 => values.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
             Self::BF16 => values.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
         })
+    }
+}
+
+/// The type of a weight in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StoredType {
+    /// A type of weights.
+    Float(WeightType),
+    /// Double precision, which is rounded to single.
+    Double,
+    /// A type that weights do not have, by its name.
+    Other(String),
+}
+
+impl StoredType {
+    /// Its name in safetensors files.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Float(float) => float.name().to_uppercase(),
+            Self::Double => "F64".to_owned(),
+            Self::Other(name) => name.clone(),
+        }
+    }
+
+    /// The values that little-endian bytes stand for, as f32; `None` of a type that weights do not have.
+    pub(super) fn decode(&self, bytes: &[u8]) -> Option<Vec<f32>> {
+        match self {
+            Self::Float(float) => Some(float.decode(bytes)),
+            Self::Double => Some(bytes.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect()),
+            Self::Other(_) => None,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it
 //! names.
 
-use super::float::WeightType;
+use super::float::{StoredType, WeightType};
 use crate::ModelError;
 use burn::tensor::TensorData;
 use burnformer_core::open_regular;
@@ -60,6 +60,10 @@ impl PytorchFile {
         self.tensors.get(name).map(Tensor::shape)
     }
 
+    pub(super) fn stored_type(&self, name: &str) -> Option<StoredType> {
+        self.tensors.get(name).map(|tensor| stored_type(tensor.dtype()))
+    }
+
     /// The weight `name` as f32; `None` if there is none of that name.
     pub(super) fn read(&self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
@@ -67,16 +71,21 @@ impl PytorchFile {
         if cfg!(target_endian = "big") {
             bytes.chunks_exact_mut(tensor.dtype().size()).for_each(<[u8]>::reverse);
         }
-        let float = match tensor.dtype() {
-            DType::F32 => WeightType::F32,
-            DType::F16 => WeightType::F16,
-            DType::BF16 => WeightType::BF16,
-            found => {
-                let (path, name) = (self.path.clone(), name.to_owned());
-                return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
-            }
-        };
-        Ok(Some(TensorData::new(float.decode(&bytes), tensor.shape().to_vec())))
+        let found = stored_type(tensor.dtype());
+        match found.decode(&bytes) {
+            Some(values) => Ok(Some(TensorData::new(values, tensor.shape().to_vec()))),
+            None => Err(ModelError::wrong_type(&self.path, name, found.name())),
+        }
+    }
+}
+
+fn stored_type(dtype: DType) -> StoredType {
+    match dtype {
+        DType::F32 => StoredType::Float(WeightType::F32),
+        DType::F16 => StoredType::Float(WeightType::F16),
+        DType::BF16 => StoredType::Float(WeightType::BF16),
+        DType::F64 => StoredType::Double,
+        other => StoredType::Other(format!("{other:?}")),
     }
 }
 

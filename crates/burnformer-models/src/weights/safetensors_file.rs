@@ -1,6 +1,6 @@
 //! Weights in the safetensors format.
 
-use super::float::WeightType;
+use super::float::{StoredType, WeightType};
 use super::unique::Unique;
 use crate::ModelError;
 use burn::tensor::TensorData;
@@ -68,34 +68,42 @@ impl SafetensorsFile {
         self.header.info(name).map(|info| info.shape.as_slice())
     }
 
+    pub(super) fn stored_type(&self, name: &str) -> Option<StoredType> {
+        self.header.info(name).map(|info| stored_type(info.dtype))
+    }
+
     /// The weight `name` as f32; `None` if there is none of that name.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(info) = self.header.info(name) else { return Ok(None) };
         let (start, end) = info.data_offsets;
-        let float = match info.dtype {
-            Dtype::F32 => WeightType::F32,
-            Dtype::F16 => WeightType::F16,
-            Dtype::BF16 => WeightType::BF16,
-            found => {
-                let (path, name) = (self.path.clone(), name.to_owned());
-                return Err(ModelError::WeightType { path, name, found: format!("{found:?}") });
-            }
-        };
+        let found = stored_type(info.dtype);
         let shape = info.shape.clone();
         let read_into = |file: &mut File, bytes: &mut [u8]| {
             file.seek(SeekFrom::Start(self.data_start + start as u64)).and_then(|_| file.read_exact(bytes))
         };
-        let values = if matches!(float, WeightType::F32) && cfg!(target_endian = "little") {
+        let values = if found == StoredType::Float(WeightType::F32) && cfg!(target_endian = "little") {
             // What is in the file is what will be in memory: no bytes of their own, which would be copied.
             zeros((end - start) / size_of::<f32>(), 0.0_f32).and_then(|mut values| {
-                read_into(&mut self.file, bytemuck::cast_slice_mut(&mut values)).map(|()| values)
+                read_into(&mut self.file, bytemuck::cast_slice_mut(&mut values)).map(|()| Some(values))
             })
         } else {
             zeros(end - start, 0_u8)
-                .and_then(|mut bytes| read_into(&mut self.file, &mut bytes).map(|()| float.decode(&bytes)))
+                .and_then(|mut bytes| read_into(&mut self.file, &mut bytes).map(|()| found.decode(&bytes)))
         };
-        let values = values.map_err(|source| ModelError::Read { path: self.path.clone(), source })?;
-        Ok(Some(TensorData::new(values, shape)))
+        match values.map_err(|source| ModelError::Read { path: self.path.clone(), source })? {
+            Some(values) => Ok(Some(TensorData::new(values, shape))),
+            None => Err(ModelError::wrong_type(&self.path, name, found.name())),
+        }
+    }
+}
+
+fn stored_type(dtype: Dtype) -> StoredType {
+    match dtype {
+        Dtype::F32 => StoredType::Float(WeightType::F32),
+        Dtype::F16 => StoredType::Float(WeightType::F16),
+        Dtype::BF16 => StoredType::Float(WeightType::BF16),
+        Dtype::F64 => StoredType::Double,
+        other => StoredType::Other(format!("{other:?}")),
     }
 }
 

@@ -334,8 +334,8 @@ fn a_header_that_lies_is_refused() {
 
 #[test]
 fn a_weight_that_is_no_float_is_refused() {
-    let expected = "weight `bert.pooler.dense.bias` in `FOLDER/model.safetensors` has type `I32`, expected `F32`, `F16` \
-                    or `BF16`";
+    let expected = "weight `bert.pooler.dense.bias` in `FOLDER/model.safetensors` has type `I32`, expected `F32`, \
+                    `F16`, `BF16` or `F64`";
     let found = pretraining_error(replace_in_header(
         "\"bert.pooler.dense.bias\":{\"dtype\":\"F32\"",
         "\"bert.pooler.dense.bias\":{\"dtype\":\"I32\"",

@@ -1,12 +1,18 @@
 //! Weights in the files that transformers and PyTorch have written over the years.
 
 use crate::support::{assert_close, device, fixture, input, values};
-use burnformer_models::weights::Weights;
-use burnformer_models::{BertForSequenceClassification, ModelError, Pretrained};
+use burn::tensor::TensorData;
+use burnformer_models::weights::{WeightRemarks, Weights};
+use burnformer_models::{Bert, BertForSequenceClassification, ModelClass, ModelError, Pretrained, weights};
+use burnformer_nn::Linear;
 use std::fs;
 use std::path::Path;
 
-const FORMATS: [&str; 4] = ["sharded", "pickle", "old_pickle", "sharded_pickle"];
+const FORMATS: [&str; 6] = ["sharded", "pickle", "old_pickle", "sharded_pickle", "compiled_double", "lightning"];
+
+/// What is beside the model in the checkpoint of Lightning.
+const BESIDE: [&str; 3] =
+    ["optimizer_states.0.state.0.exp_avg", "optimizer_states.0.state.1.exp_avg", "state_dict.loss.weight"];
 
 /// A model folder with the weights of one of the formats, after `change`.
 fn folder_of(format: &str, change: impl FnOnce(&Path)) -> tempfile::TempDir {
@@ -47,6 +53,7 @@ fn every_format_has_the_same_weights() {
             _ => name.to_owned(),
         };
         let mut found_names = found.names();
+        found_names.retain(|name| format != "lightning" || !BESIDE.contains(&name.as_str()));
         found_names.sort();
         let mut expected_names: Vec<String> = names.iter().map(|name| theirs(name)).collect();
         expected_names.sort();
@@ -75,6 +82,81 @@ fn a_model_is_loaded_from_every_format() {
         let tolerance = if format == "sharded_pickle" { 1e-2 } else { 0.0 };
         assert_close(format, &logits(folder_of(format, |_| {}).path()), &expected, tolerance);
     }
+}
+
+/// The wrapper of a whole model is taken off, what lies beside it is named.
+#[test]
+fn what_is_unusual_about_a_file_is_told() {
+    let of = |format: &str| WeightRemarks::of(&fixture("formats").join(format)).unwrap();
+    assert_eq!(of("pickle"), WeightRemarks::default());
+    assert_eq!(of("compiled_double").to_string(), "weights of type f64, rounded to f32: 41");
+    let lightning = of("lightning");
+    assert_eq!(lightning.prefix, "state_dict.model.");
+    assert_eq!(lightning.ignored, BESIDE);
+    assert_eq!(
+        lightning.to_string(),
+        "the weights are read under the prefix `state_dict.model.`\n\
+         ignored in the weight file, as no part of the model: `optimizer_states.0.state.0.exp_avg`, \
+         `optimizer_states.0.state.1.exp_avg`, `state_dict.loss.weight`"
+    );
+}
+
+/// Whatever a model is trained in, its wrapper is no part of it; what changes an answer is.
+#[test]
+fn wrapped_weights_are_the_models_and_adapters_are_not() {
+    let device = device();
+    let write = |change: &dyn Fn(String) -> String, extra: &[(&str, TensorData)]| {
+        let folder = folder_of("pickle", |folder| fs::remove_file(folder.join("pytorch_model.bin")).unwrap());
+        let mut file = Weights::in_folder(&fixture("classification")).unwrap();
+        let tensors = file.names().into_iter().map(|name| (change(name.clone()), file.read(&name).unwrap()));
+        let extra = extra.iter().map(|(name, data)| ((*name).to_owned(), data.clone()));
+        let tensors = tensors.chain(extra).collect();
+        weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &folder.path().join("model.safetensors")).unwrap();
+        folder
+    };
+    let ids = [[1, 2, 4, 5], [7, 0, 28, 6]];
+    let logits = |folder: &Path| {
+        let model = BertForSequenceClassification::load(folder, &device).unwrap();
+        values(model.forward(input(ids, &device)))
+    };
+    let expected = logits(&fixture("classification"));
+    for prefix in ["module.", "_orig_mod.", "model.", "bert.", "module._orig_mod.model.", "state_dict.net."] {
+        let folder = write(&|name| format!("{prefix}{name}"), &[]);
+        assert_eq!(logits(folder.path()), expected, "{prefix}");
+        // A file without `architectures` is told by its names.
+        let path = folder.path().join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config.as_object_mut().unwrap().remove("architectures");
+        fs::write(&path, config.to_string()).unwrap();
+        assert!(ModelClass::of(folder.path()).is_err(), "{prefix}");
+        assert_eq!(values(Bert::load(folder.path(), &device).unwrap().forward(input(ids, &device))).len(), 160);
+    }
+    // A module with a body and a classifier of its own.
+    let body_alone = write(&|name| name.strip_prefix("bert.").map_or(name.clone(), |rest| format!("net.{rest}")), &[]);
+    assert_eq!(logits(body_alone.path()), expected);
+    assert_eq!(values(Bert::load(body_alone.path(), &device).unwrap().forward(input(ids, &device))).len(), 160);
+
+    let vector = || TensorData::from([0.5_f32, 1.5]);
+    let matrix = || TensorData::from([[0.5_f32, 1.5]]);
+    let beside: [(&str, TensorData); 4] = [
+        ("loss_fct.weight", vector()),
+        ("metrics.confusion", TensorData::from([[1_i64, 2], [3, 4]])),
+        ("bert.embeddings.position_ids", TensorData::from([[0_i64, 1]])),
+        ("optimizer.state.0.exp_avg", matrix()),
+    ];
+    assert_eq!(logits(write(&|name| name, &beside).path()), expected);
+    for name in ["bert.encoder.layer.0.adapter.bias", "bert.encoder.layer.0.attention.self.query.lora_A.weight"] {
+        let folder = write(&|name| name, &[(name, vector())]);
+        let error = BertForSequenceClassification::load(folder.path(), &device).unwrap_err();
+        assert!(matches!(&error, ModelError::WeightNames { left_over, .. } if left_over == &[name]), "{error}");
+    }
+    let folder = write(&|name| name, &[("second.weight", matrix())]);
+    let error = BertForSequenceClassification::load(folder.path(), &device).unwrap_err();
+    assert!(error.to_string().contains("has the weight `second.weight`, which the model does not have"), "{error}");
+    let folder =
+        write(&|name| format!("teacher.{name}"), &[("student.bert.embeddings.word_embeddings.weight", matrix())]);
+    let error = BertForSequenceClassification::load(folder.path(), &device).unwrap_err().to_string();
+    assert!(error.ends_with("under the prefixes `student.`, `teacher.`: save one of them alone"), "{error}");
 }
 
 #[test]
