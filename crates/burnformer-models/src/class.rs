@@ -17,6 +17,10 @@ pub enum Architecture {
     Roberta,
     /// DistilBERT: Sanh et al. 2019.
     DistilBert,
+    /// XLM-RoBERTa: Conneau et al. 2020.
+    XlmRoberta,
+    /// CamemBERT: Martin et al. 2020.
+    Camembert,
     /// GPT-2: Radford et al. 2019.
     Gpt2,
     /// Marian: a post-norm encoder–decoder.
@@ -93,7 +97,7 @@ const ENCODER: &[(Head, &str)] = &[
 const PAIRS: &[(Head, &str)] =
     &[(Head::PreTraining, "ForPreTraining"), (Head::NextSentencePrediction, "ForNextSentencePrediction")];
 
-const NAMES: [Names; 7] = [
+const NAMES: [Names; 9] = [
     Names { architecture: Architecture::Bert, model_type: "bert", prefix: "Bert", endings: &[PAIRS, ENCODER] },
     Names { architecture: Architecture::Roberta, model_type: "roberta", prefix: "Roberta", endings: &[ENCODER] },
     Names {
@@ -102,6 +106,13 @@ const NAMES: [Names; 7] = [
         prefix: "DistilBert",
         endings: &[ENCODER],
     },
+    Names {
+        architecture: Architecture::XlmRoberta,
+        model_type: "xlm-roberta",
+        prefix: "XLMRoberta",
+        endings: &[ENCODER],
+    },
+    Names { architecture: Architecture::Camembert, model_type: "camembert", prefix: "Camembert", endings: &[ENCODER] },
     Names {
         architecture: Architecture::Gpt2,
         model_type: "gpt2",
@@ -261,7 +272,7 @@ impl ModelClass {
         let Some(name) = json.class()? else { return Self::by_weights(&json, folder) };
         let class = Self::named(&name).ok_or_else(|| {
             let expected =
-                "a class of BERT, RoBERTa or DistilBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`"
+                "a class of BERT, RoBERTa, DistilBERT, XLM-RoBERTa or CamemBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`"
                     .to_owned();
             json.setting("architectures", Some(&Value::from(name)), expected)
         })?;

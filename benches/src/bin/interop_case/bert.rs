@@ -25,7 +25,7 @@ pub(crate) fn make(models: &Path) -> Result<()> {
     for variant in BertVariant::ALL {
         let n_segments = match variant {
             BertVariant::Bert => config.n_segments,
-            BertVariant::Roberta => 1,
+            BertVariant::Roberta | BertVariant::XlmRoberta | BertVariant::Camembert => 1,
             BertVariant::DistilBert => 0,
         };
         let config = BertConfig { variant, n_segments, ..config.clone() };

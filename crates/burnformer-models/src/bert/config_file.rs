@@ -28,6 +28,7 @@ impl BertVariant {
         match self {
             Self::Bert => base,
             Self::Roberta => BertConfig { variant: self, vocab_size: 50_265, pad_id: 1, max_seq_length: 510, ..base },
+            Self::XlmRoberta | Self::Camembert => BertConfig { variant: self, pad_id: 1, max_seq_length: 510, ..base },
             Self::DistilBert => BertConfig { variant: self, n_layers: 6, n_segments: 0, ..base },
         }
     }

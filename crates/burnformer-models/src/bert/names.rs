@@ -102,7 +102,7 @@ impl BertVariant {
 
     /// Prefix of the body's weights in the file of a model with a head.
     pub(super) fn body_prefix(self) -> String {
-        format!("{}.", self.model_type())
+        format!("{}.", self.details().body)
     }
 
     /// Other names under which the weight `name` has been saved: norms by the first releases, the body alone without

@@ -18,6 +18,11 @@ pub enum BertVariant {
     Roberta,
     /// Sanh et al. 2019: no segments, no pooler; the classifier has a layer with ReLU in its place.
     DistilBert,
+    /// Conneau et al. 2020: a RoBERTa of a hundred languages, with another tokenizer.
+    #[serde(rename = "xlm-roberta")]
+    XlmRoberta,
+    /// Martin et al. 2020: a RoBERTa of French, with another tokenizer.
+    Camembert,
 }
 
 /// Differences between the variants.
@@ -39,6 +44,8 @@ pub(crate) struct Details {
     pub(crate) classifier_dropout: Option<f64>,
     /// Settings and their keys.
     pub(crate) keys: Keys,
+    /// What the names of the body's weights begin with in the file of a model with a head, without the dot.
+    pub(crate) body: &'static str,
     /// The names of weights.
     pub(crate) names: &'static WeightNames,
 }
@@ -68,6 +75,7 @@ const BERT: Details = Details {
         ("pad_id", "pad_token_id"),
         ("tied_embeddings", "tie_word_embeddings"),
     ]),
+    body: "bert",
     names: &names::BERT,
 };
 
@@ -76,9 +84,14 @@ const ROBERTA: Details = Details {
     positions_behind_padding: true,
     head_activation: Some(Activation::Gelu),
     pooler_drops_input: true,
+    body: "roberta",
     names: &names::ROBERTA,
     ..BERT
 };
+
+const XLM_ROBERTA: Details = Details { architecture: Architecture::XlmRoberta, ..ROBERTA };
+
+const CAMEMBERT: Details = Details { architecture: Architecture::Camembert, ..ROBERTA };
 
 const DISTIL_BERT: Details = Details {
     architecture: Architecture::DistilBert,
@@ -100,23 +113,31 @@ const DISTIL_BERT: Details = Details {
         ("pad_id", "pad_token_id"),
         ("tied_embeddings", "tie_word_embeddings"),
     ]),
+    body: "distilbert",
     names: &names::DISTIL_BERT,
     ..BERT
 };
 
 impl BertVariant {
     /// All variants.
-    pub const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::DistilBert];
+    pub const ALL: [Self; 5] = [Self::Bert, Self::Roberta, Self::DistilBert, Self::XlmRoberta, Self::Camembert];
 
     /// Their architectures, in the same order.
-    pub(crate) const ARCHITECTURES: [Architecture; 3] =
-        [Architecture::Bert, Architecture::Roberta, Architecture::DistilBert];
+    pub(crate) const ARCHITECTURES: [Architecture; 5] = [
+        Architecture::Bert,
+        Architecture::Roberta,
+        Architecture::DistilBert,
+        Architecture::XlmRoberta,
+        Architecture::Camembert,
+    ];
 
     pub(crate) fn details(self) -> &'static Details {
         match self {
             Self::Bert => &BERT,
             Self::Roberta => &ROBERTA,
             Self::DistilBert => &DISTIL_BERT,
+            Self::XlmRoberta => &XLM_ROBERTA,
+            Self::Camembert => &CAMEMBERT,
         }
     }
 
@@ -126,7 +147,7 @@ impl BertVariant {
         self.details().architecture
     }
 
-    /// `model_type` in a `config.json`, with which the names of the body's weights begin too.
+    /// `model_type` in a `config.json`.
     #[must_use]
     pub fn model_type(self) -> &'static str {
         self.architecture().model_type()

@@ -87,7 +87,7 @@ fn a_folder_that_holds_no_model_is_refused() {
 #[test]
 fn another_model_is_refused() {
     let expected = "`architectures` in `FOLDER/config.json` is `T5ForConditionalGeneration`, expected a class of BERT, \
-                    RoBERTa or DistilBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`";
+                    RoBERTa, DistilBERT, XLM-RoBERTa or CamemBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`";
     assert_eq!(pretraining_error(set("architectures", json!(["T5ForConditionalGeneration"]))), expected);
     let of = |folder: &Path| ModelClass::of(folder).map(|_| ());
     assert_eq!(error("pretraining", set("architectures", json!(["T5ForConditionalGeneration"])), of).0, expected);
@@ -96,7 +96,8 @@ fn another_model_is_refused() {
     assert_eq!(error("classification", |_| (), load_pretraining).0, expected);
     let from =
         |folder: &Path| BertForSequenceClassification::from_pretrained(folder, &labels(5), 1, &device()).map(|_| ());
-    let expected = "`model_type` in `FOLDER/config.json` is `t5`, expected `bert` or `roberta` or `distilbert`";
+    let expected = "`model_type` in `FOLDER/config.json` is `t5`, expected `bert` or `roberta` or `distilbert` or \
+                    `xlm-roberta` or `camembert`";
     assert_eq!(error("pretraining", set("model_type", json!("t5")), from).0, expected);
 }
 
@@ -137,7 +138,7 @@ fn a_class_of_another_type_of_models_is_refused() {
 #[test]
 fn a_pretraining_model_of_a_variant_is_refused() {
     let expected = "`architectures` in `FOLDER/config.json` is `RobertaForPreTraining`, expected a class of BERT, \
-                    RoBERTa or DistilBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`";
+                    RoBERTa, DistilBERT, XLM-RoBERTa or CamemBERT such as `BertForMaskedLM`, or `GPT2LMHeadModel`, or `MarianMTModel`";
     assert_eq!(mismatch("pretraining", "RobertaForPreTraining", "roberta", load_pretraining), expected);
     let without_class = |folder: &Path| {
         set("architectures", Value::Null)(folder);

@@ -95,6 +95,8 @@ fn classification() {
     assert_eq!((config.variant, config.max_seq_length, config.norm_eps), (BertVariant::Roberta, 11, 1e-5));
     let config = check_classification("distilbert_classification", &entailment);
     assert_eq!((config.variant, config.activation, config.n_segments), (BertVariant::DistilBert, Activation::Relu, 0));
+    let config = check_classification("xlm_roberta_classification", &entailment);
+    assert_eq!((config.variant, config.max_seq_length), (BertVariant::XlmRoberta, 11));
 }
 
 fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
@@ -124,7 +126,12 @@ fn check_classification(name: &str, expected_labels: &[&str]) -> BertConfig {
 /// Models of each variant, whose classifiers go by one name of ours and by three of theirs.
 #[test]
 fn token_classification() {
-    for name in ["token_classification", "roberta_token_classification", "distilbert_token_classification"] {
+    for name in [
+        "token_classification",
+        "roberta_token_classification",
+        "distilbert_token_classification",
+        "camembert_token_classification",
+    ] {
         let folder = fixture(name);
         let golden = Golden::open(&folder);
         for device in devices() {
@@ -165,6 +172,8 @@ fn masked_tokens() {
     let config = check_masked_lm("roberta_masked_lm");
     assert_eq!((config.variant, config.activation, config.n_segments), (BertVariant::Roberta, Activation::Relu, 1));
     assert_eq!(check_masked_lm("distilbert_masked_lm").variant, BertVariant::DistilBert);
+    assert_eq!(check_masked_lm("xlm_roberta_masked_lm").variant, BertVariant::XlmRoberta);
+    assert_eq!(check_masked_lm("camembert_masked_lm").variant, BertVariant::Camembert);
 }
 
 fn check_masked_lm(name: &str) -> BertConfig {

@@ -16,15 +16,23 @@ fn the_classes_are_those_of_transformers_and_one_of_ours() {
         "BertForMaskedLM",
         "RobertaForMaskedLM",
         "DistilBertForMaskedLM",
+        "XLMRobertaForMaskedLM",
+        "CamembertForMaskedLM",
         "BertForSequenceClassification",
         "RobertaForSequenceClassification",
         "DistilBertForSequenceClassification",
+        "XLMRobertaForSequenceClassification",
+        "CamembertForSequenceClassification",
         "BertForTokenClassification",
         "RobertaForTokenClassification",
         "DistilBertForTokenClassification",
+        "XLMRobertaForTokenClassification",
+        "CamembertForTokenClassification",
         "BertModel",
         "RobertaModel",
         "DistilBertModel",
+        "XLMRobertaModel",
+        "CamembertModel",
         "GPT2LMHeadModel",
         "MarianMTModel",
         "PegasusForConditionalGeneration",
@@ -110,7 +118,7 @@ fn models_of_one_text_have_attention_weights() {
 fn an_encoder_decoder_has_no_body_of_its_own() {
     let error = registry::open_body(&fixture("marian"), &device()).unwrap_err().to_string();
     let expected = format!(
-        "`model_type` in `{}` is `marian`, expected `bert` or `roberta` or `distilbert`",
+        "`model_type` in `{}` is `marian`, expected `bert` or `roberta` or `distilbert` or `xlm-roberta` or `camembert`",
         fixture("marian").join("config.json").display()
     );
     assert_eq!(error, expected);

@@ -48,7 +48,9 @@ pub(crate) fn config() -> BertConfig {
 pub(crate) fn config_of(variant: BertVariant) -> BertConfig {
     match variant {
         BertVariant::Bert => config(),
-        BertVariant::Roberta => BertConfig { variant, n_segments: 1, norm_eps: 1e-5, ..config() },
+        BertVariant::Roberta | BertVariant::XlmRoberta | BertVariant::Camembert => {
+            BertConfig { variant, n_segments: 1, norm_eps: 1e-5, ..config() }
+        }
         BertVariant::DistilBert => BertConfig { variant, n_segments: 0, ..config() },
     }
 }
@@ -116,7 +118,7 @@ pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<St
 }
 
 /// The folders of BERT and its variants.
-pub(crate) const BERT_FIXTURES: [&str; 10] = [
+pub(crate) const BERT_FIXTURES: [&str; 14] = [
     "pretraining",
     "classification",
     "untied",
@@ -127,6 +129,10 @@ pub(crate) const BERT_FIXTURES: [&str; 10] = [
     "token_classification",
     "roberta_token_classification",
     "distilbert_token_classification",
+    "xlm_roberta_masked_lm",
+    "xlm_roberta_classification",
+    "camembert_masked_lm",
+    "camembert_token_classification",
 ];
 
 /// The folders of encoder–decoders.
