@@ -26,10 +26,6 @@ fn errors_name_the_file_and_the_remedy() {
         &[("vocab.txt", VOCABULARY), ("tokenizer_config.json", "")],
         "`{}/tokenizer_config.json` is not a valid `tokenizer_config.json`",
     );
-    check_error(
-        &[("vocab.txt", &format!("{VOCABULARY}the\nparis\n"))],
-        "`{}/vocab.txt` lists the token `paris` twice, in lines 6 and 9: remove one of them",
-    );
     let remedy = "add it, or name the token that takes its place in `tokenizer_config.json`";
     check_error(
         &[("vocab.txt", &VOCABULARY.replace("[SEP]", "[sep]"))],
@@ -39,6 +35,65 @@ fn errors_name_the_file_and_the_remedy() {
         &[("vocab.txt", VOCABULARY), ("tokenizer_config.json", r#"{ "mask_token": { "content": "<m>" } }"#)],
         &format!("`{{}}/vocab.txt` has no token `<m>`: {remedy}"),
     );
+}
+
+#[test]
+fn a_tokenizer_of_another_class_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = changed(|_| ());
+    for (name, content) in [("tokenizer.json", whole.as_str()), ("vocab.txt", VOCABULARY)] {
+        for (beside, key) in [("tokenizer_config.json", "tokenizer_class"), ("config.json", "tokenizer_class")] {
+            let class = format!(r#"{{ "{key}": "BertJapaneseTokenizer", "do_lower_case": false }}"#);
+            check_error(
+                &[(name, content), (beside, &class)],
+                &format!(
+                    "`{{}}/{name}` belongs to a `BertJapaneseTokenizer`, which is not supported: use a model with another \
+                     tokenizer, or, if transformers has a fast one for it, write its `tokenizer.json` with `save_pretrained`"
+                ),
+            );
+        }
+    }
+    // What a fast one does is all in its `tokenizer.json`, but not in its vocabulary.
+    let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "HerbertTokenizerFast" }"#);
+    for (name, content) in [("tokenizer.json", whole.as_str()), class] {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    Tokenizer::load(folder.path()).unwrap();
+    fs::rename(folder.path().join("tokenizer.json"), folder.path().join("vocab.txt")).unwrap();
+    assert!(Tokenizer::load(folder.path()).unwrap_err().to_string().contains("`HerbertTokenizerFast`"));
+}
+
+#[test]
+fn added_tokens_whose_ids_cannot_be_are_refused() {
+    let config = |tokens: &str| format!(r#"{{ "added_tokens_decoder": {tokens} }}"#);
+    let form = "does not list added tokens with their ids, expected texts and whole numbers below 2^32";
+    for tokens in ["[]", r#"{ "x": { "content": "a" } }"#, r#"{ "7": {} }"#, r#"{ "7": 8 }"#] {
+        check_error(
+            &[("vocab.txt", VOCABULARY), ("tokenizer_config.json", &config(tokens))],
+            &format!("`{{}}/tokenizer_config.json` {form}"),
+        );
+    }
+    for tokens in [r#"{ "covid": "7" }"#, r#"{ "covid": -7 }"#] {
+        check_error(
+            &[("vocab.txt", VOCABULARY), ("added_tokens.json", tokens)],
+            &format!("`{{}}/added_tokens.json` {form}"),
+        );
+    }
+    check_error(
+        &[("vocab.txt", VOCABULARY), ("added_tokens.json", r#"{ "covid": 9 }"#)],
+        "the added token `covid` of `{}/vocab.txt` has the id 9, but the tokenizer gives it 7: correct its id in \
+         `tokenizer_config.json` or `added_tokens.json`",
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vocab.txt");
+    fs::write(&path, format!("\u{feff}{VOCABULARY}")).unwrap();
+    fs::write(folder.path().join("tokenizer_config.json"), "\u{feff}{ \"do_lower_case\": true }").unwrap();
+    let tokenizer = Tokenizer::load(&path).unwrap();
+    assert_eq!((tokenizer.specials().pad_id, tokenizer.encode("PARIS").unwrap()), (Some(0), vec![5]));
 }
 
 #[test]

@@ -74,17 +74,39 @@ pub enum TokenizerError {
          `post_processor` that adds special tokens"
     )]
     NoTokens,
-    /// A vocabulary that lists a token twice, so that one of its ids can never occur.
-    #[error("`{}` lists the token `{token}` twice, in lines {first} and {second}: remove one of them", path.display())]
-    DuplicateToken {
+    /// A tokenizer of a class whose files are read in another way.
+    #[error(
+        "`{}` belongs to a `{class}`, which is not supported: use a model with another tokenizer, or, if transformers has \
+         a fast one for it, write its `tokenizer.json` with `save_pretrained`",
+        path.display()
+    )]
+    OtherClass {
         /// The file.
+        path: PathBuf,
+        /// The class in transformers.
+        class: String,
+    },
+    /// A file with tokens beside the vocabulary that has another form.
+    #[error("`{}` does not list added tokens with their ids, expected texts and whole numbers below 2^32", path.display())]
+    AddedTokens {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A token beside the vocabulary whose id is not the one that it gets.
+    #[error(
+        "the added token `{token}` of `{}` has the id {id}, but the tokenizer gives it {found}: correct its id in \
+         `tokenizer_config.json` or `added_tokens.json`",
+        path.display()
+    )]
+    AddedId {
+        /// The tokenizer's file.
         path: PathBuf,
         /// The token.
         token: String,
-        /// Its first line, counted from one.
-        first: usize,
-        /// Its second line, counted from one.
-        second: usize,
+        /// Its id in the files.
+        id: u32,
+        /// Its id in the tokenizer.
+        found: u32,
     },
     /// A special token that is not in the vocabulary.
     #[error(

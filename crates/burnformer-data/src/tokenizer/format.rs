@@ -33,21 +33,23 @@ pub(super) const BYTE_LEVEL_SPECIALS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk
 /// The special tokens of whole words, in the order of their ids.
 pub(super) const WORD_LEVEL_SPECIALS: [&str; 4] = ["<unk>", "<pad>", "<bos>", "<eos>"];
 
-/// WordPiece as in BERT, with `(token, id)` as its vocabulary.
-pub(super) fn word_piece(vocabulary: &[(String, u32)], normalization: Normalization) -> Value {
+/// WordPiece as in BERT, with `(token, id)` as its vocabulary and its special tokens in the order of
+/// [`WORD_PIECE_SPECIALS`].
+pub(super) fn word_piece(vocabulary: &[(String, u32)], specials: [&str; 5], normalization: Normalization) -> Value {
+    let [_, unknown, begin, end, _] = specials;
     let model = json!({
         "type": "WordPiece",
-        "unk_token": "[UNK]",
+        "unk_token": unknown,
         "continuing_subword_prefix": "##",
         "max_input_chars_per_word": 100,
         "vocab": vocab(vocabulary),
     });
     json!({
         "version": "1.0",
-        "added_tokens": added(vocabulary, &WORD_PIECE_SPECIALS),
+        "added_tokens": added(vocabulary, &specials),
         "normalizer": normalization.json(),
         "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "post_processor": template(vocabulary, "[CLS]", "[SEP]"),
+        "post_processor": template(vocabulary, begin, end),
         "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
         "model": model,
     })
@@ -113,7 +115,8 @@ fn vocab(vocabulary: &[(String, u32)]) -> Value {
 }
 
 fn id(vocabulary: &[(String, u32)], token: &str) -> Option<u32> {
-    vocabulary.iter().find(|(it, _)| it == token).map(|(_, id)| *id)
+    // Of a token that is listed twice the last place counts, as in `vocab`.
+    vocabulary.iter().rev().find(|(it, _)| it == token).map(|(_, id)| *id)
 }
 
 /// Those of the special tokens `names` that there are.

@@ -1,19 +1,20 @@
 //! Reading a tokenizer from Hugging Face's files, or from the vocabulary of the original BERT.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
 use burnformer_core::files::read_text;
-use serde_json::{Map, Value};
-use tokenizers::{Encoding, ModelWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
+use serde_json::Value;
+use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
 use twox_hash::XxHash3_128;
 
-use super::format::{self, Normalization};
+use super::class::{Class, Family};
+use super::format::{self, Normalization, WORD_PIECE_SPECIALS};
 use super::limits::{self, check_json, check_tokens};
 use super::pieces::Cut;
-use super::{Inner, Specials, Tokenizer, TokenizerError, TokenizerKind, word_starts};
+use super::settings::Settings;
+use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, word_starts};
 
 pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 pub(super) const CONFIG_FILE: &str = "tokenizer_config.json";
@@ -21,8 +22,9 @@ const VOCAB_FILE: &str = "vocab.txt";
 
 impl Tokenizer {
     /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`; or one of those files itself.
-    /// A `tokenizer_config.json` beside it tells which special tokens there are, unless they have common names such as
-    /// `[CLS]` or `<s>`, and how long a sequence may be.
+    /// The files beside it that transformers reads count too: `tokenizer_config.json` tells the class of the tokenizer, its
+    /// special tokens, unless they have common names such as `[CLS]` or `<s>`, and how long a sequence may be; that file or
+    /// `special_tokens_map.json` and `added_tokens.json` tell which tokens there are beside the vocabulary.
     ///
     /// Truncation and padding that a `tokenizer.json` asks for are not done. A `vocab.txt` is read as by
     /// [`Self::load_vocab`].
@@ -40,16 +42,27 @@ impl Tokenizer {
         if path.extension().is_none_or(|extension| extension != "json") {
             return Self::load_vocab(path, None);
         }
+        Self::load_json(path)
+    }
+
+    /// Reads a `tokenizer.json`.
+    fn load_json(path: &Path) -> Result<Self, TokenizerError> {
+        let settings = Settings::beside(path)?;
+        if let Some(class) = settings.class().ignores_json() {
+            return Err(TokenizerError::OtherClass { path: path.to_owned(), class: class.to_owned() });
+        }
         let content = read(path)?;
         check_json(&content, path)?;
         let library = guard(path, || serde_json::from_str(&content))?;
-        let library = library.map_err(not_json(path, TOKENIZER_FILE))?;
+        let mut library: tokenizers::Tokenizer = library.map_err(not_json(path, TOKENIZER_FILE))?;
         drop(content);
-        Self::assemble(library, &config_beside(path)?, path)
+        overrule(&mut library, &settings, path)?;
+        Self::assemble(library, &settings, path)
     }
 
-    /// Reads the vocabulary of a BERT, one token a line; the number of the line, counted from zero, is its id. The lines end
-    /// as Python says: at `\n` or `\r\n`, and blanks at their ends belong to the token.
+    /// Reads the vocabulary of a BERT, one token a line; the number of the line, counted from zero, is its id, and that of
+    /// the last one if a token is listed twice. The lines end as Python says: at `\n` or `\r\n`, and blanks at their ends
+    /// belong to the token.
     ///
     /// `lowercase` is what `do_lower_case` in a `tokenizer_config.json` beside the file says if it is `None` here. If there
     /// is neither, text is lower-cased unless a token other than those in brackets has a letter that lower-casing changes.
@@ -57,38 +70,50 @@ impl Tokenizer {
     /// `tokenize_chinese_chars` in that file say otherwise.
     ///
     /// # Errors
-    /// [`TokenizerError`] if the file cannot be read, lists a token twice, or lacks one of `[PAD]`, `[UNK]`, `[CLS]` and
-    /// `[SEP]`.
+    /// [`TokenizerError`] if the file cannot be read, belongs to another tokenizer, or lacks one of `[PAD]`, `[UNK]`, `[CLS]`
+    /// and `[SEP]`, or of those that take their places.
     pub fn load_vocab(path: impl AsRef<Path>, lowercase: Option<bool>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
+        let settings = Settings::beside(path)?;
+        if let Class::Other(class) = settings.class() {
+            return Err(TokenizerError::OtherClass { path: path.to_owned(), class: class.clone() });
+        }
         let vocabulary = read_vocabulary(path)?;
-        let config = config_beside(path)?;
-        let flag = |key: &str| config.get(key).and_then(Value::as_bool);
         let normalization = Normalization {
-            lowercase: lowercase.or_else(|| flag("do_lower_case")).unwrap_or_else(|| !is_cased(&vocabulary)),
-            strip_accents: flag("strip_accents"),
-            split_chinese: flag("tokenize_chinese_chars").unwrap_or(true),
+            lowercase: lowercase.or_else(|| settings.flag("do_lower_case")).unwrap_or_else(|| !is_cased(&vocabulary)),
+            strip_accents: settings.flag("strip_accents"),
+            split_chinese: settings.flag("tokenize_chinese_chars").unwrap_or(true),
         };
-        Self::from_json(format::word_piece(&vocabulary, normalization), &config, path)
+        let [pad, unknown, begin, end, mask] = WORD_PIECE_SPECIALS;
+        let specials = [
+            settings.token("pad_token", pad),
+            settings.token("unk_token", unknown),
+            settings.token("cls_token", begin),
+            settings.token("sep_token", end),
+            settings.token("mask_token", mask),
+        ];
+        for special in &specials[..4] {
+            if !vocabulary.iter().any(|(token, _)| token == special) {
+                return Err(TokenizerError::MissingToken { path: path.to_owned(), token: (*special).to_owned() });
+            }
+        }
+        Self::from_json(format::word_piece(&vocabulary, specials, normalization), &settings, path)
     }
 
     /// Builds a tokenizer from the content of a `tokenizer.json`.
-    pub(super) fn from_json(json: Value, config: &Map<String, Value>, path: &Path) -> Result<Self, TokenizerError> {
+    pub(super) fn from_json(json: Value, settings: &Settings, path: &Path) -> Result<Self, TokenizerError> {
         let library = guard(path, || serde_json::from_value(json))?;
-        Self::assemble(library.map_err(not_json(path, TOKENIZER_FILE))?, config, path)
+        Self::assemble(library.map_err(not_json(path, TOKENIZER_FILE))?, settings, path)
     }
 
-    /// `library` with what `config`, the content of a `tokenizer_config.json`, says of it; `path` is for error messages.
-    fn assemble(
-        mut marked: tokenizers::Tokenizer,
-        config: &Map<String, Value>,
-        path: &Path,
-    ) -> Result<Self, TokenizerError> {
+    /// `marked` with what `settings` say of it; `path` is for error messages.
+    fn assemble(mut marked: tokenizers::Tokenizer, settings: &Settings, path: &Path) -> Result<Self, TokenizerError> {
         let unsupported = |found| TokenizerError::Unsupported { path: path.to_owned(), found };
         let missing = |token| TokenizerError::MissingToken { path: path.to_owned(), token };
         // Without an offset to keep, neither can fail.
         let _ = marked.with_truncation(None);
         marked.with_padding(None);
+        settings.add_tokens(&mut marked, path)?;
 
         let pre_tokenizer = marked.get_pre_tokenizer();
         let (kind, unknown) = match marked.get_model() {
@@ -98,7 +123,7 @@ impl Tokenizer {
             ModelWrapper::BPE(_) => return Err(unsupported("a BPE that does not work on bytes")),
             ModelWrapper::Unigram(_) => return Err(unsupported("a Unigram model")),
         };
-        let mut specials = Specials::find(config, &marked).map_err(missing)?;
+        let mut specials = settings.specials(&marked).map_err(missing)?;
         if let Some(unknown) = unknown {
             specials.unk_id = Some(marked.token_to_id(&unknown).ok_or_else(|| missing(unknown))?);
         }
@@ -136,11 +161,27 @@ impl Tokenizer {
             special_ids,
             starts_word,
             fingerprint: XxHash3_128::oneshot(json.as_bytes()),
-            max_length: config.get("model_max_length").and_then(length),
+            max_length: settings.length("model_max_length"),
             marked,
             plain,
         })))
     }
+}
+
+/// Changes what `settings` say otherwise than a `tokenizer.json`: they win in the classes that have such settings, with the
+/// defaults of the class.
+fn overrule(library: &mut tokenizers::Tokenizer, settings: &Settings, path: &Path) -> Result<(), TokenizerError> {
+    if let (Class::Known(Family::Bert), Some(NormalizerWrapper::BertNormalizer(bert))) =
+        (settings.class(), library.get_normalizer())
+    {
+        let mut bert = *bert;
+        bert.lowercase = settings.flag("do_lower_case").unwrap_or(true);
+        bert.strip_accents = settings.flag("strip_accents");
+        bert.handle_chinese_chars = settings.flag("tokenize_chinese_chars").unwrap_or(true);
+        let unusable = |_| TokenizerError::Inconsistent { path: path.to_owned() };
+        library.with_normalizer(Some(bert)).map_err(unusable)?;
+    }
+    Ok(())
 }
 
 /// The library panics on some files that contradict themselves, such as merges of tokens that do not exist.
@@ -183,51 +224,24 @@ fn puts_blank(pre_tokenizer: &PreTokenizerWrapper) -> bool {
     }
 }
 
-/// A number of tokens. Hugging Face writes ten to the thirtieth for a length that is not known.
-fn length(value: &Value) -> Option<usize> {
-    value.as_u64().and_then(|length| usize::try_from(length).ok())
-}
-
-/// The content of the `tokenizer_config.json` in the folder of `path`, or nothing if there is none.
-fn config_beside(path: &Path) -> Result<Map<String, Value>, TokenizerError> {
-    let file = path.with_file_name(CONFIG_FILE);
-    if !file.exists() {
-        return Ok(Map::new());
-    }
-    serde_json::from_str(&read(&file)?).map_err(not_json(&file, CONFIG_FILE))
-}
-
 fn read_vocabulary(path: &Path) -> Result<Vec<(String, u32)>, TokenizerError> {
     let content = read(path)?;
     check_tokens(content.lines().count(), path)?;
-    let mut lines = HashMap::new();
-    let mut vocabulary = Vec::new();
-    for (line, token) in content.lines().enumerate() {
-        if let Some(first) = lines.insert(token, line) {
-            let token = token.to_owned();
-            return Err(TokenizerError::DuplicateToken {
-                path: path.to_owned(),
-                token,
-                first: first + 1,
-                second: line + 1,
-            });
-        }
-        vocabulary.push((token.to_owned(), line as u32));
-    }
-    for token in ["[UNK]", "[PAD]", "[CLS]", "[SEP]"] {
-        if !lines.contains_key(token) {
-            return Err(TokenizerError::MissingToken { path: path.to_owned(), token: token.to_owned() });
-        }
-    }
-    Ok(vocabulary)
+    Ok(content.lines().zip(0..).map(|(token, line)| (token.to_owned(), line)).collect())
 }
 
 fn is_cased(vocabulary: &[(String, u32)]) -> bool {
     vocabulary.iter().any(|(token, _)| !token.starts_with('[') && token.to_lowercase() != *token)
 }
 
-fn read(path: &Path) -> Result<String, TokenizerError> {
-    read_text(path, limits::FILE_BYTES).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
+/// The content of a file, without a byte-order mark.
+pub(super) fn read(path: &Path) -> Result<String, TokenizerError> {
+    let read = read_text(path, limits::FILE_BYTES);
+    let mut content = read.map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;
+    if content.starts_with('\u{feff}') {
+        content.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(content)
 }
 
 pub(super) fn not_json(path: &Path, format: &'static str) -> impl FnOnce(serde_json::Error) -> TokenizerError {

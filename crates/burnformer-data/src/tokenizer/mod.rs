@@ -19,6 +19,7 @@
 //! ```
 
 mod alignment;
+mod class;
 mod encoder;
 mod error;
 mod format;
@@ -28,6 +29,7 @@ mod long;
 mod lowercase;
 mod pieces;
 mod save;
+mod settings;
 mod specials;
 mod train;
 

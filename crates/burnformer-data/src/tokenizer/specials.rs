@@ -38,7 +38,7 @@ impl Specials {
     /// The token that `config` names and `library` does not have.
     pub(super) fn find(config: &Map<String, Value>, library: &tokenizers::Tokenizer) -> Result<Self, String> {
         let special = |token: &str| library.get_added_vocabulary().is_special_token(token);
-        let find = |role: &Role| match role.keys.iter().find_map(|&key| named(config, key)) {
+        let find = |role: &Role| match role.keys.iter().find_map(|&key| content(config.get(key)?)) {
             Some(token) => library.token_to_id(token).map(Some).ok_or_else(|| token.to_owned()),
             None => Ok(role.names.iter().find(|name| special(name)).and_then(|name| library.token_to_id(name))),
         };
@@ -64,8 +64,12 @@ impl Specials {
     }
 }
 
-/// The token that `config` names under `key`, either as it is or as an object with its properties.
-fn named<'a>(config: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
-    let value = config.get(key)?;
+/// The keys of all roles in `tokenizer_config.json`.
+pub(super) fn role_keys() -> impl Iterator<Item = &'static str> {
+    [PAD, UNK, BOS, EOS, MASK].into_iter().flat_map(|role| role.keys.iter().copied())
+}
+
+/// The token that a value names, either as it is or as an object with its properties.
+pub(super) fn content(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content")?.as_str())
 }

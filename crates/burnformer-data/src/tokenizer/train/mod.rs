@@ -9,13 +9,13 @@ use std::path::Path;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_core::progress::{Interrupt, Progress};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use self::count::count_words;
 use self::merges::{Goal, learn};
 use super::format::{self, BYTE_LEVEL_SPECIALS, Normalization, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS};
 use super::limits::TOKENS;
 use super::load::TOKENIZER_FILE;
+use super::settings::Settings;
 use super::{Tokenizer, TokenizerError, TokenizerKind};
 use crate::DataError;
 
@@ -82,7 +82,7 @@ impl TokenizerConfig {
     fn tokenizer(&self, tokens: Vec<String>, merges: &[(u32, u32)]) -> Result<Tokenizer, TokenizerError> {
         let vocabulary: Vec<(String, u32)> = (0..).zip(tokens).map(|(id, token)| (token, id)).collect();
         let json = match self.kind {
-            TokenizerKind::WordPiece => format::word_piece(&vocabulary, self.normalization()),
+            TokenizerKind::WordPiece => format::word_piece(&vocabulary, WORD_PIECE_SPECIALS, self.normalization()),
             TokenizerKind::WordLevel => format::word_level(&vocabulary, self.normalization()),
             TokenizerKind::ByteLevelBpe => {
                 let token = |id: u32| vocabulary[id as usize].0.as_str();
@@ -90,7 +90,7 @@ impl TokenizerConfig {
                 format::byte_level(&vocabulary, &merges, self.normalization())
             }
         };
-        Tokenizer::from_json(json, &Map::<String, Value>::new(), Path::new(TOKENIZER_FILE))
+        Tokenizer::from_json(json, &Settings::none(), Path::new(TOKENIZER_FILE))
     }
 }
 
