@@ -57,3 +57,67 @@ fn settings_beside_a_tokenizer_win_in_classes_that_have_them() {
     check("bert_contradiction");
     check("bert_defaults");
 }
+
+#[test]
+fn language_codes_are_tokens_in_a_source() {
+    let path = folder().with_file_name("byte_level").join("tokenizer.json");
+    let mut whole: serde_json::Value = read(&path);
+    let n = whole["model"]["vocab"].as_object().unwrap().len();
+    let mut code = whole["added_tokens"][0].clone();
+    (code["content"], code["id"]) = (">>fra<<".into(), n.into());
+    whole["added_tokens"].as_array_mut().unwrap().push(code);
+    let saved = tempfile::tempdir().unwrap();
+    let path = saved.path().join("tokenizer.json");
+    let without = Tokenizer::load(folder().with_file_name("byte_level")).unwrap();
+    fs::write(&path, whole.to_string()).unwrap();
+    let tokenizer = Tokenizer::load(&path).unwrap();
+    let text = "the tower";
+    let expected = [&[n as u32], &tokenizer.encode(" the tower").unwrap()[..]].concat();
+    assert_eq!(tokenizer.encode_source(">>fra<< the tower").unwrap(), expected);
+    let mut ids = Vec::new();
+    tokenizer.encoder().encode_source_into(">>fra<< the tower", &mut ids).unwrap();
+    assert_eq!(ids, expected);
+    assert_eq!(tokenizer.encode_source(text).unwrap(), tokenizer.encode(text).unwrap());
+    // Elsewhere, and without such tokens, what is written is text.
+    assert!(!tokenizer.encode(">>fra<< the tower").unwrap().contains(&(n as u32)));
+    assert_eq!(without.encode_source("a </s>").unwrap(), without.encode("a </s>").unwrap());
+}
+
+/// A text, its tokens as source and as target, and the text of the latter.
+type OpusCase = (String, Vec<u32>, Vec<u32>, String);
+
+fn check_opus(name: &str, shared: bool) {
+    let folder = folder().join(name);
+    let cases: Vec<OpusCase> = read(&folder.join("expected.json"));
+    let saved = tempfile::tempdir().unwrap();
+    let (source, target) = Tokenizer::load_opus(&folder).unwrap().unwrap();
+    source.save_opus(&target, saved.path()).unwrap();
+    let again = Tokenizer::load_opus(saved.path()).unwrap().unwrap();
+    for (source, target) in [(&source, &target), (&again.0, &again.1)] {
+        assert_eq!(source.shares_vocabulary(target), shared, "{name}");
+        let (mut source_encoder, mut target_encoder) = (source.encoder(), target.encoder());
+        for (text, source_ids, target_ids, decoded) in &cases {
+            for (tokenizer, encoder, expected) in
+                [(source, &mut source_encoder, source_ids), (target, &mut target_encoder, target_ids)]
+            {
+                let mut ids = Vec::new();
+                encoder.encode_into(text, &mut ids).unwrap();
+                assert_eq!(ids, tokenizer.encode(text).unwrap(), "{name}, {text:?}");
+                ids.extend(tokenizer.specials().eos_id);
+                assert_eq!(&ids, expected, "{name}, {text:?}");
+                assert_eq!(
+                    &tokenizer.encode_with_specials(text, None, None).unwrap().ids,
+                    expected,
+                    "{name}, {text:?}"
+                );
+            }
+            assert_eq!(&target.decode(target_ids, true).unwrap(), decoded, "{name}, {text:?}");
+        }
+    }
+}
+
+#[test]
+fn opus_mt_has_pieces_of_sentencepiece_and_ids_of_its_vocabulary() {
+    check_opus("opus", true);
+    check_opus("opus_separate", false);
+}

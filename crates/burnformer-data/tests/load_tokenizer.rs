@@ -108,15 +108,53 @@ fn a_file_that_is_missing_or_no_text_cannot_be_read() {
 
 #[test]
 fn tokenizers_of_other_kinds_are_refused() {
-    let kinds = "expected WordPiece, byte-level BPE or whole words";
-    let with_model = |model: &str| format!(r#"{{ "version": "1.0", "added_tokens": [], "model": {model} }}"#);
-    for (model, found) in [
-        (r#"{ "type": "BPE", "vocab": { "a": 0 }, "merges": [] }"#, "a BPE that does not work on bytes"),
-        (r#"{ "type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0]] }"#, "a Unigram model"),
-    ] {
-        let message = format!("`{{}}/tokenizer.json` has {found}, {kinds}");
-        check_error(&[("tokenizer.json", &with_model(model))], &message);
+    check_error(
+        &[(
+            "tokenizer.json",
+            r#"{ "version": "1.0", "model": { "type": "BPE", "vocab": { "a": 0 }, "merges": [], "end_of_word_suffix": "</w>" } }"#,
+        )],
+        "`{}/tokenizer.json` has a BPE that marks the ends of words, expected WordPiece, BPE, Unigram or whole words",
+    );
+}
+
+#[test]
+fn models_of_sentencepiece_beside_a_vocabulary_are_checked() {
+    let vocabulary = r#"{ "</s>": 0, "<unk>": 1, "<pad>": 2 }"#;
+    let spm = "\u{a}\u{9}\u{a}\u{5}<unk>\u{18}\u{2}";
+    check_error(&[("source.spm", "x"), ("vocab.json", vocabulary)], "`{}/source.spm` is not a SentencePiece model");
+    check_error(
+        &[("source.spm", ""), ("vocab.json", vocabulary)],
+        "`{}/source.spm` is not usable: its vocabulary, merges and special tokens do not fit together",
+    );
+    check_error(&[("source.spm", spm)], "cannot read `{}/vocab.json`");
+    check_error(
+        &[("source.spm", spm), ("vocab.json", r#"{ "a": {} }"#)],
+        "`{}/vocab.json` is not a valid `vocab.json`",
+    );
+    let remedy = "add it, or name the token that takes its place in `tokenizer_config.json`";
+    check_error(
+        &[("source.spm", spm), ("vocab.json", r#"{ "</s>": 0, "<unk>": 1 }"#)],
+        &format!("`{{}}/vocab.json` has no token `<pad>`: {remedy}"),
+    );
+    check_error(
+        &[("source.spm", spm), ("vocab.json", r#"{ "</s>": 0, "<unk>": 1, "<pad>": 1 }"#)],
+        "`{}/vocab.json` is not usable: its vocabulary, merges and special tokens do not fit together",
+    );
+    check_error(
+        &[("source.spm", spm), ("vocab.json", r#"{ "</s>": 0, "<unk>": 1, "<pad>": 4000000000 }"#)],
+        "`{}/vocab.json` has 4000000000 as its greatest id, expected at most 65559, which bounds memory and time: use \
+         another tokenizer",
+    );
+    // A million pieces of two bytes each are counted before memory is taken for them.
+    check_error(
+        &[("source.spm", &"\u{a}\u{0}".repeat((1 << 20) + 1)), ("vocab.json", vocabulary)],
+        "`{}/source.spm` has 1048577 tokens, expected at most 1048576, which bounds memory and time: use another tokenizer",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in [("source.spm", spm), ("vocab.json", vocabulary)] {
+        fs::write(folder.path().join(name), content).unwrap();
     }
+    assert_eq!(Tokenizer::load(folder.path()).unwrap().encode("a b").unwrap(), [1]);
 }
 
 #[test]

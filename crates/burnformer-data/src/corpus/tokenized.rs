@@ -86,7 +86,9 @@ impl Worker {
     fn add(&mut self, record: &Record, chunk: &mut Tokenized) -> Result<(), TokenizerError> {
         let (n_ids, n_sentences) = (chunk.ids.len(), chunk.sentence_ends.len());
         if let Some(pair) = &record.pair {
-            let complete = sentence(&mut self.encoder, &record.text, self.unk_id, chunk)?
+            let start = chunk.ids.len();
+            self.encoder.encode_source_into(&record.text, &mut chunk.ids)?;
+            let complete = end_sentence(start, self.unk_id, chunk)
                 && sentence(&mut self.pair_encoder, pair, self.pair_unk_id, chunk)?;
             if !complete {
                 chunk.ids.truncate(n_ids);
@@ -125,12 +127,17 @@ fn sentence(
 ) -> Result<bool, TokenizerError> {
     let start = chunk.ids.len();
     encoder.encode_into(text, &mut chunk.ids)?;
+    Ok(end_sentence(start, unk_id, chunk))
+}
+
+/// Ends a sentence that begins at `start`, if it has tokens.
+fn end_sentence(start: usize, unk_id: Option<u32>, chunk: &mut Tokenized) -> bool {
     if chunk.ids.len() == start {
-        return Ok(false);
+        return false;
     }
     if let Some(unk_id) = unk_id {
         chunk.unknown_tokens += chunk.ids[start..].iter().filter(|&&id| id == unk_id).count() as u64;
     }
     chunk.sentence_ends.push(chunk.ids.len() as u32);
-    Ok(true)
+    true
 }

@@ -45,6 +45,7 @@ impl Encoder {
     /// [`TokenizerError::Encode`] as [`Tokenizer::encode`]; `ids` may then hold a part of the tokens.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
         let Self { tokenizer, slots, fresh, giant } = self;
+        let text = tokenizer.take_code(text, ids);
         for piece in tokenizer.cut().pieces(&tokenizer.with_prefix(text)) {
             if piece.len() == MAX_WORD {
                 if giant.0 != piece {
@@ -75,6 +76,18 @@ impl Encoder {
             }
             ids.extend_from_slice(&slot.ids[..usize::from(slot.n_ids)]);
         }
+        Ok(())
+    }
+
+    /// Appends the tokens of a text to translate to `ids`, as [`Tokenizer::encode_source`] gives them.
+    ///
+    /// # Errors
+    /// As [`Self::encode_into`].
+    pub fn encode_source_into(&mut self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        if !self.tokenizer.0.has_codes {
+            return self.encode_into(text, ids);
+        }
+        ids.extend(self.tokenizer.encode_source(text)?);
         Ok(())
     }
 }

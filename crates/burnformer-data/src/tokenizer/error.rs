@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::TokenizerKind;
+
 /// A tokenizer that cannot be trained, loaded or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,8 +33,16 @@ pub enum TokenizerError {
         /// Error of the parser, with its position.
         source: serde_json::Error,
     },
+    /// A file that is no model of SentencePiece.
+    #[error("`{}` is not a SentencePiece model", path.display())]
+    SentencePiece {
+        /// The file.
+        path: PathBuf,
+        /// Error of the parser.
+        source: prost::DecodeError,
+    },
     /// A tokenizer of a kind that is not supported.
-    #[error("`{}` has {found}, expected WordPiece, byte-level BPE or whole words", path.display())]
+    #[error("`{}` has {found}, expected WordPiece, BPE, Unigram or whole words", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -119,6 +129,17 @@ pub enum TokenizerError {
         /// The token.
         token: String,
     },
+    /// A tokenizer of a kind that can be read but not trained.
+    #[error("a tokenizer of the kind {kind:?} cannot be trained: choose WordPiece, byte-level BPE or word level")]
+    NotTrained {
+        /// The kind.
+        kind: TokenizerKind,
+    },
+    /// A tokenizer that cannot tell which characters a token stands for.
+    #[error(
+        "the tokenizer of an OPUS-MT model does not tell which characters its tokens stand for: use another tokenizer"
+    )]
+    NoOffsets,
     /// No text to train on.
     #[error("the texts to train a tokenizer on contain no words")]
     EmptyCorpus,

@@ -2,6 +2,7 @@
 //!
 //! A tokenizer is a file of others: its numbers become sizes of tables, and its steps run on every text.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
@@ -31,6 +32,10 @@ const DEPTH: usize = 8;
 const GROWTH: u64 = 16;
 /// Longest replacement or prefix, in bytes.
 const CONTENT: usize = 1024;
+/// Longest piece of a Unigram model, in bytes. The time grows with the square of it; published ones have up to some 100.
+const PIECE: u64 = 256;
+/// Largest number of pieces of a SentencePiece model that a user defined: each is looked for at each character.
+const USER_DEFINED: u64 = 1024;
 /// Longest word in which WordPiece looks for tokens, in characters. The time grows with the cube of it; BERT has 100.
 const WORD_CHARS: u64 = 1000;
 
@@ -60,11 +65,13 @@ struct Model {
     continuing_subword_prefix: Option<String>,
 }
 
-/// Number of tokens and greatest id of a vocabulary, without the vocabulary.
+/// Sizes of a vocabulary, without the vocabulary.
 #[derive(Default)]
 struct Vocabulary {
     n_tokens: u64,
     greatest: u64,
+    /// Bytes of the longest token of Unigram, which looks for all of them from each character on.
+    longest: u64,
 }
 
 impl<'de> Deserialize<'de> for Vocabulary {
@@ -89,8 +96,9 @@ impl<'de> Deserialize<'de> for Vocabulary {
             // Unigram lists its tokens.
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {
                 let mut found = Vocabulary::default();
-                while let Some(IgnoredAny) = list.next_element()? {
+                while let Some((piece, IgnoredAny)) = list.next_element::<(Cow<'de, str>, _)>()? {
                     found.n_tokens += 1;
+                    found.longest = found.longest.max(piece.len() as u64);
                 }
                 Ok(found)
             }
@@ -110,7 +118,8 @@ pub(super) fn check_json(content: &str, path: &Path) -> Result<(), TokenizerErro
     let n_tokens = model.vocab.n_tokens + added_tokens.len() as u64;
     check("tokens", n_tokens, TOKENS as u64)?;
     let greatest = added_tokens.iter().map(|token| token.id).fold(model.vocab.greatest, u64::max);
-    check("as its greatest id", greatest, FREE_IDS + IDS_PER_TOKEN * n_tokens - 1)?;
+    check("as its greatest id", greatest, greatest_id(n_tokens))?;
+    check("bytes in a piece", model.vocab.longest, PIECE)?;
     check("as `max_input_chars_per_word`", model.max_input_chars_per_word, WORD_CHARS)?;
     let prefix = model.continuing_subword_prefix.map_or(0, |prefix| prefix.len());
     check("bytes in `continuing_subword_prefix`", prefix as u64, CONTENT as u64)?;
@@ -126,6 +135,26 @@ pub(super) fn check_json(content: &str, path: &Path) -> Result<(), TokenizerErro
         return Err(TokenizerError::Inconsistent { path: path.to_owned() });
     }
     Ok(())
+}
+
+/// Checks the ids of a vocabulary of `n_tokens`.
+pub(super) fn check_ids(ids: impl Iterator<Item = u32>, n_tokens: usize, path: &Path) -> Result<(), TokenizerError> {
+    check(path, "as its greatest id", ids.max().unwrap_or(0).into(), greatest_id(n_tokens as u64))
+}
+
+/// The greatest id that a vocabulary of `n_tokens` may have.
+fn greatest_id(n_tokens: u64) -> u64 {
+    FREE_IDS + IDS_PER_TOKEN * n_tokens - 1
+}
+
+/// Checks the lengths of the pieces of a SentencePiece model in bytes, and the number of those that a user defined.
+pub(super) fn check_pieces(
+    lengths: impl Iterator<Item = usize>,
+    n_user_defined: usize,
+    path: &Path,
+) -> Result<(), TokenizerError> {
+    check(path, "bytes in a piece", lengths.max().unwrap_or(0) as u64, PIECE)?;
+    check(path, "pieces defined by a user", n_user_defined as u64, USER_DEFINED)
 }
 
 /// Checks the number of tokens of a vocabulary.

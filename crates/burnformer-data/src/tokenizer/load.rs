@@ -1,17 +1,20 @@
 //! Reading a tokenizer from Hugging Face's files, or from the vocabulary of the original BERT.
 
+use std::ffi::OsStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
-use burnformer_core::files::read_text;
+use burnformer_core::files::{read_limited, read_text};
 use serde_json::Value;
+use tokenizers::models::unigram::Unigram;
 use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
 use twox_hash::XxHash3_128;
 
 use super::class::{Class, Family};
 use super::format::{self, Normalization, WORD_PIECE_SPECIALS};
 use super::limits::{self, check_json, check_tokens};
+use super::opus::{Opus, SOURCE_FILE};
 use super::pieces::Cut;
 use super::settings::Settings;
 use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, word_starts};
@@ -21,7 +24,8 @@ pub(super) const CONFIG_FILE: &str = "tokenizer_config.json";
 const VOCAB_FILE: &str = "vocab.txt";
 
 impl Tokenizer {
-    /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`; or one of those files itself.
+    /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`; or one of those files itself. Of an
+    /// OPUS-MT model the one of sources is read, or that of a `target.spm` if it is named; see [`Self::load_opus`].
     /// The files beside it that transformers reads count too: `tokenizer_config.json` tells the class of the tokenizer, its
     /// special tokens, unless they have common names such as `[CLS]` or `<s>`, and how long a sequence may be; that file or
     /// `special_tokens_map.json` and `added_tokens.json` tell which tokens there are beside the vocabulary.
@@ -35,14 +39,15 @@ impl Tokenizer {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         if path.is_dir() {
-            let files = [TOKENIZER_FILE, VOCAB_FILE].map(|file| path.join(file));
+            let files = [SOURCE_FILE, TOKENIZER_FILE, VOCAB_FILE].map(|file| path.join(file));
             let file = files.iter().find(|file| file.exists());
             return Self::load(file.ok_or_else(|| TokenizerError::Nothing { folder: path.to_owned() })?);
         }
-        if path.extension().is_none_or(|extension| extension != "json") {
-            return Self::load_vocab(path, None);
+        match path.extension().and_then(OsStr::to_str) {
+            Some("json") => Self::load_json(path),
+            Some("spm") => Self::load_opus_side(path),
+            _ => Self::load_vocab(path, None),
         }
-        Self::load_json(path)
     }
 
     /// Reads a `tokenizer.json`.
@@ -57,7 +62,7 @@ impl Tokenizer {
         let mut library: tokenizers::Tokenizer = library.map_err(not_json(path, TOKENIZER_FILE))?;
         drop(content);
         overrule(&mut library, &settings, path)?;
-        Self::assemble(library, &settings, path)
+        Self::assemble(library, &settings, None, path)
     }
 
     /// Reads the vocabulary of a BERT, one token a line; the number of the line, counted from zero, is its id, and that of
@@ -97,17 +102,27 @@ impl Tokenizer {
                 return Err(TokenizerError::MissingToken { path: path.to_owned(), token: (*special).to_owned() });
             }
         }
-        Self::from_json(format::word_piece(&vocabulary, specials, normalization), &settings, path)
+        Self::from_json(format::word_piece(&vocabulary, specials, normalization), &settings, None, path)
     }
 
     /// Builds a tokenizer from the content of a `tokenizer.json`.
-    pub(super) fn from_json(json: Value, settings: &Settings, path: &Path) -> Result<Self, TokenizerError> {
+    pub(super) fn from_json(
+        json: Value,
+        settings: &Settings,
+        opus: Option<Opus>,
+        path: &Path,
+    ) -> Result<Self, TokenizerError> {
         let library = guard(path, || serde_json::from_value(json))?;
-        Self::assemble(library.map_err(not_json(path, TOKENIZER_FILE))?, settings, path)
+        Self::assemble(library.map_err(not_json(path, TOKENIZER_FILE))?, settings, opus, path)
     }
 
     /// `marked` with what `settings` say of it; `path` is for error messages.
-    fn assemble(mut marked: tokenizers::Tokenizer, settings: &Settings, path: &Path) -> Result<Self, TokenizerError> {
+    fn assemble(
+        mut marked: tokenizers::Tokenizer,
+        settings: &Settings,
+        opus: Option<Opus>,
+        path: &Path,
+    ) -> Result<Self, TokenizerError> {
         let unsupported = |found| TokenizerError::Unsupported { path: path.to_owned(), found };
         let missing = |token| TokenizerError::MissingToken { path: path.to_owned(), token };
         // Without an offset to keep, neither can fail.
@@ -120,8 +135,13 @@ impl Tokenizer {
             ModelWrapper::WordPiece(model) => (TokenizerKind::WordPiece, Some(model.unk_token.clone())),
             ModelWrapper::WordLevel(model) => (TokenizerKind::WordLevel, Some(model.unk_token.clone())),
             ModelWrapper::BPE(_) if pre_tokenizer.is_some_and(is_byte_level) => (TokenizerKind::ByteLevelBpe, None),
-            ModelWrapper::BPE(_) => return Err(unsupported("a BPE that does not work on bytes")),
-            ModelWrapper::Unigram(_) => return Err(unsupported("a Unigram model")),
+            ModelWrapper::BPE(model)
+                if model.end_of_word_suffix.as_deref().is_some_and(|suffix| !suffix.is_empty()) =>
+            {
+                return Err(unsupported("a BPE that marks the ends of words"));
+            }
+            ModelWrapper::BPE(model) => (TokenizerKind::Bpe, model.unk_token.clone()),
+            ModelWrapper::Unigram(_) => (TokenizerKind::Unigram, None),
         };
         let mut specials = settings.specials(&marked).map_err(missing)?;
         if let Some(unknown) = unknown {
@@ -135,6 +155,10 @@ impl Tokenizer {
 
         let mut plain = marked.clone();
         plain.set_encode_special_tokens(true);
+        if let ModelWrapper::Unigram(model) = marked.get_model() {
+            let model = without(model, |token| marked.get_added_vocabulary().is_special_token(token), specials.unk_id);
+            plain.with_model(model.map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })?);
+        }
         let cut = Cut::of(&plain);
         let strips_blank = marked.get_pre_tokenizer().is_some_and(puts_blank);
         let mut prefix_blank = false;
@@ -143,7 +167,10 @@ impl Tokenizer {
             plain.with_pre_tokenizer(Some(bytes.add_prefix_space(false)));
         }
 
-        let starts_word = word_starts(&marked);
+        let mut starts_word = word_starts(&marked);
+        if let Some(opus) = &opus {
+            starts_word.truncate(opus.n_ids());
+        }
         let (fits, json) = guard(path, || {
             let fits = surrounds_texts(&marked, starts_word.len())?;
             Ok::<_, tokenizers::Error>((fits, marked.to_string(false)?))
@@ -157,10 +184,15 @@ impl Tokenizer {
             cut,
             prefix_blank,
             strips_blank,
+            has_codes: special_ids.iter().any(|id| specials.ids().all(|role| role != *id)),
             specials,
             special_ids,
             starts_word,
-            fingerprint: XxHash3_128::oneshot(json.as_bytes()),
+            fingerprint: match &opus {
+                Some(opus) => opus.fingerprint(&json),
+                None => XxHash3_128::oneshot(json.as_bytes()),
+            },
+            opus: opus.map(Arc::new),
             max_length: settings.length("model_max_length"),
             marked,
             plain,
@@ -207,7 +239,16 @@ fn surrounds_texts(library: &tokenizers::Tokenizer, vocab_size: usize) -> tokeni
     Ok(true)
 }
 
-fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+/// The model without the tokens for which `is_special` holds: they are never found, but ids and scores stay as they are.
+fn without(model: &Unigram, is_special: impl Fn(&str) -> bool, unk_id: Option<u32>) -> tokenizers::Result<Unigram> {
+    // No character of a text.
+    const NEVER: char = '\u{10ffff}';
+    let name = |token: &str| if is_special(token) { format!("{NEVER}{token}") } else { token.to_owned() };
+    let tokens = model.iter().map(|(token, score)| (name(token), *score)).collect();
+    Unigram::from(tokens, unk_id.map(|id| id as usize), model.byte_fallback())
+}
+
+pub(super) fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
     match pre_tokenizer {
         PreTokenizerWrapper::ByteLevel(_) => true,
         PreTokenizerWrapper::Sequence(steps) => steps.as_ref().iter().any(is_byte_level),
@@ -234,7 +275,12 @@ fn is_cased(vocabulary: &[(String, u32)]) -> bool {
     vocabulary.iter().any(|(token, _)| !token.starts_with('[') && token.to_lowercase() != *token)
 }
 
-/// The content of a file, without a byte-order mark.
+/// The content of a file.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, TokenizerError> {
+    read_limited(path, limits::FILE_BYTES).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
+}
+
+/// The text of a file, without a byte-order mark.
 pub(super) fn read(path: &Path) -> Result<String, TokenizerError> {
     let read = read_text(path, limits::FILE_BYTES);
     let mut content = read.map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;

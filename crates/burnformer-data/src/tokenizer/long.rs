@@ -77,6 +77,10 @@ impl Tokenizer {
     }
 
     fn library(&self, text: InputSequence<'_>, offsets: bool) -> Result<Encoding, TokenizerError> {
+        if self.0.opus.is_some() {
+            let InputSequence::Raw(text) = text else { return Err(TokenizerError::NoOffsets) };
+            return if offsets { Err(TokenizerError::NoOffsets) } else { self.opus_encoding(&text) };
+        }
         let (marked, text) = (&self.0.marked, EncodeInput::Single(text));
         guard(|| if offsets { marked.encode_char_offsets(text, false) } else { marked.encode_fast(text, false) })
     }

@@ -27,8 +27,10 @@ pub(crate) mod limits;
 mod load;
 mod long;
 mod lowercase;
+mod opus;
 mod pieces;
 mod save;
+mod sentence_piece;
 mod settings;
 mod specials;
 mod train;
@@ -42,7 +44,9 @@ use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _};
 pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
+use load::is_byte_level;
 use long::{Long, guard, shares};
+use opus::Opus;
 use pieces::{Cut, MAX_WORD};
 pub use specials::Specials;
 pub use train::{TokenizerConfig, train};
@@ -59,6 +63,10 @@ pub enum TokenizerKind {
     ByteLevelBpe,
     /// Word level: whole words between white space.
     WordLevel,
+    /// Unigram: the most probable pieces, as SentencePiece finds them for XLM-R, T5 and OPUS-MT.
+    Unigram,
+    /// BPE of characters, with their bytes where a character is unknown, as in Llama and Gemma.
+    Bpe,
 }
 
 /// Converts text to token ids and back. Cloning is cheap.
@@ -79,8 +87,12 @@ struct Inner {
     strips_blank: bool,
     specials: Specials,
     special_ids: Vec<u32>,
+    /// `true` if there are special tokens without a role.
+    has_codes: bool,
     starts_word: Vec<bool>,
     fingerprint: u128,
+    /// What the tokenizer of an OPUS-MT model does beside the library.
+    opus: Option<Arc<Opus>>,
     max_length: Option<usize>,
 }
 
@@ -110,7 +122,7 @@ impl Tokenizer {
     /// [`TokenizerError::Encode`] for a text on which a regular expression of the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
-        let text = self.with_prefix(text);
+        let text = self.with_prefix(self.take_code(text, &mut ids));
         if text.len() <= MAX_WORD {
             self.encode_piece(&text, &mut ids)?;
             return Ok(ids);
@@ -119,6 +131,18 @@ impl Tokenizer {
             self.encode_piece(piece, &mut ids)?;
         }
         Ok(ids)
+    }
+
+    /// The tokens of a text to translate, as [`Self::encode`] gives them. If the tokenizer has special tokens without a role of
+    /// [`Specials`], as language codes such as `>>fra<<` are, special tokens written in the text are special.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_source(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        if self.0.opus.is_some() || !self.0.has_codes {
+            return self.encode(text);
+        }
+        Ok(self.long(text, usize::MAX, false)?.encoding.get_ids().to_vec())
     }
 
     /// Encodes as [`Self::encode`] does, with a memory for what was encoded before.
@@ -183,6 +207,9 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Decode`] if a regular expression of the tokenizer fails.
     pub fn decode(&self, ids: &[u32], skip_specials: bool) -> Result<String, TokenizerError> {
+        if self.0.opus.is_some() {
+            return Ok(self.opus_text(ids, skip_specials));
+        }
         let text = self.0.marked.decode(ids, skip_specials);
         let text = text.map_err(|error| TokenizerError::Decode { reason: error.to_string() })?;
         Ok(match self.0.marked.get_decoder() {
@@ -195,13 +222,21 @@ impl Tokenizer {
     /// The token with this id.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
-        self.0.marked.id_to_token(id)
+        let token = self.0.marked.id_to_token(id);
+        match &self.0.opus {
+            Some(opus) => token.filter(|_| (id as usize) < opus.n_ids()).map(Opus::shown),
+            None => token,
+        }
     }
 
     /// The id of this token.
     #[must_use]
     pub fn id(&self, token: &str) -> Option<u32> {
-        self.0.marked.token_to_id(token)
+        let id = self.0.marked.token_to_id(token);
+        match &self.0.opus {
+            Some(opus) => id.or_else(|| self.0.marked.token_to_id(&Opus::hidden(token))).map(|id| opus.id(id)),
+            None => id,
+        }
     }
 
     /// The number of rows that an embedding of all tokens needs: one more than the greatest id.
@@ -230,7 +265,7 @@ impl Tokenizer {
 
     /// `true` if a word begins with this token, `false` if the token goes on with the word in front of it.
     ///
-    /// In WordPiece the latter have the prefix `##`. In byte-level BPE a word begins with a blank.
+    /// In WordPiece the latter have the prefix `##`. In BPE and Unigram a word begins with a blank.
     #[must_use]
     pub fn starts_word(&self, id: u32) -> bool {
         self.0.starts_word.get(id as usize).copied().unwrap_or(true)
@@ -260,6 +295,14 @@ impl Tokenizer {
         self.0.cut
     }
 
+    /// The text behind the language code of an OPUS-MT model, such as `>>fra<<`, whose token is appended to `ids`; otherwise
+    /// the text itself.
+    fn take_code<'a>(&self, text: &'a str, ids: &mut Vec<u32>) -> &'a str {
+        let (Some(_), Some((code, behind))) = (&self.0.opus, Opus::code(text)) else { return text };
+        ids.extend(self.id(code).or(self.0.specials.unk_id));
+        behind
+    }
+
     /// `text` as it is to be cut into pieces.
     fn with_prefix<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.0.prefix_blank && !text.is_empty() && !text.starts_with(' ') {
@@ -271,6 +314,9 @@ impl Tokenizer {
 
     /// Appends the tokens of a piece of a text.
     fn encode_piece(&self, piece: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        if let Some(opus) = &self.0.opus {
+            return self.encode_opus(opus, piece, ids);
+        }
         let encoding = guard(|| self.0.plain.encode_fast(piece, false))?;
         // A word that looks like a special token is in the vocabulary as one.
         let unknown = self.0.specials.unk_id.filter(|_| self.0.kind != TokenizerKind::ByteLevelBpe);
@@ -306,18 +352,24 @@ fn close_up(mut text: String) -> String {
 
 /// Which tokens begin a word, by id.
 fn word_starts(library: &tokenizers::Tokenizer) -> Vec<bool> {
+    let vocabulary = library.get_vocab(true);
+    let marks_blanks = |blank: char| vocabulary.keys().any(|token| token.starts_with(blank));
+    let blank = match library.get_model() {
+        ModelWrapper::BPE(_) if library.get_pre_tokenizer().is_some_and(is_byte_level) => Some(format::BLANK),
+        // Without such tokens nothing tells where words begin.
+        ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => Some(sentence_piece::BLANK).filter(|&it| marks_blanks(it)),
+        ModelWrapper::WordPiece(_) | ModelWrapper::WordLevel(_) => None,
+    };
     let begins = |token: &str| match library.get_model() {
         ModelWrapper::WordPiece(model) => {
             model.continuing_subword_prefix.is_empty() || !token.starts_with(&model.continuing_subword_prefix)
         }
-        ModelWrapper::BPE(_) => token.starts_with(format::BLANK),
-        _ => true,
+        _ => blank.is_none_or(|blank| token.starts_with(blank)),
     };
-    let vocabulary = library.get_vocab(true);
     let vocab_size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
     let mut starts = vec![true; vocab_size];
-    for (token, id) in vocabulary {
-        starts[id as usize] = begins(&token);
+    for (token, &id) in &vocabulary {
+        starts[id as usize] = begins(token);
     }
     starts
 }

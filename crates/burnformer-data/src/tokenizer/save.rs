@@ -13,11 +13,15 @@ use super::load::{CONFIG_FILE, TOKENIZER_FILE};
 
 impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it is not there. Each file is
-    /// there as a whole or as it was.
+    /// there as a whole or as it was. The tokenizer of an OPUS-MT model is written as [`Self::save_opus`] does, as that of both
+    /// sides.
     ///
     /// # Errors
     /// [`FileError::Io`] if something cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), FileError> {
+        if self.0.opus.is_some() {
+            return self.save_opus(self, folder);
+        }
         fs::create_dir_all(folder).map_err(|source| FileError::Io {
             attempt: "create",
             path: folder.to_owned(),
@@ -36,7 +40,7 @@ impl Tokenizer {
     }
 
     /// The content of `tokenizer_config.json`.
-    fn config(&self) -> Map<String, Value> {
+    pub(super) fn config(&self) -> Map<String, Value> {
         let library = &self.0.marked;
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);

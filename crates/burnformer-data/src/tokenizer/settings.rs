@@ -78,6 +78,11 @@ impl Settings {
         self.keys.get(key)?.as_u64().and_then(|length| usize::try_from(length).ok())
     }
 
+    /// `true` if the value of a key is an object with something in it.
+    pub(super) fn has_entries(&self, key: &str) -> bool {
+        self.keys.get(key).and_then(Value::as_object).is_some_and(|entries| !entries.is_empty())
+    }
+
     /// The special token that a key such as `unk_token` names.
     pub(super) fn token<'a>(&'a self, key: &str, default: &'a str) -> &'a str {
         self.keys.get(key).and_then(content).unwrap_or(default)

@@ -24,14 +24,20 @@ impl TranslationTokenizers {
         Self { source, target }
     }
 
-    /// Loads the tokenizers in a model folder: `tokenizer.json`, and `target_tokenizer.json` if it exists.
+    /// Loads the tokenizers in a model folder: one for both sides, or `tokenizer.json` and `target_tokenizer.json`; or those
+    /// of an OPUS-MT model.
     ///
     /// # Errors
     /// If there is no tokenizer, or it cannot be read.
     pub fn load(folder: &Path) -> Result<Self, TaskError> {
         let target = folder.join(TARGET_FILE);
-        let target = target.is_file().then(|| Tokenizer::load(target)).transpose()?;
-        Ok(Self { source: Tokenizer::load(folder)?, target })
+        if target.is_file() {
+            return Ok(Self { source: Tokenizer::load(folder)?, target: Some(Tokenizer::load(target)?) });
+        }
+        match Tokenizer::load_opus(folder)? {
+            Some((source, target)) => Ok(Self { source, target: Some(target) }),
+            None => Ok(Self { source: Tokenizer::load(folder)?, target: None }),
+        }
     }
 
     /// Writes the tokenizers into the folder of a model whose longest sequence is `max_length`.
@@ -39,10 +45,13 @@ impl TranslationTokenizers {
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, folder: &Path, max_length: usize) -> Result<(), TaskError> {
-        if let Some(target) = &self.target {
-            target.save_json(&folder.join(TARGET_FILE))?;
+        let source = self.source.clone().with_max_length(max_length);
+        match &self.target {
+            Some(target) if source.is_opus() || target.is_opus() => return Ok(source.save_opus(target, folder)?),
+            Some(target) => target.save_json(&folder.join(TARGET_FILE))?,
+            None => {}
         }
-        Ok(self.source.clone().with_max_length(max_length).save(folder)?)
+        Ok(source.save(folder)?)
     }
 
     /// The tokenizer of sources.
@@ -76,7 +85,7 @@ impl TranslationTokenizers {
         Ok(Vocabularies {
             source_size: self.source.vocab_size(),
             target_size: self.target().vocab_size(),
-            shared: self.target.is_none(),
+            shared: self.target.as_ref().is_none_or(|target| self.source.shares_vocabulary(target)),
             pad_id,
             eos_id: both("last", source.eos_id, target.eos_id)?,
             decoder_start_id: target.bos_id.unwrap_or(pad_id),

@@ -193,7 +193,7 @@ impl Translator {
 
     /// The tokens of a text with the end token.
     fn whole_source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
-        let mut tokens = self.task.tokenizers().source().encode(text)?;
+        let mut tokens = self.task.tokenizers().source().encode_source(text)?;
         tokens.push(self.task.config().eos_id);
         Ok(tokens)
     }

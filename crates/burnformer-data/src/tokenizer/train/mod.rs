@@ -22,7 +22,7 @@ use crate::DataError;
 /// Settings of tokenizer training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerConfig {
-    /// Kind of the tokenizer.
+    /// Kind of the tokenizer: WordPiece, byte-level BPE or word level.
     pub kind: TokenizerKind,
     /// Largest number of tokens, special tokens included, at most 1,048,576. A small corpus gives fewer.
     pub vocab_size: usize,
@@ -75,6 +75,7 @@ impl TokenizerConfig {
             TokenizerKind::WordPiece => &WORD_PIECE_SPECIALS,
             TokenizerKind::ByteLevelBpe => &BYTE_LEVEL_SPECIALS,
             TokenizerKind::WordLevel => &WORD_LEVEL_SPECIALS,
+            TokenizerKind::Unigram | TokenizerKind::Bpe => &[],
         }
     }
 
@@ -89,8 +90,9 @@ impl TokenizerConfig {
                 let merges: Vec<_> = merges.iter().map(|&(left, right)| (token(left), token(right))).collect();
                 format::byte_level(&vocabulary, &merges, self.normalization())
             }
+            kind @ (TokenizerKind::Unigram | TokenizerKind::Bpe) => return Err(TokenizerError::NotTrained { kind }),
         };
-        Tokenizer::from_json(json, &Settings::none(), Path::new(TOKENIZER_FILE))
+        Tokenizer::from_json(json, &Settings::none(), None, Path::new(TOKENIZER_FILE))
     }
 }
 
@@ -111,7 +113,7 @@ impl TokenizerConfig {
 ///
 /// # Errors
 /// [`DataError::Config`] if `config` is not valid; the first error of `texts`; [`DataError::Interrupted`];
-/// [`TokenizerError::EmptyCorpus`] without any word; [`TokenizerError::VocabTooSmall`].
+/// [`TokenizerError::EmptyCorpus`] without any word; [`TokenizerError::VocabTooSmall`]; [`TokenizerError::NotTrained`].
 pub fn train(
     texts: impl Iterator<Item = Result<String, DataError>> + Send,
     config: &TokenizerConfig,
@@ -133,6 +135,7 @@ pub fn train(
         TokenizerKind::WordPiece => {
             learn(specials, words, Alphabet::Commonest(config.limit_alphabet), &goal, progress, interrupt)?
         }
+        kind @ (TokenizerKind::Unigram | TokenizerKind::Bpe) => return Err(TokenizerError::NotTrained { kind }.into()),
     };
     Ok(config.tokenizer(learnt.tokens, &learnt.merges)?)
 }

@@ -1,0 +1,277 @@
+//! Tokenizers of OPUS-MT, transformers' `MarianTokenizer`: SentencePiece cuts texts into pieces, and a vocabulary beside it
+//! gives them their ids.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use burnformer_core::files::{FileError, atomic_write_bytes};
+use serde_json::{Map, Value, json};
+use tokenizers::{Encoding, Token};
+use twox_hash::XxHash3_128;
+
+use super::limits::{check_ids, check_tokens};
+use super::load::{CONFIG_FILE, not_json, read, read_bytes};
+use super::long::guard;
+use super::sentence_piece::{BLANK, Normalizer, PieceType, SentencePiece};
+use super::settings::Settings;
+use super::{Tokenizer, TokenizerError};
+
+pub(super) const SOURCE_FILE: &str = "source.spm";
+pub(super) const TARGET_FILE: &str = "target.spm";
+const VOCAB_FILE: &str = "vocab.json";
+const TARGET_VOCAB_FILE: &str = "target_vocab.json";
+/// The class of these tokenizers in transformers.
+const CLASS: &str = "MarianTokenizer";
+
+/// What stands before a token that SentencePiece must not find in a text: texts have no blanks left.
+const HIDDEN: char = ' ';
+
+/// What such a tokenizer does beside the library, which has the ids of the vocabulary.
+#[derive(Debug)]
+pub(super) struct Opus {
+    normalizer: Normalizer,
+    /// Number of ids in the vocabulary.
+    n_ids: usize,
+    /// The id of unknown tokens, for which pieces stand that the vocabulary does not have: their ids are behind it.
+    unknown: u32,
+    /// The model of SentencePiece, and the vocabulary, as they were read.
+    model: Vec<u8>,
+    vocabulary: String,
+}
+
+impl Opus {
+    /// `text` as the library wants it.
+    pub(super) fn normalize(&self, text: &str) -> String {
+        self.normalizer.normalize(text)
+    }
+
+    /// Number of ids in the vocabulary.
+    pub(super) fn n_ids(&self) -> usize {
+        self.n_ids
+    }
+
+    /// The id in the vocabulary of one that the library gives.
+    pub(super) fn id(&self, id: u32) -> u32 {
+        if (id as usize) < self.n_ids { id } else { self.unknown }
+    }
+
+    /// A hash of all that the tokenizer depends on.
+    pub(super) fn fingerprint(&self, library: &str) -> u128 {
+        XxHash3_128::oneshot(&[self.model.as_slice(), self.vocabulary.as_bytes(), library.as_bytes()].concat())
+    }
+
+    /// The language code in front of a text, such as `>>fra<<`, and the text behind it.
+    pub(super) fn code(text: &str) -> Option<(&str, &str)> {
+        let end = text.strip_prefix(">>")?.find("<<")? + ">><<".len();
+        Some(text.split_at(end))
+    }
+
+    /// The token behind its name in the library.
+    pub(super) fn shown(token: String) -> String {
+        token.strip_prefix(HIDDEN).map(str::to_owned).unwrap_or(token)
+    }
+
+    /// The name in the library of a token that is not found in texts.
+    pub(super) fn hidden(token: &str) -> String {
+        format!("{HIDDEN}{token}")
+    }
+}
+
+impl Tokenizer {
+    /// Reads both tokenizers of an OPUS-MT model: `source.spm`, `target.spm` and `vocab.json`, and `target_vocab.json` if
+    /// `tokenizer_config.json` says that they have separate vocabularies. `None` if the folder has no `source.spm`.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] if a file is missing, is no such file, or is beyond a limit.
+    pub fn load_opus(folder: &Path) -> Result<Option<(Self, Self)>, TokenizerError> {
+        let source = folder.join(SOURCE_FILE);
+        if !source.is_file() {
+            return Ok(None);
+        }
+        Ok(Some((Self::load_opus_side(&source)?, Self::load_opus_side(&folder.join(TARGET_FILE))?)))
+    }
+
+    /// Reads the tokenizer of one side of an OPUS-MT model: that of the target from its file, any other from that of the
+    /// source.
+    pub(super) fn load_opus_side(path: &Path) -> Result<Self, TokenizerError> {
+        let settings = Settings::beside(path)?;
+        if settings.has_entries("sp_model_kwargs") {
+            return Err(TokenizerError::Unsupported { path: path.to_owned(), found: "sampling (`sp_model_kwargs`)" });
+        }
+        let is_target = path.file_name().is_some_and(|name| name == TARGET_FILE);
+        let separate = is_target && settings.flag("separate_vocabs") == Some(true);
+        let file = path.with_file_name(if separate { TARGET_VOCAB_FILE } else { VOCAB_FILE });
+        let vocabulary = read(&file)?;
+        let tokens: HashMap<String, u32> = serde_json::from_str(&vocabulary).map_err(not_json(&file, VOCAB_FILE))?;
+        check_tokens(tokens.len(), &file)?;
+        check_ids(tokens.values().copied(), tokens.len(), &file)?;
+        let mut ids: Vec<u32> = tokens.values().copied().collect();
+        ids.sort_unstable();
+        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(TokenizerError::Inconsistent { path: file });
+        }
+        let model = read_bytes(path)?;
+        let specials = [("unk_token", "<unk>"), ("eos_token", "</s>"), ("pad_token", "<pad>")];
+        let specials = specials.map(|(key, default)| settings.token(key, default));
+        for special in specials {
+            if !tokens.contains_key(special) {
+                return Err(TokenizerError::MissingToken { path: file, token: special.to_owned() });
+            }
+        }
+        let pieces = SentencePiece::read(&model, path)?;
+        if pieces.byte_fallback {
+            let found = "a SentencePiece model with byte fallback beside a vocabulary of its own";
+            return Err(TokenizerError::Unsupported { path: path.to_owned(), found });
+        }
+        let json = library(&pieces, &tokens, specials);
+        let (n_ids, unknown) = (n_ids(&tokens), tokens[specials[0]]);
+        let opus = Opus { normalizer: pieces.normalizer, n_ids, unknown, model, vocabulary };
+        Self::from_json(json, &settings, Some(opus), path)
+    }
+
+    /// `true` for a tokenizer of an OPUS-MT model.
+    #[must_use]
+    pub fn is_opus(&self) -> bool {
+        self.0.opus.is_some()
+    }
+
+    /// `true` if the tokenizers are the two sides of an OPUS-MT model with one vocabulary.
+    #[must_use]
+    pub fn shares_vocabulary(&self, other: &Self) -> bool {
+        matches!((&self.0.opus, &other.0.opus), (Some(own), Some(other)) if own.vocabulary == other.vocabulary)
+    }
+
+    /// Writes the tokenizers of both sides of an OPUS-MT model into `folder` as [`Self::load_opus`] and transformers read
+    /// them. `target` may be that of the source.
+    ///
+    /// # Errors
+    /// [`FileError::Io`] if something cannot be written, or a tokenizer is no such one.
+    pub fn save_opus(&self, target: &Self, folder: &Path) -> Result<(), FileError> {
+        let failed = |attempt, path: &Path, source| FileError::Io { attempt, path: path.to_owned(), source };
+        let (Some(source), Some(other)) = (&self.0.opus, &target.0.opus) else {
+            let mixed =
+                io::Error::new(io::ErrorKind::InvalidInput, "only one of the tokenizers is that of an OPUS-MT model");
+            return Err(failed("write", folder, mixed));
+        };
+        fs::create_dir_all(folder).map_err(|error| failed("create", folder, error))?;
+        let separate = source.vocabulary != other.vocabulary;
+        let mut config: Map<String, Value> = self.config();
+        config.insert("tokenizer_class".to_owned(), CLASS.into());
+        config.insert("separate_vocabs".to_owned(), separate.into());
+        let config_file = folder.join(CONFIG_FILE);
+        let config =
+            serde_json::to_string_pretty(&config).map_err(|error| failed("write", &config_file, error.into()))?;
+        atomic_write_bytes(&config_file, config + "\n")?;
+        if separate {
+            atomic_write_bytes(&folder.join(TARGET_VOCAB_FILE), &other.vocabulary)?;
+        }
+        atomic_write_bytes(&folder.join(VOCAB_FILE), &source.vocabulary)?;
+        atomic_write_bytes(&folder.join(TARGET_FILE), &other.model)?;
+        // The last one, by which the folder is known.
+        atomic_write_bytes(&folder.join(SOURCE_FILE), &source.model)
+    }
+
+    /// Appends the tokens of a piece of a text.
+    pub(super) fn encode_opus(&self, opus: &Opus, piece: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        let text = opus.normalize(piece);
+        let encoding = guard(|| self.0.plain.encode_fast(text.as_str(), false))?;
+        if !encoding.get_ids().contains(&opus.unknown) {
+            ids.extend(encoding.get_ids().iter().map(|&id| opus.id(id)));
+            return Ok(());
+        }
+        // What no piece covers may be a token of the vocabulary nevertheless, as one that only the other side has.
+        let encoding = guard(|| self.0.plain.encode(text.as_str(), false))?;
+        let ids_and_places = encoding.get_ids().iter().zip(encoding.get_offsets());
+        ids.extend(ids_and_places.map(|(&id, &(start, end))| match text.get(start..end) {
+            Some(surface) if id == opus.unknown => {
+                let known = self.id(surface).filter(|id| self.special_ids().binary_search(id).is_err());
+                known.unwrap_or(opus.unknown)
+            }
+            _ => opus.id(id),
+        }));
+        Ok(())
+    }
+
+    /// The tokens of a text in the form of the library.
+    pub(super) fn opus_encoding(&self, text: &str) -> Result<Encoding, TokenizerError> {
+        let token = |id| Token::new(id, self.token(id).unwrap_or_default(), (0, 0));
+        Ok(Encoding::from_tokens(self.encode(text)?.into_iter().map(token).collect(), 0))
+    }
+
+    /// The text of tokens: pieces joined, special tokens with a blank behind.
+    pub(super) fn opus_text(&self, ids: &[u32], skip_specials: bool) -> String {
+        let mut text = String::new();
+        for &id in ids {
+            let Some(token) = self.token(id) else { continue };
+            if self.special_ids().binary_search(&id).is_err() {
+                text += &token.replace(BLANK, " ");
+            } else if !skip_specials {
+                text += &token;
+                text.push(' ');
+            }
+        }
+        text.trim().to_owned()
+    }
+}
+
+/// The content of a `tokenizer.json` whose tokens have the ids of the vocabulary `tokens`, with the pieces that this lacks
+/// behind them.
+fn library(model: &SentencePiece, tokens: &HashMap<String, u32>, specials: [&str; 3]) -> Value {
+    let found = || model.pieces.iter().filter(|piece| matches!(piece.kind, PieceType::Normal | PieceType::UserDefined));
+    let scores: HashMap<&str, f32> = found().map(|piece| (piece.text.as_str(), piece.score)).collect();
+    // A token that is not found must not lower the least score, from which that of unknown characters follows.
+    let best = scores.values().copied().reduce(f32::max).unwrap_or(0.0);
+    let mut names: Vec<(String, f32)> =
+        (0..n_ids(tokens)).map(|id| (Opus::hidden(&format!("{HIDDEN}{id}")), best)).collect();
+    for (token, &id) in tokens {
+        let score = scores.get(token.as_str()).copied();
+        let is_real = score.is_some() || specials.contains(&token.as_str());
+        let name = if is_real { token.clone() } else { Opus::hidden(token) };
+        names[id as usize] = (name, score.unwrap_or(best));
+    }
+    let lacking = scores.iter().filter(|(piece, _)| !tokens.contains_key(**piece));
+    let mut lacking: Vec<_> = lacking.map(|(piece, &score)| ((*piece).to_owned(), score)).collect();
+    // The same tokenizer each time.
+    lacking.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    names.append(&mut lacking);
+
+    let [unknown, end, _] = specials;
+    let added = |content: &&str| {
+        json!({
+            "id": tokens[*content],
+            "content": content,
+            "single_word": false,
+            "lstrip": false,
+            "rstrip": false,
+            "normalized": false,
+            "special": true,
+        })
+    };
+    json!({
+        "version": "1.0",
+        "added_tokens": specials.iter().map(added).collect::<Vec<_>>(),
+        "normalizer": null,
+        "pre_tokenizer": model.splits().then(|| json!({
+            "type": "Metaspace", "replacement": BLANK, "prepend_scheme": "never", "split": true,
+        })),
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "SpecialToken": { "id": end, "type_id": 0 } }],
+            "pair": [
+                { "Sequence": { "id": "A", "type_id": 0 } },
+                { "Sequence": { "id": "B", "type_id": 0 } },
+                { "SpecialToken": { "id": end, "type_id": 0 } },
+            ],
+            "special_tokens": { end: { "id": end, "ids": [tokens[end]], "tokens": [end] } },
+        },
+        "decoder": null,
+        "model": model.json(&names, tokens[unknown], unknown),
+    })
+}
+
+/// Number of ids of a vocabulary: one more than the greatest.
+fn n_ids(tokens: &HashMap<String, u32>) -> usize {
+    tokens.values().max().map_or(0, |&id| id as usize + 1)
+}
