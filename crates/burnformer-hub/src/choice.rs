@@ -10,16 +10,21 @@ use crate::HubError;
 use crate::name::shortened;
 
 /// Files that are fetched if they exist, besides weights.
-const FILES: [&str; 18] = [
+const FILES: [&str; 23] = [
     "config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "target_tokenizer.json",
     "vocab.txt",
     "vocab.json",
+    "target_vocab.json",
     "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
     MODULES,
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
@@ -146,6 +151,15 @@ mod tests {
             expected.sort_unstable();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn every_file_of_a_tokenizer_is_taken() {
+        let mut names =
+            vec!["added_tokens.json", "config.json", "merges.txt", "model.safetensors", "sentencepiece.bpe.model"];
+        names.extend(["source.spm", "special_tokens_map.json", "spiece.model", "target.spm", "target_vocab.json"]);
+        names.extend(["tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt"]);
+        assert_eq!(chosen(&[&names[..], &["tf_model.h5"]].concat(), &[]).unwrap(), names);
     }
 
     #[test]
