@@ -59,6 +59,33 @@ fn settings_beside_a_tokenizer_win_in_classes_that_have_them() {
 }
 
 #[test]
+fn byte_level_bpe_comes_as_a_vocabulary_and_merges() {
+    check("roberta_merges");
+    check("gpt2_merges");
+    check("roberta_blank");
+}
+
+#[test]
+fn unigram_models_have_the_ids_of_their_class() {
+    check("xlm_roberta");
+    check("camembert");
+    check("t5");
+    check("unigram_json");
+}
+
+#[test]
+fn models_of_sentencepiece_without_a_class_have_their_own_ids() {
+    check("bpe_model");
+    check("unigram_model");
+}
+
+#[test]
+fn characters_that_bpe_does_not_know_are_bytes() {
+    check("llama");
+    check("gemma");
+}
+
+#[test]
 fn language_codes_are_tokens_in_a_source() {
     let path = folder().with_file_name("byte_level").join("tokenizer.json");
     let mut whole: serde_json::Value = read(&path);

@@ -19,7 +19,12 @@ fn check_error(files: &[(&str, &str)], expected: &str) {
 
 #[test]
 fn errors_name_the_file_and_the_remedy() {
-    check_error(&[], "`{}` holds neither `tokenizer.json` nor `vocab.txt`");
+    check_error(
+        &[],
+        "`{}` holds no tokenizer: no `tokenizer.json`, no vocabulary (`vocab.txt`, or `vocab.json` and `merges.txt`) and no \
+         model of SentencePiece (`sentencepiece.bpe.model`, `spiece.model`, `tokenizer.model`, or `source.spm` and \
+         `target.spm`)",
+    );
     check_error(&[("tokenizer.json", "[PAD]")], "`{}/tokenizer.json` is not a valid `tokenizer.json`");
     check_error(&[("tokenizer.json", "{}")], "`{}/tokenizer.json` is not a valid `tokenizer.json`");
     check_error(

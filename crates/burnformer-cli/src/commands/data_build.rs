@@ -22,7 +22,14 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
         let hint = "name the second texts with `--pair-input` or `--pair-column`";
         return Err(Advised::new("`--pair-tokenizer` needs text pairs, found none", hint).into());
     }
-    let pair_tokenizer = args.pair_tokenizer.as_ref().map(Tokenizer::load).transpose()?;
+    let pair_tokenizer = match &args.pair_tokenizer {
+        Some(path) => Some(Tokenizer::load(path)?),
+        // The two of an OPUS-MT model belong together.
+        None if input::names_pairs(&args.pair_input, &args.format) => {
+            Tokenizer::load_opus(&args.tokenizer)?.map(|(_, target)| target)
+        }
+        None => None,
+    };
     let sentences = SentenceSplitter::new(args.language.clone());
     let builder = CorpusBuilder::new(source, Tokenization { tokenizer, pair_tokenizer, sentences })
         .on_bad_row(args.format.on_bad_row);

@@ -1,5 +1,7 @@
 //! The class of a tokenizer in transformers, which says how its files are read.
 
+use std::fmt;
+
 /// Which tokenizer files belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -16,33 +18,61 @@ pub(super) enum Class {
 pub(super) enum Family {
     /// `vocab.txt`: WordPiece.
     Bert,
+    /// `vocab.json` and `merges.txt`: byte-level BPE with `<s>` and `</s>` around texts.
+    Roberta,
+    /// `vocab.json` and `merges.txt`: byte-level BPE.
+    Gpt2,
+    /// `sentencepiece.bpe.model` with fairseq's ids.
+    XlmRoberta,
+    /// `sentencepiece.bpe.model` with fairseq's ids and those of another dictionary.
+    Camembert,
+    /// `spiece.model`.
+    T5,
+    /// `source.spm`, `target.spm` and `vocab.json`.
+    Marian,
 }
 
 /// Classes of transformers by family, without `Fast` at their ends.
-const CLASSES: [(Family, &[&str]); 1] = [(
-    Family::Bert,
-    &[
-        "BertTokenizer",
-        "ConvBertTokenizer",
-        "DPRContextEncoderTokenizer",
-        "DPRQuestionEncoderTokenizer",
-        "DPRReaderTokenizer",
-        "DistilBertTokenizer",
-        "ElectraTokenizer",
-        "LayoutLMTokenizer",
-        "LxmertTokenizer",
-        "MobileBertTokenizer",
-        "RealmTokenizer",
-        "RetriBertTokenizer",
-        "SqueezeBertTokenizer",
-    ],
-)];
+const CLASSES: [(Family, &[&str]); 7] = [
+    (Family::Roberta, &["BartTokenizer", "LEDTokenizer", "LongformerTokenizer", "MvpTokenizer", "RobertaTokenizer"]),
+    (Family::Gpt2, &["GPT2Tokenizer"]),
+    (Family::XlmRoberta, &["XLMRobertaTokenizer"]),
+    (Family::Camembert, &["CamembertTokenizer"]),
+    (Family::T5, &["MT5Tokenizer", "T5Tokenizer"]),
+    (Family::Marian, &["MarianTokenizer"]),
+    (
+        Family::Bert,
+        &[
+            "ConvBertTokenizer",
+            "DPRContextEncoderTokenizer",
+            "DPRQuestionEncoderTokenizer",
+            "DPRReaderTokenizer",
+            "DistilBertTokenizer",
+            "ElectraTokenizer",
+            "LayoutLMTokenizer",
+            "LxmertTokenizer",
+            "MobileBertTokenizer",
+            "RealmTokenizer",
+            "RetriBertTokenizer",
+            "SqueezeBertTokenizer",
+            "BertTokenizer",
+        ],
+    ),
+];
 
 /// Classes that say nothing about the tokenizer.
 const GENERAL: [&str; 3] = ["PreTrainedTokenizer", "PreTrainedTokenizerFast", "TokenizersBackend"];
 
 /// Kinds of model, `model_type` in `config.json`, by the family of their tokenizers.
-const MODELS: [(Family, &[&str]); 1] = [(Family::Bert, &["bert", "convbert", "distilbert", "electra", "squeezebert"])];
+const MODELS: [(Family, &[&str]); 7] = [
+    (Family::Bert, &["bert", "convbert", "distilbert", "electra", "squeezebert"]),
+    (Family::Roberta, &["bart", "longformer", "roberta"]),
+    (Family::Gpt2, &["gpt2", "gpt_neo", "gptj"]),
+    (Family::XlmRoberta, &["xlm-roberta"]),
+    (Family::Camembert, &["camembert"]),
+    (Family::T5, &["mt5", "t5"]),
+    (Family::Marian, &["marian"]),
+];
 
 /// Classes that transformers runs as Python alone: what a `tokenizer.json` beside them says is not what they do.
 const PYTHON: [&str; 36] = [
@@ -84,6 +114,18 @@ const PYTHON: [&str; 36] = [
     "XLMTokenizer",
 ];
 
+/// The name of the class, or of one of the family.
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of_family = |family| CLASSES.iter().find(|(it, _)| *it == family).and_then(|(_, names)| names.last());
+        f.write_str(match self {
+            Self::General => GENERAL[1],
+            Self::Known(family) => of_family(*family).copied().unwrap_or_default(),
+            Self::Other(name) => name,
+        })
+    }
+}
+
 impl Class {
     /// The class with the name that files give, `tokenizer_class`.
     pub(super) fn named(name: &str) -> Self {
@@ -122,6 +164,7 @@ mod tests {
         assert_eq!(Class::named("PreTrainedTokenizerFast"), Class::General);
         assert_eq!(Class::of_model("distilbert"), Class::Known(Family::Bert));
         assert_eq!(Class::of_model("llama"), Class::General);
+        assert_eq!(Class::of_model("xlm-roberta").to_string(), "XLMRobertaTokenizer");
         assert_eq!(Class::named("BertJapaneseTokenizer").ignores_json(), Some("BertJapaneseTokenizer"));
         assert_eq!(Class::named("LlamaTokenizerFast").ignores_json(), None);
     }

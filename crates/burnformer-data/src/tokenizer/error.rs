@@ -18,7 +18,8 @@ pub enum TokenizerError {
         source: io::Error,
     },
     /// A folder without a tokenizer in it.
-    #[error("`{}` holds neither `tokenizer.json` nor `vocab.txt`", folder.display())]
+    #[error("`{}` holds no tokenizer: no `tokenizer.json`, no vocabulary (`vocab.txt`, or `vocab.json` and `merges.txt`) and no \
+        model of SentencePiece (`sentencepiece.bpe.model`, `spiece.model`, `tokenizer.model`, or `source.spm` and `target.spm`)", folder.display())]
     Nothing {
         /// The folder.
         folder: PathBuf,
@@ -95,6 +96,18 @@ pub enum TokenizerError {
         path: PathBuf,
         /// The class in transformers.
         class: String,
+    },
+    /// A file that several classes read in different ways, and none is named.
+    #[error(
+        "`{}` has other ids in each class of tokenizers: name the one it belongs to under `tokenizer_class` in \
+         `tokenizer_config.json`, expected {expected}",
+        path.display()
+    )]
+    NoClass {
+        /// The file.
+        path: PathBuf,
+        /// The classes that are known.
+        expected: &'static str,
     },
     /// A file with tokens beside the vocabulary that has another form.
     #[error("`{}` does not list added tokens with their ids, expected texts and whole numbers below 2^32", path.display())]

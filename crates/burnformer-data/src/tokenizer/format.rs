@@ -123,19 +123,37 @@ fn id(vocabulary: &[(String, u32)], token: &str) -> Option<u32> {
 fn added(vocabulary: &[(String, u32)], names: &[&str]) -> Value {
     let mut ids: Vec<_> = names.iter().filter_map(|&name| Some((id(vocabulary, name)?, name))).collect();
     ids.sort_unstable();
-    let token = |(id, content): (u32, &str)| {
-        json!({
-            "id": id,
-            "content": content,
-            "single_word": false,
-            // The blank in front of a masked word is part of the word.
-            "lstrip": content == "<mask>",
-            "rstrip": false,
-            "normalized": false,
-            "special": true,
-        })
+    // The blank in front of a masked word is part of the word.
+    ids.into_iter().map(|(id, content)| added_token(id as usize, content, content == "<mask>", true)).collect()
+}
+
+/// A token beside the vocabulary; `lstrip` takes the blank in front of it away.
+pub(super) fn added_token(id: usize, content: &str, lstrip: bool, special: bool) -> Value {
+    json!({
+        "id": id,
+        "content": content,
+        "single_word": false,
+        "lstrip": lstrip,
+        "rstrip": false,
+        "normalized": false,
+        "special": special,
+    })
+}
+
+/// The pieces of a template: special tokens, and the texts A and B where `tokens` have `text`. `type_id` is that of each
+/// place.
+pub(super) fn special_pieces<'a>(
+    tokens: impl Iterator<Item = &'a str>,
+    text: &str,
+    type_id: impl Fn(usize) -> u32,
+) -> Value {
+    let mut texts = ["A", "B"].into_iter();
+    let piece = |(at, token): (usize, &str)| {
+        let (kind, id) =
+            if token == text { ("Sequence", texts.next().unwrap_or("B")) } else { ("SpecialToken", token) };
+        json!({ kind: { "id": id, "type_id": type_id(at) } })
     };
-    ids.into_iter().map(token).collect()
+    tokens.enumerate().map(piece).collect()
 }
 
 /// `begin A end` for one text and `begin A end B end` for two.

@@ -6,12 +6,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::TokenizerError;
 use super::load::{TOKENIZER_FILE, not_json};
+use super::sentence_piece::CharsMap;
 
 /// Largest `tokenizer.json`, `tokenizer_config.json` or `vocab.txt`, in bytes: four times that of the largest published ones.
 pub(super) const FILE_BYTES: u64 = 128 << 20;
@@ -123,15 +126,17 @@ pub(super) fn check_json(content: &str, path: &Path) -> Result<(), TokenizerErro
     check("as `max_input_chars_per_word`", model.max_input_chars_per_word, WORD_CHARS)?;
     let prefix = model.continuing_subword_prefix.map_or(0, |prefix| prefix.len());
     check("bytes in `continuing_subword_prefix`", prefix as u64, CONTENT as u64)?;
+    let mut is_readable = true;
     for part in [&normalizer, &pre_tokenizer, &post_processor, &decoder] {
-        let mut steps = Steps { n: 0, depth: 0, growth: 1, longest: 0 };
+        let mut steps = Steps { n: 0, depth: 0, growth: 1, longest: 0, is_readable: true };
         steps.add(part, 1);
         check("steps in one of its parts", steps.n as u64, STEPS as u64)?;
         check("sequences of steps within one another", steps.depth as u64, DEPTH as u64)?;
         check("bytes in a replacement or prefix", steps.longest as u64, CONTENT as u64)?;
         check("as the factor by which its replacements may lengthen a text", steps.growth, GROWTH)?;
+        is_readable &= steps.is_readable;
     }
-    if lacks_special_token(&post_processor, 0) {
+    if !is_readable || lacks_special_token(&post_processor, 0) {
         return Err(TokenizerError::Inconsistent { path: path.to_owned() });
     }
     Ok(())
@@ -177,6 +182,8 @@ struct Steps {
     growth: u64,
     /// Longest text that one of them adds, in bytes.
     longest: usize,
+    /// `false` if a map of characters cannot be read or has longer replacements than published ones.
+    is_readable: bool,
 }
 
 impl Steps {
@@ -193,10 +200,17 @@ impl Steps {
         }
         let length = |name: &str| fields.get(name).and_then(Value::as_str).map_or(0, str::len);
         self.longest = self.longest.max(length("content")).max(length("prepend"));
+        if let Some(map) = fields.get("precompiled_charsmap") {
+            let map = map.as_str().and_then(|map| BASE64_STANDARD.decode(map).ok());
+            self.is_readable &= map.is_some_and(|map| CharsMap::read(&map).is_some());
+        }
         if let Some(pattern) = fields.get("pattern") {
             let content = length("content") as u64;
-            let factor = match pattern.get("String").and_then(Value::as_str) {
-                Some(text) if !text.is_empty() => content.div_ceil(text.len() as u64),
+            let text = |name: &str| pattern.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            let factor = match (text("String"), text("Regex")) {
+                (Some(text), _) => content.div_ceil(text.len() as u64),
+                // It matches once, at the beginning of a text.
+                (None, Some(regex)) if regex.starts_with(r"\A") && !regex.contains('|') => 1,
                 // A regular expression may match one byte, or nothing between any two.
                 _ => content + 1,
             };

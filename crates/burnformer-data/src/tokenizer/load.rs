@@ -7,25 +7,29 @@ use std::sync::Arc;
 
 use burnformer_core::files::{read_limited, read_text};
 use serde_json::Value;
-use tokenizers::models::unigram::Unigram;
 use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
-use twox_hash::XxHash3_128;
 
+use super::bytes::byte_level;
 use super::class::{Class, Family};
 use super::format::{self, Normalization, WORD_PIECE_SPECIALS};
 use super::limits::{self, check_json, check_tokens};
-use super::opus::{Opus, SOURCE_FILE};
+use super::opus::{Opus, SOURCE_FILE, TARGET_FILE, read_tokens};
 use super::pieces::Cut;
+use super::sentence_piece::SentencePiece;
 use super::settings::Settings;
-use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, word_starts};
+use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, unigram, word_starts};
 
 pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 pub(super) const CONFIG_FILE: &str = "tokenizer_config.json";
 const VOCAB_FILE: &str = "vocab.txt";
+const JSON_VOCAB_FILE: &str = "vocab.json";
+const MERGES_FILE: &str = "merges.txt";
+const MODEL_FILES: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
 
 impl Tokenizer {
-    /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`; or one of those files itself. Of an
-    /// OPUS-MT model the one of sources is read, or that of a `target.spm` if it is named; see [`Self::load_opus`].
+    /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`, a `vocab.json` and a `merges.txt`, or a
+    /// model of SentencePiece; or one of those files itself. Of an OPUS-MT model the one of sources is read, or that of a
+    /// `target.spm` if it is named; see [`Self::load_opus`].
     /// The files beside it that transformers reads count too: `tokenizer_config.json` tells the class of the tokenizer, its
     /// special tokens, unless they have common names such as `[CLS]` or `<s>`, and how long a sequence may be; that file or
     /// `special_tokens_map.json` and `added_tokens.json` tell which tokens there are beside the vocabulary.
@@ -39,15 +43,50 @@ impl Tokenizer {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         if path.is_dir() {
-            let files = [SOURCE_FILE, TOKENIZER_FILE, VOCAB_FILE].map(|file| path.join(file));
+            let files = [SOURCE_FILE, TOKENIZER_FILE, VOCAB_FILE, MERGES_FILE].into_iter().chain(MODEL_FILES);
+            let files: Vec<_> = files.map(|file| path.join(file)).collect();
             let file = files.iter().find(|file| file.exists());
             return Self::load(file.ok_or_else(|| TokenizerError::Nothing { folder: path.to_owned() })?);
         }
-        match path.extension().and_then(OsStr::to_str) {
-            Some("json") => Self::load_json(path),
-            Some("spm") => Self::load_opus_side(path),
+        let merges = path.with_file_name(MERGES_FILE);
+        match (path.file_name().and_then(OsStr::to_str), path.extension().and_then(OsStr::to_str)) {
+            (Some(MERGES_FILE), _) => Self::load_merges(path),
+            (Some(JSON_VOCAB_FILE), _) if merges.exists() => Self::load_merges(&merges),
+            (Some(SOURCE_FILE | TARGET_FILE), _) => Self::load_opus_side(path),
+            (_, Some("json")) => Self::load_json(path),
+            (_, Some("model" | "spm")) => Self::load_sentence_piece(path),
             _ => Self::load_vocab(path, None),
         }
+    }
+
+    /// Reads a model of SentencePiece, with the ids of its class.
+    fn load_sentence_piece(path: &Path) -> Result<Self, TokenizerError> {
+        let settings = Settings::beside(path)?;
+        let model = SentencePiece::read(&read_bytes(path)?, path)?;
+        Self::from_json(model.tokenizer_json(&settings, path)?, &settings, None, path)
+    }
+
+    /// Reads `merges.txt` and the `vocab.json` beside it.
+    fn load_merges(path: &Path) -> Result<Self, TokenizerError> {
+        let settings = Settings::beside(path)?;
+        let family = match settings.class() {
+            Class::Known(family @ (Family::Roberta | Family::Gpt2)) => *family,
+            Class::General => {
+                let expected = "`RobertaTokenizer` or `GPT2Tokenizer`";
+                return Err(TokenizerError::NoClass { path: path.to_owned(), expected });
+            }
+            other => return Err(TokenizerError::OtherClass { path: path.to_owned(), class: other.to_string() }),
+        };
+        let vocabulary = path.with_file_name(JSON_VOCAB_FILE);
+        let (merges, tokens) = (read(path)?, read_tokens(&vocabulary)?.0);
+        let merges = merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
+        let merges = merges.map(|line| line.split_once(' ').filter(|(_, right)| !right.contains(' ')));
+        let Some(merges) = merges.collect::<Option<Vec<_>>>() else {
+            return Err(TokenizerError::Inconsistent { path: path.to_owned() });
+        };
+        let json = byte_level(family, &tokens, &merges, &settings);
+        let json = json.map_err(|token| TokenizerError::MissingToken { path: vocabulary, token })?;
+        Self::from_json(json, &settings, None, path)
     }
 
     /// Reads a `tokenizer.json`.
@@ -80,8 +119,9 @@ impl Tokenizer {
     pub fn load_vocab(path: impl AsRef<Path>, lowercase: Option<bool>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         let settings = Settings::beside(path)?;
-        if let Class::Other(class) = settings.class() {
-            return Err(TokenizerError::OtherClass { path: path.to_owned(), class: class.clone() });
+        if !matches!(settings.class(), Class::General | Class::Known(Family::Bert)) {
+            let class = settings.class().to_string();
+            return Err(TokenizerError::OtherClass { path: path.to_owned(), class });
         }
         let vocabulary = read_vocabulary(path)?;
         let normalization = Normalization {
@@ -124,11 +164,13 @@ impl Tokenizer {
         path: &Path,
     ) -> Result<Self, TokenizerError> {
         let unsupported = |found| TokenizerError::Unsupported { path: path.to_owned(), found };
+        let unusable = |_| TokenizerError::Inconsistent { path: path.to_owned() };
         let missing = |token| TokenizerError::MissingToken { path: path.to_owned(), token };
         // Without an offset to keep, neither can fail.
         let _ = marked.with_truncation(None);
         marked.with_padding(None);
         settings.add_tokens(&mut marked, path)?;
+        unigram::settle(&mut marked).map_err(unusable)?;
 
         let pre_tokenizer = marked.get_pre_tokenizer();
         let (kind, unknown) = match marked.get_model() {
@@ -140,7 +182,7 @@ impl Tokenizer {
             {
                 return Err(unsupported("a BPE that marks the ends of words"));
             }
-            ModelWrapper::BPE(model) => (TokenizerKind::Bpe, model.unk_token.clone()),
+            ModelWrapper::BPE(model) => (TokenizerKind::Bpe, model.unk_token.clone().filter(|token| !token.is_empty())),
             ModelWrapper::Unigram(_) => (TokenizerKind::Unigram, None),
         };
         let mut specials = settings.specials(&marked).map_err(missing)?;
@@ -156,8 +198,8 @@ impl Tokenizer {
         let mut plain = marked.clone();
         plain.set_encode_special_tokens(true);
         if let ModelWrapper::Unigram(model) = marked.get_model() {
-            let model = without(model, |token| marked.get_added_vocabulary().is_special_token(token), specials.unk_id);
-            plain.with_model(model.map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })?);
+            let is_special = |token: &str| marked.get_added_vocabulary().is_special_token(token);
+            plain.with_model(unigram::without(model, is_special).map_err(unusable)?);
         }
         let cut = Cut::of(&plain);
         let strips_blank = marked.get_pre_tokenizer().is_some_and(puts_blank);
@@ -171,11 +213,11 @@ impl Tokenizer {
         if let Some(opus) = &opus {
             starts_word.truncate(opus.n_ids());
         }
-        let (fits, json) = guard(path, || {
+        let (fits, fingerprint) = guard(path, || {
             let fits = surrounds_texts(&marked, starts_word.len())?;
-            Ok::<_, tokenizers::Error>((fits, marked.to_string(false)?))
+            Ok::<_, tokenizers::Error>((fits, unigram::fingerprint(&marked)?))
         })?
-        .map_err(|_| TokenizerError::Inconsistent { path: path.to_owned() })?;
+        .map_err(unusable)?;
         if !fits {
             return Err(TokenizerError::PostProcessor { path: path.to_owned() });
         }
@@ -188,10 +230,7 @@ impl Tokenizer {
             specials,
             special_ids,
             starts_word,
-            fingerprint: match &opus {
-                Some(opus) => opus.fingerprint(&json),
-                None => XxHash3_128::oneshot(json.as_bytes()),
-            },
+            fingerprint: opus.as_ref().map_or(fingerprint, |opus| opus.fingerprint(fingerprint)),
             opus: opus.map(Arc::new),
             max_length: settings.length("model_max_length"),
             marked,
@@ -203,6 +242,12 @@ impl Tokenizer {
 /// Changes what `settings` say otherwise than a `tokenizer.json`: they win in the classes that have such settings, with the
 /// defaults of the class.
 fn overrule(library: &mut tokenizers::Tokenizer, settings: &Settings, path: &Path) -> Result<(), TokenizerError> {
+    if let (Class::Known(Family::Roberta | Family::Gpt2), Some(PreTokenizerWrapper::ByteLevel(bytes))) =
+        (settings.class(), library.get_pre_tokenizer())
+    {
+        let bytes = bytes.add_prefix_space(settings.flag("add_prefix_space").unwrap_or(false));
+        library.with_pre_tokenizer(Some(bytes));
+    }
     if let (Class::Known(Family::Bert), Some(NormalizerWrapper::BertNormalizer(bert))) =
         (settings.class(), library.get_normalizer())
     {
@@ -237,15 +282,6 @@ fn surrounds_texts(library: &tokenizers::Tokenizer, vocab_size: usize) -> tokeni
         }
     }
     Ok(true)
-}
-
-/// The model without the tokens for which `is_special` holds: they are never found, but ids and scores stay as they are.
-fn without(model: &Unigram, is_special: impl Fn(&str) -> bool, unk_id: Option<u32>) -> tokenizers::Result<Unigram> {
-    // No character of a text.
-    const NEVER: char = '\u{10ffff}';
-    let name = |token: &str| if is_special(token) { format!("{NEVER}{token}") } else { token.to_owned() };
-    let tokens = model.iter().map(|(token, score)| (name(token), *score)).collect();
-    Unigram::from(tokens, unk_id.map(|id| id as usize), model.byte_fallback())
 }
 
 pub(super) fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {

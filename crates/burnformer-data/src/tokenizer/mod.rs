@@ -19,6 +19,7 @@
 //! ```
 
 mod alignment;
+mod bytes;
 mod class;
 mod encoder;
 mod error;
@@ -34,6 +35,7 @@ mod sentence_piece;
 mod settings;
 mod specials;
 mod train;
+mod unigram;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -57,9 +57,9 @@ impl Opus {
         if (id as usize) < self.n_ids { id } else { self.unknown }
     }
 
-    /// A hash of all that the tokenizer depends on.
-    pub(super) fn fingerprint(&self, library: &str) -> u128 {
-        XxHash3_128::oneshot(&[self.model.as_slice(), self.vocabulary.as_bytes(), library.as_bytes()].concat())
+    /// A hash of all that the tokenizer depends on, with that of the library.
+    pub(super) fn fingerprint(&self, library: u128) -> u128 {
+        XxHash3_128::oneshot(&[self.model.as_slice(), self.vocabulary.as_bytes(), &library.to_le_bytes()].concat())
     }
 
     /// The language code in front of a text, such as `>>fra<<`, and the text behind it.
@@ -103,15 +103,7 @@ impl Tokenizer {
         let is_target = path.file_name().is_some_and(|name| name == TARGET_FILE);
         let separate = is_target && settings.flag("separate_vocabs") == Some(true);
         let file = path.with_file_name(if separate { TARGET_VOCAB_FILE } else { VOCAB_FILE });
-        let vocabulary = read(&file)?;
-        let tokens: HashMap<String, u32> = serde_json::from_str(&vocabulary).map_err(not_json(&file, VOCAB_FILE))?;
-        check_tokens(tokens.len(), &file)?;
-        check_ids(tokens.values().copied(), tokens.len(), &file)?;
-        let mut ids: Vec<u32> = tokens.values().copied().collect();
-        ids.sort_unstable();
-        if ids.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(TokenizerError::Inconsistent { path: file });
-        }
+        let (tokens, vocabulary) = read_tokens(&file)?;
         let model = read_bytes(path)?;
         let specials = [("unk_token", "<unk>"), ("eos_token", "</s>"), ("pad_token", "<pad>")];
         let specials = specials.map(|(key, default)| settings.token(key, default));
@@ -214,6 +206,23 @@ impl Tokenizer {
         }
         text.trim().to_owned()
     }
+}
+
+/// The tokens of a `vocab.json` with their ids, and the content of the file.
+///
+/// # Errors
+/// [`TokenizerError`] if the file is none, gives an id to two tokens, or is beyond a limit.
+pub(super) fn read_tokens(path: &Path) -> Result<(HashMap<String, u32>, String), TokenizerError> {
+    let content = read(path)?;
+    let tokens: HashMap<String, u32> = serde_json::from_str(&content).map_err(not_json(path, VOCAB_FILE))?;
+    check_tokens(tokens.len(), path)?;
+    check_ids(tokens.values().copied(), tokens.len(), path)?;
+    let mut ids: Vec<u32> = tokens.values().copied().collect();
+    ids.sort_unstable();
+    if ids.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(TokenizerError::Inconsistent { path: path.to_owned() });
+    }
+    Ok((tokens, content))
 }
 
 /// The content of a `tokenizer.json` whose tokens have the ids of the vocabulary `tokens`, with the pieces that this lacks

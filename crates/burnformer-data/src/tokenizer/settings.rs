@@ -88,6 +88,12 @@ impl Settings {
         self.keys.get(key).and_then(content).unwrap_or(default)
     }
 
+    /// A property of the special token that a key names, if it comes with properties.
+    pub(super) fn token_flag(&self, key: &str, property: &str) -> Option<bool> {
+        let token = self.keys.get(key)?.as_object()?;
+        Some(token.get(property).and_then(Value::as_bool).unwrap_or(false))
+    }
+
     /// The special tokens of `library` by role.
     pub(super) fn specials(&self, library: &tokenizers::Tokenizer) -> Result<Specials, String> {
         Specials::find(&self.keys, library)

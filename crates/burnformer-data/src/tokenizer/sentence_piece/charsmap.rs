@@ -8,14 +8,14 @@ const REPLACEMENT: usize = 48;
 ///
 /// Source: `normalizer.cc` and `darts.h` of SentencePiece.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CharsMap {
+pub(in crate::tokenizer) struct CharsMap {
     trie: Vec<u32>,
     replacements: String,
 }
 
 impl CharsMap {
     /// Reads a map; `None` if it is none, or holds a replacement of more than [`REPLACEMENT`] bytes.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::tokenizer) fn read(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }

@@ -1,6 +1,7 @@
 //! Models of SentencePiece, as their files hold them.
 
 mod charsmap;
+mod convert;
 mod normalizer;
 mod proto;
 
@@ -11,7 +12,7 @@ use prost::Message as _;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 use serde_json::{Map, Value, json};
 
-use self::charsmap::CharsMap;
+pub(super) use self::charsmap::CharsMap;
 pub(super) use self::normalizer::{BLANK, Normalizer};
 pub(super) use self::proto::PieceType;
 use self::proto::{ModelProto, ModelType};
@@ -25,6 +26,8 @@ pub(super) struct SentencePiece {
     pub(super) is_bpe: bool,
     /// Characters that no piece has become their bytes.
     pub(super) byte_fallback: bool,
+    /// The map from characters to what replaces them, as it is in the file.
+    charsmap: Vec<u8>,
     pub(super) normalizer: Normalizer,
 }
 
@@ -69,13 +72,18 @@ impl SentencePiece {
         if !pieces.iter().any(|piece| piece.kind == PieceType::Unknown) {
             return Err(inconsistent());
         }
-        let of_kind = |kind| pieces.iter().filter(move |piece| piece.kind == kind).map(|piece| piece.text.clone());
-        let user_defined: Vec<String> = of_kind(PieceType::UserDefined).collect();
+        let user_defined = pieces.iter().filter(|piece| piece.kind == PieceType::UserDefined);
+        let user_defined: Vec<String> = user_defined.map(|piece| piece.text.clone()).collect();
         check_pieces(pieces.iter().map(|piece| piece.text.len()), user_defined.len(), path)?;
-        let map = CharsMap::read(spec.precompiled_charsmap()).ok_or_else(inconsistent)?;
+        let charsmap = spec.precompiled_charsmap().to_vec();
+        let map = CharsMap::read(&charsmap).ok_or_else(inconsistent)?;
         let (adds_blank, removes_blanks) = (spec.add_dummy_prefix(), spec.remove_extra_whitespaces());
         let normalizer = Normalizer { map, adds_blank, removes_blanks, user_defined };
-        Ok(Self { pieces, is_bpe, byte_fallback: trainer.byte_fallback(), normalizer })
+        Ok(Self { pieces, is_bpe, byte_fallback: trainer.byte_fallback(), charsmap, normalizer })
+    }
+
+    fn of_kind(&self, kind: PieceType) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter(move |piece| piece.kind == kind).map(|piece| piece.text.as_str())
     }
 
     /// `true` if a text may be cut in front of blanks: one can only begin a piece, and is none that is unknown, which would be
@@ -106,7 +114,8 @@ impl SentencePiece {
             "end_of_word_suffix": null,
             "fuse_unk": true,
             "byte_fallback": self.byte_fallback,
-            "ignore_merges": false,
+            // What a user defined has no merges.
+            "ignore_merges": !self.normalizer.user_defined.is_empty(),
             "vocab": vocabulary,
             "merges": self.merges(),
         })
