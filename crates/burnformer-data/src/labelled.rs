@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
 
+use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
 use crate::source::{OnBadRow, Records, Skipped, Source};
 use crate::{DataError, Record};
 
@@ -156,24 +157,78 @@ impl LabelledTexts {
         Self { examples, ..self }
     }
 
-    /// Splits off a random share of the texts of each class, at least one of a class that has two.
+    /// Splits off a random share of the texts of each class, at least one of a class that has two. The rows of a text stay in
+    /// one part; a text with several classes counts for the rarest of them.
     #[must_use]
     pub fn split(self, share: f64, seed: u64) -> (Self, Self) {
-        let mut counts = vec![0_usize; self.labels.len()];
-        for example in &self.examples {
-            counts[example.label as usize] += 1;
+        let firsts = firsts(&self.texts());
+        self.split_by(&firsts, share, seed)
+    }
+
+    /// [`Self::split`] of rows instead of texts, as version 0.1.0 made it: a text that is there twice may be in both parts.
+    #[must_use]
+    pub fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
+        let rows: Vec<u32> = (0..).take(self.examples.len()).collect();
+        self.split_by(&rows, share, seed)
+    }
+
+    /// Splits texts of which each goes where the one in `firsts` goes.
+    fn split_by(self, firsts: &[u32], share: f64, seed: u64) -> (Self, Self) {
+        let mut n_rows = vec![0_usize; self.labels.len()];
+        self.examples.iter().for_each(|example| n_rows[example.label as usize] += 1);
+        // The rarest class of each text, at its first row.
+        let mut classes: Vec<u32> = self.examples.iter().map(|example| example.label).collect();
+        for (&first, example) in firsts.iter().zip(&self.examples) {
+            let rank = |class: u32| (n_rows[class as usize], class);
+            if rank(example.label) < rank(classes[first as usize]) {
+                classes[first as usize] = example.label;
+            }
         }
+        let mut counts = vec![0_usize; self.labels.len()];
+        distinct(firsts).for_each(|text| counts[classes[text] as usize] += 1);
         let wanted: Vec<usize> =
             counts.iter().map(|&n| ((share * n as f64).round() as usize).clamp(usize::from(n > 1), n)).collect();
         let key = Key::new(seed, Purpose::Order, "validation examples");
         let orders: Vec<_> = counts.iter().zip(0..).map(|(&n, class)| Permutation::new(key, class, n as u64)).collect();
         let mut seen = vec![0_u64; counts.len()];
-        let (taken, left) = self.examples.into_iter().partition(|example| {
-            let class = example.label as usize;
+        let mut is_taken = vec![false; firsts.len()];
+        for text in distinct(firsts) {
+            let class = classes[text] as usize;
             seen[class] += 1;
-            orders[class].at(seen[class] - 1) < wanted[class] as u64
-        });
+            is_taken[text] = orders[class].at(seen[class] - 1) < wanted[class] as u64;
+        }
+        let mut firsts = firsts.iter();
+        let (taken, left) =
+            self.examples.into_iter().partition(|_| firsts.next().is_some_and(|&first| is_taken[first as usize]));
         (Self { labels: self.labels.clone(), examples: left }, Self { labels: self.labels, examples: taken })
+    }
+
+    /// Texts that occur with different classes.
+    #[must_use]
+    pub fn conflicts(&self) -> Conflicts {
+        let label = |text: u32| u64::from(self.examples[text as usize].label);
+        let (mut conflicts, firsts) = Conflicts::among(&equal(&self.texts()), label, &self.labels);
+        for (example, text) in conflicts.examples.iter_mut().zip(firsts) {
+            example.text = excerpt(&self.examples[text as usize].text);
+        }
+        conflicts
+    }
+
+    /// Number of rows with the text of an earlier row.
+    #[must_use]
+    pub fn n_repeated(&self) -> usize {
+        n_repeated(&self.texts())
+    }
+
+    /// Number of rows whose text is among those of `others` too.
+    #[must_use]
+    pub fn n_shared(&self, others: &Self) -> usize {
+        n_shared(&self.texts(), &others.texts())
+    }
+
+    /// The text of each row, or the pair of texts.
+    fn texts(&self) -> Vec<(&str, Option<&str>)> {
+        self.examples.iter().map(|example| (example.text.as_str(), example.pair.as_deref())).collect()
     }
 
     fn label(records: Vec<Record>, labels: Vec<String>) -> Result<Self, LabelError> {
@@ -264,7 +319,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_share_of_each_class_is_taken_out(classes in prop::collection::vec(0_u32..4, 2..80), share in 0.0..0.9, seed: u64) {
-            let examples = classes.iter().map(|&label| Example { text: String::new(), pair: None, label });
+            let example = |(i, &label): (usize, &u32)| Example { text: i.to_string(), pair: None, label };
+            let examples = classes.iter().enumerate().map(example);
             let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
             let all = LabelledTexts { labels, examples: examples.collect() };
             let count = |texts: &LabelledTexts, class| texts.examples.iter().filter(|it| it.label == class).count();
@@ -278,6 +334,42 @@ mod tests {
             for class in 0..4 {
                 prop_assert_eq!(count(&few, class), count(&all, class).min(3));
             }
+        }
+    }
+
+    #[test]
+    fn no_text_is_in_both_parts() {
+        // Twelve texts, each ten times, with labels that it does not decide on.
+        let records: Vec<Record> =
+            (0..120).map(|i| labelled(&format!("text {}", i % 12), if i % 5 < 2 { "a" } else { "b" })).collect();
+        let all = read(records).unwrap();
+        assert_eq!((all.n_repeated(), all.conflicts().texts), (108, 12));
+        assert_eq!(all.conflicts().examples[0].text, "text 0");
+        for seed in 0..20 {
+            let (left, taken) = all.clone().split(0.25, seed);
+            assert_eq!((taken.n_shared(&left), left.examples.len(), taken.examples.len()), (0, 90, 30));
+            let (left, taken) = all.clone().split_rows(0.25, seed);
+            assert!(taken.n_shared(&left) > 15);
+        }
+    }
+
+    #[test]
+    fn a_class_all_of_whose_texts_have_another_class_too_is_in_both_parts() {
+        let rows = |n: usize, label: &'static str| (0..n).map(move |i| labelled(&format!("text {i}"), label));
+        let all = read(rows(100, "a").chain(rows(10, "b")).collect()).unwrap();
+        let (left, taken) = all.split(0.1, 1);
+        let of = |texts: &LabelledTexts, label| texts.examples.iter().filter(|it| it.label == label).count();
+        assert_eq!((of(&left, 0), of(&taken, 0), of(&left, 1), of(&taken, 1)), (90, 10, 9, 1));
+    }
+
+    proptest! {
+        /// So that runs of version 0.1.0 on texts without duplicates have the same parts either way.
+        #[test]
+        fn rows_are_split_as_texts_are_where_no_text_is_there_twice(classes in prop::collection::vec(0_u32..4, 2..80), seed: u64) {
+            let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+            let example = |(i, &label): (usize, &u32)| Example { text: i.to_string(), pair: None, label };
+            let all = LabelledTexts { labels, examples: classes.iter().enumerate().map(example).collect() };
+            prop_assert_eq!(all.clone().split(0.2, seed), all.split_rows(0.2, seed));
         }
     }
 

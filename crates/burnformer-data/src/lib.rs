@@ -14,6 +14,7 @@
 //! | sentences of words with a tag each | [`tagged`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
+//! | texts that occur with different labels | [`conflicts`] |
 //! | samples as functions of seed and number | [`datasets`] |
 //! | batches of similar length, made ahead | [`batches`] |
 //! | what is in a corpus | [`statistics`] |
@@ -74,6 +75,7 @@ mod target;
 mod testing;
 
 pub mod batches;
+pub mod conflicts;
 pub mod corpus;
 pub mod datasets;
 pub mod labelled;

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
 
+use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
 use crate::labelled::{LabelError, records};
 use crate::source::{OnBadRow, Skipped, Source};
 use crate::{DataError, Record, Target};
@@ -74,16 +75,67 @@ impl TaggedTexts {
         Ok((Self::number(&records, labels)?, skipped))
     }
 
-    /// Splits off a random share of the sentences, at least one of two.
+    /// Splits off a random share of the sentences, at least one of two. Sentences of the same words stay in one part.
     #[must_use]
     pub fn split(self, share: f64, seed: u64) -> (Self, Self) {
-        let n = self.examples.len();
+        let firsts = firsts(&self.sentences());
+        self.split_by(&firsts, share, seed)
+    }
+
+    /// [`Self::split`] as version 0.1.0 made it: a sentence that is there twice may be in both parts.
+    #[must_use]
+    pub fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
+        let rows: Vec<u32> = (0..).take(self.examples.len()).collect();
+        self.split_by(&rows, share, seed)
+    }
+
+    /// Splits sentences of which each goes where the one in `firsts` goes.
+    fn split_by(self, firsts: &[u32], share: f64, seed: u64) -> (Self, Self) {
+        let n = distinct(firsts).count();
         let wanted = ((share * n as f64).round() as usize).clamp(usize::from(n > 1), n) as u64;
         let order = Permutation::new(Key::new(seed, Purpose::Order, "validation examples"), 0, n as u64);
-        let mut numbers = 0..;
+        let mut is_taken = vec![false; firsts.len()];
+        for (sentence, number) in distinct(firsts).zip(0..) {
+            is_taken[sentence] = order.at(number) < wanted;
+        }
+        let mut firsts = firsts.iter();
         let (taken, left) =
-            self.examples.into_iter().partition(|_| numbers.next().is_some_and(|number| order.at(number) < wanted));
+            self.examples.into_iter().partition(|_| firsts.next().is_some_and(|&first| is_taken[first as usize]));
         (Self { labels: self.labels.clone(), examples: left }, Self { labels: self.labels, examples: taken })
+    }
+
+    /// Sentences of the same words that are tagged in different ways.
+    #[must_use]
+    pub fn conflicts(&self) -> Conflicts {
+        let sentences = equal(&self.sentences());
+        let mut numbers: HashMap<&[u32], u64> = HashMap::new();
+        for &sentence in sentences.iter().flatten() {
+            let next = numbers.len() as u64;
+            numbers.entry(&self.examples[sentence as usize].tags).or_insert(next);
+        }
+        let tagging = |sentence: u32| numbers[self.examples[sentence as usize].tags.as_slice()];
+        let (mut conflicts, firsts) = Conflicts::among(&sentences, tagging, &[]);
+        for (example, sentence) in conflicts.examples.iter_mut().zip(firsts) {
+            example.text = excerpt(&self.examples[sentence as usize].words.join(" "));
+        }
+        conflicts
+    }
+
+    /// Number of sentences with the words of an earlier one.
+    #[must_use]
+    pub fn n_repeated(&self) -> usize {
+        n_repeated(&self.sentences())
+    }
+
+    /// Number of sentences whose words are those of one of `others` too.
+    #[must_use]
+    pub fn n_shared(&self, others: &Self) -> usize {
+        n_shared(&self.sentences(), &others.sentences())
+    }
+
+    /// The words of each sentence.
+    fn sentences(&self) -> Vec<&[String]> {
+        self.examples.iter().map(|example| example.words.as_slice()).collect()
     }
 
     /// At most `n` sentences, chosen at random, in the original order.
@@ -174,6 +226,19 @@ mod tests {
     }
 
     #[test]
+    fn no_sentence_is_in_both_parts() {
+        let sentence =
+            |i: usize| tagged(&format!("w{}:B-X y:{}", i % 10, if i.is_multiple_of(3) { "O" } else { "B-X" }));
+        let all = read((0..60).map(sentence).collect()).unwrap();
+        assert_eq!((all.n_repeated(), all.conflicts().texts), (50, 10));
+        assert_eq!(all.conflicts().examples[0].text, "w0 y");
+        for seed in 0..20 {
+            let (left, taken) = all.clone().split(0.2, seed);
+            assert_eq!((taken.n_shared(&left), left.examples.len(), taken.examples.len()), (0, 48, 12));
+        }
+    }
+
+    #[test]
     fn a_share_of_the_sentences_is_taken_out_by_the_seed() {
         let sentence = |i: usize| tagged(&format!("w{i}:{}", if i.is_multiple_of(2) { "O" } else { "B-X" }));
         let all = read((0..50).map(sentence).collect()).unwrap();
@@ -184,7 +249,8 @@ mod tests {
         assert!(left.examples.is_sorted_by_key(number) && taken.examples.is_sorted_by_key(number));
         again.sort_by_key(number);
         assert_eq!(again, all.examples);
-        assert_eq!(all.clone().split(0.2, 1), (left, taken.clone()));
+        assert_eq!(all.clone().split(0.2, 1), (left.clone(), taken.clone()));
+        assert_eq!(all.clone().split_rows(0.2, 1), (left, taken.clone()), "no sentence is there twice");
         assert_ne!(all.clone().split(0.2, 2).1, taken);
         assert_eq!(all.clone().split(0.001, 1).1.examples.len(), 1);
         assert_eq!(all.clone().at_most(7, 1).examples.len(), 7);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use burnformer_data::conflicts::Conflicts;
 use burnformer_data::corpus::{Hash, Outcome};
 use burnformer_data::rust_docs::{Collection, WrittenDocs};
 use burnformer_data::split::{FilesSplit, PartCounts, SplitBy};
@@ -78,8 +79,10 @@ pub struct SplitReport {
     pub validation: PartCounts,
     /// The part for testing.
     pub test: PartCounts,
-    /// Number of documents left out as duplicates of an earlier one.
+    /// Number of documents left out as duplicates of an earlier one: the same text with the same label.
     pub duplicates: usize,
+    /// Texts that occur with different labels.
+    pub conflicts: Conflicts,
     /// Rows that were skipped.
     pub skipped_rows: u64,
 }
@@ -175,6 +178,7 @@ impl SplitReport {
             validation: split.validation.clone(),
             test: split.test.clone(),
             duplicates: split.duplicates,
+            conflicts: split.conflicts.clone(),
             skipped_rows: split.skipped.rows,
         }
     }
@@ -259,6 +263,12 @@ impl Report for SplitReport {
         }
         text += &row("documents", parts.map(|part| count(part.documents)));
         text += &fact("duplicates removed", format_args!("{:>12}", count(self.duplicates as u64)));
+        if self.conflicts.texts > 0 {
+            text += &fact("conflicting texts", format_args!("{:>12}", count(self.conflicts.texts)));
+        }
+        if self.conflicts.rows_left_out > 0 {
+            text += &fact("conflicts left out", format_args!("{:>12}", count(self.conflicts.rows_left_out)));
+        }
         text + &fact("rows skipped", format_args!("{:>12}", count(self.skipped_rows)))
     }
 }

@@ -21,6 +21,7 @@ use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::train_config;
+use crate::text::leaks;
 use crate::texts::{Examples, Texts};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
@@ -78,6 +79,10 @@ pub struct FinetuneSettings {
     pub validation: Option<Input>,
     /// Share of `data` for validation, in `[0, 1)`.
     pub validation_share: f64,
+    /// `true` keeps all rows of a text in one part when validation texts are taken from `data`; `false`, as in runs of version
+    /// 0.1.0, may put some of them into both.
+    #[serde(default)]
+    pub split_by_text: bool,
     /// Training settings.
     pub train: TrainConfig,
 }
@@ -98,6 +103,7 @@ impl FinetuneSettings {
             max_per_class: None,
             validation: None,
             validation_share: 0.1,
+            split_by_text: true,
             train: TrainConfig::default(),
         }
     }
@@ -424,14 +430,15 @@ impl Recipe for Finetune {
             None => None,
         };
         let training_texts = self.texts.train.examples.len() as u64;
-        Ok(FinetuneReport { run, training_texts, validation, test, baselines })
+        Ok(FinetuneReport { run, training_texts, repeated: self.texts.repeated, validation, test, baselines })
     }
 
     fn card(&self, folder: &Path, report: &FinetuneReport) -> ModelCard {
         let FinetuneSettings { model, from_scratch, data, train, max_seq_length, seed, .. } = &self.settings;
         let config = &self.config;
         let named = |part: &str, scores: &ClassificationScores| {
-            scores.lines().into_iter().map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
+            let lines = leaks(&report.repeated, part).into_iter().chain(scores.lines());
+            lines.map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
         };
         let mut metrics = named("validation", &report.validation);
         metrics.extend(report.test.iter().flat_map(|test| named("test", test)));

@@ -17,6 +17,7 @@ use burnformer_tasks::TokenClassificationTask;
 use burnformer_train::{Data, ModelCard, TrainConfig};
 
 use crate::finetune::Base;
+use crate::text::leaks;
 use crate::texts::Texts;
 use crate::{Context, FinetuneSettings, FinetuneTask, Note, Overrides, Recipe, RecipeError, Size, recipe, scores};
 
@@ -175,14 +176,22 @@ impl Recipe for FinetuneTokens {
             None => None,
         };
         let training_texts = self.texts.train.examples.len() as u64;
-        Ok(FinetuneReport { run, training_texts, validation, test, baselines: Vec::new() })
+        Ok(FinetuneReport {
+            run,
+            training_texts,
+            repeated: self.texts.repeated,
+            validation,
+            test,
+            baselines: Vec::new(),
+        })
     }
 
     fn card(&self, folder: &Path, report: &FinetuneReport<TokenClassificationScores>) -> ModelCard {
         let FinetuneSettings { model, from_scratch, data, train, max_seq_length, seed, .. } = &self.settings;
         let config = &self.config;
         let named = |part: &str, scores: &TokenClassificationScores| {
-            scores.lines().into_iter().map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
+            let lines = leaks(&report.repeated, part).into_iter().chain(scores.lines());
+            lines.map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
         };
         let mut metrics = named("validation", &report.validation);
         metrics.extend(report.test.iter().flat_map(|test| named("test", test)));

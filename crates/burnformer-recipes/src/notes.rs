@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use burnformer_data::conflicts::{Conflict, Conflicts};
 use burnformer_train::HistoryEntry;
 use indicatif::HumanCount;
 
@@ -22,6 +23,22 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         Note::SkippedRows(skipped) => {
             let examples = skipped.examples.iter().map(|example| format!("  {}\n", causes(example).join(": ")));
             [format!("skipped rows: {}; the first errors:\n", skipped.rows)].into_iter().chain(examples).collect()
+        }
+        Note::Conflicts(conflicts) => conflict_lines(conflicts),
+        Note::RepeatedTexts { repeated: 0, .. } => Vec::new(),
+        Note::RepeatedTexts { repeated, rows } => {
+            let [repeated, rows] = [repeated, rows].map(|n| HumanCount(*n as u64));
+            vec![fact("repeated texts", format_args!("{repeated} of {rows} rows have the text of an earlier row"))]
+        }
+        Note::SharedTexts { repeated, validation, test } => {
+            let line = |(part, texts, others)| {
+                let of = if part == "test" { test } else { validation };
+                let [texts, of] = [texts, *of as u64].map(HumanCount);
+                format!(
+                    "{texts} of {of} {part} texts are {others} texts too: scores on them are better than on new texts\n"
+                )
+            };
+            repeated.leaks().into_iter().map(line).collect()
         }
         Note::UnigramEntropy(nats) => {
             vec![fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))]
@@ -52,6 +69,37 @@ fn lines(note: &Note<'_>) -> Vec<String> {
     }
 }
 
+/// Most groups of classes that a note lists.
+const MOST_LISTED: usize = 10;
+
+/// The lines on texts with different labels.
+fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
+    if conflicts.texts == 0 {
+        return Vec::new();
+    }
+    let quoted = |labels: &[String]| labels.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" and ");
+    let of = if conflicts.labels.is_empty() { "taggings" } else { "labels" };
+    let mut lines = vec![format!(
+        "texts with different {of}: {}; the rows of a text stay in one part. A model cannot learn both: correct the {of}\n",
+        HumanCount(conflicts.texts)
+    )];
+    if conflicts.rows_left_out > 0 {
+        let left_out = HumanCount(conflicts.rows_left_out);
+        lines.push(format!("  {left_out} such rows are in no part, as their text is in the part of another group\n"));
+    }
+    let shared = conflicts.labels.iter().take(MOST_LISTED);
+    lines.extend(shared.map(|it| format!("  {}: {} texts\n", quoted(&it.labels), HumanCount(it.texts))));
+    if conflicts.labels.len() > MOST_LISTED {
+        lines.push(format!("  and {} more groups of labels\n", conflicts.labels.len() - MOST_LISTED));
+    }
+    let example = |it: &Conflict| match it.labels.is_empty() {
+        true => format!("  for example `{}`\n", it.text),
+        false => format!("  for example `{}`: {}\n", it.text, quoted(&it.labels)),
+    };
+    lines.extend(conflicts.examples.iter().map(example));
+    lines
+}
+
 /// A line of the history of a run: the step, the part of the data, and its measurements.
 #[must_use]
 pub fn history_line(entry: &HistoryEntry) -> String {
@@ -64,6 +112,7 @@ mod tests {
     use std::path::Path;
 
     use burnformer_data::datasets::LostWords;
+    use burnformer_reports::RepeatedTexts;
 
     use super::*;
 
@@ -80,7 +129,35 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_the_model_knows_already_are_told() {
+        let repeated = RepeatedTexts { validation_in_training: 3, test_in_training: 1200, ..RepeatedTexts::default() };
+        let note = Note::SharedTexts { repeated: &repeated, validation: 90, test: 2000 };
+        let expected = "3 of 90 validation texts are training texts too: scores on them are better than on new texts\n\
+                        1,200 of 2,000 test texts are training texts too: scores on them are better than on new texts";
+        assert_eq!(note.to_string(), expected);
+        let note = Note::RepeatedTexts { repeated: 560, rows: 1600 };
+        assert_eq!(note.to_string(), "repeated texts       560 of 1,600 rows have the text of an earlier row");
+    }
+
+    #[test]
+    fn conflicts_are_told_by_name() {
+        use burnformer_data::conflicts::SharedTexts;
+
+        let labels = ["x", "y"].map(str::to_owned).to_vec();
+        let conflicts = Conflicts {
+            texts: 60,
+            rows_left_out: 0,
+            labels: vec![SharedTexts { labels: labels.clone(), texts: 60 }],
+            examples: vec![Conflict { text: "a kettle".to_owned(), labels }],
+        };
+        let expected = "texts with different labels: 60; the rows of a text stay in one part. A model cannot learn both: \
+                        correct the labels\n  `x` and `y`: 60 texts\n  for example `a kettle`: `x` and `y`";
+        assert_eq!(Note::Conflicts(&conflicts).to_string(), expected);
+    }
+
+    #[test]
     fn a_note_on_nothing_is_empty() {
+        assert_eq!(Note::Conflicts(&Conflicts::default()).to_string(), "");
         assert_eq!(Note::TrainingWords { lost: LostWords::default(), invalid_tags: 0 }.to_string(), "");
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use burnformer_core::progress::{Interrupt, Progress, Silent};
+use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
+use burnformer_reports::RepeatedTexts;
 use burnformer_train::Event;
 
 use crate::Change;
@@ -56,6 +58,24 @@ impl Observer for Silent {}
 pub enum Note<'a> {
     /// Rows that were skipped because they could not be used.
     SkippedRows(&'a Skipped),
+    /// Texts that occur with different labels; all rows of such a text are in one part.
+    Conflicts(&'a Conflicts),
+    /// Rows of the training data with the text of an earlier row, and the number of all rows.
+    RepeatedTexts {
+        /// Number of such rows.
+        repeated: usize,
+        /// Number of all rows.
+        rows: usize,
+    },
+    /// Validation and test texts that the model is trained on or chosen by.
+    SharedTexts {
+        /// Their numbers.
+        repeated: &'a RepeatedTexts,
+        /// Number of all validation texts.
+        validation: usize,
+        /// Number of all test texts.
+        test: usize,
+    },
     /// Entropy of the masked tokens of the validation samples, in nats: the loss to beat.
     UnigramEntropy(f64),
     /// A setting of a resumed run that has changed since its latest checkpoint.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use burnformer_models::ModelSize;
 use burnformer_reports::{
     CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
-    PairScores, Plan, PretrainReport, PretrainingScores, RunSummary, TokenClassificationScores, TrainSeq2SeqReport,
+    PairScores, Plan, PretrainReport, PretrainingScores, RepeatedTexts, RunSummary, TokenClassificationScores,
+    TrainSeq2SeqReport,
 };
 use burnformer_tasks::FilledText;
 use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN};
@@ -154,12 +155,19 @@ fn entity_table(scores: &TokenClassificationScores) -> String {
 
 impl Report for FinetuneReport<TokenClassificationScores> {
     fn text(&self) -> String {
-        let mut text = format!("{}\nvalidation\n{}\n", self.run.text(), self.validation.text());
+        let leaks = |part| facts(leaks(&self.repeated, part));
+        let mut text = format!("{}\nvalidation\n{}{}\n", self.run.text(), leaks("validation"), self.validation.text());
         if let Some(test) = &self.test {
-            text += &format!("test\n{}\n", test.text());
+            text += &format!("test\n{}{}\n", leaks("test"), test.text());
         }
         text + &entity_table(self.test.as_ref().unwrap_or(&self.validation))
     }
+}
+
+/// Lines on the texts of a part that are in another part too.
+pub(crate) fn leaks(repeated: &RepeatedTexts, part: &str) -> Vec<(String, String)> {
+    let leaks = repeated.leaks().into_iter().filter(|leak| leak.0 == part);
+    leaks.map(|(_, texts, others)| (format!("also in {others}"), HumanCount(texts).to_string())).collect()
 }
 
 /// The confusion matrix with the names of the classes.
@@ -172,9 +180,10 @@ fn table(scores: &ClassificationScores) -> String {
 
 impl Report for FinetuneReport {
     fn text(&self) -> String {
-        let mut text = format!("{}\nvalidation\n{}\n", self.run.text(), self.validation.text());
+        let leaks = |part| facts(leaks(&self.repeated, part));
+        let mut text = format!("{}\nvalidation\n{}{}\n", self.run.text(), leaks("validation"), self.validation.text());
         if let Some(test) = &self.test {
-            text += &format!("test\n{}\n", test.text());
+            text += &format!("test\n{}{}\n", leaks("test"), test.text());
         }
         for baseline in &self.baselines {
             text += &format!("test, {}\n{}\n", baseline.name, baseline.scores.text());

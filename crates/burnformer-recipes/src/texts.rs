@@ -2,10 +2,12 @@
 
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
+use burnformer_data::conflicts::Conflicts;
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::{Files, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
 use burnformer_data::tagged::TaggedTexts;
+use burnformer_reports::RepeatedTexts;
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
 
@@ -20,8 +22,20 @@ pub(crate) trait Examples: Sized {
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError>;
 
-    /// What is left, and a share for validation.
+    /// What is left, and a share for validation, with the rows of a text in one of them.
     fn split(self, share: f64, seed: u64) -> (Self, Self);
+
+    /// The same of rows, as version 0.1.0 did it.
+    fn split_rows(self, share: f64, seed: u64) -> (Self, Self);
+
+    /// Texts with different labels.
+    fn conflicts(&self) -> Conflicts;
+
+    /// Number of rows with the text of an earlier one.
+    fn n_repeated(&self) -> usize;
+
+    /// Number of rows whose text is among `others` too.
+    fn n_shared(&self, others: &Self) -> usize;
 
     /// At most as many training texts as the settings say.
     fn limited(self, settings: &FinetuneSettings) -> Self;
@@ -49,6 +63,22 @@ impl Examples for LabelledTexts {
 
     fn split(self, share: f64, seed: u64) -> (Self, Self) {
         self.split(share, seed)
+    }
+
+    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
+        self.split_rows(share, seed)
+    }
+
+    fn conflicts(&self) -> Conflicts {
+        self.conflicts()
+    }
+
+    fn n_repeated(&self) -> usize {
+        self.n_repeated()
+    }
+
+    fn n_shared(&self, others: &Self) -> usize {
+        self.n_shared(others)
     }
 
     fn limited(self, settings: &FinetuneSettings) -> Self {
@@ -85,6 +115,22 @@ impl Examples for TaggedTexts {
         self.split(share, seed)
     }
 
+    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
+        self.split_rows(share, seed)
+    }
+
+    fn conflicts(&self) -> Conflicts {
+        self.conflicts()
+    }
+
+    fn n_repeated(&self) -> usize {
+        self.n_repeated()
+    }
+
+    fn n_shared(&self, others: &Self) -> usize {
+        self.n_shared(others)
+    }
+
     /// All of them: a sentence has no class.
     fn limited(self, _settings: &FinetuneSettings) -> Self {
         self
@@ -104,6 +150,8 @@ pub(crate) struct Texts<T> {
     pub(crate) train: T,
     pub(crate) validation: T,
     pub(crate) test: Option<T>,
+    /// Texts that are there more than once.
+    pub(crate) repeated: RepeatedTexts,
     /// Fingerprint of the training texts, and of the validation texts where they have files of their own.
     pub(crate) fingerprint: String,
     /// Fingerprint of the training texts as version 0.1.0 made it.
@@ -139,16 +187,33 @@ impl<T: Examples> Texts<T> {
             }
             None => None,
         };
+        let conflicts = train.conflicts();
+        observer.note(&Note::Conflicts(&conflicts));
+        let rows = train.n_texts();
+        let repeated = train.n_repeated();
+        observer.note(&Note::RepeatedTexts { repeated, rows });
         let (train, validation) = match given {
             Some(validation) => (train, validation),
-            None => train.split(settings.validation_share, settings.seed),
+            None if settings.split_by_text => train.split(settings.validation_share, settings.seed),
+            None => train.split_rows(settings.validation_share, settings.seed),
         };
         if validation.n_texts() == 0 {
             return Err(RecipeError::NoValidationTexts);
         }
         let train = train.limited(settings);
+        let shared = |part: &T, others: &T| part.n_shared(others) as u64;
+        let of_test = |others: &T| test.as_ref().map_or(0, |test| shared(test, others));
+        let repeated = RepeatedTexts {
+            rows: repeated as u64,
+            conflicts: conflicts.texts,
+            validation_in_training: shared(&validation, &train),
+            test_in_training: of_test(&train),
+            test_in_validation: of_test(&validation),
+        };
+        let n_test = test.as_ref().map_or(0, T::n_texts);
+        observer.note(&Note::SharedTexts { repeated: &repeated, validation: validation.n_texts(), test: n_test });
         let [fingerprint, former_fingerprint] =
             [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
-        Ok(Self { train, validation, test, fingerprint, former_fingerprint })
+        Ok(Self { train, validation, test, repeated, fingerprint, former_fingerprint })
     }
 }

@@ -10,7 +10,9 @@ mod scores;
 
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
-pub use run::{Baseline, CausalLmReport, FinetuneReport, PretrainReport, RunSummary, Stopped, TrainSeq2SeqReport};
+pub use run::{
+    Baseline, CausalLmReport, FinetuneReport, PretrainReport, RepeatedTexts, RunSummary, Stopped, TrainSeq2SeqReport,
+};
 pub use runs::{BestEvaluation, DamagedRun, RunComparison, RunCurve, RunEntry, RunState, RunsReport, SettingRow};
 pub use scores::{
     CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores,

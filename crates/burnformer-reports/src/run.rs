@@ -76,6 +76,9 @@ pub struct FinetuneReport<S = ClassificationScores> {
     pub run: RunSummary,
     /// Training texts.
     pub training_texts: u64,
+    /// Texts that are there more than once.
+    #[serde(default)]
+    pub repeated: RepeatedTexts,
     /// Scores of the best model on the validation texts.
     pub validation: S,
     /// Scores of the best model on the test texts.
@@ -84,6 +87,34 @@ pub struct FinetuneReport<S = ClassificationScores> {
     /// Scores of the baselines on the test texts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baselines: Vec<Baseline>,
+}
+
+/// Numbers of texts that a fine-tuning run reads more than once. Texts are the same if they are equal, whatever their labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedTexts {
+    /// Rows with the text of an earlier row, before validation texts were taken from them.
+    pub rows: u64,
+    /// Texts among them with different labels.
+    pub conflicts: u64,
+    /// Validation texts that are among the training texts too.
+    pub validation_in_training: u64,
+    /// Test texts that are among the training texts too.
+    pub test_in_training: u64,
+    /// Test texts that are among the validation texts too, by which the model was chosen.
+    pub test_in_validation: u64,
+}
+
+impl RepeatedTexts {
+    /// What makes scores better than on new texts: each part that is, with its number of such texts and where else they are.
+    #[must_use]
+    pub fn leaks(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let all = [
+            ("validation", self.validation_in_training, "training"),
+            ("test", self.test_in_training, "training"),
+            ("test", self.test_in_validation, "validation"),
+        ];
+        all.into_iter().filter(|(_, texts, _)| *texts > 0).collect()
+    }
 }
 
 /// A baseline.
@@ -132,8 +163,14 @@ mod tests {
             confusion: vec![vec![1, 0], vec![1, 0]],
         };
         let baseline = Baseline { name: "majority class".to_owned(), scores: scores.clone() };
-        let report =
-            FinetuneReport { run, training_texts: 8, validation: scores, test: None, baselines: vec![baseline] };
+        let report = FinetuneReport {
+            run,
+            training_texts: 8,
+            repeated: RepeatedTexts { rows: 3, ..RepeatedTexts::default() },
+            validation: scores,
+            test: None,
+            baselines: vec![baseline],
+        };
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["stopped"], &json["steps"]), (&report.run.stopped.reason().into(), &9.into()));
         assert_eq!((&json["baselines"][0]["name"], json.get("test")), (&"majority class".into(), None));

@@ -143,7 +143,7 @@ impl Display for Closing {
 
 #[cfg(test)]
 mod tests {
-    use burnformer_reports::{Baseline, PretrainingScores, RunSummary, Stopped};
+    use burnformer_reports::{Baseline, PretrainingScores, RepeatedTexts, RunSummary, Stopped};
 
     use super::*;
 
@@ -189,6 +189,7 @@ mod tests {
             let finetuned = FinetuneReport {
                 run: run(),
                 training_texts: 600,
+                repeated: RepeatedTexts::default(),
                 validation: scores(0.0),
                 test: Some(scores(macro_f1)),
                 baselines: if from_scratch { Vec::new() } else { vec![bag] },

@@ -99,6 +99,7 @@ pub(crate) struct StatsArgs {
 ///
 /// Writes `train.jsonl`, `validation.jsonl` and `test.jsonl` with the fields `text`, `pair`, `label` and `group`, where
 /// present. The part of a text depends only on the text and the seed. Duplicates are dropped, so no text is in two parts.
+/// A text with several labels is kept once with each, all in one part, and reported as a conflict.
 /// A document above 1 MiB is written as several rows, all in the same part.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

@@ -4,7 +4,7 @@ use anyhow::Result;
 use burnformer::core::config::Validate;
 use burnformer::core::files::NewFolder;
 use burnformer::data::split::{SplitBy, SplitConfig, split_files};
-use burnformer::recipes::SplitReport;
+use burnformer::recipes::{Note, SplitReport};
 
 use super::Outcome;
 use crate::args::SplitArgs;
@@ -30,6 +30,7 @@ pub(super) fn run(args: &SplitArgs, context: &Context) -> Result<Outcome> {
     )?;
     folder.commit()?;
     context.terminal.skipped(&split.skipped);
+    context.terminal.warn_of(&Note::Conflicts(&split.conflicts));
     context.terminal.report(&SplitReport::new(&args.out, &split), args.report.format)?;
     Ok(Outcome::Done)
 }

@@ -91,7 +91,7 @@ impl Observer for Terminal {
 
     fn note(&self, note: &Note<'_>) {
         match note {
-            Note::SkippedRows(skipped) => self.skipped(skipped),
+            note @ (Note::SkippedRows(_) | Note::Conflicts(_) | Note::SharedTexts { .. }) => self.warn_of(note),
             note => {
                 let text = note.to_string();
                 if !text.is_empty() {

@@ -98,8 +98,14 @@ impl Terminal {
 
     /// Warns of rows that were left out, and says why the first of them were.
     pub(crate) fn skipped(&self, skipped: &Skipped) {
-        if skipped.rows > 0 {
-            self.warn(Note::SkippedRows(skipped));
+        self.warn_of(&Note::SkippedRows(skipped));
+    }
+
+    /// Warns of what the note says, if it says anything.
+    pub(crate) fn warn_of(&self, note: &Note<'_>) {
+        let text = note.to_string();
+        if !text.is_empty() {
+            self.warn(text);
         }
     }
 

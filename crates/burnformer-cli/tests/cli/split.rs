@@ -34,6 +34,24 @@ fn every_text_is_in_one_part_and_labels_are_balanced() {
 }
 
 #[test]
+fn a_class_whose_texts_have_another_label_too_does_not_vanish() {
+    let folder = Folder::new();
+    let rows = |label: &str| (0..60).map(|n| format!("kettle number {n},{label}\n")).collect::<String>();
+    folder.write("conflict.csv", &format!("text,label\n{}{}", rows("x"), rows("y")));
+    let run =
+        folder.run("data split --input conflict.csv --label-column label --by label --out p --format json").succeeds();
+    let report = run.json();
+    for part in PARTS {
+        assert_eq!(report[part]["labels"]["x"], report[part]["labels"]["y"], "{report}");
+    }
+    assert_eq!((&report["train"]["labels"]["y"], &report["duplicates"]), (&48.into(), &0.into()));
+    assert_eq!(report["conflicts"]["labels"], serde_json::json!([{"labels": ["x", "y"], "texts": 60}]));
+    for said in ["warning: texts with different labels: 60", "`x` and `y`: 60 texts", "`kettle number 0`"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn groups_stay_together() {
     let folder = Folder::with_text();
     let line =

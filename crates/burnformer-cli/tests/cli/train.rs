@@ -210,3 +210,66 @@ fn quiet_training_says_its_result_only() {
     let done = run(&folder, &format!("-q {FINETUNE} --epochs 1 --out out --format json"));
     assert_eq!((done.stderr.as_str(), &done.json()["folder"]), ("", &"out".into()));
 }
+
+/// Forty texts, each fifteen times, with labels that do not depend on them.
+fn repeated_texts() -> String {
+    let row = |n: usize| format!("Kettle number {} of the harbour.,{}\n", n % 40, ["good", "bad"][n * n % 7 % 2]);
+    format!("text,category\n{}", (0..600).map(row).collect::<String>())
+}
+
+#[test]
+fn no_text_is_both_trained_on_and_validated_on() {
+    let folder = Folder::with_models();
+    folder.write("leak.csv", &repeated_texts());
+    let line = "finetune --model runs/mini --train leak.csv --label-column category --steps 2 \
+                --set train.micro_batch_size=8 --format json --out";
+    let said = run(&folder, &format!("{line} runs/a"));
+    let repeated = &said.json()["repeated"];
+    assert_eq!((&repeated["rows"], &repeated["conflicts"]), (&560.into(), &40.into()));
+    assert_eq!((&repeated["validation_in_training"], &said.json()["training_texts"]), (&0.into(), &540.into()));
+    for told in
+        ["repeated texts       560 of 600 rows", "texts with different labels: 40; ", "`bad` and `good`: 40 texts"]
+    {
+        assert!(said.stderr.contains(told), "{}", said.stderr);
+    }
+    assert!(folder.read("runs/a/run.toml").contains("split_by_text = true\n"));
+
+    // As runs of version 0.1.0 have it.
+    let said = run(&folder, &format!("{line} runs/b --set split_by_text=false"));
+    assert!(said.json()["repeated"]["validation_in_training"].as_u64() > Some(30), "{said:?}");
+    assert!(said.stderr.contains("validation texts are training texts too"), "{}", said.stderr);
+    let file = folder.read("runs/b/run.toml");
+    folder.write("runs/b/run.toml", &file.replace("split_by_text = false\n", ""));
+    run(&folder, "finetune --out runs/b --resume");
+    let other = folder.run(&format!("finetune --out runs/b --resume --set split_by_text=true {DEVICE}"));
+    other.fails_with(&["`split_by_text` was false, is now true"]);
+}
+
+#[test]
+fn given_parts_that_share_texts_are_told_and_left_as_they_are() {
+    let folder = Folder::with_models();
+    folder.write(
+        "some.csv",
+        &folder.read("train.csv").lines().take(10).map(|line| format!("{line}\n")).collect::<String>(),
+    );
+    let line = format!("{FINETUNE} --validation some.csv --test some.csv --steps 2 --out runs/a");
+    let said = run(&folder, &line);
+    for told in [
+        "warning: 9 of 9 validation texts are training texts too",
+        "9 of 9 test texts are training texts too",
+        "9 of 9 test texts are validation texts too",
+    ] {
+        assert!(said.stderr.contains(told), "{}", said.stderr);
+    }
+    assert!(said.stdout.contains("also in training     9\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("also in validation   9\n"), "{}", said.stdout);
+    assert!(folder.read("runs/a/README.md").contains("| test also in training | 9 |"));
+
+    folder.write("tags.conll", &"Anna\tB-PER\nsings\tO\n\nrain\tO\n\n".repeat(10));
+    let line = "finetune --model runs/mini --task token-classification --train tags.conll --test tags.conll --steps 2 \
+                --set train.micro_batch_size=8";
+    let said = run(&folder, &format!("{line} --format json --out runs/ner"));
+    let repeated = &said.json()["repeated"];
+    assert_eq!((&repeated["rows"], &repeated["validation_in_training"]), (&18.into(), &0.into()));
+    assert_eq!((&repeated["test_in_training"], &repeated["test_in_validation"]), (&10.into(), &10.into()));
+}
