@@ -105,15 +105,21 @@ pub(crate) fn of_confusion(
     labels: &[String],
     seed: u64,
 ) -> ClassificationScores {
+    let (all, occurring) = (confusion.macro_f1(), confusion.macro_f1_of_occurring());
+    let is_written = labels.len() <= MOST_WRITTEN;
     ClassificationScores {
         texts: confusion.total(),
         loss,
         accuracy: confusion.accuracy(),
         accuracy_standard_error: confusion.accuracy_standard_error(),
-        macro_f1: confusion.macro_f1(),
+        macro_f1: all,
         macro_f1_standard_error: confusion.macro_f1_standard_error(seed),
+        // Means over other numbers of classes; the sums are the same.
+        macro_f1_of_occurring: (occurring != all).then_some(occurring),
+        absent_labels: confusion.absent().into_iter().filter_map(|class| labels.get(class).cloned()).collect(),
         labels: labels.to_vec(),
-        confusion: if labels.len() <= MOST_WRITTEN { confusion.counts() } else { Vec::new() },
+        confusion: if is_written { confusion.counts() } else { Vec::new() },
+        confusion_cells: if is_written { Vec::new() } else { confusion.cells().collect() },
     }
 }
 

@@ -10,7 +10,7 @@ use burnformer_reports::{
     TrainSeq2SeqReport,
 };
 use burnformer_tasks::FilledText;
-use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN};
+use burnformer_tasks::metrics::ConfusionMatrix;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
@@ -172,10 +172,11 @@ pub(crate) fn leaks(repeated: &RepeatedTexts, part: &str) -> Vec<(String, String
 
 /// The confusion matrix with the names of the classes.
 fn table(scores: &ClassificationScores) -> String {
-    if scores.confusion.is_empty() {
-        return format!("no confusion matrix: {} classes, at most {MOST_WRITTEN} are shown\n", scores.labels.len());
-    }
-    ConfusionMatrix::from_counts(&scores.confusion).table(&scores.labels)
+    let confusion = match scores.confusion.is_empty() {
+        true => ConfusionMatrix::from_cells(scores.labels.len(), scores.confusion_cells.iter().copied()),
+        false => ConfusionMatrix::from_counts(&scores.confusion),
+    };
+    confusion.table(&scores.labels)
 }
 
 impl Report for FinetuneReport {

@@ -159,8 +159,11 @@ mod tests {
             accuracy_standard_error: 0.25,
             macro_f1: 0.5,
             macro_f1_standard_error: 0.125,
+            macro_f1_of_occurring: Some(0.75),
+            absent_labels: vec!["b".to_owned()],
             labels: vec!["a".to_owned(), "b".to_owned()],
             confusion: vec![vec![1, 0], vec![1, 0]],
+            confusion_cells: vec![(0, 1, 2)],
         };
         let baseline = Baseline { name: "majority class".to_owned(), scores: scores.clone() };
         let report = FinetuneReport {

@@ -52,6 +52,8 @@ fn scores_are_those_of_scikit_learn() {
         let at = |what: &str| format!("{}: {what}", case["name"]);
         check(&at("accuracy"), confusion.accuracy(), &case["accuracy"], ROUNDING);
         check(&at("macro_f1"), confusion.macro_f1(), &case["macro_f1"], ROUNDING);
+        let occurring = confusion.macro_f1_of_occurring();
+        check(&at("macro_f1_of_occurring"), occurring, &case["macro_f1_of_occurring"], ROUNDING);
         let support = counts(&case["support"]);
         assert_eq!(confusion.total(), support.iter().sum::<u64>());
         for class in 0..confusion.n_classes() {
@@ -61,6 +63,8 @@ fn scores_are_those_of_scikit_learn() {
             check(&at("f1"), scores.f1, &case["f1"][class], ROUNDING);
             assert_eq!(scores.support, support[class], "{}", at("support"));
         }
+        let absent: Vec<usize> = (0..support.len()).filter(|&class| support[class] == 0).collect();
+        assert_eq!(confusion.absent(), absent, "{}", at("absent"));
         let majority = majority(&support, &support);
         check(&at("majority_accuracy"), majority.accuracy(), &case["majority_accuracy"], ROUNDING);
         check(&at("majority_macro_f1"), majority.macro_f1(), &case["majority_macro_f1"], ROUNDING);
@@ -145,7 +149,7 @@ fn batches_add_up_to_the_whole_in_any_order() {
 #[test]
 fn nothing_counted_scores_nothing() {
     for confusion in [ConfusionMatrix::default(), ConfusionMatrix::new(3), majority(&[], &[])] {
-        assert_eq!((confusion.accuracy(), confusion.macro_f1()), (0.0, 0.0));
+        assert_eq!((confusion.accuracy(), confusion.macro_f1(), confusion.macro_f1_of_occurring()), (0.0, 0.0, 0.0));
         assert_eq!((confusion.accuracy_standard_error(), confusion.macro_f1_standard_error(1)), (0.0, 0.0));
     }
 }

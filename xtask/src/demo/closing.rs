@@ -168,8 +168,11 @@ mod tests {
             accuracy_standard_error: 0.0,
             macro_f1,
             macro_f1_standard_error: 0.01,
+            macro_f1_of_occurring: None,
+            absent_labels: Vec::new(),
             labels: Vec::new(),
             confusion: Vec::new(),
+            confusion_cells: Vec::new(),
         }
     }
 

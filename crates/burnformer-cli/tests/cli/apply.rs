@@ -44,6 +44,24 @@ fn a_classifier_is_measured_as_at_the_end_of_its_training() {
 }
 
 #[test]
+fn classes_without_a_text_are_named() {
+    let folder = Folder::with_models();
+    let good = folder.read("test.csv");
+    let good: Vec<&str> = good.lines().filter(|line| !line.ends_with(",bad")).collect();
+    folder.write("good.csv", &format!("{}\n", good.join("\n")));
+    let line = "evaluate runs/intents --input good.csv --label-column category";
+    let report = run(&folder, &format!("{line} --format json")).json();
+    assert_eq!(report["absent_labels"], serde_json::json!(["bad"]));
+    // Its F1 is 0; where it is no answer either, scikit-learn takes the mean of the other class alone.
+    let (all, occurring) = (report["macro_f1"].as_f64().unwrap(), report["macro_f1_of_occurring"].as_f64());
+    let is_answer = report["confusion"][1][0].as_u64().unwrap() > 0;
+    assert_eq!(occurring, (!is_answer).then_some(2.0 * all), "{report}");
+    assert!(run(&folder, line).stdout.contains("absent classes       1 of 2: bad\n"));
+    let whole = run(&folder, "evaluate runs/intents --input test.csv --label-column category --format json").json();
+    assert_eq!((&whole["absent_labels"], whole.get("macro_f1_of_occurring")), (&serde_json::json!([]), None));
+}
+
+#[test]
 fn a_pretrained_model_is_measured_as_at_the_end_of_its_training() {
     let folder = Folder::with_models();
     let line = "evaluate runs/mini --corpus corpus";

@@ -14,7 +14,8 @@ const MAX_DRAWS: u64 = 100_000;
 /// Confusion matrix: number of examples by true and predicted class, summed over batches.
 ///
 /// The scores are scikit-learn's with `labels=range(n_classes)` and `zero_division=0`: a quotient without a denominator
-/// is 0, so a class that occurs neither as truth nor as prediction counts as an F1 of 0 in the macro mean.
+/// is 0, so a class that occurs neither as truth nor as prediction counts as an F1 of 0 in the macro mean. Without `labels`
+/// scikit-learn leaves such classes out: [`Self::macro_f1_of_occurring`].
 ///
 /// ```
 /// use burnformer_tasks::metrics::ConfusionMatrix;
@@ -63,12 +64,7 @@ impl From<Stored> for ConfusionMatrix {
     fn from(stored: Stored) -> Self {
         match stored {
             Stored::Whole(counts) => Self::from_counts(counts),
-            Stored::Cells { n_classes, cells } => {
-                let last = cells.iter().map(|(truth, predicted, _)| truth.max(predicted) + 1).max().unwrap_or(0);
-                let cells = cells.into_iter().filter(|cell| cell.2 > 0);
-                let cells = cells.map(|(truth, predicted, count)| ((truth, predicted), count)).collect();
-                Self { n_classes: n_classes.max(last), cells }
-            }
+            Stored::Cells { n_classes, cells } => Self::from_cells(n_classes, cells),
         }
     }
 }
@@ -104,6 +100,15 @@ impl ConfusionMatrix {
             row.clone().into_iter().enumerate().filter(|(_, count)| *count > 0).map(cell)
         };
         Self { n_classes, cells: counts.iter().enumerate().flat_map(row).collect() }
+    }
+
+    /// The confusion with these counts of truth and predicted class, of `n_classes` or more if these cells have more.
+    #[must_use]
+    pub fn from_cells(n_classes: usize, cells: impl IntoIterator<Item = (usize, usize, u64)>) -> Self {
+        let cells = cells.into_iter().filter(|cell| cell.2 > 0);
+        let cells: BTreeMap<_, _> = cells.map(|(truth, predicted, count)| ((truth, predicted), count)).collect();
+        let last = cells.keys().map(|(truth, predicted)| truth.max(predicted).saturating_add(1)).max().unwrap_or(0);
+        Self { n_classes: n_classes.max(last), cells }
     }
 
     /// Numbers of examples, `[truth][predicted]`: as many as the square of the number of classes.
@@ -183,6 +188,22 @@ impl ConfusionMatrix {
     #[must_use]
     pub fn macro_f1(&self) -> f64 {
         mean_f1(self.margins().into_iter())
+    }
+
+    /// Mean F1 of the classes that occur as truth or as prediction: what scikit-learn's `f1_score(average="macro")` computes if it
+    /// is not told which `labels` there are. 0 without examples.
+    #[must_use]
+    pub fn macro_f1_of_occurring(&self) -> f64 {
+        let occurring: Vec<_> =
+            self.margins().into_iter().filter(|[_, truths, answers]| truths + answers > 0).collect();
+        mean_f1(occurring.into_iter())
+    }
+
+    /// The classes without examples, whether they are predicted or not.
+    #[must_use]
+    pub fn absent(&self) -> Vec<usize> {
+        let margins = self.margins().into_iter().enumerate();
+        margins.filter(|(_, [_, truths, _])| *truths == 0).map(|(class, _)| class).collect()
     }
 
     /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of
