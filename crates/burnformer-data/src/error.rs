@@ -45,7 +45,10 @@ pub enum DataError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// Too few documents for a split.
-    #[error("the {part} part of the split is empty: {found} documents cannot be divided by {by}, choose other shares")]
+    #[error(
+        "the {part} part of the split is empty: {found} {} cannot be divided by {by}, choose other shares",
+        if *found == 1 { "document" } else { "documents" }
+    )]
     EmptyPart {
         /// The part that would be empty.
         part: Subset,

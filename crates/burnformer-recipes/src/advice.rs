@@ -63,6 +63,9 @@ fn passed_on<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     }
 }
 
+/// Most documents of an input that was perhaps not meant to have so few.
+pub(crate) const FEW_DOCUMENTS: usize = 9;
+
 fn hint_on_data(error: &DataError) -> Option<&str> {
     match error {
         DataError::RustDocs(error) => error.hint(),
@@ -82,9 +85,14 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             Some("correct the tag, or train on sentences with this tag too")
         }
         DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
-        DataError::Samples(SamplesError::OneDocument { .. }) => {
-            Some("set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add text")
-        }
+        DataError::Samples(SamplesError::OneDocument { .. }) => Some(
+            "set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add documents: a text \
+             file is one, unless blank lines separate documents and `data build --layout blank-lines` says so",
+        ),
+        DataError::EmptyPart { found: ..=FEW_DOCUMENTS, .. } => Some(
+            "set the shares to 0, or add documents: a text file is one, unless blank lines separate documents and \
+             `--layout blank-lines` says so",
+        ),
         DataError::Samples(SamplesError::NoPairs) => {
             Some("build a corpus of pairs: `burnformer data build` with `--pair-input` or `--pair-column`")
         }

@@ -17,6 +17,7 @@ use burnformer_tasks::TaskError;
 use burnformer_tasks::metrics::MetricError;
 use burnformer_train::{RunFolder, TrainError};
 
+use crate::advice::FEW_DOCUMENTS;
 use crate::{Change, TooLittleMemory};
 
 /// An error of this crate.
@@ -272,6 +273,10 @@ impl RecipeError {
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
             Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",
+            Self::Split { source: DataError::EmptyPart { found: ..=FEW_DOCUMENTS, .. }, .. } => {
+                "set the shares `data.split.validation` and `data.split.test`, 0 means no such part; or add documents: a text \
+                 file is one, unless blank lines separate documents and `data build --layout blank-lines` says so"
+            }
             Self::Split { .. } => "set the shares `data.split.validation` and `data.split.test`; 0 means no such part",
             Self::OtherModel { .. } => "remove these settings, or remove `--init` to train from fresh weights",
             Self::OtherValidationTokens => "build it with the same `--tokenizer` and `--pair-tokenizer`",

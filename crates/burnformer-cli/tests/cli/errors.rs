@@ -1,6 +1,6 @@
 //! What cannot work is refused with a message, and leaves nothing behind.
 
-use crate::support::Folder;
+use crate::support::{Folder, SMALL};
 
 /// Runs `line` and makes sure that it fails, says `said`, and changes no file.
 #[track_caller]
@@ -139,4 +139,28 @@ fn a_device_that_is_not_there_is_the_one_condition_that_is_not_met() {
     assert!(names.contains(&&json["chosen"]), "{json}");
     let text = folder.run("devices").succeeds().stdout;
     assert!(text.contains(&format!("* {}", json["chosen"].as_str().unwrap())), "{text}");
+}
+
+#[test]
+fn a_corpus_of_one_document_is_told_how_to_be_more() {
+    let folder = Folder::with_tokenizer();
+    let lines = (0..40).map(|n| format!("The kettle {n} sang.\nNobody listened.\n"));
+    folder.write("one.txt", &lines.clone().collect::<String>());
+    folder.write("many.txt", &lines.map(|text| text + "\n").collect::<String>());
+    let build = |input: &str, out: &str| {
+        folder.run(&format!("data build --input {input} --tokenizer tokenizer --out {out}")).succeeds();
+    };
+    let pretrain =
+        |corpus: &str| folder.run(&format!("pretrain --corpus {corpus} {SMALL} --steps 2 --dry-run --out new"));
+    build("one.txt", "one");
+    pretrain("one").fails_with(&[
+        "1 document cannot be divided",
+        "hint: set the shares",
+        "`data build --layout blank-lines`",
+    ]);
+    let whole = "--set data.split.validation=0 --set data.split.test=0";
+    pretrain(&format!("one {whole}")).fails_with(&["at least two documents", "`data build --layout blank-lines`"]);
+    folder.run("data split --input one.txt --out parts").fails_with(&["`--layout blank-lines`"]);
+    build("many.txt --layout blank-lines", "many");
+    pretrain("many").succeeds();
 }
