@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
 
+use crate::class_names::{self, OddClasses};
 use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
 use crate::source::{OnBadRow, Records, Skipped, Source};
 use crate::{DataError, Record};
@@ -43,7 +44,10 @@ pub enum LabelError {
         line: u64,
     },
     /// A class that the model does not have.
-    #[error("line {line} of `{}` has the unknown class `{label}`, known are `{}`", path.display(), known.join("`, `"))]
+    #[error(
+        "line {line} of `{}` has the unknown class `{label}`, known are `{}`{}", path.display(), known.join("`, `"),
+        alike.as_ref().map_or_else(String::new, |it| format!("; from `{it}` it differs only in blanks, case or Unicode form"))
+    )]
     Unknown {
         /// The class.
         label: String,
@@ -53,6 +57,28 @@ pub enum LabelError {
         line: u64,
         /// The known classes, at most twenty.
         known: Vec<String>,
+        /// A known class that was perhaps meant.
+        alike: Option<String>,
+    },
+    /// A class that stands for a missing value.
+    #[error("line {line} of `{}` has the class `{label}`, which stands for a missing value", path.display())]
+    Missing {
+        /// The class.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the first text with it.
+        line: u64,
+    },
+    /// Numbers with fractions as classes.
+    #[error(
+        "the {n_classes} classes are numbers with fractions such as `{label}`: scores need regression, which is not supported"
+    )]
+    Scores {
+        /// The first class with a fraction.
+        label: String,
+        /// Number of classes.
+        n_classes: usize,
     },
     /// No text at all.
     #[error("there is no text with a class")]
@@ -135,6 +161,40 @@ impl LabelledTexts {
     ) -> Result<(Self, Skipped), DataError> {
         let (records, skipped) = records(source, policy, progress, interrupt)?;
         Ok((Self::label(records, labels)?, skipped))
+    }
+
+    /// Refuses classes that no classifier can be meant to learn. `source` has the texts, `policy` is what they were read with.
+    ///
+    /// # Errors
+    /// [`LabelError::Missing`] and [`LabelError::Scores`]; if the source cannot be read again, on request of `interrupt`.
+    pub fn check_classes(
+        &self,
+        source: &dyn Source,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        if let Some(label) = class_names::first_score(&self.labels) {
+            return Err(LabelError::Scores { label: label.to_owned(), n_classes: self.labels.len() }.into());
+        }
+        let Some(label) = self.labels.iter().find(|label| class_names::is_missing(label)) else { return Ok(()) };
+        // Which row it is was not kept.
+        for record in Records::new(source, policy, "find the row", progress, interrupt) {
+            let record = record?;
+            if record.class() == Some(label) {
+                let (path, line) = (record.path.to_path_buf(), record.line);
+                return Err(LabelError::Missing { label: label.clone(), path, line }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What is odd about the classes.
+    #[must_use]
+    pub fn odd_classes(&self) -> OddClasses {
+        let mut counts = vec![0_u64; self.labels.len()];
+        self.examples.iter().for_each(|example| counts[example.label as usize] += 1);
+        OddClasses::of(self.labels.iter().map(String::as_str).zip(counts))
     }
 
     /// At most `n` texts of each class, chosen at random, in the original order.
@@ -244,7 +304,8 @@ impl LabelledTexts {
             };
             let Some(&number) = numbers.get(label) else {
                 let ((path, line), known) = (place(), labels.iter().take(20).cloned().collect());
-                return Err(LabelError::Unknown { label: label.to_owned(), path, line, known });
+                let alike = class_names::alike(label, &labels).map(str::to_owned);
+                return Err(LabelError::Unknown { label: label.to_owned(), path, line, known, alike });
             };
             Ok(Example { text: record.text, pair: record.pair, label: number })
         };
@@ -304,6 +365,8 @@ mod tests {
         assert_eq!(read("cat", &["dog", "cat"]).unwrap().0.examples[0].label, 1);
         let error = read("cow", &["dog", "cat"]).unwrap_err();
         assert_eq!(error.to_string(), "line 1 of `memory` has the unknown class `cow`, known are `dog`, `cat`");
+        let error = read(" Cat", &["dog", "cat"]).unwrap_err().to_string();
+        assert!(error.ends_with("`dog`, `cat`; from `cat` it differs only in blanks, case or Unicode form"), "{error}");
     }
 
     #[test]
@@ -314,6 +377,23 @@ mod tests {
         assert_eq!(message(vec![record(&["text"])]), expected);
         let expected = "every text has the class `a`, expected at least two classes";
         assert_eq!(message(vec![labelled("x", "a"), labelled("y", "a")]), expected);
+    }
+
+    #[test]
+    fn classes_that_are_none_are_refused() {
+        let check = |classes: &[&str]| {
+            let records: Vec<Record> = classes.iter().map(|class| labelled("text", class)).collect();
+            let source = Memory::of(records.clone());
+            read(records).unwrap().check_classes(&source, OnBadRow::Error, &Silent, &Interrupt::new())
+        };
+        assert!(check(&["1.0", "2.0", "10"]).is_ok() && check(&["none", "None"]).is_ok());
+        let error = check(&["3.7", "4.0", "4.7"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the 3 classes are numbers with fractions such as `3.7`: scores need regression, which is not supported"
+        );
+        let error = check(&["good", "nan"]).unwrap_err().to_string();
+        assert_eq!(error, "line 1 of `memory` has the class `nan`, which stands for a missing value");
     }
 
     proptest! {

@@ -10,7 +10,7 @@
 //! | the documentation of Rust crates | [`rust_docs`] |
 //! | where sentences end | [`sentences`] |
 //! | tokenizers: train, load, save | [`tokenizer`] |
-//! | texts with a class each | [`labelled`] |
+//! | texts with a class each | [`labelled`], and odd names of classes: [`class_names`] |
 //! | sentences of words with a tag each | [`tagged`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
@@ -75,6 +75,7 @@ mod target;
 mod testing;
 
 pub mod batches;
+pub mod class_names;
 pub mod conflicts;
 pub mod corpus;
 pub mod datasets;

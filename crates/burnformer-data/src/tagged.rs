@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
 
+use crate::class_names::OddClasses;
 use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
 use crate::labelled::{LabelError, records};
 use crate::source::{OnBadRow, Skipped, Source};
@@ -147,6 +148,14 @@ impl TaggedTexts {
         Self { labels: self.labels, examples: kept.map(|(example, _)| example).collect() }
     }
 
+    /// What is odd about the tags: of each the number of words is counted.
+    #[must_use]
+    pub fn odd_tags(&self) -> OddClasses {
+        let mut counts = vec![0_u64; self.labels.len()];
+        self.examples.iter().flat_map(|example| &example.tags).for_each(|&tag| counts[tag as usize] += 1);
+        OddClasses::of(self.labels.iter().map(String::as_str).zip(counts))
+    }
+
     /// Number of words.
     #[must_use]
     pub fn n_words(&self) -> usize {
@@ -201,6 +210,9 @@ mod tests {
         );
         assert_eq!(texts.examples[1].tags, [3, 1, 2]);
         assert_eq!(texts.n_words(), 6);
+        assert_eq!(texts.odd_tags(), OddClasses::default());
+        let odd = read(vec![tagged("a:B-PER b:B-per c:O")]).unwrap().odd_tags();
+        assert_eq!(odd.alike, [[("B-PER".to_owned(), 1), ("B-per".to_owned(), 1)]]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::corpus::{Hash, Outcome};
 use burnformer_data::rust_docs::{Collection, WrittenDocs};
@@ -83,6 +84,8 @@ pub struct SplitReport {
     pub duplicates: usize,
     /// Texts that occur with different labels.
     pub conflicts: Conflicts,
+    /// What is odd about the labels.
+    pub odd_classes: OddClasses,
     /// Rows that were skipped.
     pub skipped_rows: u64,
 }
@@ -170,6 +173,10 @@ impl SplitReport {
     /// Of files that were written to `folder`.
     #[must_use]
     pub fn new(folder: &Path, split: &FilesSplit) -> Self {
+        let mut classes: BTreeMap<&str, u64> = BTreeMap::new();
+        for (class, texts) in [&split.train, &split.validation, &split.test].into_iter().flat_map(|part| &part.labels) {
+            *classes.entry(class).or_default() += texts;
+        }
         Self {
             folder: folder.to_owned(),
             by: split.by,
@@ -179,6 +186,7 @@ impl SplitReport {
             test: split.test.clone(),
             duplicates: split.duplicates,
             conflicts: split.conflicts.clone(),
+            odd_classes: OddClasses::of(classes.iter().map(|(class, texts)| (*class, *texts))),
             skipped_rows: split.skipped.rows,
         }
     }

@@ -129,7 +129,7 @@ impl FinetuneSettings {
         base.validate()?;
         // What the texts depend on must be known before they are read, and their number before the steps are.
         let asked = base.trained_for(epochs, 1, config.d_model, overrides)?;
-        let texts: Texts<T> = Texts::read(&asked, test, context)?;
+        let texts: Texts<T> = Texts::read(&asked, test, false, context)?;
         let settings = base.trained_for(epochs, texts.train.n_texts(), config.d_model, overrides)?;
         Ok((settings, base_model, texts))
     }
@@ -152,7 +152,7 @@ impl FinetuneSettings {
         let model = RunFolder::latest_checkpoint(folder);
         let base = Base::load(model.as_deref().unwrap_or(Path::new(&settings.model)))?;
         let test = settings.input_like(test);
-        let texts = Texts::read(&settings, test.as_ref(), context)?;
+        let texts = Texts::read(&settings, test.as_ref(), true, context)?;
         Ok((settings, base, texts))
     }
 
@@ -291,7 +291,7 @@ impl Finetune {
     /// # Errors
     /// As [`Self::begin`].
     pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
-        let texts = Texts::read(&settings, test, context)?;
+        let texts = Texts::read(&settings, test, false, context)?;
         let base = Base::load(Path::new(&settings.model))?;
         Self::of(settings, base, texts)
     }

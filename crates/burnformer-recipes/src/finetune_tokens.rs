@@ -65,7 +65,7 @@ impl FinetuneTokens {
     /// # Errors
     /// As [`Self::begin`].
     pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
-        let texts = Texts::read(&settings, test, context)?;
+        let texts = Texts::read(&settings, test, false, context)?;
         let base = Base::load(Path::new(&settings.model))?;
         Self::of(settings, base, texts)
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display};
 
+use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::{Conflict, Conflicts};
 use burnformer_train::HistoryEntry;
 use indicatif::HumanCount;
@@ -25,6 +26,7 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             [format!("skipped rows: {}; the first errors:\n", skipped.rows)].into_iter().chain(examples).collect()
         }
         Note::Conflicts(conflicts) => conflict_lines(conflicts),
+        Note::OddClasses(odd) => odd_lines(odd),
         Note::RepeatedTexts { repeated: 0, .. } => Vec::new(),
         Note::RepeatedTexts { repeated, rows } => {
             let [repeated, rows] = [repeated, rows].map(|n| HumanCount(*n as u64));
@@ -100,6 +102,42 @@ fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
     lines
 }
 
+/// The lines on odd classes.
+fn odd_lines(OddClasses { alike, missing, classes_and_texts }: &OddClasses) -> Vec<String> {
+    let mut lines = Vec::new();
+    let counted = |shown: fn(&str) -> String| {
+        move |(class, texts): &(String, u64)| format!("`{}` ({})", shown(class), HumanCount(*texts))
+    };
+    if !alike.is_empty() {
+        lines
+            .push("classes that differ only in blanks, case or Unicode form: write each class in one way\n".to_owned());
+        let line = |group: &Vec<(String, u64)>| {
+            // What looks the same is shown by its code points.
+            let is_ascii = group.iter().all(|(class, _)| class.is_ascii());
+            let shown: fn(&str) -> String =
+                if is_ascii { str::to_owned } else { |class: &str| class.escape_default().to_string() };
+            format!("  {}\n", group.iter().map(counted(shown)).collect::<Vec<_>>().join(", "))
+        };
+        lines.extend(alike.iter().take(MOST_LISTED).map(line));
+        if alike.len() > MOST_LISTED {
+            lines.push(format!("  and {} more groups of classes\n", alike.len() - MOST_LISTED));
+        }
+    }
+    if !missing.is_empty() {
+        let classes = missing.iter().map(counted(str::to_owned)).collect::<Vec<_>>().join(", ");
+        lines.push(format!(
+            "classes that look like missing values: {classes}; remove these texts unless it is a class\n"
+        ));
+    }
+    if let Some((classes, texts)) = classes_and_texts {
+        let (classes, texts) = (HumanCount(*classes), HumanCount(*texts));
+        lines.push(format!(
+            "{classes} classes for {texts} texts: most have one text only; is the column of the label the right one?\n"
+        ));
+    }
+    lines
+}
+
 /// A line of the history of a run: the step, the part of the data, and its measurements.
 #[must_use]
 pub fn history_line(entry: &HistoryEntry) -> String {
@@ -137,6 +175,20 @@ mod tests {
         assert_eq!(note.to_string(), expected);
         let note = Note::RepeatedTexts { repeated: 560, rows: 1600 };
         assert_eq!(note.to_string(), "repeated texts       560 of 1,600 rows have the text of an earlier row");
+    }
+
+    #[test]
+    fn odd_classes_are_told_by_name() {
+        let classes = [(" food", 5), ("food", 10), ("caf\u{e9}", 2), ("cafe\u{301}", 1), ("None", 3), ("x", 1000)];
+        let note = OddClasses::of(classes);
+        let expected = "classes that differ only in blanks, case or Unicode form: write each class in one way\n  \
+                        `caf\\u{e9}` (2), `cafe\\u{301}` (1)\n  ` food` (5), `food` (10)\n\
+                        classes that look like missing values: `None` (3); remove these texts unless it is a class";
+        assert_eq!(Note::OddClasses(&note).to_string(), expected);
+        let names: Vec<String> = (0..1500).map(|n| n.to_string()).collect();
+        let note = OddClasses::of(names.iter().map(|name| (name.as_str(), 1)));
+        assert!(Note::OddClasses(&note).to_string().starts_with("1,500 classes for 1,500 texts: "));
+        assert_eq!(Note::OddClasses(&OddClasses::default()).to_string(), "");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burnformer_core::progress::{Interrupt, Progress, Silent};
+use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
@@ -60,6 +61,8 @@ pub enum Note<'a> {
     SkippedRows(&'a Skipped),
     /// Texts that occur with different labels; all rows of such a text are in one part.
     Conflicts(&'a Conflicts),
+    /// Classes that were perhaps not meant as such.
+    OddClasses(&'a OddClasses),
     /// Rows of the training data with the text of an earlier row, and the number of all rows.
     RepeatedTexts {
         /// Number of such rows.

@@ -2,6 +2,7 @@
 
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
+use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::{Files, Input};
@@ -27,6 +28,18 @@ pub(crate) trait Examples: Sized {
 
     /// The same of rows, as version 0.1.0 did it.
     fn split_rows(self, share: f64, seed: u64) -> (Self, Self);
+
+    /// Refuses labels that no model can be meant to learn.
+    fn check_labels(
+        &self,
+        source: &dyn Source,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(), DataError>;
+
+    /// What is odd about the labels.
+    fn odd_labels(&self) -> OddClasses;
 
     /// Texts with different labels.
     fn conflicts(&self) -> Conflicts;
@@ -67,6 +80,20 @@ impl Examples for LabelledTexts {
 
     fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
         self.split_rows(share, seed)
+    }
+
+    fn check_labels(
+        &self,
+        source: &dyn Source,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        self.check_classes(source, policy, progress, interrupt)
+    }
+
+    fn odd_labels(&self) -> OddClasses {
+        self.odd_classes()
     }
 
     fn conflicts(&self) -> Conflicts {
@@ -119,6 +146,21 @@ impl Examples for TaggedTexts {
         self.split_rows(share, seed)
     }
 
+    /// Any tag may be meant.
+    fn check_labels(
+        &self,
+        _source: &dyn Source,
+        _policy: OnBadRow,
+        _progress: &dyn Progress,
+        _interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        Ok(())
+    }
+
+    fn odd_labels(&self) -> OddClasses {
+        self.odd_tags()
+    }
+
     fn conflicts(&self) -> Conflicts {
         self.conflicts()
     }
@@ -159,10 +201,11 @@ pub(crate) struct Texts<T> {
 }
 
 impl<T: Examples> Texts<T> {
-    /// Reads what the settings name, and the test texts.
+    /// Reads what the settings name, and the test texts. A run that `resumes` keeps whatever labels it has.
     pub(crate) fn read(
         settings: &FinetuneSettings,
         test: Option<&Input>,
+        resumes: bool,
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
@@ -187,6 +230,10 @@ impl<T: Examples> Texts<T> {
             }
             None => None,
         };
+        if !resumes {
+            train.check_labels(&source, settings.on_bad_row, observer, &interrupt)?;
+        }
+        observer.note(&Note::OddClasses(&train.odd_labels()));
         let conflicts = train.conflicts();
         observer.note(&Note::Conflicts(&conflicts));
         let rows = train.n_texts();

@@ -31,7 +31,9 @@ pub(super) fn run(args: &SplitArgs, context: &Context) -> Result<Outcome> {
     folder.commit()?;
     context.terminal.skipped(&split.skipped);
     context.terminal.warn_of(&Note::Conflicts(&split.conflicts));
-    context.terminal.report(&SplitReport::new(&args.out, &split), args.report.format)?;
+    let report = SplitReport::new(&args.out, &split);
+    context.terminal.warn_of(&Note::OddClasses(&report.odd_classes));
+    context.terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
 }
 

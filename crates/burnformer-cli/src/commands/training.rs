@@ -91,7 +91,9 @@ impl Observer for Terminal {
 
     fn note(&self, note: &Note<'_>) {
         match note {
-            note @ (Note::SkippedRows(_) | Note::Conflicts(_) | Note::SharedTexts { .. }) => self.warn_of(note),
+            note @ (Note::SkippedRows(_) | Note::OddClasses(_) | Note::Conflicts(_) | Note::SharedTexts { .. }) => {
+                self.warn_of(note)
+            }
             note => {
                 let text = note.to_string();
                 if !text.is_empty() {

@@ -273,3 +273,48 @@ fn given_parts_that_share_texts_are_told_and_left_as_they_are() {
     assert_eq!((&repeated["rows"], &repeated["validation_in_training"]), (&18.into(), &0.into()));
     assert_eq!((&repeated["test_in_training"], &repeated["test_in_validation"]), (&10.into(), &10.into()));
 }
+
+#[test]
+fn classes_that_were_not_meant_are_refused_or_told() {
+    let folder = Folder::with_models();
+    let table = |label: &dyn Fn(usize) -> String| {
+        let rows = (0..60).map(|n| format!("Kettle number {n} of the harbour.,{}\n", label(n)));
+        format!("text,category\n{}", rows.collect::<String>())
+    };
+    folder.write("scores.csv", &table(&|n| format!("{:.1}", n as f64 / 10.0)));
+    folder.write("gaps.csv", &table(&|n| ["0.0", "1.0", "nan"][n % 3].to_owned()));
+    folder.write("blanks.csv", &table(&|n| ["good", "Good ", "bad", "None"][n % 4].to_owned()));
+    folder.write("numbers.csv", &table(&|n| (n / 2 * 2 + n % 2 * usize::from(n > 9)).to_string()));
+    let line = |data: &str| {
+        format!(
+            "finetune --model runs/mini --train {data}.csv --label-column category --steps 1 --set train.micro_batch_size=8 \
+             --out {data} {DEVICE}"
+        )
+    };
+    let scores =
+        ["the 60 classes are numbers with fractions such as `0.1`", "hint: write a few classes in place of the scores"];
+    folder.run(&line("scores")).fails_with(&scores);
+    folder
+        .run(&line("gaps"))
+        .fails_with(&["line 4 of `gaps.csv` has the class `nan`, which stands for a missing value"]);
+    assert!(!folder.path("gaps").exists());
+
+    let said = folder.run(&line("blanks")).succeeds().stderr;
+    for told in [
+        "warning: classes that differ only in blanks, case",
+        "`Good ` (15), `good` (15)",
+        "missing values: `None` (15)",
+    ] {
+        assert!(said.contains(told), "{said}");
+    }
+    let said = folder.run(&line("numbers")).succeeds().stderr;
+    assert!(said.contains("55 classes for 60 texts: most have one text only"), "{said}");
+
+    let evaluate = format!("evaluate runs/intents --input other.csv --label-column category {DEVICE}");
+    folder.write("other.csv", "text,category\nA kettle.,Good\n");
+    folder
+        .run(&evaluate)
+        .fails_with(&["from `good` it differs only in blanks, case", "hint: write the class as the known one"]);
+    let split = folder.run("data split --input blanks.csv --label-column category --by label --out parts").succeeds();
+    assert!(split.stderr.contains("`Good ` (15), `good` (15)"), "{}", split.stderr);
+}
