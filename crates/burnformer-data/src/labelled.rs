@@ -192,9 +192,15 @@ impl LabelledTexts {
     /// What is odd about the classes.
     #[must_use]
     pub fn odd_classes(&self) -> OddClasses {
-        let mut counts = vec![0_u64; self.labels.len()];
+        OddClasses::of(self.labels.iter().map(String::as_str).zip(self.class_counts()))
+    }
+
+    /// Number of texts of each class.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.labels.len()];
         self.examples.iter().for_each(|example| counts[example.label as usize] += 1);
-        OddClasses::of(self.labels.iter().map(String::as_str).zip(counts))
+        counts
     }
 
     /// At most `n` texts of each class, chosen at random, in the original order.
@@ -234,8 +240,7 @@ impl LabelledTexts {
 
     /// Splits texts of which each goes where the one in `firsts` goes.
     fn split_by(self, firsts: &[u32], share: f64, seed: u64) -> (Self, Self) {
-        let mut n_rows = vec![0_usize; self.labels.len()];
-        self.examples.iter().for_each(|example| n_rows[example.label as usize] += 1);
+        let n_rows = self.class_counts();
         // The rarest class of each text, at its first row.
         let mut classes: Vec<u32> = self.examples.iter().map(|example| example.label).collect();
         for (&first, example) in firsts.iter().zip(&self.examples) {

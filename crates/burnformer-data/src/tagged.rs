@@ -151,9 +151,15 @@ impl TaggedTexts {
     /// What is odd about the tags: of each the number of words is counted.
     #[must_use]
     pub fn odd_tags(&self) -> OddClasses {
-        let mut counts = vec![0_u64; self.labels.len()];
+        OddClasses::of(self.labels.iter().map(String::as_str).zip(self.tag_counts()))
+    }
+
+    /// Number of words of each tag.
+    #[must_use]
+    pub fn tag_counts(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.labels.len()];
         self.examples.iter().flat_map(|example| &example.tags).for_each(|&tag| counts[tag as usize] += 1);
-        OddClasses::of(self.labels.iter().map(String::as_str).zip(counts))
+        counts
     }
 
     /// Number of words.

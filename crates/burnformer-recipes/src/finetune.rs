@@ -430,7 +430,10 @@ impl Recipe for Finetune {
             None => None,
         };
         let training_texts = self.texts.train.examples.len() as u64;
-        Ok(FinetuneReport { run, training_texts, repeated: self.texts.repeated, validation, test, baselines })
+        let quality = ("macro_f1", validation.macro_f1);
+        let majority_accuracy = self.texts.compare_with_majority(&run, quality, validation.accuracy, context);
+        let repeated = self.texts.repeated;
+        Ok(FinetuneReport { run, training_texts, repeated, majority_accuracy, validation, test, baselines })
     }
 
     fn card(&self, folder: &Path, report: &FinetuneReport) -> ModelCard {

@@ -176,14 +176,10 @@ impl Recipe for FinetuneTokens {
             None => None,
         };
         let training_texts = self.texts.train.examples.len() as u64;
-        Ok(FinetuneReport {
-            run,
-            training_texts,
-            repeated: self.texts.repeated,
-            validation,
-            test,
-            baselines: Vec::new(),
-        })
+        let quality = ("entity_f1", validation.f1);
+        let majority_accuracy = self.texts.compare_with_majority(&run, quality, validation.accuracy, context);
+        let repeated = self.texts.repeated;
+        Ok(FinetuneReport { run, training_texts, repeated, majority_accuracy, validation, test, baselines: Vec::new() })
     }
 
     fn card(&self, folder: &Path, report: &FinetuneReport<TokenClassificationScores>) -> ModelCard {

@@ -17,6 +17,21 @@ impl Display for Note<'_> {
     }
 }
 
+impl Note<'_> {
+    /// `true` if something may be wrong.
+    #[must_use]
+    pub fn is_warning(&self) -> bool {
+        matches!(
+            self,
+            Self::SkippedRows(_)
+                | Self::OddClasses(_)
+                | Self::Conflicts(_)
+                | Self::SharedTexts { .. }
+                | Self::NoBetterThanMajority { .. }
+        )
+    }
+}
+
 /// The lines of a note, each with its break.
 fn lines(note: &Note<'_>) -> Vec<String> {
     match note {
@@ -42,6 +57,13 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             };
             repeated.leaks().into_iter().map(line).collect()
         }
+        Note::NoBetterThanMajority { run, quality: (name, quality), accuracy, majority, label } => vec![format!(
+            "the best model has learned little: it was chosen by {name} {} after step {} of {}, and its validation accuracy \
+             is {accuracy:.4}, that of always answering `{label}` {majority:.4}. Train longer, or with more texts\n",
+            number(*quality),
+            run.best_step,
+            run.steps
+        )],
         Note::UnigramEntropy(nats) => {
             vec![fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))]
         }
@@ -150,7 +172,7 @@ mod tests {
     use std::path::Path;
 
     use burnformer_data::datasets::LostWords;
-    use burnformer_reports::RepeatedTexts;
+    use burnformer_reports::{RepeatedTexts, RunSummary, Stopped};
 
     use super::*;
 
@@ -163,6 +185,24 @@ mod tests {
         let note = Note::Interrupted { recipe: "pretrain", folder: Path::new("runs/a"), step: 7 };
         let expected = "stopped after step 7, checkpoint written; to continue: \
                         `burnformer pretrain --out runs/a --resume`";
+        assert_eq!(note.to_string(), expected);
+    }
+
+    #[test]
+    fn a_model_that_knows_less_than_the_most_frequent_label_is_told() {
+        let run = RunSummary {
+            folder: "a".into(),
+            stopped: Stopped::Finished,
+            steps: 30,
+            best_step: 10,
+            tokens: 1,
+            seconds: 1.0,
+            peak_memory_bytes: None,
+        };
+        let (quality, label) = (("entity_f1", 0.002), "O");
+        let note = Note::NoBetterThanMajority { run: &run, quality, accuracy: 0.61, majority: 0.83, label };
+        let expected = "the best model has learned little: it was chosen by entity_f1 2.00e-3 after step 10 of 30, and its \
+                        validation accuracy is 0.6100, that of always answering `O` 0.8300. Train longer, or with more texts";
         assert_eq!(note.to_string(), expected);
     }
 

@@ -8,7 +8,7 @@ use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
-use burnformer_reports::RepeatedTexts;
+use burnformer_reports::{RepeatedTexts, RunSummary};
 use burnformer_train::Event;
 
 use crate::Change;
@@ -78,6 +78,19 @@ pub enum Note<'a> {
         validation: usize,
         /// Number of all test texts.
         test: usize,
+    },
+    /// The best model of a fine-tuning run is right no more often than the most frequent label would be.
+    NoBetterThanMajority {
+        /// The run.
+        run: &'a RunSummary,
+        /// Name and value of the metric that the model was chosen by.
+        quality: (&'static str, f64),
+        /// Accuracy of the model on the validation texts.
+        accuracy: f64,
+        /// Accuracy of always answering their most frequent label.
+        majority: f64,
+        /// That label.
+        label: &'a str,
     },
     /// Entropy of the masked tokens of the validation samples, in nats: the loss to beat.
     UnigramEntropy(f64),

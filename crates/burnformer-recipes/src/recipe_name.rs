@@ -37,3 +37,15 @@ pub(crate) fn any_settings(folder: &Path) -> Result<BTreeMap<String, Value>, Set
 pub(crate) fn recipe_of(settings: &BTreeMap<String, Value>) -> Option<&'static str> {
     MARKS.iter().find(|(key, _)| settings.contains_key(*key)).map(|(_, name)| *name)
 }
+
+/// Name of the validation metric that chooses the best model of a run with these settings; `None` if they are of no recipe.
+pub(crate) fn chosen_by(settings: &BTreeMap<String, Value>) -> Option<&'static str> {
+    let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
+    Some(match recipe_of(settings)? {
+        "finetune" if is("task", "token-classification") => "entity_f1",
+        "finetune" => "macro_f1",
+        "train-seq2seq" if is("choose_by", "bleu") => "bleu",
+        "train-seq2seq" => "perplexity",
+        _ => "loss",
+    })
+}

@@ -14,7 +14,7 @@ use burnformer_train::{History, HistoryEntry, RunFolder, RunProgress, TrainError
 use serde_json::Value;
 
 use crate::changes::flat;
-use crate::recipe_name::{any_settings, recipe_of};
+use crate::recipe_name::{any_settings, chosen_by, recipe_of};
 use crate::{RecipeError, causes};
 
 /// Number of levels of folders in which runs are looked for.
@@ -122,6 +122,7 @@ impl Run {
     fn read(folder: &Path) -> Result<Self, RecipeError> {
         let settings = any_settings(folder)?;
         let recipe = recipe_of(&settings).map(str::to_owned);
+        let chosen_by = chosen_by(&settings);
         let settings = flat(settings);
         let steps = settings
             .get("train.steps")
@@ -140,7 +141,7 @@ impl Run {
             state: state(is_running, &progress, steps, patience),
             step: if is_running { logged.max(progress.step) } else { progress.step },
             steps,
-            best: progress.best_step.and_then(|step| best(&history, step)),
+            best: progress.best_step.and_then(|step| best(&history, step, chosen_by)),
             modified_unix_s: modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
         };
         Ok(Self { entry, settings, history })
@@ -171,10 +172,11 @@ fn state(is_running: bool, progress: &RunProgress, steps: u64, patience: Option<
     }
 }
 
-/// What was measured on the validation samples after `step`.
-fn best(history: &[HistoryEntry], step: u64) -> Option<BestEvaluation> {
+/// What was measured on the validation samples after `step`, which was chosen by that metric.
+fn best(history: &[HistoryEntry], step: u64, chosen_by: Option<&str>) -> Option<BestEvaluation> {
     let entry = history.iter().find(|entry| entry.step == step && entry.split == "validation")?;
-    Some(BestEvaluation { step, metrics: Metrics(entry.values.clone()) })
+    let chosen_by = chosen_by.filter(|name| entry.value(name).is_some()).map(str::to_owned);
+    Some(BestEvaluation { step, chosen_by, metrics: Metrics(entry.values.clone()) })
 }
 
 /// A value of a setting as text: text without quotes.

@@ -33,8 +33,11 @@ impl Report for RunsReport {
 /// A row of the table of runs.
 fn row(run: &RunEntry) -> Vec<String> {
     let best = run.best.as_ref().and_then(|best| {
-        let (name, value) = best.metrics.0.first()?;
-        Some(format!("{name} {} at {}", number(*value), best.step))
+        let first = best.metrics.0.first()?;
+        let chosen = best.metrics.0.iter().find(|(name, _)| best.chosen_by.as_ref() == Some(name));
+        let shown = chosen.filter(|chosen| chosen.0 != first.0).into_iter().chain([first]);
+        let shown: Vec<_> = shown.map(|(name, value)| format!("{name} {}", number(*value))).collect();
+        Some(format!("{} at {}", shown.join(", "), best.step))
     });
     let age = run.modified_unix_s.and_then(|time| {
         let time = UNIX_EPOCH.checked_add(Duration::from_secs(time))?;

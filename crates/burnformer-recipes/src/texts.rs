@@ -8,7 +8,7 @@ use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::{Files, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
 use burnformer_data::tagged::TaggedTexts;
-use burnformer_reports::RepeatedTexts;
+use burnformer_reports::{RepeatedTexts, RunSummary};
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
 
@@ -43,6 +43,9 @@ pub(crate) trait Examples: Sized {
 
     /// Texts with different labels.
     fn conflicts(&self) -> Conflicts;
+
+    /// Numbers of texts or words by label.
+    fn label_counts(&self) -> Vec<u64>;
 
     /// Number of rows with the text of an earlier one.
     fn n_repeated(&self) -> usize;
@@ -90,6 +93,10 @@ impl Examples for LabelledTexts {
         interrupt: &Interrupt,
     ) -> Result<(), DataError> {
         self.check_classes(source, policy, progress, interrupt)
+    }
+
+    fn label_counts(&self) -> Vec<u64> {
+        self.class_counts()
     }
 
     fn odd_labels(&self) -> OddClasses {
@@ -157,6 +164,10 @@ impl Examples for TaggedTexts {
         Ok(())
     }
 
+    fn label_counts(&self) -> Vec<u64> {
+        self.tag_counts()
+    }
+
     fn odd_labels(&self) -> OddClasses {
         self.odd_tags()
     }
@@ -201,6 +212,29 @@ pub(crate) struct Texts<T> {
 }
 
 impl<T: Examples> Texts<T> {
+    /// The most frequent label of the validation texts, and its share.
+    pub(crate) fn majority(&self) -> Option<(&str, f64)> {
+        let counts = self.validation.label_counts();
+        let (label, &count) = counts.iter().enumerate().max_by_key(|(_, count)| **count)?;
+        let all: u64 = counts.iter().sum();
+        Some((self.validation.labels().get(label)?, count as f64 / all.max(1) as f64))
+    }
+
+    /// Tells if the best model of `run` is right no more often than the most frequent label would be.
+    pub(crate) fn compare_with_majority(
+        &self,
+        run: &RunSummary,
+        quality: (&'static str, f64),
+        accuracy: f64,
+        context: &Context<'_>,
+    ) -> Option<f64> {
+        let (label, majority) = self.majority()?;
+        if accuracy <= majority {
+            context.observer.note(&Note::NoBetterThanMajority { run, quality, accuracy, majority, label });
+        }
+        Some(majority)
+    }
+
     /// Reads what the settings name, and the test texts. A run that `resumes` keeps whatever labels it has.
     pub(crate) fn read(
         settings: &FinetuneSettings,

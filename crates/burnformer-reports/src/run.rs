@@ -79,6 +79,9 @@ pub struct FinetuneReport<S = ClassificationScores> {
     /// Texts that are there more than once.
     #[serde(default)]
     pub repeated: RepeatedTexts,
+    /// Accuracy on the validation texts of always answering their most frequent label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub majority_accuracy: Option<f64>,
     /// Scores of the best model on the validation texts.
     pub validation: S,
     /// Scores of the best model on the test texts.
@@ -170,6 +173,7 @@ mod tests {
             run,
             training_texts: 8,
             repeated: RepeatedTexts { rows: 3, ..RepeatedTexts::default() },
+            majority_accuracy: Some(0.5),
             validation: scores,
             test: None,
             baselines: vec![baseline],

@@ -66,6 +66,9 @@ impl RunState {
 pub struct BestEvaluation {
     /// Its step.
     pub step: u64,
+    /// Name of the metric that it is the best by; absent if the recipe is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<String>,
     /// What was measured.
     pub metrics: Metrics,
 }

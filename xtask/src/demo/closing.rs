@@ -193,6 +193,7 @@ mod tests {
                 run: run(),
                 training_texts: 600,
                 repeated: RepeatedTexts::default(),
+                majority_accuracy: None,
                 validation: scores(0.0),
                 test: Some(scores(macro_f1)),
                 baselines: if from_scratch { Vec::new() } else { vec![bag] },

@@ -90,16 +90,11 @@ impl Observer for Terminal {
     }
 
     fn note(&self, note: &Note<'_>) {
-        match note {
-            note @ (Note::SkippedRows(_) | Note::OddClasses(_) | Note::Conflicts(_) | Note::SharedTexts { .. }) => {
-                self.warn_of(note)
-            }
-            note => {
-                let text = note.to_string();
-                if !text.is_empty() {
-                    Self::note(self, text);
-                }
-            }
+        let text = note.to_string();
+        match text.is_empty() {
+            true => {}
+            false if note.is_warning() => self.warn(text),
+            false => Self::note(self, text),
         }
     }
 }

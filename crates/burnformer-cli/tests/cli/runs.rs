@@ -27,8 +27,8 @@ fn runs_are_listed_and_nothing_is_changed() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.len() == 4 && lines[0].starts_with("run "), "{text}");
     for (run, parts) in [
-        ("runs/de-en", ["train-seq2seq", "finished", "400 of 400", "loss "]),
-        ("runs/intents", ["finetune", "running", " of ", "loss "]),
+        ("runs/de-en", ["train-seq2seq", "finished", "400 of 400", "perplexity 1."]),
+        ("runs/intents", ["finetune", "running", " of ", "macro_f1 0."]),
         ("runs/mini", ["pretrain", "interrupted", "12 of 20", "loss "]),
     ] {
         let line = lines.iter().find(|line| line.starts_with(run)).unwrap();
@@ -37,6 +37,8 @@ fn runs_are_listed_and_nothing_is_changed() {
     let report = folder.run("runs --format json").succeeds().json();
     let mini = entry(&report, "runs/mini");
     assert_eq!((&mini["step"], &mini["steps"], &mini["state"]), (&12.into(), &20.into(), &"interrupted".into()));
+    let chosen_by = ["runs/de-en", "runs/intents", "runs/mini"].map(|run| &entry(&report, run)["best"]["chosen_by"]);
+    assert_eq!(chosen_by, ["perplexity", "macro_f1", "loss"]);
     // The best evaluation is that of the model in the folder.
     let trained = folder.json("mini.json");
     assert_eq!(mini["best"]["step"], trained["best_step"]);

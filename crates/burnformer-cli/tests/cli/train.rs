@@ -265,6 +265,15 @@ fn given_parts_that_share_texts_are_told_and_left_as_they_are() {
     assert!(said.stdout.contains("also in validation   9\n"), "{}", said.stdout);
     assert!(folder.read("runs/a/README.md").contains("| test also in training | 9 |"));
 
+    // No model is right more often than always.
+    let good = |line: &&str| !line.ends_with(",bad");
+    let good: String = folder.read("test.csv").lines().filter(good).map(|line| format!("{line}\n")).collect();
+    folder.write("good.csv", &good);
+    let said = run(&folder, &format!("{FINETUNE} --validation good.csv --steps 2 --out runs/b --format json"));
+    assert_eq!(said.json()["majority_accuracy"], 1.0);
+    assert!(said.stderr.contains("warning: the best model has learned little: it was chosen by macro_f1 "), "{said:?}");
+    assert!(said.stderr.contains("that of always answering `good` 1.0000"), "{said:?}");
+
     folder.write("tags.conll", &"Anna\tB-PER\nsings\tO\n\nrain\tO\n\n".repeat(10));
     let line = "finetune --model runs/mini --task token-classification --train tags.conll --test tags.conll --steps 2 \
                 --set train.micro_batch_size=8";
