@@ -15,7 +15,10 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::Report;
-use crate::text::fact;
+use crate::text::{MOST_NAMED, fact};
+
+/// Number of labels that the text of a split with more than [`MOST_NAMED`] shows: those with the fewest documents.
+const FEWEST: usize = 20;
 
 /// The report of a trained tokenizer.
 #[derive(Clone, Debug, Serialize)]
@@ -266,8 +269,20 @@ impl Report for SplitReport {
         let row = |name: &str, [a, b, c]: [String; 3]| fact(name, format_args!("{a:>12} {b:>12} {c:>12}"));
         let mut text = row("", ["train", "validation", "test"].map(str::to_owned));
         let labels: BTreeSet<_> = parts.iter().flat_map(|part| part.labels.keys()).collect();
-        for label in labels {
-            text += &row(label, parts.map(|part| count(part.labels.get(label).copied().unwrap_or(0))));
+        let of = |label: &String| parts.map(|part| part.labels.get(label).copied().unwrap_or(0));
+        let mut shown: Vec<&String> = labels.into_iter().collect();
+        let n_labels = shown.len();
+        if n_labels > MOST_NAMED {
+            // Those that a part may lack.
+            shown.sort_by_key(|label| of(label).iter().sum::<u64>());
+            shown.truncate(FEWEST);
+        }
+        for label in &shown {
+            text += &row(label, of(label).map(count));
+        }
+        if n_labels > shown.len() {
+            let more = HumanCount((n_labels - shown.len()) as u64);
+            text += &fact("", format_args!("and {more} labels with as many documents or more"));
         }
         text += &row("documents", parts.map(|part| count(part.documents)));
         text += &fact("duplicates removed", format_args!("{:>12}", count(self.duplicates as u64)));

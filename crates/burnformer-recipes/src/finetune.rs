@@ -15,13 +15,13 @@ use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
 };
-use burnformer_reports::{ClassificationScores, FinetuneReport, RunSummary};
+use burnformer_reports::{ClassificationScores, FinetuneReport, RunSummary, first_of};
 use burnformer_tasks::ClassificationTask;
 use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::train_config;
-use crate::text::leaks;
+use crate::text::{MOST_NAMED, leaks};
 use crate::texts::{Examples, Texts};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
@@ -247,6 +247,16 @@ impl Base {
     }
 }
 
+/// `step` with a classifier of `d_model` features: its logits, which become their gradient, and the gradient of its weights,
+/// the first of the backward pass.
+pub(crate) fn with_logits(step: StepFloats, n_rows: usize, n_labels: usize, d_model: usize) -> StepFloats {
+    StepFloats {
+        first_activations: step.first_activations + (n_rows * n_labels) as u64,
+        first_gradients: step.first_gradients + (n_labels * d_model) as u64,
+        ..step
+    }
+}
+
 /// Recipe: fine-tuning of a pretrained model for text classification.
 pub struct Finetune {
     settings: FinetuneSettings,
@@ -394,7 +404,8 @@ impl Recipe for Finetune {
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
         let n_tokens = train.tokens_per_micro_batch(seq_length);
-        self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes)
+        let step = self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes);
+        with_logits(step, train.micro_batch_size, self.texts.train.labels.len(), self.config.d_model)
     }
 
     fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForSequenceClassification, RecipeError> {
@@ -453,7 +464,7 @@ impl Recipe for Finetune {
             facts: vec![
                 ("initialised from", if *from_scratch { "fresh weights".to_owned() } else { model.clone() }),
                 ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
-                ("classes", self.texts.train.labels.join(", ")),
+                ("classes", first_of(&self.texts.train.labels, MOST_NAMED)),
                 ("training texts", format!("{} from {}", report.training_texts, data.paths.join(", "))),
                 ("steps", format!("{} of {texts_per_step} texts", report.run.steps)),
                 ("seed", seed.to_string()),

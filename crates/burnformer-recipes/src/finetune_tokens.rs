@@ -12,12 +12,12 @@ use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
     BertConfig, BertForTokenClassification, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
 };
-use burnformer_reports::{FinetuneReport, RunSummary, TokenClassificationScores};
+use burnformer_reports::{FinetuneReport, RunSummary, TokenClassificationScores, first_of};
 use burnformer_tasks::TokenClassificationTask;
 use burnformer_train::{Data, ModelCard, TrainConfig};
 
-use crate::finetune::Base;
-use crate::text::leaks;
+use crate::finetune::{Base, with_logits};
+use crate::text::{MOST_NAMED, leaks};
 use crate::texts::Texts;
 use crate::{Context, FinetuneSettings, FinetuneTask, Note, Overrides, Recipe, RecipeError, Size, recipe, scores};
 
@@ -134,7 +134,8 @@ impl Recipe for FinetuneTokens {
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
         let n_tokens = train.tokens_per_micro_batch(seq_length);
-        self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes)
+        let step = self.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes);
+        with_logits(step, n_tokens, self.texts.train.labels.len(), self.config.d_model)
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
@@ -199,7 +200,7 @@ impl Recipe for FinetuneTokens {
             facts: vec![
                 ("initialised from", if *from_scratch { "fresh weights".to_owned() } else { model.clone() }),
                 ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
-                ("tags", self.texts.train.labels.join(", ")),
+                ("tags", first_of(&self.texts.train.labels, MOST_NAMED)),
                 ("training sentences", format!("{} from {}", report.training_texts, data.paths.join(", "))),
                 ("steps", format!("{} of {sentences_per_step} sentences", report.run.steps)),
                 ("seed", seed.to_string()),

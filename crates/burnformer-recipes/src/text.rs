@@ -7,7 +7,7 @@ use burnformer_models::ModelSize;
 use burnformer_reports::{
     CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
     PairScores, Plan, PretrainReport, PretrainingScores, RepeatedTexts, RunSummary, TokenClassificationScores,
-    TrainSeq2SeqReport,
+    TrainSeq2SeqReport, first_of,
 };
 use burnformer_tasks::FilledText;
 use burnformer_tasks::metrics::ConfusionMatrix;
@@ -22,6 +22,9 @@ pub trait Report: Serialize {
     /// The report as text for a fixed-width font; the last line ends with a line break.
     fn text(&self) -> String;
 }
+
+/// Most classes that a list for people has.
+pub(crate) const MOST_NAMED: usize = 100;
 
 /// A line of a report: name and value.
 pub(crate) fn fact(name: &str, value: impl Display) -> String {
@@ -290,7 +293,7 @@ impl Report for Inspection {
         let mut text =
             fact("model", self.folder.display()) + &fact("architecture", &self.architecture) + &size_text(&self.size);
         if !self.labels.is_empty() {
-            text += &fact("classes", self.labels.join(", "));
+            text += &fact("classes", first_of(&self.labels, MOST_NAMED));
         }
         text += &self.outputs.map(|outputs| fact("answer to a text", outputs)).unwrap_or_default();
         text += "\nparameters\n";

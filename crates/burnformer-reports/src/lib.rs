@@ -16,5 +16,5 @@ pub use run::{
 pub use runs::{BestEvaluation, DamagedRun, RunComparison, RunCurve, RunEntry, RunState, RunsReport, SettingRow};
 pub use scores::{
     CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores,
-    TokenClassificationScores, some_of,
+    TokenClassificationScores, first_of,
 };

@@ -70,17 +70,20 @@ impl ClassificationScores {
         }
         if !self.absent_labels.is_empty() {
             let (n, all) = (self.absent_labels.len(), self.labels.len());
-            lines.push(("absent classes".to_owned(), format!("{n} of {all}: {}", some_of(&self.absent_labels))));
+            lines.push((
+                "absent classes".to_owned(),
+                format!("{n} of {all}: {}", first_of(&self.absent_labels, MOST_NAMED)),
+            ));
         }
         lines
     }
 }
 
-/// The first of these names, and how many more there are.
+/// The first `most` of these names, and how many more there are.
 #[must_use]
-pub fn some_of(names: &[String]) -> String {
-    let shown = names.iter().take(MOST_NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST_NAMED) {
+pub fn first_of(names: &[String], most: usize) -> String {
+    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -46,11 +46,21 @@ impl Prediction {
     /// The `n` most probable classes, the best first; `labels` are those of the [model](TextClassification::labels).
     #[must_use]
     pub fn top<'a>(&self, labels: &'a [String], n: usize) -> Vec<ClassProbability<'a>> {
-        let class = |(label, &probability): (&'a String, _)| ClassProbability { label, probability };
-        let mut classes: Vec<_> = labels.iter().zip(&self.probabilities).map(class).collect();
-        classes.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-        classes.truncate(n);
-        classes
+        // The first of equally probable classes is the better one.
+        let order = |&a: &usize, &b: &usize| {
+            let (of_a, of_b) = (self.probabilities[a], self.probabilities[b]);
+            of_b.total_cmp(&of_a).then(a.cmp(&b))
+        };
+        let mut best: Vec<usize> = (0..labels.len().min(self.probabilities.len())).collect();
+        if n < best.len() {
+            // Of many classes few are wanted: no need to sort them all.
+            best.select_nth_unstable_by(n, order);
+            best.truncate(n);
+        }
+        best.sort_unstable_by(order);
+        best.into_iter()
+            .map(|index| ClassProbability { label: &labels[index], probability: self.probabilities[index] })
+            .collect()
     }
 
     /// The classes whose probability is at least `threshold`, the best first.
@@ -159,5 +169,10 @@ mod tests {
         assert_eq!(top(0), []);
         let above = |threshold| prediction.above(&labels, threshold).iter().map(|it| it.label).collect::<Vec<_>>();
         assert_eq!((above(0.2), above(0.8)), (vec!["b", "a"], vec![]));
+        let labels: Vec<String> = (0..1000).map(|class| class.to_string()).collect();
+        let probabilities = (0..1000).map(|class| f64::from(class % 7)).collect();
+        let prediction = Prediction { label: "6".to_owned(), index: 6, probability: 6.0, probabilities };
+        let best: Vec<&str> = prediction.top(&labels, 4).iter().map(|it| it.label).collect();
+        assert_eq!(best, ["6", "13", "20", "27"]);
     }
 }

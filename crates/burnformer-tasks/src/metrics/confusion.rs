@@ -1,6 +1,6 @@
 //! Confusion matrix, and the scores derived from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::AddAssign;
 
 use burnformer_core::random::{Key, Purpose, Stream};
@@ -216,21 +216,24 @@ impl ConfusionMatrix {
         if total == 0 {
             return 0.0;
         }
-        let n_classes = self.n_classes();
+        // The classes that occur, in order: the F1 of all others is 0 in every resample.
+        let occurring: BTreeSet<usize> = self.cells.keys().flat_map(|&(truth, predicted)| [truth, predicted]).collect();
+        let places: HashMap<usize, usize> = occurring.into_iter().zip(0..).collect();
         // Where each cell's examples end when all are laid in a row.
         let ends: Vec<(u64, (usize, usize))> = self
             .cells()
             .scan(0, |end, (truth, predicted, count)| {
                 *end += count;
-                Some((*end, (truth, predicted)))
+                Some((*end, (places[&truth], places[&predicted])))
             })
             .collect();
 
         let key = Key::new(seed, Purpose::Order, "bootstrap");
         let draws = total.min(MAX_DRAWS);
+        let mut margins = vec![[0; 3]; places.len()];
         let scores = (0..RESAMPLES).map(|resample| {
             let mut stream = Stream::new(key, resample);
-            let mut margins = vec![[0; 3]; n_classes];
+            margins.fill([0; 3]);
             for _ in 0..draws {
                 let example = stream.below(total);
                 let (truth, predicted) = ends[ends.partition_point(|&(end, _)| end <= example)].1;
@@ -238,7 +241,7 @@ impl ConfusionMatrix {
                 margins[truth][1] += 1;
                 margins[predicted][2] += 1;
             }
-            mean_f1(margins.into_iter())
+            margins.iter().copied().map(f1).sum::<f64>() / self.n_classes as f64
         });
         let scores: Vec<f64> = scores.collect();
         let mean = scores.iter().sum::<f64>() / RESAMPLES as f64;
