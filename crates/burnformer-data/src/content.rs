@@ -16,6 +16,11 @@ pub(crate) fn hash_behind(before: u64, text: &str) -> u64 {
 
 /// A hash of the text or the pair of texts of a record; target and group do not count.
 pub(crate) fn content_hash(record: &Record) -> u64 {
-    let text = hash(&record.text);
-    record.pair.as_ref().map_or(text, |pair| hash_behind(text, pair))
+    hash_of_texts(&record.text, record.pair.as_deref())
+}
+
+/// A hash of a text, or of a pair of texts.
+pub(crate) fn hash_of_texts(text: &str, pair: Option<&str>) -> u64 {
+    let text = hash(text);
+    pair.map_or(text, |pair| hash_behind(text, pair))
 }

@@ -8,6 +8,7 @@ use burnformer_core::random::{Key, Permutation, Purpose};
 
 use crate::class_names::{self, OddClasses};
 use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
+use crate::content::hash_of_texts;
 use crate::source::{OnBadRow, Records, Skipped, Source};
 use crate::{DataError, Record};
 
@@ -291,9 +292,10 @@ impl LabelledTexts {
         n_shared(&self.texts(), &others.texts())
     }
 
-    /// The text of each row, or the pair of texts.
-    fn texts(&self) -> Vec<(&str, Option<&str>)> {
-        self.examples.iter().map(|example| (example.text.as_str(), example.pair.as_deref())).collect()
+    /// The text of each row, or the pair of texts, behind its hash, by which most comparisons are decided.
+    fn texts(&self) -> Vec<(u64, &str, Option<&str>)> {
+        let key = |example: &Example| hash_of_texts(&example.text, example.pair.as_deref());
+        self.examples.iter().map(|example| (key(example), example.text.as_str(), example.pair.as_deref())).collect()
     }
 
     fn label(records: Vec<Record>, labels: Vec<String>) -> Result<Self, LabelError> {

@@ -7,6 +7,7 @@ use burnformer_core::random::{Key, Permutation, Purpose};
 
 use crate::class_names::OddClasses;
 use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
+use crate::content::hash_behind;
 use crate::labelled::{LabelError, records};
 use crate::source::{OnBadRow, Skipped, Source};
 use crate::{DataError, Record, Target};
@@ -134,9 +135,10 @@ impl TaggedTexts {
         n_shared(&self.sentences(), &others.sentences())
     }
 
-    /// The words of each sentence.
-    fn sentences(&self) -> Vec<&[String]> {
-        self.examples.iter().map(|example| example.words.as_slice()).collect()
+    /// The words of each sentence, behind their hash, by which most comparisons are decided.
+    fn sentences(&self) -> Vec<(u64, &[String])> {
+        let key = |words: &[String]| words.iter().fold(0, |before, word| hash_behind(before, word));
+        self.examples.iter().map(|example| (key(&example.words), example.words.as_slice())).collect()
     }
 
     /// At most `n` sentences, chosen at random, in the original order.

@@ -39,7 +39,7 @@ pub(crate) struct FinetuneArgs {
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "resume", conflicts_with = "resume")]
     pub(crate) train: Vec<String>,
 
-    /// Validation data in the same format, to select the best model [default: a tenth of the training texts]
+    /// Validation data in the same format, to select the best model [default: a tenth of the training texts, none of which is trained on]
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "resume")]
     pub(crate) validation: Vec<String>,
 
