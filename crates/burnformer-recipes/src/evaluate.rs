@@ -167,6 +167,9 @@ pub fn evaluate_pretraining(
     let tokenizer = Tokenizer::load(folder)?;
     corpus.check_tokenizer(&tokenizer).map_err(burnformer_data::DataError::from)?;
     let (seed, split, samples) = of_pretraining(folder, &config)?;
+    // A model that was not trained for it has no head for it.
+    let next_sentence = samples.next_sentence && model.has_next_sentence();
+    let samples = PretrainingConfig { next_sentence, ..samples };
     let documents = documents_of(&corpus, part, &split, seed)?;
     let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());

@@ -15,7 +15,7 @@ use crate::RecipeError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// Masked language modelling and next-sentence prediction: [`Pretrain`](crate::Pretrain). The `run.toml` of such a run has
+    /// Masked language modelling, and next-sentence prediction of a BERT: [`Pretrain`](crate::Pretrain). The `run.toml` of such a run has
     /// no `objective`.
     #[default]
     MaskedLm,

@@ -1,4 +1,4 @@
-//! Pretraining: BERT from a corpus.
+//! Pretraining on masked tokens: BERT and its variants from a corpus.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -12,7 +12,7 @@ use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer_data::split::SplitConfig;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
-    BertConfig, BertForPreTraining, BertVariant, MicroBatchSize, ModelConfig, Passes, Pretrained, StepFloats, stats,
+    BertConfig, BertForPreTraining, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
 };
 use burnformer_reports::{PretrainReport, PretrainingScores, RunSummary};
 use burnformer_tasks::PretrainingTask;
@@ -32,7 +32,7 @@ pub struct PretrainSettings {
     pub corpus: String,
     /// Model folder to initialise the weights from; absent for random weights.
     pub init: Option<String>,
-    /// `true` initialises the output bias of a new model with the log frequencies of the tokens, instead of zero.
+    /// `true` initialises the output bias of a new masked token head with the log frequencies of the tokens, instead of zero.
     pub frequency_bias: bool,
     /// `true` initialises the learned positions of a new model as sinusoids, instead of at random.
     pub sinusoidal_positions: bool,
@@ -92,7 +92,8 @@ impl PretrainSettings {
         };
         let samples = PretrainingConfig::default();
         let max_seq_length = samples.max_seq_length.min(model.max_seq_length);
-        let samples = PretrainingConfig { max_seq_length, ..samples };
+        let next_sentence = model.variant.has_next_sentence();
+        let samples = PretrainingConfig { max_seq_length, next_sentence, ..samples };
         let preset = |steps: u64, d_model: usize| Self {
             seed: start.seed,
             corpus: start.corpus.display().to_string(),
@@ -126,8 +127,10 @@ impl Validate for PretrainSettings {
     fn validate(&self) -> Result<(), ConfigError> {
         let within = |section: &'static str| move |error: ConfigError| error.within(section);
         self.model.validate().map_err(within("model"))?;
-        let variant = self.model.variant;
-        ConfigError::check("model.variant", &variant.model_type(), variant == BertVariant::Bert, "`bert`")?;
+        let (variant, next_sentence) = (self.model.variant, self.data.samples.next_sentence);
+        let range = "`false`, as only a model with `model.variant` `bert` has a head for it";
+        let has_head = !next_sentence || variant.has_next_sentence();
+        ConfigError::check("data.samples.next_sentence", &next_sentence, has_head, range)?;
         self.data.split.validate().map_err(within("data.split"))?;
         self.data.samples.validate().map_err(within("data.samples"))?;
         let (longest, length) = (self.model.max_seq_length, self.data.samples.max_seq_length);
@@ -137,7 +140,7 @@ impl Validate for PretrainSettings {
     }
 }
 
-/// Recipe: pretraining of a BERT.
+/// Recipe: pretraining of a BERT or one of its variants on masked tokens.
 pub struct Pretrain {
     settings: PretrainSettings,
     corpus: Arc<Corpus>,
@@ -154,11 +157,11 @@ impl Pretrain {
     /// # Errors
     /// If the corpus cannot be read or divided, or does not fit the model that training begins with.
     pub fn new(settings: PretrainSettings) -> Result<Self, RecipeError> {
-        let recipe = Self::open(settings)?;
-        if let Some(init) = recipe.settings.init.as_deref().map(Path::new) {
-            check_fit(init, &recipe.settings.model, &BertConfig::load(init)?, &recipe.corpus)?;
+        let corpus = Corpus::open(Path::new(&settings.corpus))?;
+        if let Some(init) = settings.init.as_deref().map(Path::new) {
+            check_fit(init, &settings.model, &BertConfig::load(init)?, &corpus)?;
         }
-        Ok(recipe)
+        Self::of(settings, corpus)
     }
 
     /// The run in `folder`, to be resumed with its settings, changed by `sets`.
@@ -168,12 +171,13 @@ impl Pretrain {
     pub fn reload(folder: &Path, sets: &[String]) -> Result<Self, RecipeError> {
         let settings: PretrainSettings = reload(folder, sets)?;
         check_corpus("corpus", &settings.corpus)?;
-        Self::open(settings)
+        let corpus = Corpus::open(Path::new(&settings.corpus))?;
+        Self::of(settings, corpus)
     }
 
-    /// Opens the corpus and splits it.
-    fn open(settings: PretrainSettings) -> Result<Self, RecipeError> {
-        let corpus = Arc::new(Corpus::open(Path::new(&settings.corpus))?);
+    /// Splits the corpus.
+    fn of(settings: PretrainSettings, corpus: Corpus) -> Result<Self, RecipeError> {
+        let corpus = Arc::new(corpus);
         let tokenizer = corpus.tokenizer();
         let (config, seed) = (&settings.data.samples, settings.seed);
         let samples =
@@ -250,16 +254,26 @@ impl Recipe for Pretrain {
         Ok(())
     }
 
-    fn init(&self, device: &Device, _context: &Context<'_>) -> Result<BertForPreTraining, RecipeError> {
+    fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForPreTraining, RecipeError> {
         let settings = &self.settings;
-        if let Some(init) = &settings.init {
-            return Ok(BertForPreTraining::load(Path::new(init), device)?);
-        }
-        let mut model = BertForPreTraining::init(&settings.model, settings.seed, device);
-        if settings.sinusoidal_positions {
+        let (mut model, has_new_head) = match &settings.init {
+            Some(init) => {
+                let Loaded { model, fresh, left_over } =
+                    BertForPreTraining::from_pretrained(Path::new(init), settings.seed, device)?;
+                if !fresh.is_empty() {
+                    context.observer.note(&Note::FreshWeights(&fresh));
+                }
+                if !left_over.is_empty() {
+                    context.observer.note(&Note::LeftOverWeights(&left_over));
+                }
+                (model, fresh.iter().any(|path| path.starts_with("mlm.")))
+            }
+            None => (BertForPreTraining::init(&settings.model, settings.seed, device), true),
+        };
+        if settings.sinusoidal_positions && settings.init.is_none() {
             model = model.with_sinusoidal_positions();
         }
-        if settings.frequency_bias {
+        if settings.frequency_bias && has_new_head {
             let mut counts = self.corpus.token_counts(&self.documents)?;
             counts.resize(settings.model.vocab_size, 0);
             model = model.with_token_counts(&counts);
@@ -286,12 +300,17 @@ impl Recipe for Pretrain {
 
     fn card(&self, folder: &Path, report: &PretrainReport) -> ModelCard {
         let PretrainSettings { model, train, data, .. } = &self.settings;
+        let tokenizer = self.corpus.tokenizer();
+        let mask = tokenizer.specials().mask_id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
         let sequences = train.samples_per_step(data.samples.max_seq_length as f64);
         ModelCard {
             name: recipe::name(folder),
             pipeline_tag: "fill-mask",
-            description: "A BERT encoder, pretrained with masked language modelling and next-sentence prediction."
-                .to_owned(),
+            description: format!(
+                "An encoder of the BERT family (`{}`), pretrained with masked language modelling{}.",
+                model.variant.model_type(),
+                if data.samples.next_sentence { " and next-sentence prediction" } else { "" }
+            ),
             facts: vec![
                 ("size", format!("{} layers, width {}, {} heads", model.n_layers, model.d_model, model.n_heads)),
                 ("vocabulary", format!("{} tokens", model.vocab_size)),
@@ -301,7 +320,7 @@ impl Recipe for Pretrain {
                 ("seed", self.settings.seed.to_string()),
             ],
             metrics: report.validation.as_ref().map_or_else(Vec::new, PretrainingScores::lines),
-            usage: format!("burnformer fill-mask {} 'A sentence with a [MASK] in it.'", recipe::shell_word(folder)),
+            usage: format!("burnformer fill-mask {} 'A sentence with a {mask} in it.'", recipe::shell_word(folder)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! BERT's pretraining: masked language model, and next-sentence prediction.
+//! Pretraining of BERT and its variants: masked language model, and next-sentence prediction.
 
 use std::ops::AddAssign;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained};
+use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained, PretrainingLogits};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,8 @@ use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, 
 
 /// Masked language modelling and next-sentence prediction. The loss is the sum of the two mean losses.
 ///
-/// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs have no second part.
+/// Source: Devlin et al. 2019, "BERT", section 3.1. Batches without pairs have no second part, as those of RoBERTa, DistilBERT
+/// and every model without a next-sentence head must be.
 #[derive(Debug)]
 pub struct PretrainingTask {
     config: BertConfig,
@@ -148,13 +149,19 @@ impl Task for PretrainingTask {
         };
         let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
         let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
-        let logits = model.forward(input, positions);
+        let (mlm_logits, pairs) = match tensors.next_sentence_labels {
+            None if !model.has_next_sentence() => (model.forward_masked(input, positions), None),
+            targets => {
+                let PretrainingLogits { mlm, next_sentence } = model.forward(input, positions);
+                (mlm, targets.map(|targets| (next_sentence, targets)))
+            }
+        };
 
-        let (mlm, mlm_correct) = self.score(logits.mlm, labels);
+        let (mlm, mlm_correct) = self.score(mlm_logits, labels);
         let mut loss = mlm.sum.clone() / totals.masked.max(1) as f64;
         let mut scores = Scores::new().with("mlm_loss", mlm.sum).with("mlm_correct", mlm_correct);
-        if let Some(labels) = tensors.next_sentence_labels {
-            let (nsp, nsp_correct) = self.score(logits.next_sentence, labels);
+        if let Some((logits, targets)) = pairs {
+            let (nsp, nsp_correct) = self.score(logits, targets);
             loss = loss + nsp.sum.clone() / totals.pairs.max(1) as f64;
             scores = scores.with("nsp_loss", nsp.sum).with("nsp_correct", nsp_correct);
         }

@@ -33,7 +33,7 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BertConfig::PRESETS.into_iter().chain(GptConfig::PRESETS)), conflicts_with_all = ["resume", "init"])]
     pub(crate) preset: Option<String>,
 
-    /// Initialise the weights from this model folder
+    /// Initialise the weights from this model folder: any encoder of the BERT family for masked-lm, a GPT-2 for causal-lm
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub(crate) init: Option<PathBuf>,
 
@@ -44,7 +44,7 @@ pub(crate) struct PretrainArgs {
 /// Training objectives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ObjectiveName {
-    /// Masked language modelling and next-sentence prediction, as BERT
+    /// Masked language modelling, of a BERT with next-sentence prediction
     #[default]
     MaskedLm,
     /// Causal language modelling (prediction of the next token), as GPT-2

@@ -100,6 +100,7 @@ fn model_of(command: &Command) -> Option<&Path> {
         Command::Evaluate(args) => Some(&args.folder),
         Command::Predict(args) => Some(&args.folder),
         Command::FillMask(args) => Some(&args.folder),
+        Command::Rank(args) => Some(&args.folder),
         Command::Generate(args) => Some(&args.folder),
         Command::Translate(args) => Some(&args.folder),
         Command::Embed(args) => Some(&args.embedding.folder),

@@ -55,6 +55,37 @@ fn pretraining_leaves_a_model_and_how_it_came_about() {
 }
 
 #[test]
+fn pretraining_goes_on_from_any_encoder() {
+    let folder = Folder::with_models();
+    let small = "--steps 2 --set train.micro_batch_size=8";
+    // A classifier of texts: its head is of no use, and those of pretraining are new.
+    let done = run(&folder, &format!("pretrain --corpus corpus --init runs/intents {small} --out from-classifier"));
+    let fresh = "fresh weights        mlm.dense.weight, mlm.dense.bias, mlm.norm.weight, mlm.norm.bias, mlm.bias, \
+                 next_sentence.weight, next_sentence.bias\n";
+    for part in [fresh, "unused weights       classifier.bias, classifier.weight\n"] {
+        let found = done.stderr.replace("classifier.weight, classifier.bias", "classifier.bias, classifier.weight");
+        assert!(found.contains(part), "{done:?}");
+    }
+
+    // A RoBERTa has no head for next sentences.
+    let roberta =
+        format!("pretrain --corpus corpus {SMALL} --steps 2 --set model.variant=roberta --set model.n_segments=1");
+    let line = format!("{roberta} --out roberta {DEVICE}");
+    folder.run(&line).fails_with(&["`data.samples.next_sentence` is true, expected `false`, as only a model with"]);
+    run(&folder, &format!("{roberta} --set data.samples.next_sentence=false --out roberta"));
+    assert_eq!(folder.json("roberta/config.json")["architectures"], json!(["RobertaForMaskedLM"]));
+    assert!(!folder.read("roberta/README.md").contains("next-sentence"));
+    let scores = run(&folder, "evaluate roberta --corpus corpus --format json").stdout;
+    assert!(scores.contains("mlm_loss") && !scores.contains("nsp_loss"), "{scores}");
+    let done = run(&folder, &format!("pretrain --corpus corpus --init roberta {small} --out more"));
+    assert!(!done.stderr.contains("fresh weights") && !done.stderr.contains("unused weights"), "{done:?}");
+    let settings = folder.read("more/run.toml");
+    assert!(settings.contains("variant = \"roberta\"\n") && settings.contains("next_sentence = false\n"), "{settings}");
+    run(&folder, "pretrain --out more --resume --steps 3");
+    assert_eq!(folder.rows("more/metrics.jsonl").iter().filter(|row| row["split"] == "train").count(), 3);
+}
+
+#[test]
 fn fine_tuning_measures_and_compares_on_texts_that_nothing_was_chosen_by() {
     let folder = Folder::with_models();
     let report = folder.json("intents.json");

@@ -55,7 +55,7 @@ impl Bert {
     /// If the folder holds no BERT, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         let config = BertConfig::load(folder)?;
-        Ok(files::load_body(&config, folder, || Whole { bert: Self::new(&config, device) })?.model.bert)
+        Ok(files::load_body(&config, folder, &[], || Whole { bert: Self::new(&config, device) })?.model.bert)
     }
 
     /// Settings of the body.

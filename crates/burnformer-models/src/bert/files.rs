@@ -35,11 +35,7 @@ pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     let names = Names::new(config, &file);
     let variant = config.variant;
     let name_of = |path: &str| names.find(path).unwrap_or_else(|| variant.weight_name(path));
-    // The second names of what is one weight with another; transformers writes the first ones only.
-    let table = config.tied_embeddings.then(|| (variant.weight_name("mlm.decoder.weight"), name_of(TOKEN)));
-    let bias =
-        config.tied_embeddings.then(|| variant.decoder_bias()).flatten().map(|second| (second, name_of("mlm.bias")));
-    let tied: Vec<(String, String)> = table.into_iter().chain(bias).collect();
+    let tied = names.tied();
     let has_extra_bias = !config.tied_embeddings;
     let ignore = |name: &str| {
         is_obsolete(name)
@@ -53,27 +49,27 @@ pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     Ok(model)
 }
 
-/// Allocates a model and loads its body, and its pooler if both have one, from `folder`; weights of heads are left
-/// over.
+/// Allocates a model and loads its body, its pooler if both have one, and those of its `heads` that the file has; weights of
+/// other heads are left over. A head is the beginning of the paths of its parameters.
 pub(crate) fn load_body<M: Module>(
     config: &BertConfig,
     folder: &Path,
+    heads: &[&str],
     new: impl FnOnce() -> M,
 ) -> Result<Loaded<M>, ModelError> {
     let mut file = open(config, folder)?;
     let names = Names::new(config, &file);
     let (variant, prefix) = (config.variant, config.variant.body_prefix());
-    // Where the pooler is not the classifier's but the body's.
-    let pooler =
-        variant.weight_name("pooler.").starts_with(&prefix).then(|| names.find("pooler.dense.weight")).flatten();
-    let is_set = |path: &str| {
-        path.starts_with("bert.")
-            || path.starts_with("body_pooler.")
-            || (pooler.is_some() && path.starts_with("pooler."))
-    };
-    let name_of = |path: &str| is_set(path).then(|| names.find(path).unwrap_or_else(|| variant.weight_name(path)));
     let model = new();
     let paths: Vec<String> = stats::parameters(&model).into_iter().map(|(path, _)| path).collect();
+    // The pooler where it is the body's, not the classifier's.
+    let pooler = variant.weight_name("pooler.").starts_with(&prefix).then_some("pooler.");
+    let has = |head: &str| paths.iter().any(|path| path.starts_with(head) && names.find(path).is_some());
+    let heads: Vec<&str> = heads.iter().copied().chain(pooler).filter(|head| has(head)).collect();
+    let is_set = |path: &str| {
+        path.starts_with("bert.") || path.starts_with("body_pooler.") || heads.iter().any(|head| path.starts_with(head))
+    };
+    let name_of = |path: &str| is_set(path).then(|| names.find(path).unwrap_or_else(|| variant.weight_name(path)));
     let taken: BTreeSet<String> = paths.iter().filter_map(|path| name_of(path)).collect();
     // In a file of the body alone, everything but a pooler that is not wanted is the body's. A head may stand beside it
     // where a wrapper has a body and a head.
@@ -83,7 +79,11 @@ pub(crate) fn load_body<M: Module>(
         rest => rest.unwrap_or(name).starts_with("pooler.") || is_of_head(name),
     };
     let model = file.fill(model, name_of, |name| is_obsolete(name) || may_be_left(name))?;
-    let left_over = file.names().into_iter().filter(|name| !is_obsolete(name) && !taken.contains(name)).collect();
+    let tied = if heads.contains(&"mlm.") { names.tied() } else { Vec::new() };
+    tied.iter().try_for_each(|(second, first)| file.expect_tied(second, first))?;
+    let is_second = |name: &str| tied.iter().any(|(second, _)| second == name);
+    let is_left = |name: &String| !is_obsolete(name) && !is_second(name) && !taken.contains(name);
+    let left_over = file.names().into_iter().filter(is_left).collect();
     let fresh = paths.into_iter().filter(|path| !is_set(path)).collect();
     Ok(Loaded { model, fresh, left_over })
 }
@@ -93,9 +93,10 @@ pub(crate) fn load_with_fresh_head<M: Module>(
     config: &BertConfig,
     folder: &Path,
     seed: u64,
+    heads: &[&str],
     new: impl FnOnce() -> M,
 ) -> Result<Loaded<M>, ModelError> {
-    let Loaded { model, fresh, left_over } = load_body(config, folder, new)?;
+    let Loaded { model, fresh, left_over } = load_body(config, folder, heads, new)?;
     let rule = init::truncated_normal(config.init_std);
     let rule = |path: &str, shape: &[usize]| match fresh.iter().any(|fresh| fresh == path) {
         true => rule(path, shape),
@@ -131,6 +132,18 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn new(config: &'a BertConfig, file: &Weights) -> Self {
         Self { config, found: file.names().into_iter().collect() }
+    }
+
+    /// The second names of what is one weight with another, and the first ones, which are all that transformers writes.
+    fn tied(&self) -> Vec<(String, String)> {
+        if !self.config.tied_embeddings {
+            return Vec::new();
+        }
+        let variant = self.config.variant;
+        let name_of = |path: &str| self.find(path).unwrap_or_else(|| variant.weight_name(path));
+        let table = (variant.weight_name("mlm.decoder.weight"), name_of(TOKEN));
+        let bias = variant.decoder_bias().map(|second| (second, name_of("mlm.bias")));
+        [table].into_iter().chain(bias).collect()
     }
 
     /// The name in the file of the parameter at `path`.

@@ -141,6 +141,12 @@ impl BertVariant {
         }
     }
 
+    /// `true` if next-sentence prediction is a part of its pretraining.
+    #[must_use]
+    pub fn has_next_sentence(self) -> bool {
+        self == Self::Bert
+    }
+
     /// Architecture of the variant.
     #[must_use]
     pub fn architecture(self) -> Architecture {

@@ -43,7 +43,7 @@ impl Pretrained for BertModel {
             bert: Bert::new(&config, device),
             body_pooler: has_pooler.then(|| BertPooler::new(&config, 0.0, device)),
         };
-        Ok(files::load_body(&config, folder, new)?.model)
+        Ok(files::load_body(&config, folder, &[], new)?.model)
     }
 
     fn save(&self, folder: &Path) -> Result<(), ModelError> {

@@ -2,21 +2,23 @@
 
 use super::{BertPooler, MaskedTokenHead};
 use crate::bert::{BertVariant, files};
-use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelClass, ModelError, Pretrained};
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, Loaded, ModelClass, ModelConfig, ModelError, Pretrained};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_nn::{DropoutRng, Linear, LinearConfig, init};
 use std::path::Path;
 
-/// BERT with both of its pretraining heads.
+/// BERT, or one of its variants, with its pretraining heads: masked tokens, and next sentences of a BERT that has that head.
+/// The others are pretrained on masked tokens alone; their model is saved as a masked language model.
 ///
 /// Source: Devlin et al. 2019, section 3.1. The masked token head's output layer is the table of the token embeddings.
 #[derive(Module, Debug)]
 pub struct BertForPreTraining {
     bert: Bert,
-    pooler: BertPooler,
+    /// With [`Self::next_sentence`] only.
+    pooler: Option<BertPooler>,
     mlm: MaskedTokenHead,
-    next_sentence: Linear,
+    next_sentence: Option<Linear>,
 }
 
 /// Logits of both pretraining heads.
@@ -30,19 +32,34 @@ pub struct PretrainingLogits {
 }
 
 impl BertForPreTraining {
-    /// Allocates the model on `device`, zero until it is initialised or loaded.
+    /// Allocates the model on `device`, zero until it is initialised or loaded. Of a BERT it has both heads.
     ///
     /// # Panics
-    /// If the config is not valid, or that of another variant, which has no next-sentence head.
+    /// If the config is not valid.
     #[must_use]
     pub fn new(config: &BertConfig, device: &Device) -> Self {
-        assert!(config.variant == BertVariant::Bert, "pretraining: only a BERT has both heads");
+        Self::with_heads(config, config.variant.has_next_sentence(), device)
+    }
+
+    fn with_heads(config: &BertConfig, has_next_sentence: bool, device: &Device) -> Self {
         Self {
             bert: Bert::new(config, device),
-            pooler: BertPooler::new(config, 0.0, device),
+            pooler: has_next_sentence.then(|| BertPooler::new(config, 0.0, device)),
             mlm: MaskedTokenHead::new(config, device),
-            next_sentence: LinearConfig::new(config.d_model, 2).init(device),
+            next_sentence: has_next_sentence.then(|| LinearConfig::new(config.d_model, 2).init(device)),
         }
+    }
+
+    /// Loads an encoder to be pretrained further: the body in `folder`, and every head of pretraining that its file has;
+    /// those that are missing are initialised from `seed`. The folder may hold any BERT or one of its variants, with any
+    /// head or none.
+    ///
+    /// # Errors
+    /// If the folder holds no such model, or files that do not fit together.
+    pub fn from_pretrained(folder: &Path, seed: u64, device: &Device) -> Result<Loaded<Self>, ModelError> {
+        let config = BertConfig::load(folder)?;
+        let heads = ["mlm.", "next_sentence."];
+        files::load_with_fresh_head(&config, folder, seed, &heads, || Self::new(&config, device))
     }
 
     /// A model with initial weights, as the published code draws them: matrices and tables from a truncated normal
@@ -86,15 +103,37 @@ impl BertForPreTraining {
     ///   masked token head
     ///
     /// # Panics
-    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    /// If the shapes do not fit, a sequence is longer than `max_seq_length`, or the model has no next-sentence head.
     pub fn forward(&self, input: BertInput, masked_positions: Tensor<1, Int>) -> PretrainingLogits {
+        let (Some(pooler), Some(next_sentence)) = (&self.pooler, &self.next_sentence) else {
+            panic!("pretraining: the model has no next-sentence head");
+        };
         let hidden = self.bert.forward(input);
+        let mlm = self.masked_logits(hidden.clone(), masked_positions);
+        PretrainingLogits { mlm, next_sentence: next_sentence.forward(pooler.forward(hidden, DropoutRng::off())) }
+    }
+
+    /// [`Self::forward`] of the masked token head alone, which every model has.
+    ///
+    /// # Shapes
+    /// - returns: `[n_masked, vocab_size]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
+    pub fn forward_masked(&self, input: BertInput, masked_positions: Tensor<1, Int>) -> Tensor<2> {
+        self.masked_logits(self.bert.forward(input), masked_positions)
+    }
+
+    fn masked_logits(&self, hidden: Tensor<3>, masked_positions: Tensor<1, Int>) -> Tensor<2> {
         let [batch_size, seq_length, d_model] = hidden.dims();
-        let rows = hidden.clone().reshape([batch_size * seq_length, d_model]);
-        PretrainingLogits {
-            mlm: self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token()),
-            next_sentence: self.next_sentence.forward(self.pooler.forward(hidden, DropoutRng::off())),
-        }
+        let rows = hidden.reshape([batch_size * seq_length, d_model]);
+        self.mlm.forward(rows.select(0, masked_positions), self.bert.embeddings().token())
+    }
+
+    /// `true` if the model has a next-sentence head.
+    #[must_use]
+    pub fn has_next_sentence(&self) -> bool {
+        self.next_sentence.is_some()
     }
 
     /// The body.
@@ -117,10 +156,16 @@ impl Pretrained for BertForPreTraining {
         Some(self.bert.forward_with_attn_weights(input).1)
     }
 
+    fn class(&self) -> ModelClass {
+        let head = if self.has_next_sentence() { Head::PreTraining } else { Head::MaskedLm };
+        ModelClass::of_model(self.config().architecture(), head)
+    }
+
+    /// Reads a masked language model too, which has no next-sentence head.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
-        ModelClass::expect(&[Head::PreTraining], Self::ARCHITECTURES, folder)?;
+        let class = ModelClass::expect(&[Head::PreTraining, Head::MaskedLm], &BertVariant::ARCHITECTURES, folder)?;
         let config = BertConfig::load(folder)?;
-        files::load(&config, folder, || Self::new(&config, device))
+        files::load(&config, folder, || Self::with_heads(&config, class.head() == Head::PreTraining, device))
     }
 
     fn save(&self, folder: &Path) -> Result<(), ModelError> {

@@ -80,7 +80,7 @@ impl BertForSequenceClassification {
         let config = BertConfig::read(&json)?;
         let dropout = read_dropout(&json, &config)?;
         let new = || Self::with_dropout(&config, labels, dropout, device);
-        files::load_with_fresh_head(&config, folder, seed, new)
+        files::load_with_fresh_head(&config, folder, seed, &[], new)
     }
 
     /// # Shapes

@@ -70,7 +70,7 @@ impl BertForTokenClassification {
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
         let dropout = dropout_of(&json, &config)?;
-        files::load_with_fresh_head(&config, folder, seed, || Self::with_dropout(&config, labels, dropout, device))
+        files::load_with_fresh_head(&config, folder, seed, &[], || Self::with_dropout(&config, labels, dropout, device))
     }
 
     /// # Shapes

@@ -273,6 +273,77 @@ fn a_classifier_continues_a_pretrained_body() {
     }
 }
 
+/// Of every encoder what the file has of the heads of pretraining is taken, and the rest is fresh and named.
+#[test]
+fn pretraining_continues_any_encoder() {
+    let device = device();
+    let mlm = ["mlm.dense.weight", "mlm.dense.bias", "mlm.norm.weight", "mlm.norm.bias", "mlm.bias"];
+    let next_sentence = ["next_sentence.weight", "next_sentence.bias"];
+    let pooler = ["pooler.dense.weight", "pooler.dense.bias"];
+    let fresh_of = |parts: &[&[&str]]| -> Vec<String> { parts.concat().into_iter().map(str::to_owned).collect() };
+    for (name, fresh, class) in [
+        ("pretraining", fresh_of(&[]), "BertForPreTraining"),
+        ("untied", fresh_of(&[&pooler, &next_sentence]), "BertForPreTraining"),
+        ("classification", fresh_of(&[&mlm, &next_sentence]), "BertForPreTraining"),
+        ("token_classification", fresh_of(&[&pooler, &mlm, &next_sentence]), "BertForPreTraining"),
+        ("roberta_masked_lm", fresh_of(&[]), "RobertaForMaskedLM"),
+        ("roberta_classification", fresh_of(&[&mlm]), "RobertaForMaskedLM"),
+        ("distilbert_masked_lm", fresh_of(&[]), "DistilBertForMaskedLM"),
+        ("distilbert_token_classification", fresh_of(&[&mlm]), "DistilBertForMaskedLM"),
+        ("xlm_roberta_masked_lm", fresh_of(&[]), "XLMRobertaForMaskedLM"),
+        ("camembert_token_classification", fresh_of(&[&mlm]), "CamembertForMaskedLM"),
+    ] {
+        let loaded = BertForPreTraining::from_pretrained(&fixture(name), 7, &device).unwrap();
+        assert_eq!(loaded.fresh, fresh, "{name}");
+        let model = loaded.model;
+        assert_eq!(model.class().to_string(), class, "{name}");
+        let rows = [[5, 6, 7, 8]];
+        let hidden = values(model.bert().forward(input(rows, &device)));
+        assert_eq!(
+            hidden,
+            values(Bert::load(&fixture(name), &device).unwrap().forward(input(rows, &device))),
+            "{name}"
+        );
+        let masked = || Tensor::<1, Int>::from_data([1, 3], &device);
+        let logits = values(model.forward_masked(input(rows, &device), masked()));
+        if fresh.iter().all(|path| !path.starts_with("mlm.")) {
+            let expected = BertForMaskedLM::load(&fixture(name), &device).unwrap();
+            assert_eq!(logits, values(expected.forward(input(rows, &device), masked())), "{name}");
+        }
+        // Fresh weights are those of a new model with the same seed.
+        let out = tempfile::tempdir().unwrap();
+        model.save(out.path()).unwrap();
+        if let Some(path) = fresh.first() {
+            let new = tempfile::tempdir().unwrap();
+            BertForPreTraining::init(model.config(), 7, &device).save(new.path()).unwrap();
+            let name_in_file = model.config().variant.weight_name(path);
+            let weight = |folder: &Path| Weights::in_folder(folder).unwrap().read(&name_in_file).unwrap();
+            assert_eq!(weight(out.path()), weight(new.path()), "{name}");
+        }
+        let again = BertForPreTraining::load(out.path(), &device).unwrap();
+        assert_eq!(again.has_next_sentence(), class == "BertForPreTraining", "{name}");
+        assert_eq!(values(again.forward_masked(input(rows, &device), masked())), logits, "{name}");
+    }
+
+    let alone = copy("classification");
+    set_json(alone.path(), "architectures", json!(["BertModel"]));
+    rewrite(alone.path(), |tensors| {
+        let alone = |(name, data): (String, _)| Some((name.strip_prefix("bert.")?.to_owned(), data));
+        tensors.into_iter().filter_map(alone).collect()
+    });
+    let loaded = BertForPreTraining::from_pretrained(alone.path(), 7, &device).unwrap();
+    assert_eq!((loaded.fresh, loaded.left_over), (fresh_of(&[&mlm, &next_sentence]), Vec::new()));
+
+    // Half of a head is a damaged file.
+    let half = copy("pretraining");
+    rewrite(half.path(), |mut tensors| {
+        tensors.retain(|(name, _)| name != "cls.predictions.transform.dense.bias");
+        tensors
+    });
+    let error = BertForPreTraining::from_pretrained(half.path(), 7, &device).unwrap_err().to_string();
+    assert!(error.ends_with("has no weight `cls.predictions.transform.dense.bias`"), "{error}");
+}
+
 #[test]
 fn a_classifier_of_tokens_continues_any_body_with_its_dropout() {
     let device = device();
