@@ -81,6 +81,7 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         .filter(|(_, count, _)| *count > 0)
         .map(|(name, count, what)| fact(name, format_args!("{} ({what})", HumanCount(count))))
         .collect(),
+        Note::FreshWeights([]) => vec![fact("fresh weights", "none, as the model has a head for the same classes")],
         Note::FreshWeights(names) => vec![fact("fresh weights", names.join(", "))],
         Note::LeftOverWeights(names) => vec![fact("unused weights", names.join(", "))],
         Note::StartsAnew { folder } => {

@@ -86,6 +86,16 @@ fn pretraining_goes_on_from_any_encoder() {
 }
 
 #[test]
+fn fine_tuning_on_the_same_classes_keeps_the_head() {
+    let folder = Folder::with_models();
+    let done =
+        run(&folder, "finetune --model runs/intents --train train.csv --label-column category --steps 1 --out more");
+    let expected = "fresh weights        none, as the model has a head for the same classes\n";
+    assert!(done.stderr.contains(expected), "{done:?}");
+    assert!(!done.stderr.contains("unused weights"), "{done:?}");
+}
+
+#[test]
 fn fine_tuning_measures_and_compares_on_texts_that_nothing_was_chosen_by() {
     let folder = Folder::with_models();
     let report = folder.json("intents.json");

@@ -1,6 +1,7 @@
 //! Heads on a body, one per file.
 
 mod body;
+mod kept;
 mod labels;
 mod masked_lm;
 mod outputs;

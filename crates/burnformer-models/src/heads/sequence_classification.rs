@@ -1,7 +1,7 @@
 //! Classification of whole sequences.
 
 use super::outputs::{Outputs, Purpose};
-use super::{BertPooler, labels};
+use super::{BertPooler, kept, labels};
 use crate::bert::{BertVariant, files};
 use crate::hf::ConfigJson;
 use crate::{
@@ -63,7 +63,7 @@ impl BertForSequenceClassification {
 
     /// Loads the body and the pooler of a pretrained model, with a new classifier initialised from `seed`. The folder
     /// may hold any BERT or one of its variants, with any head or none. A missing pooler is initialised from `seed`
-    /// too.
+    /// too. A classifier of texts with the same classes, in whatever order, is kept.
     ///
     /// # Errors
     /// If the folder holds no such model, or files that do not fit together.
@@ -80,7 +80,19 @@ impl BertForSequenceClassification {
         let config = BertConfig::read(&json)?;
         let dropout = read_dropout(&json, &config)?;
         let new = || Self::with_dropout(&config, labels, dropout, device);
-        files::load_with_fresh_head(&config, folder, seed, &[], new)
+        let names = classifier_names(&config);
+        // Classes that cannot be read are no reason not to train others, nor are labels that do not exclude each other.
+        let is_of_classes = |found: &Vec<String>| {
+            Purpose::read(&json, found.len()).is_ok_and(|it| it.outputs(found.len()) == Outputs::Classes)
+        };
+        let found = labels::read(&json, folder, &names[0]).ok().filter(is_of_classes);
+        let Some(rows) = found.and_then(|found| kept::rows(folder, Self::HEAD, &found, labels)) else {
+            return files::load_with_fresh_head(&config, folder, seed, &[], new);
+        };
+        let loaded = files::load_with_fresh_head(&config, folder, seed, &["pooler.", "classifier."], new)
+            .map_err(|error| labels::head_size(error, &names))?;
+        let classifier = kept::with_rows(loaded.model.classifier, &rows)?;
+        Ok(Loaded { model: Self { classifier, ..loaded.model }, ..loaded })
     }
 
     /// # Shapes
@@ -163,7 +175,7 @@ impl Pretrained for BertForSequenceClassification {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
-        let names = ["classifier.weight", "classifier.bias"].map(|path| config.variant.weight_name(path));
+        let names = classifier_names(&config);
         let (labels, dropout) = (labels::read(&json, folder, &names[0])?, read_dropout(&json, &config)?);
         let purpose = Purpose::read(&json, labels.len())?;
         files::load(&config, folder, || Self { purpose, ..Self::with_dropout(&config, &labels, dropout, device) })
@@ -178,6 +190,10 @@ impl Pretrained for BertForSequenceClassification {
         write_dropout(self.dropout, config, &mut json);
         files::save(self, Vec::new(), config, &json, folder)
     }
+}
+
+fn classifier_names(config: &BertConfig) -> [String; 2] {
+    ["classifier.weight", "classifier.bias"].map(|path| config.variant.weight_name(path))
 }
 
 /// Dropout in front of the classifier: that of the body unless the file sets it; DistilBERT has its own default.

@@ -1,7 +1,7 @@
 //! Classification of tokens.
 
-use super::labels;
 use super::sequence_classification::{read_dropout, write_dropout};
+use super::{kept, labels};
 use crate::bert::{BertVariant, files};
 use crate::hf::ConfigJson;
 use crate::{Architecture, Bert, BertConfig, BertInput, Head, Loaded, ModelClass, ModelError, Pretrained};
@@ -54,7 +54,8 @@ impl BertForTokenClassification {
     }
 
     /// Loads the body of a pretrained model, with a new classifier initialised from `seed`. The folder may hold any
-    /// BERT or one of its variants, with any head or none.
+    /// BERT or one of its variants, with any head or none. A classifier of tokens with the same classes, in whatever order,
+    /// is kept.
     ///
     /// # Errors
     /// If the folder holds no such model, or files that do not fit together.
@@ -70,7 +71,17 @@ impl BertForTokenClassification {
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
         let dropout = dropout_of(&json, &config)?;
-        files::load_with_fresh_head(&config, folder, seed, &[], || Self::with_dropout(&config, labels, dropout, device))
+        let new = || Self::with_dropout(&config, labels, dropout, device);
+        let names = classifier_names(&config);
+        // Classes that cannot be read are no reason not to train others.
+        let found = labels::read(&json, folder, &names[0]).ok();
+        let Some(rows) = found.and_then(|found| kept::rows(folder, Self::HEAD, &found, labels)) else {
+            return files::load_with_fresh_head(&config, folder, seed, &[], new);
+        };
+        let loaded = files::load_with_fresh_head(&config, folder, seed, &["token_classifier."], new)
+            .map_err(|error| labels::head_size(error, &names))?;
+        let token_classifier = kept::with_rows(loaded.model.token_classifier, &rows)?;
+        Ok(Loaded { model: Self { token_classifier, ..loaded.model }, ..loaded })
     }
 
     /// # Shapes
@@ -121,7 +132,7 @@ impl Pretrained for BertForTokenClassification {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
-        let names = ["token_classifier.weight", "token_classifier.bias"].map(|path| config.variant.weight_name(path));
+        let names = classifier_names(&config);
         let (labels, dropout) = (labels::read(&json, folder, &names[0])?, dropout_of(&json, &config)?);
         files::load(&config, folder, || Self::with_dropout(&config, &labels, dropout, device))
             .map_err(|error| labels::head_size(error, &names))
@@ -136,6 +147,10 @@ impl Pretrained for BertForTokenClassification {
         }
         files::save(self, Vec::new(), config, &json, folder)
     }
+}
+
+fn classifier_names(config: &BertConfig) -> [String; 2] {
+    ["token_classifier.weight", "token_classifier.bias"].map(|path| config.variant.weight_name(path))
 }
 
 /// `false` of DistilBERT, whose classifier of tokens has the dropout of the body: its key is for classifiers of texts.

@@ -345,6 +345,52 @@ fn pretraining_continues_any_encoder() {
 }
 
 #[test]
+fn a_classifier_of_the_same_classes_is_kept() {
+    let device = device();
+    let order = [3, 0, 5, 1, 4, 2];
+    for (name, n_labels) in [("classification", 6), ("roberta_classification", 3), ("xlm_roberta_classification", 3)] {
+        let theirs = BertForSequenceClassification::load(&fixture(name), &device).unwrap();
+        let order: Vec<usize> = order.iter().copied().filter(|row| *row < n_labels).collect();
+        let labels: Vec<String> = order.iter().map(|&row| theirs.labels()[row].clone()).collect();
+        let loaded = BertForSequenceClassification::from_pretrained(&fixture(name), &labels, 1, &device).unwrap();
+        assert_eq!(loaded.fresh, [""; 0], "{name}");
+        assert_eq!(loaded.model.labels(), labels);
+        let rows = [[5, 6, 7, 8]];
+        let expected = values(theirs.forward(input(rows, &device)));
+        let expected: Vec<f64> = order.iter().map(|&row| expected[row]).collect();
+        assert_close(name, &values(loaded.model.forward(input(rows, &device))), &expected, 1e-6);
+        // It trains as any other.
+        let model =
+            BertForSequenceClassification::from_pretrained(&fixture(name), &labels, 1, &device.clone().autodiff());
+        let model = model.unwrap().model;
+        let rows = input(rows, &device.clone().autodiff());
+        let grads = model.forward(rows).powi_scalar(2).sum().backward();
+        assert_eq!(gradients(&model, &grads).len(), stats::parameters(&model).len());
+        // Other names, and another number of classes.
+        let mut other = labels.clone();
+        other[0] = "another".to_owned();
+        for labels in [&other, &labels[1..].to_vec()] {
+            let loaded = BertForSequenceClassification::from_pretrained(&fixture(name), labels, 1, &device).unwrap();
+            assert!(loaded.fresh.iter().any(|path| path == "classifier.weight"), "{name}: {:?}", loaded.fresh);
+        }
+    }
+    for name in ["token_classification", "distilbert_token_classification", "camembert_token_classification"] {
+        let theirs = BertForTokenClassification::load(&fixture(name), &device).unwrap();
+        let labels: Vec<String> = theirs.labels().iter().rev().cloned().collect();
+        let loaded = BertForTokenClassification::from_pretrained(&fixture(name), &labels, 1, &device).unwrap();
+        assert_eq!(loaded.fresh, [""; 0], "{name}");
+        let answer = |model: &BertForTokenClassification| {
+            values(model.forward(input([[5, 6, 7]], &device), Tensor::from_data([2], &device)))
+        };
+        let expected: Vec<f64> = answer(&theirs).into_iter().rev().collect();
+        assert_close(name, &answer(&loaded.model), &expected, 1e-6);
+        // The same names of another task are another classifier.
+        let texts = BertForSequenceClassification::from_pretrained(&fixture(name), &labels, 1, &device).unwrap();
+        assert!(texts.fresh.iter().any(|path| path == "classifier.weight"), "{name}");
+    }
+}
+
+#[test]
 fn a_classifier_of_tokens_continues_any_body_with_its_dropout() {
     let device = device();
     let labels = labels(5);
