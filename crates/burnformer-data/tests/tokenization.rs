@@ -103,3 +103,53 @@ fn byte_level_bpe() {
 fn whole_words() {
     check("word_level", &Tokenizer::load(fixture("word_level/tokenizer.json")).unwrap());
 }
+
+/// `[SEP]` in a text of a user is special as in transformers, or text by a switch that is saved.
+#[test]
+fn special_tokens_in_a_text_are_text_by_a_switch() {
+    for (name, text) in
+        [("vocab.txt", "the [SEP] tower"), ("byte_level", "the </s> tower"), ("word_level", "the <eos> tower")]
+    {
+        let tokenizer = Tokenizer::load(fixture(name)).unwrap();
+        let (end, n_around) = (tokenizer.specials().eos_id.unwrap(), 1);
+        let n_ends = |tokenizer: &Tokenizer| {
+            let encoded = tokenizer.encode_with_specials(text, Some(text), None).unwrap();
+            let n_in_text =
+                encoded.ids.iter().zip(&encoded.is_added).filter(|(id, added)| **id == end && !**added).count();
+            let (offsets, _) = tokenizer.encode_with_offsets(text, None, Some(9)).unwrap();
+            (n_in_text, offsets.ids.iter().filter(|id| **id == end).count() - n_around)
+        };
+        assert_eq!(n_ends(&tokenizer), (2, 1), "{name}");
+        let split = tokenizer.clone().with_split_special_tokens(true);
+        assert_eq!(n_ends(&split), (0, 0), "{name}");
+        let alone = |tokenizer: &Tokenizer| tokenizer.encode_with_specials(text, None, None).unwrap();
+        let of_text: Vec<u32> = alone(&split)
+            .ids
+            .into_iter()
+            .zip(alone(&split).is_added)
+            .filter(|(_, added)| !added)
+            .map(|(id, _)| id)
+            .collect();
+        assert_eq!(of_text, tokenizer.encode(text).unwrap(), "{name}");
+
+        let folder = tempfile::tempdir().unwrap();
+        split.save(folder.path()).unwrap();
+        let again = Tokenizer::load(folder.path()).unwrap();
+        assert!(again.splits_special_tokens() && !tokenizer.splits_special_tokens());
+        assert_eq!(n_ends(&again), (0, 0), "{name}");
+        assert_eq!(n_ends(&again.with_split_special_tokens(false)), (2, 1), "{name}");
+    }
+}
+
+#[test]
+fn the_tokens_around_a_text_are_told() {
+    let around = |name: &str| {
+        let tokenizer = Tokenizer::load(fixture(name)).unwrap();
+        let name = |ids: Vec<u32>| ids.into_iter().map(|id| tokenizer.token(id).unwrap()).collect::<Vec<_>>();
+        let (front, behind) = tokenizer.specials_around().unwrap();
+        (name(front), name(behind))
+    };
+    let one = |token: &str| vec![token.to_owned()];
+    assert_eq!(around("vocab.txt"), (one("[CLS]"), one("[SEP]")));
+    assert_eq!(around("byte_level"), (one("<s>"), one("</s>")));
+}

@@ -1,10 +1,12 @@
 //! Preparation of texts as a model's input, outside training.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::{Padded, Padding, parts};
-use burnformer_data::tokenizer::{Encoded, Tokenizer};
+use burnformer_data::tokenizer::{Encoded, Tokenizer, TokenizerError};
 use burnformer_models::{BertConfig, BertInput, Head, ModelClass};
 use burnformer_nn::DropoutRng;
 
@@ -53,6 +55,8 @@ pub(crate) struct Encode {
     pub(crate) max_length: usize,
     pad_id: u32,
     device: Device,
+    /// Number of texts that were truncated.
+    n_cut: AtomicU64,
 }
 
 impl Encode {
@@ -62,12 +66,39 @@ impl Encode {
         check_vocabulary(&tokenizer, config.vocab_size)?;
         let max_length = max_length(&tokenizer, config.max_seq_length);
         let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
-        Ok(Self { tokenizer, max_length, pad_id, device: device.clone() })
+        Ok(Self { tokenizer, max_length, pad_id, device: device.clone(), n_cut: AtomicU64::new(0) })
+    }
+
+    /// The same, which reads special tokens written in a text as text, or as special tokens.
+    pub(crate) fn with_split_special_tokens(self, splits: bool) -> Self {
+        Self { tokenizer: self.tokenizer.with_split_special_tokens(splits), ..self }
     }
 
     /// The tokens of a text, or of a pair of texts.
-    pub(crate) fn text(&self, text: &str, pair: Option<&str>) -> Result<Encoded, TaskError> {
-        Ok(self.tokenizer.encode_with_specials(text, pair, Some(self.max_length))?)
+    pub(crate) fn text(&self, text: &str, pair: Option<&str>) -> Result<Encoded, TokenizerError> {
+        self.tokenizer.encode_with_specials(text, pair, Some(self.max_length))
+    }
+
+    /// What `encode` makes of each text. Its error gets the number of the text, and texts that are cut are counted.
+    pub(crate) fn each<T, E>(
+        &self,
+        texts: impl IntoIterator<Item = T>,
+        mut encode: impl FnMut(T) -> Result<E, TokenizerError>,
+        is_cut: impl Fn(&E) -> bool,
+    ) -> Result<Vec<E>, TaskError> {
+        let one = |(number, text)| match encode(text) {
+            Ok(encoded) => {
+                self.n_cut.fetch_add(u64::from(is_cut(&encoded)), Ordering::Relaxed);
+                Ok(encoded)
+            }
+            Err(source) => Err(TaskError::Text { number, source }),
+        };
+        (1..).zip(texts).map(one).collect()
+    }
+
+    /// Number of texts so far that were truncated.
+    pub(crate) fn n_cut(&self) -> u64 {
+        self.n_cut.load(Ordering::Relaxed)
     }
 
     /// The texts as rows of one length.
@@ -113,6 +144,18 @@ impl Encode {
 pub(crate) fn finite<const D: usize>(answer: Tensor<D>) -> Result<Vec<f32>, TaskError> {
     let values: Vec<f32> = answer.try_into_data()?.iter::<f32>().collect();
     if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(TaskError::NotFinite) }
+}
+
+/// `text` with a prompt in front of it.
+pub(crate) fn behind<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
+    if prompt.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(format!("{prompt}{text}")) }
+}
+
+/// The first characters of a text, for messages.
+pub(crate) fn beginning(text: &str) -> String {
+    const SHOWN: usize = 60;
+    let shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() { shown + "…" } else { shown }
 }
 
 /// Row by row, the softmax of `logits` `[n, n_classes]`, read from the device.

@@ -25,6 +25,14 @@ pub enum TaskError {
     /// A text cannot be tokenised, or a tokenizer not loaded.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// One of several texts cannot be tokenised.
+    #[error("text {number} cannot be used")]
+    Text {
+        /// Number of the text among those that were given, counted from one.
+        number: usize,
+        /// What is wrong with it.
+        source: TokenizerError,
+    },
     /// A tokenizer cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -132,7 +140,7 @@ pub enum TaskError {
     /// A text without a mask token.
     #[error("`{text}` has no `{mask}`: write it where a token is to be predicted")]
     NoMask {
-        /// The text.
+        /// Beginning of the text.
         text: String,
         /// The mask token.
         mask: String,
@@ -144,12 +152,10 @@ pub enum TaskError {
         role: &'static str,
     },
     /// A prompt that leaves no room for a token behind it.
-    #[error("a prompt of {found} tokens is too long, expected at most {max}: shorten `{prompt}`")]
+    #[error("a prompt has more than {max} tokens, which is all the model can take: shorten `{prompt}`")]
     PromptLength {
-        /// The prompt.
+        /// Beginning of the prompt.
         prompt: String,
-        /// Number of its tokens.
-        found: usize,
         /// Largest number of tokens.
         max: usize,
     },
@@ -171,7 +177,7 @@ pub enum TaskError {
         "every `{mask}` in `{text}` lies behind the first {max_length} tokens, which is all the model can take: shorten the text"
     )]
     MaskCutOff {
-        /// The text.
+        /// Beginning of the text.
         text: String,
         /// The mask token.
         mask: String,

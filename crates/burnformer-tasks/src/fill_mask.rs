@@ -8,7 +8,7 @@ use burnformer_models::{BertForMaskedLM, Head, Pretrained};
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::{Encode, expect_head, probabilities};
+use crate::encode::{Encode, beginning, expect_head, probabilities};
 
 /// Prediction of masked tokens.
 #[derive(Debug)]
@@ -69,14 +69,28 @@ impl FillMask {
         self.encode.tokenizer.token(self.mask_id).unwrap_or_default()
     }
 
-    /// The `top_k` most probable tokens for every mask of each text, in order. Texts are run in batches of
+    /// The `top_k` most probable tokens for every mask of each text, in order; none for a blank text. Texts are run in batches of
     /// similar length.
     ///
     /// # Errors
-    /// [`TaskError::NoMask`] if a text has no mask, [`TaskError::MaskCutOff`] if all masks are in its truncated part.
+    /// [`TaskError::NoMask`] if another text has no mask, [`TaskError::MaskCutOff`] if all masks are in its truncated part.
     pub fn fill(&self, texts: &[&str], top_k: usize) -> Result<Vec<Vec<FilledMask>>, TaskError> {
-        let encoded = texts.iter().map(|text| self.encode(text)).collect::<Result<Vec<_>, _>>()?;
-        self.encode.in_batches(&encoded, |rows, input| {
+        let is_blank = |text: &str| text.trim().is_empty();
+        let encode = |text: &&str| (!is_blank(text)).then(|| self.encode.text(text, None)).transpose();
+        let encoded = self.encode.each(texts, encode, |encoded| encoded.as_ref().is_some_and(|it| it.is_cut))?;
+        let has_mask = |encoded: &Encoded| encoded.ids.contains(&self.mask_id);
+        let lacks_mask = |(_, encoded): &(&&str, &Option<Encoded>)| encoded.as_ref().is_some_and(|it| !has_mask(it));
+        if let Some((text, _)) = texts.iter().zip(&encoded).find(lacks_mask) {
+            return Err(self.no_mask(text));
+        }
+        let asked: Vec<Encoded> = encoded.into_iter().flatten().collect();
+        let mut filled = self.fill_encoded(&asked, top_k)?.into_iter();
+        let mut answer = |text: &&str| if is_blank(text) { None } else { filled.next() };
+        Ok(texts.iter().map(|text| answer(text).unwrap_or_default()).collect())
+    }
+
+    fn fill_encoded(&self, texts: &[Encoded], top_k: usize) -> Result<Vec<Vec<FilledMask>>, TaskError> {
+        self.encode.in_batches(texts, |rows, input| {
             let [_, seq_length] = input.ids.dims();
             let positions: Vec<Vec<usize>> = rows.iter().map(|row| self.positions(row)).collect();
             let places = positions.iter().enumerate().flat_map(|(row, positions)| {
@@ -94,15 +108,23 @@ impl FillMask {
         })
     }
 
-    /// The tokens of a text; refuses a text without a mask.
-    fn encode(&self, text: &str) -> Result<Encoded, TaskError> {
-        let encoded = self.encode.text(text, None)?;
-        if encoded.ids.contains(&self.mask_id) {
-            return Ok(encoded);
-        }
-        let is_there = self.encode.tokenizer.encode_with_specials(text, None, None)?.ids.contains(&self.mask_id);
-        let (text, mask, max_length) = (text.to_owned(), self.mask(), self.encode.max_length);
-        Err(if is_there { TaskError::MaskCutOff { text, mask, max_length } } else { TaskError::NoMask { text, mask } })
+    /// The error of a text whose tokens have no mask.
+    fn no_mask(&self, text: &str) -> TaskError {
+        let (is_there, mask, max_length) = (text.contains(&self.mask()), self.mask(), self.encode.max_length);
+        let text = beginning(text);
+        if is_there { TaskError::MaskCutOff { text, mask, max_length } } else { TaskError::NoMask { text, mask } }
+    }
+
+    /// Number of texts so far that were longer than the model can take, and were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.encode.n_cut()
+    }
+
+    /// Longest text that the model can take, in tokens, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.encode.max_length
     }
 
     fn positions(&self, encoded: &Encoded) -> Vec<usize> {
@@ -120,11 +142,10 @@ impl FillMask {
         ids.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         ids.truncate(top_k);
         let fill = |id: usize| {
-            let mut text = encoded.ids.clone();
-            text[position] = id as u32;
             // Without what stands around the text; other masks are special too, and stay.
-            let inner = &text[1..text.len() - 1];
-            let text = self.encode.tokenizer.decode(inner, false)?;
+            let text = (0..).zip(&encoded.ids).zip(&encoded.is_added).filter(|(_, is_added)| !**is_added);
+            let text: Vec<u32> = text.map(|((at, &other), _)| if at == position { id as u32 } else { other }).collect();
+            let text = self.encode.tokenizer.decode(&text, false)?;
             let token = match self.encode.tokenizer.kind() {
                 // Its tokens are bytes in disguise.
                 TokenizerKind::ByteLevelBpe => self.encode.tokenizer.decode(&[id as u32], false)?,

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use burnformer_models::{BertForSequenceClassification, Head, OutputActivation, Outputs, Pretrained};
 use serde::Serialize;
 
-use crate::encode::{Encode, expect_head, finite, probabilities};
+use crate::encode::{Encode, behind, expect_head, finite, probabilities};
 use crate::sentence_transformers::CrossEncoder;
 use crate::{Answer, AnswerOptions, TaskError};
 
@@ -108,7 +108,7 @@ impl TextClassification {
     /// The class of each text, or pair of texts, in input order. Texts are run in batches of similar length.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or the device fails.
+    /// [`TaskError::Text`] if a text cannot be tokenised, or has no tokens and the tokenizer adds none; if the device fails.
     pub fn classify(&self, texts: &[(&str, Option<&str>)]) -> Result<Vec<Prediction>, TaskError> {
         let rows = self.rows(self.outputs(), texts)?;
         Ok(rows.into_iter().map(|probabilities| self.prediction(probabilities)).collect())
@@ -122,8 +122,8 @@ impl TextClassification {
 
     /// What becomes of the logits of each text.
     fn rows(&self, outputs: Outputs, texts: &[(&str, Option<&str>)]) -> Result<Vec<Vec<f64>>, TaskError> {
-        let encode = |&(text, pair): &(&str, Option<&str>)| self.encode.text(&format!("{}{text}", self.prompt), pair);
-        let encoded = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let encode = |&(text, pair): &(&str, Option<&str>)| self.encode.text(&behind(&self.prompt, text), pair);
+        let encoded = self.encode.each(texts, encode, |encoded| encoded.is_cut)?;
         self.encode.in_batches(&encoded, |_, input| {
             let logits = self.model.forward(input);
             match outputs {
@@ -132,6 +132,24 @@ impl TextClassification {
                 Outputs::Score(activation) => values(activation.apply(logits)),
             }
         })
+    }
+
+    /// The same pipeline, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.
+    #[must_use]
+    pub fn with_split_special_tokens(self, splits: bool) -> Self {
+        Self { encode: self.encode.with_split_special_tokens(splits), ..self }
+    }
+
+    /// Number of texts so far that were longer than the model can take, and were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.encode.n_cut()
+    }
+
+    /// Longest text that the model can take, in tokens, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.encode.max_length
     }
 
     /// What is said of a text, for programs or people.

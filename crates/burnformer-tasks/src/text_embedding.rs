@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_models::{Bert, Pooling};
 use serde::Serialize;
 
-use crate::encode::{Encode, finite};
+use crate::encode::{Encode, behind, finite};
 use crate::sentence_transformers::{Modules, PoolingSettings, Step, load_steps, with_normalization};
 use crate::{Prompts, Similarity, TaskError};
 
@@ -108,15 +108,15 @@ impl TextEmbedding {
     /// the model's longest sequence.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or the device fails.
+    /// [`TaskError::Text`] if a text cannot be tokenised, or has no tokens and the tokenizer adds none; if the device fails.
     pub fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, TaskError> {
         self.embed_behind(&self.prompt, texts)
     }
 
     /// [`Self::embed`] with another prompt.
     pub(crate) fn embed_behind(&self, prompt: &str, texts: &[&str]) -> Result<Vec<Vec<f32>>, TaskError> {
-        let encode = |text: &&str| self.encode.text(&format!("{prompt}{text}"), None);
-        let encoded = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let encode = |text: &&str| self.encode.text(&behind(prompt, text), None);
+        let encoded = self.encode.each(texts, encode, |encoded| encoded.is_cut)?;
         let left_out = if self.pooling.include_prompt { 0 } else { self.prompt_length(prompt)? };
         self.encode.in_batches(&encoded, |_, input| {
             let mask_pad = input.mask_pad.clone();
@@ -127,6 +127,24 @@ impl TextEmbedding {
             let values = finite(rows)?;
             Ok(values.chunks(self.width()).map(|row| row[..self.n_dimensions()].to_vec()).collect())
         })
+    }
+
+    /// The same pipeline, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.
+    #[must_use]
+    pub fn with_split_special_tokens(self, splits: bool) -> Self {
+        Self { encode: self.encode.with_split_special_tokens(splits), ..self }
+    }
+
+    /// Number of texts so far that were longer than the model can take, and were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.encode.n_cut()
+    }
+
+    /// Longest text that the model can take, in tokens, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.encode.max_length
     }
 
     /// Number of tokens of a prompt, with the special ones in front of it.

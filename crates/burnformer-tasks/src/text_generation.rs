@@ -9,7 +9,7 @@ use burnformer_models::{GenerationConfig, GenerationInput, GptForCausalLM, Head,
 use serde::Serialize;
 
 use crate::TaskError;
-use crate::encode::{check_vocabulary, expect_head};
+use crate::encode::{beginning, check_vocabulary, expect_head};
 
 /// Number of prompts that are continued at once, unless another one is asked for.
 const BATCH_SIZE: usize = 16;
@@ -70,10 +70,8 @@ impl TextGeneration {
         let model = GptForCausalLM::load(folder, device)?;
         let tokenizer = Tokenizer::load(folder)?;
         check_vocabulary(&tokenizer, model.config().vocab_size)?;
-        let specials = tokenizer.specials();
         // A sequence of the tokenizer without its end; GPT-2's own has nothing around a text.
-        let mut front = tokenizer.encode_with_specials("", None, None)?.ids;
-        front.pop_if(|last| Some(*last) == specials.eos_id);
+        let (front, _) = tokenizer.specials_around()?;
         Ok(Self { model, tokenizer, front, batch_size: BATCH_SIZE })
     }
 
@@ -109,14 +107,14 @@ impl TextGeneration {
     }
 
     fn encode(&self, prompt: &str) -> Result<Vec<u32>, TaskError> {
+        let max = self.model.config().max_seq_length.saturating_sub(1);
         let mut tokens = self.front.clone();
-        tokens.extend(self.tokenizer.encode(prompt)?);
+        tokens.extend(self.tokenizer.encode_beginning(prompt, max)?);
         if tokens.is_empty() {
             let specials = self.tokenizer.specials();
             tokens.push(specials.bos_id.or(specials.eos_id).ok_or(TaskError::NoToken { role: "first" })?);
         }
-        let (found, max) = (tokens.len(), self.model.config().max_seq_length.saturating_sub(1));
-        if found > max { Err(TaskError::PromptLength { prompt: beginning(prompt), found, max }) } else { Ok(tokens) }
+        if tokens.len() > max { Err(TaskError::PromptLength { prompt: beginning(prompt), max }) } else { Ok(tokens) }
     }
 
     fn continuation(&self, prompt: &[u32], hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
@@ -129,13 +127,6 @@ impl TextGeneration {
         };
         Ok(Continuation { text, tokens, log_prob, score, is_finished })
     }
-}
-
-/// The first characters of a text, for messages.
-fn beginning(text: &str) -> String {
-    const SHOWN: usize = 60;
-    let shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() { shown + "…" } else { shown }
 }
 
 #[cfg(test)]

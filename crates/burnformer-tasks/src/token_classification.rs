@@ -1,12 +1,12 @@
 //! Classification of tokens: the task, and the pipeline that marks entities in texts.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::TokenClassificationBatch;
-use burnformer_data::tokenizer::{Alignment, Encoded, Tokenizer, TokenizerKind};
+use burnformer_data::tokenizer::{Alignment, Encoded, Tokenizer, TokenizerError, TokenizerKind};
 use burnformer_models::{BertConfig, BertForTokenClassification, BertInput, Head, Pretrained};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,8 @@ pub struct TokenClassification {
 pub struct MarkedText {
     /// The entities, in order.
     pub entities: Vec<TextEntity>,
-    /// Number of words at the end that were not looked at, since the text is longer than the model can take.
+    /// Number of words at the end that were not looked at, since the text is longer than the model can take. Behind the first
+    /// 256 KiB of a text, what stands between white space is a word.
     #[serde(default)]
     pub words_cut_off: usize,
 }
@@ -240,42 +241,59 @@ impl TokenClassification {
     /// The entities of each text, in the order of the texts. They are put together in batches of similar length.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or the device fails.
+    /// [`TaskError::Text`] if a text cannot be tokenised; if the device fails.
     pub fn mark(&self, texts: &[&str]) -> Result<Vec<MarkedText>, TaskError> {
-        let cut = texts.iter().map(|text| self.words(text)).collect::<Result<Vec<_>, _>>()?;
-        let (encoded, words): (Vec<Encoded>, Vec<Words>) = cut.into_iter().unzip();
+        let cut = self.encode.each(texts, |text| self.words(text), |(encoded, _)| encoded.is_cut)?;
+        let has_tokens: Vec<bool> = cut.iter().map(|(encoded, _)| !encoded.ids.is_empty()).collect();
+        // A text without tokens has no words.
+        let (encoded, words): (Vec<Encoded>, Vec<Words>) = cut.into_iter().filter(|(it, _)| !it.ids.is_empty()).unzip();
         let answers = self.encode.in_batches(&encoded, |texts, input| {
             let [batch_size, seq_length] = input.ids.dims();
             let positions = Tensor::<1, Int>::arange(0..(batch_size * seq_length) as i64, &input.ids.device());
             let rows = probabilities(self.model.forward(input, positions))?;
             Ok(rows.chunks(seq_length).take(texts.len()).map(<[_]>::to_vec).collect())
         })?;
-        Ok(texts.iter().zip(words).zip(answers).map(|((text, words), rows)| self.marked(text, words, &rows)).collect())
+        let mut marked = words.into_iter().zip(answers);
+        let mut mark = |(text, has_tokens): (&&str, bool)| match has_tokens {
+            true => marked.next().map(|(words, rows)| self.marked(text, words, &rows)),
+            false => None,
+        };
+        Ok(texts.iter().zip(has_tokens).map(|text| mark(text).unwrap_or_default()).collect())
+    }
+
+    /// The same pipeline, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.
+    #[must_use]
+    pub fn with_split_special_tokens(self, splits: bool) -> Self {
+        Self { encode: self.encode.with_split_special_tokens(splits), ..self }
+    }
+
+    /// Number of texts so far that were longer than the model can take, and were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.encode.n_cut()
+    }
+
+    /// Longest text that the model can take, in tokens, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.encode.max_length
     }
 
     /// The tokens of a text as far as the model can take them, and its words.
-    fn words(&self, text: &str) -> Result<(Encoded, Words), TaskError> {
+    fn words(&self, text: &str) -> Result<(Encoded, Words), TokenizerError> {
         let Encode { tokenizer, max_length, .. } = &self.encode;
         // Byte-level BPE knows words by the blank in front of them, in training too.
         let is_spaced = tokenizer.kind() == TokenizerKind::ByteLevelBpe && !text.starts_with(char::is_whitespace);
-        let spaced = if is_spaced { format!(" {text}") } else { text.to_owned() };
-        let (whole, alignment) = tokenizer.encode_with_offsets(&spaced, None, None)?;
-        let characters: Vec<char> = spaced.chars().collect();
-        let mut words = words_of(&alignment, &characters);
+        let spaced = if is_spaced { Cow::Owned(format!(" {text}")) } else { Cow::Borrowed(text) };
+        let (encoded, alignment) = tokenizer.encode_with_offsets(&spaced, None, Some(*max_length))?;
+        let mut words = words_of(&alignment, &spaced);
         if is_spaced {
             for word in &mut words {
                 let Range { start, end } = word.characters;
                 word.characters = start.saturating_sub(1)..end.saturating_sub(1);
             }
         }
-        if whole.ids.len() <= *max_length {
-            return Ok((whole, Words { words, n_cut_off: 0 }));
-        }
-        let (encoded, alignment) = tokenizer.encode_with_offsets(&spaced, None, Some(*max_length))?;
-        let n_seen = alignment.word_ids.iter().flatten().collect::<BTreeSet<_>>().len();
-        let n_cut_off = words.len() - n_seen;
-        words.truncate(n_seen);
-        Ok((encoded, Words { words, n_cut_off }))
+        Ok((encoded, Words { words, n_cut_off: alignment.n_words_cut_off }))
     }
 
     fn marked(&self, text: &str, words: Words, probabilities: &[Vec<f64>]) -> MarkedText {
@@ -302,7 +320,7 @@ impl TokenClassification {
 }
 
 /// The words of a text, without the white space that some tokenizers count to them.
-fn words_of(alignment: &Alignment, text: &[char]) -> Vec<Word> {
+fn words_of(alignment: &Alignment, text: &str) -> Vec<Word> {
     let (mut words, mut last): (Vec<Word>, _) = (Vec::new(), None);
     for (token, (word, offsets)) in alignment.word_ids.iter().zip(&alignment.offsets).enumerate() {
         let (Some(word), Some(Range { start, end })) = (word, offsets.clone()) else { continue };
@@ -312,6 +330,8 @@ fn words_of(alignment: &Alignment, text: &[char]) -> Vec<Word> {
         }
         last = Some(word);
     }
+    let n_characters = words.iter().map(|word| word.characters.end).max().unwrap_or(0);
+    let text: Vec<char> = text.chars().take(n_characters).collect();
     for Word { characters, .. } in &mut words {
         while characters.len() > 1 && text[characters.start].is_whitespace() {
             characters.start += 1;

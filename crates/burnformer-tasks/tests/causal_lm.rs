@@ -146,7 +146,7 @@ fn a_prompt_without_room_behind_it_is_refused() {
     let fits = pipeline.generate(&["zzzzzzzzz"], &options).unwrap();
     assert!(fits[0][0].tokens.len() <= 1);
     let error = pipeline.generate(&["zzzzzzzzzz"], &options).unwrap_err();
-    let expected = "a prompt of 12 tokens is too long, expected at most 11: shorten `zzzzzzzzzz`";
+    let expected = "a prompt has more than 11 tokens, which is all the model can take: shorten `zzzzzzzzzz`";
     assert_eq!(error.to_string(), expected);
 }
 

@@ -512,3 +512,125 @@ fn words_of_byte_level_tokens_have_no_blank_in_front() {
     assert_eq!(words(" the dog"), expected(&[(1, 4, "the"), (5, 8, "dog")]));
     assert_eq!(words("\u{1f600} dog."), expected(&[(0, 1, "\u{1f600}"), (2, 5, "dog"), (5, 6, ".")]));
 }
+
+/// What tokenizers of the wild put around texts: nothing, or one token.
+fn processors() -> [(serde_json::Value, &'static [&'static str]); 3] {
+    let special = |token: &str| serde_json::json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+    let text = || serde_json::json!({ "Sequence": { "id": "A", "type_id": 0 } });
+    let template = |single: Vec<serde_json::Value>, token: &str, id: u32| {
+        serde_json::json!({
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": [text(), { "Sequence": { "id": "B", "type_id": 1 } }, special(token)],
+            "special_tokens": { token: { "id": token, "ids": [id], "tokens": [token] } },
+        })
+    };
+    [
+        (serde_json::Value::Null, &[]),
+        (template(vec![special("[CLS]"), text()], "[CLS]", 2), &["[CLS]"]),
+        (template(vec![text(), special("[SEP]")], "[SEP]", 3), &["[SEP]"]),
+    ]
+}
+
+fn write_processor(folder: &Path, processor: &serde_json::Value) {
+    let path = folder.join("tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    json["post_processor"] = processor.clone();
+    std::fs::write(path, json.to_string()).unwrap();
+}
+
+/// Nothing is taken off a text that the tokenizer did not put there.
+#[test]
+fn a_text_is_whole_whatever_stands_around_it() {
+    let folder = tempfile::tempdir().unwrap();
+    tokenizer(folder.path()).save(folder.path()).unwrap();
+    BertForPreTraining::init(&config(), 1, &device()).save(folder.path()).unwrap();
+    for (processor, added) in processors() {
+        write_processor(folder.path(), &processor);
+        let n_front = usize::from(added == ["[CLS]"]);
+        let model = FillMask::load(folder.path(), &device()).unwrap();
+        for (text, place) in [("[MASK]", 0), ("the [MASK] sat", 1), ("[MASK] the hill", 0), ("the cat [MASK]", 2)] {
+            let masks = &model.fill(&[text], 14).unwrap()[0];
+            assert_eq!(masks.len(), 1, "{processor}: {text}");
+            assert_eq!(masks[0].position, place + n_front, "{processor}: {text}");
+            let fill = masks[0].fills.iter().find(|fill| fill.token == "dog").unwrap();
+            assert_eq!(fill.text, text.replace("[MASK]", "dog"), "{processor}");
+        }
+        let map = AttentionMap::of(folder.path(), "the cat sat", &device()).unwrap();
+        let (front, behind): (&[&str], &[&str]) = if n_front == 1 { (added, &[]) } else { (&[], added) };
+        assert_eq!(map.tokens, [front, &["the", "cat", "sat"], behind].concat());
+    }
+}
+
+/// Without a token there is nothing to answer: alone and beside other texts, and no panic.
+#[test]
+fn a_text_without_tokens_is_an_error_with_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |error: TaskError, what: &str| {
+        assert_eq!(error.to_string(), "text 2 cannot be used", "{what}");
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.starts_with("a text has no tokens, and the tokenizer puts none around it"), "{what}: {source}");
+    };
+    BertForSequenceClassification::init(&config(), &labels(), 1, &device()).save(folder.path()).unwrap();
+    for (processor, added) in processors() {
+        tokenizer(folder.path()).save(folder.path()).unwrap();
+        write_processor(folder.path(), &processor);
+        let classifier = TextClassification::load(folder.path(), &device()).unwrap();
+        match classifier.classify(&[("the cat", None), ("", None)]) {
+            Err(error) if added.is_empty() => check(error, "class"),
+            answers => assert_eq!(answers.unwrap().len(), 2, "{processor}"),
+        }
+        assert_eq!(classifier.classify(&[("", Some("the cat"))]).unwrap().len(), 1, "{processor}");
+    }
+    let none = &processors()[0].0;
+    let folder = embedding_folder();
+    write_processor(folder.path(), none);
+    check(TextEmbedding::load(folder.path(), &device()).unwrap().embed(&["cat", " \n"]).unwrap_err(), "vector");
+    check(FillMask::load(folder.path(), &device()).unwrap().fill(&["[MASK]", "\u{7}"], 1).unwrap_err(), "mask");
+    let filled = FillMask::load(folder.path(), &device()).unwrap().fill(&["", "[MASK]", " "], 1).unwrap();
+    assert_eq!(filled.iter().map(Vec::len).collect::<Vec<_>>(), [0, 1, 0]);
+    let folder = tempfile::tempdir().unwrap();
+    tagger(folder.path());
+    write_processor(folder.path(), none);
+    let tagger = TokenClassification::load(folder.path(), &device()).unwrap();
+    // Where nothing is, there is no entity.
+    assert_eq!(tagger.mark(&[""]).unwrap(), [MarkedText::default()]);
+    let marked = tagger.mark(&["\u{7}", "the cat ran the dog"]).unwrap();
+    assert_eq!(marked, [MarkedText::default(), tagger.mark(&["the cat ran the dog"]).unwrap().remove(0)]);
+}
+
+#[test]
+fn texts_that_are_cut_are_counted() {
+    let folder = embedding_folder();
+    let (fits, long) = ("the cat sat over the hill .", "the cat sat over the hill . the");
+    let model = TextEmbedding::load(folder.path(), &device()).unwrap();
+    model.embed(&[fits, "", fits]).unwrap();
+    assert_eq!((model.n_cut(), model.max_length()), (0, 9));
+    model.embed(&[long, fits, long]).unwrap();
+    model.embed(&[long]).unwrap();
+    assert_eq!(model.n_cut(), 3);
+    let folder = tempfile::tempdir().unwrap();
+    tagger(folder.path());
+    let tagger = TokenClassification::load(folder.path(), &device()).unwrap();
+    tagger.mark(&[fits, long]).unwrap();
+    assert_eq!((tagger.n_cut(), tagger.max_length()), (1, 9));
+    tokenizer(folder.path()).save(folder.path()).unwrap();
+    BertForSequenceClassification::init(&config(), &labels(), 1, &device()).save(folder.path()).unwrap();
+    let classifier = TextClassification::load(folder.path(), &device()).unwrap();
+    // The special tokens of a pair are three.
+    classifier.classify(&[("the cat sat", Some("the hill .")), ("the cat sat", Some("the hill . the"))]).unwrap();
+    assert_eq!(classifier.n_cut(), 1);
+}
+
+/// A text of any length costs what its first tokens cost.
+#[test]
+fn a_giant_text_is_read_no_further_than_the_model_can() {
+    let folder = tempfile::tempdir().unwrap();
+    tagger(folder.path());
+    let tagger = TokenClassification::load(folder.path(), &device()).unwrap();
+    let words = "the cat ran ".repeat(100_000);
+    let marked = &tagger.mark(&[&words]).unwrap()[0];
+    assert_eq!(marked.words_cut_off, 300_000 - 7);
+    let beginning = &tagger.mark(&["the cat ran the cat ran the"]).unwrap()[0];
+    assert_eq!(marked.entities, beginning.entities);
+}

@@ -160,7 +160,9 @@ fn what_cannot_be_is_said() {
         folder.run(line).fails_with(&[said]);
     }
     let long = "the harbour ".repeat(40);
-    folder.run_with("generate runs/gpt", &long).fails_with(&["a prompt of ", "expected at most 31: shorten"]);
+    folder
+        .run_with("generate runs/gpt", &long)
+        .fails_with(&["a prompt has more than 31 tokens", "shorten `the harbour"]);
     let conflict = folder.run("pretrain --objective causal-lm --out runs/gpt --resume");
     assert_eq!(conflict.status, Some(2));
     assert!(conflict.stderr.contains("--objective") && conflict.stderr.contains("--resume"), "{conflict:?}");

@@ -1,11 +1,12 @@
 //! Alignment of tokens with characters and words.
 
 use std::borrow::Cow;
+use std::iter;
 use std::ops::Range;
 
 use tokenizers::Encoding;
 
-use super::long::Long;
+use super::long::{Long, n_words};
 use super::{Encoded, Tokenizer, TokenizerError, TokenizerKind};
 
 /// Character offsets and word number of each token of an [`Encoded`], in the same order.
@@ -23,8 +24,10 @@ pub struct Alignment {
     /// tokens around the texts. Words are those that were given, or those into which the tokenizer cuts a text before
     /// it looks for tokens: BERT's make each punctuation mark a word.
     pub word_ids: Vec<Option<u32>>,
-    /// Number of tokens truncated to `max_length`.
+    /// Number of tokens truncated to `max_length`; of those of a text of more than 256 KiB, as far as it was read.
     pub n_cut_off: usize,
+    /// Number of words of which no token is left; behind the first 256 KiB of a text, what stands between white space is a word.
+    pub n_words_cut_off: usize,
 }
 
 impl Tokenizer {
@@ -54,8 +57,8 @@ impl Tokenizer {
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<(Encoded, Alignment), TokenizerError> {
-        let with_offsets = |text| self.long(text, max_length.unwrap_or(usize::MAX), true);
-        self.align(with_offsets(text)?, pair.map(with_offsets).transpose()?, max_length)
+        let (text, pair) = self.read(text, pair, max_length, true)?;
+        self.align(text, pair, max_length)
     }
 
     /// Encodes a text that is cut into words already, with the special tokens that models expect around it. Offsets are
@@ -101,8 +104,10 @@ impl Tokenizer {
         max_length: Option<usize>,
     ) -> Result<(Encoded, Alignment), TokenizerError> {
         let n_tokens = text.n_tokens + pair.as_ref().map_or(0, |pair| pair.n_tokens);
+        let n_all_words = text.n_words + pair.as_ref().map_or(0, |pair| pair.n_words);
         let (text, pair) = self.truncate(text, pair, max_length)?;
         let n_cut_off = n_tokens - text.len() - pair.as_ref().map_or(0, Encoding::len);
+        let n_words_left = iter::once(&text).chain(&pair).map(|it| n_words(it.get_word_ids())).sum::<usize>();
         // Putting special tokens around would take blanks off the offsets a second time, so they are read before.
         let mut spans: Vec<(usize, usize)> = text.get_offsets().to_vec();
         spans.extend(pair.iter().flat_map(tokenizers::Encoding::get_offsets));
@@ -111,7 +116,8 @@ impl Tokenizer {
             let (start, end) = if is_special == 0 { spans.next()? } else { return None };
             Some(start..end)
         });
-        let alignment = Alignment { offsets: offsets.collect(), word_ids: encoding.get_word_ids().to_vec(), n_cut_off };
-        Ok((Encoded::of(&encoding), alignment))
+        let (offsets, word_ids) = (offsets.collect(), encoding.get_word_ids().to_vec());
+        let alignment = Alignment { offsets, word_ids, n_cut_off, n_words_cut_off: n_all_words - n_words_left };
+        Ok((self.encoded(&encoding, n_cut_off > 0), alignment))
     }
 }

@@ -21,6 +21,8 @@ use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, unigram, word_start
 
 pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 pub(super) const CONFIG_FILE: &str = "tokenizer_config.json";
+/// Key of [`CONFIG_FILE`]: whether special tokens written in a text are read as text.
+pub(super) const SPLIT_SPECIALS_KEY: &str = "split_special_tokens";
 const VOCAB_FILE: &str = "vocab.txt";
 const JSON_VOCAB_FILE: &str = "vocab.json";
 const MERGES_FILE: &str = "merges.txt";
@@ -201,6 +203,7 @@ impl Tokenizer {
             let is_special = |token: &str| marked.get_added_vocabulary().is_special_token(token);
             plain.with_model(unigram::without(model, is_special).map_err(unusable)?);
         }
+        marked.set_encode_special_tokens(settings.flag(SPLIT_SPECIALS_KEY).unwrap_or(false));
         let cut = Cut::of(&plain);
         let strips_blank = marked.get_pre_tokenizer().is_some_and(puts_blank);
         let mut prefix_blank = false;

@@ -1,7 +1,7 @@
 //! Encoding of texts of any length in bounded memory.
 //!
-//! The library takes some hundred bytes for each byte of a text. So a long text is encoded window by window, and only those
-//! tokens are kept that are asked for.
+//! The library takes some hundred bytes for each byte of a text. So a long text is encoded window by window, up to the one
+//! with the last token that is asked for.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,10 +11,14 @@ use tokenizers::{EncodeInput, Encoding, InputSequence, TruncationDirection};
 use super::pieces::{MAX_WORD, WINDOW};
 use super::{Tokenizer, TokenizerError};
 
-/// The first tokens of a text, and how many it has.
+/// The first tokens of a text.
 pub(super) struct Long {
+    /// The tokens that are kept.
     pub(super) encoding: Encoding,
+    /// Number of tokens that were read: if more than are kept, the text may have further ones.
     pub(super) n_tokens: usize,
+    /// Number of words of the text. Those that were not read are counted at white space.
+    pub(super) n_words: usize,
 }
 
 impl Long {
@@ -41,29 +45,77 @@ pub(super) fn shares(first: usize, second: Option<usize>, limit: usize) -> (usiz
     if first > second { (longer, shorter) } else { (shorter, longer) }
 }
 
-impl Tokenizer {
-    /// Encodes a text without special tokens around it, and keeps the first `keep` tokens. `offsets` are counted in
-    /// characters.
-    pub(super) fn long(&self, text: &str, keep: usize, offsets: bool) -> Result<Long, TokenizerError> {
-        if text.len() <= WINDOW {
-            return Ok(Long::from(self.library(text.into(), offsets)?));
-        }
-        let mut kept = Kept::new(keep);
-        for window in self.cut().windows(text, WINDOW) {
-            kept.add(&self.library(window.into(), offsets)?);
-            if offsets {
-                kept.characters += window.chars().count();
-            }
-        }
-        Ok(kept.into())
+/// A text that is read window by window.
+pub(super) struct Reading<'a> {
+    tokenizer: &'a Tokenizer,
+    rest: &'a str,
+    offsets: bool,
+    kept: Kept,
+}
+
+impl<'a> Reading<'a> {
+    /// `text` without special tokens around it, of which at most `keep` tokens are kept. `offsets` are counted in characters.
+    pub(super) fn new(tokenizer: &'a Tokenizer, text: &'a str, keep: usize, offsets: bool) -> Self {
+        Self { tokenizer, rest: text, offsets, kept: Kept::new(keep) }
     }
 
+    /// The first tokens, and as many more as it takes to know whether there are others.
+    pub(super) fn finish(mut self) -> Result<Long, TokenizerError> {
+        self.read_kept()?;
+        Ok(self.into())
+    }
+
+    /// The first tokens of two texts, and as many more as it takes to know which of them has more, if that decides how many
+    /// tokens of each are among `limit`.
+    pub(super) fn finish_both(mut self, mut pair: Self, limit: usize) -> Result<(Long, Long), TokenizerError> {
+        self.read_kept()?;
+        pair.read_kept()?;
+        let is_even = limit.is_multiple_of(2);
+        while !(is_even && self.kept.n_tokens > limit && pair.kept.n_tokens > limit) {
+            let shorter = if self.kept.n_tokens <= pair.kept.n_tokens { &mut self } else { &mut pair };
+            if shorter.rest.is_empty() {
+                break;
+            }
+            shorter.read()?;
+        }
+        Ok((self.into(), pair.into()))
+    }
+
+    /// Reads until there are more tokens than are kept.
+    fn read_kept(&mut self) -> Result<(), TokenizerError> {
+        while self.kept.n_tokens <= self.kept.most && !self.rest.is_empty() {
+            self.read()?;
+        }
+        Ok(())
+    }
+
+    /// Reads the next window.
+    fn read(&mut self) -> Result<(), TokenizerError> {
+        let (window, behind) = self.tokenizer.cut().window(self.rest, WINDOW);
+        self.kept.add(&self.tokenizer.library(window.into(), self.offsets)?);
+        if self.offsets {
+            self.kept.characters += window.chars().count();
+        }
+        self.rest = behind;
+        Ok(())
+    }
+}
+
+impl From<Reading<'_>> for Long {
+    fn from(reading: Reading<'_>) -> Self {
+        let n_unread = if reading.offsets { reading.rest.split_whitespace().count() } else { 0 };
+        let long = Self::from(reading.kept);
+        Self { n_words: long.n_words + n_unread, ..long }
+    }
+}
+
+impl Tokenizer {
     /// Encodes words with offsets within each, and keeps the first `keep` tokens. Of a word of more than [`MAX_WORD`] bytes
     /// only these are encoded.
     pub(super) fn long_words(&self, words: Vec<Cow<'_, str>>, keep: usize) -> Result<Long, TokenizerError> {
         let mut kept = Kept::new(keep);
         let mut words = words.into_iter().map(shortened).peekable();
-        while words.peek().is_some() {
+        while kept.n_tokens <= keep && words.peek().is_some() {
             let (mut group, mut n_bytes) = (Vec::new(), 0);
             while let Some(word) = words.next_if(|word| group.is_empty() || n_bytes + word.len() <= WINDOW) {
                 n_bytes += word.len();
@@ -73,7 +125,8 @@ impl Tokenizer {
             kept.add(&self.library(InputSequence::PreTokenizedCow(Cow::Owned(group)), true)?);
             kept.words = n_words;
         }
-        Ok(kept.into())
+        let long = Long::from(kept);
+        Ok(Long { n_words: long.n_words + words.len(), ..long })
     }
 
     fn library(&self, text: InputSequence<'_>, offsets: bool) -> Result<Encoding, TokenizerError> {
@@ -100,12 +153,6 @@ fn shortened(word: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-impl From<Encoding> for Long {
-    fn from(encoding: Encoding) -> Self {
-        Self { n_tokens: encoding.len(), encoding }
-    }
-}
-
 /// The first tokens of several windows.
 struct Kept {
     most: usize,
@@ -114,6 +161,8 @@ struct Kept {
     word_ids: Vec<Option<u32>>,
     offsets: Vec<(usize, usize)>,
     n_tokens: usize,
+    /// Number of words with a token.
+    n_words: usize,
     /// Characters and words of the windows so far.
     characters: usize,
     words: u32,
@@ -122,11 +171,12 @@ struct Kept {
 impl Kept {
     fn new(most: usize) -> Self {
         let (ids, tokens, word_ids, offsets) = Default::default();
-        Self { most, ids, tokens, word_ids, offsets, n_tokens: 0, characters: 0, words: 0 }
+        Self { most, ids, tokens, word_ids, offsets, n_tokens: 0, n_words: 0, characters: 0, words: 0 }
     }
 
     fn add(&mut self, window: &Encoding) {
         self.n_tokens += window.len();
+        self.n_words += n_words(window.get_word_ids());
         let n = window.len().min(self.most - self.ids.len());
         self.ids.extend(&window.get_ids()[..n]);
         self.tokens.extend_from_slice(&window.get_tokens()[..n]);
@@ -153,8 +203,14 @@ impl From<Kept> for Long {
             Vec::new(),
             Default::default(),
         );
-        Self { encoding, n_tokens: kept.n_tokens }
+        Self { encoding, n_tokens: kept.n_tokens, n_words: kept.n_words }
     }
+}
+
+/// Number of words with a token.
+pub(super) fn n_words(word_ids: &[Option<u32>]) -> usize {
+    let first = usize::from(word_ids.first().is_some_and(Option::is_some));
+    first + word_ids.windows(2).filter(|pair| pair[1].is_some() && pair[0] != pair[1]).count()
 }
 
 #[cfg(test)]
@@ -186,8 +242,9 @@ mod tests {
         let tokenizer = tokenizer(10);
         let n = WINDOW / 4;
         let text = "t3 é ".repeat(n);
-        let long = tokenizer.long(&text, 2 * n, true).unwrap();
-        assert_eq!(long.n_tokens, 2 * n);
+        let read = |keep| Reading::new(&tokenizer, &text, keep, true).finish().unwrap();
+        let long = read(2 * n);
+        assert_eq!((long.n_tokens, long.n_words), (2 * n, 2 * n));
         let expected: Vec<u32> = [8, 1].into_iter().cycle().take(2 * n).collect();
         assert!(long.encoding.get_ids() == expected);
         for (index, (&(start, end), word)) in
@@ -196,8 +253,32 @@ mod tests {
             let at = index / 2 * 5 + index % 2 * 3;
             assert_eq!((start, end, *word), (at, at + 2 - index % 2, Some(index as u32)), "token {index}");
         }
-        let short = tokenizer.long(&text, 5, true).unwrap();
-        assert_eq!((short.encoding.get_ids(), short.n_tokens), (&expected[..5], 2 * n));
+        // The first window is enough to know five tokens; the words behind it are counted.
+        let short = read(5);
+        assert_eq!((short.encoding.get_ids(), short.n_words), (&expected[..5], 2 * n));
+        assert!(short.n_tokens <= WINDOW / 2, "{} tokens were read", short.n_tokens);
+    }
+
+    #[test]
+    fn two_long_texts_are_read_until_it_is_known_which_has_more_tokens() {
+        let tokenizer = tokenizer(10);
+        let of_windows = |n: usize| "t3 t4 ".repeat(n * WINDOW / 6);
+        let read = |text: &str, pair: &str, limit| {
+            let reading = |text| Reading::new(&tokenizer, text, limit, false);
+            let (text, pair) = reading(text).finish_both(reading(pair), limit).unwrap();
+            (text.n_tokens, pair.n_tokens)
+        };
+        let (short, long, window) = ("t1 t2", of_windows(3), WINDOW / 3);
+        let about = |found: usize, windows: usize| found.abs_diff(windows * window) < 10;
+        let (text, pair) = read(short, &long, 9);
+        assert!(text == 2 && about(pair, 1), "{text}, {pair}");
+        // Half of an even number each; of an odd one the longer text has one more.
+        let (text, pair) = read(&long, &long, 8);
+        assert!(about(text, 1) && about(pair, 1), "{text}, {pair}");
+        let (text, pair) = read(&of_windows(2), &long, 9);
+        assert!(about(text, 2) && about(pair, 2) && pair >= text, "{text}, {pair}");
+        let (text, pair) = read(&long, &of_windows(2), 9);
+        assert!(about(pair, 2) && text > pair, "{text}, {pair}");
     }
 
     #[test]

@@ -41,13 +41,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _};
+use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _, Token};
 
 pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
 use load::is_byte_level;
-use long::{Long, guard, shares};
+use long::{Long, Reading, guard, shares};
 use opus::Opus;
 use pieces::{Cut, MAX_WORD};
 pub use specials::Specials;
@@ -106,12 +106,10 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// For each token which text it belongs to: 0 or 1. `RoBERTa`'s tokenizers say 0 for both.
     pub type_ids: Vec<u32>,
-}
-
-impl Encoded {
-    fn of(encoding: &Encoding) -> Self {
-        Self { ids: encoding.get_ids().to_vec(), type_ids: encoding.get_type_ids().to_vec() }
-    }
+    /// For each token `true` if the tokenizer put it around the texts: it is no part of them.
+    pub is_added: Vec<bool>,
+    /// `true` if the texts have more tokens, which were cut off.
+    pub is_cut: bool,
 }
 
 impl Tokenizer {
@@ -123,6 +121,15 @@ impl Tokenizer {
     /// # Errors
     /// [`TokenizerError::Encode`] for a text on which a regular expression of the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        self.encode_beginning(text, usize::MAX)
+    }
+
+    /// The tokens of `text` as [`Self::encode`], or if there are more than `n` of them, at least the first `n + 1`: of a longer text
+    /// no more is read.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_beginning(&self, text: &str, n: usize) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = Vec::new();
         let text = self.with_prefix(self.take_code(text, &mut ids));
         if text.len() <= MAX_WORD {
@@ -131,6 +138,9 @@ impl Tokenizer {
         }
         for piece in self.cut().pieces(&text) {
             self.encode_piece(piece, &mut ids)?;
+            if ids.len() > n {
+                break;
+            }
         }
         Ok(ids)
     }
@@ -141,10 +151,19 @@ impl Tokenizer {
     /// # Errors
     /// As [`Self::encode`].
     pub fn encode_source(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        self.encode_source_beginning(text, usize::MAX)
+    }
+
+    /// The tokens of a text as [`Self::encode_source`], or if there are more than `n` of them, at least the first `n + 1`: of a
+    /// longer text no more is read.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_source_beginning(&self, text: &str, n: usize) -> Result<Vec<u32>, TokenizerError> {
         if self.0.opus.is_some() || !self.0.has_codes {
-            return self.encode(text);
+            return self.encode_beginning(text, n);
         }
-        Ok(self.long(text, usize::MAX, false)?.encoding.get_ids().to_vec())
+        Ok(Reading::new(self, text, n.saturating_add(1), false).finish()?.encoding.get_ids().to_vec())
     }
 
     /// Encodes as [`Self::encode`] does, with a memory for what was encoded before.
@@ -154,11 +173,11 @@ impl Tokenizer {
     }
 
     /// The tokens of `text`, or of `text` and `pair`, with the special tokens that models expect around them, as in
-    /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, so that a user can ask for
-    /// `[MASK]`.
+    /// `[CLS] text [SEP] pair [SEP]`. Special tokens written in the text are special, as in transformers, so that a user can ask
+    /// for `[MASK]`; see [`Self::with_split_special_tokens`].
     ///
-    /// More than `max_length` tokens are cut at the end of the longer text, then of both alike. A text of any length takes
-    /// memory for the tokens that are kept and for 256 KiB of text.
+    /// More than `max_length` tokens are cut at the end of the longer text, then of both alike. A text of any length takes the
+    /// memory of the tokens that are kept and of 256 KiB of text, and no more of it is read than these tokens need.
     ///
     /// # Errors
     /// [`TokenizerError::TooShort`] if the special tokens alone are `max_length` or more, [`TokenizerError::NoTokens`] if
@@ -169,13 +188,64 @@ impl Tokenizer {
         pair: Option<&str>,
         max_length: Option<usize>,
     ) -> Result<Encoded, TokenizerError> {
-        let encode = |text| self.long(text, max_length.unwrap_or(usize::MAX), false);
-        let (text, pair) = self.truncate(encode(text)?, pair.map(encode).transpose()?, max_length)?;
-        let encoded = Encoded::of(&self.surround(text, pair)?);
+        let (text, pair) = self.read(text, pair, max_length, false)?;
+        let n_tokens = text.n_tokens + pair.as_ref().map_or(0, |pair| pair.n_tokens);
+        let (text, pair) = self.truncate(text, pair, max_length)?;
+        let is_cut = n_tokens > text.len() + pair.as_ref().map_or(0, Encoding::len);
+        let encoded = self.encoded(&self.surround(text, pair)?, is_cut);
         if max_length.is_some() && encoded.ids.is_empty() {
             return Err(TokenizerError::NoTokens);
         }
         Ok(encoded)
+    }
+
+    /// The special tokens that models expect in front of a text and behind it.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`] if the tokenizer contradicts itself.
+    pub fn specials_around(&self) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
+        let text = Encoding::from_tokens(vec![Token::new(0, "a".to_owned(), (0, 1))], 0);
+        let encoded = self.encoded(&self.surround(text, None)?, false);
+        let place = encoded.is_added.iter().position(|is_added| !is_added).unwrap_or(encoded.ids.len());
+        let (front, rest) = encoded.ids.split_at(place);
+        Ok((front.to_vec(), rest.get(1..).unwrap_or_default().to_vec()))
+    }
+
+    /// What the library makes of texts.
+    fn encoded(&self, encoding: &Encoding, is_cut: bool) -> Encoded {
+        let is_added: Vec<bool> =
+            encoding.get_special_tokens_mask().iter().map(|&is_special| is_special == 1).collect();
+        // A word that looks like a special token is in the vocabulary as one.
+        let unknown = self.0.specials.unk_id.filter(|_| self.splits_special_tokens());
+        let ids = encoding.get_ids().iter().zip(&is_added).map(|(&id, is_added)| match unknown {
+            Some(unknown) if !is_added && self.0.special_ids.binary_search(&id).is_ok() => unknown,
+            _ => id,
+        });
+        Encoded { ids: ids.collect(), type_ids: encoding.get_type_ids().to_vec(), is_added, is_cut }
+    }
+
+    /// Reads the texts as far as their first `max_length` tokens need.
+    fn read(
+        &self,
+        text: &str,
+        pair: Option<&str>,
+        max_length: Option<usize>,
+        offsets: bool,
+    ) -> Result<(Long, Option<Long>), TokenizerError> {
+        let limit = max_length.map_or(usize::MAX, |length| length.saturating_sub(self.n_specials(pair.is_some())));
+        let reading = |text| Reading::new(self, text, limit, offsets);
+        match pair {
+            None => Ok((reading(text).finish()?, None)),
+            Some(pair) => {
+                let (text, pair) = reading(text).finish_both(reading(pair), limit)?;
+                Ok((text, Some(pair)))
+            }
+        }
+    }
+
+    /// Number of special tokens around a text or a pair of texts.
+    fn n_specials(&self, is_pair: bool) -> usize {
+        self.0.marked.get_post_processor().map_or(0, |it| it.added_tokens(is_pair))
     }
 
     /// Cuts tokens off so that those of both texts and the special tokens around them are at most `max_length`.
@@ -186,7 +256,7 @@ impl Tokenizer {
         max_length: Option<usize>,
     ) -> Result<(Encoding, Option<Encoding>), TokenizerError> {
         let Some(max_length) = max_length else { return Ok((text.encoding, pair.map(|pair| pair.encoding))) };
-        let n_specials = self.0.marked.get_post_processor().map_or(0, |it| it.added_tokens(pair.is_some()));
+        let n_specials = self.n_specials(pair.is_some());
         if max_length <= n_specials {
             return Err(TokenizerError::TooShort { max_length, n_specials });
         }
@@ -291,6 +361,21 @@ impl Tokenizer {
         let mut inner = Arc::unwrap_or_clone(self.0);
         inner.max_length = Some(max_length);
         Self(Arc::new(inner))
+    }
+
+    /// The same tokenizer, which reads special tokens written in a text as text, `[SEP]` as a bracket and letters, or as special
+    /// tokens. It is `split_special_tokens` of `tokenizer_config.json`, and saved there.
+    #[must_use]
+    pub fn with_split_special_tokens(self, splits: bool) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        inner.marked.set_encode_special_tokens(splits);
+        Self(Arc::new(inner))
+    }
+
+    /// `true` if special tokens written in a text are read as text.
+    #[must_use]
+    pub fn splits_special_tokens(&self) -> bool {
+        self.0.marked.get_encode_special_tokens()
     }
 
     fn cut(&self) -> Cut {

@@ -63,15 +63,10 @@ impl Cut {
         Pieces { rest: text, cut: self }
     }
 
-    /// Parts of `text` of at most `limit` bytes each, which end in front of white space if there is any. They have the
-    /// same tokens as the text if it may be cut, and no word or special token is longer than `limit`.
-    pub(super) fn windows(self, text: &str, limit: usize) -> impl Iterator<Item = &str> {
-        let mut rest = text;
-        std::iter::from_fn(move || {
-            let (window, behind) = rest.split_at(window_end(rest, limit));
-            rest = behind;
-            (!window.is_empty()).then_some(window)
-        })
+    /// The first part of `text`, of at most `limit` bytes, which ends in front of white space if there is any, and the rest. The
+    /// parts have the same tokens as the text if it may be cut, and no word or special token is longer than `limit`.
+    pub(super) fn window(self, text: &str, limit: usize) -> (&str, &str) {
+        text.split_at(window_end(text, limit))
     }
 }
 
@@ -158,13 +153,23 @@ mod tests {
 
     use super::*;
 
+    fn windows(cut: Cut, text: &str, limit: usize) -> Vec<&str> {
+        let mut rest = text;
+        let next = || {
+            let (window, behind) = cut.window(rest, limit);
+            rest = behind;
+            (!window.is_empty()).then_some(window)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
     const CUTS: [Cut; 3] = [Cut::Whole, Cut::Words { punctuation: true, ideographs: true }, Cut::Blanks];
 
     proptest! {
         #[test]
         fn windows_are_the_text_and_have_its_pieces(text in "([a-z北,]{1,3}( |\n|\t| \u{a0}|  )){0,12}", limit in 13_usize..20) {
             for cut in CUTS {
-                let windows: Vec<&str> = cut.windows(&text, limit).collect();
+                let windows = windows(cut, &text, limit);
                 prop_assert_eq!(windows.concat(), &text[..]);
                 prop_assert!(windows.iter().all(|window| window.len() <= limit));
                 if cut != Cut::Whole {
@@ -185,7 +190,7 @@ mod tests {
         }
         let text = "é".repeat(WINDOW);
         assert_eq!(Cut::Whole.pieces(&text).map(str::len).collect::<Vec<_>>(), [WINDOW; 2]);
-        assert_eq!(Cut::Whole.windows("北京北京", 1).collect::<Vec<_>>(), ["北", "京", "北", "京"]);
+        assert_eq!(windows(Cut::Whole, "北京北京", 1), ["北", "京", "北", "京"]);
     }
 
     fn check_pieces(cut: Cut, text: &str, expected: &[&str]) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::Tokenizer;
-use super::load::{CONFIG_FILE, TOKENIZER_FILE};
+use super::load::{CONFIG_FILE, SPLIT_SPECIALS_KEY, TOKENIZER_FILE};
 
 impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it is not there. Each file is
@@ -58,6 +58,9 @@ impl Tokenizer {
             _ => {
                 set("tokenizer_class", "PreTrainedTokenizerFast".into());
             }
+        }
+        if self.splits_special_tokens() {
+            set(SPLIT_SPECIALS_KEY, true.into());
         }
         if let Some(max_length) = self.max_length() {
             set("model_max_length", max_length.into());
