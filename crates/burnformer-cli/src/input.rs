@@ -4,7 +4,7 @@ use anyhow::{Error, Result};
 use burnformer::data::DataError;
 use burnformer::data::readers::{Files, Format, FormatKind, FormatOptions, Input, ReadError};
 
-use crate::args::FormatArgs;
+use crate::args::{FormatArgs, TextsArgs};
 use crate::errors::Advised;
 
 /// The files that `paths` stand for, to be read as `args` say.
@@ -41,7 +41,19 @@ pub(crate) fn names_pairs(pair_paths: &[String], args: &FormatArgs) -> bool {
 /// # Errors
 /// As [`open`].
 pub(crate) fn resolve(paths: &[String], args: &FormatArgs) -> Result<Input> {
-    options(args).input(paths).map_err(in_flags)
+    options(args).input(paths).map_err(|error| in_flags(error, flag))
+}
+
+/// The files of texts to be answered, one record for each row. The identifier of a row is its group.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_rows(args: &TextsArgs) -> Result<Files> {
+    let Some(id_column) = &args.id_column else { return Ok(open(&args.input, &args.format)?.with_blank_rows()) };
+    let options = FormatOptions { group_column: Some(id_column.clone()), ..options(&args.format) };
+    let flag = |option: &str| if option == "group_column" { "--id-column".to_owned() } else { flag(option) };
+    let input = options.input(&args.input).map_err(|error| in_flags(error, flag))?;
+    Ok(input.open()?.with_blank_rows())
 }
 
 fn options(args: &FormatArgs) -> FormatOptions {
@@ -63,7 +75,7 @@ fn flag(option: &str) -> String {
 }
 
 /// What the library says of options, in terms of flags.
-fn in_flags(error: DataError) -> Error {
+fn in_flags(error: DataError, flag: impl Fn(&str) -> String) -> Error {
     let DataError::Read(cause) = &error else { return error.into() };
     let (message, hint) = match cause {
         ReadError::UnknownFormat { .. } => {

@@ -111,6 +111,8 @@ pub fn evaluate_classifier(
     let (seed, max_seq_length) = of_finetuning(folder, &config)?;
     let samples = Arc::new(ClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
+    let cut = samples.n_cut();
+    observer.note(&Note::TextsCut { cut, texts: n_samples, max_length: max_seq_length, part: "evaluated" });
     let collator = ClassificationCollator { padding: padding(pad_id) };
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = ClassificationTask::new(config, tokenizer, labels)?;

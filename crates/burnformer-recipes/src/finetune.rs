@@ -75,6 +75,10 @@ pub struct FinetuneSettings {
     pub on_bad_row: OnBadRow,
     /// Maximum number of training texts per class; absent for all.
     pub max_per_class: Option<usize>,
+    /// `true` reads special tokens written in a text, such as `[SEP]`, as text, also when the model is used; `false` as the
+    /// tokenizer's files say.
+    #[serde(default)]
+    pub split_special_tokens: bool,
     /// Validation texts, to select the best model; absent for a share of `data`.
     pub validation: Option<Input>,
     /// Share of `data` for validation, in `[0, 1)`.
@@ -101,6 +105,7 @@ impl FinetuneSettings {
             data,
             on_bad_row: OnBadRow::default(),
             max_per_class: None,
+            split_special_tokens: false,
             validation: None,
             validation_share: 0.1,
             split_by_text: true,
@@ -164,6 +169,12 @@ impl FinetuneSettings {
     /// Longest text of this model, in tokens.
     pub(crate) fn seq_length(&self, config: &BertConfig) -> usize {
         self.max_seq_length.min(config.max_seq_length)
+    }
+
+    /// `tokenizer` as these settings want it, for texts of at most `seq_length` tokens.
+    pub(crate) fn tokenizer(&self, tokenizer: Tokenizer, seq_length: usize) -> Tokenizer {
+        let splits = self.split_special_tokens || tokenizer.splits_special_tokens();
+        tokenizer.with_max_length(seq_length).with_split_special_tokens(splits)
     }
 
     /// Refuses settings of another task.
@@ -310,7 +321,7 @@ impl Finetune {
         settings.expect_task(FinetuneTask::TextClassification)?;
         let Base { config, tokenizer } = base;
         let seq_length = settings.seq_length(&config);
-        let tokenizer = tokenizer.with_max_length(seq_length);
+        let tokenizer = settings.tokenizer(tokenizer, seq_length);
         let task = ClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples = |texts| ClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);
         let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);
@@ -342,6 +353,12 @@ impl Finetune {
             crate::baseline::check_size(self.texts.train.examples.len(), self.texts.train.labels.len())?;
         }
         Ok(Self { with_baselines, ..self })
+    }
+
+    /// Notes how many texts are longer than the model can take.
+    fn note_cut(&self, part: &'static str, samples: &ClassificationDataset, context: &Context<'_>) {
+        let (cut, texts, max_length) = (samples.n_cut(), samples.per_epoch(), self.settings.seq_length(&self.config));
+        context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
     }
 
     /// Measures the best model on samples.
@@ -408,6 +425,14 @@ impl Recipe for Finetune {
         with_logits(step, train.micro_batch_size, self.texts.train.labels.len(), self.config.d_model)
     }
 
+    fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
+        self.note_cut("training", &self.data.train, context);
+        if let Some(validation) = &self.data.validation {
+            self.note_cut("validation", validation, context);
+        }
+        Ok(())
+    }
+
     fn init(&self, device: &Device, context: &Context<'_>) -> Result<BertForSequenceClassification, RecipeError> {
         let (labels, seed) = (&self.texts.train.labels, self.settings.seed);
         if self.settings.from_scratch {
@@ -436,7 +461,9 @@ impl Recipe for Finetune {
         let test = match &self.texts.test {
             Some(test) => {
                 let (seq_length, seed) = (self.settings.seq_length(&self.config), self.settings.seed);
-                Some(score(&Arc::new(ClassificationDataset::new(test, &self.tokenizer, seq_length, seed)?))?)
+                let samples = Arc::new(ClassificationDataset::new(test, &self.tokenizer, seq_length, seed)?);
+                self.note_cut("test", &samples, context);
+                Some(score(&samples)?)
             }
             None => None,
         };

@@ -74,7 +74,7 @@ impl FinetuneTokens {
         settings.expect_task(FinetuneTask::TokenClassification)?;
         let Base { config, tokenizer } = base;
         let seq_length = settings.seq_length(&config);
-        let tokenizer = tokenizer.with_max_length(seq_length);
+        let tokenizer = settings.tokenizer(tokenizer, seq_length);
         let task = TokenClassificationTask::new(config.clone(), tokenizer.clone(), texts.train.labels.clone())?;
         let samples =
             |texts| TokenClassificationDataset::new(texts, &tokenizer, seq_length, settings.seed).map(Arc::new);

@@ -72,6 +72,11 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             let n = HumanCount(*n as u64);
             vec![fact("skipped pairs", format_args!("{n}, outside the lengths of `data.samples`"))]
         }
+        Note::TextsCut { cut: 0, .. } => Vec::new(),
+        Note::TextsCut { cut, texts, max_length, part } => {
+            let [cut, texts] = [cut, texts].map(|n| HumanCount(*n));
+            vec![fact("texts cut off", format_args!("{cut} of {texts} {part} texts, behind {max_length} tokens"))]
+        }
         Note::TrainingWords { lost, invalid_tags } => [
             ("words cut off", lost.cut_off as u64, "behind the maximum length, not trained on"),
             ("words without tokens", lost.empty as u64, "not trained on"),
@@ -251,6 +256,9 @@ mod tests {
     #[test]
     fn a_note_on_nothing_is_empty() {
         assert_eq!(Note::Conflicts(&Conflicts::default()).to_string(), "");
+        let cut = |cut| Note::TextsCut { cut, texts: 2000, max_length: 128, part: "training" }.to_string();
+        assert_eq!(cut(0), "");
+        assert_eq!(cut(1234), "texts cut off        1,234 of 2,000 training texts, behind 128 tokens");
         assert_eq!(Note::TrainingWords { lost: LostWords::default(), invalid_tags: 0 }.to_string(), "");
     }
 }

@@ -98,6 +98,17 @@ pub enum Note<'a> {
     Changed(&'a Change),
     /// Number of pairs of texts that the settings exclude.
     PairsLeftOut(usize),
+    /// Texts that are longer than the model can take, so that it does not see their ends.
+    TextsCut {
+        /// Number of these texts.
+        cut: u64,
+        /// Number of all texts.
+        texts: u64,
+        /// Longest text, in tokens, special tokens included.
+        max_length: usize,
+        /// What the texts are for, such as `training`.
+        part: &'static str,
+    },
     /// Lost words and invalid tags of the training sentences.
     TrainingWords {
         /// Words without a label in any sample.

@@ -164,11 +164,12 @@ impl TextEmbedding {
     pub fn most_similar<'a>(&self, texts: &[&'a str]) -> Result<Vec<SimilarText<'a>>, TaskError> {
         let embeddings = self.embed(texts)?;
         let Some((first, others)) = embeddings.split_first() else { return Ok(Vec::new()) };
-        let similar = |(&text, embedding): (&&'a str, &Vec<f32>)| SimilarText {
+        let similar = |(index, (&text, embedding)): (usize, (&&'a str, &Vec<f32>))| SimilarText {
+            index,
             text,
             similarity: self.similarity.of(first, embedding),
         };
-        let mut similar: Vec<_> = texts[1..].iter().zip(others).map(similar).collect();
+        let mut similar: Vec<_> = (1..).zip(texts[1..].iter().zip(others)).map(similar).collect();
         similar.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
         Ok(similar)
     }
@@ -177,6 +178,8 @@ impl TextEmbedding {
 /// A text and its similarity to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct SimilarText<'a> {
+    /// Index of the text in the list.
+    pub index: usize,
     /// The text.
     pub text: &'a str,
     /// [`TextEmbedding::similarity`] of the embeddings.

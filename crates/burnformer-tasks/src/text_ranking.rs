@@ -55,15 +55,47 @@ impl TextRanking {
         Self(Ranker::Pairs(model))
     }
 
+    /// The same, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.
+    #[must_use]
+    pub fn with_split_special_tokens(self, splits: bool) -> Self {
+        Self(match self.0 {
+            Ranker::Pairs(model) => Ranker::Pairs(model.with_split_special_tokens(splits)),
+            Ranker::Embeddings(model) => Ranker::Embeddings(model.with_split_special_tokens(splits)),
+        })
+    }
+
+    /// Number of texts so far, or of pairs of query and text, that were longer than the model can take, and were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        match &self.0 {
+            Ranker::Pairs(model) => model.n_cut(),
+            Ranker::Embeddings(model) => model.n_cut(),
+        }
+    }
+
+    /// Longest text, or pair of query and text, that the model can take, in tokens, special tokens included.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        match &self.0 {
+            Ranker::Pairs(model) => model.max_length(),
+            Ranker::Embeddings(model) => model.max_length(),
+        }
+    }
+
     /// The texts by their scores with `query`, the best first; of equal ones, the first.
     ///
     /// # Errors
-    /// If a text cannot be tokenised, or the device fails.
+    /// [`TaskError::Text`] if a text cannot be tokenised, or has no tokens and the tokenizer adds none; if the device fails.
     pub fn rank<'a>(&self, query: &str, texts: &[&'a str]) -> Result<Vec<RankedText<'a>>, TaskError> {
         let scores = match &self.0 {
             Ranker::Pairs(model) => model.scores(&texts.iter().map(|&text| (query, Some(text))).collect::<Vec<_>>())?,
             Ranker::Embeddings(model) => {
-                let query = model.embed_behind(model.prompts().query(), &[query])?.concat();
+                let query = model.embed_behind(model.prompts().query(), &[query]).map_err(|error| match error {
+                    // The query is none of the texts, which are numbered.
+                    TaskError::Text { source, .. } => source.into(),
+                    error => error,
+                })?;
+                let query = query.concat();
                 let texts = model.embed_behind(model.prompts().document(), texts)?;
                 texts.iter().map(|text| model.similarity().of(&query, text)).collect()
             }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::numbers::whole;
-use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, TextsArgs};
+use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
 
 /// Evaluate a model on data
 ///
@@ -86,15 +86,15 @@ pub(crate) enum Part {
 
 /// Classify texts, or mark entities in them, with a fine-tuned model
 ///
-/// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text: label,
-/// probability and text, separated by tabs. `--format json` prints JSON lines.
+/// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text, blank ones
+/// too: label, probability and text, separated by tabs. `--format json` prints JSON lines, with the number of the `row` (from 1).
 ///
 /// Of a model that gives a text any number of labels, the first two columns list all labels of at least `--threshold` with their
 /// probabilities. Of a model with a single label, such as a cross-encoder, the first column is a score, and there is no label.
 ///
 /// A model for token classification marks entities. Prints one line per entity, with these values separated by tabs: number
-/// of the text (from 1, without blank lines), first character (from 0), character behind the last one, type, score, entity.
-/// `--format json` prints one object per text, with its `entities`.
+/// of the row (from 1), first character (from 0), character behind the last one, type, score, entity. `--format json` prints one
+/// object per text, with its `row` and `entities`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer predict runs/intents 'My card has not arrived.'
@@ -116,6 +116,9 @@ pub(crate) struct PredictArgs {
     /// Least probability of a label to print, in [0, 1], of a model that gives a text any number of labels [default: 0.5]
     #[arg(long, value_name = "P")]
     pub(crate) threshold: Option<f64>,
+
+    #[command(flatten)]
+    pub(crate) special_tokens: SpecialTokensArgs,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -148,6 +151,9 @@ pub(crate) struct RankArgs {
     /// Number of best texts to print [default: all]
     #[arg(long, value_name = "N", value_parser = whole::<u32>(1..))]
     pub(crate) top_k: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) special_tokens: SpecialTokensArgs,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

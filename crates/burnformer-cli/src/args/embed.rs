@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 
 use super::names::names;
 use super::numbers::whole;
-use super::{DeviceArgs, ReportArgs, TextsArgs};
+use super::{DeviceArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
 
 /// The values of `--pooling`.
 pub(super) fn poolings() -> impl TypedValueParser<Value = Pooling> {
@@ -47,13 +47,16 @@ pub(crate) struct EmbeddingArgs {
     pub(crate) dimensions: Option<u32>,
 
     #[command(flatten)]
+    pub(crate) special_tokens: SpecialTokensArgs,
+
+    #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
 
 /// Compute text embeddings
 ///
-/// Reads texts from the command line, from files, or from standard input (one per line). Prints JSON lines with text and
-/// vector, or writes a `.npy` file with `--out`. A sentence-transformers folder says how vectors are made: longest text,
+/// Reads texts from the command line, from files, or from standard input (one per line). Prints JSON lines with row, text
+/// and vector, or writes a `.npy` file with `--out`. A sentence-transformers folder says how vectors are made: longest text,
 /// lower-casing, prompt, pooling, dense layers, normalisation, number of dimensions. Those of any other folder are L2-normalised.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -68,8 +71,8 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     pub(crate) texts: TextsArgs,
 
-    /// Write the vectors to this `.npy` file, one row per text; `-` is standard output
-    #[arg(long, value_name = "FILE")]
+    /// Write the vectors to this `.npy` file, one row per text, in their order; `-` is standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "id_column")]
     pub(crate) out: Option<PathBuf>,
 }
 

@@ -75,11 +75,27 @@ pub(crate) struct TextsArgs {
     pub(crate) texts: Vec<String>,
 
     /// Input files, folders or glob patterns; in plain text each line is one text, unless `--layout` says otherwise
+    ///
+    /// Every row has its answer, blank ones too. JSON carries the number of the row: its place among all rows of the input, from
+    /// 1, headers of tables not counted, rows that `--on-bad-row skip` leaves out counted.
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) input: Vec<String>,
 
+    /// Column of an identifier, which is printed with the answer: first on its line, or `id` in JSON
+    #[arg(long, value_name = "NAME", requires = "input", conflicts_with = "group_column")]
+    pub(crate) id_column: Option<String>,
+
     #[command(flatten)]
     pub(crate) format: FormatArgs,
+}
+
+/// How special tokens in texts are read.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct SpecialTokensArgs {
+    /// Read special tokens written in a text, such as `[SEP]`, as text [default: as the tokenizer's files say, else as special
+    /// tokens]
+    #[arg(long)]
+    pub(crate) split_special_tokens: bool,
 }
 
 /// A character as it is, or `\t`, which is hard to type.

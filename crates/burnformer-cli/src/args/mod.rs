@@ -40,7 +40,7 @@ pub(crate) use fetch::FetchArgs;
 pub(crate) use finetune::FinetuneArgs;
 pub(crate) use generate::GenerateArgs;
 pub(crate) use given::Given;
-pub(crate) use input::{FormatArgs, TextsArgs};
+pub(crate) use input::{FormatArgs, SpecialTokensArgs, TextsArgs};
 pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsArgs;

@@ -6,36 +6,39 @@ use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
 use super::Outcome;
+use super::texts::Row;
 use crate::args::EmbedArgs;
 use crate::context::Context;
 
 /// An answer.
 #[derive(Serialize)]
 struct Line<'a> {
-    text: &'a str,
+    #[serde(flatten)]
+    row: &'a Row,
     embedding: Vec<f32>,
 }
 
 pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
     let out = args.out.as_deref().map(AtomicFile::create).transpose()?;
     let model = args.embedding.load()?;
-    let mut rows = Vec::new();
-    args.texts.in_groups("embed", context, |texts| {
-        let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
+    let mut vectors = Vec::new();
+    args.texts.in_groups("embed", context, |rows| {
+        let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
         let embeddings = model.embed(&asked)?;
         if out.is_some() {
-            rows.extend(embeddings);
+            vectors.extend(embeddings);
             return Ok(());
         }
-        let line = |(text, embedding)| serde_json::to_string(&Line { text, embedding });
-        let lines = asked.into_iter().zip(embeddings).map(line).collect::<Result<Vec<_>, _>>()?;
+        let line = |(row, embedding)| serde_json::to_string(&Line { row, embedding });
+        let lines = rows.iter().zip(embeddings).map(line).collect::<Result<Vec<_>, _>>()?;
         context.terminal.print(&lines.join("\n"))
     })?;
+    context.terminal.cut(model.n_cut(), model.max_length());
     if let (Some(mut out), Some(path)) = (out, &args.out) {
-        write_npy(&rows, model.n_dimensions(), &mut out)
+        write_npy(&vectors, model.n_dimensions(), &mut out)
             .with_context(|| format!("cannot write `{}`", path.display()))?;
         out.commit()?;
-        let (n, width) = (rows.len(), model.n_dimensions());
+        let (n, width) = (vectors.len(), model.n_dimensions());
         context.terminal.note(format_args!("{n} vectors of {width} numbers in `{}`", path.display()));
     }
     Ok(Outcome::Done)
@@ -45,7 +48,10 @@ impl crate::args::EmbeddingArgs {
     /// The model that the flags ask for.
     pub(super) fn load(&self) -> Result<TextEmbedding> {
         let device = self.device.device.open()?;
-        let model = TextEmbedding::load(&self.folder, &device)?;
+        let mut model = TextEmbedding::load(&self.folder, &device)?;
+        if self.special_tokens.split_special_tokens {
+            model = model.with_split_special_tokens(true);
+        }
         let model = match self.pooling {
             None => model,
             Some(pooling) => model.with_pooling(pooling)?,

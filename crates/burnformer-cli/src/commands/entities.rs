@@ -5,7 +5,7 @@ use burnformer::tasks::{MarkedText, TextEntity, TokenClassification};
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::Text;
+use super::texts::{Row, one_line};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 use crate::errors::Advised;
@@ -13,7 +13,8 @@ use crate::errors::Advised;
 /// An answer.
 #[derive(Serialize)]
 struct Line<'a> {
-    text: &'a str,
+    #[serde(flatten)]
+    row: &'a Row,
     #[serde(flatten)]
     marked: &'a MarkedText,
 }
@@ -24,39 +25,32 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         let message = format!("`{flag}` cannot be used with a model for token classification");
         return Err(Advised::new(message, format!("leave out `{flag}`")).into());
     }
-    let model = TokenClassification::load(&args.folder, &args.device.device.open()?)?;
-    let mut first = 1;
-    args.texts.in_groups("predict", context, |texts| {
-        let lines = answer(&model, texts, first, args.report.format, context)?;
-        first += texts.len();
+    let mut model = TokenClassification::load(&args.folder, &args.device.device.open()?)?;
+    if args.special_tokens.split_special_tokens {
+        model = model.with_split_special_tokens(true);
+    }
+    args.texts.in_groups("predict", context, |rows| {
+        let lines = answer(&model, rows, args.report.format)?;
         if lines.is_empty() { Ok(()) } else { context.terminal.print(&lines.join("\n")) }
     })?;
+    context.terminal.cut(model.n_cut(), model.max_length());
     Ok(Outcome::Done)
 }
 
-/// The lines for `texts`, of which the first has the number `first`.
-fn answer(
-    model: &TokenClassification,
-    texts: &[Text],
-    first: usize,
-    format: ReportFormat,
-    context: &Context,
-) -> Result<Vec<String>> {
-    let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
+/// The lines for `rows`.
+fn answer(model: &TokenClassification, rows: &[Row], format: ReportFormat) -> Result<Vec<String>> {
+    let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
     let mut lines = Vec::new();
-    for ((number, text), marked) in (first..).zip(&asked).zip(model.mark(&asked)?) {
-        if marked.words_cut_off > 0 {
-            let n = marked.words_cut_off;
-            context
-                .terminal
-                .warn(format_args!("text {number} is too long for the model: its last {n} words are not tagged"));
-        }
+    for (row, marked) in rows.iter().zip(model.mark(&asked)?) {
         match format {
-            ReportFormat::Text => lines.extend(marked.entities.iter().map(|entity| {
-                let TextEntity { label, score, start, end, text } = entity;
-                format!("{number}\t{start}\t{end}\t{label}\t{score:.4}\t{}", text.replace(['\n', '\t'], " "))
-            })),
-            ReportFormat::Json => lines.push(serde_json::to_string(&Line { text, marked: &marked })?),
+            ReportFormat::Text => {
+                let name = row.id.as_ref().map_or_else(|| row.row.to_string(), |id| one_line(id));
+                lines.extend(marked.entities.iter().map(|entity| {
+                    let TextEntity { label, score, start, end, text } = entity;
+                    format!("{name}\t{start}\t{end}\t{label}\t{score:.4}\t{}", one_line(text))
+                }));
+            }
+            ReportFormat::Json => lines.push(serde_json::to_string(&Line { row, marked: &marked })?),
         }
     }
     Ok(lines)

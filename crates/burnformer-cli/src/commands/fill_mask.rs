@@ -2,24 +2,35 @@
 
 use anyhow::Result;
 use burnformer::recipes::Report;
-use burnformer::tasks::{FillMask, FilledText};
+use burnformer::tasks::{FillMask, FilledMask, FilledText};
+use serde::Serialize;
 
 use super::Outcome;
+use super::texts::Row;
 use crate::args::{FillMaskArgs, ReportFormat};
 use crate::context::Context;
+
+/// An answer.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    masks: Vec<FilledMask>,
+}
 
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
     let device = args.device.device.open()?;
     let model = FillMask::load(&args.folder, &device)?;
-    args.texts.in_groups("fill-mask", context, |texts| {
-        let asked: Vec<&str> = texts.iter().map(|(text, _)| text.as_str()).collect();
+    args.texts.in_groups("fill-mask", context, |rows| {
+        let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
         let filled = model.fill(&asked, args.top_k as usize)?;
-        let line = |(text, masks)| match args.report.format {
-            ReportFormat::Text => Ok(FilledText { text, masks }.text()),
-            ReportFormat::Json => serde_json::to_string(&FilledText { text, masks }),
+        let line = |(row, masks): (&Row, _)| match args.report.format {
+            ReportFormat::Text => Ok(FilledText { text: &row.text, masks }.text()),
+            ReportFormat::Json => serde_json::to_string(&Line { row, masks }),
         };
-        let lines = asked.into_iter().zip(filled).map(line).collect::<Result<Vec<_>, _>>()?;
+        let lines = rows.iter().zip(filled).map(line).collect::<Result<Vec<_>, _>>()?;
         context.terminal.print(&lines.join("\n"))
     })?;
+    context.terminal.cut(model.n_cut(), model.max_length());
     Ok(Outcome::Done)
 }

@@ -29,7 +29,9 @@ pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
         interrupt: Some(&context.interrupt),
         ..TextGenerationOptions::new(generation)
     };
-    let mut prompts = lines::texts(&args.prompts);
+    let is_given = !args.prompts.is_empty();
+    let is_asked = |line: &Result<String>| is_given || line.as_ref().map_or(true, |line| !line.trim().is_empty());
+    let mut prompts = lines::texts(&args.prompts).filter(is_asked);
     loop {
         let group = prompts.by_ref().take(batch_size).collect::<Result<Vec<_>>>()?;
         if group.is_empty() {

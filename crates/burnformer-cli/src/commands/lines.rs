@@ -7,13 +7,10 @@ use burnformer::data::readers::{ReadError, lines_of};
 
 use crate::errors::Advised;
 
-/// The texts of the command line, or if there are none, the lines of the standard input, blank ones left out. They are read
-/// as they are needed.
+/// The texts of the command line, or if there are none, the lines of the standard input, blank ones too. They are read as they
+/// are needed.
 pub(super) fn texts(given: &[String]) -> Box<dyn Iterator<Item = Result<String>> + '_> {
-    if given.is_empty() {
-        return Box::new(of_stdin().filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty())));
-    }
-    Box::new(given.iter().cloned().map(Ok))
+    if given.is_empty() { Box::new(of_stdin()) } else { Box::new(given.iter().cloned().map(Ok)) }
 }
 
 /// The lines of the standard input.

@@ -5,7 +5,7 @@ use burnformer::models::{Head, ModelClass, Outputs};
 use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
 
-use super::texts::Text;
+use super::texts::{Row, one_line};
 use super::{Outcome, entities};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
@@ -14,9 +14,8 @@ use crate::errors::Advised;
 /// An answer.
 #[derive(Serialize)]
 struct Line<'a> {
-    text: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pair: Option<&'a str>,
+    #[serde(flatten)]
+    row: &'a Row,
     #[serde(flatten)]
     answer: Answer<'a>,
 }
@@ -26,9 +25,13 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         return entities::run(args, context);
     }
     let device = args.device.device.open()?;
-    let classifier = TextClassification::load(&args.folder, &device)?;
+    let mut classifier = TextClassification::load(&args.folder, &device)?;
+    if args.special_tokens.split_special_tokens {
+        classifier = classifier.with_split_special_tokens(true);
+    }
     check_threshold(args.threshold, classifier.outputs())?;
-    args.texts.in_groups("predict", context, |texts| answer(&classifier, texts, args, context))?;
+    args.texts.in_groups("predict", context, |rows| answer(&classifier, rows, args, context))?;
+    context.terminal.cut(classifier.n_cut(), classifier.max_length());
     Ok(Outcome::Done)
 }
 
@@ -45,21 +48,22 @@ fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
     }
 }
 
-fn answer(classifier: &TextClassification, texts: &[Text], args: &PredictArgs, context: &Context) -> Result<()> {
-    let asked: Vec<_> = texts.iter().map(|(text, pair)| (text.as_str(), pair.as_deref())).collect();
+fn answer(classifier: &TextClassification, rows: &[Row], args: &PredictArgs, context: &Context) -> Result<()> {
+    let asked: Vec<_> = rows.iter().map(|row| (row.text.as_str(), row.pair.as_deref())).collect();
     let predictions = classifier.classify(&asked)?;
     let options = AnswerOptions { top_k: args.top_k as usize, threshold: args.threshold.unwrap_or(0.5) };
-    let mut out = Vec::with_capacity(texts.len());
-    for ((text, pair), prediction) in asked.into_iter().zip(&predictions) {
+    let mut out = Vec::with_capacity(rows.len());
+    for (row, prediction) in rows.iter().zip(&predictions) {
         let answer = classifier.answer(prediction, &options);
         out.push(match args.report.format {
             ReportFormat::Text => {
-                let mut line = answer.columns() + "\t";
-                line.reserve_exact(text.len());
-                line.extend(text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));
+                let id = row.id.as_ref().map(|id| one_line(id) + "\t").unwrap_or_default();
+                let mut line = format!("{id}{}\t", answer.columns());
+                line.reserve_exact(row.text.len());
+                line.extend(row.text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));
                 line
             }
-            ReportFormat::Json => serde_json::to_string(&Line { text, pair, answer })?,
+            ReportFormat::Json => serde_json::to_string(&Line { row, answer })?,
         });
     }
     context.terminal.print_each(&out)

@@ -2,14 +2,16 @@
 
 use std::io::{self, IsTerminal};
 
-use anyhow::Result;
-use burnformer::data::readers::{Format, TextLayout};
+use anyhow::{Error, Result};
 use burnformer::data::source::Records;
+use burnformer::tasks::TaskError;
+use serde::Serialize;
 
 use super::lines;
 use crate::args::TextsArgs;
 use crate::context::Context;
 use crate::input;
+use crate::terminal::Terminal;
 
 /// How many texts are answered together: enough to put those of similar length together, few enough to answer soon.
 const TOGETHER: usize = 256;
@@ -17,8 +19,19 @@ const TOGETHER: usize = 256;
 /// Bytes of texts that are answered together: long ones wait for no others.
 const FULL: usize = 1 << 20;
 
-/// A text, and perhaps a second one that belongs to it.
-pub(super) type Text = (String, Option<String>);
+/// A text to be answered.
+#[derive(Clone, Serialize)]
+pub(super) struct Row {
+    /// Its number among all rows of the input, from 1.
+    pub(super) row: u64,
+    /// What the input calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    pub(super) text: String,
+    /// A second text that belongs to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pair: Option<String>,
+}
 
 impl TextsArgs {
     /// Hands all texts to `answer`, in order, some at a time. Reading files is the stage `stage`.
@@ -26,45 +39,73 @@ impl TextsArgs {
         &self,
         stage: &str,
         context: &Context,
-        mut answer: impl FnMut(&[Text]) -> Result<()>,
+        mut answer: impl FnMut(&[Row]) -> Result<()>,
     ) -> Result<()> {
         // Who types texts wants each one answered at once.
         let is_typed = self.texts.is_empty() && self.input.is_empty() && io::stdin().is_terminal();
         let together = if is_typed { 1 } else { TOGETHER };
-        let mut waiting: Vec<Text> = Vec::new();
+        let mut waiting: Vec<Row> = Vec::new();
         let mut n_bytes = 0;
-        let mut take = |text: String, pair: Option<String>| -> Result<()> {
-            n_bytes += text.len() + pair.as_ref().map_or(0, String::len);
-            waiting.push((text, pair));
+        let mut take = |row: Row| -> Result<()> {
+            n_bytes += row.text.len() + row.pair.as_ref().map_or(0, String::len);
+            waiting.push(row);
             if waiting.len() == together || n_bytes >= FULL {
-                answer(&waiting)?;
+                answer(&waiting).map_err(|error| in_rows(error, |index| waiting[index].row))?;
                 waiting.clear();
                 n_bytes = 0;
             }
             Ok(())
         };
         if self.input.is_empty() {
-            for text in lines::texts(&self.texts) {
+            for (row, text) in (1..).zip(lines::texts(&self.texts)) {
                 context.interrupt.check()?;
-                take(text?, None)?;
+                take(Row { row, id: None, text: text?, pair: None })?;
             }
         } else {
-            let input = input::resolve(&self.input, &self.format)?;
-            // Documents are of no use here: who has questions in a file wants each of them answered.
-            let is_lines = input.format == Format::Text { layout: TextLayout::Lines };
-            let source = input.open()?;
+            let source = input::open_rows(self)?;
             let Context { terminal, interrupt } = context;
             let mut records = Records::new(&source, self.format.on_bad_row, stage, terminal, interrupt);
-            for record in records.by_ref() {
+            let mut n_read = 0;
+            while let Some(record) = records.next() {
                 let record = record?;
-                if is_lines && record.text.contains('\n') {
-                    record.text.lines().try_for_each(|line| take(line.to_owned(), None))?;
-                } else {
-                    take(record.text, record.pair)?;
-                }
+                n_read += 1;
+                let row = n_read + records.skipped().rows;
+                take(Row { row, id: record.group, text: record.text, pair: record.pair })?;
             }
             terminal.skipped(&records.into_skipped());
         }
-        if waiting.is_empty() { Ok(()) } else { answer(&waiting) }
+        if waiting.is_empty() {
+            Ok(())
+        } else {
+            answer(&waiting).map_err(|error| in_rows(error, |index| waiting[index].row))
+        }
+    }
+}
+
+/// `error` with the number of the row in the place of that of a text; `row` is told its index among the texts.
+pub(super) fn in_rows(error: Error, row: impl Fn(usize) -> u64) -> Error {
+    match error.downcast::<TaskError>() {
+        Ok(TaskError::Text { number, source }) => {
+            Error::new(source).context(format!("row {} cannot be used", row(number - 1)))
+        }
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
+}
+
+/// `text` without breaks and tabs.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r', '\t'], " ")
+}
+
+impl Terminal {
+    /// Warns of texts that a model has not seen to their end.
+    pub(super) fn cut(&self, n_cut: u64, max_length: usize) {
+        if n_cut > 0 {
+            let texts = if n_cut == 1 { "text is" } else { "texts are" };
+            self.warn(format_args!(
+                "{n_cut} {texts} longer than {max_length} tokens, which is all the model takes: cut off behind"
+            ));
+        }
     }
 }

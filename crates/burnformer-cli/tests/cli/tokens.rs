@@ -95,9 +95,13 @@ fn marks_characters(folder: &Folder) {
     let json = folder.run_on(&format!("{line} --format json"), texts.as_bytes()).succeeds().stdout;
     let rows: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((rows.len(), &rows[1]["entities"]), (3, &serde_json::json!([])));
+    assert_eq!(rows.iter().map(|row| row["row"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!((&rows[0]["entities"][0]["start"], &rows[0]["words_cut_off"]), (&27.into(), &0.into()));
     let long = folder.run_with(&line, &"the old pier ".repeat(20)).succeeds();
-    assert!(long.stderr.contains("text 1 is too long for the model: its last "), "{long:?}");
+    assert!(
+        long.stderr.contains("1 text is longer than 24 tokens, which is all the model takes: cut off behind\n"),
+        "{long:?}"
+    );
 }
 
 fn goes_on(folder: &Folder) {

@@ -20,15 +20,19 @@ pub struct ClassificationSample {
 }
 
 impl ClassificationSample {
-    /// Tokenises a text, truncated to `max_seq_length` tokens.
+    /// Tokenises a text, truncated to `max_seq_length` tokens; the second value tells whether that cut something off.
     ///
     /// # Errors
     /// If the special tokens alone fill the length, or the tokenizer refuses the text.
-    pub fn encode(example: &Example, tokenizer: &Tokenizer, max_seq_length: usize) -> Result<Self, TokenizerError> {
+    pub fn encode(
+        example: &Example,
+        tokenizer: &Tokenizer,
+        max_seq_length: usize,
+    ) -> Result<(Self, bool), TokenizerError> {
         let Example { text, pair, label } = example;
         let encoded = tokenizer.encode_with_specials(text, pair.as_deref(), Some(max_seq_length))?;
         let first_length = encoded.type_ids.iter().take_while(|&&segment| segment == 0).count();
-        Ok(Self { ids: encoded.ids, first_length, label: *label })
+        Ok((Self { ids: encoded.ids, first_length, label: *label }, encoded.is_cut))
     }
 }
 
@@ -43,6 +47,7 @@ impl Sample for ClassificationSample {
 pub struct ClassificationDataset {
     samples: Vec<ClassificationSample>,
     order: Order,
+    n_cut: u64,
 }
 
 impl ClassificationDataset {
@@ -57,12 +62,19 @@ impl ClassificationDataset {
         seed: u64,
     ) -> Result<Self, DataError> {
         let encode = |example: &Example| ClassificationSample::encode(example, tokenizer, max_seq_length);
-        let samples = texts.examples.par_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let (samples, is_cut): (Vec<_>, Vec<bool>) =
+            texts.examples.par_iter().map(encode).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         if samples.is_empty() {
             return Err(SamplesError::None { n_documents: 0, reason: "a class" }.into());
         }
         let order = Order::new(seed, samples.len() as u64);
-        Ok(Self { samples, order })
+        Ok(Self { samples, order, n_cut: is_cut.into_iter().map(u64::from).sum() })
+    }
+
+    /// Number of texts that were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.n_cut
     }
 }
 

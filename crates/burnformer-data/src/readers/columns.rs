@@ -1,6 +1,7 @@
 //! Columns of a row, and their conversion to a record.
 
 use std::collections::HashSet;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +61,31 @@ impl Columns {
         [Some(&self.text), self.pair.as_ref(), self.label.as_ref(), self.group.as_ref()]
             .map(|name| name.map(String::as_str))
     }
+}
 
-    /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank.
+/// Columns that are read, and whether blank rows are records too.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) columns: Columns,
+    pub(super) blank_rows: bool,
+}
+
+impl From<Columns> for Asked {
+    fn from(columns: Columns) -> Self {
+        Self { columns, blank_rows: false }
+    }
+}
+
+impl Deref for Asked {
+    type Target = Columns;
+
+    fn deref(&self) -> &Columns {
+        &self.columns
+    }
+}
+
+impl Asked {
+    /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank and blank rows are no records.
     pub(super) fn record(&self, at: Place, cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
         let name = |column: usize| self.names()[column].unwrap_or_default().to_owned();
         let mut values: Each<String> = Default::default();
@@ -79,10 +103,13 @@ impl Columns {
             };
         }
         let is_blank = |value: &String| value.trim().is_empty();
-        if values[..GROUP].iter().flatten().all(is_blank) {
+        if !self.blank_rows && values[..GROUP].iter().flatten().all(is_blank) {
             return Ok(None);
         }
-        if let Some(column) = values[..GROUP].iter().position(|value| value.as_ref().is_some_and(is_blank)) {
+        // A text may be blank in a blank row, a label never.
+        let needed = if self.blank_rows { LABEL } else { 0 }..GROUP;
+        let blank = |column: &usize| values[*column].as_ref().is_some_and(is_blank);
+        if let Some(column) = needed.into_iter().find(blank) {
             return Err(ReadError::BlankField { at, field: name(column) });
         }
         let [text, pair, label, group] = values;
@@ -106,7 +133,7 @@ mod tests {
         let mut name = || asked.next().unwrap();
         let columns = columns(name(), name(), name(), name());
         let at = Place::new(&Path::new("a").into(), "row", 7);
-        shown(columns.record(at, cells).transpose().into_iter())
+        shown(Asked::from(columns).record(at, cells).transpose().into_iter())
     }
 
     fn text(text: &str) -> Option<Cell> {

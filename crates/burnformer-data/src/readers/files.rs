@@ -13,12 +13,13 @@ use burnformer_core::progress::Interrupted;
 use twox_hash::XxHash3_64;
 use walkdir::WalkDir;
 
+use super::columns::Asked;
 use super::lines::Lines;
 use super::parallel::Pairs;
 use super::patterns::{is_hidden, matching};
 use super::table::Dialect;
-use super::text::Documents;
-use super::{Format, Input, ReadError, conll, jsonl, parquet, table};
+use super::text::{Documents, EachLine};
+use super::{Format, Input, ReadError, TextLayout, conll, jsonl, parquet, table};
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
@@ -28,12 +29,21 @@ pub struct Files {
     parts: Vec<Part>,
     files: Vec<Sides>,
     format: Format,
+    blank_rows: bool,
 }
 
 /// A file, and for parallel text the file with the other side.
 type Sides = (Arc<Path>, Option<Arc<Path>>);
 
 impl Files {
+    /// The same files with a record for every row, those with a blank text too, for who needs an answer to each of them. A line of
+    /// text is a record of its own then, in the layout [`TextLayout::Lines`]. Blank lines between the rows of a table, between
+    /// JSON objects and between sentences of tagged words are no rows.
+    #[must_use]
+    pub fn with_blank_rows(self) -> Self {
+        Self { blank_rows: true, ..self }
+    }
+
     /// The fingerprint of every part as version 0.1.0 made it, of path, size and time of modification: runs that were begun by
     /// it know no other.
     ///
@@ -59,7 +69,7 @@ impl Files {
         let mut files: Vec<Sides> = sources.into_iter().zip(targets).collect();
         files.retain(|(source, target)| met.insert((key(source), target.as_ref().map(key))));
         let parts = files.iter().map(part).collect::<Result<_, _>>()?;
-        Ok(Self { parts, files, format: input.format.clone() })
+        Ok(Self { parts, files, format: input.format.clone(), blank_rows: false })
     }
 }
 
@@ -70,7 +80,8 @@ impl Source for Files {
 
     fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader {
         let (sides, format, bytes) = (self.files[part].clone(), self.format.clone(), bytes.clone());
-        Box::new(iter::once_with(move || open(&sides, format, &bytes)).flatten())
+        let blank_rows = self.blank_rows;
+        Box::new(iter::once_with(move || open(&sides, format, blank_rows, &bytes)).flatten())
     }
 
     fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
@@ -92,27 +103,31 @@ impl Source for Files {
 }
 
 /// The records of a file.
-fn open((path, target): &Sides, format: Format, bytes: &BytesRead) -> RecordReader {
+fn open((path, target): &Sides, format: Format, blank_rows: bool, bytes: &BytesRead) -> RecordReader {
+    let asked = |columns| Asked { columns, blank_rows };
     match format {
+        Format::Text { layout: TextLayout::Lines } if blank_rows => records(Lines::open(path, bytes).map(EachLine)),
         Format::Text { layout } => records(Lines::open(path, bytes).map(|lines| Documents::new(lines, layout))),
         Format::Parallel { .. } => {
             let target = target.as_ref().unwrap_or(path);
             records(Pairs::open(path, target, bytes))
         }
-        Format::Jsonl { columns } => records(Lines::open(path, bytes).map(|lines| jsonl::Objects::new(lines, columns))),
+        Format::Jsonl { columns } => {
+            records(Lines::open(path, bytes).map(|lines| jsonl::Objects::new(lines, asked(columns))))
+        }
         Format::Csv { columns, header, delimiter } => {
             let dialect = Dialect { delimiter: delimiter as u8, quotes: true, header };
-            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, columns)))
+            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, asked(columns))))
         }
         Format::Tsv { columns, header } => {
             let dialect = Dialect { delimiter: b'\t', quotes: false, header };
-            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, columns)))
+            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, asked(columns))))
         }
         Format::Conll { word_column: word, tag_column: tag } => {
             let columns = conll::TagColumns { word, tag };
             records(Lines::open(path, bytes).map(|lines| conll::Sentences::new(lines, columns)))
         }
-        Format::Parquet { columns } => records(parquet::Rows::open(path, columns, bytes)),
+        Format::Parquet { columns } => records(parquet::Rows::open(path, asked(columns), bytes)),
     }
 }
 
@@ -278,6 +293,31 @@ mod tests {
         assert_eq!(names(folder.path(), &["**/*.txt"]), ["a.txt", "a[1].txt", "b.txt", "x/c.txt"]);
         assert_eq!(names(folder.path(), &["a[1].txt", "x/../a.txt", "a.txt"]), ["a[1].txt", "x/../a.txt"]);
         assert_eq!(names(folder.path(), &["x/.d.txt"]), ["x/.d.txt"]);
+    }
+
+    #[test]
+    fn every_row_is_a_record_on_request() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |name: &str, content: &str, format: Format| {
+            write(folder.path(), name, content);
+            let files = find(folder.path(), &[name], format).unwrap();
+            let rows = |files: Files| files.read(0, &BytesRead::default()).map(Result::unwrap).collect::<Vec<_>>();
+            let row = |row: &Record| (row.line, row.text.clone(), row.pair.clone());
+            (rows(files.clone()).len(), rows(files.with_blank_rows()).iter().map(row).collect::<Vec<_>>())
+        };
+        let row = |line, text: &str, pair: Option<&str>| (line, text.to_owned(), pair.map(str::to_owned));
+        let lines = [(1, "a"), (2, ""), (3, " \u{a0}"), (4, "b"), (5, "")].map(|(line, text)| row(line, text, None));
+        // The lines of a file are one document else.
+        assert_eq!(read("a.txt", "a\n\n \u{a0}\r\nb\n\n", TEXT), (1, lines.to_vec()));
+        let pairs = [row(2, "a", Some("b")), row(3, "", Some(" ")), row(5, "c", Some("d"))];
+        let columns = || testing::columns("t", "p", "", "");
+        let csv = Format::Csv { columns: columns(), header: true, delimiter: ',' };
+        assert_eq!(read("a.csv", "t,p\na,b\n\"\",\" \"\n\nc,d\n", csv), (2, pairs.to_vec()));
+        let tsv = Format::Tsv { columns: testing::columns("t", "", "", ""), header: true };
+        assert_eq!(read("a.tsv", "t\tx\n\t1\n", tsv), (0, vec![row(2, "", None)]));
+        let jsonl = "{\"t\": \"\", \"p\": \"x\"}\n";
+        let format = Format::Jsonl { columns: testing::columns("t", "", "", "") };
+        assert_eq!(read("a.jsonl", jsonl, format), (0, vec![row(1, "", None)]));
     }
 
     #[test]

@@ -5,23 +5,23 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::columns::Cell;
+use super::columns::{Asked, Cell};
 use super::lines::Lines;
 use super::literals::Literals;
-use super::{Columns, Place, ReadError};
+use super::{Place, ReadError};
 use crate::Record;
 
 /// The objects of a file as records. Blank lines are skipped.
 pub(super) struct Objects {
     lines: Lines,
-    columns: Columns,
+    columns: Asked,
     is_first: bool,
 }
 
 impl Objects {
     /// The objects in `lines`.
-    pub(super) fn new(lines: Lines, columns: Columns) -> Self {
-        Self { lines, columns, is_first: true }
+    pub(super) fn new(lines: Lines, columns: impl Into<Asked>) -> Self {
+        Self { lines, columns: columns.into(), is_first: true }
     }
 }
 
@@ -49,7 +49,7 @@ impl Iterator for Objects {
 }
 
 /// The record of the object `line`, `None` if it is blank.
-fn record(line: &str, at: Place, columns: &Columns) -> Result<Option<Record>, ReadError> {
+fn record(line: &str, at: Place, columns: &Asked) -> Result<Option<Record>, ReadError> {
     let literals = Literals::of(line);
     let value = match serde_json::from_str::<Unique>(&literals.line) {
         Ok(Unique(value)) => value,
@@ -181,6 +181,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    use super::super::Columns;
     use super::super::testing::{columns, lines, shown};
     use super::*;
 

@@ -14,7 +14,7 @@ use parquet::record::reader::{ReaderIter, TreeBuilder};
 use parquet::record::{Field, Row};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
-use super::columns::{Cell, repeated};
+use super::columns::{Asked, Cell, repeated};
 use super::lines::{self, MAX_BYTES};
 use super::pages::{self, PAGE_BYTES, Refused};
 use super::{Columns, Place, ReadError};
@@ -32,7 +32,7 @@ pub(super) struct Rows {
     next_group: usize,
     /// The rows of the open row group.
     rows: Option<ReaderIter>,
-    columns: Columns,
+    columns: Asked,
     /// Largest page, in bytes.
     page_bytes: u64,
     path: Arc<Path>,
@@ -45,7 +45,8 @@ pub(super) struct Rows {
 
 impl Rows {
     /// Opens the file `path`. What is read of it is added to `counter`.
-    pub(super) fn open(path: &Arc<Path>, columns: Columns, counter: &BytesRead) -> Result<Self, ReadError> {
+    pub(super) fn open(path: &Arc<Path>, columns: impl Into<Asked>, counter: &BytesRead) -> Result<Self, ReadError> {
+        let columns = columns.into();
         let io = |source| ReadError::Io { path: path.clone(), source };
         let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, lost: None, source };
         let mut magic = Vec::new();

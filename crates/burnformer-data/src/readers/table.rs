@@ -4,9 +4,9 @@
 //! Rows are cut here and not by the crate `csv`, since that would follow a quote which is never closed through the
 //! whole file and hold all of it in memory.
 
-use super::columns::{Cell, Each};
+use super::columns::{Asked, Cell, Each};
 use super::lines::{self, Lines};
-use super::{Columns, Place, ReadError};
+use super::{Place, ReadError};
 use crate::Record;
 
 /// Dialect of a table.
@@ -23,7 +23,7 @@ pub(super) struct Dialect {
 pub(super) struct Rows {
     lines: Lines,
     dialect: Dialect,
-    columns: Columns,
+    columns: Asked,
     /// Number of fields of a row, and the requested ones. Known from the first row on.
     shape: Option<(usize, Each<usize>)>,
     row: Row,
@@ -31,8 +31,8 @@ pub(super) struct Rows {
 
 impl Rows {
     /// The rows in `lines`.
-    pub(super) fn new(lines: Lines, dialect: Dialect, columns: Columns) -> Self {
-        Self { lines, dialect, columns, shape: None, row: Row::default() }
+    pub(super) fn new(lines: Lines, dialect: Dialect, columns: impl Into<Asked>) -> Self {
+        Self { lines, dialect, columns: columns.into(), shape: None, row: Row::default() }
     }
 
     /// Reads the next row into `self.row` and returns its first line.
@@ -216,6 +216,7 @@ mod tests {
     use csv_core::ReadRecordResult;
     use proptest::prelude::*;
 
+    use super::super::Columns;
     use super::super::testing::{columns, lines, shown};
     use super::*;
 

@@ -107,6 +107,20 @@ impl Iterator for Documents {
     }
 }
 
+/// The lines of a file, blank ones too, as a text each.
+pub(super) struct EachLine(pub(super) Lines);
+
+impl Iterator for EachLine {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let path = self.0.path().clone();
+        let line = self.0.read()?.map(|(number, line)| Record::new(line.to_owned(), path, number));
+        self.0.release();
+        Some(line)
+    }
+}
+
 /// Collected paragraphs.
 #[derive(Default)]
 struct Piece {
