@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use burnformer_core::progress::{Progress, Stage, Unit};
 use burnformer_core::{Interrupt, Interrupted, Silent};
 use burnformer_data::DataError;
-use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerKind, train};
+use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerError, TokenizerKind, train, train_covering};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::BpeTrainer;
 use tokenizers::models::wordlevel::WordLevelTrainer;
@@ -248,4 +248,28 @@ fn progress_counts_tokens_and_an_interrupt_ends_it() {
     let interrupt = Interrupt::new();
     interrupt.request();
     assert!(matches!(train(texts(), &config, &Silent, &interrupt), Err(DataError::Interrupted(_))));
+}
+
+#[test]
+fn what_a_tokenizer_loses_of_its_texts_is_counted() {
+    let covered = |texts: &[&str], config: TokenizerConfig| {
+        let texts = texts.iter().map(|text| Ok((*text).to_owned()));
+        train_covering(texts, &config, &Silent, &Interrupt::new()).unwrap()
+    };
+    let texts = ["ab ab abc ab", "xyz \u{e01}\u{e34} \u{e01}\u{e34}"];
+    for kind in KINDS {
+        let known = TokenizerConfig { min_frequency: 1, ..config(kind, 400) };
+        let (tokenizer, coverage) = covered(&texts, known.clone());
+        let tokens: Vec<u32> = texts.iter().flat_map(|text| tokenizer.encode(text).unwrap()).collect();
+        assert_eq!((coverage.tokens, coverage.unknown_tokens), (tokens.len() as u64, 0), "{kind:?}");
+        assert_eq!((coverage.text_bytes, coverage.stripped_marks), (12 + 17, 2), "{kind:?}");
+        let cased = TokenizerConfig { strip_accents: Some(false), ..known };
+        assert_eq!(covered(&texts, cased).1.stripped_marks, 0, "{kind:?}");
+    }
+    // A word of more than a hundred characters is unknown to WordPiece, and a rare one to whole words.
+    let long = "ก".repeat(101);
+    let (_, coverage) = covered(&["ab ab ab", &long], config(TokenizerKind::WordPiece, 60));
+    assert_eq!((coverage.tokens, coverage.unknown_tokens), (4, 1));
+    let (_, coverage) = covered(&["ab ab ab", "c d"], config(TokenizerKind::WordLevel, 60));
+    assert_eq!((coverage.tokens, coverage.unknown_tokens), (5, 2));
 }

@@ -9,7 +9,7 @@ use burnformer_data::corpus::{Hash, Outcome};
 use burnformer_data::rust_docs::{Collection, WrittenDocs};
 use burnformer_data::split::{FilesSplit, PartCounts, SplitBy};
 use burnformer_data::statistics::Statistics;
-use burnformer_data::tokenizer::{Tokenizer, TokenizerKind};
+use burnformer_data::tokenizer::{Coverage, Tokenizer, TokenizerKind};
 use burnformer_ops::DeviceChoice;
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -31,6 +31,14 @@ pub struct TokenizerReport {
     pub vocab_size: usize,
     /// Hash of all that its tokens depend on.
     pub fingerprint: Hash,
+    /// Number of tokens of the text that it was trained on.
+    pub text_tokens: u64,
+    /// Number of these that are unknown tokens.
+    pub unknown_tokens: u64,
+    /// Bytes of that text.
+    pub text_bytes: u64,
+    /// Number of marks of that text that carry meaning in their script, and that are stripped with accents.
+    pub stripped_marks: u64,
     /// Rows that were skipped.
     pub skipped_rows: u64,
 }
@@ -48,8 +56,12 @@ pub struct CorpusReport {
     pub sentences: u64,
     /// Number of tokens.
     pub tokens: u64,
+    /// Number of these that are unknown tokens.
+    pub unknown_tokens: u64,
     /// Bytes of the text.
     pub text_bytes: u64,
+    /// Number of marks of the text that carry meaning in their script, and that the tokenizer strips with accents.
+    pub stripped_marks: u64,
     /// Size of the vocabulary.
     pub vocab_size: u64,
     /// Names of the labels.
@@ -136,14 +148,32 @@ pub struct DeviceRow {
 impl TokenizerReport {
     /// Of a tokenizer that was saved in `folder`.
     #[must_use]
-    pub fn new(folder: &Path, tokenizer: &Tokenizer, skipped_rows: u64) -> Self {
+    pub fn new(folder: &Path, tokenizer: &Tokenizer, coverage: Coverage, skipped_rows: u64) -> Self {
         Self {
             folder: folder.to_owned(),
             kind: tokenizer.kind(),
             vocab_size: tokenizer.vocab_size(),
             fingerprint: Hash(tokenizer.fingerprint()),
+            text_tokens: coverage.tokens,
+            unknown_tokens: coverage.unknown_tokens,
+            text_bytes: coverage.text_bytes,
+            stripped_marks: coverage.stripped_marks,
             skipped_rows,
         }
+    }
+
+    /// What may be wrong with the tokenizer, and what to do about it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let remedy = match self.kind {
+            TokenizerKind::WordLevel => {
+                "raise `--vocab-size`, lower `min_frequency`, or train with `--kind byte-level-bpe`"
+            }
+            _ => "train with `--kind byte-level-bpe`, which knows every text",
+        };
+        let unknown = unknown_warning(self.unknown_tokens, self.text_tokens, remedy);
+        let keep = "keep them with `--set strip_accents=false`";
+        unknown.into_iter().chain(marks_warning(self.stripped_marks, self.text_bytes, keep)).collect()
     }
 }
 
@@ -159,7 +189,9 @@ impl CorpusReport {
             pairs: manifest.pairs,
             sentences: counts.sentences,
             tokens: counts.tokens,
+            unknown_tokens: manifest.unknown_tokens,
             text_bytes: manifest.text_bytes,
+            stripped_marks: manifest.stripped_marks,
             vocab_size: manifest.vocab_size,
             labels: manifest.labels.clone(),
             shards: manifest.shards.len(),
@@ -170,6 +202,43 @@ impl CorpusReport {
             build: manifest.build,
         }
     }
+}
+
+impl CorpusReport {
+    /// What may be wrong with the corpus, and what to do about it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let remedy = "train a tokenizer on this text with `burnformer tokenizer train --kind byte-level-bpe`";
+        let unknown = unknown_warning(self.unknown_tokens, self.tokens, remedy);
+        let keep = "train a tokenizer that keeps them with `burnformer tokenizer train --set strip_accents=false`";
+        unknown.into_iter().chain(marks_warning(self.stripped_marks, self.text_bytes, keep)).collect()
+    }
+}
+
+/// Share of unknown tokens from which on it is told: a tokenizer that fits its text has less than one in a hundred.
+const HIGH_UNKNOWN: f64 = 0.05;
+/// Share of stripped marks in the bytes of a text from which on they are told. A script with such marks has some in a hundred.
+const HIGH_MARKS: f64 = 0.001;
+
+fn unknown_warning(unknown: u64, tokens: u64, remedy: &str) -> Option<String> {
+    let share = unknown as f64 / tokens.max(1) as f64;
+    let n = HumanCount(unknown);
+    (share >= HIGH_UNKNOWN).then(|| {
+        format!(
+            "{:.1} % of the tokens are unknown ({n}): a model learns nothing from these words; {remedy}",
+            100.0 * share
+        )
+    })
+}
+
+fn marks_warning(marks: u64, text_bytes: u64, remedy: &str) -> Option<String> {
+    let n = HumanCount(marks);
+    (marks > 0 && marks as f64 >= HIGH_MARKS * text_bytes.max(1) as f64).then(|| {
+        format!(
+            "stripping accents removes {n} marks that carry meaning in their script, such as vowel signs, tone marks or voicing \
+             marks: {remedy}"
+        )
+    })
 }
 
 impl SplitReport {
@@ -226,11 +295,17 @@ impl DevicesReport {
     }
 }
 
+/// A number, and its share of all.
+fn of_all(n: u64, all: u64) -> String {
+    format!("{} ({:.2} %)", HumanCount(n), 100.0 * n as f64 / all.max(1) as f64)
+}
+
 impl Report for TokenizerReport {
     fn text(&self) -> String {
         [
             fact("tokenizer", self.folder.display()),
             fact("tokens", HumanCount(self.vocab_size as u64)),
+            fact("unknown tokens", of_all(self.unknown_tokens, self.text_tokens)),
             fact("fingerprint", self.fingerprint),
             fact("rows skipped", HumanCount(self.skipped_rows)),
         ]
@@ -248,6 +323,7 @@ impl Report for CorpusReport {
         }
         text += &fact("sentences", HumanCount(self.sentences));
         text += &fact("tokens", HumanCount(self.tokens));
+        text += &fact("unknown tokens", of_all(self.unknown_tokens, self.tokens));
         text += &fact("bytes of text", HumanCount(self.text_bytes));
         if !self.labels.is_empty() {
             text += &fact("labels", HumanCount(self.labels.len() as u64));

@@ -50,6 +50,8 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -
         ));
     }
     terminal.skipped(&built.skipped);
-    terminal.report(&CorpusReport::new(&args.out, &built), args.report.format)?;
+    let report = CorpusReport::new(&args.out, &built);
+    report.warnings().iter().for_each(|warning| terminal.warn(warning));
+    terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
 }

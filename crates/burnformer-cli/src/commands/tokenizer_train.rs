@@ -5,7 +5,7 @@ use burnformer::core::config::Validate;
 use burnformer::core::files::NewFolder;
 use burnformer::core::settings;
 use burnformer::data::source::{Sides, Texts};
-use burnformer::data::tokenizer::{TokenizerConfig, train};
+use burnformer::data::tokenizer::{TokenizerConfig, train_covering};
 use burnformer::recipes::TokenizerReport;
 
 use super::Outcome;
@@ -20,12 +20,13 @@ pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -
     terminal.detail(settings::to_toml(&config)?.trim_end());
 
     let mut texts = Texts::new(&source, Sides::Both, args.format.on_bad_row, terminal);
-    let tokenizer = train(&mut texts, &config, terminal, interrupt)?;
+    let (tokenizer, coverage) = train_covering(&mut texts, &config, terminal, interrupt)?;
     tokenizer.save(folder.path())?;
     folder.commit()?;
 
     terminal.skipped(texts.skipped());
-    let report = TokenizerReport::new(&args.out, &tokenizer, texts.skipped().rows);
+    let report = TokenizerReport::new(&args.out, &tokenizer, coverage, texts.skipped().rows);
+    report.warnings().iter().for_each(|warning| terminal.warn(warning));
     if report.vocab_size < config.vocab_size {
         terminal.note(format_args!(
             "the text yields only {} tokens, fewer than the {} allowed",

@@ -65,3 +65,40 @@ fn a_text_with_fewer_tokens_than_asked_for_is_noted() {
     let run = Folder::with_text().run("tokenizer train --input texts --kind word-level --out t").succeeds();
     assert!(run.stderr.contains("fewer than the 8192 allowed"), "{run:?}");
 }
+
+/// What follows from a warning is followed, and helps.
+#[test]
+fn text_that_a_tokenizer_destroys_is_told_with_a_remedy() {
+    let folder = Folder::with_text();
+    // A script without blanks between words, and one with vowel signs.
+    folder
+        .write("thai.txt", &format!("{}\n", "\u{e01}\u{e34}\u{e19}\u{e02}\u{e49}\u{e32}\u{e27}".repeat(40)).repeat(30));
+    folder.write("hindi.txt", &"\u{92f}\u{939} \u{928}\u{939}\u{940}\u{902} \u{939}\u{941}\u{906}\n".repeat(30));
+    let said = |line: &str| folder.run(line).succeeds().stderr;
+    let (unknown, marks) = ("of the tokens are unknown (", "stripping accents removes ");
+    let train = |flags: &str| said(&format!("tokenizer train --set vocab_size=400 {flags}"));
+
+    let thai = train("--input thai.txt --out thai");
+    assert!(thai.contains("warning: 100.0 % of the tokens are unknown (30)") && thai.contains(marks), "{thai}");
+    let built = said("data build --input thai.txt --tokenizer thai --out thai-corpus");
+    assert!(
+        built.contains(unknown) && built.contains(marks) && built.contains("`burnformer tokenizer train"),
+        "{built}"
+    );
+    assert!(
+        thai.contains("train with `--kind byte-level-bpe`") && thai.contains("`--set strip_accents=false`"),
+        "{thai}"
+    );
+    let remedied = train("--input thai.txt --kind byte-level-bpe --set strip_accents=false --out better");
+    assert!(!remedied.contains("warning"), "{remedied}");
+    let built = said("data build --input thai.txt --tokenizer better --out better-corpus");
+    assert!(!built.contains("warning"), "{built}");
+
+    let hindi = train("--input hindi.txt --out hindi");
+    assert!(hindi.contains("warning: stripping accents removes 60 marks") && !hindi.contains(unknown), "{hindi}");
+    assert!(!train("--input hindi.txt --cased --out cased").contains("warning"));
+    let english = train("--input texts --out english");
+    assert!(!english.contains("warning"), "{english}");
+    let few = train("--input texts --kind word-level --vocab-size 8 --out few");
+    assert!(few.contains(unknown) && few.contains("raise `--vocab-size`"), "{few}");
+}

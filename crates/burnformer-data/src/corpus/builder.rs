@@ -174,6 +174,7 @@ impl CorpusBuilder {
             labels: Vec::new(),
             text_bytes: 0,
             unknown_tokens: 0,
+            stripped_marks: 0,
             empty_records: 0,
             skipped_rows: 0,
         }
@@ -265,6 +266,7 @@ impl<'a> Build<'a> {
         self.manifest.pairs = self.manifest.pairs.map(|pairs| pairs + tokenized.pairs);
         self.manifest.text_bytes += tokenized.text_bytes;
         self.manifest.unknown_tokens += tokenized.unknown_tokens;
+        self.manifest.stripped_marks += tokenized.stripped_marks;
         self.manifest.empty_records += tokenized.empty;
         self.manifest.skipped_rows += chunk.skipped.rows;
         self.skipped.join(chunk.skipped);

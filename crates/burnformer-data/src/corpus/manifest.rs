@@ -40,6 +40,10 @@ pub struct Manifest {
     pub text_bytes: u64,
     /// Number of unknown tokens.
     pub unknown_tokens: u64,
+    /// Number of marks that carry meaning in their script, such as vowel signs, and that the tokenizer strips with accents; 0 in the
+    /// description of a corpus that did not count them.
+    #[serde(default)]
+    pub stripped_marks: u64,
     /// Number of records skipped because they have no tokens.
     pub empty_records: u64,
     /// Number of rows skipped because they could not be read.

@@ -2,6 +2,7 @@
 
 use crate::content::{content_hash, hash};
 use crate::sentences::SentenceSplitter;
+use crate::tokenizer::marks::Marks;
 use crate::tokenizer::{Encoder, Tokenizer, TokenizerError};
 use crate::{DataError, Record};
 
@@ -38,6 +39,8 @@ pub(super) struct Tokenized {
     pub(super) text_bytes: u64,
     /// Number of unknown tokens.
     pub(super) unknown_tokens: u64,
+    /// Number of marks that a tokenizer strips, though they carry meaning in their script.
+    pub(super) stripped_marks: u64,
     /// Number of records without tokens.
     pub(super) empty: u64,
 }
@@ -60,6 +63,9 @@ pub(super) struct Worker {
     sentences: SentenceSplitter,
     unk_id: Option<u32>,
     pair_unk_id: Option<u32>,
+    /// The tokenizers, if they strip such marks.
+    stripping: Option<Tokenizer>,
+    pair_stripping: Option<Tokenizer>,
 }
 
 impl Worker {
@@ -72,15 +78,25 @@ impl Worker {
             sentences: sentences.clone(),
             unk_id: tokenizer.specials().unk_id,
             pair_unk_id: pair.specials().unk_id,
+            stripping: Some(tokenizer.clone()).filter(Tokenizer::strips_marks),
+            pair_stripping: Some(pair.clone()).filter(Tokenizer::strips_marks),
         }
     }
 
     pub(super) fn tokenize(&mut self, records: Vec<Record>) -> Result<Tokenized, DataError> {
-        let mut chunk = Tokenized::default();
+        let (mut chunk, mut marks, mut pair_marks) = (Tokenized::default(), Marks::default(), Marks::default());
         for record in records {
             self.add(&record, &mut chunk)?;
+            if self.stripping.is_some() {
+                marks.add(&record.text);
+            }
+            if let Some(pair) = record.pair.filter(|_| self.pair_stripping.is_some()) {
+                pair_marks.add(&pair);
+            }
         }
-        Ok(chunk)
+        let count = |marks: &Marks, tokenizer: &Option<Tokenizer>| tokenizer.as_ref().map_or(0, |it| marks.count(it));
+        let stripped_marks = count(&marks, &self.stripping) + count(&pair_marks, &self.pair_stripping);
+        Ok(Tokenized { stripped_marks, ..chunk })
     }
 
     fn add(&mut self, record: &Record, chunk: &mut Tokenized) -> Result<(), TokenizerError> {

@@ -28,6 +28,7 @@ pub(crate) mod limits;
 mod load;
 mod long;
 mod lowercase;
+pub(crate) mod marks;
 mod opus;
 mod pieces;
 mod save;
@@ -51,7 +52,7 @@ use long::{Long, Reading, guard, shares};
 use opus::Opus;
 use pieces::{Cut, MAX_WORD};
 pub use specials::Specials;
-pub use train::{TokenizerConfig, train};
+pub use train::{Coverage, TokenizerConfig, train, train_covering};
 
 /// Kind of a tokenizer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer as _};
 
 use crate::DataError;
+use crate::tokenizer::marks::Marks;
 use crate::tokenizer::pieces::Cut;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
@@ -15,22 +16,36 @@ const BATCH_BYTES: usize = 8 << 20;
 
 type Counts = HashMap<String, u64>;
 
-/// The words that `tokenizer` finds in `texts` before it cuts them into tokens, in ascending order, and how often each
-/// occurs.
+/// What texts consist of.
+pub(super) struct Counted {
+    /// The words before they are cut into tokens, in ascending order, and how often each occurs.
+    pub words: Vec<(String, u64)>,
+    /// Bytes of the texts.
+    pub text_bytes: u64,
+    /// Marks that the tokenizer strips, though they carry meaning.
+    pub stripped_marks: u64,
+}
+
+/// Counts what `tokenizer` finds in `texts`.
 ///
 /// Pieces of the text as it is written are counted first, so that each different one is normalised only once.
 pub(super) fn count_words(
     tokenizer: &Tokenizer,
     texts: impl Iterator<Item = Result<String, DataError>> + Send,
     interrupt: &Interrupt,
-) -> Result<Vec<(String, u64)>, DataError> {
+) -> Result<Counted, DataError> {
     let mut texts = texts;
     let mut pieces = Counts::new();
+    let (mut text_bytes, mut stripped_marks) = (0, 0);
+    let strips_marks = tokenizer.strips_marks();
     let mut batch = read_batch(&mut texts)?;
     while !batch.is_empty() {
         interrupt.check()?;
-        let (next, counts) = rayon::join(|| read_batch(&mut texts), || count_pieces(tokenizer, &batch));
+        let count = || (count_pieces(tokenizer, &batch), if strips_marks { count_marks(tokenizer, &batch) } else { 0 });
+        let (next, (counts, marks)) = rayon::join(|| read_batch(&mut texts), count);
         pieces = merge(pieces, counts?);
+        text_bytes += batch.iter().map(|text| text.len() as u64).sum::<u64>();
+        stripped_marks += marks;
         batch = next?;
     }
     let words = match tokenizer.cut() {
@@ -45,7 +60,15 @@ pub(super) fn count_words(
     };
     let mut words: Vec<_> = words.into_iter().collect();
     words.par_sort_unstable();
-    Ok(words)
+    Ok(Counted { words, text_bytes, stripped_marks })
+}
+
+fn count_marks(tokenizer: &Tokenizer, batch: &[String]) -> u64 {
+    let add = |mut marks: Marks, text: &String| {
+        marks.add(text);
+        marks
+    };
+    batch.par_iter().fold(Marks::default, add).reduce(Marks::default, Marks::merge).count(tokenizer)
 }
 
 /// The next texts, up to the first that makes them [`BATCH_BYTES`] long.
@@ -135,7 +158,7 @@ mod tests {
         let tokenizer = config.tokenizer(specials, &[]).unwrap();
         assert!(matches!(tokenizer.cut(), Cut::Whole));
         let text = "A".repeat(2 * WINDOW + 3);
-        let words = count_words(&tokenizer, [Ok(text)].into_iter(), &Interrupt::new()).unwrap();
+        let words = count_words(&tokenizer, [Ok(text)].into_iter(), &Interrupt::new()).unwrap().words;
         // Each with the mark of a blank in front of it.
         let found: Vec<_> = words.iter().map(|(word, count)| (word.chars().count() - 1, *count)).collect();
         assert_eq!(found, [(3, 1), (WINDOW, 2)]);

@@ -37,7 +37,7 @@ const WITHIN: &str = "##";
 /// were there first is merged first.
 pub(super) fn learn(
     specials: Vec<String>,
-    words: Vec<(String, u64)>,
+    words: &[(String, u64)],
     alphabet: Alphabet,
     goal: &Goal,
     progress: &dyn Progress,
@@ -107,10 +107,10 @@ struct Word {
 
 /// The words as sequences of single characters, which get ids: first as they stand at the beginning of a word, then as
 /// within it. Characters outside of the alphabet are left out.
-fn spell(tokens: &mut Tokens, words: Vec<(String, u64)>, alphabet: Alphabet) -> Vec<Word> {
+fn spell(tokens: &mut Tokens, words: &[(String, u64)], alphabet: Alphabet) -> Vec<Word> {
     let (mut letters, within) = match alphabet {
         Alphabet::Bytes => (ByteLevel::alphabet().into_iter().collect(), ""),
-        Alphabet::Commonest(limit) => (commonest_letters(&words, limit), WITHIN),
+        Alphabet::Commonest(limit) => (commonest_letters(words, limit), WITHIN),
     };
     letters.sort_unstable();
     let first: HashMap<char, u32> = letters.into_iter().map(|c| (c, tokens.id(&c.to_string()))).collect();
@@ -119,17 +119,17 @@ fn spell(tokens: &mut Tokens, words: Vec<(String, u64)>, alphabet: Alphabet) -> 
     inner.dedup();
     let inner: HashMap<char, u32> =
         inner.into_iter().filter(|c| first.contains_key(c)).map(|c| (c, tokens.id(&format!("{within}{c}")))).collect();
-    let spell = |(word, count): (String, u64)| {
+    let spell = |(word, count): &(String, u64)| {
         let mut chars = word.chars();
         let head = chars.next().and_then(|c| first.get(&c));
         let ids = head.into_iter().chain(chars.filter_map(|c| inner.get(&c))).copied().collect();
-        Word { ids, count }
+        Word { ids, count: *count }
     };
-    words.into_iter().map(spell).collect()
+    words.iter().map(spell).collect()
 }
 
 /// The `limit` commonest characters of `words`; of those equally common the first ones.
-fn commonest_letters(words: &[(String, u64)], limit: usize) -> Vec<char> {
+pub(super) fn commonest_letters(words: &[(String, u64)], limit: usize) -> Vec<char> {
     let mut counts: HashMap<char, u64> = HashMap::new();
     for (c, count) in words.iter().flat_map(|(word, count)| word.chars().zip(iter::repeat(count))) {
         *counts.entry(c).or_default() += count;

@@ -1,6 +1,7 @@
 //! Training of a tokenizer.
 
 mod count;
+mod coverage;
 mod merges;
 
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ use burnformer_core::progress::{Interrupt, Progress};
 use serde::{Deserialize, Serialize};
 
 use self::count::count_words;
+pub use self::coverage::Coverage;
 use self::merges::{Goal, learn};
 use super::format::{self, BYTE_LEVEL_SPECIALS, Normalization, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS};
 use super::limits::TOKENS;
@@ -120,42 +122,56 @@ pub fn train(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<Tokenizer, DataError> {
+    Ok(train_covering(texts, config, progress, interrupt)?.0)
+}
+
+/// Trains a tokenizer as [`train`], and tells what it does to the texts.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_covering(
+    texts: impl Iterator<Item = Result<String, DataError>> + Send,
+    config: &TokenizerConfig,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<(Tokenizer, Coverage), DataError> {
     config.validate()?;
     let specials: Vec<String> = config.specials().iter().map(|&token| token.to_owned()).collect();
     // Only the parts that cut text into words matter yet.
     let blank = config.tokenizer(specials.clone(), &[])?;
-    let words = count_words(&blank, texts, interrupt)?;
+    let counted = count_words(&blank, texts, interrupt)?;
+    let words = &counted.words;
     if words.is_empty() {
         return Err(TokenizerError::EmptyCorpus.into());
     }
     let goal = Goal { vocab_size: config.vocab_size, min_frequency: config.min_frequency };
-    let learnt = match config.kind {
-        TokenizerKind::WordLevel => return Ok(config.tokenizer(commonest(specials, words, &goal)?, &[])?),
-        TokenizerKind::ByteLevelBpe => learn(specials, words, Alphabet::Bytes, &goal, progress, interrupt)?,
-        TokenizerKind::WordPiece => {
-            learn(specials, words, Alphabet::Commonest(config.limit_alphabet), &goal, progress, interrupt)?
+    let learn = |alphabet| learn(specials.clone(), words, alphabet, &goal, progress, interrupt);
+    let tokenizer = match config.kind {
+        TokenizerKind::WordLevel => config.tokenizer(commonest(specials, words, &goal)?, &[])?,
+        kind => {
+            let bytes = kind == TokenizerKind::ByteLevelBpe;
+            let learnt = learn(if bytes { Alphabet::Bytes } else { Alphabet::Commonest(config.limit_alphabet) })?;
+            config.tokenizer(learnt.tokens, &learnt.merges)?
         }
         kind @ (TokenizerKind::Unigram | TokenizerKind::Bpe) => return Err(TokenizerError::NotTrained { kind }.into()),
     };
-    Ok(config.tokenizer(learnt.tokens, &learnt.merges)?)
+    let coverage = Coverage::of(&tokenizer, &counted)?;
+    Ok((tokenizer, coverage))
 }
 
 /// The commonest words behind the special tokens; those equally common in the order of their characters.
-fn commonest(
-    mut specials: Vec<String>,
-    mut words: Vec<(String, u64)>,
-    goal: &Goal,
-) -> Result<Vec<String>, TokenizerError> {
+fn commonest(mut specials: Vec<String>, words: &[(String, u64)], goal: &Goal) -> Result<Vec<String>, TokenizerError> {
     if goal.vocab_size <= specials.len() {
         return Err(TokenizerError::VocabTooSmall { vocab_size: goal.vocab_size, needed: specials.len() + 1 });
     }
     let known: HashSet<&String> = specials.iter().collect();
-    words.retain(|(word, count)| *count >= goal.min_frequency && !known.contains(word));
+    let is_common = |(word, count): &&(String, u64)| *count >= goal.min_frequency && !known.contains(word);
+    let mut words: Vec<_> = words.iter().filter(is_common).collect();
     words.sort_unstable_by(|(left, left_count), (right, right_count)| {
         right_count.cmp(left_count).then_with(|| left.cmp(right))
     });
     words.truncate(goal.vocab_size - specials.len());
-    specials.extend(words.into_iter().map(|(word, _)| word));
+    specials.extend(words.into_iter().map(|(word, _)| word.clone()));
     Ok(specials)
 }
 
