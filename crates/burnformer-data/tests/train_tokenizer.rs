@@ -273,3 +273,57 @@ fn what_a_tokenizer_loses_of_its_texts_is_counted() {
     let (_, coverage) = covered(&["ab ab ab", "c d"], config(TokenizerKind::WordLevel, 60));
     assert_eq!((coverage.tokens, coverage.unknown_tokens), (5, 2));
 }
+
+fn unigram(vocab_size: usize) -> TokenizerConfig {
+    TokenizerConfig { limit_alphabet: 40, ..config(TokenizerKind::Unigram, vocab_size) }
+}
+
+/// The library's sums depend on threads, and the scores of dropped characters on the order of a hash map.
+#[test]
+fn unigram_is_the_same_each_time_and_cuts_words_into_known_pieces() {
+    let mut corpus = corpus();
+    // Characters so rare that training drops their pieces.
+    corpus.extend("ÿøæœßðþłđħ".chars().map(|c| format!("ba{c}ke")));
+    let expected = train_on(&corpus, &unigram(160)).unwrap();
+    for threads in [1, 2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(json(&pool.install(|| train_on(&corpus, &unigram(160))).unwrap()), json(&expected), "{threads}");
+    }
+    assert_eq!((expected.kind(), expected.vocab_size()), (TokenizerKind::Unigram, 160));
+    assert_eq!(vocabulary(&expected)[..5], ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    expected.save(folder.path()).unwrap();
+    let again = Tokenizer::load(folder.path()).unwrap();
+    assert_eq!((again.fingerprint(), json(&again)), (expected.fingerprint(), json(&expected)));
+    let pieces =
+        |text: &str| again.encode(text).unwrap().into_iter().map(|id| again.token(id).unwrap()).collect::<String>();
+    assert_eq!(pieces("  Bake\tLO  ba\u{f8}ke "), "▁bake▁lo▁baøke");
+    assert_eq!(again.encode("ba 😀").unwrap().last(), Some(&again.specials().unk_id.unwrap()));
+    let encoded = again.encode_with_specials("ba <mask>", None, None).unwrap();
+    assert_eq!(again.decode(&encoded.ids, true).unwrap(), "ba");
+    assert_eq!((encoded.ids.first(), encoded.ids.last()), (Some(&0), Some(&2)));
+
+    let kept = TokenizerConfig { lowercase: false, ..unigram(160) };
+    let cased = train_on(&corpus, &kept).unwrap();
+    assert_ne!(cased.encode("Lo").unwrap(), cased.encode("lo").unwrap());
+}
+
+#[test]
+fn unigram_says_what_it_cannot_learn() {
+    let message = |texts: &[&str], config: TokenizerConfig| {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        train_on(&texts, &config).unwrap_err().to_string()
+    };
+    let small = message(&["abc"], unigram(9));
+    assert!(small.starts_with("`vocab_size` is 9, but special tokens and single characters alone are 10"), "{small}");
+    assert_eq!(message(&[" "], unigram(20)), "the texts to train a tokenizer on contain no words");
+    let interrupt = Interrupt::new();
+    interrupt.request();
+    let texts = corpus().into_iter().map(Ok);
+    assert!(matches!(train(texts, &unigram(160), &Silent, &interrupt), Err(DataError::Interrupted(Interrupted))));
+    // A word of any length, and counts of any size.
+    let giant = "ab".repeat(100_000);
+    let texts = vec![giant.clone(), "ab ba".to_owned()];
+    assert!(train_on(&texts, &unigram(20)).unwrap().encode("abba").unwrap().len() <= 4);
+}

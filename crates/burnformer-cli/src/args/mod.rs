@@ -173,7 +173,11 @@ mod tests {
     #[test]
     fn the_names_of_choices_are_those_of_the_library() {
         for (command, flag, choices) in [
-            ("tokenizer train --input a --out b", "--kind", &["word-piece", "byte-level-bpe", "word-level"][..]),
+            (
+                "tokenizer train --input a --out b",
+                "--kind",
+                &["word-piece", "byte-level-bpe", "unigram", "word-level"][..],
+            ),
             ("data build --input a --tokenizer t --out b", "--layout", &["lines", "blank-lines", "file"]),
             ("data build --input a --tokenizer t --out b", "--on-bad-row", &["error", "skip"]),
             ("data split --input a --out b", "--by", &["document", "group", "label"]),

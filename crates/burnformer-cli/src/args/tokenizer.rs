@@ -45,6 +45,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "KIND", value_parser = names::<TokenizerKind, _>([
         ("word-piece", "WordPiece, as in BERT"),
         ("byte-level-bpe", "Byte-level BPE, as in GPT-2 and RoBERTa"),
+        ("unigram", "Unigram, as in XLM-R and T5; learned on one thread"),
         ("word-level", "One token per word"),
     ]))]
     pub(crate) kind: Option<TokenizerKind>,
@@ -57,7 +58,7 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) cased: bool,
 
-    /// Maximum number of distinct characters in a WordPiece vocabulary, most frequent first [default: 6000]
+    /// Maximum number of distinct characters in a WordPiece or Unigram vocabulary, most frequent first [default: 6000]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<usize>(..))]
     pub(crate) limit_alphabet: Option<usize>,
 

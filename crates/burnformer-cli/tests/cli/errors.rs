@@ -113,7 +113,7 @@ fn command_lines_that_make_no_sense() {
         ("data statistics", "unrecognized subcommand"),
         (
             "tokenizer train --input texts --kind letters --out t",
-            "[possible values: word-piece, byte-level-bpe, word-level]",
+            "[possible values: word-piece, byte-level-bpe, unigram, word-level]",
         ),
         ("data build --input texts --tokenizer t --language english --out t", "expected the code of a language"),
         ("data rust-docs --kinds fn,method --out t", "invalid value 'method'"),

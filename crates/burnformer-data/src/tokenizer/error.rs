@@ -143,7 +143,9 @@ pub enum TokenizerError {
         token: String,
     },
     /// A tokenizer of a kind that can be read but not trained.
-    #[error("a tokenizer of the kind {kind:?} cannot be trained: choose WordPiece, byte-level BPE or word level")]
+    #[error(
+        "a tokenizer of the kind {kind:?} cannot be trained: choose WordPiece, byte-level BPE, Unigram or word level"
+    )]
     NotTrained {
         /// The kind.
         kind: TokenizerKind,
@@ -153,6 +155,12 @@ pub enum TokenizerError {
         "the tokenizer of an OPUS-MT model does not tell which characters its tokens stand for: use another tokenizer"
     )]
     NoOffsets,
+    /// The library cannot train a tokenizer on the texts.
+    #[error("the tokenizer cannot be trained: {reason}")]
+    Train {
+        /// Error of the library.
+        reason: String,
+    },
     /// No text to train on.
     #[error("the texts to train a tokenizer on contain no words")]
     EmptyCorpus,

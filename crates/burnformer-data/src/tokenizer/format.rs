@@ -30,6 +30,10 @@ impl Normalization {
 pub(super) const WORD_PIECE_SPECIALS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// The special tokens of byte-level BPE, those of `RoBERTa`, in the order of their ids.
 pub(super) const BYTE_LEVEL_SPECIALS: [&str; 5] = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+/// The special tokens of Unigram, those of `RoBERTa` too.
+pub(super) const UNIGRAM_SPECIALS: [&str; 5] = BYTE_LEVEL_SPECIALS;
+/// The one of them that is unknown.
+pub(super) const UNKNOWN: &str = "<unk>";
 /// The special tokens of whole words, in the order of their ids.
 pub(super) const WORD_LEVEL_SPECIALS: [&str; 4] = ["<unk>", "<pad>", "<bos>", "<eos>"];
 
@@ -94,6 +98,36 @@ pub(super) fn byte_level(vocabulary: &[(String, u32)], merges: &[(&str, &str)], 
         },
         "decoder": bytes,
         "model": model,
+    })
+}
+
+/// Unigram with `pieces` and their scores as its vocabulary: white space becomes one `▁`, which begins every word, and characters
+/// are normalised as by SentencePiece.
+pub(super) fn unigram(pieces: &[(String, f64)], unknown: &str, normalization: Normalization) -> Value {
+    let vocabulary: Vec<(String, u32)> = pieces.iter().zip(0..).map(|((token, _), id)| (token.clone(), id)).collect();
+    let Normalization { lowercase, strip_accents, .. } = normalization;
+    let step = |name: &str| json!({ "type": name });
+    let mut steps = vec![step("Nmt")];
+    if strip_accents.unwrap_or(lowercase) {
+        steps.extend([step("NFKD"), step("StripAccents")]);
+    }
+    if lowercase {
+        steps.push(step("Lowercase"));
+    }
+    steps.extend([
+        step("NFKC"),
+        json!({ "type": "Replace", "pattern": { "Regex": " {2,}" }, "content": " " }),
+        json!({ "type": "Strip", "strip_left": true, "strip_right": true }),
+    ]);
+    let blanks = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true });
+    json!({
+        "version": "1.0",
+        "added_tokens": added(&vocabulary, &UNIGRAM_SPECIALS),
+        "normalizer": { "type": "Sequence", "normalizers": steps },
+        "pre_tokenizer": blanks,
+        "post_processor": template(&vocabulary, "<s>", "</s>"),
+        "decoder": blanks,
+        "model": { "type": "Unigram", "unk_id": id(&vocabulary, unknown), "vocab": pieces, "byte_fallback": false },
     })
 }
 

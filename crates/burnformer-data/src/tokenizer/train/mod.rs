@@ -3,6 +3,7 @@
 mod count;
 mod coverage;
 mod merges;
+mod unigram;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use self::count::count_words;
 pub use self::coverage::Coverage;
 use self::merges::{Goal, learn};
-use super::format::{self, BYTE_LEVEL_SPECIALS, Normalization, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS};
+use self::unigram::Piece;
+use super::format::{
+    self, BYTE_LEVEL_SPECIALS, Normalization, UNIGRAM_SPECIALS, UNKNOWN, WORD_LEVEL_SPECIALS, WORD_PIECE_SPECIALS,
+};
 use super::limits::TOKENS;
 use super::load::TOKENIZER_FILE;
 use super::settings::Settings;
@@ -24,19 +28,20 @@ use crate::DataError;
 /// Settings of tokenizer training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizerConfig {
-    /// Kind of the tokenizer: WordPiece, byte-level BPE or word level.
+    /// Kind of the tokenizer: WordPiece, byte-level BPE, Unigram or word level.
     pub kind: TokenizerKind,
     /// Largest number of tokens, special tokens included, at most 1,048,576. A small corpus gives fewer.
     pub vocab_size: usize,
-    /// Smallest number of occurrences of a new token: of a pair of shorter tokens, or of a whole word.
+    /// Smallest number of occurrences of a new token: of a pair of shorter tokens, or of a whole word. Unigram ignores it.
     pub min_frequency: u64,
     /// `true` lower-cases text.
     pub lowercase: bool,
     /// `true` removes accents; absent for the value of `lowercase`.
     pub strip_accents: Option<bool>,
-    /// `true` makes each Chinese character a word. Byte-level BPE ignores it.
+    /// `true` makes each Chinese character a word. Byte-level BPE and Unigram ignore it.
     pub split_chinese: bool,
-    /// Number of different characters in WordPiece, the most frequent ones; words with other characters are unknown.
+    /// Number of different characters in WordPiece and Unigram, the most frequent ones; words with other characters are unknown to
+    /// WordPiece, and the characters to Unigram.
     pub limit_alphabet: usize,
 }
 
@@ -77,7 +82,8 @@ impl TokenizerConfig {
             TokenizerKind::WordPiece => &WORD_PIECE_SPECIALS,
             TokenizerKind::ByteLevelBpe => &BYTE_LEVEL_SPECIALS,
             TokenizerKind::WordLevel => &WORD_LEVEL_SPECIALS,
-            TokenizerKind::Unigram | TokenizerKind::Bpe => &[],
+            TokenizerKind::Unigram => &UNIGRAM_SPECIALS,
+            TokenizerKind::Bpe => &[],
         }
     }
 
@@ -92,8 +98,18 @@ impl TokenizerConfig {
                 let merges: Vec<_> = merges.iter().map(|&(left, right)| (token(left), token(right))).collect();
                 format::byte_level(&vocabulary, &merges, self.normalization())
             }
-            kind @ (TokenizerKind::Unigram | TokenizerKind::Bpe) => return Err(TokenizerError::NotTrained { kind }),
+            TokenizerKind::Unigram => {
+                let pieces: Vec<Piece> = vocabulary.into_iter().map(|(token, _)| (token, 0.0)).collect();
+                return self.of_pieces(&pieces);
+            }
+            kind @ TokenizerKind::Bpe => return Err(TokenizerError::NotTrained { kind }),
         };
+        Tokenizer::from_json(json, &Settings::none(), None, Path::new(TOKENIZER_FILE))
+    }
+
+    /// The Unigram tokenizer with these pieces, in the order of the ids.
+    fn of_pieces(&self, pieces: &[Piece]) -> Result<Tokenizer, TokenizerError> {
+        let json = format::unigram(pieces, UNKNOWN, self.normalization());
         Tokenizer::from_json(json, &Settings::none(), None, Path::new(TOKENIZER_FILE))
     }
 }
@@ -106,12 +122,14 @@ impl TokenizerConfig {
 /// more than 16 KiB counts as several.
 ///
 /// The special tokens come first: `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` for WordPiece; `<s>`, `<pad>`, `</s>`,
-/// `<unk>`, `<mask>` for byte-level BPE; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling
-/// frequency. For the other two, single characters follow, then what merging the commonest pair of tokens over and over
-/// gives.
+/// `<unk>`, `<mask>` for byte-level BPE and Unigram; `<unk>`, `<pad>`, `<bos>`, `<eos>` for whole words, which follow by falling
+/// frequency. For WordPiece and BPE, single characters follow, then what merging the commonest pair of tokens over and over
+/// gives; for Unigram, the pieces of words by falling probability, which are cut down from the most frequent ones. Training of
+/// Unigram uses one thread and returns from an interruption before its thread ends.
 ///
 /// Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units", section 3.2. WordPiece
-/// is trained in the same way, as in Hugging Face's library, with the tokens within a word marked by `##`.
+/// is trained in the same way, as in Hugging Face's library, with the tokens within a word marked by `##`. Unigram: Kudo 2018,
+/// "Subword Regularization", section 3.2, by Hugging Face's trainer.
 ///
 /// # Errors
 /// [`DataError::Config`] if `config` is not valid; the first error of `texts`; [`DataError::Interrupted`];
@@ -148,12 +166,15 @@ pub fn train_covering(
     let learn = |alphabet| learn(specials.clone(), words, alphabet, &goal, progress, interrupt);
     let tokenizer = match config.kind {
         TokenizerKind::WordLevel => config.tokenizer(commonest(specials, words, &goal)?, &[])?,
+        TokenizerKind::Unigram => {
+            let (specials, limit) = (config.specials(), config.limit_alphabet);
+            config.of_pieces(&unigram::learn(specials, UNKNOWN, words, limit, &goal, progress, interrupt)?)?
+        }
         kind => {
             let bytes = kind == TokenizerKind::ByteLevelBpe;
             let learnt = learn(if bytes { Alphabet::Bytes } else { Alphabet::Commonest(config.limit_alphabet) })?;
             config.tokenizer(learnt.tokens, &learnt.merges)?
         }
-        kind @ (TokenizerKind::Unigram | TokenizerKind::Bpe) => return Err(TokenizerError::NotTrained { kind }.into()),
     };
     let coverage = Coverage::of(&tokenizer, &counted)?;
     Ok((tokenizer, coverage))
