@@ -38,7 +38,7 @@ pub struct TrainSeq2SeqSettings {
     pub label_smoothing: f64,
     /// Validation metric that selects the best model.
     pub choose_by: ChooseBy,
-    /// Tokenizer of BLEU: `13a`, `zh`, `char` or `none`.
+    /// Tokenizer of BLEU: `13a`, `intl`, `zh`, `char` or `none`.
     pub bleu_tokenizer: BleuTokenizer,
     /// Architecture of the model.
     pub model: Seq2SeqConfig,

@@ -5,6 +5,7 @@ use burnformer_tasks::metrics::{
     paired_bootstrap, paired_bootstrap_of,
 };
 use proptest::prelude::*;
+use regex::Regex;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -86,7 +87,11 @@ struct GoldenEstimate {
 }
 
 fn golden<T: DeserializeOwned>(part: &str) -> T {
-    let path = format!("{}/tests/fixtures/translation_metrics.json", env!("CARGO_MANIFEST_DIR"));
+    golden_in("translation_metrics.json", part)
+}
+
+fn golden_in<T: DeserializeOwned>(file: &str, part: &str) -> T {
+    let path = format!("{}/tests/fixtures/{file}", env!("CARGO_MANIFEST_DIR"));
     let golden: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     T::deserialize(&golden[part]).unwrap()
 }
@@ -135,9 +140,49 @@ fn white_space_and_chinese_characters_are_those_of_sacrebleu() {
     }
 }
 
+/// The file of `intl`, made by `fixtures/make_intl.py`.
+const INTL: &str = "translation_metrics_intl.json";
+
+#[test]
+fn international_words_are_those_of_sacrebleu() {
+    for [text, words] in golden_in::<Vec<[String; 2]>>(INTL, "tokens") {
+        assert_eq!(BleuTokenizer::International.tokenize(&text), words, "{text:?}");
+    }
+}
+
+/// Every character is asked, between two letters and between two digits; but for those that are newer than the tables of our
+/// library.
+#[test]
+fn categories_of_characters_are_those_of_sacrebleu() {
+    let parts = ["number", "punctuation", "symbol"].map(|part| golden_in::<Vec<[u32; 2]>>(INTL, part));
+    let is_space = |c: char| c.is_whitespace() || ('\u{1C}'..='\u{1F}').contains(&c);
+    let tokenize = |text: &str| BleuTokenizer::International.tokenize(text);
+    let unassigned = Regex::new(r"\p{Cn}").unwrap();
+    for c in ('\0'..=char::MAX).filter(|c| !is_space(*c) && !unassigned.is_match(c.encode_utf8(&mut [0; 4]))) {
+        let is_in = |ranges: &[[u32; 2]]| ranges.iter().any(|&[first, last]| (first..=last).contains(&(c as u32)));
+        let [is_number, is_punctuation, is_symbol] = [0, 1, 2].map(|part| is_in(&parts[part]));
+        let apart = if is_punctuation || is_symbol { format!("a {c} a") } else { format!("a{c}a") };
+        assert_eq!(tokenize(&format!("a{c}a")), apart, "{c:?}");
+        let apart = if is_symbol { format!("1 {c} 1") } else { format!("1{c}1") };
+        assert_eq!(tokenize(&format!("1{c}1")), apart, "{c:?}");
+        let apart = if is_number { format!("{c}.1") } else { format!("{c} . 1") };
+        assert_eq!(tokenize(&format!("{c}.1")), apart, "{c:?}");
+    }
+}
+
+#[test]
+fn a_tokenizer_that_is_missing_is_said_to_be() {
+    for name in ["flores200", "flores101", "ja-mecab", "ko-mecab", "spm", "spBLEU-1K"] {
+        assert!(BleuTokenizer::absence(name).is_some(), "{name}");
+    }
+    assert!(BleuTokenizer::ALL.into_iter().all(|it| BleuTokenizer::absence(it.name()).is_none()));
+    assert_eq!(BleuTokenizer::absence("x"), None);
+}
+
 #[test]
 fn bleu_is_that_of_sacrebleu() {
-    for corpus in golden::<Vec<Corpus>>("corpora") {
+    let international = golden_in::<Vec<Corpus>>(INTL, "corpora");
+    for corpus in golden::<Vec<Corpus>>("corpora").into_iter().chain(international) {
         for golden in &corpus.bleu {
             let what = format!("{}, {}, lowercase {}", corpus.name, golden.tokenizer, golden.lowercase);
             let bleu = Bleu { tokenizer: tokenizer(&golden.tokenizer), lowercase: golden.lowercase };

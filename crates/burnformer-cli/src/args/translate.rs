@@ -134,7 +134,8 @@ pub(crate) struct ScoreArgs {
 /// How translations are scored.
 #[derive(Args, Debug)]
 pub(crate) struct MetricArgs {
-    /// BLEU tokenizer: `13a` (languages with spaces), `zh`, `char`, or `none` (text is tokenised already)
+    /// BLEU tokenizer: `13a` (languages with spaces), `intl` (their punctuation of all scripts), `zh`, `char`, or `none` (text
+    /// is tokenised already)
     #[arg(long, value_name = "NAME", default_value = "13a", value_parser = bleu_tokenizer)]
     pub(crate) bleu_tokenizer: BleuTokenizer,
 
@@ -145,5 +146,8 @@ pub(crate) struct MetricArgs {
 
 fn bleu_tokenizer(name: &str) -> Result<BleuTokenizer, String> {
     let found = BleuTokenizer::ALL.into_iter().find(|tokenizer| tokenizer.name() == name);
-    found.ok_or_else(|| format!("expected {}", BleuTokenizer::ALL.map(BleuTokenizer::name).join(", ")))
+    found.ok_or_else(|| match BleuTokenizer::absence(name) {
+        Some(reason) => format!("not implemented, as {reason}"),
+        None => format!("expected {}", BleuTokenizer::ALL.map(BleuTokenizer::name).join(", ")),
+    })
 }

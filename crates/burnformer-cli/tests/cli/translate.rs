@@ -231,7 +231,7 @@ fn two_systems_are_compared_on_the_same_texts() {
     assert!(shown.contains("nrefs:1|case:mixed") && shown.contains("BLEU, difference"), "{shown}");
     folder.write("short.en", "one\n");
     folder.run("score --hypotheses short.en --references test.en").fails_with(&["`test.en` has", "`short.en` 1"]);
-    folder.run("score --hypotheses test.en --references test.en --bleu-tokenizer intl").fails_with(&["13a, zh, char"]);
+    folder.run("score --hypotheses test.en --references test.en --bleu-tokenizer x").fails_with(&["13a, zh, intl, char"]);
 }
 
 #[test]
@@ -275,6 +275,17 @@ fn what_cannot_be_trained_on_is_said() {
     folder.run(single).fails_with(&["`--pair-tokenizer` needs text pairs", "`--pair-input`"]);
     let parallel = "data build --input test.de --pair-input test.en --tokenizer de --text-column a --out x";
     folder.run(parallel).fails_with(&["`--text-column` cannot be combined with `--pair-input`"]);
+}
+
+#[test]
+fn missing_tokenizers_of_bleu_are_named_with_a_remedy() {
+    let folder = Folder::new();
+    let score = |name: &str| folder.run(&format!("score --hypotheses a --references b --bleu-tokenizer {name}"));
+    for name in ["flores200", "ja-mecab"] {
+        let run = score(name);
+        assert_eq!(run.status, Some(2));
+        assert!(run.stderr.contains("not implemented") && run.stderr.contains("`none`"), "{}", run.stderr);
+    }
 }
 
 #[test]

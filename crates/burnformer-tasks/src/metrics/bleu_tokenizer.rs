@@ -1,5 +1,8 @@
 //! BLEU's tokenizers.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::whitespace::{is_space, split};
@@ -19,6 +22,10 @@ pub enum BleuTokenizer {
     /// arrows, and no ideograph above U+FFFF. This list is the same.
     #[serde(rename = "zh")]
     Chinese,
+    /// The rules of NIST's script mteval-v14: punctuation and symbols of all languages are set apart, except punctuation
+    /// between two digits.
+    #[serde(rename = "intl")]
+    International,
     /// Each character is a word, except white space.
     #[serde(rename = "char")]
     Character,
@@ -29,7 +36,14 @@ pub enum BleuTokenizer {
 
 impl BleuTokenizer {
     /// All tokenizers.
-    pub const ALL: [Self; 4] = [Self::Mteval13a, Self::Chinese, Self::Character, Self::Whitespace];
+    pub const ALL: [Self; 5] = [Self::Mteval13a, Self::Chinese, Self::International, Self::Character, Self::Whitespace];
+
+    /// Why there is no tokenizer of this name of sacreBLEU here; `None` if there is one, or none of sacreBLEU's is called so.
+    #[must_use]
+    pub fn absence(name: &str) -> Option<&'static str> {
+        let (_, reason) = ABSENT.iter().find(|(absent, _)| *absent == name)?;
+        Some(reason)
+    }
 
     /// sacreBLEU's name of the tokenizer, used in signatures.
     #[must_use]
@@ -37,6 +51,7 @@ impl BleuTokenizer {
         match self {
             Self::Mteval13a => "13a",
             Self::Chinese => "zh",
+            Self::International => "intl",
             Self::Character => "char",
             Self::Whitespace => "none",
         }
@@ -61,11 +76,34 @@ impl BleuTokenizer {
                 let is_chinese = |c: char| CHINESE.iter().any(|&(first, last)| (first..=last).contains(&c));
                 join(split(&separate_punctuation(&set_apart(sentence.trim_start_matches(is_space), is_chinese))))
             }
+            Self::International => {
+                let [after, before, symbol] = &*INTERNATIONAL;
+                let text = after.replace_all(sentence, "$1 $2 ");
+                let text = before.replace_all(&text, " $1 $2");
+                join(split(&symbol.replace_all(&text, " $1 ")))
+            }
             Self::Character => join(sentence.split_inclusive(|_: char| true).filter(|c| !c.starts_with(is_space))),
             Self::Whitespace => join(split(sentence)),
         }
     }
 }
+
+/// Tokenizers of sacreBLEU that are not implemented, and why.
+const ABSENT: [(&str, &str); 6] = [
+    ("flores200", SPM),
+    ("flores101", SPM),
+    ("spm", SPM),
+    ("spBLEU-1K", SPM),
+    ("ja-mecab", MECAB),
+    ("ko-mecab", MECAB),
+];
+const SPM: &str = "it is a SentencePiece model that sacreBLEU downloads: cut both files into pieces with it, and score them with `none`";
+const MECAB: &str = "it is MeCab with its dictionary: cut both files into words with it, and score them with `none`, or score them with `char`";
+
+/// sacreBLEU's expressions for `intl`: punctuation behind what is no digit, before it, and symbols.
+static INTERNATIONAL: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+    [r"(\P{N})(\p{P})", r"(\p{P})(\P{N})", r"(\p{S})"].map(|rule| Regex::new(rule).expect("a valid expression"))
+});
 
 /// Chinese characters as sacreBLEU lists them, first and last of each range.
 const CHINESE: [(char, char); 17] = [
