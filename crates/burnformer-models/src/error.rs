@@ -330,6 +330,38 @@ pub enum ModelError {
         /// Number of tokens of the model.
         vocab_size: usize,
     },
+    /// A prompt leaves no room for a token within `max_total_length`.
+    #[error(
+        "source {index} has a prompt of {found} tokens, expected less than {max} (`max_total_length`, prompt included): set `max_length`"
+    )]
+    PromptFillsLength {
+        /// Index of the source in the batch.
+        index: usize,
+        /// Number of tokens of the prompt.
+        found: usize,
+        /// Largest number of tokens of prompt and text.
+        max: usize,
+    },
+    /// A rule of generation names a token that the model does not have.
+    #[error("`token_rules` have the token {token}, expected less than {vocab_size}, the number of tokens of the model")]
+    RuleToken {
+        /// The token.
+        token: u32,
+        /// Number of tokens of the model.
+        vocab_size: usize,
+    },
+    /// Settings of generation in a model folder have a key that would change the texts and is not supported.
+    #[error("`{key}` in `{}` is {found}, which is not supported: {remedy}", path.display())]
+    GenerationKey {
+        /// The file.
+        path: PathBuf,
+        /// Key of the setting.
+        key: &'static str,
+        /// Value of the setting.
+        found: String,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// Generation was stopped by its interrupt.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

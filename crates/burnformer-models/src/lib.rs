@@ -56,7 +56,8 @@ pub use error::ModelError;
 pub use export::{export, export_body};
 pub use folder::WEIGHTS as WEIGHTS_FILE;
 pub use generation::{
-    DecoderSpec, GenerationConfig, GenerationInput, Hypothesis, Sampling, StepCache, StepDecoder, generate,
+    Convention, DecoderSpec, GenerationConfig, GenerationFile, GenerationInput, Hypothesis, Sampling, StepCache,
+    StepDecoder, TokenRules, generate,
 };
 pub use gpt::{Gpt, GptConfig, GptForCausalLM, GptInput, GptTokens};
 pub use heads::{

@@ -141,6 +141,10 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
         ModelError::NotFiniteWeight { .. } => {
             Some("download the file again, or use an earlier checkpoint of its run, which has no such values")
         }
+        ModelError::GenerationKey { .. } | ModelError::RuleToken { .. } => {
+            Some("`--ignore-generation-config` generates without the settings of the model folder")
+        }
+        ModelError::PromptFillsLength { .. } => Some("set `--max-length`, or `--max-new-tokens` of `generate`"),
         ModelError::WeightNames { .. } => Some(
             "set `architectures` in `config.json` to the class of these weights; of a BERT `burnformer finetune` and `embed` need the encoder only",
         ),

@@ -5,7 +5,9 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{GenerationConfig, GenerationInput, GptForCausalLM, Head, Hypothesis, Pretrained, generate};
+use burnformer_models::{
+    GenerationConfig, GenerationFile, GenerationInput, GptForCausalLM, Head, Hypothesis, Pretrained, generate,
+};
 use serde::Serialize;
 
 use crate::TaskError;
@@ -79,6 +81,12 @@ impl TextGeneration {
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { batch_size: batch_size.max(1), ..self }
+    }
+
+    /// The settings of generation in the model's folder.
+    #[must_use]
+    pub fn generation_file(&self) -> &GenerationFile {
+        self.model.generation_file()
     }
 
     /// The continuations of each prompt, best first, in the order of the prompts. An empty prompt is continued from the first

@@ -13,15 +13,18 @@ use super::{DeviceArgs, GenerationArgs, ReportArgs, SeedArgs};
 /// with its continuation, greedy unless flags ask for beam search or sampling. With `--n-best N`, prints up to N
 /// continuations per prompt. `--format json` prints one JSON line per prompt, with the score and log-probability of each
 /// continuation.
+///
+/// If `generation_config.json` in the model folder has settings of transformers, texts are generated as transformers does
+/// by these, except for what flags say. `--verbose` shows the settings that are used.
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:
   burnformer generate runs/gpt 'Once upon a time'
   burnformer generate runs/gpt --temperature 0.8 --top-p 0.95 --n-best 3 --seed 1 'It was'
   burnformer generate runs/gpt --beam 4 --max-new-tokens 20 --format json",
-    mut_arg("beam", |arg| arg.help("Beam size; 1 is greedy search [default: 1]")),
-    mut_arg("max_length", |arg| arg.long("max-new-tokens").help("Maximum number of new tokens [default: 50]")),
-    mut_arg("min_length", |arg| arg.long("min-new-tokens").help("Minimum number of new tokens"))
+    mut_arg("beam", |arg| arg.help("Beam size; 1 is greedy search [default: of the model folder, or 1]")),
+    mut_arg("max_length", |arg| arg.long("max-new-tokens").help("Maximum number of new tokens [default: of the model folder, or 50]")),
+    mut_arg("min_length", |arg| arg.long("min-new-tokens").help("Minimum number of new tokens [default: of the model folder, or 0]"))
 )]
 pub(crate) struct GenerateArgs {
     /// Model folder

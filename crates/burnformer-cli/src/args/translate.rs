@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use burnformer::models::GenerationConfig;
 use burnformer::tasks::metrics::BleuTokenizer;
 use clap::Args;
 
@@ -14,6 +13,9 @@ use super::{DeviceArgs, ReportArgs, SeedArgs};
 /// Reads texts from the command line or from standard input (one per line). Prints one line per input line; blank lines stay
 /// blank. With `--n-best N`, prints up to N lines per text: number of the text, score and translation, separated by tabs.
 /// `--format json` prints JSON lines with the score and log-probability of each translation.
+///
+/// If `generation_config.json` in the model folder has settings of transformers, texts are generated as transformers does
+/// by these, except for what flags say. `--verbose` shows the settings that are used.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer translate runs/de-en 'Ein Hund schläft.'
@@ -58,28 +60,30 @@ pub(crate) struct TranslateArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct GenerationArgs {
-    /// Beam size; 1 is greedy search [default: 4, or 1 when sampling]
+    /// Beam size; 1 is greedy search [default: of the model folder, or 4, or 1 when sampling]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1024))]
     pub(crate) beam: Option<usize>,
 
-    /// Length penalty exponent: larger values favour longer texts, 0 compares log-probabilities alone
-    #[arg(long, value_name = "ALPHA", default_value_t = GenerationConfig::default().length_penalty)]
-    pub(crate) length_penalty: f64,
+    /// Length penalty exponent: larger values favour longer texts, 0 compares log-probabilities alone; of N tokens, the
+    /// log-probability is divided by ((5 + N) / 6)^ALPHA, or by N^ALPHA if the model folder has transformers' settings
+    /// [default: of the model folder, or 0.6]
+    #[arg(long, value_name = "ALPHA")]
+    pub(crate) length_penalty: Option<f64>,
 
-    /// Minimum output length in tokens
-    #[arg(long, value_name = "TOKENS", default_value_t = 0, value_parser = whole::<usize>(..))]
-    pub(crate) min_length: usize,
+    /// Minimum output length in tokens [default: of the model folder, or 0]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<usize>(..))]
+    pub(crate) min_length: Option<usize>,
 
-    /// Maximum output length in tokens [default: input length + 50]
+    /// Maximum output length in tokens [default: of the model folder, or input length + 50]
     #[arg(long, value_name = "TOKENS", value_parser = whole::<usize>(..))]
     pub(crate) max_length: Option<usize>,
 
     /// Repetition penalty: multiply the log-probability of tokens that already occurred by this; values above 1 reduce
-    /// repetition
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f64,
+    /// repetition [default: of the model folder, or 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) repetition_penalty: Option<f64>,
 
-    /// Never generate the same N-gram of tokens twice
+    /// Never generate the same N-gram of tokens twice [default: of the model folder]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(..))]
     pub(crate) no_repeat_ngram: Option<usize>,
 
@@ -94,6 +98,10 @@ pub(crate) struct GenerationArgs {
     /// Nucleus (top-p) sampling: sample from the smallest set of tokens whose probabilities sum to at least P
     #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
+
+    /// Ignore the generation settings in the model folder: `generation_config.json`, or the same keys in `config.json`
+    #[arg(long)]
+    pub(crate) ignore_generation_config: bool,
 }
 
 /// Score translations against references: BLEU and chrF, as sacreBLEU computes them

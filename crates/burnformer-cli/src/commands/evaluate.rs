@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burnformer::data::split::Subset;
-use burnformer::models::{Head, ModelClass};
+use burnformer::models::{GenerationConfig, GenerationFile, Head, ModelClass};
 use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
     RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
@@ -76,7 +76,8 @@ fn subset(part: Part) -> Option<Subset> {
 
 fn on_pairs(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<TranslatorScores>> {
     let flags = &args.translation.values;
-    let generation = flags.generation.config(1)?;
+    let generation =
+        flags.generation.settings(&GenerationFile::of(&args.folder)?, GenerationConfig::default(), 1, context)?;
     if !input::names_pairs(&flags.pair_input, &args.format) {
         return Err(RecipeError::NoReferences.into());
     }

@@ -1,7 +1,6 @@
 //! `burnformer generate`: prompts that go on.
 
 use anyhow::Result;
-use burnformer::core::config::Validate;
 use burnformer::models::GenerationConfig;
 use burnformer::tasks::{Continuation, TextGeneration, TextGenerationOptions};
 use serde::Serialize;
@@ -18,12 +17,12 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
-    // Beams of a language model repeat themselves: it is greedy unless asked.
-    let generation = args.generation.config_over(GenerationConfig::greedy(), args.n_best)?;
-    generation.validate()?;
     let device = args.device.device.open()?;
     let batch_size = args.batch_size as usize;
     let model = TextGeneration::load(&args.folder, &device)?.with_batch_size(batch_size);
+    // Beams of a language model repeat themselves: it is greedy unless asked.
+    let file = model.generation_file();
+    let generation = args.generation.settings(file, GenerationConfig::greedy(), args.n_best, context)?;
     let mut options = TextGenerationOptions {
         seed: args.seed.seed,
         interrupt: Some(&context.interrupt),

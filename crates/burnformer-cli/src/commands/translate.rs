@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use burnformer::core::config::Validate;
 use burnformer::core::files::NewFolder;
 use burnformer::data::readers::Groups;
 use burnformer::models::GenerationConfig;
@@ -29,11 +28,11 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
-    let generation = args.generation.config(args.n_best)?;
-    generation.validate()?;
     let pictures = args.attention.as_deref().map(NewFolder::create).transpose()?;
     let device = args.device.device.open()?;
     let translator = Translator::load(&args.folder, &device)?.with_batch_size(args.batch_size as usize);
+    let file = translator.generation_file();
+    let generation = args.generation.settings(file, GenerationConfig::default(), args.n_best, context)?;
     let mut work =
         Work { args, context, translator, generation, pictures: pictures.as_ref().map(NewFolder::path), n_texts: 0 };
     let done = if args.texts.is_empty() { work.lines() } else { work.answer(&args.texts) };

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{DEVICE, Folder, digits};
 
@@ -275,6 +275,48 @@ fn what_cannot_be_trained_on_is_said() {
     folder.run(single).fails_with(&["`--pair-tokenizer` needs text pairs", "`--pair-input`"]);
     let parallel = "data build --input test.de --pair-input test.en --tokenizer de --text-column a --out x";
     folder.run(parallel).fails_with(&["`--text-column` cannot be combined with `--pair-input`"]);
+}
+
+/// A file of transformers, with settings that no model learns.
+#[test]
+fn settings_of_generation_in_the_folder_are_defaults() {
+    let folder = Folder::with_models();
+    let id = |token: &str| folder.json("runs/de-en/target_tokenizer.json")["model"]["vocab"][token].as_u64().unwrap();
+    let [one, two] = ["one", "two"].map(id);
+    let pad = folder.json("runs/de-en/config.json")["pad_token_id"].clone();
+    let settings = |more: Value| {
+        let mut settings = folder.json("runs/de-en/generation_config.json");
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        folder.write("runs/de-en/generation_config.json", &settings.to_string());
+    };
+    let translate = |flags: &str| folder.run(&format!("translate runs/de-en {DEVICE} {flags} drei"));
+    let text = |flags: &str| translate(flags).succeeds().stdout;
+    assert_eq!(text(""), "three\n");
+    settings(json!({"forced_bos_token_id": one, "num_beams": 3, "bad_words_ids": [[pad], [two]], "my_key": 1}));
+    assert!(text("").starts_with("one"), "{}", text(""));
+    assert_eq!(text("--ignore-generation-config"), "three\n");
+    let said = translate("--verbose --length-penalty 0.5").succeeds().stderr;
+    for part in
+        ["unknown keys in `runs/de-en/generation_config.json`: my_key\n", "n_beams = 3\n", "length_penalty = 0.5\n"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!translate("").succeeds().stderr.contains("my_key"));
+    translate("--n-best 4").fails_with(&["`--n-best 4` asks for more than the 3 hypotheses"]);
+    assert_eq!(text("--n-best 4 --beam 4").lines().count(), 4);
+    // An evaluation translates in the same way.
+    let evaluate = format!("evaluate runs/de-en --input test.de --pair-input test.en --out out.en {DEVICE}");
+    folder.run(&evaluate).succeeds();
+    assert!(folder.read("out.en").lines().all(|line| line.starts_with("one") && !line.contains("two")));
+
+    settings(json!({"num_beam_groups": 3}));
+    translate("").fails_with(&[
+        "`num_beam_groups` in `runs/de-en/generation_config.json` is `3`, which is not supported",
+        "hint: `--ignore-generation-config`",
+    ]);
+    assert!(translate("--beam 1").succeeds().stdout.starts_with("one"));
+    folder.run(&format!("export runs/de-en --out exported {DEVICE}")).succeeds();
+    assert_eq!(folder.json("exported/generation_config.json"), folder.json("runs/de-en/generation_config.json"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Settings of generation.
 
+use super::TokenRules;
 use burnformer_core::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,21 @@ use serde::{Deserialize, Serialize};
 const MOST_BEAMS: usize = 1024;
 /// Largest number of samples of a source; each is a row of a batch.
 const MOST_SAMPLES: usize = 65_536;
+
+/// How texts of different lengths are compared, and what counts as their length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Convention {
+    /// Ours: `n` tokens are compared by `log P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14); the longest text has
+    /// `max_length` tokens without its end token; finished texts are better than those cut off there.
+    #[default]
+    Burnformer,
+    /// That of transformers' `generate`: `n` tokens are compared by `log P / n^α`; the end token is one of the
+    /// `max_length`; finished texts and those cut off compete by their scores. What is never generated is what
+    /// [`TokenRules`] say, and repetitions of special tokens in a prompt count too. In greedy search and sampling the
+    /// repetition penalty multiplies negative logits and divides positive ones.
+    Transformers,
+}
 
 /// Settings of [`generate`](crate::generate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,25 +32,45 @@ pub struct GenerationConfig {
     /// Number of hypotheses returned for each source (fewer if no more exist). In beam search the best ones, at most
     /// `n_beams`; in sampling the samples, at most 65,536.
     pub n_best: usize,
-    /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared by `log
-    /// P / ((5 + n) / 6)^α` (Wu et al. 2016, equation 14). 0 compares by probability alone, which prefers short texts.
+    /// How texts of different lengths are compared.
+    #[serde(default)]
+    pub convention: Convention,
+    /// The exponent `α` of the length penalty: hypotheses of `n` tokens, the end token among them, are compared as
+    /// `convention` says. 0 compares by probability alone, which prefers short texts. Negative values are for
+    /// transformers' convention alone.
     pub length_penalty: f64,
     /// `true` ends the search of a source when `n_beams` of its hypotheses have ended, as fairseq and `CTranslate2` do;
     /// `false` continues until no live hypothesis could still rank among the `n_best`, which takes longer.
     pub early_stopping: bool,
+    /// `true` ends the search of a source, too, when no live hypothesis would rank among the best if it ended with its
+    /// present length, as transformers does by default; a longer one might.
+    #[serde(default)]
+    pub heuristic_stopping: bool,
     /// Minimum number of generated tokens, without the end token.
     pub min_length: usize,
-    /// Maximum number of generated tokens, without the end token; `None` for the model's
+    /// Minimum number of tokens with those of the prompt or the start token, without the end token.
+    #[serde(default)]
+    pub min_total_length: usize,
+    /// Maximum number of generated tokens, without the end token in our convention; `None` for the model's
     /// [`StepDecoder::default_max_length`](crate::StepDecoder::default_max_length): 50 more than the source has with
     /// its end token (Vaswani et al. 2017, section 6.1) for an encoder–decoder. No model goes beyond its own
     /// `max_seq_length`, less the prompt or the start token.
     pub max_length: Option<usize>,
+    /// Maximum number of tokens with those of the prompt or the start token, if `max_length` is absent.
+    #[serde(default)]
+    pub max_total_length: Option<usize>,
     /// Repetition penalty: factor of the log-probability of a token that the hypothesis or its prompt has already. 1
     /// changes nothing, larger values reduce repetition (Keskar et al. 2019, section 4.1, on log-probabilities as in
     /// transformers' beam search, which unlike logits do not depend on an offset).
     pub repetition_penalty: f64,
     /// Size of the n-grams that may occur only once in a hypothesis and its prompt; `None` for no such rule.
     pub no_repeat_ngram_size: Option<usize>,
+    /// Tokens that are forced, forbidden, or end a text.
+    #[serde(default)]
+    pub token_rules: TokenRules,
+    /// `true` normalises the probabilities again after all rules, so that those of the tokens left add up to 1.
+    #[serde(default)]
+    pub renormalize: bool,
     /// Samples tokens instead of searching; `None` for search. Only with `n_beams = 1`.
     pub sampling: Option<Sampling>,
 }
@@ -58,12 +94,18 @@ impl Default for GenerationConfig {
         Self {
             n_beams: 4,
             n_best: 1,
+            convention: Convention::Burnformer,
             length_penalty: 0.6,
             early_stopping: true,
+            heuristic_stopping: false,
             min_length: 0,
+            min_total_length: 0,
             max_length: None,
+            max_total_length: None,
             repetition_penalty: 1.0,
             no_repeat_ngram_size: None,
+            token_rules: TokenRules::default(),
+            renormalize: false,
             sampling: None,
         }
     }
@@ -89,9 +131,28 @@ impl GenerationConfig {
         Self { sampling: Some(sampling), ..Self::greedy() }
     }
 
-    /// `((5 + n) / 6)^α`, by which the log-probability of `n` tokens is divided.
+    /// The settings that transformers' `generate` has where neither a call nor a file says anything: greedy search,
+    /// length penalty 1. Unlike there, a text may be as long as the model's
+    /// [`StepDecoder::default_max_length`](crate::StepDecoder::default_max_length) says, not 20 tokens.
+    #[must_use]
+    pub fn transformers() -> Self {
+        Self {
+            convention: Convention::Transformers,
+            n_beams: 1,
+            length_penalty: 1.0,
+            early_stopping: false,
+            heuristic_stopping: true,
+            ..Self::default()
+        }
+    }
+
+    /// What the log-probability of `n` tokens is divided by: `((5 + n) / 6)^α`, or `n^α` in transformers.
     pub(super) fn divisor(&self, n_tokens: usize) -> f64 {
-        ((5.0 + n_tokens as f64) / 6.0).powf(self.length_penalty)
+        let n = n_tokens as f64;
+        match self.convention {
+            Convention::Burnformer => ((5.0 + n) / 6.0).powf(self.length_penalty),
+            Convention::Transformers => n.max(1.0).powf(self.length_penalty),
+        }
     }
 }
 
@@ -105,10 +166,17 @@ impl Validate for GenerationConfig {
         let one = is_beam || self.n_beams == 1;
         ConfigError::check("n_beams", &self.n_beams, one, "1, as tokens are drawn by `sampling`")?;
         let penalty = self.length_penalty;
-        let is_possible = penalty.is_finite() && penalty >= 0.0;
-        ConfigError::check("length_penalty", &penalty, is_possible, "a finite value of at least 0")?;
+        let (least, range) = match self.convention {
+            Convention::Burnformer => (0.0, "a finite value of at least 0"),
+            Convention::Transformers => (f64::MIN, "a finite value"),
+        };
+        let is_possible = penalty.is_finite() && penalty >= least;
+        ConfigError::check("length_penalty", &penalty, is_possible, range)?;
         if let Some(max_length) = self.max_length {
             ConfigError::check_positive("max_length", max_length)?;
+        }
+        if let Some(max_total_length) = self.max_total_length {
+            ConfigError::check_positive("max_total_length", max_total_length)?;
         }
         let fits = self.max_length.is_none_or(|max_length| self.min_length <= max_length);
         ConfigError::check("min_length", &self.min_length, fits, "at most `max_length`")?;
@@ -182,5 +250,16 @@ mod tests {
         assert!((divisor(1.0, 7) - 2.0).abs() < 1e-12);
         assert!((divisor(0.0, 7) - 1.0).abs() < 1e-12);
         assert!((divisor(0.6, 1) - 1.0).abs() < 1e-12);
+    }
+
+    /// By hand.
+    #[test]
+    fn that_of_transformers_is_a_power_of_the_length() {
+        let divisor =
+            |length_penalty, n| GenerationConfig { length_penalty, ..GenerationConfig::transformers() }.divisor(n);
+        assert!((divisor(2.0, 13) - 169.0).abs() < 1e-9);
+        assert!((divisor(-1.0, 4) - 0.25).abs() < 1e-12);
+        let negative = GenerationConfig { length_penalty: -1.0, ..GenerationConfig::transformers() };
+        assert_eq!(negative.validate(), Ok(()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::GenerationConfig;
 use super::hypothesis::{Hypothesis, Ranking};
-use super::rules::Rules;
+use super::rules::{Limits, Rules};
 use super::sampling::SampleKey;
 use super::search::{Search, Successor};
 use super::step_decoder::{DecoderSpec, StepCache, StepDecoder};
@@ -43,7 +43,8 @@ impl<'a> GenerationInput<'a> {
 /// [`GenerationConfig::early_stopping`]), or when it has `n_best` of them and none that goes on could still become
 /// better than the worst of these, even if all tokens up to the longest length were certain: then its answer is that of
 /// the last step. At the longest length no hypothesis goes on; those that did not finish there are returned unfinished
-/// if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the search.
+/// if there is room, where fairseq forces them to end. With `n_beams = 1` the first end token ends the search. What
+/// differs under transformers' convention says [`Convention`](crate::Convention).
 ///
 /// **Sampling** draws each token from the model's probabilities, until the end token. A draw depends on the seed, the
 /// source's number, the sample and the position alone.
@@ -78,6 +79,7 @@ pub fn generate<D: StepDecoder>(
     for (index, source) in input.sources.iter().enumerate() {
         by_prompt_length.entry(decoder.prompt(source).len()).or_default().push(index);
     }
+    check_tokens(settings, &spec)?;
     let rules = Rules::new(settings, &spec);
     let batch = Batch { decoder, spec: &spec, rules: &rules, input, device: decoder.device() };
     let mut answers = vec![Vec::new(); n_sources];
@@ -117,14 +119,13 @@ impl<D: StepDecoder> Batch<'_, D> {
         let mut searches = Vec::with_capacity(sources.len() * n_each);
         for (&index, source) in indices.iter().zip(&sources) {
             let prompt = self.decoder.prompt(source);
-            let longest = settings.max_length.unwrap_or_else(|| self.decoder.default_max_length(source.len()));
-            let max_length = longest.min(self.spec.max_seq_length.saturating_sub(prompt_length));
+            let limits = self.limits(index, source.len(), prompt_length)?;
             let number = self.input.numbers.map_or(index as u64, |numbers| numbers[index]);
-            searches.extend((0..n_each).map(|sample| {
-                let context = self.rules.context(&prompt);
-                match settings.sampling {
-                    None => Search::beam(context, settings.n_best, max_length),
-                    Some(_) => Search::sample(context, SampleKey::new(self.input.seed, number, sample), max_length),
+            searches.extend((0..n_each).map(|sample| match settings.sampling {
+                None => Search::beam(&prompt, limits, self.rules),
+                Some(_) => {
+                    let key = SampleKey::new(self.input.seed, number, sample);
+                    Search::sample(&prompt, limits, self.rules, key)
                 }
             }));
             prompts.extend_from_slice(&prompt);
@@ -154,8 +155,24 @@ impl<D: StepDecoder> Batch<'_, D> {
             logits = self.logits_behind(&tokens, tokens.len(), &mut cache)?;
         }
         let mut found = searches.into_iter().map(Search::into_hypotheses);
-        let best = |_| Ranking::of(settings.n_best, found.by_ref().take(n_each).flatten());
+        let ranking = || Ranking::new(settings.n_best, !self.rules.is_transformers());
+        let best = |_| ranking().sorted(found.by_ref().take(n_each).flatten());
         Ok(indices.iter().map(best).collect())
+    }
+
+    /// Least and largest number of generated tokens of the source with this index.
+    fn limits(&self, index: usize, source_length: usize, prompt_length: usize) -> Result<Limits, ModelError> {
+        let GenerationConfig { min_length, min_total_length, max_length, max_total_length, .. } = *self.rules.settings;
+        let longest = match (max_length, max_total_length) {
+            (Some(max), _) => max,
+            (None, Some(max)) if max > prompt_length => max - prompt_length,
+            (None, Some(max)) => return Err(ModelError::PromptFillsLength { index, found: prompt_length, max }),
+            (None, None) => self.decoder.default_max_length(source_length),
+        };
+        Ok(Limits {
+            min: min_length.max(min_total_length.saturating_sub(prompt_length)),
+            max: longest.min(self.spec.max_seq_length.saturating_sub(prompt_length)),
+        })
     }
 
     /// Continues the cache with the rows that go on, `n_rows` of each search before, and returns their new tokens.
@@ -210,6 +227,14 @@ fn check_sources(sources: &[Vec<u32>], spec: &DecoderSpec) -> Result<(), ModelEr
         }
     }
     Ok(())
+}
+
+/// Refuses rules for tokens that the model does not have. An end token that no text can have ends none.
+fn check_tokens(settings: &GenerationConfig, spec: &DecoderSpec) -> Result<(), ModelError> {
+    let (rules, vocab_size) = (&settings.token_rules, spec.vocab_size);
+    let ends = &rules.eos_ids;
+    let unknown = rules.tokens().find(|token| *token as usize >= vocab_size && !ends.contains(token));
+    unknown.map_or(Ok(()), |token| Err(ModelError::RuleToken { token, vocab_size }))
 }
 
 /// The indices 0 to `n`, each repeated.

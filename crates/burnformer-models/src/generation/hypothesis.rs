@@ -9,38 +9,33 @@ pub struct Hypothesis {
     pub log_prob: f64,
     /// Score for ranking: `log_prob`, with the repetition penalty, divided by the length penalty.
     pub score: f64,
-    /// `true` if the hypothesis ended with the end token; `false` if it reached `max_length`.
+    /// `true` if the hypothesis ended with an end token; `false` if it reached `max_length`.
     pub is_finished: bool,
-}
-
-impl Hypothesis {
-    /// `true` if this one is better: finished ones are better than those cut off, then the score decides.
-    fn beats(&self, other: &Self) -> bool {
-        (self.is_finished, self.score) > (other.is_finished, other.score)
-    }
 }
 
 /// The best hypotheses so far, best first; of equal ones the first.
 #[derive(Debug)]
 pub(super) struct Ranking {
     capacity: usize,
+    /// `true` if finished ones are better than those cut off, whatever their scores.
+    finished_first: bool,
     pub(super) hypotheses: Vec<Hypothesis>,
 }
 
 impl Ranking {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, hypotheses: Vec::new() }
+    pub(super) fn new(capacity: usize, finished_first: bool) -> Self {
+        Self { capacity, finished_first, hypotheses: Vec::new() }
     }
 
     /// The best of these, best first.
-    pub(super) fn of(capacity: usize, hypotheses: impl Iterator<Item = Hypothesis>) -> Vec<Hypothesis> {
-        let mut ranking = Self::new(capacity);
-        hypotheses.for_each(|it| ranking.add(it));
-        ranking.hypotheses
+    pub(super) fn sorted(mut self, hypotheses: impl Iterator<Item = Hypothesis>) -> Vec<Hypothesis> {
+        hypotheses.for_each(|it| self.add(it));
+        self.hypotheses
     }
 
     pub(super) fn add(&mut self, hypothesis: Hypothesis) {
-        let place = self.hypotheses.partition_point(|it| !hypothesis.beats(it));
+        let rank = |it: &Hypothesis| (self.finished_first && it.is_finished, it.score);
+        let place = self.hypotheses.partition_point(|it| rank(it) >= rank(&hypothesis));
         self.hypotheses.insert(place, hypothesis);
         self.hypotheses.truncate(self.capacity);
     }
@@ -56,16 +51,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finished_ones_come_first_then_the_score_decides_then_the_order() {
+    fn finished_ones_come_first_or_not_then_the_score_decides_then_the_order() {
         let of = |token, score, is_finished| Hypothesis { tokens: vec![token], log_prob: score, score, is_finished };
-        let mut ranking = Ranking::new(4);
-        for (token, score, is_finished) in
-            [(1, -1.0, false), (2, -3.0, true), (3, -2.0, true), (4, -2.0, true), (5, -9.0, true), (6, -0.5, true)]
-        {
-            assert_eq!(ranking.worst_of_full().is_some(), token > 4);
-            ranking.add(of(token, score, is_finished));
+        for (finished_first, expected) in [(true, [6, 3, 4, 2]), (false, [6, 1, 3, 4])] {
+            let mut ranking = Ranking::new(4, finished_first);
+            for (token, score, is_finished) in
+                [(1, -1.0, false), (2, -3.0, true), (3, -2.0, true), (4, -2.0, true), (5, -9.0, true), (6, -0.5, true)]
+            {
+                assert_eq!(ranking.worst_of_full().is_some(), token > 4);
+                ranking.add(of(token, score, is_finished));
+            }
+            let tokens: Vec<u32> = ranking.hypotheses.iter().map(|it| it.tokens[0]).collect();
+            assert_eq!(tokens, expected);
         }
-        let tokens: Vec<u32> = ranking.hypotheses.iter().map(|it| it.tokens[0]).collect();
-        assert_eq!(tokens, [6, 3, 4, 2]);
     }
 }

@@ -3,7 +3,7 @@
 use super::candidates::{Best, Candidate, Score};
 use super::hypothesis::{Hypothesis, Ranking};
 use super::row::Row;
-use super::rules::Rules;
+use super::rules::{Limits, Position, Rules};
 use super::sampling::{SampleKey, draw};
 
 /// A live hypothesis.
@@ -38,8 +38,9 @@ pub(super) struct Search {
     live: Vec<Live>,
     /// Number of tokens of every live hypothesis.
     length: usize,
-    /// Longest hypothesis.
-    max_length: usize,
+    /// Number of tokens of the prompt.
+    prompt_length: usize,
+    limits: Limits,
     ended: Ranking,
     /// Number of finished hypotheses, also those that are no longer among the best.
     n_ended: usize,
@@ -47,23 +48,28 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// The search for the `n_best` most probable hypotheses of up to `max_length` tokens behind `context`.
-    pub(super) fn beam(context: Vec<u32>, n_best: usize, max_length: usize) -> Self {
+    /// The search for the most probable hypotheses behind `prompt`: for `n_best`, or, in transformers, for as many as
+    /// there are beams.
+    pub(super) fn beam(prompt: &[u32], limits: Limits, rules: &Rules) -> Self {
+        let is_transformers = rules.is_transformers();
+        let capacity = if is_transformers { rules.settings.n_beams } else { rules.settings.n_best };
         Self {
-            context,
+            context: rules.context(prompt),
             nodes: Vec::new(),
             live: vec![Live { node: None, score: Score::START }],
             length: 0,
-            max_length,
-            ended: Ranking::new(n_best),
+            prompt_length: prompt.len(),
+            limits,
+            ended: Ranking::new(capacity, !is_transformers),
             n_ended: 0,
             key: None,
         }
     }
 
     /// One sample: a beam of one, whose candidate is drawn.
-    pub(super) fn sample(context: Vec<u32>, key: SampleKey, max_length: usize) -> Self {
-        Self { key: Some(key), ..Self::beam(context, 1, max_length) }
+    pub(super) fn sample(prompt: &[u32], limits: Limits, rules: &Rules, key: SampleKey) -> Self {
+        let ended = Ranking::new(1, !rules.is_transformers());
+        Self { key: Some(key), ended, ..Self::beam(prompt, limits, rules) }
     }
 
     /// The hypotheses that the search found, best first.
@@ -78,7 +84,7 @@ impl Search {
     /// - logsumexp: `[n_live]`
     pub(super) fn step(&mut self, logits: &mut [f32], logsumexp: &[f32], rules: &Rules) -> Vec<Successor> {
         let vocab_size = logits.len() / logsumexp.len();
-        let mut best = Best::new(2 * rules.settings.n_beams);
+        let mut best = Best::new(rules.n_candidates());
         let mut drawn = Vec::new();
         for (row, (logits, &logsumexp)) in logits.chunks_exact_mut(vocab_size).zip(logsumexp).enumerate() {
             let live = &self.live[row];
@@ -87,7 +93,8 @@ impl Search {
             }
             let mut logits = Row::new(logits, logsumexp);
             let tokens = if rules.need_tokens() { [&*self.context, &*self.tokens(live)].concat() } else { Vec::new() };
-            rules.apply(&mut logits, self.length, self.max_length, tokens);
+            let (length, limits, prompt_length) = (self.length, self.limits, self.prompt_length);
+            rules.apply(&mut logits, Position { length, limits, tokens, prompt_length });
             match (self.key, &rules.settings.sampling) {
                 (Some(key), Some(sampling)) => {
                     let token = draw(logits.logits(), sampling, key.uniform(self.length));
@@ -103,23 +110,26 @@ impl Search {
     /// One step of the search over its candidates, best first.
     fn advance(&mut self, candidates: &[Candidate], rules: &Rules) -> Vec<Successor> {
         let n_beams = rules.settings.n_beams;
+        let is_transformers = rules.is_transformers();
+        // There the end token is one of the longest text, and what has that length competes like what has ended.
+        let is_last = is_transformers && (1..=self.length + 1).contains(&self.limits.max);
         let mut next = Vec::with_capacity(n_beams);
         let mut ended = Vec::new();
         for (rank, candidate) in candidates.iter().enumerate() {
-            if Some(candidate.token) == rules.eos_id {
+            let is_end = rules.is_end(candidate.token);
+            if is_end || is_last {
                 if rank < n_beams {
-                    let Candidate { row, score, .. } = *candidate;
-                    self.end(&Live { score, ..self.live[row] }, true, rules);
-                    ended.push(row);
+                    self.end(candidate, is_end, rules);
+                    ended.push(candidate.row);
                 }
-            } else if self.length < self.max_length && next.len() < n_beams {
+            } else if self.length < self.limits.max && next.len() < n_beams {
                 next.push(candidate);
             }
         }
         let Some(leader) = next.first() else {
             for (row, live) in std::mem::take(&mut self.live).iter().enumerate() {
-                if !live.score.is_filler() && !ended.contains(&row) {
-                    self.end(live, false, rules);
+                if !live.score.is_filler() && !ended.contains(&row) && (!is_last || ended.is_empty()) {
+                    self.cut_off(live, rules);
                 }
             }
             return Vec::new();
@@ -135,10 +145,18 @@ impl Search {
     /// having `total`.
     fn is_over(&self, total: f64, rules: &Rules) -> bool {
         let Some(worst) = self.ended.worst_of_full() else { return false };
-        let is_greedy = rules.settings.n_beams == 1;
-        let is_enough = self.n_ended >= rules.settings.n_beams && (rules.settings.early_stopping || is_greedy);
-        // No token makes a hypothesis more probable, and nothing is divided by more than the longest.
-        is_enough || total / rules.settings.divisor(self.max_length + 1) <= worst.score
+        let settings = rules.settings;
+        let is_greedy = settings.n_beams == 1;
+        let is_enough = self.n_ended >= settings.n_beams && (settings.early_stopping || is_greedy);
+        // No token makes a hypothesis more probable, and nothing is divided by more than the longest; with a negative penalty,
+        // by less than a short one.
+        let longest = match rules.is_transformers() {
+            true => self.limits.max,
+            false => self.limits.max + 1,
+        };
+        let length =
+            if settings.heuristic_stopping || settings.length_penalty <= 0.0 { self.length + 1 } else { longest };
+        is_enough || total / settings.divisor(length) <= worst.score
     }
 
     fn continue_with(&mut self, next: &[&Candidate], rules: &Rules) -> Vec<Successor> {
@@ -155,12 +173,24 @@ impl Search {
         successors
     }
 
-    /// Adds a finished or cut-off hypothesis to the ranking.
-    fn end(&mut self, live: &Live, is_finished: bool, rules: &Rules) {
-        let divisor = rules.settings.divisor(self.length + usize::from(is_finished));
-        let tokens = self.tokens(live);
-        let Score { log_prob, total } = live.score;
-        self.ended.add(Hypothesis { tokens, log_prob, score: total / divisor, is_finished });
+    /// Adds the hypothesis that a candidate ends, with its token if that is no end token.
+    fn end(&mut self, candidate: &Candidate, is_finished: bool, rules: &Rules) {
+        let mut tokens = self.tokens(&self.live[candidate.row]);
+        if !is_finished {
+            tokens.push(candidate.token);
+        }
+        self.add(tokens, candidate.score, self.length + 1, is_finished, rules);
+    }
+
+    /// Adds a live hypothesis that cannot go on.
+    fn cut_off(&mut self, live: &Live, rules: &Rules) {
+        self.add(self.tokens(live), live.score, self.length, false, rules);
+    }
+
+    /// Adds a hypothesis of `length` tokens, the end token among them.
+    fn add(&mut self, tokens: Vec<u32>, score: Score, length: usize, is_finished: bool, rules: &Rules) {
+        let Score { log_prob, total } = score;
+        self.ended.add(Hypothesis { tokens, log_prob, score: total / rules.settings.divisor(length), is_finished });
     }
 
     fn tokens(&self, live: &Live) -> Vec<u32> {

@@ -3,8 +3,9 @@
 use super::names::{NAMES, OUTPUT, PREFIX, TOKEN, is_mask};
 use super::{Gpt, GptConfig, GptInput};
 use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
+use crate::hf::{ConfigJson, pretty};
 use crate::weights::{self, Place, Weights};
-use crate::{Architecture, DecoderSpec, Head, ModelClass, ModelError, Pretrained, StepDecoder};
+use crate::{Architecture, DecoderSpec, GenerationFile, Head, ModelClass, ModelError, Pretrained, StepDecoder};
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::atomic_write_bytes;
@@ -41,6 +42,8 @@ pub struct GptForCausalLM {
     gpt: Gpt,
     /// `None` where it is the table of the token embeddings.
     output: Option<Embedding>,
+    #[module(skip)]
+    generation: GenerationFile,
 }
 
 impl GptForCausalLM {
@@ -51,7 +54,11 @@ impl GptForCausalLM {
     #[must_use]
     pub fn new(config: &GptConfig, device: &Device) -> Self {
         let output = || EmbeddingConfig::new(config.vocab_size, config.d_model).init(device);
-        Self { gpt: Gpt::new(config, device), output: (!config.tied_embeddings).then(output) }
+        Self {
+            gpt: Gpt::new(config, device),
+            output: (!config.tied_embeddings).then(output),
+            generation: GenerationFile::own(config.generation_settings()),
+        }
     }
 
     /// A model with initial weights: matrices normal with `init_std`, those that write into the residual stream divided
@@ -93,6 +100,11 @@ impl GptForCausalLM {
         self.output.as_ref().unwrap_or(self.gpt.token()).logits(hidden, None)
     }
 
+    /// The settings of generation in the model's folder.
+    pub fn generation_file(&self) -> &GenerationFile {
+        &self.generation
+    }
+
     /// The body.
     pub fn gpt(&self) -> &Gpt {
         &self.gpt
@@ -113,7 +125,8 @@ impl Pretrained for GptForCausalLM {
     /// weights.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
-        let config = GptConfig::load(folder)?;
+        let json = ConfigJson::read(folder)?;
+        let config = GptConfig::read(&json)?;
         let mut file = Weights::in_folder(folder)?;
         let names = file.names();
         let has_prefix = names.iter().any(|name| name.starts_with(PREFIX));
@@ -131,17 +144,18 @@ impl Pretrained for GptForCausalLM {
             return Err(file.missing(&place_of(&path).name));
         }
         let ignore = |name: &str| is_mask(name) || (config.tied_embeddings && name == OUTPUT);
-        let model = file.fill(Self::new(&config, device), |path| Some(place_of(path)), ignore)?;
+        let mut model = file.fill(Self::new(&config, device), |path| Some(place_of(path)), ignore)?;
         if config.tied_embeddings {
             file.expect_tied(OUTPUT, &named(TOKEN))?;
         }
+        model.generation = GenerationFile::read(folder, &json, &config.generation_settings())?;
         Ok(model)
     }
 
     /// Beside the files of every model, `generation_config.json` too.
     fn save(&self, folder: &Path) -> Result<(), ModelError> {
         weights::save(self, |path| NAMES.place(path), Vec::new(), &folder.join(WEIGHTS))?;
-        atomic_write_bytes(&folder.join(GENERATION_CONFIG), self.config().generation_json())?;
+        atomic_write_bytes(&folder.join(GENERATION_CONFIG), pretty(self.generation.settings()))?;
         Ok(atomic_write_bytes(&folder.join(CONFIG), self.config().to_json())?)
     }
 }

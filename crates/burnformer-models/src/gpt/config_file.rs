@@ -4,7 +4,7 @@ use super::{GptConfig, GptTokens};
 use crate::class::listed;
 use crate::hf::{ConfigJson, Keys, pretty};
 use crate::{Architecture, Head, ModelClass, ModelError};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Our settings and their keys.
@@ -47,14 +47,18 @@ impl GptConfig {
     /// # Errors
     /// If the folder holds no such model, or one with settings that are not supported.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let json = ConfigJson::read(folder)?;
+        Self::read(&ConfigJson::read(folder)?)
+    }
+
+    /// The settings in a `config.json`.
+    pub(super) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
         let known = [Architecture::Gpt2];
-        Architecture::among(&known, &json, &listed(&known))?;
+        Architecture::among(&known, json, &listed(&known))?;
         FIXED.into_iter().try_for_each(|(key, value)| json.expect(key, &json!(value)))?;
         // What transformers supposes where a file says nothing.
         let tokens = GptTokens { bos_id: Some(50_256), eos_id: Some(50_256), pad_id: None };
         let default = Self::preset("gpt2", 50_257, tokens).expect("a published size");
-        let mut config = KEYS.read(&json, &default)?;
+        let mut config = KEYS.read(json, &default)?;
         if json.get::<usize>(D_FF)?.is_none() {
             config.d_ff = config.d_model.saturating_mul(4);
         }
@@ -64,7 +68,7 @@ impl GptConfig {
                 *id = None;
             }
         }
-        KEYS.check(&json, &config)?;
+        KEYS.check(json, &config)?;
         Ok(config)
     }
 
@@ -81,10 +85,10 @@ impl GptConfig {
         pretty(&json)
     }
 
-    /// The content of `generation_config.json`.
-    pub(super) fn generation_json(&self) -> String {
+    /// The content of `generation_config.json` beside a model that has no settings of generation of its own.
+    pub(crate) fn generation_settings(&self) -> Map<String, Value> {
         let GptTokens { bos_id, eos_id, pad_id } = self.tokens;
         let keys = [(BOS, bos_id), (EOS, eos_id), (PAD, pad_id)];
-        pretty(&keys.into_iter().filter_map(|(key, id)| Some((key, id?))).collect::<std::collections::BTreeMap<_, _>>())
+        keys.into_iter().filter_map(|(key, id)| Some((key.to_owned(), json!(id?)))).collect()
     }
 }

@@ -17,7 +17,11 @@ pub(crate) struct ConfigJson {
 impl ConfigJson {
     /// Reads the file in `folder`.
     pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
-        let path = folder.join(CONFIG);
+        Self::read_file(folder.join(CONFIG))
+    }
+
+    /// Reads a file of settings by key.
+    pub(crate) fn read_file(path: PathBuf) -> Result<Self, ModelError> {
         let text = read_text(&path, SETTINGS_LIMIT).map_err(|source| ModelError::read(path.clone(), source))?;
         match serde_json::from_str(&text) {
             Ok(settings) => Ok(Self { path, settings }),
@@ -58,6 +62,12 @@ impl ConfigJson {
     pub(crate) fn setting(&self, key: &'static str, found: Option<&Value>, expected: String) -> ModelError {
         let found = found.map_or_else(|| "missing".to_owned(), |value| format!("`{}`", shown(value)));
         ModelError::Setting { path: self.path.clone(), key, found, expected }
+    }
+
+    /// The error of a setting that is missing where its default cannot be used.
+    pub(super) fn missing(&self, key: &'static str, default: &str, range: &str) -> ModelError {
+        let found = format!("missing, and `{default}` by default");
+        ModelError::Setting { path: self.path.clone(), key, found, expected: range.to_owned() }
     }
 
     /// The error of a setting of another type.

@@ -6,6 +6,6 @@ mod config_json;
 mod names;
 mod settings;
 
-pub(crate) use config_json::{ConfigJson, pretty};
+pub(crate) use config_json::{ConfigJson, pretty, shown};
 pub(crate) use names::WeightNames;
 pub(crate) use settings::Keys;

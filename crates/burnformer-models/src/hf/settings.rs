@@ -52,6 +52,9 @@ impl Keys {
         let Err(error) = config.validate() else { return Ok(()) };
         let Some(key) = self.key(error.field()) else { return Err(error.into()) };
         Err(match &error {
+            ConfigError::OutOfRange { value, range, .. } if json.settings.get(key).is_none_or(Value::is_null) => {
+                json.missing(key, value, range)
+            }
             ConfigError::OutOfRange { value, range, .. } => json.setting(key, Some(&json!(value)), (*range).to_owned()),
             ConfigError::HeadsDoNotDivide { d_model, n_heads, .. } => {
                 let width = self.key("d_model").unwrap_or("d_model");

@@ -4,9 +4,9 @@
 use super::config::NORM_EPS;
 use super::{PositionKind, Seq2SeqConfig};
 use crate::hf::{ConfigJson, Keys, pretty};
-use crate::{Architecture, Head, ModelClass, ModelConfig, ModelError};
+use crate::{Architecture, GenerationFile, Head, ModelClass, ModelConfig, ModelError};
 use burnformer_nn::{Activation, NormOrder};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// The architectures whose classes an encoder–decoder is saved as.
@@ -37,10 +37,11 @@ const KEYS: Keys = Keys(&[
     ("init_std", "init_std"),
     ("pad_id", "pad_token_id"),
     ("eos_id", "eos_token_id"),
-    ("decoder_start_id", "decoder_start_token_id"),
+    ("decoder_start_id", START),
 ]);
 
 const TARGET_VOCAB_SIZE: &str = "decoder_vocab_size";
+const START: &str = "decoder_start_token_id";
 const N_HEADS: &str = "encoder_attention_heads";
 const D_FF: &str = "encoder_ffn_dim";
 
@@ -53,15 +54,19 @@ impl Seq2SeqConfig {
     /// # Errors
     /// If the folder holds no such model, or one with settings that are not supported.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
-        let json = ConfigJson::read(folder)?;
+        Self::read(&ConfigJson::read(folder)?, folder)
+    }
+
+    /// The settings in the `config.json` of `folder`.
+    pub(super) fn read(json: &ConfigJson, folder: &Path) -> Result<Self, ModelError> {
         let expected = "`marian`, `pegasus` or `burnformer`";
-        let architecture = Architecture::among(&ARCHITECTURES, &json, expected)?;
+        let architecture = Architecture::among(&ARCHITECTURES, json, expected)?;
         if architecture == Architecture::Burnformer {
             json.required::<Value>("positions")?;
             json.required::<Value>("norm_order")?;
         }
         let default = default_config(architecture);
-        let mut config = KEYS.read(&json, &default)?;
+        let mut config = KEYS.read(json, &default)?;
         if architecture != Architecture::Burnformer {
             (config.positions, config.norm_order) = (default.positions, default.norm_order);
         }
@@ -71,8 +76,13 @@ impl Seq2SeqConfig {
         if is_pegasus || json.get::<Value>(TARGET_VOCAB_SIZE)?.is_none() {
             config.target_vocab_size = config.source_vocab_size;
         }
-        KEYS.check(&json, &config)?;
-        check_decoder(&json, &config)?;
+        if json.get::<Value>(START)?.is_none() {
+            // The first release kept it here alone, later ones in the settings of generation too.
+            let start = GenerationFile::read(folder, json, &Map::new())?.start()?;
+            config.decoder_start_id = start.unwrap_or(config.decoder_start_id);
+        }
+        KEYS.check(json, &config)?;
+        check_decoder(json, &config)?;
         Ok(config)
     }
 
@@ -97,16 +107,19 @@ impl Seq2SeqConfig {
         pretty(&json)
     }
 
-    /// The content of `generation_config.json`.
-    pub(super) fn generation_json(&self) -> String {
-        pretty(&json!({
-            "bad_words_ids": [[self.pad_id]],
-            "decoder_start_token_id": self.decoder_start_id,
-            "eos_token_id": self.eos_id,
-            "forced_eos_token_id": self.eos_id,
-            "max_length": self.max_seq_length,
-            "pad_token_id": self.pad_id,
-        }))
+    /// The content of `generation_config.json` beside a model that has no settings of generation of its own.
+    pub(crate) fn generation_settings(&self) -> Map<String, Value> {
+        [
+            ("bad_words_ids", json!([[self.pad_id]])),
+            ("decoder_start_token_id", json!(self.decoder_start_id)),
+            ("eos_token_id", json!(self.eos_id)),
+            ("forced_eos_token_id", json!(self.eos_id)),
+            ("max_length", json!(self.max_seq_length)),
+            ("pad_token_id", json!(self.pad_id)),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS};
 use super::{Seq2Seq, Seq2SeqConfig};
-use crate::ModelError;
 use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
+use crate::hf::{ConfigJson, pretty};
 use crate::weights::{self, Weights};
+use crate::{GenerationFile, ModelError};
 use burn::tensor::{Device, Tensor, TensorData};
 use burnformer_core::atomic_write_bytes;
 use burnformer_nn::NormOrder;
@@ -26,12 +27,16 @@ pub(super) fn save(model: &Seq2Seq, folder: &Path) -> Result<(), ModelError> {
     }
     let name = |path: &str| config.weight_name(path);
     weights::save(model, name, extra, &folder.join(WEIGHTS))?;
-    atomic_write_bytes(&folder.join(GENERATION_CONFIG), config.generation_json())?;
+    atomic_write_bytes(&folder.join(GENERATION_CONFIG), pretty(model.generation.settings()))?;
     Ok(atomic_write_bytes(&folder.join(CONFIG), config.to_json())?)
 }
 
 pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError> {
-    let config = Seq2SeqConfig::load(folder)?;
+    let json = ConfigJson::read(folder)?;
+    let config = Seq2SeqConfig::read(&json, folder)?;
+    let generation = GenerationFile::read(folder, &json, &config.generation_settings())?;
+    let start_id = generation.start()?.unwrap_or(config.decoder_start_id);
+    generation.check_start(start_id, config.target_vocab_size)?;
     let mut file = Weights::in_folder(folder)?;
     let names = file.names();
     // Layers that the file cannot fill are not even counted out, so that no number in `config.json` is believed.
@@ -68,6 +73,7 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError
         let values: Vec<f32> = bias.iter::<f32>().collect();
         model.set_logits_bias(TensorData::new(values, [config.target_vocab_size]), device);
     }
+    (model.generation, model.start_id) = (generation, start_id);
     Ok(model)
 }
 

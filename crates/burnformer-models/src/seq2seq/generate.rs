@@ -66,7 +66,7 @@ impl StepDecoder for Seq2Seq {
     }
 
     fn prompt<'a>(&self, _source: &'a [u32]) -> Cow<'a, [u32]> {
-        vec![self.config.decoder_start_id].into()
+        vec![self.start_id].into()
     }
 
     fn begin(&self, sources: &[&[u32]]) -> DecoderCache {

@@ -3,7 +3,7 @@
 use super::config::PositionKind;
 use super::config_file::ARCHITECTURES;
 use super::{Seq2SeqConfig, files, names};
-use crate::{Architecture, Head, ModelError, Pretrained};
+use crate::{Architecture, GenerationFile, Head, ModelError, Pretrained};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
@@ -61,6 +61,11 @@ pub struct Seq2Seq {
     dropout: f64,
     #[module(skip)]
     pub(super) config: Seq2SeqConfig,
+    #[module(skip)]
+    pub(super) generation: GenerationFile,
+    /// The token that a generated target begins with.
+    #[module(skip)]
+    pub(super) start_id: u32,
 }
 
 fn zeros(length: usize, device: &Device) -> Param<Tensor<1>> {
@@ -95,6 +100,8 @@ impl Seq2Seq {
             embedding_scale: config.embedding_scale(),
             dropout: config.dropout,
             config: config.clone(),
+            generation: GenerationFile::own(config.generation_settings()),
+            start_id: config.decoder_start_id,
         }
     }
 
@@ -123,6 +130,16 @@ impl Seq2Seq {
     #[must_use]
     pub fn init_xavier(config: &Seq2SeqConfig, seed: u64, device: &Device) -> Self {
         init::by_key(Self::new(config, device), seed, names::initial_key, init::xavier_uniform)
+    }
+
+    /// The settings of generation in the model's folder.
+    pub fn generation_file(&self) -> &GenerationFile {
+        &self.generation
+    }
+
+    /// The token that a generated target begins with: that of the settings of generation, or `decoder_start_id`.
+    pub fn start_id(&self) -> u32 {
+        self.start_id
     }
 
     /// # Shapes

@@ -6,6 +6,7 @@ mod export;
 mod files;
 mod formats;
 mod generation;
+mod generation_rules;
 mod golden;
 mod gpt;
 mod hostile;

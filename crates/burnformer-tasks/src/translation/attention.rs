@@ -36,7 +36,7 @@ impl TranslationAttention {
             let shape = [1, ids.len()];
             Tensor::<2, Int>::from_data(TensorData::new(ids, shape), device)
         };
-        let inputs = [&[config.decoder_start_id], target].concat();
+        let inputs = [&[model.start_id()], target].concat();
         let (_, weights) = model.hidden_with_attn_weights(Seq2SeqInput::new(row(source), row(&inputs)));
         let weights = weights.decoder.cross_attention.into_iter().map(read).collect::<Result<_, _>>()?;
         let end = [config.eos_id];

@@ -5,7 +5,9 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::{Padded, TextPairBatch};
-use burnformer_models::{GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput};
+use burnformer_models::{
+    Convention, GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput,
+};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +55,23 @@ impl TranslationTask {
 
     /// Makes evaluations translate with the settings `generation`: they add the BLEU of the translations to the
     /// metrics, and select the best model by it. Translation and reference are compared as the tokenizer decodes them.
+    /// What else the settings of generation in the model's folder say, as [`Self::search_of`] tells, is followed.
     #[must_use]
     pub fn with_bleu(self, generation: GenerationConfig, bleu: Bleu) -> Self {
         Self { translation: Some((generation, bleu)), ..self }
+    }
+
+    /// The settings of generation in the model's folder, or `search` if it has none, with the beams and the sampling of
+    /// `search`.
+    ///
+    /// # Errors
+    /// If the settings of the folder cannot be followed.
+    pub fn search_of(model: &Seq2Seq, search: &GenerationConfig) -> Result<GenerationConfig, TaskError> {
+        let file = model.generation_file();
+        let GenerationConfig { n_beams, n_best, sampling, .. } = search.clone();
+        let settings = GenerationConfig { n_beams, n_best, sampling, ..file.config(search.clone())? };
+        file.check(&settings)?;
+        Ok(settings)
     }
 
     /// Settings of the model.
@@ -199,15 +215,17 @@ impl Task for TranslationTask {
         batch: &TextPairBatch,
         interrupt: &Interrupt,
     ) -> Result<(), TaskError> {
-        let Some((generation, bleu)) = &self.translation else { return Ok(()) };
+        let Some((search, bleu)) = &self.translation else { return Ok(()) };
         let rows = |padded: &Padded| -> Vec<Vec<u32>> {
             let rows = padded.ids.chunks(padded.seq_length.max(1)).zip(&padded.lengths);
             rows.map(|(row, &length)| row[..length].to_vec()).collect()
         };
         let sources = rows(&batch.source);
         let input = GenerationInput { interrupt: Some(interrupt), ..GenerationInput::new(&sources) };
-        let answers = model.generate(generation, input)?;
-        let text = |tokens: &[u32]| self.tokenizers.target().decode(tokens, false);
+        let generation = Self::search_of(model, search)?;
+        let answers = model.generate(&generation, input)?;
+        let skip_specials = generation.convention == Convention::Transformers;
+        let text = |tokens: &[u32]| self.tokenizers.target().decode(tokens, skip_specials);
         for (answers, reference) in answers.iter().zip(rows(&batch.target)) {
             let reference = reference.split_last().map_or(&[][..], |(_, text)| text);
             let answer = answers.first().map_or(&[][..], |best| &best.tokens);

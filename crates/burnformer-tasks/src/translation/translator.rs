@@ -6,7 +6,9 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Collator, Padding, TextPairCollator, parts};
 use burnformer_data::datasets::{Sample, TextPair};
-use burnformer_models::{GenerationConfig, GenerationInput, Hypothesis, Pretrained, Seq2Seq};
+use burnformer_models::{
+    Convention, GenerationConfig, GenerationFile, GenerationInput, Hypothesis, Pretrained, Seq2Seq,
+};
 use burnformer_ops::is_on_host;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -102,6 +104,8 @@ impl Translator {
         order.sort_by_key(|&text| sources[text].len());
         let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
         let generation = &options.generation;
+        // There padding and language codes may be generated, which are no text.
+        let skip_specials = generation.convention == Convention::Transformers;
         let n_each = if generation.sampling.is_some() { generation.n_best } else { generation.n_beams };
         let batch_size = (self.batch_size * FEW_HYPOTHESES / n_each.max(FEW_HYPOTHESES)).max(1);
         let batches: Vec<&[usize]> = parts(&lengths, batch_size).into_iter().map(|part| &order[part]).collect();
@@ -123,10 +127,16 @@ impl Translator {
             false => batches.iter().rev().map(translate).collect(),
         };
         for (&text, hypotheses) in batches.into_iter().rev().flatten().zip(answers?.into_iter().flatten()) {
-            let texts = hypotheses.into_iter().map(|hypothesis| self.translation(hypothesis, source_lengths[text]));
+            let texts = hypotheses.into_iter().map(|it| self.translation(it, source_lengths[text], skip_specials));
             translations[text] = texts.collect::<Result<_, _>>()?;
         }
         Ok(translations)
+    }
+
+    /// The settings of generation in the model's folder.
+    #[must_use]
+    pub fn generation_file(&self) -> &GenerationFile {
+        self.model.generation_file()
     }
 
     /// Largest number of tokens of a text, the end token included.
@@ -198,9 +208,14 @@ impl Translator {
         Ok(tokens)
     }
 
-    fn translation(&self, hypothesis: Hypothesis, source_length: usize) -> Result<Translation, TaskError> {
+    fn translation(
+        &self,
+        hypothesis: Hypothesis,
+        source_length: usize,
+        skip_specials: bool,
+    ) -> Result<Translation, TaskError> {
         let Hypothesis { tokens, log_prob, score, is_finished } = hypothesis;
-        let text = self.task.tokenizers().target().decode(&tokens, false)?;
+        let text = self.task.tokenizers().target().decode(&tokens, skip_specials)?;
         Ok(Translation { text, tokens, source_length, log_prob, score, is_finished })
     }
 }
