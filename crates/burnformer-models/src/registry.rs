@@ -1,11 +1,11 @@
 //! The registry of implemented classes, one line each: the only place that lists all models.
 
 use crate::class::listed;
-use crate::hf::ConfigJson;
+use crate::hf::{self, ConfigJson};
 use crate::{
     Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertInput, BertModel, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Outputs, Pretrained,
-    Seq2Seq, stats,
+    BertInput, BertModel, BertVariant, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Outputs,
+    Pretrained, Seq2Seq, gpt, seq2seq, stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
@@ -90,6 +90,25 @@ pub fn open_known(folder: &Path, device: &Device) -> Result<AnyModel, ModelError
         Some(entry) => (entry.load)(folder, device),
         None => open_body(folder, device),
     }
+}
+
+/// The keys in the `config.json` of `folder` that are unknown here, so that nobody knows what they would change.
+///
+/// # Errors
+/// If the folder holds no model of an implemented architecture.
+pub fn unknown_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
+    let settings = ConfigJson::read(folder)?.settings;
+    Ok(match Architecture::of(folder)? {
+        Architecture::Gpt2 => hf::unknown(&settings, &gpt::config_file::KEYS, &gpt::config_file::OTHER_KEYS),
+        Architecture::Marian | Architecture::Pegasus | Architecture::Burnformer => {
+            hf::unknown(&settings, &seq2seq::config_file::KEYS, &seq2seq::config_file::OTHER_KEYS)
+        }
+        architecture => {
+            let variant = BertVariant::ALL.into_iter().find(|variant| variant.architecture() == architecture);
+            let details = variant.unwrap_or_default().details();
+            hf::unknown(&settings, &details.keys, details.other_keys)
+        }
+    })
 }
 
 /// A loaded model of any class.

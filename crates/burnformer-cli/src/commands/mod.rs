@@ -34,6 +34,7 @@ mod translate;
 use std::path::Path;
 
 use anyhow::Result;
+use burnformer::models::registry::unknown_keys;
 use burnformer::models::weights::WeightRemarks;
 
 use crate::args::{Command, DataCommand, TokenizerCommand};
@@ -54,10 +55,14 @@ pub(crate) enum Outcome {
 /// Why it could not be done.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
     // A folder that cannot be read is an error of the command itself.
-    if let Some(remarks) = model_of(command).and_then(|folder| WeightRemarks::of(folder).ok())
-        && remarks != WeightRemarks::default()
-    {
-        context.terminal.note(remarks);
+    if let Some(folder) = model_of(command) {
+        if let Some(remarks) = WeightRemarks::of(folder).ok().filter(|it| *it != WeightRemarks::default()) {
+            context.terminal.note(remarks);
+        }
+        if let Some(keys) = unknown_keys(folder).ok().filter(|keys| !keys.is_empty()) {
+            let file = folder.join("config.json");
+            context.terminal.detail(format_args!("unknown keys in `{}`: {}", file.display(), keys.join(", ")));
+        }
     }
     match command {
         Command::Tokenizer(args) => match &args.command {
@@ -107,6 +112,7 @@ fn model_of(command: &Command) -> Option<&Path> {
         Command::Similarity(args) => Some(&args.embedding.folder),
         Command::Export(args) => Some(&args.folder),
         Command::Inspect(args) => Some(&args.folder),
+        Command::TrainSeq2Seq(args) => args.init.as_deref(),
         _ => None,
     }
 }

@@ -320,6 +320,20 @@ fn settings_of_generation_in_the_folder_are_defaults() {
 }
 
 #[test]
+fn unknown_keys_of_a_model_are_listed_for_who_asks() {
+    let folder = Folder::with_models();
+    let mut config = folder.json("runs/de-en/config.json");
+    config["my_key"] = 1.into();
+    folder.write("runs/de-en/config.json", &config.to_string());
+    let said = |flags: &str| folder.run(&format!("translate runs/de-en {DEVICE} {flags} drei")).succeeds().stderr;
+    assert!(said("--verbose").contains("unknown keys in `runs/de-en/config.json`: my_key\n"), "{}", said("--verbose"));
+    assert!(!said("").contains("my_key"));
+    config["quantization_config"] = json!({"bits": 4});
+    folder.write("runs/de-en/config.json", &config.to_string());
+    folder.run(&format!("translate runs/de-en {DEVICE} drei")).fails_with(&["`quantization_config` in `"]);
+}
+
+#[test]
 fn missing_tokenizers_of_bleu_are_named_with_a_remedy() {
     let folder = Folder::new();
     let score = |name: &str| folder.run(&format!("score --hypotheses a --references b --bleu-tokenizer {name}"));

@@ -2,12 +2,12 @@
 
 use super::{BertConfig, BertVariant};
 use crate::class::listed;
-use crate::hf::ConfigJson;
+use crate::hf::{ConfigJson, Family};
 use crate::{Architecture, ModelClass, ModelError};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Settings of other models, which are refused.
+/// Settings of other models.
 const FIXED: [&str; 2] = ["is_decoder", "add_cross_attention"];
 /// Key of the kind of positions.
 const POSITIONS: &str = "position_embedding_type";
@@ -46,8 +46,10 @@ impl BertConfig {
     /// The settings of the body; refuses settings that are not supported.
     pub(crate) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
         let variant = BertVariant::of(json)?;
-        FIXED.into_iter().try_for_each(|key| json.expect(key, &json!(false)))?;
-        json.expect(POSITIONS, &json!(ABSOLUTE))?;
+        let mut json = json.clone();
+        json.check_known(Family::Encoder)?;
+        json.follow(variant.details().other_keys)?;
+        let json = &json;
         let keys = &variant.details().keys;
         let default = variant.default_config();
         // In files the longest sequence is the number of rows of the table of positions.

@@ -46,6 +46,8 @@ pub(crate) struct Details {
     pub(crate) keys: Keys,
     /// What the names of the body's weights begin with in the file of a model with a head, without the dot.
     pub(crate) body: &'static str,
+    /// Other names of keys, and the keys.
+    pub(crate) other_keys: &'static [(&'static str, &'static str)],
     /// The names of weights.
     pub(crate) names: &'static WeightNames,
 }
@@ -76,6 +78,7 @@ const BERT: Details = Details {
         ("tied_embeddings", "tie_word_embeddings"),
     ]),
     body: "bert",
+    other_keys: &[],
     names: &names::BERT,
 };
 
@@ -114,6 +117,7 @@ const DISTIL_BERT: Details = Details {
         ("tied_embeddings", "tie_word_embeddings"),
     ]),
     body: "distilbert",
+    other_keys: &[("hidden_size", "dim"), ("num_attention_heads", "n_heads"), ("num_hidden_layers", "n_layers")],
     names: &names::DISTIL_BERT,
     ..BERT
 };

@@ -124,7 +124,7 @@ pub(super) const OF_MODEL: [&str; 5] =
     ["bos_token_id", "decoder_start_token_id", "eos_token_id", "forced_eos_token_id", "pad_token_id"];
 
 /// `true` for a key of the tables above.
-pub(super) fn is_generation_key(key: &str) -> bool {
+pub(crate) fn is_generation_key(key: &str) -> bool {
     let silent = METADATA.contains(&key) || HARMLESS.contains(&key);
     silent || OBEYED.contains(&key) || REFUSED.iter().any(|refused| refused.key == key)
 }

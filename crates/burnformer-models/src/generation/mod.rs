@@ -17,5 +17,6 @@ pub use config::{Convention, GenerationConfig, Sampling};
 pub use file::GenerationFile;
 pub use generate::{GenerationInput, generate};
 pub use hypothesis::Hypothesis;
+pub(crate) use keys::is_generation_key;
 pub use step_decoder::{DecoderSpec, StepCache, StepDecoder};
 pub use token_rules::TokenRules;

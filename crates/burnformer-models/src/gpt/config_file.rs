@@ -2,13 +2,13 @@
 
 use super::{GptConfig, GptTokens};
 use crate::class::listed;
-use crate::hf::{ConfigJson, Keys, pretty};
+use crate::hf::{ConfigJson, Family, Keys, pretty};
 use crate::{Architecture, Head, ModelClass, ModelError};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
 /// Our settings and their keys.
-const KEYS: Keys = Keys(&[
+pub(crate) const KEYS: Keys = Keys(&[
     ("vocab_size", "vocab_size"),
     ("max_seq_length", "n_positions"),
     ("d_model", "n_embd"),
@@ -33,7 +33,15 @@ const BOS: &str = "bos_token_id";
 const EOS: &str = "eos_token_id";
 const PAD: &str = "pad_token_id";
 
-/// Settings that other models have, and the only values that they may have here.
+/// Other names of keys, and the keys.
+pub(crate) const OTHER_KEYS: [(&str, &str); 4] = [
+    ("hidden_size", "n_embd"),
+    ("max_position_embeddings", "n_positions"),
+    ("num_attention_heads", "n_head"),
+    ("num_hidden_layers", "n_layer"),
+];
+
+/// Settings that other models have, and their values here.
 const FIXED: [(&str, bool); 4] = [
     ("add_cross_attention", false),
     ("reorder_and_upcast_attn", false),
@@ -54,7 +62,10 @@ impl GptConfig {
     pub(super) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
         let known = [Architecture::Gpt2];
         Architecture::among(&known, json, &listed(&known))?;
-        FIXED.into_iter().try_for_each(|(key, value)| json.expect(key, &json!(value)))?;
+        let mut json = json.clone();
+        json.check_known(Family::Decoder)?;
+        json.follow(&OTHER_KEYS)?;
+        let json = &json;
         // What transformers supposes where a file says nothing.
         let tokens = GptTokens { bos_id: Some(50_256), eos_id: Some(50_256), pad_id: None };
         let default = Self::preset("gpt2", 50_257, tokens).expect("a published size");

@@ -3,7 +3,7 @@
 mod body;
 mod causal_lm;
 mod config;
-mod config_file;
+pub(crate) mod config_file;
 mod names;
 
 pub use body::{Gpt, GptInput};

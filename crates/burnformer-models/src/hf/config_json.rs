@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
 /// The content of a `config.json`.
+#[derive(Clone)]
 pub(crate) struct ConfigJson {
     path: PathBuf,
     pub(crate) settings: Map<String, Value>,
@@ -43,14 +44,6 @@ impl ConfigJson {
     /// The required value at `key`.
     pub(crate) fn required<T: DeserializeOwned>(&self, key: &'static str) -> Result<T, ModelError> {
         self.get(key)?.ok_or_else(|| self.setting(key, None, "a setting of every model of this type".to_owned()))
-    }
-
-    /// Refuses any value at `key` but this one; the key may be absent.
-    pub(crate) fn expect(&self, key: &'static str, expected: &Value) -> Result<(), ModelError> {
-        match self.get::<Value>(key)?.filter(|found| found != expected) {
-            Some(found) => Err(self.setting(key, Some(&found), format!("`{}`", shown(expected)))),
-            None => Ok(()),
-        }
     }
 
     /// The first of `architectures`: the name of the model's class.

@@ -3,7 +3,7 @@
 
 use super::config::NORM_EPS;
 use super::{PositionKind, Seq2SeqConfig};
-use crate::hf::{ConfigJson, Keys, pretty};
+use crate::hf::{ConfigJson, Family, Keys, pretty};
 use crate::{Architecture, GenerationFile, Head, ModelClass, ModelConfig, ModelError};
 use burnformer_nn::{Activation, NormOrder};
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ pub(super) const ARCHITECTURES: [Architecture; 3] =
     [Architecture::Marian, Architecture::Pegasus, Architecture::Burnformer];
 
 /// Our settings and their keys.
-const KEYS: Keys = Keys(&[
+pub(crate) const KEYS: Keys = Keys(&[
     ("source_vocab_size", "vocab_size"),
     ("target_vocab_size", TARGET_VOCAB_SIZE),
     ("shared_embeddings", "share_encoder_decoder_embeddings"),
@@ -40,6 +40,10 @@ const KEYS: Keys = Keys(&[
     ("decoder_start_id", START),
 ]);
 
+/// Other names of keys, and the keys.
+pub(crate) const OTHER_KEYS: [(&str, &str); 3] =
+    [("hidden_size", "d_model"), ("num_attention_heads", N_HEADS), ("num_hidden_layers", "encoder_layers")];
+
 const TARGET_VOCAB_SIZE: &str = "decoder_vocab_size";
 const START: &str = "decoder_start_token_id";
 const N_HEADS: &str = "encoder_attention_heads";
@@ -59,6 +63,10 @@ impl Seq2SeqConfig {
 
     /// The settings in the `config.json` of `folder`.
     pub(super) fn read(json: &ConfigJson, folder: &Path) -> Result<Self, ModelError> {
+        let mut json = json.clone();
+        json.check_known(Family::Seq2Seq)?;
+        json.follow(&OTHER_KEYS)?;
+        let json = &json;
         let expected = "`marian`, `pegasus` or `burnformer`";
         let architecture = Architecture::among(&ARCHITECTURES, json, expected)?;
         if architecture == Architecture::Burnformer {

@@ -1,7 +1,7 @@
 //! The encoder–decoder: settings, model, and files.
 
 mod config;
-mod config_file;
+pub(crate) mod config_file;
 mod files;
 mod generate;
 mod model;
