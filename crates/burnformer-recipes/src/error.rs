@@ -13,8 +13,8 @@ use burnformer_data::split::Subset;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::{BertConfig, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
-use burnformer_tasks::TaskError;
 use burnformer_tasks::metrics::MetricError;
+use burnformer_tasks::{TaskError, TranslationTokenizers};
 use burnformer_train::{RunFolder, TrainError};
 
 use crate::advice::FEW_DOCUMENTS;
@@ -176,6 +176,14 @@ pub enum RecipeError {
         /// How they differ.
         source: CorpusError,
     },
+    /// A corpus whose second texts have other tokens than the targets of the model that training begins with.
+    #[error("the second texts of the corpus do not fit the model")]
+    OtherPairTokens {
+        /// Folder of the model.
+        init: PathBuf,
+        /// How they differ.
+        source: CorpusError,
+    },
     /// A validation corpus with other tokens than the training corpus.
     #[error("the validation corpus was built with other tokenizers than the training corpus")]
     OtherValidationTokens,
@@ -238,6 +246,11 @@ impl RecipeError {
             }
             Self::OtherTokens { init, .. } => {
                 return Some(format!("build the corpus with `--tokenizer {}`", init.display()));
+            }
+            Self::OtherPairTokens { init, .. } => {
+                let target = TranslationTokenizers::target_path(init);
+                let pair = target.map_or_else(String::new, |path| format!(" --pair-tokenizer {}", path.display()));
+                return Some(format!("build the corpus with `--tokenizer {}{pair}`", init.display()));
             }
             Self::AttentionOfTranslator { folder } => {
                 return Some(format!("draw it with `burnformer translate {} --attention DIR`", folder.display()));

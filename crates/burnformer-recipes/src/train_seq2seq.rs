@@ -10,7 +10,7 @@ use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
 use burnformer_data::split::{Split, SplitConfig, Subset};
 use burnformer_models::{
-    GenerationConfig, MicroBatchSize, ModelConfig, Passes, Seq2Seq, Seq2SeqConfig, StepFloats, stats,
+    GenerationConfig, MicroBatchSize, ModelConfig, Passes, Pretrained, Seq2Seq, Seq2SeqConfig, StepFloats, stats,
 };
 use burnformer_reports::{PairScores, RunSummary, TrainSeq2SeqReport};
 use burnformer_tasks::metrics::{Bleu, BleuTokenizer};
@@ -31,8 +31,10 @@ pub struct TrainSeq2SeqSettings {
     pub corpus: String,
     /// Folder of the validation corpus; absent for a share of `corpus`.
     pub validation: Option<String>,
+    /// Model folder to initialise the weights from; absent for random weights.
+    pub init: Option<String>,
     /// `true` initialises embeddings and learned positions by Glorot's rule, like the other matrices, instead of with a
-    /// variance of `1 / d_model`.
+    /// variance of `1 / d_model`. Without effect on weights of `init`.
     pub xavier_embeddings: bool,
     /// Label smoothing: share of the target distribution spread evenly over the vocabulary, in `[0, 1)`.
     pub label_smoothing: f64,
@@ -75,7 +77,9 @@ pub struct TrainSeq2SeqStart<'a> {
     pub corpus: &'a Path,
     /// Folder of the validation corpus; absent for a share of the first.
     pub validation: Option<&'a Path>,
-    /// Preset of the model size, one of [`Seq2SeqConfig::PRESETS`].
+    /// Model folder to initialise weights and sizes from; absent for random weights.
+    pub init: Option<&'a Path>,
+    /// Preset of the model size, one of [`Seq2SeqConfig::PRESETS`]; without effect with `init`.
     pub preset: &'a str,
     /// Number of passes over the training pairs, which sets the number of steps.
     pub epochs: f64,
@@ -87,7 +91,7 @@ impl<'a> TrainSeq2SeqStart<'a> {
     /// Ten epochs of a `transformer-small` on the corpus in this folder.
     pub fn new(corpus: &'a (impl AsRef<Path> + ?Sized)) -> Self {
         let corpus = corpus.as_ref();
-        Self { corpus, validation: None, preset: "transformer-small", epochs: 10.0, seed: SEED }
+        Self { corpus, validation: None, init: None, preset: "transformer-small", epochs: 10.0, seed: SEED }
     }
 
     /// The settings for a run of `steps` of `model`, unless `overrides` ask for another number.
@@ -103,6 +107,7 @@ impl<'a> TrainSeq2SeqStart<'a> {
             seed: self.seed,
             corpus: self.corpus.display().to_string(),
             validation: self.validation.map(|folder| folder.display().to_string()),
+            init: self.init.map(|folder| folder.display().to_string()),
             xavier_embeddings: false,
             label_smoothing: 0.1,
             choose_by: ChooseBy::default(),
@@ -113,7 +118,7 @@ impl<'a> TrainSeq2SeqStart<'a> {
                 split: SplitConfig { test: 0.0, ..SplitConfig::default() },
                 samples: TextPairsConfig { max_seq_length, ..samples.clone() },
             },
-            train: schedule(steps, d_model),
+            train: schedule(steps, d_model, if self.init.is_some() { FINE_TUNING } else { 1.0 }),
         };
         // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
         let asked = overrides.over(&preset(steps, model.d_model))?;
@@ -121,10 +126,13 @@ impl<'a> TrainSeq2SeqStart<'a> {
     }
 }
 
-/// Adam with the constants of the paper and its schedule, of which the peak is written out: 7e-4 for the base model after
-/// 4,000 steps of warm-up.
-fn schedule(steps: u64, d_model: usize) -> TrainConfig {
-    let learning_rate = 7e-4 * (512.0 / d_model as f64).sqrt();
+/// The learning rate of a trained model, as a share of that of fresh weights: 7e-5 for the base model.
+const FINE_TUNING: f64 = 0.1;
+
+/// Adam with the constants of the paper and its schedule, of which the peak is written out: `share` of 7e-4 for the base
+/// model after 4,000 steps of warm-up.
+fn schedule(steps: u64, d_model: usize, share: f64) -> TrainConfig {
+    let learning_rate = share * 7e-4 * (512.0 / d_model as f64).sqrt();
     // Evaluated wherever there is a checkpoint: those of evaluations would else lie close to others, and a mean of the last
     // ones would be of fewer places.
     let every = steps.div_ceil(20).clamp(1, 1000);
@@ -189,10 +197,21 @@ impl TrainSeq2Seq {
     /// If there is no such corpus or preset, there are no such settings, or they cannot work.
     pub fn begin(start: &TrainSeq2SeqStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
         ConfigError::check_finite_positive("epochs", start.epochs)?;
-        let vocabularies = tokenizers(&Corpus::open(start.corpus)?)?.vocabularies()?;
-        let model = Seq2SeqConfig::preset(start.preset, vocabularies)
-            .ok_or_else(|| RecipeError::NoPreset { name: start.preset.to_owned(), known: &Seq2SeqConfig::PRESETS })?;
-        let recipe = Self::new(start.settings(&model, 1000, overrides)?)?;
+        let corpus = Corpus::open(start.corpus)?;
+        let model = match start.init {
+            Some(init) => {
+                check_init(init, &corpus)?;
+                Seq2SeqConfig::load(init)?
+            }
+            None => Seq2SeqConfig::preset(start.preset, tokenizers(&corpus)?.vocabularies()?).ok_or_else(|| {
+                RecipeError::NoPreset { name: start.preset.to_owned(), known: &Seq2SeqConfig::PRESETS }
+            })?,
+        };
+        let settings = start.settings(&model, 1000, overrides)?;
+        if let Some(init) = start.init.filter(|_| settings.model != model) {
+            return Err(RecipeError::OtherModel { init: init.to_owned() });
+        }
+        let recipe = Self::new(settings)?;
         // What a step holds does not depend on how many there are.
         let steps = (start.epochs * recipe.steps_per_epoch).ceil().max(1.0) as u64;
         Ok(Self { settings: start.settings(&model, steps, overrides)?, ..recipe })
@@ -279,6 +298,15 @@ fn tokenizers(corpus: &Corpus) -> Result<TranslationTokenizers, RecipeError> {
     Ok(TranslationTokenizers::new(corpus.tokenizer(), corpus.pair_tokenizer()))
 }
 
+/// Makes sure that the model to begin with knows the tokens of both sides of the corpus.
+fn check_init(init: &Path, corpus: &Corpus) -> Result<(), RecipeError> {
+    let tokenizers = TranslationTokenizers::load(init)?;
+    let init = || init.to_owned();
+    corpus.check_tokenizer(tokenizers.source()).map_err(|source| RecipeError::OtherTokens { init: init(), source })?;
+    let fits = corpus.check_pair_tokenizer(tokenizers.target());
+    fits.map_err(|source| RecipeError::OtherPairTokens { init: init(), source })
+}
+
 /// Makes sure that two corpora have the same tokens.
 fn check_tokenizers(corpus: &Corpus, validation: &Corpus) -> Result<(), RecipeError> {
     let of = |corpus: &Corpus| (corpus.manifest().tokenizer, corpus.manifest().pair_tokenizer);
@@ -338,6 +366,14 @@ impl Recipe for TrainSeq2Seq {
     }
 
     fn init(&self, device: &Device, _context: &Context<'_>) -> Result<Seq2Seq, RecipeError> {
+        if let Some(init) = &self.settings.init {
+            let model = Seq2Seq::load(Path::new(init), device)?;
+            if self.settings.choose_by == ChooseBy::Bleu {
+                // What evaluations would stumble over is said before the first step.
+                TranslationTask::search_of(&model, &GenerationConfig::greedy())?;
+            }
+            return Ok(model);
+        }
         let init = if self.settings.xavier_embeddings { Seq2Seq::init_xavier } else { Seq2Seq::init };
         Ok(init(&self.settings.model, self.settings.seed, device))
     }
@@ -375,6 +411,7 @@ impl Recipe for TrainSeq2Seq {
                 ("size", size),
                 ("vocabulary", vocabulary),
                 ("corpus", self.settings.corpus.clone()),
+                ("initialised from", self.settings.init.clone().unwrap_or_else(|| "fresh weights".to_owned())),
                 ("steps", report.run.steps.to_string()),
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),

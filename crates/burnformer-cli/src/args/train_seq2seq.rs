@@ -19,6 +19,7 @@ use super::RunArgs;
   burnformer train-seq2seq --corpus pairs --epochs 20 --out runs/de-en
   burnformer train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-base --epochs 30 --out runs/base
   burnformer train-seq2seq --corpus pairs --set train.micro_batch_tokens=2048 --set model.dropout=0.3 --out runs/a --dry-run
+  burnformer train-seq2seq --corpus pairs --init runs/de-en --epochs 3 --out runs/de-en-more
   burnformer train-seq2seq --out runs/de-en --resume")]
 pub(crate) struct TrainSeq2SeqArgs {
     /// Corpus folder of text pairs, made by `burnformer data build`
@@ -30,8 +31,12 @@ pub(crate) struct TrainSeq2SeqArgs {
     pub(crate) validation: Option<PathBuf>,
 
     /// Model size [default: transformer-small]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Seq2SeqConfig::PRESETS), conflicts_with = "resume")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Seq2SeqConfig::PRESETS), conflicts_with_all = ["resume", "init"])]
     pub(crate) preset: Option<String>,
+
+    /// Initialise the weights from this model folder of a translation model; the corpus must have its tokenizers
+    #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
+    pub(crate) init: Option<PathBuf>,
 
     /// Number of passes over the training data; sets `train.steps`
     #[arg(long, value_name = "N", default_value_t = 10.0, conflicts_with_all = ["resume", "steps"])]

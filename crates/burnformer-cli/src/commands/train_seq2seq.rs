@@ -20,6 +20,7 @@ pub(super) fn run(args: &TrainSeq2SeqArgs, context: &Context) -> Result<Outcome>
         let start = TrainSeq2SeqStart {
             corpus: args.corpus.as_deref().unwrap_or(Path::new("")),
             validation: args.validation.as_deref(),
+            init: args.init.as_deref(),
             preset: args.preset.as_deref().unwrap_or("transformer-small"),
             epochs: args.epochs,
             seed: args.run.seed.unwrap_or(SEED),

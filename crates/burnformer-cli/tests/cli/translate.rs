@@ -334,6 +334,41 @@ fn unknown_keys_of_a_model_are_listed_for_who_asks() {
 }
 
 #[test]
+fn training_goes_on_from_a_model() {
+    let folder = Folder::with_models();
+    let line = "train-seq2seq --corpus pairs --validation pairs-dev --set train.micro_batch_tokens=256";
+    let train = |rest: &str| folder.run(&format!("{line} {rest} {DEVICE}"));
+    let before = folder.json("de-en.json")["validation"]["metrics"]["perplexity"].as_f64().unwrap();
+    let report = train("--init runs/de-en --steps 4 --out runs/more --format json").succeeds().json();
+    let after = report["validation"]["metrics"]["perplexity"].as_f64().unwrap();
+    assert!(after < before.max(1.1) * 1.05, "{before}, {after}");
+    assert!(folder.read("runs/more/README.md").contains("| initialised from | runs/de-en |"));
+    assert_eq!(folder.json("runs/more/config.json"), folder.json("runs/de-en/config.json"));
+    // A run that goes on needs the first model no more.
+    fs::rename(folder.path("runs/de-en"), folder.path("first")).unwrap();
+    folder.run(&format!("train-seq2seq --out runs/more --resume --steps 6 {DEVICE}")).succeeds();
+    let last = folder.rows("runs/more/metrics.jsonl").pop().unwrap();
+    assert_eq!(last["step"], 6);
+    folder.run(&format!("translate runs/more {DEVICE} eins")).succeeds();
+
+    train("--init first --set model.n_decoder_layers=1 --out x").fails_with(&["not those of the model in `first`"]);
+    folder
+        .run("data build --input test.de --pair-input test.en --tokenizer en --pair-tokenizer de --out turned")
+        .succeeds();
+    folder.run("data build --input test.de --pair-input test.en --tokenizer de --out shared").succeeds();
+    let on = |corpus: &str| folder.run(&format!("train-seq2seq --corpus {corpus} --init first --out x {DEVICE}"));
+    on("turned").fails_with(&["the corpus does not fit the model", "build the corpus with `--tokenizer first"]);
+    on("shared").fails_with(&[
+        "the second texts of the corpus do not fit the model",
+        "`--tokenizer first --pair-tokenizer first/target_tokenizer.json`",
+    ]);
+    // What is advised works.
+    let advised = "--tokenizer first --pair-tokenizer first/target_tokenizer.json --out fits";
+    folder.run(&format!("data build --input test.de --pair-input test.en {advised}")).succeeds();
+    on("fits --steps 2").succeeds();
+}
+
+#[test]
 fn missing_tokenizers_of_bleu_are_named_with_a_remedy() {
     let folder = Folder::new();
     let score = |name: &str| folder.run(&format!("score --hypotheses a --references b --bleu-tokenizer {name}"));

@@ -120,6 +120,14 @@ impl Corpus {
         check_tokenizer(tokenizer, self.manifest.tokenizer)
     }
 
+    /// Checks that `tokenizer` is the one that the second texts of the corpus were built with.
+    ///
+    /// # Errors
+    /// [`CorpusError::OtherTokenizer`] if it is not.
+    pub fn check_pair_tokenizer(&self, tokenizer: &Tokenizer) -> Result<(), CorpusError> {
+        check_tokenizer(tokenizer, self.manifest.pair_tokenizer.unwrap_or(self.manifest.tokenizer))
+    }
+
     /// Number of documents.
     #[must_use]
     pub fn n_documents(&self) -> u32 {

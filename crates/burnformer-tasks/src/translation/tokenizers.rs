@@ -1,6 +1,6 @@
 //! Tokenizers of source and target.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::Vocabularies;
@@ -38,6 +38,12 @@ impl TranslationTokenizers {
             Some((source, target)) => Ok(Self { source, target: Some(target) }),
             None => Ok(Self { source: Tokenizer::load(folder)?, target: None }),
         }
+    }
+
+    /// The file of the target's tokenizer in a model folder, if it has one of its own.
+    #[must_use]
+    pub fn target_path(folder: &Path) -> Option<PathBuf> {
+        Some(folder.join(TARGET_FILE)).filter(|path| path.is_file())
     }
 
     /// Writes the tokenizers into the folder of a model whose longest sequence is `max_length`.
