@@ -40,7 +40,7 @@ pub struct TranslatorScores {
 /// Settings of the evaluation of a translator.
 #[derive(Clone, Debug, Default)]
 pub struct TranslatorEvaluation<'a> {
-    /// How texts are translated.
+    /// How texts are translated; what the model's folder says is in [`burnformer_models::GenerationFile`].
     pub generation: GenerationConfig,
     /// Metrics of translations.
     pub metrics: TranslationMetrics,

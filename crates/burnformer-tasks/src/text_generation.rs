@@ -44,7 +44,8 @@ pub struct Continuation {
 /// Settings of [`TextGeneration::generate`].
 #[derive(Clone, Debug)]
 pub struct TextGenerationOptions<'a> {
-    /// Choice of the tokens. `max_length` is the largest number of new tokens, 50 if it is absent.
+    /// Choice of the tokens; that of the model's folder is in [`TextGeneration::generation_file`]. `max_length` is the largest
+    /// number of new tokens, 50 if it is absent.
     pub generation: GenerationConfig,
     /// Seed of every draw of sampling.
     pub seed: u64,

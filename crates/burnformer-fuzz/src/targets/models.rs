@@ -1,18 +1,21 @@
 //! Settings of models.
 
 use std::fs;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use burnformer_models::{
-    BertConfig, BertForSequenceClassification, GptConfig, GptForCausalLM, GptTokens, Pretrained, Seq2Seq,
-    Seq2SeqConfig, Vocabularies, registry,
+    BertConfig, BertForSequenceClassification, GenerationConfig, GenerationFile, GenerationInput, GptConfig,
+    GptForCausalLM, GptTokens, Pretrained, Seq2Seq, Seq2SeqConfig, Vocabularies, generate, registry,
 };
 use burnformer_ops::DeviceChoice;
 
 use crate::Target;
 use crate::file::{beside, file};
 
-pub(super) const TARGETS: &[Target] = &[Target { name: "config_json", run: config_json, seeds: configs }];
+pub(super) const TARGETS: &[Target] = &[
+    Target { name: "config_json", run: config_json, seeds: configs },
+    Target { name: "generation_config_json", run: generation_config_json, seeds: generation_configs },
+];
 
 /// Beside the weights of a model that it may describe.
 fn config_json(bytes: &[u8]) {
@@ -26,6 +29,40 @@ fn config_json(bytes: &[u8]) {
             let _ = registry::open_known(folder, &device);
         });
     }
+}
+
+/// Beside a model of each kind that generates texts, which then does so.
+fn generation_config_json(bytes: &[u8]) {
+    let device = DeviceChoice::Auto.open().expect("a device");
+    for (config, weights) in &models()[1..] {
+        file("model.safetensors", weights, |_| {});
+        file("config.json", config, |_| {});
+        beside("generation_config.json", bytes, |folder| {
+            let Ok(file) = GenerationFile::of(folder) else { return };
+            let Ok(settings) = file.config(GenerationConfig::default()) else { return };
+            let _ = (file.check(&settings), file.unknown_keys());
+            let settings = GenerationConfig { n_beams: settings.n_beams.min(4), max_length: Some(3), ..settings };
+            let input = GenerationInput::new(std::slice::from_ref(&*SOURCE));
+            if let Ok(model) = GptForCausalLM::load(folder, &device) {
+                let _ = generate(&model, &settings, input);
+            } else if let Ok(model) = Seq2Seq::load(folder, &device) {
+                let _ = generate(&model, &settings, input);
+            }
+        });
+    }
+}
+
+static SOURCE: LazyLock<Vec<u32>> = LazyLock::new(|| vec![3, 4, 1]);
+
+fn generation_configs() -> Vec<Vec<u8>> {
+    [
+        r#"{"decoder_start_token_id":0,"eos_token_id":[1,2],"bad_words_ids":[[0],[3,4]],"forced_bos_token_id":5}"#,
+        r#"{"num_beams":3,"length_penalty":-0.5,"early_stopping":"never","max_length":7,"min_length":2,"renormalize_logits":true}"#,
+        r#"{"do_sample":true,"temperature":0.7,"top_k":5,"top_p":0.9,"repetition_penalty":1.2,"no_repeat_ngram_size":2}"#,
+        r#"{"suppress_tokens":[2],"begin_suppress_tokens":[3],"forced_eos_token_id":1,"max_new_tokens":4,"min_new_tokens":1}"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 fn configs() -> Vec<Vec<u8>> {

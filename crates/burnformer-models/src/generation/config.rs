@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Largest beam size, which bounds the memory of a search.
 const MOST_BEAMS: usize = 1024;
+/// Largest number of end tokens; for each one, a search has more candidates.
+const MOST_ENDS: usize = 256;
 /// Largest number of samples of a source; each is a row of a batch.
 const MOST_SAMPLES: usize = 65_536;
 
@@ -181,6 +183,8 @@ impl Validate for GenerationConfig {
         let fits = self.max_length.is_none_or(|max_length| self.min_length <= max_length);
         ConfigError::check("min_length", &self.min_length, fits, "at most `max_length`")?;
         ConfigError::check_finite_positive("repetition_penalty", self.repetition_penalty)?;
+        let n_ends = self.token_rules.eos_ids.len();
+        ConfigError::check("token_rules.eos_ids", &n_ends, n_ends <= MOST_ENDS, "at most 256 end tokens")?;
         if let Some(size) = self.no_repeat_ngram_size {
             ConfigError::check_positive("no_repeat_ngram_size", size)?;
         }
@@ -225,6 +229,9 @@ mod tests {
         check(short, "`min_length` is 9, expected at most `max_length`");
         let none = GenerationConfig { repetition_penalty: 0.0, ..config() };
         check(none, "`repetition_penalty` is 0, expected a finite value above 0");
+        let token_rules = TokenRules { eos_ids: (0..257).collect(), ..TokenRules::default() };
+        let many = GenerationConfig { token_rules, ..config() };
+        check(many, "`token_rules.eos_ids` is 257, expected at most 256 end tokens");
         let none = GenerationConfig { no_repeat_ngram_size: Some(0), ..config() };
         check(none, "`no_repeat_ngram_size` is 0, expected at least 1");
         let sampled = GenerationConfig::sampled;

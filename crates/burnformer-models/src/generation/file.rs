@@ -72,7 +72,8 @@ impl GenerationFile {
         let is_known = |key: &str| OBEYED.contains(&key) || REFUSED.iter().any(|it| it.key == key);
         let settings = config.settings.iter().filter(|(key, value)| is_known(key) && !value.is_null());
         let settings: Map<_, _> = settings.map(|(key, value)| (key.clone(), value.clone())).collect();
-        if settings.keys().all(|key| OF_MODEL.contains(&key.as_str())) {
+        let has_several_ends = settings.get("eos_token_id").is_some_and(Value::is_array);
+        if !has_several_ends && settings.keys().all(|key| OF_MODEL.contains(&key.as_str())) {
             return Ok(Self { path: folder.join(CONFIG), ..Self::own(own.clone()) });
         }
         Ok(Self { path: folder.join(CONFIG), settings, is_own: false })
@@ -234,6 +235,7 @@ impl GenerationFile {
             "sampling.top_p" => "top_p",
             "length_penalty" => "length_penalty",
             "repetition_penalty" => "repetition_penalty",
+            "token_rules.eos_ids" => "eos_token_id",
             _ => return Err(error.into()),
         };
         Err(self.setting(key, self.settings.get(key).unwrap_or(&Value::Null), range))

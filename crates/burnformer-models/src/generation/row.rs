@@ -47,9 +47,11 @@ impl<'a> Row<'a> {
     /// Excludes all tokens but these, which get the probability 1 each.
     pub(super) fn force(&mut self, tokens: &[u32]) {
         let logsumexp = self.logsumexp;
+        let mut forced = vec![false; self.logits.len()];
+        tokens.iter().for_each(|&token| forced[token as usize] = true);
         self.change(tokens.to_vec(), |_| logsumexp);
-        for (token, logit) in (0..).zip(self.logits.iter_mut()) {
-            if !tokens.contains(&token) {
+        for (logit, is_forced) in self.logits.iter_mut().zip(forced) {
+            if !is_forced {
                 *logit = f32::NEG_INFINITY;
             }
         }

@@ -65,6 +65,8 @@ impl GptConfig {
         let mut json = json.clone();
         json.check_known(Family::Decoder)?;
         json.follow(&OTHER_KEYS)?;
+        // Of several end tokens, training takes the first; generation takes all of them.
+        json.take_first(EOS);
         let json = &json;
         // What transformers supposes where a file says nothing.
         let tokens = GptTokens { bos_id: Some(50_256), eos_id: Some(50_256), pad_id: None };

@@ -46,6 +46,15 @@ impl ConfigJson {
         self.get(key)?.ok_or_else(|| self.setting(key, None, "a setting of every model of this type".to_owned()))
     }
 
+    /// Takes the first of a list at `key` as its value.
+    pub(crate) fn take_first(&mut self, key: &str) {
+        if let Some(Value::Array(values)) = self.settings.get(key)
+            && let Some(first) = values.first().cloned()
+        {
+            self.settings.insert(key.to_owned(), first);
+        }
+    }
+
     /// The first of `architectures`: the name of the model's class.
     pub(crate) fn class(&self) -> Result<Option<String>, ModelError> {
         Ok(self.get::<Vec<String>>("architectures")?.and_then(|all| all.into_iter().next()))

@@ -66,6 +66,8 @@ impl Seq2SeqConfig {
         let mut json = json.clone();
         json.check_known(Family::Seq2Seq)?;
         json.follow(&OTHER_KEYS)?;
+        // Of several end tokens, training takes the first; generation takes all of them.
+        json.take_first("eos_token_id");
         let json = &json;
         let expected = "`marian`, `pegasus` or `burnformer`";
         let architecture = Architecture::among(&ARCHITECTURES, json, expected)?;

@@ -147,6 +147,23 @@ fn settings_in_an_old_config_are_obeyed_and_exported() {
 }
 
 #[test]
+fn several_end_tokens_in_a_config_are_obeyed() {
+    let device = &devices()[0];
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["generation/marian", "gpt2"] {
+        copy(model, &json!({}), folder.path());
+        fs::remove_file(folder.path().join("generation_config.json")).unwrap();
+        let path = folder.path().join("config.json");
+        let mut config: Map<String, Value> = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config.insert("eos_token_id".to_owned(), json!([22, 1]));
+        fs::write(path, Value::from(config).to_string()).unwrap();
+        let settings = Model::load(model, folder.path(), device).file().config(GenerationConfig::default()).unwrap();
+        assert_eq!(settings.token_rules.eos_ids, [22, 1], "{model}");
+    }
+    assert_eq!(GptForCausalLM::load(folder.path(), device).unwrap().config().tokens.eos_id, Some(22));
+}
+
+#[test]
 fn a_file_is_kept_as_it_is() {
     let device = &devices()[0];
     for model in ["generation/marian", "gpt2"] {

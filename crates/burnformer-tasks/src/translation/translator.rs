@@ -53,7 +53,7 @@ pub struct Translation {
 /// Options of a translation.
 #[derive(Clone, Debug)]
 pub struct TranslationOptions<'a> {
-    /// Settings of generation.
+    /// Settings of generation; those of the model's folder are in [`Translator::generation_file`].
     pub generation: GenerationConfig,
     /// Seed of sampling; a draw also depends on the number of the text.
     pub seed: u64,
