@@ -26,7 +26,7 @@ fn source() -> Result<Arc<dyn Source>, DataError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let format = Format::Text { layout: TextLayout::Lines };
     let paths = vec![root.join(NOVELS).display().to_string()];
-    Ok(match (Input { paths, format }).open() {
+    Ok(match Input::new(paths, format).open() {
         Ok(files) => Arc::new(files),
         Err(_) => {
             let manifest = root.join("Cargo.toml");

@@ -24,11 +24,13 @@ pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatA
         return open(paths, args);
     }
     let format = args.input_format.map(|_| "input_format");
-    if let Some(option) = format.or_else(|| options(args).given().next().map(|(option, _)| option)) {
+    let given = || options(args).given().map(|(option, _)| option).find(|option| *option != "encoding");
+    if let Some(option) = format.or_else(given) {
         let hint = "line-aligned files are plain text without columns: remove this flag";
         return Err(Advised::new(format!("`{}` cannot be combined with `--pair-input`", flag(option)), hint).into());
     }
-    Ok(Input { paths: paths.to_vec(), format: Format::Parallel { target: pair_paths.to_vec() } }.open()?)
+    let input = Input::new(paths.to_vec(), Format::Parallel { target: pair_paths.to_vec() });
+    Ok(Input { encoding: args.encoding.encoding, ..input }.open()?)
 }
 
 /// Whether the flags name second texts.
@@ -56,6 +58,18 @@ pub(crate) fn open_rows(args: &TextsArgs) -> Result<Files> {
     Ok(input.open()?.with_blank_rows())
 }
 
+/// Refuses the standard input as data of a run, which is read again when the run is resumed.
+///
+/// # Errors
+/// If it is among `paths`.
+pub(crate) fn check_for_run<'a>(paths: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    if paths.into_iter().all(|path| path != "-") {
+        return Ok(());
+    }
+    let message = "the data of a run cannot come from standard input, since a resumed run reads it again";
+    Err(Advised::new(message, "write it to a file, and name that").into())
+}
+
 fn options(args: &FormatArgs) -> FormatOptions {
     FormatOptions {
         kind: args.input_format,
@@ -66,6 +80,7 @@ fn options(args: &FormatArgs) -> FormatOptions {
         group_column: args.group_column.clone(),
         no_header: args.no_header,
         delimiter: args.delimiter,
+        encoding: args.encoding.encoding,
     }
 }
 
@@ -132,6 +147,7 @@ mod tests {
             "--input-format jsonl --layout lines",
             "--input-format tsv --delimiter ;",
             "--input-format parquet --no-header",
+            "--input-format parquet --encoding latin1",
             "--input-format conll --group-column a",
         ] {
             let error = resolve(line).unwrap_err().to_string();

@@ -85,7 +85,7 @@ pub enum LabelError {
     #[error("there is no text with a class")]
     Empty,
     /// A text without tags for its words.
-    #[error("line {line} of `{}` has no tags, expected words with a tag each, in the format `conll`", path.display())]
+    #[error("line {line} of `{}` has no tags, expected words with a tag each, in CoNLL columns, or in lists of JSON or Parquet", path.display())]
     NoTags {
         /// The file.
         path: PathBuf,

@@ -37,7 +37,7 @@
 //! std::fs::write(folder.join("a.txt"), "The kettle sang. Nobody listened.\nThen it boiled over.")?;
 //! std::fs::write(folder.join("b.txt"), "Rain fell on the harbour. The boats lay still.")?;
 //! let paths = vec![folder.join("*.txt").display().to_string()];
-//! let source: Arc<dyn Source> = Arc::new(Input { paths, format: Format::Text { layout: TextLayout::Lines } }.open()?);
+//! let source: Arc<dyn Source> = Arc::new(Input::new(paths, Format::Text { layout: TextLayout::Lines }).open()?);
 //!
 //! let texts = Texts::new(source.as_ref(), Sides::Both, OnBadRow::Error, &Silent);
 //! let config = TokenizerConfig { vocab_size: 200, ..TokenizerConfig::default() };

@@ -349,10 +349,8 @@ mod tests {
         let mut skipped = Skipped::default();
         let fatal = || Err::<(), _>(Interrupted.into());
         assert!(skipped.filter(OnBadRow::Skip, fatal()).is_err());
-        let missing = crate::readers::Input {
-            paths: vec![Path::new("missing").display().to_string()],
-            format: crate::readers::Format::Text { layout: crate::readers::TextLayout::Lines },
-        };
+        let format = crate::readers::Format::Text { layout: crate::readers::TextLayout::Lines };
+        let missing = crate::readers::Input::new(vec![Path::new("missing").display().to_string()], format);
         assert!(skipped.filter(OnBadRow::Skip, missing.open().map(|_| ())).is_err());
         assert_eq!(skipped.rows, 0);
     }

@@ -239,7 +239,7 @@ mod tests {
     fn sentences_that_teach_nothing_are_refused() {
         let message = |records| read(records).unwrap_err().to_string();
         assert_eq!(message(vec![]), "there is no sentence with tags");
-        let expected = "line 1 of `memory` has no tags, expected words with a tag each, in the format `conll`";
+        let expected = "line 1 of `memory` has no tags, expected words with a tag each, in CoNLL columns, or in lists of JSON or Parquet";
         assert_eq!(message(vec![record(&["text"])]), expected);
         let expected = "every word has the tag `O`, expected at least two different tags";
         assert_eq!(message(vec![tagged("a:O b:O")]), expected);

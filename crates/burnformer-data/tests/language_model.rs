@@ -41,7 +41,7 @@ fn one_special_token_begins_and_ends_documents_and_is_padding() {
     let texts = ["the keeper counted <|endoftext|> ships", "letters", "the tower and the letters in the tower"];
     fs::write(folder.path().join("a.txt"), texts.join("\n\n")).unwrap();
     let format = Format::Text { layout: TextLayout::BlankLines };
-    let input = Input { paths: vec![folder.path().join("a.txt").display().to_string()], format };
+    let input = Input::new(vec![folder.path().join("a.txt").display().to_string()], format);
     let source: Arc<dyn Source> = Arc::new(input.open().unwrap());
     let sentences = SentenceSplitter::whole();
     let tokenization = Tokenization { tokenizer: tokenizer.clone(), pair_tokenizer: None, sentences };

@@ -6,7 +6,7 @@ use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
 use burnformer_data::datasets::SamplesError;
 use burnformer_data::labelled::LabelError;
-use burnformer_data::readers::ReadError;
+use burnformer_data::readers::{Likely, ReadError};
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::weights::is_adapter;
 use burnformer_models::{Head, ModelError};
@@ -40,6 +40,13 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         let data = cause.downcast_ref().and_then(hint_on_data);
         let model = cause.downcast_ref().and_then(hint_on_model);
         let run = || cause.downcast_ref().and_then(hint_on_unpublished_run);
+        let file = match cause.downcast_ref() {
+            Some(DataError::Read(error)) => Some(error),
+            _ => cause.downcast_ref(),
+        };
+        if let Some(hint) = file.and_then(hint_on_file) {
+            return Some(hint);
+        }
         let task = cause.downcast_ref().and_then(hint_on_task);
         let training = || cause.downcast_ref().and_then(hint_on_training);
         run().or_else(|| data.or(model).or(task).or_else(training).map(str::to_owned))
@@ -65,6 +72,21 @@ fn passed_on<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
 
 /// Most documents of an input that was perhaps not meant to have so few.
 pub(crate) const FEW_DOCUMENTS: usize = 9;
+
+/// What to do about a file, which depends on what is in it.
+fn hint_on_file(error: &ReadError) -> Option<String> {
+    match error {
+        ReadError::NotUtf8 { likely: Some(Likely { encoding, .. }), .. }
+        | ReadError::OtherEncoding { likely: encoding, .. } => {
+            Some(format!("`--encoding {encoding}` reads it as that"))
+        }
+        ReadError::MissingColumn { delimiter: Some(delimiter), .. } => {
+            let shown = if *delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
+            Some(format!("`--input-format csv --delimiter '{shown}'` reads it as that"))
+        }
+        _ => None,
+    }
+}
 
 fn hint_on_data(error: &DataError) -> Option<&str> {
     match error {

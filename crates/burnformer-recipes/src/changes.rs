@@ -136,7 +136,7 @@ mod tests {
 
     fn begun() -> FinetuneSettings {
         let format = Format::Text { layout: TextLayout::Lines };
-        FinetuneSettings::new(Path::new("model"), Input { paths: vec!["a.txt".to_owned()], format })
+        FinetuneSettings::new(Path::new("model"), Input::new(vec!["a.txt".to_owned()], format))
     }
 
     /// A run with the settings `begun`, in a folder with a copy of them as a checkpoint was made with them.

@@ -126,8 +126,10 @@ pub enum RecipeError {
         /// Its value.
         place: String,
     },
-    /// Sentences with tags are expected, and the files are no CoNLL columns.
-    #[error("token classification needs words with tags in CoNLL columns, found another format in `{paths}`")]
+    /// Sentences with tags are expected, and the files have neither CoNLL columns nor columns of lists.
+    #[error(
+        "token classification needs words with tags in CoNLL columns, or in lists of JSON or Parquet, found neither in `{paths}`"
+    )]
     NoTagColumns {
         /// The files.
         paths: String,
@@ -282,7 +284,10 @@ impl RecipeError {
                     "if it was moved, name its new place with `--set '{key}={new}'`; the content must be the same"
                 ));
             }
-            Self::NoTagColumns { .. } => "set `--input-format conll` if the file has CoNLL columns",
+            Self::NoTagColumns { .. } => {
+                "set `--input-format conll` if the file has CoNLL columns, or name the columns of the lists with \
+                 `--text-column tokens --label-column ner_tags`"
+            }
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
             Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",

@@ -46,12 +46,18 @@ impl FinetuneTask {
         }
     }
 
-    /// Refuses files of another task: tags are read from CoNLL columns, and classes from everything else.
+    /// Refuses files of another task: tags are read from CoNLL columns and from columns of lists, and classes from everything else.
     fn check_format(self, input: &Input) -> Result<(), RecipeError> {
-        match (self, matches!(input.format, Format::Conll { .. })) {
-            (Self::TokenClassification, false) => Err(RecipeError::NoTagColumns { paths: input.paths.join(", ") }),
-            (Self::TextClassification, true) => Err(RecipeError::TagColumns { paths: input.paths.join(", ") }),
-            _ => Ok(()),
+        let paths = || input.paths.join(", ");
+        match (self, &input.format) {
+            (Self::TextClassification, Format::Conll { .. }) => Err(RecipeError::TagColumns { paths: paths() }),
+            (Self::TextClassification, _) | (Self::TokenClassification, Format::Conll { .. }) => Ok(()),
+            (Self::TokenClassification, Format::Jsonl { columns } | Format::Parquet { columns, .. })
+                if columns.label.is_some() =>
+            {
+                Ok(())
+            }
+            (Self::TokenClassification, _) => Err(RecipeError::NoTagColumns { paths: paths() }),
         }
     }
 }
@@ -163,7 +169,7 @@ impl FinetuneSettings {
 
     /// The files at `paths` in the format of the training texts; nothing without paths.
     fn input_like(&self, paths: &[String]) -> Option<Input> {
-        (!paths.is_empty()).then(|| Input { paths: paths.to_vec(), format: self.data.format.clone() })
+        (!paths.is_empty()).then(|| Input { paths: paths.to_vec(), ..self.data.clone() })
     }
 
     /// Longest text of this model, in tokens.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use burnformer_data::readers::read_lines;
+use burnformer_data::readers::{Encoding, read_lines};
 use burnformer_tasks::metrics::{
     Bleu, BleuScore, BleuTokenizer, Chrf, ChrfScore, CorpusMetric, MetricError, PairedBootstrap, paired_bootstrap,
 };
@@ -54,6 +54,8 @@ pub struct TranslationFiles<'a> {
     pub references: &'a [PathBuf],
     /// Translations of another system, to compare with.
     pub baseline: Option<&'a Path>,
+    /// Encoding of files without a byte order mark; absent for UTF-8.
+    pub encoding: Option<Encoding>,
 }
 
 /// Metrics of translations.
@@ -80,10 +82,10 @@ impl TranslationMetrics {
         n_resamples: u64,
         seed: u64,
     ) -> Result<ScoreReport, RecipeError> {
-        let hypotheses = read_lines(files.hypotheses).map_err(burnformer_data::DataError::from)?;
+        let hypotheses = read_lines(files.hypotheses, files.encoding).map_err(burnformer_data::DataError::from)?;
         // Of each other file the lines belong to those of the hypotheses.
         let beside = |path: &Path| -> Result<Vec<String>, RecipeError> {
-            let lines = read_lines(path).map_err(burnformer_data::DataError::from)?;
+            let lines = read_lines(path, files.encoding).map_err(burnformer_data::DataError::from)?;
             if lines.len() == hypotheses.len() {
                 return Ok(lines);
             }

@@ -69,5 +69,5 @@ fn source(paths: Vec<String>) -> Result<Arc<dyn Source>, Box<dyn Error>> {
         return Ok(Arc::new(collection.documents()));
     }
     let format = Format::Text { layout: TextLayout::Lines };
-    Ok(Arc::new(Input { paths, format }.open()?))
+    Ok(Arc::new(Input::new(paths, format).open()?))
 }

@@ -37,10 +37,8 @@ pub(crate) fn run(folder: &Path, model: Option<PathBuf>) -> Result<FinetuneRepor
         let path = folder.join(name);
         fs::write(&path, format!("text,state\n{}", rows.map(row).collect::<String>()))?;
         let columns = Columns { text: "text".to_owned(), pair: None, label: Some("state".to_owned()), group: None };
-        Ok(Input {
-            paths: vec![path.display().to_string()],
-            format: Format::Csv { columns, header: true, delimiter: ',' },
-        })
+        let format = Format::Csv { columns, header: true, delimiter: ',' };
+        Ok(Input::new(vec![path.display().to_string()], format))
     };
     let settings = FinetuneSettings::new(&model, table("train.csv", 0..48)?);
     let sets = ["train.micro_batch_size=8".to_owned(), "train.optimizer.learning_rate=0.003".to_owned()];

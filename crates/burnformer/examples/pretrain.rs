@@ -32,7 +32,7 @@ pub(crate) fn run(folder: &Path) -> Result<PretrainReport, Box<dyn Error>> {
     let (text, corpus) = (folder.join("text.txt"), folder.join("corpus"));
     fs::write(&text, (0..60).map(document).collect::<String>())?;
     let format = Format::Text { layout: TextLayout::BlankLines };
-    let source = Arc::new(Input { paths: vec![text.display().to_string()], format }.open()?);
+    let source = Arc::new(Input::new(vec![text.display().to_string()], format).open()?);
 
     let config = TokenizerConfig { vocab_size: 150, ..TokenizerConfig::default() };
     let mut texts = Texts::new(source.as_ref(), Sides::Both, OnBadRow::Error, &Silent);

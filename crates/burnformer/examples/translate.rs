@@ -42,7 +42,7 @@ pub(crate) fn run(folder: &Path) -> Result<TrainSeq2SeqReport, Box<dyn Error>> {
         (0..216).map(|n| reversed(n).map(|digit| WORDS[digit].1).join(" ") + "\n").collect::<String>(),
     )?;
     let [source, target] = paths.map(|path| vec![path]);
-    let source = Arc::new(Input { paths: source, format: Format::Parallel { target } }.open()?);
+    let source = Arc::new(Input::new(source, Format::Parallel { target }).open()?);
 
     let config = TokenizerConfig { kind: TokenizerKind::WordLevel, ..TokenizerConfig::default() };
     let learnt =

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::numbers::whole;
+use super::paths::folder_to_write;
 
 /// Average the weights of a run's last checkpoints into one model
 ///
@@ -25,6 +26,6 @@ pub(crate) struct AverageArgs {
     pub(crate) last: u32,
 
     /// Output folder; must not exist
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 }

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::names::names;
 use super::numbers::whole;
+use super::paths::folder_to_write;
 use super::{FormatArgs, ReportArgs, SeedArgs};
 
 /// Prepare training data: build, count and split corpora
@@ -64,7 +65,7 @@ pub(crate) struct BuildArgs {
     pub(crate) language: Language,
 
     /// Output folder for the corpus
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     #[command(flatten)]
@@ -130,7 +131,7 @@ pub(crate) struct SplitArgs {
     pub(crate) seed: SeedArgs,
 
     /// Output folder, with one file per part; must not exist
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     #[command(flatten)]
@@ -167,7 +168,7 @@ pub(crate) struct RustDocsArgs {
     pub(crate) kinds: Vec<String>,
 
     /// Output folder, with both files; must not exist
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     #[command(flatten)]

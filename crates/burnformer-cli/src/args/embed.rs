@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 
 use super::names::names;
 use super::numbers::whole;
-use super::{DeviceArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
+use super::{DeviceArgs, EncodingArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
 
 /// The values of `--pooling`.
 pub(super) fn poolings() -> impl TypedValueParser<Value = Pooling> {
@@ -91,6 +91,9 @@ pub(crate) struct SimilarityArgs {
     /// Texts; the first is compared with all others
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

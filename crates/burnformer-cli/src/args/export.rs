@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::DeviceArgs;
 use super::embed::poolings;
 use super::names::names;
+use super::paths::folder_to_write;
 
 /// Layout of the exported folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,7 +36,7 @@ pub(crate) struct ExportArgs {
     pub(crate) folder: PathBuf,
 
     /// Output folder; must not exist
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     /// Number type of the exported weights

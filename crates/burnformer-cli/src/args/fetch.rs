@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use burnformer::hub::{ModelName, Revision};
 use clap::Args;
 
+use super::paths::folder_to_write;
+
 /// Download a model from the Hugging Face hub
 ///
 /// Downloads the configuration, one set of weights (safetensors if there is one), the tokenizer and the modules of
@@ -30,6 +32,6 @@ pub(crate) struct FetchArgs {
     pub(crate) revision: Revision,
 
     /// Copy the model to this folder; must not exist
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: Option<PathBuf>,
 }

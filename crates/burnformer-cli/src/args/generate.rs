@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::numbers::whole;
-use super::{DeviceArgs, GenerationArgs, ReportArgs, SeedArgs};
+use super::{DeviceArgs, EncodingArgs, GenerationArgs, ReportArgs, SeedArgs};
 
 /// Continue prompts with a causal language model
 ///
@@ -42,6 +42,9 @@ pub(crate) struct GenerateArgs {
     /// Number of prompts per batch
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
+
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

@@ -1,6 +1,6 @@
 //! Flags that select the format of input files.
 
-use burnformer::data::readers::{FormatKind, TextLayout};
+use burnformer::data::readers::{Encoding, FormatKind, TextLayout};
 use burnformer::data::source::OnBadRow;
 use clap::Args;
 
@@ -13,10 +13,10 @@ use super::names::names;
 pub(crate) struct FormatArgs {
     /// File format [default: taken from the file name]
     ///
-    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and, for CoNLL columns, `.conll`, `.bio` and `.iob`, each with `.gz` or `.zst` too.
+    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and, for CoNLL columns, `.conll`, `.bio` and `.iob`, each with `.gz`, `.zst`, `.bz2`, `.xz` or `.br` too.
     #[arg(long, value_name = "FORMAT", value_parser = names::<FormatKind, _>([
         ("text", "Plain text"),
-        ("jsonl", "JSON lines: one object per line"),
+        ("jsonl", "JSON: one object per line, or an array of objects"),
         ("csv", "Comma-separated values"),
         ("tsv", "Tab-separated values"),
         ("parquet", "Parquet"),
@@ -34,8 +34,8 @@ pub(crate) struct FormatArgs {
 
     /// Column of the text [default: text, or 1 with `--no-header`]
     ///
-    /// In JSON lines and Parquet, this and the other column flags also take paths such as `meta.title`. In CoNLL files it is
-    /// the number of the column of the words [default: 1].
+    /// In JSON and Parquet, this and the other column flags also take paths such as `meta.title`; for token classification they
+    /// name a list of words and one of tags. In CoNLL files it is the number of the column of the words [default: 1].
     #[arg(long, value_name = "NAME")]
     pub(crate) text_column: Option<String>,
 
@@ -59,12 +59,23 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub(crate) delimiter: Option<char>,
 
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
+
     /// What to do with a row that cannot be used
     #[arg(long, value_name = "POLICY", default_value = "error", value_parser = names::<OnBadRow, _>([
         ("error", "Stop with an error"),
-        ("skip", "Skip the row and count it"),
+        ("skip", "Skip the row and count it, with all rows that are lost with it"),
     ]))]
     pub(crate) on_bad_row: OnBadRow,
+}
+
+/// The encoding of texts.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EncodingArgs {
+    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, shift_jis or gb18030 [default: utf-8]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<Encoding>,
 }
 
 /// Texts to apply a model to.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::numbers::whole;
+use super::paths::folder_to_write;
 use super::{DeviceArgs, ReportArgs, SettingsArgs};
 
 /// Flags of a training run.
@@ -12,7 +13,7 @@ use super::{DeviceArgs, ReportArgs, SettingsArgs};
 #[command(next_help_heading = "Run")]
 pub(crate) struct RunArgs {
     /// Run folder, for settings, metrics, checkpoints and the best model
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     /// Resume the run in this folder from its latest checkpoint, with its settings

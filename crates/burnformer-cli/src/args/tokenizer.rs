@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::names::names;
 use super::numbers::whole;
+use super::paths::folder_to_write;
 use super::{FormatArgs, ReportArgs, SettingsArgs};
 
 /// Train tokenizers
@@ -63,7 +64,7 @@ pub(crate) struct TrainArgs {
     pub(crate) limit_alphabet: Option<usize>,
 
     /// Output folder for the tokenizer; must not exist
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,
 
     #[command(flatten)]

@@ -6,7 +6,8 @@ use burnformer::tasks::metrics::BleuTokenizer;
 use clap::Args;
 
 use super::numbers::whole;
-use super::{DeviceArgs, ReportArgs, SeedArgs};
+use super::paths::folder_to_write;
+use super::{DeviceArgs, EncodingArgs, ReportArgs, SeedArgs};
 
 /// Translate texts
 ///
@@ -36,12 +37,15 @@ pub(crate) struct TranslateArgs {
     pub(crate) n_best: usize,
 
     /// Write the attention weights of each translation to this new folder, as SVG picture and JSON
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder_to_write())]
     pub(crate) attention: Option<PathBuf>,
 
     /// Number of texts per batch; reduced automatically with more than eight beams or samples per text
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
+
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
@@ -134,6 +138,9 @@ pub(crate) struct ScoreArgs {
 
     #[command(flatten)]
     pub(crate) seed: SeedArgs,
+
+    #[command(flatten)]
+    pub(crate) encoding: EncodingArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

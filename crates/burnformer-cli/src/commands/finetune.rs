@@ -47,6 +47,7 @@ pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
 /// The settings of a new run, and its test data.
 fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     RunFolder::check_free(&args.run.out)?;
+    input::check_for_run(args.train.iter().chain(&args.validation).chain(&args.test))?;
     if args.task == FinetuneTask::TokenClassification {
         check_flags(args)?;
     }

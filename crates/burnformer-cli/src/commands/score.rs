@@ -13,6 +13,7 @@ pub(super) fn run(args: &ScoreArgs, context: &Context) -> Result<Outcome> {
         hypotheses: &args.hypotheses,
         references: &args.references,
         baseline: args.baseline.as_deref(),
+        encoding: args.encoding.encoding,
     };
     let report = metrics.score_files(&files, args.resamples, args.seed.seed)?;
     context.terminal.report(&report, args.report.format)?;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::{Error, Result};
+use burnformer::data::readers::FormatKind;
 use burnformer::data::source::Records;
 use burnformer::tasks::TaskError;
 use serde::Serialize;
@@ -34,6 +35,14 @@ pub(super) struct Row {
 }
 
 impl TextsArgs {
+    /// Whether there are no files, or the lines of the standard input in their place, which are answered as they come.
+    fn is_stdin(&self) -> bool {
+        let is_text = matches!(self.format.input_format, None | Some(FormatKind::Text))
+            && self.format.layout.is_none()
+            && self.id_column.is_none();
+        self.input.is_empty() || (self.input == ["-"] && is_text)
+    }
+
     /// Hands all texts to `answer`, in order, some at a time. Reading files is the stage `stage`.
     pub(super) fn in_groups(
         &self,
@@ -42,7 +51,8 @@ impl TextsArgs {
         mut answer: impl FnMut(&[Row]) -> Result<()>,
     ) -> Result<()> {
         // Who types texts wants each one answered at once.
-        let is_typed = self.texts.is_empty() && self.input.is_empty() && io::stdin().is_terminal();
+        let is_stdin = self.is_stdin();
+        let is_typed = self.texts.is_empty() && is_stdin && io::stdin().is_terminal();
         let together = if is_typed { 1 } else { TOGETHER };
         let mut waiting: Vec<Row> = Vec::new();
         let mut n_bytes = 0;
@@ -56,8 +66,8 @@ impl TextsArgs {
             }
             Ok(())
         };
-        if self.input.is_empty() {
-            for (row, text) in (1..).zip(lines::texts(&self.texts)) {
+        if is_stdin {
+            for (row, text) in (1..).zip(lines::texts(&self.texts, &self.format.encoding)) {
                 context.interrupt.check()?;
                 take(Row { row, id: None, text: text?, pair: None })?;
             }

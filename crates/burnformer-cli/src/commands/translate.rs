@@ -58,7 +58,8 @@ struct Work<'a> {
 impl Work<'_> {
     /// Translates line by line.
     fn lines(&mut self) -> Result<()> {
-        let mut groups = Groups::read(lines::of_stdin)?;
+        let encoding = self.args.encoding.encoding;
+        let mut groups = Groups::read(move || lines::of_stdin(encoding))?;
         loop {
             let group = groups.next(TOGETHER.max(self.args.batch_size as usize), &self.context.interrupt)?;
             if group.is_empty() {

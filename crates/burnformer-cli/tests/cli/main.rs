@@ -11,6 +11,7 @@ mod fetch;
 mod help;
 #[cfg(feature = "fetch")]
 mod hub;
+mod inputs;
 #[cfg(unix)]
 mod interrupted;
 mod killed;

@@ -72,6 +72,13 @@ fn entities_are_learned_marked_and_measured() {
             (value, found) => assert_eq!(value, found, "{name}"),
         }
     }
+    // The same sentences as lists of words and tags.
+    folder.write("test.jsonl", &lists(&folder.read("test.conll")));
+    let line = "evaluate runs/ner --input test.jsonl --text-column words --label-column tags";
+    let listed = folder.run(&format!("{line} --format json {DEVICE}")).succeeds().json();
+    for name in test.as_object().unwrap().keys() {
+        assert_eq!(listed[name], found[name], "{name}");
+    }
     let text = folder.run(&format!("evaluate runs/ner --input test.conll {DEVICE}")).succeeds().stdout;
     for part in ["entity F1            ", "words cut off        ", "\nentity  precision  recall      f1  support\nLOC "]
     {
@@ -80,6 +87,15 @@ fn entities_are_learned_marked_and_measured() {
 
     marks_characters(&folder);
     goes_on(&folder);
+}
+
+/// Sentences of CoNLL columns as JSON lines of lists.
+fn lists(conll: &str) -> String {
+    let sentence = |rows: &str| {
+        let (words, tags): (Vec<&str>, Vec<&str>) = rows.lines().filter_map(|row| row.split_once(' ')).unzip();
+        format!("{}\n", serde_json::json!({ "words": words, "tags": tags }))
+    };
+    conll.trim_end().split("\n\n").map(sentence).collect()
 }
 
 /// Characters are counted as people do, whatever their bytes.

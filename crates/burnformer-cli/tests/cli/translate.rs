@@ -95,7 +95,8 @@ fn input_that_is_no_text_costs_no_line_before_it() {
     let folder = Folder::with_models();
     let run = folder.run_on(&format!("translate runs/de-en {DEVICE}"), b"eins\nzwei\ndr\xffei\n");
     assert_eq!((run.status, run.stdout.lines().count()), (Some(2), 2));
-    let said = "line 3 of standard input is not UTF-8 from byte 3 on\nhint: convert the input";
+    let said =
+        "line 3 of `standard input` is not UTF-8 from byte 3 on, it looks like windows-1252, as which it reads `drÿei`";
     assert!(run.stderr.contains(said), "{}", run.stderr);
 }
 
@@ -231,7 +232,9 @@ fn two_systems_are_compared_on_the_same_texts() {
     assert!(shown.contains("nrefs:1|case:mixed") && shown.contains("BLEU, difference"), "{shown}");
     folder.write("short.en", "one\n");
     folder.run("score --hypotheses short.en --references test.en").fails_with(&["`test.en` has", "`short.en` 1"]);
-    folder.run("score --hypotheses test.en --references test.en --bleu-tokenizer x").fails_with(&["13a, zh, intl, char"]);
+    folder
+        .run("score --hypotheses test.en --references test.en --bleu-tokenizer x")
+        .fails_with(&["13a, zh, intl, char"]);
 }
 
 #[test]

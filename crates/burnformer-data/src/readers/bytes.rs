@@ -1,4 +1,4 @@
-//! The bytes of a file, decompressed as they are read. The compression is detected from the first bytes, not the name.
+//! The text of a file as bytes of UTF-8, decompressed and decoded as they are read. Both is detected from the first bytes.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -8,35 +8,39 @@ use std::thread;
 use std::time::Duration;
 
 use burnformer_core::files::open_regular;
-use flate2::bufread::MultiGzDecoder;
 
 use super::ReadError;
+use super::compression::decompressed;
+use super::encoding::{Encoding, byte_order_mark, decoded, likely_of_zeros};
+use super::foreign::foreign;
+use super::input_file::InputFile;
 use crate::source::BytesRead;
 
-/// Bytes of a file, decompressed, without the byte order mark.
+/// Bytes as they are read.
 pub(super) type Bytes = Box<dyn BufRead + Send>;
 
+/// Text as bytes of UTF-8 without a byte order mark.
+pub(super) struct Text {
+    pub(super) bytes: Bytes,
+    /// The encoding that it was converted from. What is not of it is marked by bytes that are not UTF-8.
+    pub(super) encoding: Encoding,
+}
+
 /// Number of bytes read and decompressed at a time.
-const BUFFER: usize = 64 << 10;
+pub(super) const BUFFER: usize = 64 << 10;
 /// Time that a pipe is given for somebody to write to it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of bytes that identify the kind of a file.
 const MAGIC: usize = 8;
 
-/// Opens the text file `path`. What is read of the file, compressed as it may be, is added to `counter`.
-pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Bytes, ReadError> {
+/// Opens a text file, of this encoding if no byte order mark says otherwise, or of UTF-8 if there is none. What is read
+/// of the file, compressed as it may be, is added to `counter`.
+pub(super) fn open(file: &InputFile, encoding: Option<Encoding>, counter: &BytesRead) -> Result<Text, ReadError> {
+    let path = file.path();
     let fail = |source| ReadError::Io { path: path.clone(), source };
-    let file = Counted { file: open_file(path).map_err(fail)?, counter: counter.clone() };
+    let file = Counted { file: open_file(file.content()).map_err(fail)?, counter: counter.clone() };
     let (magic, file) = peek(BufReader::with_capacity(BUFFER, file)).map_err(fail)?;
-    match &magic[..] {
-        [0x1f, 0x8b, ..] => text(path, BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
-        // The second is a frame to be skipped, which some parallel compressors begin with.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(fail)?;
-            text(path, BufReader::with_capacity(BUFFER, decoder))
-        }
-        _ => text(path, file),
-    }
+    text(path, decompressed(path, &magic, file).map_err(fail)?, encoding)
 }
 
 /// Opens a file that is read once from its beginning: a regular one or a pipe. A device such as `/dev/zero` has no end.
@@ -68,41 +72,60 @@ fn is_pipe(path: &Path) -> bool {
     }
 }
 
-/// Passes on `bytes` if they can be text in UTF-8, without the byte order mark.
-fn text(path: &Arc<Path>, bytes: impl BufRead + Send + 'static) -> Result<Bytes, ReadError> {
+/// The text in `bytes`, unless they are no text or of another encoding.
+fn text(path: &Arc<Path>, bytes: Bytes, encoding: Option<Encoding>) -> Result<Text, ReadError> {
     // Bytes that cannot be decompressed are left to those who read on: they know the line.
-    let (magic, mut bytes) = match peek(bytes) {
+    let (start, mut bytes) = match peek(bytes) {
         Ok(peeked) => peeked,
-        Err(error) => return Ok(Box::new(BufReader::new(Failing(Some(error))))),
-    };
-    let (found, remedy) = match &magic[..] {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ("UTF-16", "convert it, for instance with `iconv -f utf-16 -t utf-8`"),
-        [b'P', b'A', b'R', b'1', ..] => ("a Parquet file", "set the format `parquet`"),
-        [b'P', b'K', 3, 4, ..] => ("a zip archive", "unpack it"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => ("compressed with xz", "decompress it"),
-        [b'B', b'Z', b'h', _, 0x31, 0x41, 0x59, 0x26] => ("compressed with bzip2", "decompress it"),
-        [0xef, 0xbb, 0xbf, ..] => {
-            bytes.consume(3);
-            return Ok(Box::new(bytes));
+        Err(error) => {
+            let bytes = Box::new(BufReader::new(Failing(Some(error))));
+            return Ok(Text { bytes, encoding: encoding.unwrap_or(Encoding::UTF_8) });
         }
-        _ => return Ok(Box::new(bytes)),
     };
-    Err(ReadError::WrongKind {
-        path: path.clone(),
-        found,
-        expected: "text in UTF-8, plain or compressed with gzip or zstd",
-        remedy,
-    })
+    if let Some((found, remedy)) = foreign(&start) {
+        let expected = "text, plain or compressed with gzip, zstd, bzip2, xz or Brotli";
+        return Err(ReadError::WrongKind { path: path.clone(), found, expected, remedy });
+    }
+    if let Some((encoding, n_bytes)) = byte_order_mark(&start) {
+        bytes.consume(n_bytes);
+        return Ok(Text { bytes: decoded(Box::new(bytes), encoding), encoding });
+    }
+    match (encoding, likely_of_zeros(&start)) {
+        (None, Some(likely)) => Err(ReadError::OtherEncoding { path: path.clone(), likely }),
+        (None, None) => Ok(Text { bytes: Box::new(bytes), encoding: Encoding::UTF_8 }),
+        (Some(encoding), _) => Ok(Text { bytes: decoded(Box::new(bytes), encoding), encoding }),
+    }
+}
+
+/// The text of a stream like that of [`open`], without waiting for more bytes than a byte order mark has.
+pub(super) fn text_of_stream(mut bytes: Bytes, encoding: Option<Encoding>) -> io::Result<Text> {
+    let mut start = Vec::new();
+    while start.len() < 4 {
+        // Only these begin a mark.
+        let waits = matches!(start[..], [] | [0xef, ..] | [0xff, ..] | [0xfe, ..] | [0, ..]);
+        if !waits || bytes.by_ref().take(1).read_to_end(&mut start)? == 0 {
+            break;
+        }
+    }
+    let (named, n_bytes) = byte_order_mark(&start).map_or((encoding, 0), |(encoding, n)| (Some(encoding), n));
+    let encoding = named.unwrap_or(Encoding::UTF_8);
+    let bytes = Cursor::new(start.split_off(n_bytes)).chain(bytes);
+    Ok(Text { bytes: decoded(Box::new(bytes), encoding), encoding })
 }
 
 /// Bytes of which the first were read already.
 type Peeked<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
-/// The first bytes, at most [`MAGIC`], and all bytes including those.
+/// The first bytes, at least [`MAGIC`] if there are so many, and all bytes including those.
 fn peek<R: BufRead>(mut bytes: R) -> io::Result<(Vec<u8>, Peeked<R>)> {
     let mut magic = Vec::with_capacity(MAGIC);
     bytes.by_ref().take(MAGIC as u64).read_to_end(&mut magic)?;
-    Ok((magic.clone(), Cursor::new(magic).chain(bytes)))
+    let mut start = magic.clone();
+    if magic.len() == MAGIC {
+        // An error comes again when these bytes are read.
+        start.extend_from_slice(bytes.fill_buf().unwrap_or_default());
+    }
+    Ok((start, Cursor::new(magic).chain(bytes)))
 }
 
 /// A file whose bytes are counted.
@@ -135,11 +158,17 @@ mod tests {
     use super::super::testing::{gzip, write, zstd};
     use super::*;
 
-    fn read(content: &[u8]) -> Result<Vec<u8>, ReadError> {
+    fn read_as(content: &[u8], encoding: Option<&str>) -> Result<Vec<u8>, ReadError> {
         let folder = tempfile::tempdir().unwrap();
+        let encoding = encoding.map(|name| name.parse().unwrap());
+        let text = open(&write(folder.path(), "a.gz", content).into(), encoding, &BytesRead::default())?;
         let mut bytes = Vec::new();
-        open(&write(folder.path(), "a.gz", content), &BytesRead::default())?.read_to_end(&mut bytes).unwrap();
+        { text.bytes }.read_to_end(&mut bytes).unwrap();
         Ok(bytes)
+    }
+
+    fn read(content: &[u8]) -> Result<Vec<u8>, ReadError> {
+        read_as(content, None)
     }
 
     proptest! {
@@ -161,10 +190,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (fifo, socket) = (folder.path().join("fifo"), folder.path().join("socket"));
         let _listener = UnixListener::bind(&socket).unwrap();
+        let open = |path: &Path| open(&path.into(), None, &BytesRead::default());
         for (path, kind) in
             [(socket.as_path(), "socket"), (Path::new("/dev/zero"), "device"), (folder.path(), "folder")]
         {
-            let Err(ReadError::Io { source, .. }) = open(&path.into(), &BytesRead::default()) else { panic!("{kind}") };
+            let Err(ReadError::Io { source, .. }) = open(path) else { panic!("{kind}") };
             assert!(source.to_string().starts_with(&format!("it is a {kind}, expected a regular file")), "{source}");
         }
         let silent = folder.path().join("silent");
@@ -175,8 +205,7 @@ mod tests {
             let fifo = fifo.clone();
             move || fs::write(fifo, "rain").unwrap()
         });
-        let bytes = open(&fifo.as_path().into(), &BytesRead::default()).unwrap();
-        assert_eq!(io::read_to_string(bytes).unwrap(), "rain");
+        assert_eq!(io::read_to_string(open(&fifo).unwrap().bytes).unwrap(), "rain");
         writer.join().unwrap();
     }
 
@@ -197,14 +226,51 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_names_the_encoding_whatever_else_does() {
+        for content in [
+            &b"\xff\xfer\0a\0"[..],
+            b"\xfe\xff\0r\0a",
+            b"\xff\xfe\0\0r\0\0\0a\0\0\0",
+            b"\0\0\xfe\xff\0\0\0r\0\0\0a",
+            b"\xef\xbb\xbfra",
+        ] {
+            for content in [content.to_vec(), gzip(content)] {
+                assert_eq!(read(&content).unwrap(), b"ra");
+                assert_eq!(read_as(&content, Some("koi8-r")).unwrap(), b"ra");
+            }
+            let stream = || Box::new(Cursor::new(content.to_vec()));
+            let text = text_of_stream(stream(), None).unwrap();
+            assert_eq!(io::read_to_string(text.bytes).unwrap(), "ra");
+        }
+    }
+
+    #[test]
+    fn without_a_mark_the_settings_name_the_encoding() {
+        assert_eq!(read_as(b"\xe9\x80", Some("cp1252")).unwrap(), "é€".as_bytes());
+        assert_eq!(read_as(b"r\0a\0i\0n\0", Some("utf-16")).unwrap(), b"rain");
+        let text = text_of_stream(Box::new(Cursor::new(b"\xe9\x80".to_vec())), "cp1252".parse().ok()).unwrap();
+        assert_eq!(io::read_to_string(text.bytes).unwrap(), "é€");
+        for (content, likely) in [(&b"r\0a\0i\0n\0"[..], "utf-16le"), (b"\0\0\0r\0\0\0a", "utf-32be")] {
+            let error = read(content).map(drop).unwrap_err();
+            let expected = format!(
+                "a.gz` looks like {likely}, expected UTF-8, or a byte order mark: set `encoding` to `{likely}`"
+            );
+            assert!(error.to_string().ends_with(&expected) && !error.is_bad_row(), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_no_text_is_named() {
         let cases: [(&[u8], &str); 6] = [
-            (b"\xff\xfer\0a\0", "UTF-16, expected text in UTF-8, plain or compressed with gzip or zstd, convert it"),
-            (b"\xfe\xff\0r\0a", "UTF-16"),
-            (b"PAR1\x15\x04", "a Parquet file"),
+            (
+                b"PAR1\x15\x04",
+                "a Parquet file, expected text, plain or compressed with gzip, zstd, bzip2, xz or Brotli",
+            ),
             (b"PK\x03\x04\x14\0", "a zip archive"),
-            (b"\xfd7zXZ\0\0\x04", "compressed with xz"),
-            (b"BZh91AY&SY", "compressed with bzip2"),
+            (b"ARROW1\0\0", "an Arrow file"),
+            (b"\xff\xff\xff\xffabcd", "an Arrow stream"),
+            (b"%PDF-1.7\n", "a PDF document"),
+            (&[b"a".repeat(257), b"ustar\0".to_vec()].concat(), "a tar archive"),
         ];
         for (content, found) in cases {
             for content in [content.to_vec(), gzip(content)] {
@@ -213,11 +279,13 @@ mod tests {
                 assert!(!error.is_bad_row());
             }
         }
+        let error = read(&gzip(gzip("rain"))).unwrap_err().to_string();
+        assert!(error.ends_with("a.gz` is compressed twice, with gzip, expected text, plain or compressed with gzip, zstd, bzip2, xz or Brotli, decompress it once"), "{error}");
     }
 
     #[test]
     fn a_file_that_is_not_there_cannot_be_skipped() {
-        let Err(error) = open(&Path::new("missing/a.txt").into(), &BytesRead::default()) else { panic!() };
+        let Err(error) = open(&Path::new("missing/a.txt").into(), None, &BytesRead::default()) else { panic!() };
         assert_eq!(error.to_string(), "cannot read `missing/a.txt`");
         assert!(!error.is_bad_row());
     }

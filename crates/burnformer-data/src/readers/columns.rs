@@ -5,8 +5,9 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::conll::is_tag;
 use super::{Place, ReadError};
-use crate::{Record, Target};
+use crate::{Record, TaggedWord, Target};
 
 /// Names of the columns with the text of a row, its pair, label and group.
 ///
@@ -16,6 +17,9 @@ use crate::{Record, Target};
 /// Each of these columns except `group` needs a value in every row: text; `label` and `group` may
 /// also be a number or a Boolean, which is converted to text. A row in which all of them are blank is skipped
 /// like a blank line.
+///
+/// Where both `text` and `label` are lists of equal length, as the words and the tags of named entities, the record has the words
+/// with a blank between them, and [`Target::Tags`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The text, or the first one of a pair.
@@ -32,6 +36,8 @@ pub struct Columns {
 /// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named.
 pub(super) type Each<T> = [Option<T>; 4];
 
+/// The place of `text` in [`Each`].
+const TEXT: usize = 0;
 /// The place of `label` in [`Each`].
 const LABEL: usize = 2;
 /// The place of `group` in [`Each`].
@@ -51,6 +57,8 @@ pub(super) enum Cell {
     Text(String),
     /// A number or a Boolean: name of its type, and its text.
     Scalar(&'static str, String),
+    /// A list.
+    List(Vec<Cell>),
     /// Anything else: name of its type.
     Other(&'static str),
 }
@@ -86,8 +94,19 @@ impl Deref for Asked {
 
 impl Asked {
     /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank and blank rows are no records.
-    pub(super) fn record(&self, at: Place, cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
+    pub(super) fn record(&self, at: Place, mut cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
         let name = |column: usize| self.names()[column].unwrap_or_default().to_owned();
+        let tagged = match (cells[TEXT].take(), cells[LABEL].take()) {
+            (Some(Cell::List(words)), Some(Cell::List(tags))) => {
+                let (text, tagged) = self.tagged(&at, words, tags)?;
+                cells[TEXT] = Some(Cell::Text(text));
+                Some(tagged)
+            }
+            (text, label) => {
+                (cells[TEXT], cells[LABEL]) = (text, label);
+                None
+            }
+        };
         let mut values: Each<String> = Default::default();
         for (column, cell) in cells.into_iter().enumerate() {
             values[column] = match cell {
@@ -96,9 +115,9 @@ impl Asked {
                 Some(Cell::Scalar(_, value)) if column >= LABEL => Some(value),
                 Some(Cell::Nothing) if column == GROUP => None,
                 Some(Cell::Nothing) => return Err(ReadError::MissingField { at, field: name(column) }),
-                Some(Cell::Scalar(found, _) | Cell::Other(found)) => {
+                Some(cell) => {
                     let expected = if column < LABEL { "text" } else { "text, a number or a Boolean" };
-                    return Err(ReadError::WrongType { at, field: name(column), found, expected });
+                    return Err(ReadError::WrongType { at, field: name(column), found: cell.kind(), expected });
                 }
             };
         }
@@ -114,8 +133,57 @@ impl Asked {
         }
         let [text, pair, label, group] = values;
         let record = Record::new(text.unwrap_or_default(), at.path, at.number);
-        let target = label.map(Target::Class);
+        let target = tagged.map(Target::Tags).or(label.map(Target::Class));
         Ok(Some(Record { pair, target, group: group.filter(|value| !is_blank(value)), ..record }))
+    }
+
+    /// The text of a list of words, and the words with their tags.
+    fn tagged(&self, at: &Place, words: Vec<Cell>, tags: Vec<Cell>) -> Result<(String, Vec<TaggedWord>), ReadError> {
+        if words.len() != tags.len() {
+            let (at, words, tags) = (at.clone(), words.len(), tags.len());
+            return Err(ReadError::WordCount { at, words, tags });
+        }
+        let (mut text, mut tagged) = (String::new(), Vec::with_capacity(words.len()));
+        for (index, (word, tag)) in words.into_iter().zip(tags).enumerate() {
+            let wrong = |column: usize, found: Cell, expected| {
+                let field = format!("{}.{index}", self.names()[column].unwrap_or_default());
+                match found {
+                    Cell::Nothing => ReadError::MissingField { at: at.clone(), field },
+                    Cell::Text(_) => ReadError::BlankField { at: at.clone(), field },
+                    found => ReadError::WrongType { at: at.clone(), field, found: found.kind(), expected },
+                }
+            };
+            let word = match word {
+                Cell::Text(word) if !word.trim().is_empty() => word,
+                other => return Err(wrong(TEXT, other, "text")),
+            };
+            let tag = match tag {
+                Cell::Text(tag) if is_tag(&tag) => tag,
+                Cell::Text(tag) if !tag.trim().is_empty() => {
+                    return Err(ReadError::NotATag { at: at.clone(), found: tag });
+                }
+                other => return Err(wrong(LABEL, other, "a tag as text, or its number where the metadata names it")),
+            };
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            let start = text.len();
+            text.push_str(word.trim());
+            tagged.push(TaggedWord { span: start..text.len(), tag });
+        }
+        Ok((text, tagged))
+    }
+}
+
+impl Cell {
+    /// Name of the type.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Nothing => "null",
+            Self::Text(_) => "text",
+            Self::Scalar(kind, _) | Self::Other(kind) => kind,
+            Self::List(_) => "a list",
+        }
     }
 }
 
@@ -171,10 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_words_and_one_of_tags_is_a_tagged_sentence() {
+        let list = |texts: &[&str]| Some(Cell::List(texts.iter().map(|text| Cell::Text((*text).to_owned())).collect()));
+        let tagged = |words: &[&str], tags: &[&str]| row([list(words), None, list(tags), None]);
+        assert_eq!(tagged(&["New York", "is"], &["B-LOC", "O"]), [r#"7 "New York is" tags=New York:B-LOC,is:O"#]);
+        assert!(tagged(&[], &[]).is_empty());
+        let error = "error: row 7 of `a` has 1 words and 2 tags, expected equal numbers";
+        assert_eq!(tagged(&["a"], &["O", "O"]), [error]);
+        assert_eq!(tagged(&["a", " "], &["O", "O"]), ["error: row 7 of `a` has an empty `text.1`"]);
+        assert!(tagged(&["a"], &["NN"])[0].starts_with("error: row 7 of `a` has the tag `NN`, expected `O`"));
+        let numbers = Some(Cell::List(vec![Cell::Scalar("a number", "3".to_owned())]));
+        let error = "error: `label.0` in row 7 of `a` is a number, expected a tag as text, or its number where the metadata names it";
+        assert_eq!(row([list(&["a"]), None, numbers, None]), [error]);
+    }
+
+    #[test]
     fn a_value_of_another_type_is_named() {
         let error = "error: `text` in row 7 of `a` is a number, expected text";
         assert_eq!(row([number("1"), None, None, None]), [error]);
-        let list = || Some(Cell::Other("a list"));
+        let list = || Some(Cell::List(vec![]));
         let error = "error: `group` in row 7 of `a` is a list, expected text, a number or a Boolean";
         assert_eq!(row([text("a"), None, None, list()]), [error]);
         assert_eq!(row([text("a"), list(), None, None]), ["error: `pair` in row 7 of `a` is a list, expected text"]);

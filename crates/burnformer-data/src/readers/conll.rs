@@ -120,7 +120,8 @@ fn row<'a>(
     Ok((word, tag))
 }
 
-fn is_tag(tag: &str) -> bool {
+/// Whether `tag` is `O`, or the type of an entity behind a prefix.
+pub(super) fn is_tag(tag: &str) -> bool {
     tag == "O" || PREFIXES.iter().any(|prefix| tag.len() > prefix.len() && tag.starts_with(prefix))
 }
 
@@ -205,8 +206,8 @@ mod tests {
         check(b"b B-", &not_a_tag.replace("NN", "B-"));
         check(b"b x O", "line 2 of `a` has 3 fields, expected 2 as in the first row");
         check(b"\tO", "line 2 of `a` has an empty `1`");
-        let not_utf8 = "line 2 of `a` is not UTF-8 from byte 1 on, convert the file, for instance with \
-                        `iconv -f latin1 -t utf-8`";
+        let not_utf8 = "line 2 of `a` is not UTF-8 from byte 1 on, it looks like windows-1252, as which it reads `ÿ O`: set \
+                        `encoding` to that if this is right";
         check(b"\xff O", not_utf8);
         let third = TagColumns { word: 1, tag: Some(3) };
         let error = "error: line 1 of `a` has 2 columns, expected at least 3: a word and its tag";

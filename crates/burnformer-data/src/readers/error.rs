@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
-use super::FormatKind;
+use super::{Encoding, FormatKind, Likely};
 
 /// A file or a row that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +96,9 @@ pub enum ReadError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// The standard input is read once.
+    #[error("the standard input was read before, and cannot be read again: write it to a file, and name that")]
+    StdinGone,
     /// A compressed file is truncated, as after a broken download.
     #[error(
         "the compressed data of `{}` ends too early, within line {}, and nothing tells how many rows are missing, fetch the \
@@ -135,12 +138,32 @@ pub enum ReadError {
         remedy: &'static str,
     },
     /// Text in another encoding.
-    #[error("{at} is not UTF-8 from byte {byte} on, convert the file, for instance with `iconv -f latin1 -t utf-8`")]
+    #[error("{at} is not UTF-8 from byte {byte} on{}", looks_like(likely.as_ref()))]
     NotUtf8 {
         /// The row.
         at: Place,
         /// The first byte that is wrong, counted from one at the beginning of the line or field.
         byte: usize,
+        /// The encoding it may be in; `None` if the text before it is UTF-8.
+        likely: Option<Likely>,
+    },
+    /// Text that is not in the encoding that the settings or the byte order mark name.
+    #[error("{at} is not {encoding} from character {character} on, set `encoding` to that of the text")]
+    NotEncoded {
+        /// The row.
+        at: Place,
+        /// The encoding.
+        encoding: Encoding,
+        /// The first character that is wrong, counted from one at the beginning of the line or field.
+        character: usize,
+    },
+    /// A file in an encoding that no row of it can be read without.
+    #[error("`{}` looks like {likely}, expected UTF-8, or a byte order mark: set `encoding` to `{likely}`", path.display())]
+    OtherEncoding {
+        /// The file.
+        path: Arc<Path>,
+        /// The encoding it may be in.
+        likely: Encoding,
     },
     /// A control byte that does not occur in text.
     #[error("{at} holds the byte 0 (its byte {byte}), expected text")]
@@ -159,7 +182,7 @@ pub enum ReadError {
         limit: usize,
     },
     /// A file does not have a column that the settings name.
-    #[error("`{}` has no column `{column}`, it has {}", path.display(), quoted(columns))]
+    #[error("`{}` has no column `{column}`, it has {}{}", path.display(), quoted(columns), separated(*delimiter))]
     MissingColumn {
         /// The file.
         path: Arc<Path>,
@@ -167,6 +190,8 @@ pub enum ReadError {
         column: String,
         /// The columns of the file.
         columns: Vec<String>,
+        /// Another separator of fields, which the name of the only column looks as if it were full of.
+        delimiter: Option<char>,
     },
     /// A file with several columns of a name that the settings use.
     #[error(
@@ -230,6 +255,16 @@ pub enum ReadError {
         /// The value.
         found: String,
     },
+    /// A row with a list of words and a list of tags of another length.
+    #[error("{at} has {words} words and {tags} tags, expected equal numbers")]
+    WordCount {
+        /// The row.
+        at: Place,
+        /// Number of words.
+        words: usize,
+        /// Number of tags.
+        tags: usize,
+    },
     /// A quote that is opened but not closed before the file ends.
     #[error(
         "{at} opens a quote that is never closed and takes {} with it, expected another `\"`, or `\"\"` for a quote within \
@@ -270,15 +305,25 @@ pub enum ReadError {
         /// Type found, in words.
         found: &'static str,
     },
-    /// JSON that is one value over the whole file.
+    /// JSON of which it is not clear what its rows are.
     #[error(
-        "`{}` is JSON but not JSON lines, expected an object in each line, convert it, for instance with \
-         `jq -c '.[]'`",
+        "`{}` {problem}, expected an object in each line, an array of objects, or one object with a list of objects: convert \
+         it, for instance with `jq -c '.data[]'`",
         path.display()
     )]
     NotJsonLines {
         /// The file.
         path: Arc<Path>,
+        /// What it is.
+        problem: String,
+    },
+    /// JSON whose brackets or quotes are not closed, or that lacks a comma.
+    #[error("{at} is where {problem}: the rows behind it cannot be told apart")]
+    BrokenJson {
+        /// Where it was noticed.
+        at: Place,
+        /// What is wrong.
+        problem: &'static str,
     },
     /// A row without a field that the settings name, or with null in it.
     #[error("{at} has no `{field}`")]
@@ -352,11 +397,13 @@ impl ReadError {
     pub fn rows_lost(&self) -> Option<u64> {
         match self {
             Self::NotUtf8 { at, .. }
+            | Self::NotEncoded { at, .. }
             | Self::Nul { at, .. }
             | Self::TooLong { at, .. }
             | Self::FieldCount { at, .. }
             | Self::TooFewColumns { at, .. }
             | Self::NotATag { at, .. }
+            | Self::WordCount { at, .. }
             | Self::UnclosedQuote { at }
             | Self::StrayQuote { at, .. }
             | Self::NotJson { at, .. }
@@ -368,6 +415,17 @@ impl ReadError {
             Self::TooLargeInside { lost, .. } => Some(*lost),
             Self::Parquet { lost, .. } => *lost,
             _ => None,
+        }
+    }
+
+    /// The error of a stream that ends at this place.
+    pub(super) fn of_stream(at: Place, source: io::Error) -> Self {
+        if source.raw_os_error().is_some() {
+            Self::Io { path: at.path, source }
+        } else if source.kind() == io::ErrorKind::UnexpectedEof {
+            Self::Torn { at, source }
+        } else {
+            Self::Corrupt { at, source }
         }
     }
 
@@ -400,6 +458,22 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} of `{}`", self.unit, self.number, self.path.display())
     }
+}
+
+fn looks_like(likely: Option<&Likely>) -> String {
+    let said = |Likely { encoding, text }: &Likely| {
+        format!(", it looks like {encoding}, as which it reads `{text}`: set `encoding` to that if this is right")
+    };
+    likely.map_or_else(String::new, said)
+}
+
+fn separated(delimiter: Option<char>) -> String {
+    let name = match delimiter {
+        None => return String::new(),
+        Some('\t') => "a tab".to_owned(),
+        Some(delimiter) => format!("`{delimiter}`"),
+    };
+    format!(", which looks separated by {name}: set the format `csv` and `delimiter` to that")
 }
 
 fn lines(n: u64) -> String {

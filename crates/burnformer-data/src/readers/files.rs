@@ -14,12 +14,13 @@ use twox_hash::XxHash3_64;
 use walkdir::WalkDir;
 
 use super::columns::Asked;
+use super::input_file::{InputFile, STDIN};
 use super::lines::Lines;
 use super::parallel::Pairs;
 use super::patterns::{is_hidden, matching};
 use super::table::Dialect;
 use super::text::{Documents, EachLine};
-use super::{Format, Input, ReadError, TextLayout, conll, jsonl, parquet, table};
+use super::{Encoding, Format, Input, ReadError, TextLayout, conll, jsonl, parquet, table};
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
@@ -29,11 +30,12 @@ pub struct Files {
     parts: Vec<Part>,
     files: Vec<Sides>,
     format: Format,
+    encoding: Option<Encoding>,
     blank_rows: bool,
 }
 
 /// A file, and for parallel text the file with the other side.
-type Sides = (Arc<Path>, Option<Arc<Path>>);
+type Sides = (InputFile, Option<InputFile>);
 
 impl Files {
     /// The same files with a record for every row, those with a blank text too, for who needs an answer to each of them. A line of
@@ -65,11 +67,12 @@ impl Files {
         }
         // A pair counts as met before only if both sides do: two translations may share a source.
         let mut met = HashSet::new();
-        let key = |path: &Arc<Path>| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        let key = |file: &InputFile| fs::canonicalize(file.content()).unwrap_or_else(|_| file.content().to_owned());
         let mut files: Vec<Sides> = sources.into_iter().zip(targets).collect();
         files.retain(|(source, target)| met.insert((key(source), target.as_ref().map(key))));
         let parts = files.iter().map(part).collect::<Result<_, _>>()?;
-        Ok(Self { parts, files, format: input.format.clone(), blank_rows: false })
+        let (format, encoding) = (input.format.clone(), input.encoding);
+        Ok(Self { parts, files, format, encoding, blank_rows: false })
     }
 }
 
@@ -80,54 +83,62 @@ impl Source for Files {
 
     fn read(&self, part: usize, bytes: &BytesRead) -> RecordReader {
         let (sides, format, bytes) = (self.files[part].clone(), self.format.clone(), bytes.clone());
-        let blank_rows = self.blank_rows;
-        Box::new(iter::once_with(move || open(&sides, format, blank_rows, &bytes)).flatten())
+        let (encoding, blank_rows) = (self.encoding, self.blank_rows);
+        Box::new(iter::once_with(move || open(&sides, format, encoding, blank_rows, &bytes)).flatten())
     }
 
     fn fingerprint(&self, part: usize, tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>) -> Result<u64, DataError> {
-        let (path, target) = &self.files[part];
+        let (file, target) = &self.files[part];
         let mut hash = XxHash3_64::new();
-        for path in iter::once(path).chain(target) {
-            hash_content(path, &mut hash, tick)?;
+        for file in iter::once(file).chain(target) {
+            hash_content(file, &mut hash, tick)?;
         }
         Ok(hash.finish())
     }
 
     fn layout(&self) -> String {
-        match &self.format {
+        let format = match &self.format {
             // The names of the other files are no more a part of the content than those of the first.
             Format::Parallel { .. } => "parallel".to_owned(),
             format => format!("{format:?}"),
-        }
+        };
+        self.encoding.map_or_else(|| format.clone(), |encoding| format!("{format} in {encoding}"))
     }
 }
 
 /// The records of a file.
-fn open((path, target): &Sides, format: Format, blank_rows: bool, bytes: &BytesRead) -> RecordReader {
+fn open(
+    (file, target): &Sides,
+    format: Format,
+    encoding: Option<Encoding>,
+    blank_rows: bool,
+    bytes: &BytesRead,
+) -> RecordReader {
+    let lines = || Lines::open(file, encoding, bytes);
     let asked = |columns| Asked { columns, blank_rows };
     match format {
-        Format::Text { layout: TextLayout::Lines } if blank_rows => records(Lines::open(path, bytes).map(EachLine)),
-        Format::Text { layout } => records(Lines::open(path, bytes).map(|lines| Documents::new(lines, layout))),
+        Format::Text { layout: TextLayout::Lines } if blank_rows => records(lines().map(EachLine)),
+        Format::Text { layout } => records(lines().map(|lines| Documents::new(lines, layout))),
         Format::Parallel { .. } => {
-            let target = target.as_ref().unwrap_or(path);
-            records(Pairs::open(path, target, bytes))
+            let target = target.as_ref().unwrap_or(file);
+            records(Pairs::open(file, target, encoding, bytes))
         }
-        Format::Jsonl { columns } => {
-            records(Lines::open(path, bytes).map(|lines| jsonl::Objects::new(lines, asked(columns))))
-        }
+        Format::Jsonl { columns } => records(lines().map(|lines| jsonl::Objects::new(lines, asked(columns)))),
         Format::Csv { columns, header, delimiter } => {
             let dialect = Dialect { delimiter: delimiter as u8, quotes: true, header };
-            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, asked(columns))))
+            records(lines().map(|lines| table::Rows::new(lines, dialect, asked(columns))))
         }
         Format::Tsv { columns, header } => {
             let dialect = Dialect { delimiter: b'\t', quotes: false, header };
-            records(Lines::open(path, bytes).map(|lines| table::Rows::new(lines, dialect, asked(columns))))
+            records(lines().map(|lines| table::Rows::new(lines, dialect, asked(columns))))
         }
         Format::Conll { word_column: word, tag_column: tag } => {
             let columns = conll::TagColumns { word, tag };
-            records(Lines::open(path, bytes).map(|lines| conll::Sentences::new(lines, columns)))
+            records(lines().map(|lines| conll::Sentences::new(lines, columns)))
         }
-        Format::Parquet { columns } => records(parquet::Rows::open(path, asked(columns), bytes)),
+        Format::Parquet { columns, class_names } => {
+            records(parquet::Rows::open(file, asked(columns), class_names, bytes))
+        }
     }
 }
 
@@ -156,10 +167,14 @@ where
 }
 
 /// The files that match `patterns`, in order.
-fn resolve(patterns: &[String]) -> Result<Vec<Arc<Path>>, ReadError> {
-    let mut files = Vec::new();
+fn resolve(patterns: &[String]) -> Result<Vec<InputFile>, ReadError> {
+    let mut resolved = Vec::new();
     for pattern in patterns {
-        let before = files.len();
+        if pattern == STDIN {
+            resolved.push(InputFile::of(Path::new(pattern))?);
+            continue;
+        }
+        let mut files: Vec<Arc<Path>> = Vec::new();
         // A file whose name looks like a pattern is found all the same.
         if Path::new(pattern).exists() {
             below(Path::new(pattern), &mut files)?;
@@ -168,12 +183,13 @@ fn resolve(patterns: &[String]) -> Result<Vec<Arc<Path>>, ReadError> {
                 below(&path, &mut files)?;
             }
         }
-        if files.len() == before {
+        if files.is_empty() {
             return Err(ReadError::NoFile { pattern: pattern.clone() });
         }
-        files[before..].sort();
+        files.sort();
+        resolved.extend(files.iter().map(InputFile::from));
     }
-    Ok(files)
+    Ok(resolved)
 }
 
 /// Adds the file `path`, or the files below the folder `path`.
@@ -196,32 +212,32 @@ fn below(path: &Path, files: &mut Vec<Arc<Path>>) -> Result<(), ReadError> {
 }
 
 /// Name and size of a file, for messages and progress.
-fn part((path, target): &Sides) -> Result<Part, ReadError> {
-    let mut part = Part { name: path.display().to_string(), bytes: 0 };
-    for path in iter::once(path).chain(target) {
-        part.bytes += metadata(path)?.len();
+fn part((file, target): &Sides) -> Result<Part, ReadError> {
+    let mut part = Part { name: file.path().display().to_string(), bytes: 0 };
+    for file in iter::once(file).chain(target) {
+        part.bytes += metadata(file)?.len();
     }
     Ok(part)
 }
 
-fn metadata(path: &Arc<Path>) -> Result<Metadata, ReadError> {
-    fs::metadata(path).map_err(|source| ReadError::Io { path: path.clone(), source })
+fn metadata(file: &InputFile) -> Result<Metadata, ReadError> {
+    fs::metadata(file.content()).map_err(|source| ReadError::Io { path: file.path().clone(), source })
 }
 
 /// Adds the bytes of a file and their number to `hash`.
 fn hash_content(
-    path: &Arc<Path>,
+    file: &InputFile,
     hash: &mut XxHash3_64,
     tick: &mut dyn FnMut(u64) -> Result<(), Interrupted>,
 ) -> Result<(), DataError> {
-    if !metadata(path)?.is_file() {
+    if !metadata(file)?.is_file() {
         // A pipe can be read once only, so what comes out of it is never known to be what came before.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         hash.write_u128(now.as_nanos());
         return Ok(());
     }
-    let failed = |source| ReadError::Io { path: path.clone(), source };
-    let mut file = File::open(path).map_err(failed)?;
+    let failed = |source| ReadError::Io { path: file.path().clone(), source };
+    let mut file = File::open(file.content()).map_err(failed)?;
     let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
     loop {
         let n_bytes = match file.read(&mut buffer) {
@@ -238,13 +254,13 @@ fn hash_content(
     Ok(())
 }
 
-fn former_fingerprint((path, target): &Sides) -> Result<u64, ReadError> {
+fn former_fingerprint((file, target): &Sides) -> Result<u64, ReadError> {
     let mut hash = XxHash3_64::new();
-    for path in iter::once(path).chain(target) {
-        let metadata = metadata(path)?;
+    for file in iter::once(file).chain(target) {
+        let metadata = metadata(file)?;
         hash.write_u64(metadata.len());
         hash.write_u128(modified_ns(&metadata));
-        hash.write(path.as_os_str().as_encoded_bytes());
+        hash.write(file.path().as_os_str().as_encoded_bytes());
     }
     Ok(hash.finish())
 }
@@ -266,7 +282,7 @@ mod tests {
     /// The files that `patterns` stand for in `folder`.
     fn find(folder: &Path, patterns: &[&str], format: Format) -> Result<Files, DataError> {
         let at = |pattern: &&str| folder.join(pattern).display().to_string();
-        Input { paths: patterns.iter().map(at).collect(), format }.open()
+        Input::new(patterns.iter().map(at).collect(), format).open()
     }
 
     fn names(folder: &Path, patterns: &[&str]) -> Vec<String> {
@@ -452,7 +468,7 @@ mod tests {
     #[test]
     fn reading_ends_behind_an_error_that_is_more_than_a_bad_row() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "a", "[1]\n{\"t\": \"rain\"}\n");
+        write(folder.path(), "a", "{\"u\": [{}], \"v\": [{}]}\n{\"t\": \"rain\"}\n");
         write(folder.path(), "b", "{}\n{\"t\": \"snow\"}\n");
         let columns = super::super::testing::columns("t", "", "", "");
         let files = find(folder.path(), &["a", "b"], Format::Jsonl { columns }).unwrap();

@@ -29,7 +29,7 @@ fn formats(other: &Path) -> Vec<Format> {
         Format::Csv { columns: super::testing::columns("1", "", "2", ""), header: false, delimiter: ';' },
         Format::Tsv { columns: columns(), header: true },
         Format::Conll { word_column: 1, tag_column: None },
-        Format::Parquet { columns: columns() },
+        Format::Parquet { columns: columns(), class_names: true },
     ]
 }
 
@@ -74,7 +74,7 @@ proptest! {
         std::fs::write(&path, &bytes).unwrap();
         std::fs::write(&other, TEXTS[0]).unwrap();
         for format in formats(&other) {
-            let files = Input { paths: vec![path.display().to_string()], format }.open().unwrap();
+            let files = Input::new(vec![path.display().to_string()], format).open().unwrap();
             let rows = files.read(0, &BytesRead::default()).count();
             prop_assert!(rows <= bytes.len() + 10, "{} rows of {} bytes", rows, bytes.len());
         }

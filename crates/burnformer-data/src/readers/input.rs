@@ -3,7 +3,7 @@
 use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Files, TextLayout};
+use super::{Columns, Encoding, Files, TextLayout};
 use crate::DataError;
 
 /// Files and format of an input. [`Self::open`] returns a [`Source`](crate::source::Source).
@@ -11,11 +11,14 @@ use crate::DataError;
 pub struct Input {
     /// Files, folders, and patterns such as `data/**/*.txt`, read in this order; the matches of one folder or pattern
     /// are sorted by path. A folder stands for all files below it, except for hidden ones. A file that matches twice is
-    /// read once.
+    /// read once. `-` stands for the standard input.
     pub paths: Vec<String>,
-    /// Format of the files. Each may be compressed with gzip or zstd, whatever its name, except for Parquet
-    /// files.
+    /// Format of the files. Each may be compressed with gzip, zstd, bzip2 or xz, whatever its name, or with Brotli if its name
+    /// ends in `.br`, except for Parquet files.
     pub format: Format,
+    /// Encoding of the text of files without a byte order mark; absent for UTF-8. Parquet files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
 }
 
 /// Format of files, with its options.
@@ -35,7 +38,8 @@ pub enum Format {
         /// Files of the other side, as many as `paths`, paired in order.
         target: Vec<String>,
     },
-    /// JSON lines: an object in each line.
+    /// JSON: an object in each line (JSON lines), an array of objects, objects one after another, or one object whose only list of
+    /// objects holds the rows.
     Jsonl {
         /// Fields with text, pair, label and group.
         columns: Columns,
@@ -63,6 +67,10 @@ pub enum Format {
     Parquet {
         /// Columns with text, pair, label and group.
         columns: Columns,
+        /// `true` if classes have the names that Hugging Face's `datasets` keeps in the file for their numbers. Absent in the
+        /// settings of runs of version 0.1.0, whose classes are the numbers.
+        #[serde(default, skip_serializing_if = "is_false")]
+        class_names: bool,
     },
     /// Tagged words, one per line, as in the shared tasks of CoNLL. A blank line ends a sentence, as does one that
     /// begins with `-DOCSTART-`. Columns are separated by tabs, or in a line without a tab by white space. A line in
@@ -79,6 +87,12 @@ pub enum Format {
 }
 
 impl Input {
+    /// Files in UTF-8.
+    #[must_use]
+    pub fn new(paths: Vec<String>, format: Format) -> Self {
+        Self { paths, format, encoding: None }
+    }
+
     /// Finds the files.
     ///
     /// # Errors
@@ -93,6 +107,9 @@ impl Input {
 impl Validate for Input {
     fn validate(&self) -> Result<(), ConfigError> {
         check("paths", &"empty", !self.paths.is_empty(), "at least one path")?;
+        let is_text = !matches!(self.format, Format::Parquet { .. });
+        let encoding = self.encoding.map_or_else(String::new, |encoding| encoding.to_string());
+        check("encoding", &encoding, is_text || self.encoding.is_none(), "none for the format `parquet`")?;
         self.format.validate().map_err(|error| error.within("format"))
     }
 }
@@ -120,7 +137,7 @@ impl Validate for Format {
                 return check("delimiter", delimiter, false, "a character of ASCII other than a quote or a line's end");
             }
             Self::Csv { columns, header, .. } | Self::Tsv { columns, header } => (columns, *header),
-            Self::Jsonl { columns } | Self::Parquet { columns } => (columns, true),
+            Self::Jsonl { columns } | Self::Parquet { columns, .. } => (columns, true),
         };
         for (key, name) in ["text", "pair", "label", "group"].into_iter().zip(columns.names()) {
             let (Some(name), key) = (name, format!("columns.{key}")) else { continue };
@@ -148,6 +165,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn one() -> usize {
     1
 }
@@ -164,7 +185,7 @@ mod tests {
     use super::*;
 
     fn input(format: Format) -> Input {
-        Input { paths: vec!["a".to_owned()], format }
+        Input::new(vec!["a".to_owned()], format)
     }
 
     fn load(toml: &str) -> Result<Input, String> {
@@ -192,11 +213,13 @@ mod tests {
             Format::Jsonl { columns: columns() },
             Format::Csv { columns: columns(), header: false, delimiter: ';' },
             Format::Tsv { columns: columns(), header: false },
-            Format::Parquet { columns: columns() },
+            Format::Parquet { columns: columns(), class_names: true },
+            Format::Parquet { columns: columns(), class_names: false },
             Format::Conll { word_column: 2, tag_column: Some(4) },
             Format::Conll { word_column: 1, tag_column: None },
         ] {
-            let input = input(format);
+            let encoding = "gb18030".parse().ok().filter(|_| !matches!(format, Format::Parquet { .. }));
+            let input = Input { encoding, ..input(format) };
             assert_eq!(load(&settings::to_toml(&input).unwrap()), Ok(input));
         }
     }
@@ -221,6 +244,9 @@ mod tests {
         check(conll(0, None), &format!("`format.word_column` is 0, {expected}"));
         check(conll(1, Some(0)), &format!("`format.tag_column` is 0, {expected}"));
         check(conll(3, Some(3)), "`format.tag_column` is 3, expected another column than `word_column`");
+        let parquet = Format::Parquet { columns: columns("t", "", "", ""), class_names: false };
+        let encoded = Input { encoding: "cp1252".parse().ok(), ..input(parquet) };
+        check(encoded, "`encoding` is windows-1252, expected none for the format `parquet`");
         let jsonl = Format::Jsonl { columns: columns("", "", "", "") };
         check(input(jsonl), "`format.columns.text` is empty, expected the name of a column");
     }

@@ -48,6 +48,11 @@ impl Values {
         !matches!(list_within(&cut, text, path), Ok(None))
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
     fn read(&mut self) -> Result<Option<Cut>, Failed> {
         loop {
             let is_within = self.streams.len() > 1;
@@ -70,7 +75,9 @@ impl Values {
                     stream.peek()?;
                     return stream.cut().map(Some);
                 }
-                (List::Next, Some(_)) => return Err(Failed::Broken("an element of an array is followed by neither `,` nor `]`")),
+                (List::Next, Some(_)) => {
+                    return Err(Failed::Broken("an element of an array is followed by neither `,` nor `]`"));
+                }
                 (List::First | List::Next, None) => return Err(Failed::Broken("the file ends within an array")),
                 (List::Outside, None) => return Ok(None),
                 (List::Outside, Some(_)) if self.had_list => {
@@ -355,7 +362,10 @@ mod tests {
     fn elements_of_arrays_are_cut_whatever_is_in_them() {
         check("", &[]);
         check(" []\n", &[]);
-        check("[{\"a\": 1}, {\"b\": \"}]\\\"\"}\n,\n  [2], null ]", &["1:1 {\"a\": 1}", "1:11 {\"b\": \"}]\\\"\"}", "3:2 [2]", "3:7 null"]);
+        check(
+            "[{\"a\": 1}, {\"b\": \"}]\\\"\"}\n,\n  [2], null ]",
+            &["1:1 {\"a\": 1}", "1:11 {\"b\": \"}]\\\"\"}", "3:2 [2]", "3:7 null"],
+        );
         check("[1][\n2]", &["1:1 1", "2:0 2"]);
         check("[1,]", &["1:1 1", "1:3 "]);
     }
@@ -370,24 +380,42 @@ mod tests {
         let wide = |content: &str| {
             let bytes: Bytes = Box::new(Cursor::new(content.as_bytes().to_vec()));
             let values = Values::new(bytes, 1, &Path::new("a").into(), 1000, "text");
-            values.map(|cut| cut.map_or_else(|error| error.to_string(), |cut| String::from_utf8(cut.bytes).unwrap())).collect::<Vec<_>>()
+            values
+                .map(|cut| cut.map_or_else(|error| error.to_string(), |cut| String::from_utf8(cut.bytes).unwrap()))
+                .collect::<Vec<_>>()
         };
         let elements = ["{\"text\": 1}", "{\"text\": 2}"];
         assert_eq!(wide("{\"n\": [1], \"data\": [{\"text\": 1},\n{\"text\": 2}], \"x\": {\"y\": [{}]}}\n"), elements);
-        for content in ["{\"data\": [{}], \"text\": 1}", "{\"data\": [1]}", "{\"data\": {\"a\": [{}]}}", "{\"data\" [{}]}"] {
+        for content in
+            ["{\"data\": [{}], \"text\": 1}", "{\"data\": [1]}", "{\"data\": {\"a\": [{}]}}", "{\"data\" [{}]}"]
+        {
             assert_eq!(wide(content), [content]);
         }
         let error = wide("{\"train\": [{}], \"test\": [{}]}");
-        assert!(error.len() == 1 && error[0].starts_with("`a` is an object with the lists `train`, `test`, expected"), "{error:?}");
+        assert!(
+            error.len() == 1 && error[0].starts_with("`a` is an object with the lists `train`, `test`, expected"),
+            "{error:?}"
+        );
         let error = wide("{\"data\": [{\"text\": 1}]}\n{\"data\": [{\"text\": 2}]}");
-        assert!(error[1].starts_with("`a` has several objects without `text`, but with lists of objects, expected"), "{error:?}");
+        assert!(
+            error[1].starts_with("`a` has several objects without `text`, but with lists of objects, expected"),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn what_is_too_long_is_passed_over_and_what_is_broken_is_the_end() {
         let long = format!("[{{\"a\": \"{}\"}},\n7]", "x".repeat(30));
-        check(&long, &["error: line 1 of `a` begins a line, paragraph or row of more than 20 bytes, expected shorter ones", "2:0 7"]);
-        let broken = |line, problem| format!("error: line {line} of `a` is where {problem}: the rows behind it cannot be told apart");
+        check(
+            &long,
+            &[
+                "error: line 1 of `a` begins a line, paragraph or row of more than 20 bytes, expected shorter ones",
+                "2:0 7",
+            ],
+        );
+        let broken = |line, problem| {
+            format!("error: line {line} of `a` is where {problem}: the rows behind it cannot be told apart")
+        };
         check("[1\n2]", &["1:1 1", &broken(2, "an element of an array is followed by neither `,` nor `]`")]);
         check("[1,\n", &["1:1 1", "2:0 ", &broken(2, "the file ends within an array")]);
         check("[{\"a", &[&broken(1, "the file ends within a value")]);

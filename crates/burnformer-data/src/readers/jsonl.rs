@@ -1,27 +1,65 @@
-//! JSON lines: an object in each line.
+//! JSON: an object in each line, or objects in an array.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::columns::{Asked, Cell};
-use super::lines::Lines;
+use super::json_values::Values;
+use super::lines::{Checks, Lines};
 use super::literals::Literals;
 use super::{Place, ReadError};
 use crate::Record;
 
-/// The objects of a file as records. Blank lines are skipped.
+/// The objects of a file as records: one in each line, where blank lines are skipped, or [`Values`] over any lines.
 pub(super) struct Objects {
-    lines: Lines,
+    rows: Rows,
     columns: Asked,
-    is_first: bool,
+}
+
+enum Rows {
+    /// The beginning was not looked at.
+    Unknown(Lines),
+    Lines(Lines),
+    Values(Values, Arc<Checks>),
 }
 
 impl Objects {
     /// The objects in `lines`.
     pub(super) fn new(lines: Lines, columns: impl Into<Asked>) -> Self {
-        Self { lines, columns: columns.into(), is_first: true }
+        Self { rows: Rows::Unknown(lines), columns: columns.into() }
+    }
+
+    /// The next row; `None` for a blank one.
+    fn row(&mut self) -> Option<Result<Option<Record>, ReadError>> {
+        let columns = &self.columns;
+        match &mut self.rows {
+            Rows::Unknown(lines) => match spans_lines(lines, &columns.text) {
+                Ok(spans_lines) => {
+                    let lines = lines.take();
+                    self.rows = if spans_lines { values(lines, &columns.text) } else { Rows::Lines(lines) };
+                    Some(Ok(None))
+                }
+                Err(error) => Some(Err(error)),
+            },
+            Rows::Lines(lines) => {
+                let path = lines.path().clone();
+                Some(match lines.read()? {
+                    Ok((_, line)) if line.trim().is_empty() => Ok(None),
+                    Ok((number, line)) => record(line, 0, Place::new(&path, "line", number), columns),
+                    Err(error) => Err(error),
+                })
+            }
+            Rows::Values(values, checks) => {
+                let path = values.path().clone();
+                Some(values.next()?.and_then(|cut| {
+                    let at = Place::new(&path, "line", cut.line);
+                    record(checks.check(&cut.bytes, || at.clone())?, cut.column, at, columns)
+                }))
+            }
+        }
     }
 }
 
@@ -29,34 +67,51 @@ impl Iterator for Objects {
     type Item = Result<Record, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let path = self.lines.path().clone();
         loop {
-            let (number, line) = match self.lines.read()? {
-                Ok((_, line)) if line.trim().is_empty() => continue,
-                Ok(line) => line,
-                Err(error) => return Some(Err(error)),
-            };
-            let is_first = std::mem::replace(&mut self.is_first, false);
-            if is_first && (line.trim_start().starts_with('[') || line.trim() == "{") {
-                return Some(Err(ReadError::NotJsonLines { path }));
-            }
-            let row = record(line, Place::new(&path, "line", number), &self.columns);
-            if let Some(row) = row.transpose() {
+            if let Some(row) = self.row()?.transpose() {
                 return Some(row);
             }
         }
     }
 }
 
-/// The record of the object `line`, `None` if it is blank.
-fn record(line: &str, at: Place, columns: &Asked) -> Result<Option<Record>, ReadError> {
-    let literals = Literals::of(line);
+/// Whether a file is no object in each line: it begins with an array, with an object over several lines as programs print it, or
+/// with one that has its rows in a list. Looks at the first line that is not blank; an error is that of the line.
+fn spans_lines(lines: &mut Lines, text: &str) -> Result<bool, ReadError> {
+    match lines.peek()? {
+        Some(b'[') => return Ok(true),
+        Some(b'{') => {}
+        _ => return Ok(false),
+    }
+    let path = lines.path().clone();
+    let Some(line) = lines.read() else { return Ok(false) };
+    let line = line?.1.trim();
+    let is_open = line.ends_with(['{', '[', ',']) && {
+        let parsed = serde_json::from_str::<Unique>(&Literals::of(line).line);
+        parsed.is_err_and(|error| error.is_eof())
+    };
+    let spans_lines = is_open || Values::is_list_within(line, &path, text);
+    lines.unread();
+    Ok(spans_lines)
+}
+
+fn values(lines: Lines, text: &str) -> Rows {
+    let (path, max_bytes) = (lines.path().clone(), lines.max_bytes());
+    let (bytes, checks, number) = lines.into_bytes();
+    Rows::Values(Values::new(bytes, number, &path, max_bytes, text), checks)
+}
+
+/// The record of the object `text`, `None` if it is blank. It begins behind `column` bytes of the line `at`.
+fn record(text: &str, column: usize, at: Place, columns: &Asked) -> Result<Option<Record>, ReadError> {
+    let literals = Literals::of(text);
     let value = match serde_json::from_str::<Unique>(&literals.line) {
         Ok(Unique(value)) => value,
         Err(error) => {
-            let (column, text) = (literals.column(error.column()), error.to_string());
-            let reason = text.split(" at line ").next().unwrap_or_default().to_owned();
-            return Err(ReadError::NotJson { at, column, reason });
+            let (n_lines, found) = literals.place(text, error.line(), error.column());
+            let column = if n_lines == 0 { column + found } else { found };
+            let said = error.to_string();
+            let reason = said.split(" at line ").next().unwrap_or_default().to_owned();
+            return Err(ReadError::NotJson { at: Place { number: at.number + n_lines, ..at }, column, reason });
         }
     };
     if !value.is_object() {
@@ -160,6 +215,7 @@ fn cell(value: Option<&Value>, mark: Option<char>) -> Cell {
             None => Cell::Text(text.clone()),
         },
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Cell::Scalar(kind(value), value.to_string()),
+        Some(Value::Array(values)) => Cell::List(values.iter().map(|value| cell(Some(value), mark)).collect()),
         Some(value) => Cell::Other(kind(value)),
     }
 }
@@ -263,13 +319,51 @@ mod tests {
     }
 
     #[test]
-    fn one_value_over_the_whole_file_is_not_json_lines() {
-        for content in ["\n[\n{\"t\": \"a\"}]", "{\n\"t\": \"a\"}", " [{\"t\": \"a\"}]"] {
-            let error = Objects::new(lines(content, 1000), columns("t", "", "", "")).next().unwrap().unwrap_err();
-            let wanted = "`a` is JSON but not JSON lines, expected an object in each line, convert it, for instance with \
-                          `jq -c '.[]'`";
-            assert_eq!(error.to_string(), wanted);
-            assert!(!error.is_bad_row());
+    fn lists_of_words_and_tags_are_sentences() {
+        let content = "{\"t\": [\"Anna\", \"sings\"], \"l\": [\"B-PER\", \"O\"]}\n{\"t\": [\"a\"], \"l\": [1]}\n";
+        let rows = read(content, columns("t", "", "l", ""));
+        assert_eq!(rows[0], r#"1 "Anna sings" tags=Anna:B-PER,sings:O"#);
+        assert!(rows[1].starts_with("error: `l.0` in line 2 of `a` is a number, expected a tag"), "{}", rows[1]);
+    }
+
+    #[test]
+    fn arrays_and_objects_over_several_lines_are_read() {
+        let rows = [r#"1 "a" label="1""#, r#"1 "b" label="2""#];
+        let objects = ["{\"t\": \"a\", \"l\": 1}", "{\"t\": \"b\", \"l\": 2}"];
+        let shown = |content: &str| read(content, columns("t", "", "l", ""));
+        assert_eq!(shown(&format!("[{}, {}]", objects[0], objects[1])), rows);
+        assert_eq!(shown(&format!("{{\"n\": 2, \"data\": [{}, {}]}}\n", objects[0], objects[1])), rows);
+        let printed = "\n[\r\n  {\r\n    \"t\": \"a\",\r\n    \"l\": NaN\r\n  },\r\n  {\"t\": 1,}, {\"t\": \"b\",\n\"l\":: 2},\n {\"t\": \"c\", \"l\": 3}]";
+        let expected = [
+            "error: line 3 of `a` has no `l`",
+            "error: line 7 of `a` is not JSON at column 11: trailing comma",
+            "error: line 8 of `a` is not JSON at column 5: expected value",
+            r#"9 "c" label="3""#,
+        ];
+        assert_eq!(shown(printed), expected);
+        assert_eq!(
+            shown("{\n\"t\": \"a\",\n\"l\": 1}\n{\"t\": \"b\", \"l\": 2}"),
+            [r#"1 "a" label="1""#, r#"4 "b" label="2""#]
+        );
+        // An object that lacks its end is one bad line, and one with a list may be a row.
+        let torn = "{\"t\": \"a\", \"l\"\n{\"t\": \"b\", \"l\": 2, \"u\": [{\"t\": \"c\"}]}\n";
+        let error = "error: line 1 of `a` is not JSON at column 14: EOF while parsing an object";
+        assert_eq!(shown(torn), [error, r#"2 "b" label="2""#]);
+        let row = "{\"u\": [{\"t\": \"c\"}], \"t\": \"b\", \"l\": 2}\n";
+        assert_eq!(shown(&row.repeat(2)), [r#"1 "b" label="2""#, r#"2 "b" label="2""#]);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_told_apart_are_more_than_a_bad_row() {
+        for content in [
+            "[{\"t\": \"a\"}",
+            "{\"u\": [{\"t\": \"c\"}]}\n{\"u\": [{\"t\": \"d\"}]}\n",
+            "{\"train\": [{\"t\": \"c\"}], \"test\": [{\"t\": \"d\"}]}",
+        ] {
+            let mut rows = Objects::new(lines(content, 1000), columns("t", "", "", ""));
+            let error = rows.find_map(Result::err).unwrap();
+            assert!(!error.is_bad_row(), "{error}");
+            assert!(rows.next().is_none());
         }
     }
 

@@ -1,11 +1,14 @@
 //! Lines of a file, one at a time, checked to be text.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Cursor, Read};
 use std::iter;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::bytes::{self, Bytes};
+use super::bytes::{self, Bytes, Text};
+use super::encoding::{Encoding, likely_of_bytes};
+use super::input_file::InputFile;
 use super::{Place, ReadError};
 use crate::source::BytesRead;
 
@@ -16,23 +19,37 @@ pub(super) const MAX_BYTES: usize = 64 << 20;
 const LONG: usize = 1 << 20;
 
 /// The lines of a stream such as the standard input, without line ends. The first that is not text, or longer than 64 MiB,
-/// is the last. `name` stands for the stream in errors.
-pub fn lines_of(stream: impl BufRead + Send + 'static, name: &str) -> impl Iterator<Item = Result<String, ReadError>> {
-    let mut lines = Lines::new(Box::new(stream), &Path::new(name).into(), MAX_BYTES);
+/// is the last. `name` stands for the stream in errors. Without `encoding` the stream is UTF-8, unless it begins with a byte
+/// order mark.
+pub fn lines_of(
+    stream: impl BufRead + Send + 'static,
+    name: &str,
+    encoding: Option<Encoding>,
+) -> impl Iterator<Item = Result<String, ReadError>> {
+    let path: Arc<Path> = Path::new(name).into();
+    let mut stream: Option<Bytes> = Some(Box::new(stream));
+    let mut lines = None;
     let mut has_failed = false;
     iter::from_fn(move || {
-        let line = if has_failed { None } else { lines.read()?.map(|(_, line)| line.to_owned()).into() };
+        if let Some(stream) = stream.take() {
+            match bytes::text_of_stream(stream, encoding) {
+                Ok(text) => lines = Some(Lines::of_text(text, &path, MAX_BYTES)),
+                Err(source) => return Some(Err(ReadError::Io { path: path.clone(), source })),
+            }
+        }
+        let line = if has_failed { None } else { lines.as_mut()?.read()?.map(|(_, line)| line.to_owned()).into() };
         has_failed = line.as_ref().is_some_and(Result::is_err);
         line
     })
 }
 
-/// All lines of the text file `path`, plain or compressed with gzip or zstd, including blank lines, without line ends.
+/// All lines of the text file `path`, or of the standard input if that is `-`, plain or compressed, including blank lines, without line ends. Without `encoding` the file
+/// is UTF-8, unless it begins with a byte order mark.
 ///
 /// # Errors
-/// [`ReadError`] of the first line that is not UTF-8, or if the file cannot be read.
-pub fn read_lines(path: &Path) -> Result<Vec<String>, ReadError> {
-    let mut lines = Lines::open(&path.into(), &BytesRead::default())?;
+/// [`ReadError`] of the first line that is no text, or if the file cannot be read.
+pub fn read_lines(path: &Path, encoding: Option<Encoding>) -> Result<Vec<String>, ReadError> {
+    let mut lines = Lines::open(&InputFile::of(path)?, encoding, &BytesRead::default())?;
     let mut read = Vec::new();
     while let Some(line) = lines.read() {
         read.push(line?.1.to_owned());
@@ -43,6 +60,7 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>, ReadError> {
 /// Lines of a file.
 pub(super) struct Lines {
     bytes: Bytes,
+    checks: Arc<Checks>,
     path: Arc<Path>,
     number: u64,
     line: Vec<u8>,
@@ -53,20 +71,29 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens the file `path`, and counts what is read of it.
-    pub(super) fn open(path: &Arc<Path>, counter: &BytesRead) -> Result<Self, ReadError> {
-        Ok(Self::new(bytes::open(path, counter)?, path, MAX_BYTES))
+    /// Opens a file of this encoding, and counts what is read of it.
+    pub(super) fn open(file: &InputFile, encoding: Option<Encoding>, counter: &BytesRead) -> Result<Self, ReadError> {
+        Ok(Self::of_text(bytes::open(file, encoding, counter)?, file.path(), MAX_BYTES))
     }
 
     /// Lines of at most `max_bytes` each.
-    pub(super) fn new(bytes: Bytes, path: &Arc<Path>, max_bytes: usize) -> Self {
-        Self { bytes, path: path.clone(), number: 0, line: Vec::new(), max_bytes, skips_rest: false, is_broken: false }
+    pub(super) fn of_text(text: Text, path: &Arc<Path>, max_bytes: usize) -> Self {
+        Self {
+            bytes: text.bytes,
+            checks: Arc::new(Checks { encoding: text.encoding, had_letters: AtomicBool::new(false) }),
+            path: path.clone(),
+            number: 0,
+            line: Vec::new(),
+            max_bytes,
+            skips_rest: false,
+            is_broken: false,
+        }
     }
 
     /// The next line and its number, without `\n` or `\r\n` at its end.
     pub(super) fn read(&mut self) -> Option<Result<(u64, &str), ReadError>> {
-        let path = self.path.clone();
-        let checked = |(number, line)| Ok((number, check(line, || place(&path, number))?));
+        let (path, checks) = (self.path.clone(), self.checks.clone());
+        let checked = |(number, line)| Ok((number, checks.check(line, || place(&path, number))?));
         Some(self.read_bytes()?.and_then(checked))
     }
 
@@ -113,6 +140,49 @@ impl Lines {
         }
     }
 
+    /// The next byte that is no white space; lines before it are passed over.
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, ReadError> {
+        loop {
+            let bytes = match self.bytes.fill_buf() {
+                Ok([]) => return Ok(None),
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    self.number += 1;
+                    return Err(self.broken(error));
+                }
+            };
+            let blank = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
+            let next = bytes.get(blank).copied();
+            self.number += bytes[..blank].iter().filter(|&&byte| byte == b'\n').count() as u64;
+            self.bytes.consume(blank);
+            if next.is_some() {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Puts the line back that was read last.
+    pub(super) fn unread(&mut self) {
+        let mut line = std::mem::take(&mut self.line);
+        line.push(b'\n');
+        let rest = std::mem::replace(&mut self.bytes, Box::new(io::empty()));
+        self.bytes = Box::new(Cursor::new(line).chain(rest));
+        self.number -= 1;
+    }
+
+    /// These lines, leaving none.
+    pub(super) fn take(&mut self) -> Self {
+        let none = Text { bytes: Box::new(io::empty()), encoding: self.checks.encoding };
+        let none = Self::of_text(none, &self.path, self.max_bytes);
+        std::mem::replace(self, none)
+    }
+
+    /// The bytes behind the lines that were read, what checks them, and the number of the next line.
+    pub(super) fn into_bytes(self) -> (Bytes, Arc<Checks>, u64) {
+        (self.bytes, self.checks, self.number + 1)
+    }
+
     /// The file.
     pub(super) fn path(&self) -> &Arc<Path> {
         &self.path
@@ -121,6 +191,11 @@ impl Lines {
     /// Position of line `number`.
     pub(super) fn place(&self, number: u64) -> Place {
         place(&self.path, number)
+    }
+
+    /// What checks the bytes of a line.
+    pub(super) fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// Largest number of bytes of a line.
@@ -151,21 +226,49 @@ impl Lines {
     /// Ends the file with `error`.
     fn broken(&mut self, source: io::Error) -> ReadError {
         self.is_broken = true;
-        let at = self.place(self.number);
-        if source.raw_os_error().is_some() {
-            ReadError::Io { path: at.path, source }
-        } else if source.kind() == io::ErrorKind::UnexpectedEof {
-            ReadError::Torn { at, source }
-        } else {
-            ReadError::Corrupt { at, source }
-        }
+        ReadError::of_stream(self.place(self.number), source)
     }
 }
 
-/// `bytes` as text, or the error of the row `at`.
+/// Checks that bytes are text.
+pub(super) struct Checks {
+    /// The encoding that they were converted from.
+    encoding: Encoding,
+    /// `true` once there was a character beyond ASCII, so that the encoding is known to be right.
+    had_letters: AtomicBool,
+}
+
+impl Checks {
+    /// `bytes` as text, or the error of the row `at`.
+    pub(super) fn check<'a>(&self, bytes: &'a [u8], at: impl FnOnce() -> Place) -> Result<&'a str, ReadError> {
+        let encoding = self.encoding;
+        let error = match check(bytes, at) {
+            Ok(text) => {
+                if !self.had_letters.load(Ordering::Relaxed) && !text.is_ascii() {
+                    self.had_letters.store(true, Ordering::Relaxed);
+                }
+                return Ok(text);
+            }
+            Err(error) => error,
+        };
+        Err(match error {
+            ReadError::NotUtf8 { at, byte, .. } if encoding != Encoding::UTF_8 => {
+                let before = String::from_utf8_lossy(&bytes[..byte - 1]);
+                ReadError::NotEncoded { at, encoding, character: before.chars().count() + 1 }
+            }
+            // Another encoding would garble the lines before.
+            ReadError::NotUtf8 { at, byte, .. } if !self.had_letters.load(Ordering::Relaxed) => {
+                ReadError::NotUtf8 { at, byte, likely: Some(likely_of_bytes(bytes)) }
+            }
+            error => error,
+        })
+    }
+}
+
+/// `bytes` as text in UTF-8, or the error of the row `at`.
 pub(super) fn check(bytes: &[u8], at: impl FnOnce() -> Place) -> Result<&str, ReadError> {
     match str::from_utf8(bytes) {
-        Err(error) => Err(ReadError::NotUtf8 { at: at(), byte: error.valid_up_to() + 1 }),
+        Err(error) => Err(ReadError::NotUtf8 { at: at(), byte: error.valid_up_to() + 1, likely: None }),
         Ok(text) if bytes.contains(&0) => Err(ReadError::Nul { at: at(), byte: text.find('\0').unwrap_or(0) + 1 }),
         Ok(text) => Ok(text),
     }
@@ -177,12 +280,12 @@ fn place(path: &Arc<Path>, number: u64) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Cursor};
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::io::BufReader;
+    use std::sync::atomic::AtomicUsize;
 
     use proptest::prelude::*;
 
-    use super::super::testing::{gzip, lines, write, zstd};
+    use super::super::testing::{gzip, lines, utf_8, write, zstd};
     use super::*;
 
     /// Each line with its number, or the message of an error.
@@ -210,18 +313,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for content in [b"a\r\n\nb".to_vec(), gzip("a\n\nb\n"), zstd("a\n\nb")] {
             let path = write(folder.path(), "a", content);
-            assert_eq!(read_lines(&path).unwrap(), ["a", "", "b"]);
+            assert_eq!(read_lines(&path, None).unwrap(), ["a", "", "b"]);
         }
         let path = write(folder.path(), "b", b"a\n\xff");
-        assert!(read_lines(&path).unwrap_err().to_string().contains("is not UTF-8 from byte 1 on"));
-        assert!(matches!(read_lines(&folder.path().join("none")), Err(ReadError::Io { .. })));
+        assert!(read_lines(&path, None).unwrap_err().to_string().contains("is not UTF-8 from byte 1 on"));
+        assert!(matches!(read_lines(&folder.path().join("none"), None), Err(ReadError::Io { .. })));
     }
 
     #[test]
     fn a_line_that_is_no_text_says_where_and_the_next_one_follows() {
         let read = all(lines(b"a\nna\xefve\nb\0c\nd", 10));
-        let not_utf8 = "line 2 of `a` is not UTF-8 from byte 3 on, convert the file, for instance with \
-                        `iconv -f latin1 -t utf-8`";
+        let not_utf8 = "line 2 of `a` is not UTF-8 from byte 3 on, it looks like windows-1252, as which it reads `naïve`: set \
+                        `encoding` to that if this is right";
         let nul = "line 3 of `a` holds the byte 0 (its byte 2), expected text";
         assert_eq!(read, [line(1, "a"), Err(not_utf8.to_owned()), Err(nul.to_owned()), line(4, "d")]);
     }
@@ -241,10 +344,10 @@ mod tests {
     #[test]
     fn an_endless_line_is_an_error_before_it_ends() {
         let endless = BufReader::new(io::repeat(0));
-        let mut lines = Lines::new(Box::new(endless), &Path::new("a").into(), 10_000);
+        let mut lines = Lines::of_text(utf_8(endless), &Path::new("a").into(), 10_000);
         assert!(matches!(lines.read(), Some(Err(ReadError::TooLong { limit: 10_000, .. }))));
         assert!(lines.line.capacity() == 0);
-        let mut endless = lines_of(BufReader::new(io::repeat(b'a')), "standard input");
+        let mut endless = lines_of(BufReader::new(io::repeat(b'a')), "standard input", None);
         let error = endless.next().unwrap().unwrap_err().to_string();
         assert!(
             error.starts_with("line 1 of `standard input` begins a line, paragraph or row of more than"),
@@ -281,7 +384,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for whole in [gzip(rng()), zstd(rng())] {
             let path = write(folder.path(), "a.txt", &whole[..whole.len() * 2 / 3]);
-            let read = all(Lines::open(&path, &BytesRead::default()).unwrap());
+            let read = all(Lines::open(&InputFile::from(&path), None, &BytesRead::default()).unwrap());
             let (last, before) = read.split_last().unwrap();
             assert!(before.len() > 100 && before.iter().zip(rng().lines()).all(|(a, b)| a.as_ref().unwrap().1 == b));
             let wanted = format!(
@@ -301,7 +404,7 @@ mod tests {
             for cut in 0..whole.len() {
                 let path = write(folder.path(), "a.txt", &whole[..cut]);
                 // So short a file is not known to be compressed.
-                if let Ok(lines) = Lines::open(&path, &BytesRead::default()) {
+                if let Ok(lines) = Lines::open(&InputFile::from(&path), None, &BytesRead::default()) {
                     let failed = all(lines).into_iter().filter(Result::is_err).count();
                     assert!(failed == 1 || cut < 4, "{cut}");
                 }
@@ -315,12 +418,12 @@ mod tests {
         let mut whole = gzip("rain\nsnow\n");
         let checksum = whole.len() - 8;
         whole[checksum] ^= 1;
-        let read = all(Lines::open(&write(folder.path(), "a.gz", whole), &BytesRead::default()).unwrap());
+        let read = all(Lines::open(&write(folder.path(), "a.gz", whole).into(), None, &BytesRead::default()).unwrap());
         assert!(read.last().unwrap().as_ref().unwrap_err().contains("a.gz` is corrupt, within or before line"));
         let mut whole = zstd(rng());
         let middle = whole.len() / 2;
         whole[middle..middle + 50].fill(0x55);
-        let read = all(Lines::open(&write(folder.path(), "a.zst", whole), &BytesRead::default()).unwrap());
+        let read = all(Lines::open(&write(folder.path(), "a.zst", whole).into(), None, &BytesRead::default()).unwrap());
         assert!(read.iter().any(Result::is_err));
     }
 
@@ -328,7 +431,7 @@ mod tests {
     fn a_folder_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path: Arc<Path> = folder.path().into();
-        let Err(error) = Lines::open(&path, &BytesRead::default()) else { panic!() };
+        let Err(error) = Lines::open(&InputFile::from(&path), None, &BytesRead::default()) else { panic!() };
         assert_eq!(error.to_string(), format!("cannot read `{}`", path.display()));
     }
 
@@ -348,7 +451,7 @@ mod tests {
     fn reading_does_not_run_ahead() {
         let n_read = Arc::new(AtomicUsize::new(0));
         let bytes = BufReader::with_capacity(1000, Endless(n_read.clone()));
-        let mut lines = Lines::new(Box::new(Cursor::new("").chain(bytes)), &Path::new("a").into(), 10_000);
+        let mut lines = Lines::of_text(utf_8(Cursor::new("").chain(bytes)), &Path::new("a").into(), 10_000);
         for n in 1..100 {
             assert_eq!(lines.read().unwrap().unwrap().1.len(), 999);
             assert_eq!(n_read.load(Ordering::Relaxed), n * 1000);

@@ -55,12 +55,17 @@ impl<'a> Literals<'a> {
         found
     }
 
-    /// The byte of the line as it was, of a byte of [`Self::line`], both counted from one.
-    pub(super) fn column(&self, column: usize) -> usize {
-        match self.ends.iter().rev().find(|(end, _)| *end < column) {
-            Some((end, before)) => column - end + before,
-            None => column,
-        }
+    /// Of a byte of a line of [`Self::line`], both counted from one: the number of lines before it, and its number in the line
+    /// of `before` that it was in.
+    pub(super) fn place(&self, before: &str, line: usize, column: usize) -> (u64, usize) {
+        let n_lines = line.saturating_sub(1);
+        let start = |text: &str| text.split_inclusive('\n').take(n_lines).map(str::len).sum::<usize>();
+        let at = start(&self.line) + column;
+        let at = match self.ends.iter().rev().find(|(end, _)| *end < at) {
+            Some((end, before)) => at - end + before,
+            None => at,
+        };
+        (n_lines as u64, at.saturating_sub(start(before)))
     }
 }
 
@@ -140,12 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn a_column_is_that_of_the_line_as_it_was() {
-        let line = "[NaN, 1e999, x]";
-        let found = Literals::of(line);
-        for (c, column) in [('N', 2), ('x', 14), (']', 15)] {
-            let changed = found.line.find(if c == 'N' { 'n' } else { c }).unwrap() + 1;
-            assert_eq!((found.column(changed), line.find(c).unwrap() + 1), (column, column));
+    fn a_place_is_that_of_the_text_as_it_was() {
+        for (before, lines) in [("", 0), ("[1e999,\n\n", 2)] {
+            let text = format!("{before}[NaN, 1e999, x]");
+            let found = Literals::of(&text);
+            let last = found.line.lines().last().unwrap().to_owned();
+            for (c, column) in [("n", 2), ("x", 14), ("]", 15)] {
+                let changed = last.find(c).unwrap() + 1;
+                assert_eq!(found.place(&text, lines + 1, changed), (lines as u64, column));
+            }
         }
     }
 }

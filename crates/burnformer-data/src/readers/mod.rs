@@ -3,14 +3,20 @@
 //! Files of any size are read row by row. A bad row is an error, after which reading continues with the next row.
 
 mod bytes;
+mod class_names;
 mod columns;
+mod compression;
 mod conll;
+mod encoding;
 mod error;
 mod files;
+mod foreign;
 mod groups;
 #[cfg(test)]
 mod hostile;
 mod input;
+mod input_file;
+mod json_values;
 mod jsonl;
 mod lines;
 mod literals;
@@ -25,6 +31,7 @@ pub(crate) mod testing;
 mod text;
 
 pub use columns::Columns;
+pub use encoding::{Encoding, Likely, UnknownEncoding};
 pub use error::{Place, ReadError};
 pub use files::Files;
 pub use groups::Groups;

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Columns, Format, Input, ReadError, TextLayout};
+use super::compression::ENDINGS as PACKED;
+use super::input_file::STDIN;
+use super::{Columns, Encoding, Format, Input, ReadError, TextLayout};
 use crate::DataError;
 use crate::source::Source;
 
@@ -15,7 +17,7 @@ use crate::source::Source;
 pub enum FormatKind {
     /// Running text.
     Text,
-    /// JSON lines: an object in each line.
+    /// JSON lines, or an array of objects.
     Jsonl,
     /// Comma-separated values.
     Csv,
@@ -38,11 +40,11 @@ const ENDINGS: [(FormatKind, &[&str]); 6] = [
 ];
 
 impl FormatKind {
-    /// The format of the file `name`, by its extension, which may be followed by `.gz` or `.zst`.
+    /// The format of the file `name`, by its extension, which may be followed by one of a compression, such as `.gz`.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
-        let plain = [".gz", ".zst", ".zstd"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+        let plain = PACKED.iter().find_map(|packed| name.strip_suffix(*packed)).unwrap_or(&name);
         let (_, ending) = plain.rsplit_once('.')?;
         ENDINGS.iter().find(|(_, endings)| endings.contains(&ending)).map(|(format, _)| *format)
     }
@@ -54,9 +56,12 @@ impl FormatKind {
     /// [`ReadError::UnknownFormat`] or [`ReadError::MixedFormats`] if the names are not of one format; if there are no
     /// files.
     pub fn guess(paths: &[String]) -> Result<Self, DataError> {
+        if let Some(path) = paths.iter().find(|path| *path == STDIN) {
+            return Err(ReadError::UnknownFormat { path: path.into() }.into());
+        }
         // The files behind folders and patterns do not depend on the format.
         let any = Format::Text { layout: TextLayout::default() };
-        let files = Input { paths: paths.to_vec(), format: any }.open()?;
+        let files = Input::new(paths.to_vec(), any).open()?;
         let mut guessed: Option<(Self, &str)> = None;
         for part in files.parts() {
             let name = part.name.as_str();
@@ -108,6 +113,8 @@ pub struct FormatOptions {
     pub no_header: bool,
     /// Separator of the fields of a CSV file, by default a comma.
     pub delimiter: Option<char>,
+    /// Encoding of text without a byte order mark, by default UTF-8.
+    pub encoding: Option<Encoding>,
 }
 
 impl FormatOptions {
@@ -118,7 +125,7 @@ impl FormatOptions {
     /// [`ReadError::NotAColumnNumber`] for a column name where a number is needed.
     pub fn input(&self, paths: &[String]) -> Result<Input, DataError> {
         let kind = self.kind.map_or_else(|| FormatKind::guess(paths), Ok)?;
-        Ok(Input { paths: paths.to_vec(), format: self.format(kind)? })
+        Ok(Input { encoding: self.encoding, ..Input::new(paths.to_vec(), self.format(kind)?) })
     }
 
     /// The options that were given, each with the formats that it fits.
@@ -126,7 +133,8 @@ impl FormatOptions {
         use FormatKind::{Conll, Csv, Jsonl, Parquet, Text, Tsv};
         const COLUMNS: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet];
         const OR_CONLL: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet, Conll];
-        let options: [(_, _, &[FormatKind]); 7] = [
+        const ENCODED: &[FormatKind] = &[Text, Jsonl, Csv, Tsv, Conll];
+        let options: [(_, _, &[FormatKind]); 8] = [
             ("layout", self.layout.is_some(), &[Text]),
             ("text_column", self.text_column.is_some(), OR_CONLL),
             ("pair_column", self.pair_column.is_some(), COLUMNS),
@@ -134,6 +142,7 @@ impl FormatOptions {
             ("group_column", self.group_column.is_some(), COLUMNS),
             ("no_header", self.no_header, &[Csv, Tsv]),
             ("delimiter", self.delimiter.is_some(), &[Csv]),
+            ("encoding", self.encoding.is_some(), ENCODED),
         ];
         options.into_iter().filter(|(_, is_given, _)| *is_given).map(|(option, _, fitting)| (option, fitting))
     }
@@ -154,7 +163,7 @@ impl FormatOptions {
             FormatKind::Jsonl => Format::Jsonl { columns },
             FormatKind::Csv => Format::Csv { columns, header, delimiter: self.delimiter.unwrap_or(',') },
             FormatKind::Tsv => Format::Tsv { columns, header },
-            FormatKind::Parquet => Format::Parquet { columns },
+            FormatKind::Parquet => Format::Parquet { columns, class_names: true },
             FormatKind::Conll => Format::Conll {
                 word_column: number("text_column", self.text_column.as_deref())?.unwrap_or(1),
                 tag_column: number("label_column", self.label_column.as_deref())?,
@@ -187,6 +196,9 @@ mod tests {
             ("b/README.MD", FormatKind::Text),
             ("a.b.jsonl.gz", FormatKind::Jsonl),
             ("a.csv.zst", FormatKind::Csv),
+            ("a.csv.BZ2", FormatKind::Csv),
+            ("a.md.xz", FormatKind::Text),
+            ("a.json.br", FormatKind::Jsonl),
             ("a.tsv", FormatKind::Tsv),
             ("a.parquet", FormatKind::Parquet),
             ("a.conll.gz", FormatKind::Conll),

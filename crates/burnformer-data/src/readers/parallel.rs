@@ -1,8 +1,7 @@
 //! Parallel text: two line-aligned files.
 
-use std::path::Path;
-use std::sync::Arc;
-
+use super::encoding::Encoding;
+use super::input_file::InputFile;
 use super::lines::Lines;
 use super::{ReadError, bytes};
 use crate::Record;
@@ -21,8 +20,13 @@ const MAX_BYTES: usize = 8 << 20;
 
 impl Pairs {
     /// The pairs of two files.
-    pub(super) fn open(source: &Arc<Path>, target: &Arc<Path>, counter: &BytesRead) -> Result<Self, ReadError> {
-        let open = |path| Ok(Lines::new(bytes::open(path, counter)?, path, MAX_BYTES));
+    pub(super) fn open(
+        source: &InputFile,
+        target: &InputFile,
+        encoding: Option<Encoding>,
+        counter: &BytesRead,
+    ) -> Result<Self, ReadError> {
+        let open = |file: &InputFile| Ok(Lines::of_text(bytes::open(file, encoding, counter)?, file.path(), MAX_BYTES));
         Ok(Self::new(open(source)?, open(target)?))
     }
 
@@ -79,14 +83,15 @@ impl Iterator for Pairs {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+    use std::path::Path;
 
     use proptest::prelude::*;
 
-    use super::super::testing::{lines, shown};
+    use super::super::testing::{lines, shown, utf_8};
     use super::*;
 
     fn read(source: &[u8], target: &[u8]) -> Vec<String> {
-        let target = Lines::new(Box::new(Cursor::new(target.to_vec())), &Path::new("b").into(), 100);
+        let target = Lines::of_text(utf_8(Cursor::new(target.to_vec())), &Path::new("b").into(), 100);
         shown(Pairs::new(lines(source, 100), target))
     }
 

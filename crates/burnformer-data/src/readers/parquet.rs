@@ -14,7 +14,9 @@ use parquet::record::reader::{ReaderIter, TreeBuilder};
 use parquet::record::{Field, Row};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
-use super::columns::{Asked, Cell, repeated};
+use super::class_names::{self, ClassNames};
+use super::columns::{Asked, Cell, Each, repeated};
+use super::input_file::InputFile;
 use super::lines::{self, MAX_BYTES};
 use super::pages::{self, PAGE_BYTES, Refused};
 use super::{Columns, Place, ReadError};
@@ -33,6 +35,8 @@ pub(super) struct Rows {
     /// The rows of the open row group.
     rows: Option<ReaderIter>,
     columns: Asked,
+    /// Names of the classes of label and group.
+    class_names: Each<ClassNames>,
     /// Largest page, in bytes.
     page_bytes: u64,
     path: Arc<Path>,
@@ -44,28 +48,37 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Opens the file `path`. What is read of it is added to `counter`.
-    pub(super) fn open(path: &Arc<Path>, columns: impl Into<Asked>, counter: &BytesRead) -> Result<Self, ReadError> {
+    /// Opens a file. What is read of it is added to `counter`.
+    ///
+    /// With `names_classes`, classes have the names that the metadata gives their numbers.
+    pub(super) fn open(
+        file: &InputFile,
+        columns: impl Into<Asked>,
+        names_classes: bool,
+        counter: &BytesRead,
+    ) -> Result<Self, ReadError> {
+        let (path, content) = (file.path(), file.content());
         let columns = columns.into();
         let io = |source| ReadError::Io { path: path.clone(), source };
         let fail = |source| ReadError::Parquet { path: path.clone(), rows: 0, lost: None, source };
         let mut magic = Vec::new();
-        open_regular(path).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
+        open_regular(content).and_then(|file| file.take(2).read_to_end(&mut magic)).map_err(io)?;
         if magic == [0x1f, 0x8b] {
             let (found, expected) = ("compressed with gzip", "Parquet, which is compressed within");
             return Err(ReadError::WrongKind { path: path.clone(), found, expected, remedy: "decompress it" });
         }
-        let file = open_regular(path).map_err(io)?;
+        let file = open_regular(content).map_err(io)?;
         let n_bytes = file.metadata().map_err(io)?.len();
         // Of its own, since a clone of a file shares its position.
-        let for_reader = open_regular(path).map_err(io)?;
+        let for_reader = open_regular(content).map_err(io)?;
         let reader = guard(|| SerializedFileReader::new(for_reader)).map_err(fail)?;
         let schema = reader.metadata().file_metadata().schema_descr_ptr();
         let n_rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
         for name in columns.names().into_iter().flatten() {
             if !has(schema.root_schema(), name) {
                 let columns = schema.columns().iter().map(|column| column.path().string()).collect();
-                return Err(ReadError::MissingColumn { path: path.clone(), column: name.to_owned(), columns });
+                let (path, column) = (path.clone(), name.to_owned());
+                return Err(ReadError::MissingColumn { path, column, columns, delimiter: None });
             }
             let is_asked = |field: &&TypePtr| [name, name.split('.').next().unwrap_or(name)].contains(&field.name());
             let found = schema.root_schema().get_fields().iter().filter(is_asked).map(|field| field.name());
@@ -74,6 +87,10 @@ impl Rows {
             }
         }
         let projection = project(&schema, &columns).map_err(fail)?;
+        let metadata = reader.metadata().file_metadata().key_value_metadata().filter(|_| names_classes);
+        let metadata =
+            metadata.and_then(|pairs| pairs.iter().find(|pair| pair.key == class_names::KEY)?.value.as_deref());
+        let class_names = columns.names().map(|name| ClassNames::of(metadata?, name?));
         let counter = (counter.clone(), n_bytes / n_rows.max(1));
         let path = path.clone();
         Ok(Self {
@@ -82,6 +99,7 @@ impl Rows {
             projection,
             next_group: 0,
             rows: None,
+            class_names,
             columns,
             page_bytes: PAGE_BYTES,
             path,
@@ -145,6 +163,11 @@ impl Rows {
         for (cell, name) in cells.iter_mut().zip(self.columns.names()) {
             let Some(name) = name else { continue };
             *cell = Some(cell_of(find(row, name), &at)?);
+        }
+        for (cell, names) in cells.iter_mut().zip(&self.class_names) {
+            if let (Some(found), Some(names)) = (cell.take_if(|_| names.is_some()), names) {
+                *cell = Some(names.named(found));
+            }
         }
         self.columns.record(at, cells)
     }
@@ -238,7 +261,9 @@ fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
         Some(Field::Bytes(bytes)) => Cell::Text(lines::check(bytes.data(), || at.clone())?.to_owned()),
         Some(Field::Bool(value)) => Cell::Scalar("a Boolean", value.to_string()),
         Some(Field::Group(_)) => Cell::Other("a struct"),
-        Some(Field::ListInternal(_)) => Cell::Other("a list"),
+        Some(Field::ListInternal(list)) => {
+            Cell::List(list.elements().iter().map(|item| cell_of(Some(item), at)).collect::<Result<_, _>>()?)
+        }
         Some(Field::MapInternal(_)) => Cell::Other("a map"),
         // What pandas writes for a missing value in a column of numbers.
         Some(Field::Float16(value)) if value.is_nan() => Cell::Nothing,
@@ -263,7 +288,8 @@ fn too_long(at: &Place) -> ReadError {
 #[cfg(test)]
 mod tests {
     use parquet::basic::Compression;
-    use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type};
+    use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int32Type, Int64Type};
+    use parquet::file::metadata::KeyValue;
     use parquet::file::properties::WriterProperties;
     use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
     use parquet::schema::parser::parse_message_type;
@@ -319,7 +345,7 @@ mod tests {
     fn read(content: &[u8], columns: Columns) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let path = write(folder.path(), "a", content);
-        let shown = match Rows::open(&path, columns, &BytesRead::default()) {
+        let shown = match Rows::open(&InputFile::from(&path), columns, true, &BytesRead::default()) {
             Ok(rows) => shown(rows),
             Err(error) => shown(std::iter::once(Err(error))),
         };
@@ -360,7 +386,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = write(folder.path(), "a", writer.into_inner().unwrap());
             let rows = |page_bytes| {
-                let rows = Rows::open(&path, columns("text", "", "", ""), &BytesRead::default()).unwrap();
+                let rows =
+                    Rows::open(&InputFile::from(&path), columns("text", "", "", ""), true, &BytesRead::default())
+                        .unwrap();
                 shown(Rows { page_bytes, ..rows })
             };
             assert_eq!(rows(PAGE_BYTES)[1].len(), 100_004);
@@ -393,8 +421,8 @@ mod tests {
         let missing = read(&file(), columns("text", "", "label", ""));
         assert_eq!(missing[..2], [r#"1 "rain" label="x""#, "error: row 2 of `a` has no `label`"]);
         assert_eq!(read(&file(), columns("choices.1", "", "", ""))[1], "error: row 2 of `a` has no `choices.1`");
-        let error = "error: row 2 of `a` is not UTF-8 from byte 2 on, convert the file, for instance with";
-        assert!(read(&file(), columns("raw", "", "", ""))[1].starts_with(error));
+        let error = "error: row 2 of `a` is not UTF-8 from byte 2 on";
+        assert_eq!(read(&file(), columns("raw", "", "", ""))[1], error);
         for (name, found) in [("choices", "a list"), ("meta", "a struct"), ("class", "a number"), ("good", "a Boolean")]
         {
             let error = format!("error: `{name}` in row 1 of `a` is {found}, expected text");
@@ -409,6 +437,37 @@ mod tests {
         let read = read(&content, columns("text", "", "", ""));
         let error = "error: cannot read `a` as Parquet, behind row 0, with the loss of 2 rows";
         assert_eq!(read, [error, r#"4 "hail""#]);
+    }
+
+    #[test]
+    fn classes_have_the_names_of_the_metadata() {
+        let schema = "message rows { required binary text; required int64 label;
+            required group words (LIST) { repeated group list { required binary element (UTF8); } }
+            required group tags (LIST) { repeated group list { required int64 element; } } }";
+        let metadata = r#"{"info": {"features": {"label": {"names": ["neg", "pos"], "_type": "ClassLabel"},
+            "tags": {"feature": {"names": ["O", "B-PER"], "_type": "ClassLabel"}, "_type": "List"}}}}"#;
+        let metadata = vec![KeyValue::new("huggingface".to_owned(), metadata.to_owned())];
+        let properties = WriterProperties::builder().set_key_value_metadata(Some(metadata)).build();
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        column!(group, ByteArrayType, bytes(&["a", "b", "c"]), None, None);
+        column!(group, Int64Type, [1, -1, 2], None, None);
+        column!(group, ByteArrayType, bytes(&["Anna", "sings", "b", "c"]), Some(&[1, 1, 1, 1]), Some(&[0, 1, 0, 0]));
+        column!(group, Int64Type, [1, 0, 0, 5], Some(&[1, 1, 1, 1]), Some(&[0, 1, 0, 0]));
+        group.close().unwrap();
+        let content = writer.into_inner().unwrap();
+        let unnamed = "a number that the metadata of the file has no name for, expected";
+        let rows = read(&content, columns("text", "", "label", ""));
+        assert_eq!(rows[..2], [r#"1 "a" label="pos""#, "error: row 2 of `a` has no `label`"]);
+        assert!(rows[2].contains(unnamed), "{}", rows[2]);
+        let rows = read(&content, columns("words", "", "tags", ""));
+        assert_eq!(rows[..2], [r#"1 "Anna sings" tags=Anna:B-PER,sings:O"#, r#"2 "b" tags=b:O"#]);
+        assert!(rows[2].contains(unnamed), "{}", rows[2]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = InputFile::from(write(folder.path(), "a", &content));
+        let numbered = Rows::open(&file, columns("text", "", "label", ""), false, &BytesRead::default()).unwrap();
+        assert_eq!(shown(numbered)[0], r#"1 "a" label="1""#);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! whole file and hold all of it in memory.
 
 use super::columns::{Asked, Cell, Each};
-use super::lines::{self, Lines};
+use super::lines::Lines;
 use super::{Place, ReadError};
 use crate::Record;
 
@@ -95,7 +95,8 @@ impl Rows {
             }
             if asked.is_none() {
                 let (path, column) = (self.lines.path().clone(), name.to_owned());
-                return Err(ReadError::MissingColumn { path, column, columns });
+                let delimiter = likely_delimiter(&columns);
+                return Err(ReadError::MissingColumn { path, column, columns, delimiter });
             }
         }
         Ok((n_fields, asked))
@@ -110,7 +111,7 @@ impl Rows {
         let mut cells = [const { None }; 4];
         for (cell, field) in cells.iter_mut().zip(asked) {
             let Some(field) = field else { continue };
-            *cell = Some(Cell::Text(lines::check(self.row.field(field), || at.clone())?.to_owned()));
+            *cell = Some(Cell::Text(self.lines.checks().check(self.row.field(field), || at.clone())?.to_owned()));
         }
         self.columns.record(at, cells)
     }
@@ -143,6 +144,13 @@ impl Iterator for Rows {
             }
         }
     }
+}
+
+/// The separator that the only field of the first row is full of.
+fn likely_delimiter(fields: &[String]) -> Option<char> {
+    let [field] = fields else { return None };
+    let count = |delimiter: &char| field.matches(*delimiter).count();
+    [',', ';', '\t', '|'].into_iter().rev().filter(|delimiter| count(delimiter) > 0).max_by_key(count)
 }
 
 /// The fields of a row.
@@ -269,17 +277,39 @@ mod tests {
     }
 
     #[test]
+    fn another_separator_is_named() {
+        for (content, dialect, name) in [
+            ("text;label\n", CSV, "`;`"),
+            ("text\tlabel\n", CSV, "a tab"),
+            ("text|label\n", CSV, "`|`"),
+            ("text,label\n", TSV, "`,`"),
+        ] {
+            let header = content.trim_end();
+            let error = format!(
+                "error: `a` has no column `text`, it has `{header}`, which looks separated by {name}: set the format `csv` and \
+                 `delimiter` to that"
+            );
+            assert_eq!(read(content, dialect, columns("text", "", "", "")), [error]);
+        }
+        // The name of the only column is wrong, and nothing looks like a separator.
+        assert_eq!(read("txt\n", CSV, columns("text", "", "", "")), ["error: `a` has no column `text`, it has `txt`"]);
+    }
+
+    #[test]
     fn a_bad_row_is_left_alone() {
         let content = b"text,label\na\nb,x,y\n\"c\nc\xff\",\"z\"\nd,x\0\ne,\xff\nf,x\n";
-        let iconv = "convert the file, for instance with `iconv -f latin1 -t utf-8`";
+        let likely = |text| {
+            format!("it looks like windows-1252, as which it reads `{text}`: set `encoding` to that if this is right")
+        };
+        let likely = [likely("c cÿ"), likely("ÿ")];
         assert_eq!(
             read(content, CSV, columns("text", "", "label", "")),
             [
                 "error: line 2 of `a` has 1 fields, expected 2 as in the first row".to_owned(),
                 "error: line 3 of `a` has 3 fields, expected 2 as in the first row".to_owned(),
-                format!("error: line 4 of `a` is not UTF-8 from byte 4 on, {iconv}"),
+                format!("error: line 4 of `a` is not UTF-8 from byte 4 on, {}", likely[0]),
                 "error: line 6 of `a` holds the byte 0 (its byte 2), expected text".to_owned(),
-                format!("error: line 7 of `a` is not UTF-8 from byte 1 on, {iconv}"),
+                format!("error: line 7 of `a` is not UTF-8 from byte 1 on, {}", likely[1]),
                 r#"8 "f" label="x""#.to_owned(),
             ]
         );

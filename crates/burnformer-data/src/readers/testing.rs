@@ -1,13 +1,15 @@
 //! What the tests of the readers share.
 
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::{BufRead, Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::bytes::Text;
+use super::encoding::Encoding;
 use super::lines::Lines;
 use super::{Columns, ReadError};
 use crate::{Record, TaggedWord, Target};
@@ -37,7 +39,12 @@ pub(super) fn zstd(bytes: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// Lines of the file `a` with the content `bytes`, of at most `max_bytes` each.
 pub(super) fn lines(bytes: impl AsRef<[u8]>, max_bytes: usize) -> Lines {
-    Lines::new(Box::new(Cursor::new(bytes.as_ref().to_vec())), &Path::new("a").into(), max_bytes)
+    Lines::of_text(utf_8(Cursor::new(bytes.as_ref().to_vec())), &Path::new("a").into(), max_bytes)
+}
+
+/// Text in UTF-8.
+pub(super) fn utf_8(bytes: impl BufRead + Send + 'static) -> Text {
+    Text { bytes: Box::new(bytes), encoding: Encoding::UTF_8 }
 }
 
 /// Columns of these names, where an empty name is none.

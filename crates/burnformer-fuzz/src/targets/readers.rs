@@ -17,6 +17,7 @@ use crate::file::file;
 
 pub(super) const TARGETS: &[Target] = &[
     Target { name: "text", run: text, seeds: texts },
+    Target { name: "encodings", run: encodings, seeds: encoded },
     Target {
         name: "csv",
         run: |bytes| table("a.csv", bytes),
@@ -43,9 +44,23 @@ fn read(input: &Input) {
 }
 
 fn text(bytes: &[u8]) {
+    // The ending alone tells of Brotli.
+    file("a.txt.br", bytes, |path| {
+        read(&Input::new(vec![path.display().to_string()], Format::Text { layout: TextLayout::Lines }))
+    });
     file("a.txt", bytes, |path| {
         for layout in [TextLayout::Lines, TextLayout::BlankLines] {
-            read(&Input { paths: vec![path.display().to_string()], format: Format::Text { layout } });
+            read(&Input::new(vec![path.display().to_string()], Format::Text { layout }));
+        }
+    });
+}
+
+/// As text of encodings of each kind: of one byte, of several, with states, in units of two and four bytes.
+fn encodings(bytes: &[u8]) {
+    file("a.txt", bytes, |path| {
+        for name in ["windows-1252", "shift_jis", "gb18030", "iso-2022-jp", "utf-16be", "utf-32le"] {
+            let input = Input::new(vec![path.display().to_string()], Format::Text { layout: TextLayout::Lines });
+            read(&Input { encoding: name.parse().ok(), ..input });
         }
     });
 }
@@ -66,20 +81,52 @@ fn table(name: &str, bytes: &[u8]) {
 fn conll(bytes: &[u8]) {
     file("a.conll", bytes, |path| {
         let format = Format::Conll { word_column: 1, tag_column: None };
-        read(&Input { paths: vec![path.display().to_string()], format });
+        read(&Input::new(vec![path.display().to_string()], format));
     });
 }
 
 fn texts() -> Vec<Vec<u8>> {
     let mut seeds = packed("One line.\r\nDeux é.\n\n\u{feff}三\u{85}four".as_bytes());
     seeds.push(vec![b'a'; 4096]);
+    seeds.extend(PACKED.map(<[u8]>::to_vec));
     seeds
 }
 
+/// Two lines, compressed with bzip2, xz and Brotli.
+const PACKED: [&[u8]; 3] = [
+    b"BZh91AY&SY|\xfa\x83x\x00\x00\x03\xc1\x80\x00\x10 !\x98\x80 \x00\"\x03\x1a\x840 Q1J<]\xc9\x14\xe1BA\xf3\xea\r\xe0",
+    b"\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4F\x02\x00!\x01\x16\x00\x00\x00t/\xe5\xa3\x01\x00\train\nsnow\n\x00\x00\x00\x0f\xf7!a\xe9h>>\x00\
+      \x01\"\n\x15\x1a\xe1g\x1f\xb6\xf3}\x01\x00\x00\x00\x00\x04YZ",
+    b"\x1b\t\x00\x00$\x14J\x10E\x8a\xf3 -\x19",
+];
+
+/// Two lines in several encodings, with and without a byte order mark.
+fn encoded() -> Vec<Vec<u8>> {
+    let text = "\u{feff}caf\u{e9} 5 \u{20ac}\n\u{65e5}\u{672c}\u{1f600}\n";
+    let units = || text.encode_utf16();
+    vec![
+        text.as_bytes().to_vec(),
+        units().flat_map(u16::to_le_bytes).collect(),
+        units().skip(1).flat_map(u16::to_be_bytes).collect(),
+        text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect(),
+        text.chars().skip(1).flat_map(|c| u32::from(c).to_le_bytes()).collect(),
+        b"caf\xe9 \x93noir\x94 5 \x80\n".to_vec(),
+        b"\x93\xfa\x96{\x8c\xea\n\x1b$B%F\x1b(B\n\x81\x30\x81\x30\n".to_vec(),
+    ]
+}
+
 fn json_lines() -> Vec<Vec<u8>> {
-    packed(
+    let mut seeds = packed(
         b"{\"text\":\"a \\ud83d\\ude00\",\"label\":1}\n{\"text\":\"b\",\"label\":\"x\",\"more\":[1,{\"c\":null}]}\n\n",
-    )
+    );
+    let others: [&[u8]; 4] = [
+        b"[{\"text\": \"a\", \"label\": 1}, {\"text\": \"b]\", \"label\": NaN}\n, 2]\n[]",
+        b"{\"n\": 2, \"data\": [{\"text\": \"a\", \"label\": 18446744073709551616}, {\"text\": \"b\", \"label\": -Infinity}]}",
+        b"{\n  \"text\": \"a\",\n  \"label\": 1e400\n}\n{\"text\": \"b\", \"label\": 2}\n",
+        b"{\"text\": [\"Marie\", \"sings\"], \"label\": [\"B-PER\", \"O\"]}\n",
+    ];
+    seeds.extend(others.map(<[u8]>::to_vec));
+    seeds
 }
 
 /// The same plain, with gzip and with zstd.

@@ -34,7 +34,7 @@ fn run_toml(bytes: &[u8]) {
 }
 
 fn run_tomls() -> Vec<Vec<u8>> {
-    let input = Input { paths: vec!["a.txt".to_owned()], format: Format::Text { layout: TextLayout::Lines } };
+    let input = Input::new(vec!["a.txt".to_owned()], Format::Text { layout: TextLayout::Lines });
     let finetune = FinetuneSettings::new(Path::new("model"), input);
     vec![settings::to_toml(&finetune).expect("settings").into_bytes()]
 }

@@ -73,7 +73,7 @@ impl Fixture {
         let file = folder.path().join("text.txt");
         std::fs::write(&file, text(n_documents)).unwrap();
         let format = Format::Text { layout: TextLayout::BlankLines };
-        let input = Input { paths: vec![file.display().to_string()], format };
+        let input = Input::new(vec![file.display().to_string()], format);
         let source: Arc<dyn Source> = Arc::new(input.open().unwrap());
         let texts = Texts::new(source.as_ref(), Sides::Both, OnBadRow::Error, &Silent);
         let config = TokenizerConfig { vocab_size: 180, ..TokenizerConfig::default() };

@@ -10,6 +10,7 @@ use encoding_rs::{REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 use serde::{Deserialize, Serialize};
 
 pub(super) use decoder::decoded;
+pub use signs::Likely;
 pub(super) use signs::{byte_order_mark, likely_of_bytes, likely_of_zeros};
 
 /// Encoding of text, by its name in the Encoding Standard of the WHATWG, such as `utf-8`, `windows-1252`, `gb18030` or
@@ -51,9 +52,7 @@ impl Encoding {
     /// that these tell that the text is not in that encoding.
     fn has_controls(self) -> bool {
         match self.0 {
-            Kind::Standard(encoding) => {
-                [UTF_8, UTF_16LE, UTF_16BE, encoding_rs::GB18030].contains(&encoding)
-            }
+            Kind::Standard(encoding) => [UTF_8, UTF_16LE, UTF_16BE, encoding_rs::GB18030].contains(&encoding),
             Kind::Utf32Le | Kind::Utf32Be => true,
         }
     }

@@ -6,6 +6,19 @@ use super::{Encoding, Kind};
 
 /// Number of bytes from which an encoding is guessed.
 const LOOKED_AT: usize = 4096;
+/// Number of letters beyond ASCII from which one encoding of Europe can be told from another.
+const FEW: usize = 4;
+/// Number of characters shown on each side of the first one beyond ASCII.
+const SHOWN: usize = 12;
+
+/// An encoding that a text may be in, and a part of the text read as that, by which people see whether it is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Likely {
+    /// The encoding.
+    pub encoding: Encoding,
+    /// Some characters of the text.
+    pub text: String,
+}
 
 /// The encoding that a byte order mark names, and the length of the mark in bytes.
 pub(in super::super) fn byte_order_mark(bytes: &[u8]) -> Option<(Encoding, usize)> {
@@ -30,34 +43,54 @@ pub(in super::super) fn likely_of_zeros(bytes: &[u8]) -> Option<Encoding> {
         zeros.iter_mut().zip(unit).for_each(|(n, &byte)| *n += usize::from(byte == 0));
     }
     let n_units = bytes.len() / 4;
-    if n_units == 0 {
-        return None;
-    }
     let [even, odd] = [zeros[0] + zeros[2], zeros[1] + zeros[3]];
-    // The highest byte of a character of UTF-32 is always 0, the next nearly always.
-    if zeros[3] == n_units && zeros[2] * 10 > n_units * 9 && zeros[0] < n_units {
+    let are_characters = |unit: fn([u8; 4]) -> u32| {
+        let mut units = bytes.chunks_exact(4).map(|it| unit([it[0], it[1], it[2], it[3]]));
+        n_units > 0 && units.all(|unit| unit > 0 && char::from_u32(unit).is_some())
+    };
+    if are_characters(u32::from_le_bytes) {
         return Some(Encoding::UTF_32_LE);
     }
-    if zeros[0] == n_units && zeros[1] * 10 > n_units * 9 && zeros[3] < n_units {
+    if are_characters(u32::from_be_bytes) {
         return Some(Encoding::UTF_32_BE);
     }
     let is_letters = |n: usize| n * 2 > n_units;
     let is_ascii = bytes.iter().filter(|byte| byte.is_ascii()).count() * 10 > bytes.len() * 9;
     match (even, odd) {
-        (0, n) if n > 0 && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_LE),
-        (n, 0) if n > 0 && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_BE),
+        // A few characters have a zero in the other place, such as 一.
+        (few, n) if n > 2 * few && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_LE),
+        (n, few) if n > 2 * few && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_BE),
         _ => None,
     }
 }
 
 /// The encoding that a line which is not UTF-8 may be in.
-pub(in super::super) fn likely_of_bytes(line: &[u8]) -> Encoding {
-    let start = line.iter().position(|byte| !byte.is_ascii()).unwrap_or(0).saturating_sub(LOOKED_AT / 2);
-    let end = line.len().min(start + LOOKED_AT);
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    // Cut within a character, the line would not be of its encoding.
-    detector.feed(&line[start..end], end == line.len());
-    Encoding(Kind::Standard(detector.guess(None, Utf8Detection::Deny)))
+pub(in super::super) fn likely_of_bytes(line: &[u8]) -> Likely {
+    let first = line.iter().position(|byte| !byte.is_ascii()).unwrap_or(0);
+    let start = first.saturating_sub(LOOKED_AT / 2);
+    let (line, first) = (&line[start..line.len().min(start + LOOKED_AT)], first - start);
+    let encoding = japanese(line).unwrap_or_else(|| {
+        let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+        detector.feed(line, line.len() < LOOKED_AT);
+        // A few letters would be of any encoding of Europe: then it is the most frequent one.
+        let is_short = line.iter().filter(|byte| !byte.is_ascii()).count() < FEW;
+        detector.guess(is_short.then_some(b"us"), Utf8Detection::Deny)
+    });
+    let (before, behind) = (encoding.decode(&line[..first]).0, encoding.decode(&line[first..]).0);
+    let before: String = before.chars().skip(before.chars().count().saturating_sub(SHOWN)).collect();
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    let text = before.chars().chain(behind.chars().take(SHOWN)).map(shown).collect();
+    Likely { encoding: Encoding(Kind::Standard(encoding)), text }
+}
+
+/// The encoding of Japan in which this is mostly kana. The library takes few of them for other scripts.
+fn japanese(line: &[u8]) -> Option<&'static encoding_rs::Encoding> {
+    let is_kana = |c: &char| matches!(c, '\u{3040}'..='\u{30ff}');
+    [encoding_rs::SHIFT_JIS, encoding_rs::EUC_JP].into_iter().find(|encoding| {
+        let (text, _, is_wrong) = encoding.decode(line);
+        let n_letters = text.chars().filter(|c| !c.is_ascii()).count();
+        !is_wrong && text.chars().filter(is_kana).count() * 3 > n_letters
+    })
 }
 
 #[cfg(test)]
@@ -75,7 +108,10 @@ mod tests {
             (b"\xef\xbb", None),
             (b"", None),
         ] {
-            assert_eq!(byte_order_mark(bytes).map(|(encoding, n)| (encoding.to_string(), n)), found.map(|(name, n)| (name.to_owned(), n)));
+            assert_eq!(
+                byte_order_mark(bytes).map(|(encoding, n)| (encoding.to_string(), n)),
+                found.map(|(name, n)| (name.to_owned(), n))
+            );
         }
     }
 
@@ -90,7 +126,12 @@ mod tests {
                 text.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect(),
             ]
         };
-        for text in ["text,label\nrain,wet\n", "text,label\n河边有一座磨坊,它静静地立着\n", "Привет, мир\nи всё\n", "😀 and 😀\n"] {
+        for text in [
+            "text,label\nrain,wet\n",
+            "text,label\n河边有一座磨坊,它静静地立着\n",
+            "Привет, мир\nи всё\n",
+            "😀 and 😀\n",
+        ] {
             let found: Vec<_> = wide(text).iter().map(|bytes| likely(bytes).unwrap()).collect();
             assert_eq!(found, ["utf-16le", "utf-16be", "utf-32le", "utf-32be"], "{text}");
             assert_eq!(likely(text.as_bytes()), None);
@@ -110,9 +151,13 @@ mod tests {
             (b"\xcf\xf0\xe8\xe2\xe5\xf2, \xec\xe8\xf0! \xca\xe0\xea \xe4\xe5\xeb\xe0", "windows-1251"),
             (b"\x8d\xa1\x82\xcd\x82\xa2\x82\xa2\x93V\x8bC\x82\xc5\x82\xb7\x82\xcb", "shift_jis"),
             (b"\xba\xd3\xb1\xdf\xd3\xd0\xd2\xbb\xd7\xf9\xc4\xa5\xb7\xbb", "gbk"),
+            (b"na\xefve", "windows-1252"),
+            (b"za\xbf\xf3\xb3\xe6 g\xea\x9cl\xb9 ja\x9f\xf1", "windows-1250"),
         ] {
-            assert_eq!(likely_of_bytes(line).to_string(), found);
+            assert_eq!(likely_of_bytes(line).encoding.to_string(), found);
         }
-        assert_eq!(likely_of_bytes(&[0xe9; 10_000]).to_string(), likely_of_bytes(&[0xe9; 5000]).to_string());
+        let long =
+            [b"x".repeat(10_000), b"a well-known caf\xe9, with tea and cake".to_vec(), b"x".repeat(10_000)].concat();
+        assert_eq!(likely_of_bytes(&long).text, "ll-known café, with tea ");
     }
 }
