@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn odd_classes_are_told_by_name() {
-        let classes = [(" food", 5), ("food", 10), ("caf\u{e9}", 2), ("cafe\u{301}", 1), ("None", 3), ("x", 1000)];
+        let classes = [("caf\u{e9}", 2), ("cafe\u{301}", 1), (" food", 5), ("food", 10), ("None", 3), ("x", 1000)];
         let note = OddClasses::of(classes);
         let expected = "classes that differ only in blanks, case or Unicode form: write each class in one way\n  \
                         `caf\\u{e9}` (2), `cafe\\u{301}` (1)\n  ` food` (5), `food` (10)\n\
