@@ -1,7 +1,7 @@
 //! Labelled texts in memory, for fine-tuning and evaluation.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
@@ -136,16 +136,24 @@ impl LabelledTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        let (records, skipped) = records(source, policy, progress, interrupt)?;
-        let names: BTreeSet<&str> = records.iter().filter_map(Record::class).collect();
-        let mut labels: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        if labels.iter().all(|label| label.parse::<i64>().is_ok()) {
-            labels.sort_by_key(|label| label.parse::<i64>().unwrap_or_default());
+        // The class of each text is numbered as it comes, so that no name is kept twice.
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        let (mut examples, skipped) = examples(source, policy, progress, interrupt, |class, _| {
+            let next = numbers.len() as u32;
+            Ok(numbers.get(class).copied().unwrap_or_else(|| *numbers.entry(class.to_owned()).or_insert(next)))
+        })?;
+        let mut names: Vec<(String, u32)> = numbers.into_iter().collect();
+        names.sort_unstable();
+        if names.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
+            names.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
         }
-        let texts = Self::label(records, labels)?;
-        match texts.labels.as_slice() {
+        let mut sorted = vec![0; names.len()];
+        names.iter().zip(0..).for_each(|((_, number), place)| sorted[*number as usize] = place);
+        examples.iter_mut().for_each(|example| example.label = sorted[example.label as usize]);
+        let labels: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
+        match labels.as_slice() {
             [label] => Err(LabelError::OneClass { label: label.clone() }.into()),
-            _ => Ok((texts, skipped)),
+            _ => Ok((Self { labels, examples }, skipped)),
         }
     }
 
@@ -160,8 +168,15 @@ impl LabelledTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        let (records, skipped) = records(source, policy, progress, interrupt)?;
-        Ok((Self::label(records, labels)?, skipped))
+        let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
+        let (examples, skipped) = examples(source, policy, progress, interrupt, |class, place| {
+            numbers.get(class).copied().ok_or_else(|| {
+                let ((path, line), known) = (place, labels.iter().take(20).cloned().collect());
+                let alike = class_names::alike(class, &labels).map(str::to_owned);
+                LabelError::Unknown { label: class.to_owned(), path: path.to_owned(), line, known, alike }
+            })
+        })?;
+        Ok((Self { labels, examples }, skipped))
     }
 
     /// Refuses classes that no classifier can be meant to learn. `source` has the texts, `policy` is what they were read with.
@@ -297,27 +312,29 @@ impl LabelledTexts {
         let key = |example: &Example| hash_of_texts(&example.text, example.pair.as_deref());
         self.examples.iter().map(|example| (key(example), example.text.as_str(), example.pair.as_deref())).collect()
     }
+}
 
-    fn label(records: Vec<Record>, labels: Vec<String>) -> Result<Self, LabelError> {
-        if records.is_empty() {
-            return Err(LabelError::Empty);
-        }
-        let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
-        let example = |record: Record| {
-            let place = || (record.path.to_path_buf(), record.line);
-            let Some(label) = record.class() else {
-                let (path, line) = place();
-                return Err(LabelError::NoLabel { path, line });
-            };
-            let Some(&number) = numbers.get(label) else {
-                let ((path, line), known) = (place(), labels.iter().take(20).cloned().collect());
-                let alike = class_names::alike(label, &labels).map(str::to_owned);
-                return Err(LabelError::Unknown { label: label.to_owned(), path, line, known, alike });
-            };
-            Ok(Example { text: record.text, pair: record.pair, label: number })
+/// The texts of a source, with the number of their class by `number`, which also gets the file and line for its error.
+fn examples(
+    source: &dyn Source,
+    policy: OnBadRow,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+    mut number: impl FnMut(&str, (&Path, u64)) -> Result<u32, LabelError>,
+) -> Result<(Vec<Example>, Skipped), DataError> {
+    let mut reader = Records::new(source, policy, "read texts", progress, interrupt);
+    let mut examples = Vec::new();
+    for record in reader.by_ref() {
+        let record = record?;
+        let Some(class) = record.class() else {
+            return Err(LabelError::NoLabel { path: record.path.to_path_buf(), line: record.line }.into());
         };
-        let examples = records.into_iter().map(example).collect::<Result<_, _>>()?;
-        Ok(Self { labels, examples })
+        let label = number(class, (&record.path, record.line))?;
+        examples.push(Example { text: record.text, pair: record.pair, label });
+    }
+    match examples.is_empty() {
+        true => Err(LabelError::Empty.into()),
+        false => Ok((examples, reader.into_skipped())),
     }
 }
 
