@@ -250,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn advice_on_weights_is_about_those_that_do_not_fit() {
+        let of = |missing: &[&str], left_over: &[&str]| {
+            let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            let (missing, left_over) = (names(missing), names(left_over));
+            hint(&ModelError::WeightNames { path: "a".into(), missing, left_over }).unwrap()
+        };
+        let adapter = of(&["bert.pooler.dense.weight"], &["bert.encoder.layer.0.query.lora_A.default.weight"]);
+        assert!(adapter.starts_with("merge the adapter into the weights"), "{adapter}");
+        assert!(of(&[], &["second.weight"]).starts_with("these weights are of another head"));
+        assert!(of(&["classifier.weight"], &["cls.predictions.bias"]).starts_with("set `architectures`"));
+    }
+
+    #[test]
     fn a_run_without_a_model_is_said_to_be_one() {
         let place = tempfile::tempdir().unwrap();
         let run = place.path().join("run");
