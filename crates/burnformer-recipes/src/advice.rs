@@ -160,6 +160,9 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
             "these weights are of another head, or of a model that is not supported: set `architectures` in `config.json` \
              to its class, or remove them from the file to go without them",
         ),
+        ModelError::Pytorch { .. } => Some(
+            "download the file again, or save the weights alone with PyTorch: `torch.save(model.state_dict(), PATH)`",
+        ),
         ModelError::NotFiniteWeight { .. } => {
             Some("download the file again, or use an earlier checkpoint of its run, which has no such values")
         }

@@ -68,7 +68,10 @@ impl CausalLmSettings {
     pub fn begin(start: &PretrainStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
         let tokenizer = Corpus::open(start.corpus)?.tokenizer();
         let model = match start.init {
-            Some(init) => GptConfig::load(init)?,
+            Some(init) => {
+                Objective::CausalLm.check_init(init)?;
+                GptConfig::load(init)?
+            }
             None => {
                 let specials = tokenizer.specials();
                 let tokens = GptTokens { bos_id: specials.bos_id, eos_id: specials.eos_id, pad_id: specials.pad_id };

@@ -18,7 +18,7 @@ use burnformer_tasks::{TaskError, TranslationTokenizers};
 use burnformer_train::{RunFolder, TrainError};
 
 use crate::advice::FEW_DOCUMENTS;
-use crate::{Change, TooLittleMemory};
+use crate::{Change, Objective, TooLittleMemory};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +170,16 @@ pub enum RecipeError {
         /// Folder of the model.
         init: PathBuf,
     },
+    /// A model that another objective pretrains.
+    #[error("`{}` holds a model of type `{model_type}`, which is not pretrained with the objective `{}`", init.display(), asked.name())]
+    OtherObjective {
+        /// Folder of the model.
+        init: PathBuf,
+        /// `model_type` of the model.
+        model_type: &'static str,
+        /// The objective that was asked for.
+        asked: Objective,
+    },
     /// A corpus with other tokens than the model that training begins with.
     #[error("the corpus does not fit the model")]
     OtherTokens {
@@ -246,6 +256,10 @@ impl RecipeError {
                 let other = objective.map(|it| format!("; `{name}` is one for `--objective {it}`"));
                 return Some(known.join(", ") + &other.unwrap_or_default());
             }
+            Self::OtherObjective { asked, .. } => match asked {
+                Objective::MaskedLm => "set `--objective causal-lm`",
+                Objective::CausalLm => "set `--objective masked-lm`",
+            },
             Self::OtherTokens { init, .. } => {
                 return Some(format!("build the corpus with `--tokenizer {}`", init.display()));
             }

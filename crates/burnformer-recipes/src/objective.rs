@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_core::settings;
+use burnformer_models::{Architecture, Head, ModelClass};
 use burnformer_train::RunFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +49,24 @@ impl Objective {
         match file.is_file() {
             true => Ok(settings::reload::<Settings>(&file, &[])?.objective),
             false => Ok(Self::default()),
+        }
+    }
+
+    /// Refuses the model in `init` if only the other objective pretrains models of its type.
+    pub(crate) fn check_init(self, init: &Path) -> Result<(), RecipeError> {
+        let found = Architecture::of(init)?;
+        let by = match found {
+            Architecture::Gpt2 => Some(Self::CausalLm),
+            _ if ModelClass::new(found, Head::MaskedLm).is_some() => Some(Self::MaskedLm),
+            // Of neither: the settings of its model are refused with what is expected.
+            _ => None,
+        };
+        match by.filter(|by| *by != self) {
+            Some(_) => {
+                let model_type = found.model_type();
+                Err(RecipeError::OtherObjective { init: init.to_owned(), model_type, asked: self })
+            }
+            None => Ok(()),
         }
     }
 

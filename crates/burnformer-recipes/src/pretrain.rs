@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::{CorpusSamples, check_corpus};
 use crate::settings::train_config;
-use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
+use crate::{
+    Context, Note, Objective, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores,
+};
 
 /// Settings of a pretraining run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,7 +84,10 @@ impl PretrainSettings {
     pub fn begin(start: &PretrainStart<'_>, overrides: &Overrides<'_>) -> Result<Self, RecipeError> {
         let tokenizer = Corpus::open(start.corpus)?.tokenizer();
         let model = match start.init {
-            Some(init) => BertConfig::load(init)?,
+            Some(init) => {
+                Objective::MaskedLm.check_init(init)?;
+                BertConfig::load(init)?
+            }
             None => {
                 let pad_id = tokenizer.specials().pad_id.unwrap_or_default();
                 BertConfig::preset(start.preset, tokenizer.vocab_size(), pad_id).ok_or_else(|| {

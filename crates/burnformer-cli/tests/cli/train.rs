@@ -82,6 +82,8 @@ fn pretraining_goes_on_from_any_encoder() {
     let settings = folder.read("more/run.toml");
     assert!(settings.contains("variant = \"roberta\"\n") && settings.contains("next_sentence = false\n"), "{settings}");
     run(&folder, "pretrain --out more --resume --steps 3");
+    let line = "pretrain --objective causal-lm --corpus corpus --init runs/mini --out gpt";
+    folder.run(line).fails_with(&["holds a model of type `bert`, which is not", "hint: set `--objective masked-lm`"]);
     assert_eq!(folder.rows("more/metrics.jsonl").iter().filter(|row| row["split"] == "train").count(), 3);
 }
 
