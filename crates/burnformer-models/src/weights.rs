@@ -3,6 +3,8 @@
 //! loaded.
 
 mod convert;
+mod file;
+mod fill;
 mod finite;
 mod float;
 mod index;
@@ -16,6 +18,8 @@ mod save;
 mod unique;
 
 pub use self::convert::write_as;
+use self::file::WeightsFile;
+use self::fill::FillParameters;
 use self::finite::n_not_finite;
 use self::float::StoredType;
 pub use self::float::WeightType;
@@ -24,15 +28,14 @@ pub use self::layout::is_adapter;
 use self::layout::{Layout, is_beside};
 pub use self::mean::write_mean;
 pub use self::place::{Part, Place};
-use self::pytorch_file::PytorchFile;
 pub use self::remarks::WeightRemarks;
-use self::safetensors_file::SafetensorsFile;
+pub(crate) use self::remarks::is_former_buffer;
 use self::save::header;
 pub use self::save::{save, write_tensors};
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::TensorData;
 use burnformer_core::available_memory;
 use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
@@ -60,57 +63,6 @@ pub struct Weights {
     files: Vec<WeightsFile>,
     /// Of a model folder; `None` of a file whose names are taken as they are.
     layout: Option<Layout>,
-}
-
-#[derive(Debug)]
-enum WeightsFile {
-    Safetensors(SafetensorsFile),
-    Pytorch(PytorchFile),
-}
-
-impl WeightsFile {
-    fn open(path: &Path) -> Result<Self, ModelError> {
-        if path.extension().is_some_and(|extension| ["bin", "pt", "pth"].iter().any(|pytorch| extension == *pytorch)) {
-            PytorchFile::open(path).map(Self::Pytorch)
-        } else {
-            SafetensorsFile::open(path).map(Self::Safetensors)
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        match self {
-            Self::Safetensors(file) => file.names(),
-            Self::Pytorch(file) => file.names(),
-        }
-    }
-
-    fn shape(&self, name: &str) -> Option<&[usize]> {
-        match self {
-            Self::Safetensors(file) => file.shape(name),
-            Self::Pytorch(file) => file.shape(name),
-        }
-    }
-
-    fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
-        match self {
-            Self::Safetensors(file) => file.read(name),
-            Self::Pytorch(file) => file.read(name),
-        }
-    }
-
-    fn stored_type(&self, name: &str) -> Option<StoredType> {
-        match self {
-            Self::Safetensors(file) => file.stored_type(name),
-            Self::Pytorch(file) => file.stored_type(name),
-        }
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Safetensors(file) => file.path(),
-            Self::Pytorch(file) => file.path(),
-        }
-    }
 }
 
 impl Weights {
@@ -251,9 +203,9 @@ impl Weights {
         let place_of = |path: &str| place_of(path).map(P::into);
         self.check(&module, place_of, ignore)?;
         self.check_memory(&module, place_of)?;
-        let mut mapper = FillParameters { file: self, place_of, path: Vec::new(), result: Ok(()) };
+        let mut mapper = FillParameters::new(self, place_of);
         let module = module.map(&mut mapper);
-        mapper.result.map(|()| module)
+        mapper.end().map(|()| module)
     }
 
     /// Compares names and shapes, before anything is allocated for a weight.
@@ -336,41 +288,5 @@ impl Weights {
 
     pub(crate) fn missing(&self, name: &str) -> ModelError {
         ModelError::MissingWeight { path: self.path.clone(), name: name.to_owned() }
-    }
-}
-
-struct FillParameters<'a, F> {
-    file: &'a mut Weights,
-    place_of: F,
-    path: Vec<String>,
-    result: Result<(), ModelError>,
-}
-
-impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(place) = (self.place_of)(&self.path.join(".")) else { return param };
-        if self.result.is_err() {
-            return param;
-        }
-        match self.file.read_finite(&place.name) {
-            Ok(stored) => {
-                let data = place.parameter(stored);
-                let id = param.id;
-                let tensor = Tensor::from_data(data, &param.lazy_device());
-                param.transform_for_load(tensor, id)
-            }
-            Err(error) => {
-                self.result = Err(error);
-                param
-            }
-        }
     }
 }

@@ -56,8 +56,12 @@ pub(crate) enum Outcome {
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
     // A folder that cannot be read is an error of the command itself.
     if let Some(folder) = model_of(command) {
-        if let Some(remarks) = WeightRemarks::of(folder).ok().filter(|it| *it != WeightRemarks::default()) {
-            context.terminal.note(remarks);
+        let remarks = WeightRemarks::of(folder).unwrap_or_default();
+        if !remarks.to_string().is_empty() {
+            context.terminal.note(&remarks);
+        }
+        if !remarks.former_buffers.is_empty() {
+            context.terminal.detail(format_args!("buffers that are not read: {}", remarks.former_buffers.join(", ")));
         }
         if let Some(keys) = unknown_keys(folder).ok().filter(|keys| !keys.is_empty()) {
             let file = folder.join("config.json");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burnformer_models::weights::Weights;
+use burnformer_models::weights::{WeightRemarks, Weights};
 use zip::CompressionMethod;
 
 use crate::Target;
@@ -10,11 +10,11 @@ use crate::file::{beside, file};
 use crate::pickle::archive;
 
 pub(super) const TARGETS: &[Target] = &[
-    Target { name: "safetensors", run: |bytes| file("a.safetensors", bytes, read), seeds: || vec![safetensors()] },
+    Target { name: "safetensors", run: |bytes| file("model.safetensors", bytes, read), seeds: || vec![safetensors()] },
     Target { name: "index_json", run: index_json, seeds: || vec![INDEX.to_vec()] },
     Target {
         name: "pytorch",
-        run: |bytes| file("a.bin", bytes, read),
+        run: |bytes| file("pytorch_model.bin", bytes, read),
         seeds: || vec![archive(CompressionMethod::Stored), archive(CompressionMethod::Deflated)],
     },
 ];
@@ -22,6 +22,10 @@ pub(super) const TARGETS: &[Target] = &[
 const INDEX: &[u8] = br#"{"metadata":{"total_size":16},"weight_map":{"x":"b.safetensors","y":"b.safetensors"}}"#;
 
 fn read(path: &Path) {
+    if let Some(folder) = path.parent() {
+        // As a folder names and passes over them.
+        let _ = WeightRemarks::of(folder);
+    }
     let Ok(mut weights) = Weights::open(path) else { return };
     for name in weights.names() {
         let _ = weights.read(&name);

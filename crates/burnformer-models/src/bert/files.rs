@@ -1,11 +1,10 @@
 //! Saving and loading the weights of a BERT model.
 
 use super::BertConfig;
-use super::names::is_obsolete;
 use crate::class::is_of_head;
 use crate::folder::{CONFIG, WEIGHTS};
 use crate::hf::pretty;
-use crate::weights::{self, Weights};
+use crate::weights::{self, Weights, is_former_buffer};
 use crate::{Loaded, ModelError, stats};
 use burn::module::Module;
 use burn::tensor::TensorData;
@@ -38,7 +37,7 @@ pub(crate) fn load<M: Module>(config: &BertConfig, folder: &Path, new: impl FnOn
     let tied = names.tied();
     let has_extra_bias = !config.tied_embeddings;
     let ignore = |name: &str| {
-        is_obsolete(name)
+        is_former_buffer(name)
             || tied.iter().any(|(second, _)| second == name)
             || (has_extra_bias && name == variant.weight_name("mlm.bias"))
             || name.starts_with("cls.seq_relationship.")
@@ -78,11 +77,11 @@ pub(crate) fn load_body<M: Module>(
         None if is_whole => true,
         rest => rest.unwrap_or(name).starts_with("pooler.") || is_of_head(name),
     };
-    let model = file.fill(model, name_of, |name| is_obsolete(name) || may_be_left(name))?;
+    let model = file.fill(model, name_of, |name| is_former_buffer(name) || may_be_left(name))?;
     let tied = if heads.contains(&"mlm.") { names.tied() } else { Vec::new() };
     tied.iter().try_for_each(|(second, first)| file.expect_tied(second, first))?;
     let is_second = |name: &str| tied.iter().any(|(second, _)| second == name);
-    let is_left = |name: &String| !is_obsolete(name) && !is_second(name) && !taken.contains(name);
+    let is_left = |name: &String| !is_former_buffer(name) && !is_second(name) && !taken.contains(name);
     let left_over = file.names().into_iter().filter(is_left).collect();
     let fresh = paths.into_iter().filter(|path| !is_set(path)).collect();
     Ok(Loaded { model, fresh, left_over })

@@ -122,8 +122,3 @@ impl BertVariant {
         Some(self.weight_name("mlm.decoder.bias")).filter(|name| *name != self.weight_name("mlm.bias"))
     }
 }
-
-/// `true` for weights of old files that no model needs.
-pub(super) fn is_obsolete(name: &str) -> bool {
-    name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")
-}

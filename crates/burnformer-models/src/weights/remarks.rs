@@ -20,6 +20,9 @@ pub struct WeightRemarks {
     /// Names of what is not read, as no answer depends on it: buffers that are no floats, vectors beside the model such as
     /// the weights of classes in a loss, and the state of a run.
     pub ignored: Vec<String>,
+    /// Names of buffers that earlier releases of transformers wrote into every file: numbers of positions and segments, which
+    /// are not read either.
+    pub former_buffers: Vec<String>,
 }
 
 impl WeightRemarks {
@@ -29,20 +32,23 @@ impl WeightRemarks {
     /// As [`Weights::in_folder`].
     pub fn of(folder: &Path) -> Result<Self, ModelError> {
         let file = Weights::in_folder(folder)?;
-        let (mut rounded, mut ignored) = (0, Vec::new());
+        let (mut rounded, mut ignored, mut former_buffers) = (0, Vec::new(), Vec::new());
         for name in file.names() {
-            if file.is_extra(&name) {
+            if is_former_buffer(&name) {
+                former_buffers.push(file.stored(&name).to_owned());
+            } else if file.is_extra(&name) {
                 ignored.push(file.stored(&name).to_owned());
             } else if file.stored_type(&name) == Some(StoredType::Double) {
                 rounded += 1;
             }
         }
         let prefix = file.layout.map_or_else(String::new, |layout| layout.prefix);
-        Ok(Self { prefix, rounded, ignored })
+        Ok(Self { prefix, rounded, ignored, former_buffers })
     }
 }
 
-/// A line for each remark, without a break at the end; empty if there is none.
+/// A line for each remark, without a break at the end; empty if there is none, or nothing but former buffers, which are in
+/// many files.
 impl Display for WeightRemarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = Vec::new();
@@ -62,4 +68,9 @@ impl Display for WeightRemarks {
         }
         f.write_str(&lines.join("\n"))
     }
+}
+
+/// `true` for a buffer that earlier releases of transformers wrote beside the embeddings of a model.
+pub(crate) fn is_former_buffer(name: &str) -> bool {
+    name.ends_with("embeddings.position_ids") || name.ends_with("embeddings.token_type_ids")
 }

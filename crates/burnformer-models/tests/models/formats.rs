@@ -3,7 +3,7 @@
 use crate::support::{assert_close, device, fixture, input, values};
 use burn::tensor::TensorData;
 use burnformer_models::weights::{WeightRemarks, Weights};
-use burnformer_models::{Bert, BertForSequenceClassification, ModelClass, ModelError, Pretrained, weights};
+use burnformer_models::{Bert, BertForSequenceClassification, ModelClass, ModelError, Pretrained, registry, weights};
 use burnformer_nn::Linear;
 use std::fs;
 use std::path::Path;
@@ -144,7 +144,11 @@ fn wrapped_weights_are_the_models_and_adapters_are_not() {
         ("bert.embeddings.position_ids", TensorData::from([[0_i64, 1]])),
         ("optimizer.state.0.exp_avg", matrix()),
     ];
-    assert_eq!(logits(write(&|name| name, &beside).path()), expected);
+    let folder = write(&|name| name, &beside);
+    assert_eq!(logits(folder.path()), expected);
+    let remarks = WeightRemarks::of(folder.path()).unwrap();
+    assert_eq!(remarks.ignored, ["loss_fct.weight", "metrics.confusion", "optimizer.state.0.exp_avg"]);
+    assert_eq!(remarks.former_buffers, ["bert.embeddings.position_ids"]);
     for name in ["bert.encoder.layer.0.adapter.bias", "bert.encoder.layer.0.attention.self.query.lora_A.weight"] {
         let folder = write(&|name| name, &[(name, vector())]);
         let error = BertForSequenceClassification::load(folder.path(), &device).unwrap_err();
@@ -157,6 +161,28 @@ fn wrapped_weights_are_the_models_and_adapters_are_not() {
         write(&|name| format!("teacher.{name}"), &[("student.bert.embeddings.word_embeddings.weight", matrix())]);
     let error = BertForSequenceClassification::load(folder.path(), &device).unwrap_err().to_string();
     assert!(error.ends_with("under the prefixes `student.`, `teacher.`: save one of them alone"), "{error}");
+}
+
+/// The names of encoder–decoders begin with `model.` by themselves.
+#[test]
+fn wrappers_are_taken_off_every_architecture() {
+    for name in ["gpt2", "marian", "pegasus", "roberta_masked_lm", "distilbert_masked_lm", "camembert_masked_lm"] {
+        for prefix in ["module.", "model.", "state_dict.model._orig_mod."] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::copy(fixture(name).join("config.json"), folder.path().join("config.json")).unwrap();
+            let mut file = Weights::in_folder(&fixture(name)).unwrap();
+            let tensors =
+                file.names().into_iter().map(|it| (format!("{prefix}{it}"), file.read(&it).unwrap())).collect();
+            let path = folder.path().join("model.safetensors");
+            weights::save(&Vec::<Linear>::new(), str::to_owned, tensors, &path).unwrap();
+            let model = registry::open(folder.path(), &device()).unwrap();
+            let [found, expected] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            model.save(found.path()).unwrap();
+            registry::open(&fixture(name), &device()).unwrap().save(expected.path()).unwrap();
+            let read = |folder: &Path| fs::read(folder.join("model.safetensors")).unwrap();
+            assert!(read(found.path()) == read(expected.path()), "{name}: {prefix}");
+        }
+    }
 }
 
 #[test]

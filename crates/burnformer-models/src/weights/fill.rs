@@ -1,0 +1,53 @@
+//! Parameters of a module from a file of weights.
+
+use super::{Place, Weights};
+use crate::ModelError;
+use burn::module::{ModuleMapper, Param};
+use burn::tensor::Tensor;
+
+/// Sets the parameters of a module for whose path `place_of` returns a place, up to the first error.
+pub(super) struct FillParameters<'a, F> {
+    file: &'a mut Weights,
+    place_of: F,
+    path: Vec<String>,
+    result: Result<(), ModelError>,
+}
+
+impl<'a, F> FillParameters<'a, F> {
+    pub(super) fn new(file: &'a mut Weights, place_of: F) -> Self {
+        Self { file, place_of, path: Vec::new(), result: Ok(()) }
+    }
+
+    pub(super) fn end(self) -> Result<(), ModelError> {
+        self.result
+    }
+}
+
+impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(place) = (self.place_of)(&self.path.join(".")) else { return param };
+        if self.result.is_err() {
+            return param;
+        }
+        match self.file.read_finite(&place.name) {
+            Ok(stored) => {
+                let data = place.parameter(stored);
+                let id = param.id;
+                let tensor = Tensor::from_data(data, &param.lazy_device());
+                param.transform_for_load(tensor, id)
+            }
+            Err(error) => {
+                self.result = Err(error);
+                param
+            }
+        }
+    }
+}
