@@ -131,8 +131,9 @@ fn without_inserted(name: &str) -> String {
 
 /// What stands before the name of the table of tokens, if `name` is one.
 fn before_table(name: &str) -> Option<&str> {
-    let before = TABLES.iter().find_map(|table| name.strip_suffix(table))?;
-    (before.is_empty() || before.ends_with('.')).then_some(before)
+    let mut before = TABLES.iter().filter_map(|table| name.strip_suffix(table));
+    // Not of `bert` in `distilbert`.
+    before.find(|before| before.is_empty() || before.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -162,6 +163,8 @@ mod tests {
             names(&["net.embeddings.word_embeddings.weight", "net.pooler.dense.weight", "classifier.weight"]).unwrap();
         assert_eq!(prefix, "net.");
         assert_eq!(found, ["embeddings.word_embeddings.weight", "pooler.dense.weight", "classifier.weight"]);
+        // The name of one architecture ends with that of another.
+        assert_eq!(names(&["model.distilbert.embeddings.word_embeddings.weight"]).unwrap().0, "model.");
         // Those of Marian begin with `model.` by themselves.
         assert_eq!(names(&["model.shared.weight", "final_logits_bias"]).unwrap().0, "");
         assert_eq!(names(&["model.model.shared.weight", "model.final_logits_bias"]).unwrap().0, "model.");
