@@ -116,8 +116,13 @@ fn in_order(mut pieces: Vec<Piece>, n_specials: usize) -> Vec<Piece> {
     let learnt = &mut pieces[n_specials..];
     learnt.sort_unstable_by(by_score);
     let single: Vec<usize> = (0..learnt.len()).filter(|&at| learnt[at].0.chars().nth(1).is_none()).collect();
-    let is_step = |from: usize, to: usize| (learnt[from].1 - learnt[to].1 - DROPPED).abs() < DROPPED * 1e-6;
-    let near = |at: &usize| single.iter().any(|&other| is_step(*at, other) || is_step(other, *at));
+    let scores: Vec<f64> = single.iter().map(|&at| learnt[at].1).collect();
+    let is_near = |wanted: f64| {
+        let close = DROPPED * 1e-6;
+        let at = scores.partition_point(|&score| score > wanted + close);
+        scores.get(at).is_some_and(|&score| score >= wanted - close)
+    };
+    let near = |at: &usize| is_near(learnt[*at].1 + DROPPED) || is_near(learnt[*at].1 - DROPPED);
     let dropped: Vec<usize> = single.iter().copied().filter(near).collect();
     let mut characters: Vec<String> = dropped.iter().map(|&at| learnt[at].0.clone()).collect();
     characters.sort_unstable();
@@ -125,6 +130,49 @@ fn in_order(mut pieces: Vec<Piece>, n_specials: usize) -> Vec<Piece> {
         learnt[at].0 = character;
     }
     // SentencePiece's scores have this type; others would not be the same in JSON.
-    pieces.iter_mut().for_each(|(_, score)| *score = f64::from(*score as f32));
+    learnt.iter_mut().for_each(|(_, score)| *score = f64::from(*score as f32));
+    learnt.sort_unstable_by(by_score);
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library gives two of three dropped characters the first scores that it comes to, one of which a kept piece has too.
+    #[test]
+    fn the_order_does_not_depend_on_which_character_came_first() {
+        let pieces = |[a, b, c]: [&str; 3]| {
+            let scores = [
+                ("<unk>", 0.0),
+                ("xy", -2.0),
+                ("near", -5.0),
+                (a, -5.0),
+                (b, -5.0 + DROPPED),
+                (c, -5.0 + 2.0 * DROPPED),
+            ];
+            in_order(scores.map(|(piece, score)| (piece.to_owned(), score)).to_vec(), 1)
+        };
+        let expected = pieces(["$", "j", "q"]);
+        assert_eq!(
+            expected.iter().map(|(piece, _)| piece.as_str()).collect::<Vec<_>>(),
+            ["<unk>", "xy", "$", "j", "near", "q"]
+        );
+        for order in [["$", "q", "j"], ["j", "$", "q"], ["j", "q", "$"], ["q", "$", "j"], ["q", "j", "$"]] {
+            assert_eq!(pieces(order), expected);
+        }
+    }
+
+    #[test]
+    fn counts_and_words_fit_the_library() {
+        let letters = ['a', 'b'].into();
+        let words = [("abx".to_owned(), u64::MAX >> 20), ("x".to_owned(), 7), ("a".repeat(LONGEST + 1), 3)];
+        let sentences = sentences(&words, &letters);
+        let found: Vec<_> = sentences.iter().map(|(word, count)| (word.len(), *count > 0)).collect();
+        assert_eq!(found, [(2, true), (LONGEST, true), (1, true)]);
+        assert!(
+            sentences.iter().map(|(word, count)| u64::from(*count) * word.len() as u64).sum::<u64>()
+                <= u64::from(u32::MAX)
+        );
+    }
 }
