@@ -85,7 +85,7 @@ impl Work<'_> {
             let is_cut = length > max_length;
             if is_cut {
                 let what = format_args!(
-                    "text {number} has {length} tokens, the model takes {max_length}: the rest is cut off"
+                    "text {number} has more than the {max_length} tokens that the model takes: the rest is cut off"
                 );
                 self.context.terminal.warn(what);
             }

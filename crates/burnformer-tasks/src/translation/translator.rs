@@ -39,7 +39,7 @@ pub struct Translation {
     /// The tokens, without start and end token.
     #[serde(skip)]
     pub tokens: Vec<u32>,
-    /// Number of tokens of the source, with the end token and any truncated tokens.
+    /// Number of tokens of the source, with the end token; more than [`Translator::max_length`] if the source was truncated.
     #[serde(skip)]
     pub source_length: usize,
     /// The sum of the log-probabilities of its tokens, the end token included.
@@ -172,7 +172,10 @@ impl Translator {
         let (config, target) = (self.task.config(), self.task.tokenizers().target());
         let mut samples = Vec::with_capacity(pairs.len());
         for (number, (text, translation)) in (0..).zip(pairs) {
-            let mut pair = TextPair { source: self.whole_source(text)?, target: target.encode(translation)? };
+            let mut pair = TextPair {
+                source: self.whole_source(text)?,
+                target: target.encode_beginning(translation, config.max_seq_length)?,
+            };
             pair.target.push(config.eos_id);
             if pair.length() <= config.max_seq_length {
                 samples.push((number, pair));
@@ -201,9 +204,9 @@ impl Translator {
         tokens
     }
 
-    /// The tokens of a text with the end token.
+    /// The tokens of a text, as far as it takes to know whether there are too many, with the end token.
     fn whole_source(&self, text: &str) -> Result<Vec<u32>, TaskError> {
-        let mut tokens = self.task.tokenizers().source().encode_source(text)?;
+        let mut tokens = self.task.tokenizers().source().encode_source_beginning(text, self.max_length())?;
         tokens.push(self.task.config().eos_id);
         Ok(tokens)
     }
