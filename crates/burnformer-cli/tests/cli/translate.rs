@@ -375,6 +375,50 @@ fn training_goes_on_from_a_model() {
     on("fits --steps 2").succeeds();
 }
 
+/// A folder in the form of OPUS-MT, of fixtures of other crates: a corpus is built with its tokenizers, training goes on from its
+/// weights and can be interrupted, and what comes out has the same form.
+#[test]
+fn a_model_of_opus_mt_is_fine_tuned() {
+    let folder = Folder::new();
+    for (from, names) in [
+        (
+            "burnformer-tasks/tests/fixtures/opus_mt",
+            &["config.json", "generation_config.json", "model.safetensors"][..],
+        ),
+        (
+            "burnformer-data/tests/fixtures/foreign/opus",
+            &["source.spm", "target.spm", "vocab.json", "tokenizer_config.json"],
+        ),
+    ] {
+        for name in names {
+            let path = format!("{}/../{from}/{name}", env!("CARGO_MANIFEST_DIR"));
+            folder.write_bytes(&format!("opus/{name}"), &fs::read(path).unwrap());
+        }
+    }
+    let lines = |text: &str| (1..=40).map(|n| format!("{text} {n}\n")).collect::<String>();
+    folder.write("a.en", &lines(">>fra<< the ship counted"));
+    folder.write("a.fr", &lines("keeper of the tower"));
+    folder.run("data build --input a.en --pair-input a.fr --tokenizer opus --out pairs").succeeds();
+    let line = format!(
+        "train-seq2seq --set train.micro_batch_tokens=256 --set train.schedule.warmup_steps=2 --set train.evaluate_every=20 \
+         --set train.checkpoint_every=20 --learning-rate 0.02 --corpus pairs --init opus {DEVICE}"
+    );
+    folder.run(&format!("{line} --steps 40 --out whole")).succeeds();
+    folder.run(&format!("{line} --steps 20 --out parts")).succeeds();
+    folder.run(&format!("train-seq2seq --out parts --resume --steps 40 {DEVICE}")).succeeds();
+    let weights = |run: &str| fs::read(folder.path(&format!("{run}/model.safetensors"))).unwrap();
+    assert!(weights("whole") == weights("parts"));
+    let evaluations = folder.rows("whole/metrics.jsonl");
+    let perplexities: Vec<f64> = evaluations.iter().filter_map(|row| row["perplexity"].as_f64()).collect();
+    assert!(perplexities.last().unwrap() * 1.3 < perplexities[0], "{perplexities:?}");
+    let content =
+        |folder_name: &str| folder.json(&format!("{folder_name}/generation_config.json"))["num_beams"].clone();
+    assert_eq!(content("whole"), content("opus"));
+    assert_eq!(folder.read("whole/vocab.json"), folder.read("opus/vocab.json"));
+    let translate = |model: &str| folder.run(&format!("translate {model} {DEVICE} the")).succeeds().stdout;
+    assert_ne!(translate("whole"), translate("opus"));
+}
+
 #[test]
 fn missing_tokenizers_of_bleu_are_named_with_a_remedy() {
     let folder = Folder::new();
