@@ -64,7 +64,7 @@ pub(crate) struct TranslateArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Generation")]
 pub(crate) struct GenerationArgs {
-    /// Beam size; 1 is greedy search [default: of the model folder, or 4, or 1 when sampling]
+    /// Beam size; 1 is greedy search [default: 4 for models trained here, others as their `generation_config.json` says, or 1]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=1024))]
     pub(crate) beam: Option<usize>,
 

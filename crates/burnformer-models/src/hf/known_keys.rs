@@ -304,4 +304,31 @@ mod tests {
             assert_eq!(found.unwrap(), json!(["my_key"]), "{model_type}");
         }
     }
+
+    /// As files on the hub have them, which older versions of transformers wrote.
+    #[test]
+    fn the_keys_of_older_files_are_known() {
+        for config in [
+            json!({"model_type": "marian", "_name_or_path": "x", "_num_labels": 3, "add_bias_logits": false,
+                "add_final_layer_norm": false, "bad_words_ids": [[9]], "classif_dropout": 0.0, "max_length": 512,
+                "normalize_before": false, "normalize_embedding": false, "num_beams": 6, "num_hidden_layers": 6,
+                "encoder_layers": 6, "static_position_embeddings": true, "extra_pos_embeddings": 2, "use_cache": true}),
+            json!({"model_type": "gpt2", "n_ctx": 1024, "summary_type": "cls_index", "torch_dtype": "float32",
+                "task_specific_params": {"text-generation": {"do_sample": true}}, "gradient_checkpointing": false}),
+            json!({"model_type": "bert", "directionality": "bidi", "pooler_fc_size": 768, "pooler_num_attention_heads": 12,
+                "pooler_num_fc_layers": 3, "pooler_size_per_head": 128, "pooler_type": "first_token_transform",
+                "output_past": true, "position_embedding_type": "absolute", "finetuning_task": null}),
+            json!({"model_type": "distilbert", "sinusoidal_pos_embds": false, "tie_weights_": true, "qa_dropout": 0.1,
+                "max_position_embeddings": 512, "seq_classif_dropout": 0.2, "pruned_heads": {}}),
+        ] {
+            let load = |folder: &Path| crate::registry::unknown_keys(folder).map(|unknown| json!(unknown));
+            assert_eq!(with_config(&config, load).unwrap(), json!([]), "{config}");
+            let load = |folder: &Path| match config["model_type"].as_str() {
+                Some("marian") => Seq2SeqConfig::load(folder).map(|_| Value::Null),
+                Some("gpt2") => GptConfig::load(folder).map(|_| Value::Null),
+                _ => BertConfig::load(folder).map(|_| Value::Null),
+            };
+            with_config(&config, load).unwrap();
+        }
+    }
 }
