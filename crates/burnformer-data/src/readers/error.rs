@@ -125,6 +125,15 @@ pub enum ReadError {
         /// Error of the decompressor.
         source: io::Error,
     },
+    /// A text file whose lines end as on old computers of Apple: read as it is, it would be one line.
+    #[error(
+        "`{}` ends its lines with a carriage return alone, expected a line feed: convert it, for instance with `tr '\\r' '\\n'`",
+        path.display()
+    )]
+    CarriageReturns {
+        /// The file.
+        path: Arc<Path>,
+    },
     /// A file of another kind than the settings say.
     #[error("`{}` is {found}, expected {expected}, {remedy}", path.display())]
     WrongKind {

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Cursor, Read};
 use std::iter;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::bytes::{self, Bytes, Text};
 use super::encoding::{Encoding, likely_of_bytes};
@@ -14,6 +14,9 @@ use crate::source::BytesRead;
 
 /// Largest number of bytes of a line, a paragraph, or a row of a table.
 pub(super) const MAX_BYTES: usize = 64 << 20;
+
+/// Number of lines of a file whose encoding is guessed.
+const GUESSES: usize = 5;
 
 /// Length of a line whose memory is not kept for the next one, in bytes.
 const LONG: usize = 1 << 20;
@@ -80,7 +83,11 @@ impl Lines {
     pub(super) fn of_text(text: Text, path: &Arc<Path>, max_bytes: usize) -> Self {
         Self {
             bytes: text.bytes,
-            checks: Arc::new(Checks { encoding: text.encoding, had_letters: AtomicBool::new(false) }),
+            checks: Arc::new(Checks {
+                encoding: text.encoding,
+                had_letters: AtomicBool::new(false),
+                n_guessed: AtomicUsize::new(0),
+            }),
             path: path.clone(),
             number: 0,
             line: Vec::new(),
@@ -214,6 +221,10 @@ impl Lines {
         if has_ended {
             self.line.pop_if(|last| *last == b'\r');
         }
+        if self.number == 1 && !has_ended && self.line.contains(&b'\r') && self.line.len() <= self.max_bytes {
+            self.is_broken = true;
+            return Err(ReadError::CarriageReturns { path: self.path.clone() });
+        }
         if self.line.len() <= self.max_bytes {
             return Ok((self.number, &self.line));
         }
@@ -236,6 +247,8 @@ pub(super) struct Checks {
     encoding: Encoding,
     /// `true` once there was a character beyond ASCII, so that the encoding is known to be right.
     had_letters: AtomicBool,
+    /// Number of lines whose encoding was guessed, which takes long.
+    n_guessed: AtomicUsize,
 }
 
 impl Checks {
@@ -257,8 +270,11 @@ impl Checks {
                 ReadError::NotEncoded { at, encoding, character: before.chars().count() + 1 }
             }
             // Another encoding would garble the lines before.
-            ReadError::NotUtf8 { at, byte, .. } if !self.had_letters.load(Ordering::Relaxed) => {
-                ReadError::NotUtf8 { at, byte, likely: Some(likely_of_bytes(bytes)) }
+            ReadError::NotUtf8 { at, byte, .. }
+                if !self.had_letters.load(Ordering::Relaxed)
+                    && self.n_guessed.fetch_add(1, Ordering::Relaxed) < GUESSES =>
+            {
+                ReadError::NotUtf8 { at, byte, likely: likely_of_bytes(bytes) }
             }
             error => error,
         })
@@ -281,7 +297,6 @@ fn place(path: &Arc<Path>, number: u64) -> Place {
 #[cfg(test)]
 mod tests {
     use std::io::BufReader;
-    use std::sync::atomic::AtomicUsize;
 
     use proptest::prelude::*;
 
@@ -327,6 +342,16 @@ mod tests {
                         `encoding` to that if this is right";
         let nul = "line 3 of `a` holds the byte 0 (its byte 2), expected text";
         assert_eq!(read, [line(1, "a"), Err(not_utf8.to_owned()), Err(nul.to_owned()), line(4, "d")]);
+    }
+
+    #[test]
+    fn a_file_without_line_feeds_is_not_one_line() {
+        let read = all(lines("a\rb\rc", 10));
+        let error = "`a` ends its lines with a carriage return alone, expected a line feed: convert it, for instance with \
+                     `tr '\\r' '\\n'`";
+        assert_eq!(read, [Err(error.to_owned())]);
+        assert_eq!(all(lines("a\rb\n", 10)), [line(1, "a\rb")]);
+        assert_eq!(all(lines("a\n\rb", 10)), [line(1, "a"), line(2, "\rb")]);
     }
 
     #[test]

@@ -76,6 +76,18 @@ impl Rows {
         Place { rows, ..self.lines.place(first) }
     }
 
+    /// The separator that the first line of a CSV file names, as in `sep=;` by Excel.
+    fn named_delimiter(&self) -> Option<u8> {
+        let is_first = self.shape.is_none() && self.dialect.quotes;
+        // A comma would have cut it in two.
+        let line = &self.row.bytes[..];
+        match line.strip_prefix(b"sep=").filter(|_| is_first) {
+            Some([]) if self.row.ends.len() == 2 => Some(self.dialect.delimiter),
+            Some(&[delimiter]) if self.row.ends.len() == 1 && delimiter.is_ascii() => Some(delimiter),
+            _ => None,
+        }
+    }
+
     /// The layout from the first row: number of fields, and the requested ones.
     fn shape_of_first(&self) -> Result<(usize, Each<usize>), ReadError> {
         let n_fields = self.row.ends.len();
@@ -126,6 +138,10 @@ impl Iterator for Rows {
                 Ok(number) => number,
                 Err(error) => return Some(Err(error)),
             };
+            if let Some(delimiter) = self.named_delimiter() {
+                self.dialect.delimiter = delimiter;
+                continue;
+            }
             let (n_fields, asked) = match self.shape {
                 Some(shape) => shape,
                 None => match self.shape_of_first() {
@@ -274,6 +290,15 @@ mod tests {
         let error = rows(&many.join(",")).unwrap().unwrap_err();
         assert!(error.to_string().ends_with("`19`, `20` and 10 more"), "{error}");
         assert!(rows("").is_none());
+    }
+
+    #[test]
+    fn a_separator_that_the_file_names_is_used() {
+        for (content, delimiter) in [("sep=;\ntext;label\na,b;x\n", b','), ("sep=;\r\ntext;label\r\na,b;x\r\n", b';')] {
+            let dialect = Dialect { delimiter, ..CSV };
+            assert_eq!(read(content, dialect, columns("text", "", "label", "")), [r#"3 "a,b" label="x""#]);
+        }
+        assert_eq!(read("sep=\nsep=;\n", CSV, columns("sep=", "", "", "")), [r#"2 "sep=;""#]);
     }
 
     #[test]

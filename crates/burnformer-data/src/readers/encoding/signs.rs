@@ -1,5 +1,7 @@
 //! Signs of an encoding in the first bytes of a file, or in a line that is not UTF-8.
 
+use std::cmp::Ordering;
+
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
 use super::{Encoding, Kind};
@@ -32,21 +34,16 @@ pub(in super::super) fn byte_order_mark(bytes: &[u8]) -> Option<(Encoding, usize
     })
 }
 
-/// The encoding of UTF-16 or UTF-32 whose zeros the first bytes of a file have where that would have them.
-///
-/// Text of other encodings has no zeros; a few that are in it by mistake do not lie in the places of one parity alone, or are
-/// too few for UTF-16 of letters while all other bytes are ASCII.
+/// The encoding of UTF-16 or UTF-32 that the first bytes of a file tell by their zeros, which text of other encodings has not.
+/// A few zeros that are in it by mistake leave it text in UTF-8.
 pub(in super::super) fn likely_of_zeros(bytes: &[u8]) -> Option<Encoding> {
     let bytes = &bytes[..bytes.len().min(LOOKED_AT) & !3];
-    let mut zeros = [0; 4];
-    for unit in bytes.chunks_exact(4) {
-        zeros.iter_mut().zip(unit).for_each(|(n, &byte)| *n += usize::from(byte == 0));
+    if !bytes.contains(&0) {
+        return None;
     }
-    let n_units = bytes.len() / 4;
-    let [even, odd] = [zeros[0] + zeros[2], zeros[1] + zeros[3]];
     let are_characters = |unit: fn([u8; 4]) -> u32| {
         let mut units = bytes.chunks_exact(4).map(|it| unit([it[0], it[1], it[2], it[3]]));
-        n_units > 0 && units.all(|unit| unit > 0 && char::from_u32(unit).is_some())
+        units.all(|unit| unit > 0 && char::from_u32(unit).is_some())
     };
     if are_characters(u32::from_le_bytes) {
         return Some(Encoding::UTF_32_LE);
@@ -54,18 +51,40 @@ pub(in super::super) fn likely_of_zeros(bytes: &[u8]) -> Option<Encoding> {
     if are_characters(u32::from_be_bytes) {
         return Some(Encoding::UTF_32_BE);
     }
-    let is_letters = |n: usize| n * 2 > n_units;
-    let is_ascii = bytes.iter().filter(|byte| byte.is_ascii()).count() * 10 > bytes.len() * 9;
-    match (even, odd) {
-        // A few characters have a zero in the other place, such as 一.
-        (few, n) if n > 2 * few && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_LE),
-        (n, few) if n > 2 * few && (is_letters(n) || !is_ascii) => Some(Encoding::UTF_16_BE),
-        _ => None,
+    let [little, big] = match str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_some() => {
+            [n_marks(bytes, u16::from_le_bytes), n_marks(bytes, u16::from_be_bytes)]
+        }
+        // The high bytes of Latin, Greek and Cyrillic letters are no others that text has.
+        _ => [1, 0].map(|parity| {
+            let n = bytes.iter().skip(parity).step_by(2).filter(|&&byte| byte < b'\t').count();
+            if n * 4 > bytes.len() { n } else { 0 }
+        }),
+    };
+    match little.cmp(&big) {
+        Ordering::Greater => Some(Encoding::UTF_16_LE),
+        Ordering::Less => Some(Encoding::UTF_16_BE),
+        Ordering::Equal => None,
     }
 }
 
-/// The encoding that a line which is not UTF-8 may be in.
-pub(in super::super) fn likely_of_bytes(line: &[u8]) -> Likely {
+/// Number of spaces and punctuation marks in text of UTF-16; 0 if it is none.
+fn n_marks(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> usize {
+    let characters: Vec<_> = char::decode_utf16(bytes.chunks_exact(2).map(|it| unit([it[0], it[1]]))).collect();
+    // The last one may be cut in two.
+    let (Some((_, before)), is_mark) =
+        (characters.split_last(), |c: char| matches!(c, '\n' | ' ' | ',' | '.' | '，' | '。' | '、'))
+    else {
+        return 0;
+    };
+    if before.iter().any(Result::is_err) {
+        return 0;
+    }
+    characters.iter().flatten().filter(|&&c| is_mark(c)).count()
+}
+
+/// The encoding that a line which is not UTF-8 may be in; `None` if it is of none, or no text.
+pub(in super::super) fn likely_of_bytes(line: &[u8]) -> Option<Likely> {
     let first = line.iter().position(|byte| !byte.is_ascii()).unwrap_or(0);
     let start = first.saturating_sub(LOOKED_AT / 2);
     let (line, first) = (&line[start..line.len().min(start + LOOKED_AT)], first - start);
@@ -77,10 +96,14 @@ pub(in super::super) fn likely_of_bytes(line: &[u8]) -> Likely {
         detector.guess(is_short.then_some(b"us"), Utf8Detection::Deny)
     });
     let (before, behind) = (encoding.decode(&line[..first]).0, encoding.decode(&line[first..]).0);
+    let is_control = |c: char| matches!(c, '\0' | '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}');
+    if before.contains('\0') || behind.contains(is_control) {
+        return None;
+    }
     let before: String = before.chars().skip(before.chars().count().saturating_sub(SHOWN)).collect();
     let shown = |c: char| if c.is_control() { ' ' } else { c };
     let text = before.chars().chain(behind.chars().take(SHOWN)).map(shown).collect();
-    Likely { encoding: Encoding(Kind::Standard(encoding)), text }
+    Some(Likely { encoding: Encoding(Kind::Standard(encoding)), text })
 }
 
 /// The encoding of Japan in which this is mostly kana. The library takes few of them for other scripts.
@@ -130,6 +153,8 @@ mod tests {
             "text,label\nrain,wet\n",
             "text,label\n河边有一座磨坊,它静静地立着\n",
             "Привет, мир\nи всё\n",
+            "שלום, עולם\n",
+            "河边有一座磨坊。\n",
             "😀 and 😀\n",
         ] {
             let found: Vec<_> = wide(text).iter().map(|bytes| likely(bytes).unwrap()).collect();
@@ -145,6 +170,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_text_is_not_guessed() {
+        for line in [&b"\xff\x81\x8d\x90"[..], b"\xe9\0", b"\0\xe9"] {
+            assert_eq!(likely_of_bytes(line), None);
+        }
+    }
+
+    #[test]
     fn a_line_tells_what_it_may_be() {
         for (line, found) in [
             (&b"caf\xe9 \x93noir\x94, na\xefve"[..], "windows-1252"),
@@ -154,10 +186,10 @@ mod tests {
             (b"na\xefve", "windows-1252"),
             (b"za\xbf\xf3\xb3\xe6 g\xea\x9cl\xb9 ja\x9f\xf1", "windows-1250"),
         ] {
-            assert_eq!(likely_of_bytes(line).encoding.to_string(), found);
+            assert_eq!(likely_of_bytes(line).unwrap().encoding.to_string(), found);
         }
         let long =
             [b"x".repeat(10_000), b"a well-known caf\xe9, with tea and cake".to_vec(), b"x".repeat(10_000)].concat();
-        assert_eq!(likely_of_bytes(&long).text, "ll-known café, with tea ");
+        assert_eq!(likely_of_bytes(&long).unwrap().text, "ll-known café, with tea ");
     }
 }
