@@ -30,7 +30,7 @@ pub(crate) fn open_pairs(paths: &[String], pair_paths: &[String], args: &FormatA
         return Err(Advised::new(format!("`{}` cannot be combined with `--pair-input`", flag(option)), hint).into());
     }
     let input = Input::new(paths.to_vec(), Format::Parallel { target: pair_paths.to_vec() });
-    Ok(Input { encoding: args.encoding.encoding, ..input }.open()?)
+    Ok(Input { encoding: args.encoding, ..input }.open()?)
 }
 
 /// Whether the flags name second texts.
@@ -80,7 +80,7 @@ fn options(args: &FormatArgs) -> FormatOptions {
         group_column: args.group_column.clone(),
         no_header: args.no_header,
         delimiter: args.delimiter,
-        encoding: args.encoding.encoding,
+        encoding: args.encoding,
     }
 }
 

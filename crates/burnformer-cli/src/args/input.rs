@@ -59,8 +59,10 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub(crate) delimiter: Option<char>,
 
-    #[command(flatten)]
-    pub(crate) encoding: EncodingArgs,
+    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, shift_jis or gb18030 [default: utf-8]
+    // Not flattened: then the group of these flags, with which others conflict, would be empty.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) encoding: Option<Encoding>,
 
     /// What to do with a row that cannot be used
     #[arg(long, value_name = "POLICY", default_value = "error", value_parser = names::<OnBadRow, _>([
@@ -70,7 +72,7 @@ pub(crate) struct FormatArgs {
     pub(crate) on_bad_row: OnBadRow,
 }
 
-/// The encoding of texts.
+/// The encoding of texts, for commands that read no other files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EncodingArgs {
     /// Encoding of text without a byte order mark, such as utf-16, windows-1252, shift_jis or gb18030 [default: utf-8]

@@ -30,7 +30,7 @@ pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
     };
     let is_given = !args.prompts.is_empty();
     let is_asked = |line: &Result<String>| is_given || line.as_ref().map_or(true, |line| !line.trim().is_empty());
-    let mut prompts = lines::texts(&args.prompts, &args.encoding).filter(is_asked);
+    let mut prompts = lines::texts(&args.prompts, args.encoding.encoding).filter(is_asked);
     loop {
         let group = prompts.by_ref().take(batch_size).collect::<Result<Vec<_>>>()?;
         if group.is_empty() {

@@ -5,12 +5,13 @@ use std::io::{self, BufReader};
 use anyhow::{Error, Result};
 use burnformer::data::readers::{Encoding, lines_of};
 
-use crate::args::EncodingArgs;
-
 /// The texts of the command line, or if there are none, the lines of the standard input, blank ones too. They are read as they
 /// are needed.
-pub(super) fn texts<'a>(given: &'a [String], args: &EncodingArgs) -> Box<dyn Iterator<Item = Result<String>> + 'a> {
-    if given.is_empty() { Box::new(of_stdin(args.encoding)) } else { Box::new(given.iter().cloned().map(Ok)) }
+pub(super) fn texts<'a>(
+    given: &'a [String],
+    encoding: Option<Encoding>,
+) -> Box<dyn Iterator<Item = Result<String>> + 'a> {
+    if given.is_empty() { Box::new(of_stdin(encoding)) } else { Box::new(given.iter().cloned().map(Ok)) }
 }
 
 /// The lines of the standard input.

@@ -21,7 +21,7 @@ struct Line<'a> {
 
 pub(super) fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome> {
     let model = args.embedding.load()?;
-    let texts = lines::texts(&args.texts, &args.encoding).collect::<Result<Vec<_>>>()?;
+    let texts = lines::texts(&args.texts, args.encoding.encoding).collect::<Result<Vec<_>>>()?;
     if texts.len() < 2 {
         let message = format!("expected at least two texts, found {}", texts.len());
         return Err(Advised::new(message, "give them on the command line, or one per line of standard input").into());

@@ -67,7 +67,7 @@ impl TextsArgs {
             Ok(())
         };
         if is_stdin {
-            for (row, text) in (1..).zip(lines::texts(&self.texts, &self.format.encoding)) {
+            for (row, text) in (1..).zip(lines::texts(&self.texts, self.format.encoding)) {
                 context.interrupt.check()?;
                 take(Row { row, id: None, text: text?, pair: None })?;
             }

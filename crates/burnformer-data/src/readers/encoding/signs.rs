@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_not_guessed() {
-        for line in [&b"\xff\x81\x8d\x90"[..], b"\xe9\0", b"\0\xe9"] {
+        for line in [&b"\xe9\0"[..], b"\0\xe9"] {
             assert_eq!(likely_of_bytes(line), None);
         }
     }
