@@ -153,6 +153,28 @@ fn every_row_has_its_answer_and_its_number() {
 }
 
 #[test]
+fn special_tokens_in_a_text_are_text_on_request() {
+    let folder = Folder::with_models();
+    let text = "old [SEP] boat";
+    let answer = |line: &str| {
+        let line = format!("{line} --format json {DEVICE}");
+        let answer = lines(&folder.run_with(&line, text).succeeds()).remove(0);
+        answer["probability"].as_f64().unwrap()
+    };
+    let vector = |flag: &str| folder.run_with(&format!("embed runs/mini {flag} {DEVICE}"), text).succeeds().stdout;
+    assert_ne!(answer("predict runs/intents"), answer("predict runs/intents --split-special-tokens"));
+    assert_ne!(vector(""), vector("--split-special-tokens"));
+
+    // A model that was trained so reads texts so.
+    let line = "finetune --model runs/mini --train train.csv --label-column category --steps 1 --split-special-tokens";
+    folder.run(&format!("{line} --out runs/split {DEVICE}")).succeeds();
+    assert!(folder.read("runs/split/run.toml").contains("split_special_tokens = true\n"));
+    assert_eq!(folder.json("runs/split/tokenizer_config.json")["split_special_tokens"], true);
+    assert_eq!(answer("predict runs/split"), answer("predict runs/split --split-special-tokens"));
+    assert_eq!(folder.json("runs/intents/tokenizer_config.json").get("split_special_tokens"), None);
+}
+
+#[test]
 fn texts_that_are_cut_are_told_once() {
     let folder = Folder::with_models();
     folder.write("texts.txt", &format!("old boat\n{0}\nboat\n{0}\n", "old boat ".repeat(30)));

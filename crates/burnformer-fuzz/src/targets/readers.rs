@@ -35,10 +35,12 @@ pub(super) const TARGETS: &[Target] = &[
 
 fn read(input: &Input) {
     let Ok(source) = input.open() else { return };
-    // Bad rows are passed over, so that the ones behind them are read too.
-    for record in Records::new(&source, OnBadRow::Skip, "read", &Silent, &Interrupt::new()) {
-        if record.is_err() {
-            return;
+    for source in [source.clone(), source.with_blank_rows()] {
+        // Bad rows are passed over, so that the ones behind them are read too.
+        for record in Records::new(&source, OnBadRow::Skip, "read", &Silent, &Interrupt::new()) {
+            if record.is_err() {
+                break;
+            }
         }
     }
 }
