@@ -78,6 +78,10 @@ impl TextsArgs {
             let mut n_read = 0;
             while let Some(record) = records.next() {
                 let record = record?;
+                // Long documents come in pieces, of which the first is more than a model takes.
+                if record.continues {
+                    continue;
+                }
                 n_read += 1;
                 let row = n_read + records.skipped().rows;
                 take(Row { row, id: record.group, text: record.text, pair: record.pair })?;

@@ -142,6 +142,11 @@ fn every_row_has_its_answer_and_its_number() {
     let text = folder.run(&format!("{line} {DEVICE}")).succeeds().stdout;
     assert!(text.starts_with("a 1\t") && text.lines().next().unwrap().ends_with("\tone"), "{text}");
 
+    // A document of any length is one text, though it is read in pieces.
+    folder.write("long.txt", &"old boat\n\n".repeat(300_000));
+    let long = run(&folder, "embed runs/mini --input long.txt --layout file");
+    assert_eq!(lines(&long).len(), 1);
+
     let fails = |line: &str, said: &[&str]| folder.run(&format!("{line} {DEVICE}")).fails_with(said);
     let predict = "predict runs/intents --id-column key";
     fails(&format!("{predict} --input blank.txt"), &["`--id-column` cannot be used with the input format `text`"]);
