@@ -1,5 +1,6 @@
 //! Translation by small models of random weights.
 
+use std::fs;
 use std::path::Path;
 
 use burn::tensor::activation::log_softmax;
@@ -238,6 +239,32 @@ fn a_folder_has_both_tokenizers_and_is_a_pipeline() {
     let folder = self::folder(&task);
     assert!(!folder.path().join("target_tokenizer.json").exists());
     assert!(TranslationTokenizers::load(folder.path()).unwrap().vocabularies().unwrap().shared);
+}
+
+#[test]
+fn tokenizers_of_opus_mt_are_kept_as_they_are() {
+    let opus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../burnformer-data/tests/fixtures/foreign");
+    let files = ["source.spm", "target.spm", "vocab.json", "target_vocab.json"];
+    for (name, files) in [("opus", &files[..3]), ("opus_separate", &files[..])] {
+        let tokenizers = TranslationTokenizers::load(&opus.join(name)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        tokenizers.save(folder.path(), 9).unwrap();
+        for file in files {
+            assert_eq!(fs::read(folder.path().join(file)).unwrap(), fs::read(opus.join(name).join(file)).unwrap());
+        }
+        let again = TranslationTokenizers::load(folder.path()).unwrap();
+        assert_eq!(again.source().fingerprint(), tokenizers.source().fingerprint());
+        assert_eq!(again.target().fingerprint(), tokenizers.target().fingerprint());
+        assert_ne!(again.source().fingerprint(), again.target().fingerprint());
+    }
+    let tokenizers = TranslationTokenizers::load(&opus.join("opus")).unwrap();
+    assert!(tokenizers.vocabularies().unwrap().shared);
+    let mixed = TranslationTokenizers::new(self::tokenizers().source().clone(), Some(tokenizers.target().clone()));
+    assert!(mixed.save(tempfile::tempdir().unwrap().path(), 9).is_err());
+    let folder = folder(&TranslationTask::new(config(&tokenizers), tokenizers, 0.0).unwrap());
+    let translator = Translator::load(folder.path(), &device()).unwrap();
+    let options = TranslationOptions::new(GenerationConfig { max_length: Some(4), ..GenerationConfig::greedy() });
+    assert_eq!(translator.translate(&[">>fra<< the ships"], &options).unwrap()[0][0].source_length, 7);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokenizers::NormalizerWrapper;
 use tokenizers::normalizers::{Lowercase, Sequence};
-use twox_hash::XxHash3_128;
 
 use super::long::guard;
+use super::unigram::fingerprint;
 use super::{Inner, Tokenizer, TokenizerError};
 
 impl Tokenizer {
@@ -27,12 +27,11 @@ impl Tokenizer {
         let steps = [NormalizerWrapper::Lowercase(Lowercase)].into_iter().chain(steps).collect();
         let normalizer = NormalizerWrapper::Sequence(Sequence::new(steps));
         let mut inner: Inner = Arc::unwrap_or_clone(self.0);
-        let json = guard(|| {
+        inner.fingerprint = guard(|| {
             inner.plain.with_normalizer(Some(normalizer.clone()))?;
             inner.marked.with_normalizer(Some(normalizer))?;
-            inner.marked.to_string(false)
+            fingerprint(&inner.marked)
         })?;
-        inner.fingerprint = XxHash3_128::oneshot(json.as_bytes());
         Ok(Self(Arc::new(inner)))
     }
 }
