@@ -110,8 +110,8 @@ fn language_codes_are_tokens_in_a_source() {
     assert_eq!(without.encode_source("a </s>").unwrap(), without.encode("a </s>").unwrap());
 }
 
-/// A text, its tokens as source and as target, and the text of the latter.
-type OpusCase = (String, Vec<u32>, Vec<u32>, String);
+/// A text, its tokens as source and as target, and the text of the latter without and with special tokens.
+type OpusCase = (String, Vec<u32>, Vec<u32>, String, String);
 
 fn check_opus(name: &str, shared: bool) {
     let folder = folder().join(name);
@@ -123,7 +123,7 @@ fn check_opus(name: &str, shared: bool) {
     for (source, target) in [(&source, &target), (&again.0, &again.1)] {
         assert_eq!(source.shares_vocabulary(target), shared, "{name}");
         let (mut source_encoder, mut target_encoder) = (source.encoder(), target.encoder());
-        for (text, source_ids, target_ids, decoded) in &cases {
+        for (text, source_ids, target_ids, decoded, with_specials) in &cases {
             for (tokenizer, encoder, expected) in
                 [(source, &mut source_encoder, source_ids), (target, &mut target_encoder, target_ids)]
             {
@@ -139,6 +139,7 @@ fn check_opus(name: &str, shared: bool) {
                 );
             }
             assert_eq!(&target.decode(target_ids, true).unwrap(), decoded, "{name}, {text:?}");
+            assert_eq!(&target.decode(target_ids, false).unwrap(), with_specials, "{name}, {text:?}");
         }
     }
 }

@@ -69,6 +69,34 @@ fn a_tokenizer_of_another_class_is_refused_by_name() {
 }
 
 #[test]
+fn files_with_other_ids_in_each_class_need_its_name() {
+    let spm = "\u{a}\u{9}\u{a}\u{5}<unk>\u{18}\u{2}";
+    let message = |file: &str, expected: &str| {
+        format!(
+            "`{{}}/{file}` has other ids in each class of tokenizers: name the one it belongs to under `tokenizer_class` in \
+             `tokenizer_config.json`, expected {expected}"
+        )
+    };
+    for file in ["sentencepiece.bpe.model", "spiece.model"] {
+        let expected = "`XLMRobertaTokenizer`, `CamembertTokenizer` or `T5Tokenizer`";
+        check_error(&[(file, spm)], &message(file, expected));
+        let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "XLNetTokenizer" }"#);
+        let refused = "which is not supported: use a model with another tokenizer, or, if transformers has a fast one for \
+                       it, write its `tokenizer.json` with `save_pretrained`";
+        check_error(&[(file, spm), class], &format!("`{{}}/{file}` belongs to a `XLNetTokenizer`, {refused}"));
+    }
+    let merges = [("merges.txt", "#version: 0.2\na b\n"), ("vocab.json", r#"{ "a": 0, "b": 1, "ab": 2 }"#)];
+    check_error(&merges, &message("merges.txt", "`RobertaTokenizer` or `GPT2Tokenizer`"));
+    let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "RobertaTokenizer" }"#);
+    let remedy = "add it, or name the token that takes its place in `tokenizer_config.json`";
+    check_error(&[merges[0], merges[1], class], &format!("`{{}}/vocab.json` has no token `</s>`: {remedy}"));
+    // Without a class a model has its own ids.
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.model"), spm).unwrap();
+    assert_eq!(Tokenizer::load(folder.path().join("my.model")).unwrap().encode("a b").unwrap(), [0]);
+}
+
+#[test]
 fn added_tokens_whose_ids_cannot_be_are_refused() {
     let config = |tokens: &str| format!(r#"{{ "added_tokens_decoder": {tokens} }}"#);
     let form = "does not list added tokens with their ids, expected texts and whole numbers below 2^32";
@@ -150,6 +178,14 @@ fn models_of_sentencepiece_beside_a_vocabulary_are_checked() {
         "`{}/vocab.json` has 4000000000 as its greatest id, expected at most 65559, which bounds memory and time: use \
          another tokenizer",
     );
+    for (model_type, found) in [(3, "words"), (4, "characters")] {
+        let spm = format!("{spm}\u{12}\u{2}\u{18}{}", char::from(model_type));
+        let expected = "expected WordPiece, BPE, Unigram or whole words";
+        check_error(
+            &[("source.spm", &spm), ("vocab.json", vocabulary)],
+            &format!("`{{}}/source.spm` has a SentencePiece model of {found}, {expected}"),
+        );
+    }
     // A million pieces of two bytes each are counted before memory is taken for them.
     check_error(
         &[("source.spm", &"\u{a}\u{0}".repeat((1 << 20) + 1)), ("vocab.json", vocabulary)],
@@ -175,6 +211,13 @@ fn a_tokenizer_that_contradicts_itself_is_refused() {
     let mut without_merged = whole.clone();
     without_merged["model"] = merges;
     check_error(&[("tokenizer.json", &without_merged.to_string())], message);
+    // A character that becomes fifty would make any text as much longer.
+    let with_map = |map: &str| {
+        changed(|it| it["normalizer"] = serde_json::json!({ "type": "Precompiled", "precompiled_charsmap": map }))
+    };
+    for map in ["BAAAAAAAAAB4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4", "AAAA", "?"] {
+        check_error(&[("tokenizer.json", &with_map(map))], message);
+    }
     let mut without_unknown = whole;
     without_unknown["model"]["unk_token"] = "<?>".into();
     let message = "`{}/tokenizer.json` has no token `<?>`: add it, or name the token that takes its place in \
@@ -221,6 +264,10 @@ fn numbers_beyond_their_limits_are_refused() {
     });
     check("2000 bytes in a replacement or prefix, expected at most 1024", &|it| {
         it["normalizer"] = serde_json::json!({ "type": "Prepend", "prepend": "a".repeat(2000) });
+    });
+    check("257 bytes in a piece, expected at most 256", &|it| {
+        it["model"] =
+            serde_json::json!({ "type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["x".repeat(257), 0.0]] });
     });
     check("5000 as `max_input_chars_per_word`, expected at most 1000", &|it| {
         it["model"]["max_input_chars_per_word"] = 5000.into();

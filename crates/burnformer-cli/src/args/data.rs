@@ -56,7 +56,8 @@ pub(crate) struct BuildArgs {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) tokenizer: PathBuf,
 
-    /// Tokenizer folder for the second text of each pair [default: the same as `--tokenizer`]
+    /// Tokenizer folder for the second text of each pair [default: the same as `--tokenizer`; of an OPUS-MT
+    /// model that of its targets]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) pair_tokenizer: Option<PathBuf>,
 

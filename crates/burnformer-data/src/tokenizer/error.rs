@@ -18,8 +18,12 @@ pub enum TokenizerError {
         source: io::Error,
     },
     /// A folder without a tokenizer in it.
-    #[error("`{}` holds no tokenizer: no `tokenizer.json`, no vocabulary (`vocab.txt`, or `vocab.json` and `merges.txt`) and no \
-        model of SentencePiece (`sentencepiece.bpe.model`, `spiece.model`, `tokenizer.model`, or `source.spm` and `target.spm`)", folder.display())]
+    #[error(
+        "`{}` holds no tokenizer: no `tokenizer.json`, no vocabulary (`vocab.txt`, or `vocab.json` and `merges.txt`) and no \
+         model of SentencePiece (`sentencepiece.bpe.model`, `spiece.model`, `tokenizer.model`, or `source.spm` and \
+         `target.spm`)",
+        folder.display()
+    )]
     Nothing {
         /// The folder.
         folder: PathBuf,

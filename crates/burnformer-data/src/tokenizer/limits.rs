@@ -18,6 +18,8 @@ use super::sentence_piece::CharsMap;
 
 /// Largest `tokenizer.json`, `tokenizer_config.json` or `vocab.txt`, in bytes: four times that of the largest published ones.
 pub(super) const FILE_BYTES: u64 = 128 << 20;
+/// Largest model of SentencePiece, in bytes: published ones have up to some 10 MB.
+pub(super) const MODEL_BYTES: u64 = 32 << 20;
 /// Largest number of tokens of a vocabulary. Published multilingual ones have up to 901,629 (XLM-V); each token takes some
 /// 250 bytes.
 pub(crate) const TOKENS: usize = 1 << 20;
@@ -73,6 +75,8 @@ struct Model {
 struct Vocabulary {
     n_tokens: u64,
     greatest: u64,
+    /// `true` for that of Unigram.
+    is_list: bool,
     /// Bytes of the longest token of Unigram, which looks for all of them from each character on.
     longest: u64,
 }
@@ -98,7 +102,7 @@ impl<'de> Deserialize<'de> for Vocabulary {
 
             // Unigram lists its tokens.
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {
-                let mut found = Vocabulary::default();
+                let mut found = Vocabulary { is_list: true, ..Vocabulary::default() };
                 while let Some((piece, IgnoredAny)) = list.next_element::<(Cow<'de, str>, _)>()? {
                     found.n_tokens += 1;
                     found.longest = found.longest.max(piece.len() as u64);
@@ -110,11 +114,11 @@ impl<'de> Deserialize<'de> for Vocabulary {
     }
 }
 
-/// Checks the content of a `tokenizer.json` against the limits.
+/// Checks the content of a `tokenizer.json` against the limits. `true` if its model lists its tokens, as Unigram does.
 ///
 /// # Errors
 /// [`TokenizerError::Limit`] or [`TokenizerError::Inconsistent`]; [`TokenizerError::Json`] if it is not JSON of this kind.
-pub(super) fn check_json(content: &str, path: &Path) -> Result<(), TokenizerError> {
+pub(super) fn check_json(content: &str, path: &Path) -> Result<bool, TokenizerError> {
     let outline: Outline = serde_json::from_str(content).map_err(not_json(path, TOKENIZER_FILE))?;
     let check = |what, found, limit| check(path, what, found, limit);
     let Outline { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = outline;
@@ -139,7 +143,7 @@ pub(super) fn check_json(content: &str, path: &Path) -> Result<(), TokenizerErro
     if !is_readable || lacks_special_token(&post_processor, 0) {
         return Err(TokenizerError::Inconsistent { path: path.to_owned() });
     }
-    Ok(())
+    Ok(model.vocab.is_list)
 }
 
 /// Checks the ids of a vocabulary of `n_tokens`.

@@ -64,7 +64,7 @@ impl Tokenizer {
     /// Reads a model of SentencePiece, with the ids of its class.
     fn load_sentence_piece(path: &Path) -> Result<Self, TokenizerError> {
         let settings = Settings::beside(path)?;
-        let model = SentencePiece::read(&read_bytes(path)?, path)?;
+        let model = SentencePiece::read(&read_model(path)?, path)?;
         Self::from_json(model.tokenizer_json(&settings, path)?, &settings, None, path)
     }
 
@@ -98,8 +98,9 @@ impl Tokenizer {
             return Err(TokenizerError::OtherClass { path: path.to_owned(), class: class.to_owned() });
         }
         let content = read(path)?;
-        check_json(&content, path)?;
-        let library = guard(path, || serde_json::from_str(&content))?;
+        let is_unigram = check_json(&content, path)?;
+        let read = || if is_unigram { unigram::read(&content) } else { serde_json::from_str(&content) };
+        let library = guard(path, read)?;
         let mut library: tokenizers::Tokenizer = library.map_err(not_json(path, TOKENIZER_FILE))?;
         drop(content);
         overrule(&mut library, &settings, path)?;
@@ -172,7 +173,6 @@ impl Tokenizer {
         let _ = marked.with_truncation(None);
         marked.with_padding(None);
         settings.add_tokens(&mut marked, path)?;
-        unigram::settle(&mut marked).map_err(unusable)?;
 
         let pre_tokenizer = marked.get_pre_tokenizer();
         let (kind, unknown) = match marked.get_model() {
@@ -197,12 +197,11 @@ impl Tokenizer {
         special_ids.sort_unstable();
         special_ids.dedup();
 
-        let mut plain = marked.clone();
+        let mut plain = match marked.get_model() {
+            ModelWrapper::Unigram(model) => unigram::without_specials(&marked, model).map_err(unusable)?,
+            _ => marked.clone(),
+        };
         plain.set_encode_special_tokens(true);
-        if let ModelWrapper::Unigram(model) = marked.get_model() {
-            let is_special = |token: &str| marked.get_added_vocabulary().is_special_token(token);
-            plain.with_model(unigram::without(model, is_special).map_err(unusable)?);
-        }
         marked.set_encode_special_tokens(settings.flag(SPLIT_SPECIALS_KEY).unwrap_or(false));
         let cut = Cut::of(&plain);
         let strips_blank = marked.get_pre_tokenizer().is_some_and(puts_blank);
@@ -212,10 +211,8 @@ impl Tokenizer {
             plain.with_pre_tokenizer(Some(bytes.add_prefix_space(false)));
         }
 
-        let mut starts_word = word_starts(&marked);
-        if let Some(opus) = &opus {
-            starts_word.truncate(opus.n_ids());
-        }
+        let kind = opus.as_ref().map_or(kind, Opus::kind);
+        let starts_word = word_starts(&marked, kind);
         let (fits, fingerprint) = guard(path, || {
             let fits = surrounds_texts(&marked, starts_word.len())?;
             Ok::<_, tokenizers::Error>((fits, unigram::fingerprint(&marked)?))
@@ -287,7 +284,7 @@ fn surrounds_texts(library: &tokenizers::Tokenizer, vocab_size: usize) -> tokeni
     Ok(true)
 }
 
-pub(super) fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
+fn is_byte_level(pre_tokenizer: &PreTokenizerWrapper) -> bool {
     match pre_tokenizer {
         PreTokenizerWrapper::ByteLevel(_) => true,
         PreTokenizerWrapper::Sequence(steps) => steps.as_ref().iter().any(is_byte_level),
@@ -314,9 +311,9 @@ fn is_cased(vocabulary: &[(String, u32)]) -> bool {
     vocabulary.iter().any(|(token, _)| !token.starts_with('[') && token.to_lowercase() != *token)
 }
 
-/// The content of a file.
-pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, TokenizerError> {
-    read_limited(path, limits::FILE_BYTES).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
+/// The content of a model of SentencePiece.
+pub(super) fn read_model(path: &Path) -> Result<Vec<u8>, TokenizerError> {
+    read_limited(path, limits::MODEL_BYTES).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
 }
 
 /// The text of a file, without a byte-order mark.

@@ -47,7 +47,6 @@ use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _, Tok
 pub use alignment::Alignment;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
-use load::is_byte_level;
 use long::{Long, Reading, guard, shares};
 use opus::Opus;
 use pieces::{Cut, MAX_WORD};
@@ -295,21 +294,13 @@ impl Tokenizer {
     /// The token with this id.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
-        let token = self.0.marked.id_to_token(id);
-        match &self.0.opus {
-            Some(opus) => token.filter(|_| (id as usize) < opus.n_ids()).map(Opus::shown),
-            None => token,
-        }
+        self.0.marked.id_to_token(id)
     }
 
     /// The id of this token.
     #[must_use]
     pub fn id(&self, token: &str) -> Option<u32> {
-        let id = self.0.marked.token_to_id(token);
-        match &self.0.opus {
-            Some(opus) => id.or_else(|| self.0.marked.token_to_id(&Opus::hidden(token))).map(|id| opus.id(id)),
-            None => id,
-        }
+        self.0.marked.token_to_id(token)
     }
 
     /// The number of rows that an embedding of all tokens needs: one more than the greatest id.
@@ -439,14 +430,14 @@ fn close_up(mut text: String) -> String {
 }
 
 /// Which tokens begin a word, by id.
-fn word_starts(library: &tokenizers::Tokenizer) -> Vec<bool> {
+fn word_starts(library: &tokenizers::Tokenizer, kind: TokenizerKind) -> Vec<bool> {
     let vocabulary = library.get_vocab(true);
     let marks_blanks = |blank: char| vocabulary.keys().any(|token| token.starts_with(blank));
-    let blank = match library.get_model() {
-        ModelWrapper::BPE(_) if library.get_pre_tokenizer().is_some_and(is_byte_level) => Some(format::BLANK),
+    let blank = match kind {
+        TokenizerKind::ByteLevelBpe => Some(format::BLANK),
         // Without such tokens nothing tells where words begin.
-        ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => Some(sentence_piece::BLANK).filter(|&it| marks_blanks(it)),
-        ModelWrapper::WordPiece(_) | ModelWrapper::WordLevel(_) => None,
+        TokenizerKind::Bpe | TokenizerKind::Unigram => Some(sentence_piece::BLANK).filter(|&it| marks_blanks(it)),
+        TokenizerKind::WordPiece | TokenizerKind::WordLevel => None,
     };
     let begins = |token: &str| match library.get_model() {
         ModelWrapper::WordPiece(model) => {

@@ -11,12 +11,13 @@ use serde_json::{Map, Value, json};
 use tokenizers::{Encoding, Token};
 use twox_hash::XxHash3_128;
 
+use super::format::{added_token, special_pieces};
 use super::limits::{check_ids, check_tokens};
-use super::load::{CONFIG_FILE, not_json, read, read_bytes};
+use super::load::{CONFIG_FILE, not_json, read, read_model};
 use super::long::guard;
-use super::sentence_piece::{BLANK, Normalizer, PieceType, SentencePiece};
+use super::sentence_piece::{BLANK, Normalizer, Segmenter, SentencePiece};
 use super::settings::Settings;
-use super::{Tokenizer, TokenizerError};
+use super::{Tokenizer, TokenizerError, TokenizerKind};
 
 pub(super) const SOURCE_FILE: &str = "source.spm";
 pub(super) const TARGET_FILE: &str = "target.spm";
@@ -25,36 +26,23 @@ const TARGET_VOCAB_FILE: &str = "target_vocab.json";
 /// The class of these tokenizers in transformers.
 const CLASS: &str = "MarianTokenizer";
 
-/// What stands before a token that SentencePiece must not find in a text: texts have no blanks left.
-const HIDDEN: char = ' ';
-
 /// What such a tokenizer does beside the library, which has the ids of the vocabulary.
 #[derive(Debug)]
 pub(super) struct Opus {
     normalizer: Normalizer,
-    /// Number of ids in the vocabulary.
-    n_ids: usize,
-    /// The id of unknown tokens, for which pieces stand that the vocabulary does not have: their ids are behind it.
-    unknown: u32,
+    segmenter: Segmenter,
     /// The model of SentencePiece, and the vocabulary, as they were read.
     model: Vec<u8>,
     vocabulary: String,
 }
 
 impl Opus {
-    /// `text` as the library wants it.
-    pub(super) fn normalize(&self, text: &str) -> String {
-        self.normalizer.normalize(text)
-    }
-
-    /// Number of ids in the vocabulary.
-    pub(super) fn n_ids(&self) -> usize {
-        self.n_ids
-    }
-
-    /// The id in the vocabulary of one that the library gives.
-    pub(super) fn id(&self, id: u32) -> u32 {
-        if (id as usize) < self.n_ids { id } else { self.unknown }
+    /// Kind of the tokenizer.
+    pub(super) fn kind(&self) -> TokenizerKind {
+        match self.segmenter {
+            Segmenter::Unigram(_) => TokenizerKind::Unigram,
+            Segmenter::Bpe(..) => TokenizerKind::Bpe,
+        }
     }
 
     /// A hash of all that the tokenizer depends on, with that of the library.
@@ -66,16 +54,6 @@ impl Opus {
     pub(super) fn code(text: &str) -> Option<(&str, &str)> {
         let end = text.strip_prefix(">>")?.find("<<")? + ">><<".len();
         Some(text.split_at(end))
-    }
-
-    /// The token behind its name in the library.
-    pub(super) fn shown(token: String) -> String {
-        token.strip_prefix(HIDDEN).map(str::to_owned).unwrap_or(token)
-    }
-
-    /// The name in the library of a token that is not found in texts.
-    pub(super) fn hidden(token: &str) -> String {
-        format!("{HIDDEN}{token}")
     }
 }
 
@@ -104,7 +82,7 @@ impl Tokenizer {
         let separate = is_target && settings.flag("separate_vocabs") == Some(true);
         let file = path.with_file_name(if separate { TARGET_VOCAB_FILE } else { VOCAB_FILE });
         let (tokens, vocabulary) = read_tokens(&file)?;
-        let model = read_bytes(path)?;
+        let model = read_model(path)?;
         let specials = [("unk_token", "<unk>"), ("eos_token", "</s>"), ("pad_token", "<pad>")];
         let specials = specials.map(|(key, default)| settings.token(key, default));
         for special in specials {
@@ -117,10 +95,9 @@ impl Tokenizer {
             let found = "a SentencePiece model with byte fallback beside a vocabulary of its own";
             return Err(TokenizerError::Unsupported { path: path.to_owned(), found });
         }
-        let json = library(&pieces, &tokens, specials);
-        let (n_ids, unknown) = (n_ids(&tokens), tokens[specials[0]]);
-        let opus = Opus { normalizer: pieces.normalizer, n_ids, unknown, model, vocabulary };
-        Self::from_json(json, &settings, Some(opus), path)
+        let segmenter = guard(|| pieces.segmenter())?;
+        let opus = Opus { normalizer: pieces.normalizer, segmenter, model, vocabulary };
+        Self::from_json(library(&tokens, specials), &settings, Some(opus), path)
     }
 
     /// `true` for a tokenizer of an OPUS-MT model.
@@ -165,24 +142,12 @@ impl Tokenizer {
         atomic_write_bytes(&folder.join(SOURCE_FILE), &source.model)
     }
 
-    /// Appends the tokens of a piece of a text.
-    pub(super) fn encode_opus(&self, opus: &Opus, piece: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
-        let text = opus.normalize(piece);
-        let encoding = guard(|| self.0.plain.encode_fast(text.as_str(), false))?;
-        if !encoding.get_ids().contains(&opus.unknown) {
-            ids.extend(encoding.get_ids().iter().map(|&id| opus.id(id)));
-            return Ok(());
-        }
-        // What no piece covers may be a token of the vocabulary nevertheless, as one that only the other side has.
-        let encoding = guard(|| self.0.plain.encode(text.as_str(), false))?;
-        let ids_and_places = encoding.get_ids().iter().zip(encoding.get_offsets());
-        ids.extend(ids_and_places.map(|(&id, &(start, end))| match text.get(start..end) {
-            Some(surface) if id == opus.unknown => {
-                let known = self.id(surface).filter(|id| self.special_ids().binary_search(id).is_err());
-                known.unwrap_or(opus.unknown)
-            }
-            _ => opus.id(id),
-        }));
+    /// Appends the tokens of a piece of a text: the vocabulary may have what no piece of SentencePiece covers, and lack pieces.
+    pub(super) fn encode_opus(&self, opus: &Opus, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        let text = opus.normalizer.normalize(text);
+        let ordinary = |piece| self.id(piece).filter(|id| self.special_ids().binary_search(id).is_err());
+        let pieces = guard(|| opus.segmenter.pieces(&text))?;
+        ids.extend(pieces.into_iter().filter_map(|piece| ordinary(piece).or(self.specials().unk_id)));
         Ok(())
     }
 
@@ -192,16 +157,19 @@ impl Tokenizer {
         Ok(Encoding::from_tokens(self.encode(text)?.into_iter().map(token).collect(), 0))
     }
 
-    /// The text of tokens: pieces joined, special tokens with a blank behind.
+    /// The text of tokens: pieces joined, without the blank in front of them; special tokens with a blank behind.
     pub(super) fn opus_text(&self, ids: &[u32], skip_specials: bool) -> String {
-        let mut text = String::new();
+        let (mut text, mut begins) = (String::new(), true);
         for &id in ids {
             let Some(token) = self.token(id) else { continue };
             if self.special_ids().binary_search(&id).is_err() {
-                text += &token.replace(BLANK, " ");
+                let piece = token.strip_prefix(BLANK).filter(|_| begins).unwrap_or(&token);
+                begins &= piece.is_empty();
+                text += &piece.replace(BLANK, " ");
             } else if !skip_specials {
                 text += &token;
                 text.push(' ');
+                begins = true;
             }
         }
         text.trim().to_owned()
@@ -225,62 +193,23 @@ pub(super) fn read_tokens(path: &Path) -> Result<(HashMap<String, u32>, String),
     Ok((tokens, content))
 }
 
-/// The content of a `tokenizer.json` whose tokens have the ids of the vocabulary `tokens`, with the pieces that this lacks
-/// behind them.
-fn library(model: &SentencePiece, tokens: &HashMap<String, u32>, specials: [&str; 3]) -> Value {
-    let found = || model.pieces.iter().filter(|piece| matches!(piece.kind, PieceType::Normal | PieceType::UserDefined));
-    let scores: HashMap<&str, f32> = found().map(|piece| (piece.text.as_str(), piece.score)).collect();
-    // A token that is not found must not lower the least score, from which that of unknown characters follows.
-    let best = scores.values().copied().reduce(f32::max).unwrap_or(0.0);
-    let mut names: Vec<(String, f32)> =
-        (0..n_ids(tokens)).map(|id| (Opus::hidden(&format!("{HIDDEN}{id}")), best)).collect();
-    for (token, &id) in tokens {
-        let score = scores.get(token.as_str()).copied();
-        let is_real = score.is_some() || specials.contains(&token.as_str());
-        let name = if is_real { token.clone() } else { Opus::hidden(token) };
-        names[id as usize] = (name, score.unwrap_or(best));
-    }
-    let lacking = scores.iter().filter(|(piece, _)| !tokens.contains_key(**piece));
-    let mut lacking: Vec<_> = lacking.map(|(piece, &score)| ((*piece).to_owned(), score)).collect();
-    // The same tokenizer each time.
-    lacking.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    names.append(&mut lacking);
-
+/// The content of a `tokenizer.json` with the ids of a vocabulary. It puts the special tokens around texts; what is in them
+/// is not looked for here.
+fn library(tokens: &HashMap<String, u32>, specials: [&str; 3]) -> Value {
     let [unknown, end, _] = specials;
-    let added = |content: &&str| {
-        json!({
-            "id": tokens[*content],
-            "content": content,
-            "single_word": false,
-            "lstrip": false,
-            "rstrip": false,
-            "normalized": false,
-            "special": true,
-        })
-    };
+    let added = specials.iter().map(|token| added_token(tokens[*token] as usize, token, false, true));
     json!({
         "version": "1.0",
-        "added_tokens": specials.iter().map(added).collect::<Vec<_>>(),
+        "added_tokens": added.collect::<Vec<_>>(),
         "normalizer": null,
-        "pre_tokenizer": model.splits().then(|| json!({
-            "type": "Metaspace", "replacement": BLANK, "prepend_scheme": "never", "split": true,
-        })),
+        "pre_tokenizer": null,
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [{ "Sequence": { "id": "A", "type_id": 0 } }, { "SpecialToken": { "id": end, "type_id": 0 } }],
-            "pair": [
-                { "Sequence": { "id": "A", "type_id": 0 } },
-                { "Sequence": { "id": "B", "type_id": 0 } },
-                { "SpecialToken": { "id": end, "type_id": 0 } },
-            ],
+            "single": special_pieces(["", end].into_iter(), "", |_| 0),
+            "pair": special_pieces(["", "", end].into_iter(), "", |_| 0),
             "special_tokens": { end: { "id": end, "ids": [tokens[end]], "tokens": [end] } },
         },
         "decoder": null,
-        "model": model.json(&names, tokens[unknown], unknown),
+        "model": { "type": "WordLevel", "unk_token": unknown, "vocab": tokens },
     })
-}
-
-/// Number of ids of a vocabulary: one more than the greatest.
-fn n_ids(tokens: &HashMap<String, u32>) -> usize {
-    tokens.values().max().map_or(0, |&id| id as usize + 1)
 }

@@ -1,14 +1,14 @@
 //! What the files beside a tokenizer say of it: `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json`, and
 //! `config.json` for its class.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::class::Class;
-use super::limits::check_tokens;
+use super::limits::{TOKENS, check_tokens};
 use super::load::{CONFIG_FILE, not_json, read};
 use super::specials::{content, role_keys};
 use super::{Specials, TokenizerError};
@@ -51,9 +51,9 @@ impl Settings {
             }
         } else {
             keys.extend(object(SPECIAL_TOKENS_FILE)?);
-            let special: Vec<&str> = keys.iter().flat_map(|(key, value)| named(key, value)).collect();
+            let special: HashSet<&str> = keys.iter().flat_map(|(key, value)| named(key, value)).collect();
             for (token, id) in object(ADDED_TOKENS_FILE)? {
-                let is_special = special.contains(&token.as_str());
+                let is_special = special.contains(token.as_str());
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok());
                 let id = id.ok_or_else(|| no_tokens(&file(ADDED_TOKENS_FILE)))?;
                 added.insert(id, AddedToken::from(token, is_special));
@@ -120,13 +120,14 @@ impl Settings {
         };
         let mut new: Vec<AddedToken> = Vec::new();
         for (key, value) in &self.keys {
-            let tokens = values(key, value).filter_map(|value| added_token(value, Some(true)));
+            let tokens = values(key, value).take(TOKENS + 1).filter_map(|value| added_token(value, Some(true)));
             // A role's token that is nowhere is an error of its own.
             let is_role = role_keys().any(|role| role == key);
             new.extend(tokens.filter(|token| {
                 !is_added(library, token) && (!is_role || library.token_to_id(&token.content).is_some())
             }));
         }
+        check_tokens(new.len(), path)?;
         if !new.is_empty() {
             library.add_tokens(new).map_err(unusable)?;
         }

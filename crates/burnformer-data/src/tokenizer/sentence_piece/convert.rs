@@ -1,5 +1,6 @@
 //! SentencePiece models as transformers reads them: the `tokenizer.json` of each class.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -58,11 +59,15 @@ impl SentencePiece {
             return Err(TokenizerError::Unsupported { path: path.to_owned(), found });
         }
         let Layout { names, unknown, specials, single, pair } = layout;
-        let id = |token: &str| names.iter().position(|(name, _)| name == token);
+        let mut ids: HashMap<&str, usize> = HashMap::new();
+        for (id, (name, _)) in names.iter().enumerate() {
+            ids.entry(name).or_insert(id);
+        }
+        let id = |token: &str| ids.get(token).copied();
         let control = self.of_kind(PieceType::Control).map(|piece| (piece, false));
-        let mut added: Vec<Value> = Vec::new();
+        let (mut added, mut known): (Vec<Value>, HashSet<&str>) = Default::default();
         for (token, lstrip) in specials.iter().map(|(token, lstrip)| (token.as_str(), *lstrip)).chain(control) {
-            if let Some(id) = id(token).filter(|_| added.iter().all(|it| it["content"] != token)) {
+            if let Some(id) = id(token).filter(|_| known.insert(token)) {
                 added.push(added_token(id, token, lstrip, true));
             }
         }

@@ -4,6 +4,7 @@ mod charsmap;
 mod convert;
 mod normalizer;
 mod proto;
+mod segment;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,8 +15,8 @@ use serde_json::{Map, Value, json};
 
 pub(super) use self::charsmap::CharsMap;
 pub(super) use self::normalizer::{BLANK, Normalizer};
-pub(super) use self::proto::PieceType;
-use self::proto::{ModelProto, ModelType};
+use self::proto::{ModelProto, ModelType, PieceType};
+pub(super) use self::segment::Segmenter;
 use super::TokenizerError;
 use super::limits::{check_pieces, check_tokens};
 
@@ -86,12 +87,9 @@ impl SentencePiece {
         self.pieces.iter().filter(move |piece| piece.kind == kind).map(|piece| piece.text.as_str())
     }
 
-    /// `true` if a text may be cut in front of blanks: one can only begin a piece, and is none that is unknown, which would be
-    /// one piece with unknown characters before it.
-    pub(super) fn splits(&self) -> bool {
-        let is_blank = |piece: &Piece| piece.kind == PieceType::Normal && piece.text.chars().eq([BLANK]);
-        self.pieces.iter().any(is_blank)
-            && self.pieces.iter().all(|piece| !piece.text.chars().skip(1).any(|c| c == BLANK))
+    /// What cuts texts as SentencePiece does.
+    pub(super) fn segmenter(&self) -> tokenizers::Result<Segmenter> {
+        Segmenter::new(self)
     }
 
     /// The `model` of a `tokenizer.json` that finds the pieces `names` with their scores; the place of a name is its id.
