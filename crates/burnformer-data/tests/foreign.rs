@@ -48,6 +48,11 @@ fn special_tokens_have_the_names_that_their_map_gives() {
 }
 
 #[test]
+fn tokens_are_cut_off_on_the_side_that_is_named() {
+    check("bert_left");
+}
+
+#[test]
 fn a_token_that_is_listed_twice_has_the_number_of_its_last_line() {
     check("bert_twice");
 }

@@ -85,7 +85,7 @@ impl Tokenizer {
             .iter()
             .map(|&word| if needs_blank(word) { Cow::Owned(format!(" {word}")) } else { Cow::Borrowed(word) })
             .collect();
-        let encoding = self.long_words(spaced, max_length.unwrap_or(usize::MAX))?;
+        let encoding = self.long_words(spaced, max_length.filter(|_| !self.0.cuts_beginning).unwrap_or(usize::MAX))?;
         let (encoded, mut alignment) = self.align(encoding, None, max_length)?;
         for (offsets, word) in alignment.offsets.iter_mut().zip(&alignment.word_ids) {
             if let (Some(offsets), Some(word)) = (offsets, word)

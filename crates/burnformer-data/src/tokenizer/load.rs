@@ -21,6 +21,8 @@ use super::{Inner, Tokenizer, TokenizerError, TokenizerKind, unigram, word_start
 
 pub(super) const TOKENIZER_FILE: &str = "tokenizer.json";
 pub(super) const CONFIG_FILE: &str = "tokenizer_config.json";
+/// Key of [`CONFIG_FILE`]: where tokens are cut off, `left` or `right`.
+pub(super) const SIDE_KEY: &str = "truncation_side";
 /// Key of [`CONFIG_FILE`]: whether special tokens written in a text are read as text.
 pub(super) const SPLIT_SPECIALS_KEY: &str = "split_special_tokens";
 const VOCAB_FILE: &str = "vocab.txt";
@@ -233,6 +235,7 @@ impl Tokenizer {
             fingerprint: opus.as_ref().map_or(fingerprint, |opus| opus.fingerprint(fingerprint)),
             opus: opus.map(Arc::new),
             max_length: settings.length("model_max_length"),
+            cuts_beginning: settings.is_text(SIDE_KEY, "left"),
             marked,
             plain,
         })))

@@ -22,9 +22,10 @@ pub(super) struct Long {
 }
 
 impl Long {
-    /// Cuts tokens off at the end.
-    pub(super) fn truncate(mut self, n_tokens: usize) -> Encoding {
-        self.encoding.truncate(n_tokens, 0, TruncationDirection::Right);
+    /// Cuts tokens off at the end, or at the beginning, for which all must have been kept.
+    pub(super) fn truncate(mut self, n_tokens: usize, at_beginning: bool) -> Encoding {
+        let side = if at_beginning { TruncationDirection::Left } else { TruncationDirection::Right };
+        self.encoding.truncate(n_tokens, 0, side);
         self.encoding.take_overflowing();
         self.encoding
     }

@@ -96,6 +96,8 @@ struct Inner {
     /// What the tokenizer of an OPUS-MT model does beside the library.
     opus: Option<Arc<Opus>>,
     max_length: Option<usize>,
+    /// `true` if too many tokens are cut off at the beginning of a text.
+    cuts_beginning: bool,
 }
 
 /// A text, or a pair of texts, with the special tokens around it. [`Tokenizer::encode_with_offsets`] and
@@ -177,7 +179,8 @@ impl Tokenizer {
     /// for `[MASK]`; see [`Self::with_split_special_tokens`].
     ///
     /// More than `max_length` tokens are cut at the end of the longer text, then of both alike. A text of any length takes the
-    /// memory of the tokens that are kept and of 256 KiB of text, and no more of it is read than these tokens need.
+    /// memory of the tokens that are kept and of 256 KiB of text, and no more of it is read than these tokens need. A
+    /// `truncation_side` of `left` in `tokenizer_config.json` has them cut at the beginning, for which all are read.
     ///
     /// # Errors
     /// [`TokenizerError::TooShort`] if the special tokens alone are `max_length` or more, [`TokenizerError::NoTokens`] if
@@ -232,6 +235,7 @@ impl Tokenizer {
         max_length: Option<usize>,
         offsets: bool,
     ) -> Result<(Long, Option<Long>), TokenizerError> {
+        let max_length = max_length.filter(|_| !self.0.cuts_beginning);
         let limit = max_length.map_or(usize::MAX, |length| length.saturating_sub(self.n_specials(pair.is_some())));
         let reading = |text| Reading::new(self, text, limit, offsets);
         match pair {
@@ -262,7 +266,8 @@ impl Tokenizer {
         }
         let n_pair = pair.as_ref().map(|pair| pair.n_tokens);
         let (n_text, n_pair) = shares(text.n_tokens, n_pair, max_length - n_specials);
-        Ok((text.truncate(n_text), pair.map(|pair| pair.truncate(n_pair))))
+        let at_beginning = self.0.cuts_beginning;
+        Ok((text.truncate(n_text, at_beginning), pair.map(|pair| pair.truncate(n_pair, at_beginning))))
     }
 
     /// Puts special tokens around the texts.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::Tokenizer;
-use super::load::{CONFIG_FILE, SPLIT_SPECIALS_KEY, TOKENIZER_FILE};
+use super::load::{CONFIG_FILE, SIDE_KEY, SPLIT_SPECIALS_KEY, TOKENIZER_FILE};
 
 impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it is not there. Each file is
@@ -61,6 +61,9 @@ impl Tokenizer {
         }
         if self.splits_special_tokens() {
             set(SPLIT_SPECIALS_KEY, true.into());
+        }
+        if self.0.cuts_beginning {
+            set(SIDE_KEY, "left".into());
         }
         if let Some(max_length) = self.max_length() {
             set("model_max_length", max_length.into());

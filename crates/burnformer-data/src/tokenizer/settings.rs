@@ -78,6 +78,11 @@ impl Settings {
         self.keys.get(key)?.as_u64().and_then(|length| usize::try_from(length).ok())
     }
 
+    /// `true` if the value of a key is this text.
+    pub(super) fn is_text(&self, key: &str, text: &str) -> bool {
+        self.keys.get(key).and_then(Value::as_str) == Some(text)
+    }
+
     /// `true` if the value of a key is an object with something in it.
     pub(super) fn has_entries(&self, key: &str) -> bool {
         self.keys.get(key).and_then(Value::as_object).is_some_and(|entries| !entries.is_empty())
