@@ -147,8 +147,10 @@ impl FillMask {
             let text: Vec<u32> = text.map(|((at, &other), _)| if at == position { id as u32 } else { other }).collect();
             let text = self.encode.tokenizer.decode(&text, false)?;
             let token = match self.encode.tokenizer.kind() {
-                // Its tokens are bytes in disguise.
-                TokenizerKind::ByteLevelBpe => self.encode.tokenizer.decode(&[id as u32], false)?,
+                // Their tokens are bytes in disguise, or have a mark for a blank.
+                TokenizerKind::ByteLevelBpe | TokenizerKind::Unigram | TokenizerKind::Bpe => {
+                    self.encode.tokenizer.decode(&[id as u32], false)?
+                }
                 _ => self.encode.tokenizer.token(id as u32).unwrap_or_default(),
             };
             Ok(Fill { token, id: id as u32, probability: probabilities[id], text })
