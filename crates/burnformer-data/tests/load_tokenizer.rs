@@ -42,6 +42,15 @@ fn errors_name_the_file_and_the_remedy() {
     );
 }
 
+/// The message for `file` of this class.
+fn other_class(file: &str, class: &str) -> String {
+    format!(
+        "`{{}}/{file}` belongs to a `{class}`, which is not read from such a file: use a model with another tokenizer, \
+         correct `tokenizer_class` in `tokenizer_config.json`, or, if transformers has a fast one for it, write its \
+         `tokenizer.json` with `save_pretrained`"
+    )
+}
+
 #[test]
 fn a_tokenizer_of_another_class_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -49,15 +58,13 @@ fn a_tokenizer_of_another_class_is_refused_by_name() {
     for (name, content) in [("tokenizer.json", whole.as_str()), ("vocab.txt", VOCABULARY)] {
         for (beside, key) in [("tokenizer_config.json", "tokenizer_class"), ("config.json", "tokenizer_class")] {
             let class = format!(r#"{{ "{key}": "BertJapaneseTokenizer", "do_lower_case": false }}"#);
-            check_error(
-                &[(name, content), (beside, &class)],
-                &format!(
-                    "`{{}}/{name}` belongs to a `BertJapaneseTokenizer`, which is not supported: use a model with another \
-                     tokenizer, or, if transformers has a fast one for it, write its `tokenizer.json` with `save_pretrained`"
-                ),
-            );
+            check_error(&[(name, content), (beside, &class)], &other_class(name, "BertJapaneseTokenizer"));
         }
     }
+    let model = ("config.json", r#"{ "model_type": "mpnet" }"#);
+    check_error(&[("vocab.txt", VOCABULARY), model], &other_class("vocab.txt", "mpnet model"));
+    let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "RobertaTokenizer" }"#);
+    check_error(&[("vocab.txt", VOCABULARY), class], &other_class("vocab.txt", "RobertaTokenizer"));
     // What a fast one does is all in its `tokenizer.json`, but not in its vocabulary.
     let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "HerbertTokenizerFast" }"#);
     for (name, content) in [("tokenizer.json", whole.as_str()), class] {
@@ -81,9 +88,7 @@ fn files_with_other_ids_in_each_class_need_its_name() {
         let expected = "`XLMRobertaTokenizer`, `CamembertTokenizer` or `T5Tokenizer`";
         check_error(&[(file, spm)], &message(file, expected));
         let class = ("tokenizer_config.json", r#"{ "tokenizer_class": "XLNetTokenizer" }"#);
-        let refused = "which is not supported: use a model with another tokenizer, or, if transformers has a fast one for \
-                       it, write its `tokenizer.json` with `save_pretrained`";
-        check_error(&[(file, spm), class], &format!("`{{}}/{file}` belongs to a `XLNetTokenizer`, {refused}"));
+        check_error(&[(file, spm), class], &other_class(file, "XLNetTokenizer"));
     }
     let merges = [("merges.txt", "#version: 0.2\na b\n"), ("vocab.json", r#"{ "a": 0, "b": 1, "ab": 2 }"#)];
     check_error(&merges, &message("merges.txt", "`RobertaTokenizer` or `GPT2Tokenizer`"));

@@ -65,12 +65,33 @@ const GENERAL: [&str; 3] = ["PreTrainedTokenizer", "PreTrainedTokenizerFast", "T
 
 /// Kinds of model, `model_type` in `config.json`, by the family of their tokenizers.
 const MODELS: [(Family, &[&str]); 7] = [
-    (Family::Bert, &["bert", "convbert", "distilbert", "electra", "squeezebert"]),
-    (Family::Roberta, &["bart", "longformer", "roberta"]),
-    (Family::Gpt2, &["gpt2", "gpt_neo", "gptj"]),
-    (Family::XlmRoberta, &["xlm-roberta"]),
+    (
+        Family::Bert,
+        &[
+            "bert",
+            "convbert",
+            "distilbert",
+            "electra",
+            "ernie",
+            "layoutlm",
+            "lxmert",
+            "megatron-bert",
+            "mobilebert",
+            "nezha",
+            "nomic_bert",
+            "qdqbert",
+            "squeezebert",
+            "visual_bert",
+        ],
+    ),
+    (
+        Family::Roberta,
+        &["bart", "data2vec-text", "ibert", "led", "lilt", "longformer", "mvp", "roberta", "roberta-prelayernorm"],
+    ),
+    (Family::Gpt2, &["codegen", "gpt2", "gpt_neo", "gptj", "opt"]),
+    (Family::XlmRoberta, &["xlm-roberta", "xmod"]),
     (Family::Camembert, &["camembert"]),
-    (Family::T5, &["mt5", "t5"]),
+    (Family::T5, &["mt5", "switch_transformers", "t5"]),
     (Family::Marian, &["marian"]),
 ];
 
@@ -138,7 +159,7 @@ impl Class {
 
     /// The class of the tokenizers of a kind of model, `model_type`.
     pub(super) fn of_model(model_type: &str) -> Self {
-        find(&MODELS, model_type).map_or(Self::General, Self::Known)
+        find(&MODELS, model_type).map_or_else(|| Self::Other(format!("{model_type} model")), Self::Known)
     }
 
     /// The name of the class if a `tokenizer.json` does not say what it does.
@@ -163,7 +184,7 @@ mod tests {
         assert_eq!(Class::named("BertTokenizerFast"), Class::Known(Family::Bert));
         assert_eq!(Class::named("PreTrainedTokenizerFast"), Class::General);
         assert_eq!(Class::of_model("distilbert"), Class::Known(Family::Bert));
-        assert_eq!(Class::of_model("llama"), Class::General);
+        assert_eq!(Class::of_model("mpnet"), Class::Other("mpnet model".to_owned()));
         assert_eq!(Class::of_model("xlm-roberta").to_string(), "XLMRobertaTokenizer");
         assert_eq!(Class::named("BertJapaneseTokenizer").ignores_json(), Some("BertJapaneseTokenizer"));
         assert_eq!(Class::named("LlamaTokenizerFast").ignores_json(), None);

@@ -91,8 +91,9 @@ pub enum TokenizerError {
     NoTokens,
     /// A tokenizer of a class whose files are read in another way.
     #[error(
-        "`{}` belongs to a `{class}`, which is not supported: use a model with another tokenizer, or, if transformers has \
-         a fast one for it, write its `tokenizer.json` with `save_pretrained`",
+        "`{}` belongs to a `{class}`, which is not read from such a file: use a model with another tokenizer, correct \
+         `tokenizer_class` in `tokenizer_config.json`, or, if transformers has a fast one for it, write its `tokenizer.json` \
+         with `save_pretrained`",
         path.display()
     )]
     OtherClass {

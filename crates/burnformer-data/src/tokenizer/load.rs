@@ -124,7 +124,7 @@ impl Tokenizer {
     pub fn load_vocab(path: impl AsRef<Path>, lowercase: Option<bool>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         let settings = Settings::beside(path)?;
-        if !matches!(settings.class(), Class::General | Class::Known(Family::Bert)) {
+        if !settings.allows_bert() {
             let class = settings.class().to_string();
             return Err(TokenizerError::OtherClass { path: path.to_owned(), class });
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use super::class::Class;
+use super::class::{Class, Family};
 use super::limits::{TOKENS, check_tokens};
 use super::load::{CONFIG_FILE, not_json, read};
 use super::specials::{content, role_keys};
@@ -22,6 +22,8 @@ pub(super) struct Settings {
     /// The keys of `tokenizer_config.json`, under those of `special_tokens_map.json`.
     keys: Map<String, Value>,
     class: Class,
+    /// `true` if the class is named, and not only the kind of model.
+    is_named: bool,
     /// Tokens beside the vocabulary, by id.
     added: BTreeMap<u32, AddedToken>,
 }
@@ -29,15 +31,15 @@ pub(super) struct Settings {
 impl Settings {
     /// Of a tokenizer that has no files beside it.
     pub(super) fn none() -> Self {
-        Self { keys: Map::new(), class: Class::General, added: BTreeMap::new() }
+        Self { keys: Map::new(), class: Class::General, is_named: false, added: BTreeMap::new() }
     }
 
     /// Reads the files in the folder of `path`, in the order in which transformers takes them.
     pub(super) fn beside(path: &Path) -> Result<Self, TokenizerError> {
         let object = |name: &'static str| object(&path.with_file_name(name), name);
         let mut keys = object(CONFIG_FILE)?;
-        let class = match keys.get("tokenizer_class").and_then(Value::as_str) {
-            Some(name) => Class::named(name),
+        let (class, is_named) = match keys.get("tokenizer_class").and_then(Value::as_str) {
+            Some(name) => (Class::named(name), true),
             None => class_of_model(&object(MODEL_FILE)?),
         };
         let file = |name: &str| path.with_file_name(name);
@@ -60,12 +62,22 @@ impl Settings {
             }
         }
         check_tokens(added.len(), path)?;
-        Ok(Self { keys, class, added })
+        Ok(Self { keys, class, is_named, added })
     }
 
     /// The class of the tokenizer.
     pub(super) fn class(&self) -> &Class {
         &self.class
+    }
+
+    /// `true` if files of the original BERT may belong to the tokenizer: a model whose tokenizer is not named may have one that
+    /// is not usual for it.
+    pub(super) fn allows_bert(&self) -> bool {
+        match self.class {
+            Class::General | Class::Known(Family::Bert) => true,
+            Class::Known(_) => !self.is_named,
+            Class::Other(_) => false,
+        }
     }
 
     /// The value of a key that is a truth value.
@@ -140,12 +152,13 @@ impl Settings {
     }
 }
 
-fn class_of_model(config: &Map<String, Value>) -> Class {
+/// The class that a `config.json` names or its kind of model has, and whether it is named.
+fn class_of_model(config: &Map<String, Value>) -> (Class, bool) {
     let text = |key: &str| config.get(key).and_then(Value::as_str);
     match (text("tokenizer_class"), text("model_type")) {
-        (Some(name), _) => Class::named(name),
-        (None, Some(model_type)) => Class::of_model(model_type),
-        (None, None) => Class::General,
+        (Some(name), _) => (Class::named(name), true),
+        (None, Some(model_type)) => (Class::of_model(model_type), false),
+        (None, None) => (Class::General, false),
     }
 }
 
