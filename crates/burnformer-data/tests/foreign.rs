@@ -79,6 +79,19 @@ fn unigram_models_have_the_ids_of_their_class() {
 }
 
 #[test]
+fn a_unigram_model_takes_special_tokens_as_text_on_request() {
+    let tokenizer = Tokenizer::load(folder().join("xlm_roberta")).unwrap();
+    let (text, end) = ("the </s> ships", tokenizer.specials().eos_id.unwrap());
+    let n_ends = |tokenizer: &Tokenizer| {
+        let ids = tokenizer.encode_with_specials(text, None, None).unwrap().ids;
+        (ids.iter().filter(|&&id| id == end).count(), ids.len())
+    };
+    assert_eq!(n_ends(&tokenizer).0, 2);
+    let (n, length) = n_ends(&tokenizer.clone().with_split_special_tokens(true));
+    assert_eq!((n, length), (1, tokenizer.encode(text).unwrap().len() + 2));
+}
+
+#[test]
 fn models_of_sentencepiece_without_a_class_have_their_own_ids() {
     check("bpe_model");
     check("unigram_model");

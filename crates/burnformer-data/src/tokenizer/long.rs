@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokenizers::{EncodeInput, Encoding, InputSequence, TruncationDirection};
 
 use super::pieces::{MAX_WORD, WINDOW};
-use super::{Tokenizer, TokenizerError};
+use super::{Tokenizer, TokenizerError, TokenizerKind};
 
 /// The first tokens of a text.
 pub(super) struct Long {
@@ -135,8 +135,11 @@ impl Tokenizer {
             let InputSequence::Raw(text) = text else { return Err(TokenizerError::NoOffsets) };
             return if offsets { Err(TokenizerError::NoOffsets) } else { self.opus_encoding(&text) };
         }
-        let (marked, text) = (&self.0.marked, EncodeInput::Single(text));
-        guard(|| if offsets { marked.encode_char_offsets(text, false) } else { marked.encode_fast(text, false) })
+        // A Unigram model has special tokens as pieces, so it would find them in a text where they are to be text.
+        let as_text = self.kind() == TokenizerKind::Unigram && self.splits_special_tokens();
+        let library = if as_text { &self.0.plain } else { &self.0.marked };
+        let text = EncodeInput::Single(text);
+        guard(|| if offsets { library.encode_char_offsets(text, false) } else { library.encode_fast(text, false) })
     }
 }
 
