@@ -128,8 +128,8 @@ impl TextClassification {
             let logits = self.model.forward(input);
             match outputs {
                 Outputs::Classes => probabilities(logits),
-                Outputs::Labels => values(OutputActivation::Sigmoid.apply(logits)),
-                Outputs::Score(activation) => values(activation.apply(logits)),
+                Outputs::Labels => activated(OutputActivation::Sigmoid, logits),
+                Outputs::Score(activation) => activated(activation, logits),
             }
         })
     }
@@ -166,10 +166,13 @@ impl TextClassification {
     }
 }
 
-/// The rows of a matrix, read from the device.
-fn values(x: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
-    let [_, width] = x.dims();
-    Ok(finite(x)?.chunks(width).map(|row| row.iter().copied().map(f64::from).collect()).collect())
+/// The function of logits, row by row, read from the device.
+fn activated(activation: OutputActivation, logits: Tensor<2>) -> Result<Vec<Vec<f64>>, TaskError> {
+    let [_, width] = logits.dims();
+    // The function may hide what is infinite.
+    finite(logits.clone())?;
+    let values = finite(activation.apply(logits))?;
+    Ok(values.chunks(width).map(|row| row.iter().copied().map(f64::from).collect()).collect())
 }
 
 #[cfg(test)]

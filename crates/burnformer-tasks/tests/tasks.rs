@@ -287,6 +287,17 @@ fn answers_that_are_not_finite_are_an_error() {
     is_refused(TextClassification::load(folder, &device).unwrap().classify(&[("the cat", None)]).err());
     is_refused(TextEmbedding::load(folder, &device).unwrap().embed(&["the cat"]).err());
     is_refused(AttentionMap::of(folder, "the cat", &device).err());
+    // Logits that are infinite, which a logistic function hides.
+    let infinite = |path: &str, _: &[usize]| match path.starts_with("classifier.") {
+        true => init::Init::Constant(3.4e38),
+        false => init::Init::Keep,
+    };
+    let classifier = BertForSequenceClassification::init(&config(), &labels(), 1, &device);
+    init::by_name(classifier, 1, infinite).save(folder).unwrap();
+    let json = std::fs::read_to_string(folder.join("config.json")).unwrap().replace("single_label", "multi_label");
+    std::fs::write(folder.join("config.json"), json).unwrap();
+    let texts = ["the cat", "the dog ran", "over the hill", "sat"].map(|text| (text, None));
+    is_refused(TextClassification::load(folder, &device).unwrap().classify(&texts).err());
     init::by_name(BertForTokenClassification::init(&config(), &labels(), 1, &device), 1, huge).save(folder).unwrap();
     is_refused(TokenClassification::load(folder, &device).unwrap().mark(&["the cat"]).err());
     init::by_name(BertForMaskedLM::init(&config(), 1, &device), 1, huge).save(folder).unwrap();
