@@ -7,6 +7,8 @@ mod models;
 mod readers;
 #[cfg(feature = "models")]
 mod runs;
+#[cfg(feature = "models")]
+mod sentence_transformers;
 mod settings;
 mod tokenizers;
 #[cfg(feature = "models")]
@@ -23,6 +25,8 @@ pub const TARGETS: &[&[Target]] = &[
     hub::TARGETS,
     #[cfg(feature = "models")]
     models::TARGETS,
+    #[cfg(feature = "models")]
+    sentence_transformers::TARGETS,
     #[cfg(feature = "models")]
     weights::TARGETS,
     #[cfg(feature = "models")]
