@@ -53,13 +53,13 @@ pub use npy::write_npy;
 pub use pipeline::Pipeline;
 pub use pretraining::{PretrainingCounts, PretrainingMetricState, PretrainingTask};
 pub use scores::{ScoreValues, Scores, ScoresError};
-pub use sentence_transformers::Prompts;
+pub use sentence_transformers::{Prompts, unknown_settings};
 pub use similarity::{Similarity, cosine_similarity};
 pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{ClassProbability, Prediction, TextClassification};
 pub use text_embedding::{SimilarText, TextEmbedding};
 pub use text_generation::{Continuation, TextGeneration, TextGenerationOptions};
-pub use text_ranking::{RankedText, TextRanking};
+pub use text_ranking::{RankedText, RankingQuery, TextRanking};
 pub use token_classification::{
     MarkedText, TextEntity, TokenClassification, TokenClassificationMetricState, TokenClassificationTask,
 };

@@ -22,6 +22,15 @@ enum Ranker {
     Embeddings(TextEmbedding),
 }
 
+/// What texts are ranked by, as [`TextRanking::query`] reads it.
+#[derive(Clone, Debug)]
+pub enum RankingQuery {
+    /// The text itself, of which a cross-encoder makes pairs.
+    Text(String),
+    /// Its embedding.
+    Embedding(Vec<f32>),
+}
+
 /// A text of a list, and its score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RankedText<'a> {
@@ -82,24 +91,46 @@ impl TextRanking {
         }
     }
 
-    /// The texts by their scores with `query`, the best first; of equal ones, the first.
+    /// A query, which is read once for any number of texts.
+    ///
+    /// # Errors
+    /// If it cannot be tokenised, or the device fails.
+    pub fn query(&self, query: &str) -> Result<RankingQuery, TaskError> {
+        let Ranker::Embeddings(model) = &self.0 else { return Ok(RankingQuery::Text(query.to_owned())) };
+        let embedding = model.embed_behind(model.prompts().query(), &[query]).map_err(|error| match error {
+            // The query is none of the texts, which are numbered.
+            TaskError::Text { source, .. } => source.into(),
+            error => error,
+        })?;
+        Ok(RankingQuery::Embedding(embedding.concat()))
+    }
+
+    /// The score of a query of this model and each text: the greater, the better they go together.
     ///
     /// # Errors
     /// [`TaskError::Text`] if a text cannot be tokenised, or has no tokens and the tokenizer adds none; if the device fails.
-    pub fn rank<'a>(&self, query: &str, texts: &[&'a str]) -> Result<Vec<RankedText<'a>>, TaskError> {
-        let scores = match &self.0 {
-            Ranker::Pairs(model) => model.scores(&texts.iter().map(|&text| (query, Some(text))).collect::<Vec<_>>())?,
-            Ranker::Embeddings(model) => {
-                let query = model.embed_behind(model.prompts().query(), &[query]).map_err(|error| match error {
-                    // The query is none of the texts, which are numbered.
-                    TaskError::Text { source, .. } => source.into(),
-                    error => error,
-                })?;
-                let query = query.concat();
-                let texts = model.embed_behind(model.prompts().document(), texts)?;
-                texts.iter().map(|text| model.similarity().of(&query, text)).collect()
+    ///
+    /// # Panics
+    /// If the query is one of another model.
+    pub fn scores(&self, query: &RankingQuery, texts: &[&str]) -> Result<Vec<f64>, TaskError> {
+        match (&self.0, query) {
+            (Ranker::Pairs(model), RankingQuery::Text(query)) => {
+                model.scores(&texts.iter().map(|&text| (query.as_str(), Some(text))).collect::<Vec<_>>())
             }
-        };
+            (Ranker::Embeddings(model), RankingQuery::Embedding(query)) => {
+                let texts = model.embed_behind(model.prompts().document(), texts)?;
+                Ok(texts.iter().map(|text| model.similarity().of(query, text)).collect())
+            }
+            _ => panic!("scores: the query is one of another model"),
+        }
+    }
+
+    /// The texts by their scores with `query`, the best first; of equal ones, the first.
+    ///
+    /// # Errors
+    /// As [`Self::query`] and [`Self::scores`].
+    pub fn rank<'a>(&self, query: &str, texts: &[&'a str]) -> Result<Vec<RankedText<'a>>, TaskError> {
+        let scores = self.scores(&self.query(query)?, texts)?;
         let ranked = |((index, &text), score)| RankedText { index, score, text };
         let mut ranked: Vec<_> = texts.iter().enumerate().zip(scores).map(ranked).collect();
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score));

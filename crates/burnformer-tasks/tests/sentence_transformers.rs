@@ -8,7 +8,7 @@ use burnformer_models::weights::WeightType;
 use burnformer_models::{OutputActivation, Outputs};
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
-    ExportLayout, Pipeline, TextClassification, TextEmbedding, TextRanking, cosine_similarity, export,
+    ExportLayout, Pipeline, TextClassification, TextEmbedding, TextRanking, cosine_similarity, export, unknown_settings,
 };
 use serde_json::{Value, json};
 
@@ -140,6 +140,7 @@ fn what_is_not_supported_is_refused_by_name() {
     ] {
         refused(names, json!({}), &format!("`FOLDER/modules.json` asks for {found}, {modules}"));
     }
+    refused(&[], json!({ "modules.json": [] }), &format!("`FOLDER/modules.json` asks for no module, {modules}"));
     let expected = "`FOLDER/modules.json` asks for `custom_st.Pooling`, a module with code of its own, expected modules of \
                     sentence-transformers";
     refused(&["custom_st.Pooling"], json!({}), expected);
@@ -204,6 +205,10 @@ fn what_is_not_supported_is_refused_by_name() {
             "asks for a Dense for vectors of 9 numbers, expected 8, as the modules in front of it make",
         ),
         (
+            json!({ "out_features": 0 }),
+            "asks for a Dense that makes `0` numbers, expected at least one in `out_features`",
+        ),
+        (
             json!({ "use_residual": true }),
             "asks for a residual connection (`use_residual`), expected a Dense without it",
         ),
@@ -218,6 +223,38 @@ fn what_is_not_supported_is_refused_by_name() {
     assert!(said.contains("the activation `my.own.Swish` is not known, expected one of `torch.nn."), "{said}");
     let said = error(&["Pooling", "Dense"], &dense(json!({ "out_features": 6 })));
     assert!(said.contains("`linear.weight`") && said.contains("[5, 8]") && said.contains("[6, 8]"), "{said}");
+}
+
+#[test]
+fn keys_that_are_not_known_are_listed_by_file() {
+    let content = read(fixture("embeddings.json"));
+    for case in content["cases"].as_array().unwrap() {
+        let found = unknown_settings(folder(&case["files"]).path()).unwrap();
+        assert!(found.is_empty(), "{}: {found:?}", case["name"]);
+    }
+    let files = json!({
+        "modules.json": [
+            { "path": "", "type": "sentence_transformers.models.Transformer" },
+            { "path": "1_Pooling", "type": "sentence_transformers.models.Pooling" },
+            { "path": "2_Dense", "type": "sentence_transformers.models.Dense" },
+        ],
+        "1_Pooling/config.json": { "pooling_mode": "mean", "a": 1 },
+        "2_Dense/config.json": { "in_features": 8, "out_features": 5, "b": 1 },
+        "sentence_xlnet_config.json": { "max_seq_length": 9, "c": 1 },
+        "config_sentence_transformers.json": { "d": 1, "e": 2 },
+    });
+    let folder = folder(&files);
+    let found = unknown_settings(folder.path()).unwrap();
+    let found: Vec<_> =
+        found.iter().map(|(path, keys)| (path.strip_prefix(folder.path()).unwrap(), keys.concat())).collect();
+    let expected = [
+        ("config_sentence_transformers.json", "de"),
+        ("sentence_xlnet_config.json", "c"),
+        ("1_Pooling/config.json", "a"),
+        ("2_Dense/config.json", "b"),
+    ];
+    assert_eq!(found, expected.map(|(path, keys)| (Path::new(path), keys.to_owned())));
+    assert!(unknown_settings(tempfile::tempdir().unwrap().path()).unwrap().is_empty());
 }
 
 #[test]

@@ -36,6 +36,7 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::models::registry::unknown_keys;
 use burnformer::models::weights::WeightRemarks;
+use burnformer::tasks::unknown_settings;
 
 use crate::args::{Command, DataCommand, TokenizerCommand};
 use crate::context::Context;
@@ -63,8 +64,9 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         if !remarks.former_buffers.is_empty() {
             context.terminal.detail(format_args!("buffers that are not read: {}", remarks.former_buffers.join(", ")));
         }
-        if let Some(keys) = unknown_keys(folder).ok().filter(|keys| !keys.is_empty()) {
-            let file = folder.join("config.json");
+        let keys = unknown_keys(folder).ok().filter(|keys| !keys.is_empty());
+        let of_config = keys.map(|keys| (folder.join("config.json"), keys));
+        for (file, keys) in of_config.into_iter().chain(unknown_settings(folder).unwrap_or_default()) {
             context.terminal.detail(format_args!("unknown keys in `{}`: {}", file.display(), keys.join(", ")));
         }
     }

@@ -1,21 +1,28 @@
 //! `burnformer rank`: texts by how well they go with a query.
 
 use anyhow::Result;
-use burnformer::tasks::{RankedText, TextRanking};
+use burnformer::tasks::TextRanking;
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::{Row, in_rows, one_line};
+use super::texts::{Row, one_line};
 use crate::args::{RankArgs, ReportFormat};
 use crate::context::Context;
 
 /// An answer.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     #[serde(flatten)]
-    row: &'a Row,
+    row: Row,
     index: usize,
     score: f64,
+}
+
+impl Line {
+    fn text(&self) -> String {
+        let id = self.row.id.as_ref().map(|id| one_line(id) + "\t").unwrap_or_default();
+        format!("{id}{:.4}\t{}", self.score, one_line(&self.row.text))
+    }
 }
 
 pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
@@ -23,24 +30,31 @@ pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }
-    let mut rows = Vec::new();
-    args.texts.in_groups("rank", context, |some| {
-        rows.extend_from_slice(some);
+    let query = model.query(&args.query)?;
+    let (mut best, mut n_rows): (Vec<Line>, usize) = (Vec::new(), 0);
+    args.texts.in_groups("rank", context, |rows| {
+        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        let scores = model.scores(&query, &texts)?;
+        let line = |((index, row), score): ((usize, &Row), f64)| Line { row: row.clone(), index, score };
+        best.extend((n_rows..).zip(rows).zip(scores).map(line));
+        n_rows += rows.len();
+        if args.top_k.is_some() {
+            keep_best(&mut best, args.top_k);
+        }
         Ok(())
     })?;
-    let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-    let ranked = model.rank(&args.query, &texts).map_err(|error| in_rows(error.into(), |index| rows[index].row))?;
-    for &RankedText { index, score, text } in ranked.iter().take(args.top_k.map_or(usize::MAX, |n| n as usize)) {
-        let row = &rows[index];
-        let line = match args.report.format {
-            ReportFormat::Text => {
-                let id = row.id.as_ref().map(|id| one_line(id) + "\t").unwrap_or_default();
-                format!("{id}{score:.4}\t{}", one_line(text))
-            }
-            ReportFormat::Json => serde_json::to_string(&Line { row, index, score })?,
-        };
-        context.terminal.print(&line)?;
-    }
+    keep_best(&mut best, args.top_k);
+    let line = |line: &Line| match args.report.format {
+        ReportFormat::Text => Ok(line.text()),
+        ReportFormat::Json => serde_json::to_string(line),
+    };
+    context.terminal.print_each(&best.iter().map(line).collect::<Result<Vec<_>, _>>()?)?;
     context.terminal.cut(model.n_cut(), model.max_length());
     Ok(Outcome::Done)
+}
+
+/// Puts lines in order, and drops all but the best `top_k`.
+fn keep_best(lines: &mut Vec<Line>, top_k: Option<u32>) {
+    lines.sort_by(|a, b| b.score.total_cmp(&a.score));
+    lines.truncate(top_k.map_or(usize::MAX, |n| n as usize));
 }

@@ -29,7 +29,10 @@ fn prompts_and_dimensions_are_those_of_the_folder_or_the_flags() {
     settings["prompts"] = json!({ "question": "query:", "answer": "" });
     settings["default_prompt_name"] = json!("question");
     settings["truncate_dim"] = json!(5);
+    settings["shade"] = json!("blue");
     folder.write("mini/config_sentence_transformers.json", &settings.to_string());
+    let told = folder.run(&format!("embed mini kettle --verbose {DEVICE}")).succeeds().stderr;
+    assert!(told.contains("unknown keys in `mini/config_sentence_transformers.json`: shade\n"), "{told}");
     // A folder of sentence-transformers is exported as one, with all of this.
     folder.run(&format!("export mini --out again {DEVICE}")).succeeds();
     let first = |vector: &Value, n: usize| json!(vector.as_array().unwrap()[..n]);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Prompts;
 use super::file::{unsupported, write_json};
-use super::modules::{MODULES, Modules, entry, list};
+use super::modules::{MODULES, Modules, entry, kinds, list};
 use super::settings::{Kind, Settings};
 use super::transformer::{Task, TextSettings};
 use crate::TaskError;
@@ -38,8 +38,8 @@ impl CrossEncoder {
                 settings,
             })),
             _ => {
-                let found = modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(", ");
-                Err(unsupported(&folder.join(MODULES), found, "Transformer alone, as in a cross-encoder"))
+                let expected = "Transformer alone, as in a cross-encoder";
+                Err(unsupported(&folder.join(MODULES), kinds(&modules), expected))
             }
         }
     }

@@ -8,9 +8,11 @@ mod prompts;
 mod settings;
 mod steps;
 mod transformer;
+mod unknown;
 
 pub(crate) use cross_encoder::CrossEncoder;
 pub(crate) use modules::Modules;
 pub(crate) use pooling::PoolingSettings;
 pub use prompts::Prompts;
 pub(crate) use steps::{Step, load_steps, with_normalization};
+pub use unknown::unknown_settings;

@@ -42,7 +42,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Module>, TaskError> {
         }
         // Other classes are code of the model itself, whatever their names.
         match entry.class.strip_prefix("sentence_transformers.").and_then(|class| class.rsplit('.').next()) {
-            Some(kind) => Ok(Module { kind: kind.to_owned(), folder: folder.join(&entry.path) }),
+            Some(kind) => Ok(Module { kind: kind.to_owned(), folder: within(folder, &entry.path) }),
             None => {
                 let found = format!("`{}`, a module with code of its own", entry.class);
                 Err(unsupported(&path, found, "modules of sentence-transformers"))
@@ -50,6 +50,18 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Module>, TaskError> {
         }
     };
     read_json::<Vec<Entry>>(&path)?.into_iter().map(module).collect()
+}
+
+fn within(folder: &Path, path: &str) -> PathBuf {
+    if path.is_empty() { folder.to_owned() } else { folder.join(path) }
+}
+
+/// The classes of modules, as messages name them.
+pub(super) fn kinds(modules: &[Module]) -> String {
+    match modules {
+        [] => "no module".to_owned(),
+        modules => modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// The entry of the list for a module of this class.
@@ -99,7 +111,7 @@ impl Modules {
         let settings = Settings::of_embedding(folder)?;
         let path = folder.join(MODULES);
         let modules = list(folder)?;
-        let kinds = || modules.iter().map(|module| module.kind.as_str()).collect::<Vec<_>>().join(", ");
+        let kinds = || kinds(&modules);
         let [transformer, pooling, behind @ ..] = modules.as_slice() else {
             return Err(unsupported(&path, kinds(), EXPECTED));
         };

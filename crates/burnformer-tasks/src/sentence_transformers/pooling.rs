@@ -21,6 +21,12 @@ const FLAGS: [(&str, Pooling); 6] = [
     ("pooling_mode_lasttoken", Pooling::LastToken),
 ];
 
+/// `true` for keys that are read, or change no result.
+pub(super) fn is_known(key: &str) -> bool {
+    let others = ["embedding_dimension", "include_prompt", "pooling_mode", "word_embedding_dimension"];
+    others.contains(&key) || FLAGS.iter().any(|(flag, _)| *flag == key)
+}
+
 /// How the vectors of tokens become one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PoolingSettings {

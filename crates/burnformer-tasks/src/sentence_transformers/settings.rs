@@ -11,7 +11,20 @@ use super::file::{read_if_there, unsupported, write_json};
 use super::prompts::Prompts;
 use crate::{Similarity, TaskError};
 
-const FILE: &str = "config_sentence_transformers.json";
+pub(super) const FILE: &str = "config_sentence_transformers.json";
+
+/// Keys that are read, or change no result.
+pub(super) const KEYS: [&str; 9] = [
+    "__version__",
+    "activation_fn",
+    "default_prompt_name",
+    "keep_in_fp32_modules",
+    "model_type",
+    "prompts",
+    "requirements",
+    "similarity_fn_name",
+    "truncate_dim",
+];
 
 /// Settings of a model as a whole.
 #[derive(Default)]

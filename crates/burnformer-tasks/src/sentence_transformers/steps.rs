@@ -12,7 +12,19 @@ use serde_json::json;
 use super::file::{read_if_there, read_json, unsupported, write_json};
 use crate::TaskError;
 
-const CONFIG: &str = "config.json";
+/// Settings of a module.
+pub(super) const CONFIG: &str = "config.json";
+
+/// Keys of all steps.
+pub(super) const KEYS: [&str; 7] = [
+    "activation_function",
+    "bias",
+    "in_features",
+    "module_input_name",
+    "module_output_name",
+    "out_features",
+    "use_residual",
+];
 
 /// The vectors that the modules behind the pooling work on, as their files call them.
 const EMBEDDING: &str = "sentence_embedding";
@@ -66,6 +78,9 @@ impl StepSettings {
         file.names.check(&path)?;
         if file.use_residual == Some(true) {
             return Err(unsupported(&path, "a residual connection (`use_residual`)", "a Dense without it"));
+        }
+        if file.out_features == 0 {
+            return Err(unsupported(&path, "a Dense that makes `0` numbers", "at least one in `out_features`"));
         }
         let config = LinearConfig::new(file.in_features, file.out_features).with_bias(file.bias.unwrap_or(true));
         let activation = file.activation_function.unwrap_or(OutputActivation::Tanh);

@@ -1,7 +1,7 @@
 //! Settings of the Transformer: what is done to a text in front of the encoder.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,19 +30,35 @@ const ARGUMENTS: [&str; 6] =
     ["model_args", "model_kwargs", "config_args", "config_kwargs", "tokenizer_args", "processor_kwargs"];
 
 /// Arguments that change nothing here: where and how a model is loaded and computed.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 10] = [
     "add_pooling_layer",
     "attn_implementation",
+    "clean_up_tokenization_spaces",
     "device_map",
     "dtype",
     "low_cpu_mem_usage",
     "torch_dtype",
     "trust_remote_code",
+    "use_fast",
     "use_safetensors",
 ];
 
+/// Arguments whose only supported value is this.
+const SIDES: [(&str, &str); 2] = [("padding_side", "right"), ("truncation_side", "right")];
+
 /// Longest text of the tokenizer, as an argument of its class.
 const MAX_LENGTH: &str = "model_max_length";
+
+/// The file in the folder of a Transformer.
+pub(super) fn file_in(folder: &Path) -> Option<PathBuf> {
+    FILES.map(|file| folder.join(file)).into_iter().find(|path| path.is_file())
+}
+
+/// `true` for keys that are read, or change no result.
+pub(super) fn is_known(key: &str) -> bool {
+    let read = ["do_lower_case", "max_seq_length", "modality_config", "module_output_name", "transformer_task"];
+    read.contains(&key) || UNSUPPORTED.contains(&key) || ARGUMENTS.contains(&key) || key == "unpad_inputs"
+}
 
 /// What the Transformer is to make of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,9 +106,7 @@ struct Modality {
 impl TextSettings {
     /// The settings beside the Transformer in `folder`, the defaults if there are none.
     pub(super) fn read(folder: &Path, task: Task) -> Result<Self, TaskError> {
-        let Some(path) = FILES.map(|file| folder.join(file)).into_iter().find(|path| path.is_file()) else {
-            return Ok(Self::default());
-        };
+        let Some(path) = file_in(folder) else { return Ok(Self::default()) };
         let file: TransformerFile = read_json(&path)?;
         let [expected_task, output, module_output] = task.names();
         let expect = |key: &str, found: Option<&str>, expected: &str| match found {
@@ -153,7 +167,10 @@ fn length_in(key: &str, arguments: &Value, path: &Path) -> Result<Option<usize>,
     for (name, value) in arguments.as_object().into_iter().flatten() {
         if name == MAX_LENGTH {
             length = value.as_u64().and_then(|length| usize::try_from(length).ok());
-        } else if !HARMLESS.contains(&name.as_str()) && !value.is_null() {
+        } else if !HARMLESS.contains(&name.as_str())
+            && !value.is_null()
+            && !SIDES.iter().any(|&(it, side)| it == name && value == side)
+        {
             return Err(unsupported(path, format!("`{name}` = {value} in `{key}`"), "a file without it"));
         }
     }
