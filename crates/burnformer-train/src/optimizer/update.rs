@@ -51,7 +51,8 @@ impl Update<'_> {
     /// nothing when it is complete.
     fn start_moments<const D: usize>(&mut self, path: &str, param: &Tensor<D>) {
         for name in self.optimizer.config.moments() {
-            let zeros = || param.zeros_like().into_dispatch();
+            // `zeros_like` of flex makes bytes, which it and the first update copy to have floats.
+            let zeros = || param.full_like(0.0).into_dispatch();
             self.optimizer.moments.entry(format!("{path}.{name}")).or_insert_with(zeros);
         }
     }
