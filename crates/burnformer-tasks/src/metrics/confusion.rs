@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::AddAssign;
 
 use burnformer_core::random::{Key, Purpose, Stream};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 /// Number of bootstrap resamples for the standard error of the macro-F1.
@@ -228,21 +229,29 @@ impl ConfusionMatrix {
             })
             .collect();
 
+        // Of so few examples each knows its cell; of more it is searched.
+        let n_known = if total <= MAX_DRAWS { ends.len() } else { 0 };
+        let known = self.cells.values().take(n_known).zip(0..);
+        let known: Vec<u32> = known.flat_map(|(&count, cell)| std::iter::repeat_n(cell, count as usize)).collect();
+        let cell_of = |example: u64| match known.get(example as usize) {
+            Some(&cell) => ends[cell as usize].1,
+            None => ends[ends.partition_point(|&(end, _)| end <= example)].1,
+        };
+
         let key = Key::new(seed, Purpose::Order, "bootstrap");
         let draws = total.min(MAX_DRAWS);
-        let mut margins = vec![[0; 3]; places.len()];
-        let scores = (0..RESAMPLES).map(|resample| {
+        let score = |margins: &mut Vec<[u64; 3]>, resample: u64| {
             let mut stream = Stream::new(key, resample);
             margins.fill([0; 3]);
             for _ in 0..draws {
-                let example = stream.below(total);
-                let (truth, predicted) = ends[ends.partition_point(|&(end, _)| end <= example)].1;
+                let (truth, predicted) = cell_of(stream.below(total));
                 margins[truth][0] += u64::from(truth == predicted);
                 margins[truth][1] += 1;
                 margins[predicted][2] += 1;
             }
             margins.iter().copied().map(f1).sum::<f64>() / self.n_classes as f64
-        });
+        };
+        let scores = (0..RESAMPLES).into_par_iter().map_init(|| vec![[0; 3]; places.len()], score);
         let scores: Vec<f64> = scores.collect();
         let mean = scores.iter().sum::<f64>() / RESAMPLES as f64;
         let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
