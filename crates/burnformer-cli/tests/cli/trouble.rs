@@ -249,7 +249,11 @@ fn models_that_are_none_or_for_something_else() {
     here.check("predict runs/intents kettle --input test.csv", &["cannot be used with"]);
     here.check("predict runs/intents kettle --top-k 0", &["0 is not in 1.."]);
     let input = here.folder.run_on(&format!("predict runs/intents {DEVICE}"), &[0xff, b'\n']);
-    here.ended("predict", &input, &["line 1 of standard input is not UTF-8 from byte 1 on\nhint: convert the input"]);
+    here.ended(
+        "predict",
+        &input,
+        &["line 1 of `standard input` is not UTF-8 from byte 1 on", "hint: `--encoding windows-1252`"],
+    );
     here.check(
         "fill-mask runs/intents [MASK]",
         &["for text classification", "hint: classify texts with it by `burnformer predict`"],

@@ -5,11 +5,15 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
+use brotli_decompressor::Decompressor;
 use flate2::bufread::MultiGzDecoder;
+use lz4_flex::frame::FrameDecoder;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
+/// Number of compressed bytes read at a time.
+const BUFFER: usize = 4096;
 /// Largest page, in bytes, decompressed. Most writers end a page at 1 MiB; some have one page in a row group.
 pub(super) const PAGE_BYTES: u64 = 256 << 20;
 /// Largest average number of elements of the lists in a row group, beyond [`FREE_VALUES`]: a list of equal elements takes
@@ -101,26 +105,37 @@ fn check_chunk(file: &mut File, chunk: &ColumnChunkMetaData, page_bytes: u64) ->
         if page.compressed > end - at.min(end) {
             return Err(Refused::damaged("a page lies outside its column"));
         }
-        // The library decompresses this format to its end, whatever the header says.
-        if matches!(chunk.compression(), Compression::GZIP(_)) {
-            check_gzip(file, at, &page)?;
-        }
+        check_size(file, at, &page, chunk.compression())?;
         n_values = n_values.saturating_add(page.n_values);
         at += page.compressed;
     }
     Ok(n_values)
 }
 
-/// Checks that a page has no more bytes than its header says.
-fn check_gzip(file: &mut File, at: u64, page: &Page) -> Result<(), Refused> {
+/// Checks that a page has no more bytes than its header says, if it is in a format that the library decompresses to its end,
+/// whatever the header says.
+fn check_size(file: &mut File, at: u64, page: &Page, codec: Compression) -> Result<(), Refused> {
     file.seek(SeekFrom::Start(at + page.levels))?;
     let compressed = BufReader::new(file.take(page.compressed.saturating_sub(page.levels)));
-    let mut bytes = MultiGzDecoder::new(compressed).take(page.decompressed + 1);
+    let limit = page.decompressed + 1;
     // Other errors are left to the library: a page need not be compressed.
-    match io::copy(&mut bytes, &mut io::sink()) {
-        Ok(n) if n > page.decompressed => Err(Refused::damaged("a page is larger than its header says")),
-        _ => Ok(()),
+    let n = match codec {
+        Compression::GZIP(_) => count(MultiGzDecoder::new(compressed).take(limit)),
+        Compression::BROTLI(_) => count(Decompressor::new(compressed, BUFFER).take(limit)),
+        // One of the three that this name stands for.
+        Compression::LZ4 => count(FrameDecoder::new(compressed).take(limit)),
+        _ => 0,
+    };
+    if n > page.decompressed { Err(Refused::damaged("a page is larger than its header says")) } else { Ok(()) }
+}
+
+/// Number of bytes up to the end or an error.
+fn count(mut bytes: impl Read) -> u64 {
+    let (mut buffer, mut n) = ([0; 8192], 0);
+    while let Ok(read @ 1..) = bytes.read(&mut buffer) {
+        n += read as u64;
     }
+    n
 }
 
 /// Sizes of a page.

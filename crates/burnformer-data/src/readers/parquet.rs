@@ -400,6 +400,29 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_is_larger_than_it_says_is_refused() {
+        let schema = Arc::new(parse_message_type("message rows { required binary text; }").unwrap());
+        for codec in [Compression::GZIP(Default::default()), Compression::BROTLI(Default::default())] {
+            let properties = WriterProperties::builder().set_compression(codec).set_dictionary_enabled(false);
+            let mut writer =
+                SerializedFileWriter::new(Vec::new(), schema.clone(), Arc::new(properties.build())).unwrap();
+            let mut group = writer.next_row_group().unwrap();
+            column!(group, ByteArrayType, bytes(&["a".repeat(100_000).as_str()]), None, None);
+            group.close().unwrap();
+            let mut content = writer.into_inner().unwrap();
+            // The type of the page, and its size: 100,004 bytes, and then 20,000.
+            let size = [0x15, 0, 0x15, 0xc8, 0x9a, 0x0c];
+            let at = content.windows(size.len()).position(|window| window == size).unwrap();
+            content[at + 3..at + 6].copy_from_slice(&[0xc0, 0xb8, 0x02]);
+            let folder = tempfile::tempdir().unwrap();
+            let file = InputFile::from(write(folder.path(), "a", content));
+            let mut rows = Rows::open(&file, columns("text", "", "", ""), true, &BytesRead::default()).unwrap();
+            let Some(Err(ReadError::Parquet { source, lost: Some(1), .. })) = rows.next() else { panic!("{codec}") };
+            assert!(source.to_string().contains("a page is larger than its header says"), "{source}");
+        }
+    }
+
+    #[test]
     fn columns_of_one_name_are_refused() {
         let schema =
             Arc::new(parse_message_type("message rows { required int32 text; required int32 text; }").unwrap());
