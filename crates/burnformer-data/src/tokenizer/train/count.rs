@@ -90,10 +90,17 @@ fn count_pieces(tokenizer: &Tokenizer, batch: &[String]) -> Result<Counts, Token
     let cut = tokenizer.cut();
     let count = |mut counts, text: &String| {
         match cut {
-            // The library takes a hundred bytes for each byte of a text.
-            Cut::Whole => cut
-                .pieces(text)
-                .try_for_each(|window| each_word(tokenizer, window, |word| add(&mut counts, word, 1)))?,
+            // The library takes a hundred bytes for each byte of a text. A giant text is often one letter over and over.
+            Cut::Whole => {
+                let mut windows = cut.pieces(text).peekable();
+                while let Some(window) = windows.next() {
+                    let mut times = 1;
+                    while windows.next_if_eq(&window).is_some() {
+                        times += 1;
+                    }
+                    each_word(tokenizer, window, |word| add(&mut counts, word, times))?;
+                }
+            }
             Cut::Words { .. } | Cut::Blanks => {
                 for piece in cut.pieces(&tokenizer.with_prefix(text)) {
                     add(&mut counts, piece, 1);
