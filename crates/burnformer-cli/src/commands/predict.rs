@@ -11,6 +11,9 @@ use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 use crate::errors::Advised;
 
+/// Most probabilities in memory, of all classes of the texts that are answered together: 32 MiB.
+const MOST_PROBABILITIES: usize = 1 << 22;
+
 /// An answer.
 #[derive(Serialize)]
 struct Line<'a> {
@@ -30,7 +33,10 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         classifier = classifier.with_split_special_tokens(true);
     }
     check_threshold(args.threshold, classifier.outputs())?;
-    args.texts.in_groups("predict", context, |rows| answer(&classifier, rows, args, context))?;
+    let together = (MOST_PROBABILITIES / classifier.labels().len().max(1)).max(1);
+    args.texts.in_groups("predict", context, |rows| {
+        rows.chunks(together).try_for_each(|rows| answer(&classifier, rows, args, context))
+    })?;
     context.terminal.cut(classifier.n_cut(), classifier.max_length());
     Ok(Outcome::Done)
 }
