@@ -16,7 +16,7 @@ const PERHAPS_MISSING: [&str; 8] = ["None", "NONE", "null", "NULL", "NA", "N/A",
 /// What is odd about the classes of labelled texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OddClasses {
-    /// Classes that differ only in blanks, case or Unicode form, each with its number of texts.
+    /// Classes that differ only in blanks, case or form (of Unicode, of a number), each with its number of texts.
     pub alike: Vec<Vec<(String, u64)>>,
     /// Classes that look like missing values, with their numbers of texts.
     pub missing: Vec<(String, u64)>,
@@ -56,14 +56,19 @@ pub(crate) fn first_score(classes: &[String]) -> Option<&str> {
     (numbers.len() == classes.len()).then(|| classes[first].as_str())
 }
 
-/// The class among `classes` that differs from `class` only in blanks, case or Unicode form.
+/// The class among `classes` that differs from `class` only in blanks, case or form.
 pub(crate) fn alike<'a>(class: &str, classes: &'a [String]) -> Option<&'a str> {
     let wanted = key(class);
     classes.iter().find(|other| key(other) == wanted).map(String::as_str)
 }
 
-/// What is left of a class without blanks, case and the Unicode forms of its characters (NFKC).
+/// What is left of a class without blanks, case and form: that of its Unicode characters (NFKC), or of a number, such as `1` and
+/// `1.0`.
 fn key(class: &str) -> String {
+    // Further numbers are not told apart.
+    if let Some(number) = class.trim().parse().ok().filter(|number: &f64| number.abs() < 2_f64.powi(53)) {
+        return number.to_string();
+    }
     // The second time because lower case may take characters apart again.
     let mut normalized = NormalizedString::from(class);
     normalized.nfkc().lowercase().nfkc().filter(|c| !c.is_whitespace() && !is_invisible(c));
@@ -92,6 +97,10 @@ mod tests {
             odd(&classes).alike.iter().map(|group| group.iter().map(|(_, texts)| *texts).collect()).collect();
         assert_eq!(alike, [vec![1, 2, 3, 6], vec![4, 5], vec![7, 8]]);
         assert_eq!(odd(&[("a", 9), ("b", 9), ("a-b", 9), ("a_b", 9)]), OddClasses::default());
+        // As pandas writes the same column without and with gaps.
+        assert_eq!(odd(&[("1", 9), ("2", 9), ("1.0", 7)]).alike, [[("1".to_owned(), 9), ("1.0".to_owned(), 7)]]);
+        let far = [("9007199254740993", 9), ("9007199254740992", 9), ("inf", 3)];
+        assert_eq!(odd(&far), OddClasses::default());
         let known = ["travel", "food"].map(str::to_owned);
         assert_eq!((super::alike("FOOD ", &known), super::alike("foods", &known)), (Some("food"), None));
     }

@@ -47,7 +47,7 @@ pub enum LabelError {
     /// A class that the model does not have.
     #[error(
         "line {line} of `{}` has the unknown class `{label}`, known are `{}`{}", path.display(), known.join("`, `"),
-        alike.as_ref().map_or_else(String::new, |it| format!("; from `{it}` it differs only in blanks, case or Unicode form"))
+        alike.as_ref().map_or_else(String::new, |it| format!("; from `{it}` it differs only in blanks, case or form"))
     )]
     Unknown {
         /// The class.
@@ -390,7 +390,7 @@ mod tests {
         let error = read("cow", &["dog", "cat"]).unwrap_err();
         assert_eq!(error.to_string(), "line 1 of `memory` has the unknown class `cow`, known are `dog`, `cat`");
         let error = read(" Cat", &["dog", "cat"]).unwrap_err().to_string();
-        assert!(error.ends_with("`dog`, `cat`; from `cat` it differs only in blanks, case or Unicode form"), "{error}");
+        assert!(error.ends_with("`dog`, `cat`; from `cat` it differs only in blanks, case or form"), "{error}");
     }
 
     #[test]

@@ -99,7 +99,7 @@ fn lines(note: &Note<'_>) -> Vec<String> {
     }
 }
 
-/// Most groups of classes that a note lists.
+/// Most classes, and groups of them, that a note lists.
 const MOST_LISTED: usize = 10;
 
 /// The lines on texts with different labels.
@@ -107,10 +107,16 @@ fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
     if conflicts.texts == 0 {
         return Vec::new();
     }
-    let quoted = |labels: &[String]| labels.iter().map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" and ");
+    let quoted = |labels: &[String]| {
+        let shown = labels.iter().take(MOST_LISTED).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(" and ");
+        match labels.len().saturating_sub(MOST_LISTED) {
+            0 => shown,
+            more => format!("{shown} and {more} more"),
+        }
+    };
     let of = if conflicts.labels.is_empty() { "taggings" } else { "labels" };
     let mut lines = vec![format!(
-        "texts with different {of}: {}; the rows of a text stay in one part. A model cannot learn both: correct the {of}\n",
+        "texts with different {of}: {}, kept with each of them. A model cannot learn both: correct the {of}\n",
         HumanCount(conflicts.texts)
     )];
     if conflicts.rows_left_out > 0 {
@@ -137,8 +143,7 @@ fn odd_lines(OddClasses { alike, missing, classes_and_texts }: &OddClasses) -> V
         move |(class, texts): &(String, u64)| format!("`{}` ({})", shown(class), HumanCount(*texts))
     };
     if !alike.is_empty() {
-        lines
-            .push("classes that differ only in blanks, case or Unicode form: write each class in one way\n".to_owned());
+        lines.push("classes that differ only in blanks, case or form: write each class in one way\n".to_owned());
         let line = |group: &Vec<(String, u64)>| {
             // What looks the same is shown by its code points.
             let is_ascii = group.iter().all(|(class, _)| class.is_ascii());
@@ -227,7 +232,7 @@ mod tests {
     fn odd_classes_are_told_by_name() {
         let classes = [("caf\u{e9}", 2), ("cafe\u{301}", 1), (" food", 5), ("food", 10), ("None", 3), ("x", 1000)];
         let note = OddClasses::of(classes);
-        let expected = "classes that differ only in blanks, case or Unicode form: write each class in one way\n  \
+        let expected = "classes that differ only in blanks, case or form: write each class in one way\n  \
                         `caf\\u{e9}` (2), `cafe\\u{301}` (1)\n  ` food` (5), `food` (10)\n\
                         classes that look like missing values: `None` (3); remove these texts unless it is a class";
         assert_eq!(Note::OddClasses(&note).to_string(), expected);
@@ -248,8 +253,8 @@ mod tests {
             labels: vec![SharedTexts { labels: labels.clone(), texts: 60 }],
             examples: vec![Conflict { text: "a kettle".to_owned(), labels }],
         };
-        let expected = "texts with different labels: 60; the rows of a text stay in one part. A model cannot learn both: \
-                        correct the labels\n  `x` and `y`: 60 texts\n  for example `a kettle`: `x` and `y`";
+        let expected = "texts with different labels: 60, kept with each of them. A model cannot learn both: correct the \
+                        labels\n  `x` and `y`: 60 texts\n  for example `a kettle`: `x` and `y`";
         assert_eq!(Note::Conflicts(&conflicts).to_string(), expected);
     }
 

@@ -29,14 +29,16 @@ pub(crate) trait Examples: Sized {
     /// The same of rows, as version 0.1.0 did it.
     fn split_rows(self, share: f64, seed: u64) -> (Self, Self);
 
-    /// Refuses labels that no model can be meant to learn.
+    /// Refuses labels that no model can be meant to learn, if there are such.
     fn check_labels(
         &self,
-        source: &dyn Source,
-        policy: OnBadRow,
-        progress: &dyn Progress,
-        interrupt: &Interrupt,
-    ) -> Result<(), DataError>;
+        _source: &dyn Source,
+        _policy: OnBadRow,
+        _progress: &dyn Progress,
+        _interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        Ok(())
+    }
 
     /// What is odd about the labels.
     fn odd_labels(&self) -> OddClasses;
@@ -151,17 +153,6 @@ impl Examples for TaggedTexts {
 
     fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
         self.split_rows(share, seed)
-    }
-
-    /// Any tag may be meant.
-    fn check_labels(
-        &self,
-        _source: &dyn Source,
-        _policy: OnBadRow,
-        _progress: &dyn Progress,
-        _interrupt: &Interrupt,
-    ) -> Result<(), DataError> {
-        Ok(())
     }
 
     fn label_counts(&self) -> Vec<u64> {

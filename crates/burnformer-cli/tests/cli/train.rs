@@ -271,7 +271,7 @@ fn no_text_is_both_trained_on_and_validated_on() {
     assert_eq!((&repeated["rows"], &repeated["conflicts"]), (&560.into(), &40.into()));
     assert_eq!((&repeated["validation_in_training"], &said.json()["training_texts"]), (&0.into(), &540.into()));
     for told in
-        ["repeated texts       560 of 600 rows", "texts with different labels: 40; ", "`bad` and `good`: 40 texts"]
+        ["repeated texts       560 of 600 rows", "texts with different labels: 40, ", "`bad` and `good`: 40 texts"]
     {
         assert!(said.stderr.contains(told), "{}", said.stderr);
     }
