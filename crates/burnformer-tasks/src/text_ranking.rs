@@ -18,8 +18,8 @@ pub struct TextRanking(Ranker);
 
 #[derive(Debug)]
 enum Ranker {
-    Pairs(TextClassification),
-    Embeddings(TextEmbedding),
+    Pairs(Box<TextClassification>),
+    Embeddings(Box<TextEmbedding>),
 }
 
 /// What texts are ranked by, as [`TextRanking::query`] reads it.
@@ -50,7 +50,7 @@ impl TextRanking {
     pub fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         let is_classifier = || Ok::<_, TaskError>(ModelClass::of(folder)?.head() == Head::SequenceClassification);
         if CrossEncoder::of(folder)?.is_none() && (Modules::are_in(folder) || !is_classifier()?) {
-            return Ok(Self(Ranker::Embeddings(TextEmbedding::load(folder, device)?)));
+            return Ok(Self(Ranker::Embeddings(Box::new(TextEmbedding::load(folder, device)?))));
         }
         let model = TextClassification::load(folder, device)?;
         match model.labels().len() {
@@ -61,15 +61,15 @@ impl TextRanking {
 
     /// Ranking by a classifier with one label.
     pub(crate) fn of(model: TextClassification) -> Self {
-        Self(Ranker::Pairs(model))
+        Self(Ranker::Pairs(Box::new(model)))
     }
 
     /// The same, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.
     #[must_use]
     pub fn with_split_special_tokens(self, splits: bool) -> Self {
         Self(match self.0 {
-            Ranker::Pairs(model) => Ranker::Pairs(model.with_split_special_tokens(splits)),
-            Ranker::Embeddings(model) => Ranker::Embeddings(model.with_split_special_tokens(splits)),
+            Ranker::Pairs(model) => Ranker::Pairs(Box::new(model.with_split_special_tokens(splits))),
+            Ranker::Embeddings(model) => Ranker::Embeddings(Box::new(model.with_split_special_tokens(splits))),
         })
     }
 
