@@ -19,7 +19,7 @@ pub enum Architecture {
     DistilBert,
     /// XLM-RoBERTa: Conneau et al. 2020.
     XlmRoberta,
-    /// CamemBERT: Martin et al. 2020.
+    /// `CamemBERT`: Martin et al. 2020.
     Camembert,
     /// GPT-2: Radford et al. 2019.
     Gpt2,
