@@ -102,7 +102,7 @@ pub(super) fn text_of_stream(mut bytes: Bytes, encoding: Option<Encoding>) -> io
     let mut start = Vec::new();
     while start.len() < 4 {
         // Only these begin a mark.
-        let waits = matches!(start[..], [] | [0xef, ..] | [0xff, ..] | [0xfe, ..] | [0, ..]);
+        let waits = matches!(start[..], [] | [0xef | 0xff | 0xfe | 0, ..]);
         if !waits || bytes.by_ref().take(1).read_to_end(&mut start)? == 0 {
             break;
         }
