@@ -43,7 +43,7 @@ impl OddClasses {
     }
 }
 
-/// `true` if the class stands for a missing value, as pandas and NumPy write it.
+/// `true` if the class stands for a missing value, as pandas and numpy write it.
 pub(crate) fn is_missing(class: &str) -> bool {
     MISSING.contains(&class.trim())
 }

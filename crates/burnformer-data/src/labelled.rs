@@ -45,10 +45,7 @@ pub enum LabelError {
         line: u64,
     },
     /// A class that the model does not have.
-    #[error(
-        "line {line} of `{}` has the unknown class `{label}`, known are `{}`{}", path.display(), known.join("`, `"),
-        alike.as_ref().map_or_else(String::new, |it| format!("; from `{it}` it differs only in blanks, case or form"))
-    )]
+    #[error("line {line} of `{}` has the unknown class `{label}`, known are `{}`", path.display(), known.join("`, `"))]
     Unknown {
         /// The class.
         label: String,
@@ -58,8 +55,21 @@ pub enum LabelError {
         line: u64,
         /// The known classes, at most twenty.
         known: Vec<String>,
-        /// A known class that was perhaps meant.
-        alike: Option<String>,
+    },
+    /// A class that the model has in another form.
+    #[error(
+        "line {line} of `{}` has the unknown class `{label}`, which differs from the known class `{known}` only in blanks, \
+         case or form", path.display()
+    )]
+    Alike {
+        /// The class.
+        label: String,
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the text.
+        line: u64,
+        /// The known class.
+        known: String,
     },
     /// A class that stands for a missing value.
     #[error("line {line} of `{}` has the class `{label}`, which stands for a missing value", path.display())]
@@ -171,9 +181,14 @@ impl LabelledTexts {
         let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
         let (examples, skipped) = examples(source, policy, progress, interrupt, |class, place| {
             numbers.get(class).copied().ok_or_else(|| {
-                let ((path, line), known) = (place, labels.iter().take(20).cloned().collect());
-                let alike = class_names::alike(class, &labels).map(str::to_owned);
-                LabelError::Unknown { label: class.to_owned(), path: path.to_owned(), line, known, alike }
+                let ((path, line), label) = ((place.0.to_owned(), place.1), class.to_owned());
+                match class_names::alike(class, &labels) {
+                    Some(known) => LabelError::Alike { label, path, line, known: known.to_owned() },
+                    None => {
+                        let known = labels.iter().take(20).cloned().collect();
+                        LabelError::Unknown { label, path, line, known }
+                    }
+                }
             })
         })?;
         Ok((Self { labels, examples }, skipped))
@@ -390,7 +405,9 @@ mod tests {
         let error = read("cow", &["dog", "cat"]).unwrap_err();
         assert_eq!(error.to_string(), "line 1 of `memory` has the unknown class `cow`, known are `dog`, `cat`");
         let error = read(" Cat", &["dog", "cat"]).unwrap_err().to_string();
-        assert!(error.ends_with("`dog`, `cat`; from `cat` it differs only in blanks, case or form"), "{error}");
+        let expected = "line 1 of `memory` has the unknown class ` Cat`, which differs from the known class `cat` only in \
+                        blanks, case or form";
+        assert_eq!(error, expected);
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         DataError::Label(LabelError::Scores { .. }) => Some(
             "write a few classes in place of the scores, such as `low` and `high`, or name another column with `--label-column`",
         ),
-        DataError::Label(LabelError::Unknown { alike: Some(_), .. }) => Some("write the class as the known one"),
+        DataError::Label(LabelError::Alike { .. }) => Some("write the class as the known one"),
         DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
         DataError::Samples(SamplesError::OneDocument { .. }) => Some(
             "set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add documents: a text \

@@ -366,7 +366,7 @@ fn classes_that_were_not_meant_are_refused_or_told() {
     folder.write("other.csv", "text,category\nA kettle.,Good\n");
     folder
         .run(&evaluate)
-        .fails_with(&["from `good` it differs only in blanks, case", "hint: write the class as the known one"]);
+        .fails_with(&["which differs from the known class `good` only in", "hint: write the class as the known one"]);
     let split = folder.run("data split --input blanks.csv --label-column category --by label --out parts").succeeds();
     assert!(split.stderr.contains("`Good ` (15), `good` (15)"), "{}", split.stderr);
 }
