@@ -279,9 +279,9 @@ mod tests {
     #[test]
     fn advice_is_found_in_the_error_and_in_its_causes() {
         let source = || DataError::Corpus(CorpusError::NotACorpus { folder: "a".into() });
-        let split = RecipeError::Split { corpus: "a".to_owned(), source: source() };
+        let split = RecipeError::Split { corpus: "a".into(), source: source() };
         assert!(hint(&split).unwrap().starts_with("set the shares `data.split.validation`"));
-        let part = RecipeError::NoSamples { part: Subset::Train, corpus: "a".to_owned(), source: source() };
+        let part = RecipeError::NoSamples { part: Subset::Train, corpus: "a".into(), source: source() };
         assert_eq!(hint(&part).as_deref(), Some("build a corpus with `burnformer data build`"));
     }
 }

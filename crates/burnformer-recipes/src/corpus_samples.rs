@@ -28,9 +28,9 @@ impl<S> CorpusSamples<S> {
         samples: impl Fn(&[u32]) -> Result<S, DataError>,
     ) -> Result<Self, RecipeError> {
         let split =
-            Split::of(corpus, split, seed).map_err(|source| RecipeError::Split { corpus: name.to_owned(), source })?;
+            Split::of(corpus, split, seed).map_err(|source| RecipeError::Split { corpus: name.into(), source })?;
         let of = |part: Subset, documents: &[u32]| {
-            let no_samples = |source| RecipeError::NoSamples { part, corpus: name.to_owned(), source };
+            let no_samples = |source| RecipeError::NoSamples { part, corpus: name.into(), source };
             samples(documents).map(Arc::new).map_err(no_samples)
         };
         let train = of(Subset::Train, &split.train)?;

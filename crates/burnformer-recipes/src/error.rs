@@ -150,7 +150,7 @@ pub enum RecipeError {
     #[error("cannot split the corpus `{corpus}`")]
     Split {
         /// Folder of the corpus.
-        corpus: String,
+        corpus: Box<str>,
         /// Why.
         source: DataError,
     },
@@ -160,7 +160,7 @@ pub enum RecipeError {
         /// The part.
         part: Subset,
         /// Folder of the corpus.
-        corpus: String,
+        corpus: Box<str>,
         /// Why.
         source: DataError,
     },

@@ -241,7 +241,7 @@ impl TrainSeq2Seq {
             let (end, config) = (settings.model.eos_id, &settings.data.samples);
             TextPairDataset::new(Arc::clone(corpus), documents, end, config, settings.seed)
                 .map(Arc::new)
-                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.clone(), source })
+                .map_err(|source| RecipeError::NoSamples { part, corpus: settings.corpus.as_str().into(), source })
         };
         let all = |corpus: &Corpus| (0..corpus.n_documents()).collect::<Vec<_>>();
         let (train, validation) = match &settings.validation {
@@ -254,7 +254,7 @@ impl TrainSeq2Seq {
             }
             None => {
                 let split = Split::of(&corpus, &settings.data.split, settings.seed)
-                    .map_err(|source| RecipeError::Split { corpus: settings.corpus.clone(), source })?;
+                    .map_err(|source| RecipeError::Split { corpus: settings.corpus.as_str().into(), source })?;
                 let validation = match split.validation.as_slice() {
                     [] => None,
                     documents => Some(samples(&corpus, Subset::Validation, documents)?),

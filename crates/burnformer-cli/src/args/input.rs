@@ -59,7 +59,7 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub(crate) delimiter: Option<char>,
 
-    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, shift_jis or gb18030 [default: utf-8]
+    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, gb18030 or euc-jp [default: utf-8]
     // Not flattened: then the group of these flags, with which others conflict, would be empty.
     #[arg(long, value_name = "NAME")]
     pub(crate) encoding: Option<Encoding>,
@@ -75,7 +75,7 @@ pub(crate) struct FormatArgs {
 /// The encoding of texts, for commands that read no other files.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EncodingArgs {
-    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, shift_jis or gb18030 [default: utf-8]
+    /// Encoding of text without a byte order mark, such as utf-16, windows-1252, gb18030 or euc-jp [default: utf-8]
     #[arg(long, value_name = "NAME")]
     pub(crate) encoding: Option<Encoding>,
 }

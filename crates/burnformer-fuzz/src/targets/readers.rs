@@ -48,7 +48,7 @@ fn read(input: &Input) {
 fn text(bytes: &[u8]) {
     // The ending alone tells of Brotli.
     file("a.txt.br", bytes, |path| {
-        read(&Input::new(vec![path.display().to_string()], Format::Text { layout: TextLayout::Lines }))
+        read(&Input::new(vec![path.display().to_string()], Format::Text { layout: TextLayout::Lines }));
     });
     file("a.txt", bytes, |path| {
         for layout in [TextLayout::Lines, TextLayout::BlankLines] {
