@@ -25,7 +25,7 @@ fn every_model_and_tokenizer_that_is_written_is_answered_for() {
     for device in DeviceChoice::compiled() {
         run(&["answer", path, "--device", device]);
         let models = folders(&folder.path().join("models"));
-        assert_eq!(models.len(), 19);
+        assert_eq!(models.len(), 27);
         for model in models {
             let written: BTreeSet<String> = Weights::in_folder(&model).unwrap().names().into_iter().collect();
             let answers = Weights::open(&model.join(format!("burnformer-{device}.safetensors"))).unwrap().names();

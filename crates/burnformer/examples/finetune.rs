@@ -57,5 +57,7 @@ pub(crate) fn run(folder: &Path, model: Option<PathBuf>) -> Result<FinetuneRepor
 
 fn row(n: usize) -> String {
     let (state, words) = if n.is_multiple_of(3) { ("bad", "is broken and leaks") } else { ("good", "works well") };
-    format!("The {} in the shed {words}.,{state}\n", ["boat", "lamp", "kettle", "clock"][n % 4])
+    let (thing, place) =
+        (["boat", "lamp", "kettle", "clock"][n % 4], ["shed", "attic", "cellar", "kitchen", "garage"][n / 12]);
+    format!("The {thing} in the {place} {words}.,{state}\n")
 }

@@ -150,7 +150,10 @@ fn what_cannot_be_is_said() {
             "there is no preset `bert-mini`",
         ),
         ("pretrain --corpus bytes --preset gpt-mini --out new", "; `gpt-mini` is one for `--objective causal-lm`"),
-        ("pretrain --objective causal-lm --corpus bytes --init runs/mini --out new", "`bert`, expected `gpt2`"),
+        (
+            "pretrain --objective causal-lm --corpus bytes --init runs/mini --out new",
+            "which is not pretrained with the objective `causal-lm`",
+        ),
         (
             "pretrain --objective causal-lm --corpus corpus --init runs/gpt --out new",
             "the corpus does not fit the model",
