@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::TensorData;
 use burnformer_core::atomic_write_bytes;
 use burnformer_nn::init;
-use serde_json::{Map, Value};
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub(crate) fn save<M: Module>(
     model: &M,
     extra: Vec<(String, TensorData)>,
     config: &BertConfig,
-    json: &Map<String, Value>,
+    json: &impl Serialize,
     folder: &Path,
 ) -> Result<(), ModelError> {
     let names = config.variant.details().names;

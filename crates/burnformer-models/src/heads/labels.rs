@@ -3,9 +3,9 @@
 use crate::ModelError;
 use crate::hf::ConfigJson;
 use crate::weights::Weights;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Number, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// Most numbers of classes that a message lists.
@@ -63,20 +63,57 @@ fn label(index: usize) -> String {
     format!("LABEL_{index}")
 }
 
-/// Adds the labels to the content of a file.
-///
-/// # Errors
-/// [`ModelError::Labels`] if two classes have one name: the file lists them by name too.
-pub(super) fn write(labels: &[String], json: &mut Map<String, Value>) -> Result<(), ModelError> {
-    let (found, expected) = (labels.iter().collect::<BTreeSet<_>>().len(), labels.len());
-    if found != expected {
-        return Err(ModelError::Labels { found, expected });
+/// The content of a file with labels. They are written one by one: as values of JSON they would take a multiple of their
+/// length.
+#[derive(Debug)]
+pub(super) struct WithLabels<'a> {
+    settings: &'a Map<String, Value>,
+    labels: &'a [String],
+}
+
+/// A value of the file.
+enum Entry<'a> {
+    Setting(&'a Value),
+    ById(&'a [String]),
+    ByLabel(&'a [String]),
+}
+
+impl<'a> WithLabels<'a> {
+    /// These settings and labels.
+    ///
+    /// # Errors
+    /// [`ModelError::Labels`] if two classes have one name: the file lists them by name too.
+    pub(super) fn new(settings: &'a Map<String, Value>, labels: &'a [String]) -> Result<Self, ModelError> {
+        let (found, expected) = (labels.iter().collect::<HashSet<_>>().len(), labels.len());
+        if found != expected {
+            return Err(ModelError::Labels { found, expected });
+        }
+        Ok(Self { settings, labels })
     }
-    let by_id: BTreeMap<usize, &String> = labels.iter().enumerate().collect();
-    let by_label: BTreeMap<&String, usize> = labels.iter().zip(0..).collect();
-    json.insert("id2label".to_owned(), json!(by_id));
-    json.insert("label2id".to_owned(), json!(by_label));
-    Ok(())
+}
+
+impl Serialize for WithLabels<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = self.settings.iter().map(|(key, value)| (key.as_str(), Entry::Setting(value)));
+        let labels = [("id2label", Entry::ById(self.labels)), ("label2id", Entry::ByLabel(self.labels))];
+        let mut entries: Vec<_> = settings.chain(labels).collect();
+        entries.sort_by_key(|(key, _)| *key);
+        serializer.collect_map(entries)
+    }
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Setting(value) => value.serialize(serializer),
+            Self::ById(labels) => serializer.collect_map(labels.iter().enumerate()),
+            Self::ByLabel(labels) => {
+                let mut ids: Vec<(&String, usize)> = labels.iter().zip(0..).collect();
+                ids.sort_unstable();
+                serializer.collect_map(ids)
+            }
+        }
+    }
 }
 
 /// Turns the shape error of a classifier's weights (`names`) into an error about the number of classes.

@@ -185,10 +185,9 @@ impl Pretrained for BertForSequenceClassification {
     fn save(&self, folder: &Path) -> Result<(), ModelError> {
         let config = self.config();
         let mut json = config.to_json(self.class());
-        labels::write(&self.labels, &mut json)?;
         self.purpose.write(&mut json);
         write_dropout(self.dropout, config, &mut json);
-        files::save(self, Vec::new(), config, &json, folder)
+        files::save(self, Vec::new(), config, &labels::WithLabels::new(&json, &self.labels)?, folder)
     }
 }
 

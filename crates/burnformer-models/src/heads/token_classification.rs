@@ -141,11 +141,10 @@ impl Pretrained for BertForTokenClassification {
     fn save(&self, folder: &Path) -> Result<(), ModelError> {
         let config = self.config();
         let mut json = config.to_json(self.class());
-        labels::write(&self.labels, &mut json)?;
         if has_own_dropout(config) {
             write_dropout(self.dropout, config, &mut json);
         }
-        files::save(self, Vec::new(), config, &json, folder)
+        files::save(self, Vec::new(), config, &labels::WithLabels::new(&json, &self.labels)?, folder)
     }
 }
 

@@ -3,10 +3,14 @@
 use crate::ModelError;
 use crate::folder::CONFIG;
 use burnformer_core::{SETTINGS_LIMIT, read_text};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// Key of the labels' numbers by name.
+const LABEL_NUMBERS: &str = "label2id";
 
 /// The content of a `config.json`.
 #[derive(Clone)]
@@ -25,7 +29,7 @@ impl ConfigJson {
     pub(crate) fn read_file(path: PathBuf) -> Result<Self, ModelError> {
         let text = read_text(&path, SETTINGS_LIMIT).map_err(|source| ModelError::read(path.clone(), source))?;
         match serde_json::from_str(&text) {
-            Ok(settings) => Ok(Self { path, settings }),
+            Ok(Settings(settings)) => Ok(Self { path, settings }),
             Err(source) => Err(ModelError::Json { path, source }),
         }
     }
@@ -75,6 +79,38 @@ impl ConfigJson {
     /// The error of a setting of another type.
     pub(crate) fn wrong_type(&self, key: &'static str, source: serde_json::Error) -> ModelError {
         ModelError::SettingType { path: self.path.clone(), key, source }
+    }
+}
+
+/// The content of a file but the numbers of the labels, which `id2label` has too: a model may have many.
+struct Settings(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Settings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Settings, A::Error> {
+                let mut settings = Map::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = if key == LABEL_NUMBERS {
+                        map.next_value::<IgnoredAny>().map(|_| Value::Null)?
+                    } else {
+                        map.next_value()?
+                    };
+                    settings.insert(key, value);
+                }
+                Ok(Settings(settings))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
     }
 }
 
