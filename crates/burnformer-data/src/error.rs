@@ -57,6 +57,9 @@ pub enum DataError {
         /// Number of documents, without duplicates.
         found: usize,
     },
+    /// Nothing to split.
+    #[error("there is no text to split: the files have no rows, or none that could be read")]
+    NoTexts,
     /// The input changed between two readings.
     #[error("the input changed while it was read: try again with files that do not change and can be read twice")]
     InputChanged,

@@ -77,9 +77,9 @@ pub(crate) const FEW_DOCUMENTS: usize = 9;
 fn hint_on_file(error: &ReadError) -> Option<String> {
     match error {
         ReadError::NotUtf8 { likely: Some(Likely { encoding, .. }), .. }
-        | ReadError::OtherEncoding { likely: encoding, .. } => {
-            Some(format!("`--encoding {encoding}` reads it as that"))
-        }
+        | ReadError::OtherEncoding { likely: encoding, .. } => Some(format!(
+            "`--encoding {encoding}` reads it as that; files of different encodings must be converted to one"
+        )),
         ReadError::MissingColumn { delimiter: Some(delimiter), .. } => {
             let shown = if *delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
             Some(format!("`--input-format csv --delimiter '{shown}'` reads it as that"))

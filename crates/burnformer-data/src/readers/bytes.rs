@@ -11,7 +11,7 @@ use burnformer_core::files::open_regular;
 
 use super::ReadError;
 use super::compression::decompressed;
-use super::encoding::{Encoding, byte_order_mark, decoded, likely_of_zeros};
+use super::encoding::{Encoding, byte_order_mark, decoded, is_utf8, likely_of_zeros};
 use super::foreign::foreign;
 use super::input_file::InputFile;
 use crate::source::BytesRead;
@@ -90,10 +90,11 @@ fn text(path: &Arc<Path>, bytes: Bytes, encoding: Option<Encoding>) -> Result<Te
         bytes.consume(n_bytes);
         return Ok(Text { bytes: decoded(Box::new(bytes), encoding), encoding });
     }
-    match (encoding, likely_of_zeros(&start)) {
-        (None, Some(likely)) => Err(ReadError::OtherEncoding { path: path.clone(), likely }),
-        (None, None) => Ok(Text { bytes: Box::new(bytes), encoding: Encoding::UTF_8 }),
-        (Some(encoding), _) => Ok(Text { bytes: decoded(Box::new(bytes), encoding), encoding }),
+    let expected = encoding.unwrap_or(Encoding::UTF_8);
+    let likely = likely_of_zeros(&start).or_else(|| is_utf8(&start).then_some(Encoding::UTF_8));
+    match likely.filter(|&likely| likely != expected) {
+        Some(likely) => Err(ReadError::OtherEncoding { path: path.clone(), expected, likely }),
+        None => Ok(Text { bytes: decoded(Box::new(bytes), expected), encoding: expected }),
     }
 }
 
@@ -250,13 +251,26 @@ mod tests {
         assert_eq!(read_as(b"r\0a\0i\0n\0", Some("utf-16")).unwrap(), b"rain");
         let text = text_of_stream(Box::new(Cursor::new(b"\xe9\x80".to_vec())), "cp1252".parse().ok()).unwrap();
         assert_eq!(io::read_to_string(text.bytes).unwrap(), "é€");
-        for (content, likely) in [(&b"r\0a\0i\0n\0"[..], "utf-16le"), (b"\0\0\0r\0\0\0a", "utf-32be")] {
-            let error = read(content).map(drop).unwrap_err();
+    }
+
+    #[test]
+    fn an_encoding_that_the_bytes_contradict_is_an_error() {
+        let utf_8 = "noir crème, rosé, pâté".as_bytes();
+        for (content, named, likely) in [
+            (&b"r\0a\0i\0n\0"[..], None, "utf-16le"),
+            (b"\0\0\0r\0\0\0a", None, "utf-32be"),
+            (b"\0r\0a\0i\0n", Some("utf-16"), "utf-16be"),
+            (utf_8, Some("windows-1252"), "utf-8"),
+            (utf_8, Some("gb18030"), "utf-8"),
+        ] {
+            let error = read_as(content, named).map(drop).unwrap_err();
             let expected = format!(
-                "a.gz` looks like {likely}, expected UTF-8, or a byte order mark: set `encoding` to `{likely}`"
+                "a.gz` looks like {likely}, expected {}, or a byte order mark: set `encoding` to `{likely}`",
+                named.map_or("utf-8".to_owned(), |name| name.parse::<Encoding>().unwrap().to_string())
             );
             assert!(error.to_string().ends_with(&expected) && !error.is_bad_row(), "{error}");
         }
+        assert_eq!(read_as(utf_8, None).unwrap(), utf_8);
     }
 
     #[test]

@@ -167,10 +167,12 @@ pub enum ReadError {
         character: usize,
     },
     /// A file in an encoding that no row of it can be read without.
-    #[error("`{}` looks like {likely}, expected UTF-8, or a byte order mark: set `encoding` to `{likely}`", path.display())]
+    #[error("`{}` looks like {likely}, expected {expected}, or a byte order mark: set `encoding` to `{likely}`", path.display())]
     OtherEncoding {
         /// The file.
         path: Arc<Path>,
+        /// The encoding that the settings name.
+        expected: Encoding,
         /// The encoding it may be in.
         likely: Encoding,
     },
@@ -317,7 +319,7 @@ pub enum ReadError {
     /// JSON of which it is not clear what its rows are.
     #[error(
         "`{}` {problem}, expected an object in each line, an array of objects, or one object with a list of objects: convert \
-         it, for instance with `jq -c '.data[]'`",
+         it, for instance with `jq -c '.data[]'` for a list called `data`",
         path.display()
     )]
     NotJsonLines {

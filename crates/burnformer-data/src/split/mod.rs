@@ -199,6 +199,9 @@ impl Split {
         };
         let Some(part) = part else { return Ok(self) };
         let found = self.train.len() + self.validation.len() + self.test.len();
+        if found == 0 {
+            return Err(DataError::NoTexts);
+        }
         Err(DataError::EmptyPart { part, by: config.by, found })
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use decoder::decoded;
 pub use signs::Likely;
-pub(super) use signs::{byte_order_mark, likely_of_bytes, likely_of_zeros};
+pub(super) use signs::{byte_order_mark, is_utf8, likely_of_bytes, likely_of_zeros};
 
 /// Encoding of text, by its name in the Encoding Standard of the WHATWG, such as `utf-8`, `windows-1252`, `gb18030` or
 /// `shift_jis`; besides, `utf-32le` and `utf-32be`.

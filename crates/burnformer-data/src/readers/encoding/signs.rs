@@ -34,6 +34,18 @@ pub(in super::super) fn byte_order_mark(bytes: &[u8]) -> Option<(Encoding, usize
     })
 }
 
+/// `true` if the first bytes of a file are text in UTF-8 that no other encoding can be expected to have: with several
+/// characters beyond ASCII, of which text in other encodings by chance has one or two.
+pub(in super::super) fn is_utf8(bytes: &[u8]) -> bool {
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        // The last character may be cut off.
+        Err(error) if error.error_len().is_none() => str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+        Err(_) => return false,
+    };
+    text.chars().filter(|c| !c.is_ascii()).nth(3).is_some()
+}
+
 /// The encoding of UTF-16 or UTF-32 that the first bytes of a file tell by their zeros, which text of other encodings has not.
 /// A few zeros that are in it by mistake leave it text in UTF-8.
 pub(in super::super) fn likely_of_zeros(bytes: &[u8]) -> Option<Encoding> {
