@@ -165,7 +165,9 @@ impl PretrainCausalLm {
             |documents: &[u32]| LanguageModelDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);
         let CorpusSamples { train, validation, .. } =
             CorpusSamples::new(&corpus, &settings.corpus, &settings.data.split, seed, samples)?;
-        let collator = WindowCollator { padding: settings.train.padding(pad_id(&tokenizer)) };
+        let collator = WindowCollator {
+            padding: settings.train.padding(pad_id(&tokenizer)).within(settings.model.max_seq_length),
+        };
         let data = Data { train, validation, collator, fingerprint: corpus.manifest().build.to_string() };
         let task = CausalLmTask::new(settings.model.clone(), tokenizer)?;
         Ok(Self { settings, corpus, task, data })
@@ -276,7 +278,8 @@ pub fn evaluate_causal_lm(
     let (seed, split, samples) = of_run(folder, &config)?;
     let documents = documents_of(&corpus, part, &split, seed)?;
     let samples = Arc::new(LanguageModelDataset::new(Arc::clone(&corpus), &documents, &tokenizer, &samples, seed)?);
-    let (collator, n_samples) = (WindowCollator { padding: padding(pad_id(&tokenizer)) }, samples.per_epoch());
+    let padding = padding(pad_id(&tokenizer), config.max_seq_length);
+    let (collator, n_samples) = (WindowCollator { padding }, samples.per_epoch());
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = CausalLmTask::new(config, tokenizer)?;
     let found = scores(&task, &model, (batches, n_samples), &corpus, &device, context)?;

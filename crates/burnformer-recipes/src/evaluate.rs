@@ -113,7 +113,7 @@ pub fn evaluate_classifier(
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
     let cut = samples.n_cut();
     observer.note(&Note::TextsCut { cut, texts: n_samples, max_length: max_seq_length, part: "evaluated" });
-    let collator = ClassificationCollator { padding: padding(pad_id) };
+    let collator = ClassificationCollator { padding: padding(pad_id, config.max_seq_length) };
     let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
     let task = ClassificationTask::new(config, tokenizer, labels)?;
     let found = scores::classification(&task, &model, (batches, n_samples), seed, &device, context)?;
@@ -142,7 +142,7 @@ pub fn evaluate_token_classifier(
     let (seed, max_seq_length) = of_finetuning(folder, &config)?;
     let samples = Arc::new(TokenClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let collator = TokenClassificationCollator { padding: padding(pad_id) };
+    let collator = TokenClassificationCollator { padding: padding(pad_id, config.max_seq_length) };
     let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
     let task = TokenClassificationTask::new(config, tokenizer, labels)?;
     let found = scores::tokens(&task, &model, (batches, n_samples), &device, context)?;
@@ -175,7 +175,7 @@ pub fn evaluate_pretraining(
     let documents = documents_of(&corpus, part, &split, seed)?;
     let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let collator = PretrainingCollator { padding: padding(pad_id) };
+    let collator = PretrainingCollator { padding: padding(pad_id, config.max_seq_length) };
     let batches = || Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed);
     let unigram_entropy = scores::unigram_entropy(batches()?)?;
     let task = PretrainingTask::new(config, tokenizer)?;
@@ -230,9 +230,9 @@ pub(crate) fn documents_of(
     })
 }
 
-/// Padding of a run with default settings.
-pub(crate) fn padding(pad_id: u32) -> Padding {
-    TrainConfig::default().padding(pad_id)
+/// Padding of a run with default settings, for a model that takes at most `max_length` tokens.
+pub(crate) fn padding(pad_id: u32, max_length: usize) -> Padding {
+    TrainConfig::default().padding(pad_id).within(max_length)
 }
 
 /// Batches of `batch_size` samples, at least one.

@@ -14,6 +14,14 @@ pub struct Padding {
 }
 
 impl Padding {
+    /// The same for a model that takes at most `max_length` tokens: to a multiple of the greatest length that divides both, so
+    /// that no row becomes longer.
+    #[must_use]
+    pub fn within(self, max_length: usize) -> Self {
+        let divides_both = |n: &usize| self.multiple_of.is_multiple_of(*n) && max_length.is_multiple_of(*n);
+        Self { multiple_of: (1..=self.multiple_of).rev().find(divides_both).unwrap_or(1), ..self }
+    }
+
     /// Length of rows whose longest has `length` tokens.
     #[must_use]
     pub fn row_length(&self, length: usize) -> usize {
@@ -83,5 +91,19 @@ impl Padded {
     #[must_use]
     pub fn padding_stats(&self) -> PaddingStats {
         PaddingStats { tokens: self.lengths.iter().map(|&length| length as u64).sum(), total: self.ids.len() as u64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_row_is_padded_beyond_what_a_model_takes() {
+        for (max_length, multiple_of) in [(512, 8), (510, 2), (70, 2), (31, 1), (12, 4), (4, 4), (0, 8)] {
+            let padding = Padding { pad_id: 0, multiple_of: 8 }.within(max_length);
+            assert_eq!(padding.multiple_of, multiple_of, "{max_length}");
+            assert_eq!(padding.row_length(max_length), max_length);
+        }
     }
 }
