@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use burnformer_data::tokenizer::Tokenizer;
+use burnformer_core::{Interrupt, Silent};
+use burnformer_data::tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind, train};
 
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nparis\n##ian\n";
 
@@ -344,4 +345,42 @@ fn a_vocabulary_without_capitals_lowers_text() {
     assert!(cased.starts_word(5) && !cased.starts_word(6) && cased.starts_word(1000));
     assert_eq!((cased.token(5).as_deref(), cased.token(7), cased.id("##ian")), (Some("paris"), None, Some(6)));
     assert_eq!(cased.decode(&[2, 5, 6, 99, 3], true).unwrap(), "parisian");
+}
+
+/// The defaults of transformers 5.24: `BertTokenizer` gives types, a general class does not, `model_input_names` decides.
+#[test]
+fn the_second_text_has_a_type_where_the_files_say_so() {
+    for kind in [TokenizerKind::WordPiece, TokenizerKind::WordLevel] {
+        let config = TokenizerConfig { vocab_size: 40, kind, ..TokenizerConfig::default() };
+        let tokenizer = train(
+            ["the cat", "a dog"].map(|text| Ok(text.to_owned())).into_iter(),
+            &config,
+            &Silent,
+            &Interrupt::new(),
+        )
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let types =
+            || Tokenizer::load(folder.path()).unwrap().encode_with_specials("cat", Some("dog"), None).unwrap().type_ids;
+        tokenizer.save(folder.path()).unwrap();
+        assert!(types().contains(&1), "{kind:?}");
+
+        let file = folder.path().join("tokenizer_config.json");
+        let saved: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        for (class, names, expected) in [
+            ("BertTokenizer", None, true),
+            ("PreTrainedTokenizerFast", None, false),
+            ("TokenizersBackend", Some(vec!["input_ids", "token_type_ids"]), true),
+            ("BertTokenizer", Some(vec!["input_ids", "attention_mask"]), false),
+        ] {
+            let mut config = saved.clone();
+            config["tokenizer_class"] = class.into();
+            config["model_input_names"] = names.into();
+            std::fs::write(&file, config.to_string()).unwrap();
+            assert_eq!(types().contains(&1), expected, "{kind:?}, {class}");
+            // And when it is written again.
+            Tokenizer::load(folder.path()).unwrap().save(folder.path()).unwrap();
+            assert_eq!(types().contains(&1), expected, "{kind:?}, {class}, saved");
+        }
+    }
 }

@@ -56,7 +56,7 @@ pub(crate) fn run(folder: &Path, model: Option<PathBuf>) -> Result<FinetuneRepor
 }
 
 fn row(n: usize) -> String {
-    let (state, words) = if n.is_multiple_of(3) { ("bad", "is broken and leaks") } else { ("good", "works well") };
+    let (state, words) = [("bad", "is broken and leaks"), ("good", "works well"), ("good", "is as good as new")][n % 3];
     let (thing, place) =
         (["boat", "lamp", "kettle", "clock"][n % 4], ["shed", "attic", "cellar", "kitchen", "garage"][n / 12]);
     format!("The {thing} in the {place} {words}.,{state}\n")

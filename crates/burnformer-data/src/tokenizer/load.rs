@@ -235,6 +235,7 @@ impl Tokenizer {
             fingerprint: opus.as_ref().map_or(fingerprint, |opus| opus.fingerprint(fingerprint)),
             opus: opus.map(Arc::new),
             max_length: settings.length("model_max_length"),
+            has_types: settings.has_types(),
             cuts_beginning: settings.is_text(SIDE_KEY, "left"),
             marked,
             plain,

@@ -96,6 +96,8 @@ struct Inner {
     /// What the tokenizer of an OPUS-MT model does beside the library.
     opus: Option<Arc<Opus>>,
     max_length: Option<usize>,
+    /// `true` if tokens have types in the model's input.
+    has_types: bool,
     /// `true` if too many tokens are cut off at the beginning of a text.
     cuts_beginning: bool,
 }
@@ -106,7 +108,7 @@ struct Inner {
 pub struct Encoded {
     /// The tokens.
     pub ids: Vec<u32>,
-    /// For each token which text it belongs to: 0 or 1. `RoBERTa`'s tokenizers say 0 for both.
+    /// For each token which text it belongs to: 0 or 1. It is 0 for both where models get no types, as of `RoBERTa`'s tokenizers.
     pub type_ids: Vec<u32>,
     /// For each token `true` if the tokenizer put it around the texts: it is no part of them.
     pub is_added: Vec<bool>,
@@ -224,7 +226,11 @@ impl Tokenizer {
             Some(unknown) if !is_added && self.0.special_ids.binary_search(&id).is_ok() => unknown,
             _ => id,
         });
-        Encoded { ids: ids.collect(), type_ids: encoding.get_type_ids().to_vec(), is_added, is_cut }
+        let type_ids = match self.0.has_types {
+            true => encoding.get_type_ids().to_vec(),
+            false => vec![0; encoding.len()],
+        };
+        Encoded { ids: ids.collect(), type_ids, is_added, is_cut }
     }
 
     /// Reads the texts as far as their first `max_length` tokens need.

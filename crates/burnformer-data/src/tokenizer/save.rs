@@ -10,6 +10,7 @@ use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 use super::Tokenizer;
 use super::load::{CONFIG_FILE, SIDE_KEY, SPLIT_SPECIALS_KEY, TOKENIZER_FILE};
+use super::settings::{INPUTS, INPUTS_KEY, INPUTS_WITH_TYPES};
 
 impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` into `folder`, which is created if it is not there. Each file is
@@ -44,20 +45,29 @@ impl Tokenizer {
         let library = &self.0.marked;
         let mut config = Map::new();
         let mut set = |key: &str, value: Value| config.insert(key.to_owned(), value);
-        match (library.get_model(), library.get_normalizer(), library.get_pre_tokenizer()) {
+        let is_bert = match (library.get_model(), library.get_normalizer(), library.get_pre_tokenizer()) {
             (
                 ModelWrapper::WordPiece(_),
                 Some(NormalizerWrapper::BertNormalizer(bert)),
                 Some(PreTokenizerWrapper::BertPreTokenizer(_)),
-            ) => {
+                // The class has special tokens around texts, whatever `tokenizer.json` says.
+            ) if library.get_post_processor().is_some() => {
                 set("tokenizer_class", "BertTokenizer".into());
                 set("do_lower_case", bert.lowercase.into());
                 set("strip_accents", bert.strip_accents.into());
                 set("tokenize_chinese_chars", bert.handle_chinese_chars.into());
+                true
             }
             _ => {
                 set("tokenizer_class", "PreTrainedTokenizerFast".into());
+                false
             }
+        };
+        // What the class does not say by itself.
+        match (is_bert, self.0.has_types) {
+            (true, false) => drop(set(INPUTS_KEY, INPUTS.as_slice().into())),
+            (false, true) => drop(set(INPUTS_KEY, INPUTS_WITH_TYPES.as_slice().into())),
+            _ => {}
         }
         if self.splits_special_tokens() {
             set(SPLIT_SPECIALS_KEY, true.into());

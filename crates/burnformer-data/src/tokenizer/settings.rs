@@ -16,6 +16,13 @@ use super::{Specials, TokenizerError};
 const SPECIAL_TOKENS_FILE: &str = "special_tokens_map.json";
 const ADDED_TOKENS_FILE: &str = "added_tokens.json";
 const MODEL_FILE: &str = "config.json";
+/// Key of the names of a model's inputs.
+pub(super) const INPUTS_KEY: &str = "model_input_names";
+/// Name of the types of tokens among them.
+const TYPES: &str = "token_type_ids";
+/// The names of a model's inputs, without and with types.
+pub(super) const INPUTS: [&str; 2] = ["input_ids", "attention_mask"];
+pub(super) const INPUTS_WITH_TYPES: [&str; 3] = ["input_ids", TYPES, "attention_mask"];
 
 /// What files beside a tokenizer say of it.
 pub(super) struct Settings {
@@ -63,6 +70,19 @@ impl Settings {
         }
         check_tokens(added.len(), path)?;
         Ok(Self { keys, class, is_named, added })
+    }
+
+    /// `true` if the second text of a pair has type 1 in the model's input: if `model_input_names` lists the types or, without
+    /// that key, if the class gives them. A general class does not.
+    pub(super) fn has_types(&self) -> bool {
+        match self.keys.get(INPUTS_KEY).and_then(Value::as_array) {
+            Some(names) => names.iter().any(|name| name == TYPES),
+            None => match self.class {
+                Class::General => !self.is_named,
+                Class::Known(family) => family == Family::Bert,
+                Class::Other(_) => true,
+            },
+        }
     }
 
     /// The class of the tokenizer.
