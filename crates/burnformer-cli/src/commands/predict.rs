@@ -63,7 +63,9 @@ fn answer(classifier: &TextClassification, rows: &[Row], args: &PredictArgs, con
         let answer = classifier.answer(prediction, &options);
         out.push(match args.report.format {
             ReportFormat::Text => {
-                let id = row.id.as_ref().map(|id| one_line(id) + "\t").unwrap_or_default();
+                // A row without an id has the column too.
+                let id = row.id.as_deref().map(one_line).unwrap_or_default();
+                let id = if args.texts.id_column.is_some() { id + "\t" } else { id };
                 let mut line = format!("{id}{}\t", answer.columns());
                 line.reserve_exact(row.text.len());
                 line.extend(row.text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));

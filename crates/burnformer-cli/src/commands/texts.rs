@@ -84,8 +84,7 @@ impl TextsArgs {
                 }
                 n_read += 1;
                 let row = n_read + records.skipped().rows;
-                let id = self.id_column.as_ref().map(|_| record.group.unwrap_or_default());
-                take(Row { row, id, text: record.text, pair: record.pair })?;
+                take(Row { row, id: record.group, text: record.text, pair: record.pair })?;
             }
             terminal.skipped(&records.into_skipped());
         }

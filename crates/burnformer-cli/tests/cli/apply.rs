@@ -140,7 +140,12 @@ fn every_row_has_its_answer_and_its_number() {
     };
     assert_eq!(found, [row(1, "a 1", "one"), row(2, "", "two"), row(4, "c", ""), row(5, "d", "four")]);
     let text = folder.run(&format!("{line} {DEVICE}")).succeeds().stdout;
-    assert!(text.starts_with("a 1\t") && text.lines().next().unwrap().ends_with("\tone"), "{text}");
+    let n_columns: Vec<usize> = text.lines().map(|line| line.split('\t').count()).collect();
+    assert!(text.starts_with("a 1\t") && n_columns.iter().all(|n| *n == n_columns[0]), "{text}");
+    assert!(
+        text.lines().next().unwrap().ends_with("\tone") && text.lines().nth(1).unwrap().starts_with('\t'),
+        "{text}"
+    );
 
     // A document of any length is one text, though it is read in pieces.
     folder.write("long.txt", &"old boat\n\n".repeat(300_000));

@@ -38,7 +38,7 @@ fn input_that_is_not_there_or_holds_nothing() {
     }
     check(&folder, "tokenizer train --input empty.txt --out t", &["contain no words"]);
     check(&folder, "data build --input empty.txt --tokenizer tokenizer --out t", &["the corpus has no text"]);
-    check(&folder, "data split --input empty.txt --out t", &["training part of the split is empty"]);
+    check(&folder, "data split --input empty.txt --out t", &["there is no text to split"]);
     check(&folder, "data rust-docs --source-tree nowhere --out t", &["`nowhere` does not exist"]);
     check(&folder, "data rust-docs --project texts --out t", &["Cargo.toml` does not exist"]);
 }
