@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
-use burnformer_data::tokenizer::Tokenizer;
+use burnformer_data::tokenizer::{Tokenizer, TokenizerError};
 use burnformer_models::{
     GenerationConfig, GenerationFile, GenerationInput, GptForCausalLM, Head, Hypothesis, Pretrained, generate,
 };
@@ -21,8 +21,8 @@ const BATCH_SIZE: usize = 16;
 pub struct TextGeneration {
     model: GptForCausalLM,
     tokenizer: Tokenizer,
-    /// The tokens in front of every prompt.
-    front: Vec<u32>,
+    /// Number of the tokens that the tokenizer puts behind a text: a prompt goes on.
+    n_behind: usize,
     batch_size: usize,
 }
 
@@ -74,8 +74,8 @@ impl TextGeneration {
         let tokenizer = Tokenizer::load(folder)?;
         check_vocabulary(&tokenizer, model.config().vocab_size)?;
         // A sequence of the tokenizer without its end; GPT-2's own has nothing around a text.
-        let (front, _) = tokenizer.specials_around()?;
-        Ok(Self { model, tokenizer, front, batch_size: BATCH_SIZE })
+        let n_behind = tokenizer.specials_around()?.1.len();
+        Ok(Self { model, tokenizer, n_behind, batch_size: BATCH_SIZE })
     }
 
     /// The same with another number of prompts at once, at least one.
@@ -117,13 +117,18 @@ impl TextGeneration {
 
     fn encode(&self, prompt: &str) -> Result<Vec<u32>, TaskError> {
         let max = self.model.config().max_seq_length.saturating_sub(1);
-        let mut tokens = self.front.clone();
-        tokens.extend(self.tokenizer.encode_beginning(prompt, max)?);
+        let mut tokens = match self.tokenizer.encode_with_specials(prompt, None, Some(max + self.n_behind)) {
+            Ok(encoded) if encoded.is_cut => return Err(TaskError::PromptLength { prompt: beginning(prompt), max }),
+            Ok(encoded) => encoded.ids,
+            Err(TokenizerError::NoTokens) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        tokens.truncate(tokens.len().saturating_sub(self.n_behind));
         if tokens.is_empty() {
             let specials = self.tokenizer.specials();
             tokens.push(specials.bos_id.or(specials.eos_id).ok_or(TaskError::NoToken { role: "first" })?);
         }
-        if tokens.len() > max { Err(TaskError::PromptLength { prompt: beginning(prompt), max }) } else { Ok(tokens) }
+        Ok(tokens)
     }
 
     fn continuation(&self, prompt: &[u32], hypothesis: Hypothesis) -> Result<Continuation, TaskError> {
@@ -154,9 +159,12 @@ mod tests {
         let tokenizer = train(texts.into_iter(), &kind, &Silent, &Interrupt::new()).unwrap();
         let config = GptConfig::preset("gpt-tiny", 290, GptTokens::default()).unwrap();
         let model = GptForCausalLM::new(&config, &DeviceChoice::Auto.open().unwrap());
-        let pipeline = TextGeneration { model, tokenizer, front: vec![0], batch_size: 1 };
+        let pipeline = TextGeneration { model, tokenizer, n_behind: 1, batch_size: 1 };
         let prompt = pipeline.encode("the cat").unwrap();
         assert_eq!(prompt[0], 0);
+        // As in transformers, a special token in a prompt is one.
+        let marked = pipeline.encode("the cat</s>").unwrap();
+        assert_eq!(marked, [prompt.as_slice(), &[pipeline.tokenizer.specials().eos_id.unwrap()]].concat());
         let text = |text: &str| {
             let tokens = pipeline.tokenizer.encode(text).unwrap();
             let hypothesis = Hypothesis { tokens, log_prob: -1.0, score: -1.0, is_finished: true };
