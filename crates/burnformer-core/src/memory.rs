@@ -159,7 +159,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn linux_knows_all_three() {
-        let (peak, now) = (peak_memory().unwrap(), resident_memory().unwrap());
+        let now = resident_memory().unwrap();
+        let peak = peak_memory().unwrap();
         assert!(0 < now && now <= peak, "{now} {peak}");
         assert!(available_memory().unwrap() > 0);
     }

@@ -384,3 +384,35 @@ fn the_second_text_has_a_type_where_the_files_say_so() {
         }
     }
 }
+
+/// As in transformers 5.24: a class has special tokens around texts where the file has no post-processor, a general one has not.
+#[test]
+fn a_class_surrounds_texts_that_its_file_leaves_bare() {
+    for (kind, class, around) in [
+        (TokenizerKind::WordPiece, "BertTokenizer", Some(["[CLS]", "[SEP]"])),
+        (TokenizerKind::ByteLevelBpe, "RobertaTokenizer", Some(["<s>", "</s>"])),
+        (TokenizerKind::WordPiece, "PreTrainedTokenizerFast", None),
+    ] {
+        let config = TokenizerConfig { vocab_size: 300, kind, ..TokenizerConfig::default() };
+        let texts = ["the cat", "a dog"].map(|text| Ok(text.to_owned()));
+        let tokenizer = train(texts.into_iter(), &config, &Silent, &Interrupt::new()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        tokenizer.save(folder.path()).unwrap();
+        let change = |file: &str, key: &str, value: serde_json::Value| {
+            let file = folder.path().join(file);
+            let mut content: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            content[key] = value;
+            fs::write(&file, content.to_string()).unwrap();
+        };
+        change("tokenizer.json", "post_processor", serde_json::Value::Null);
+        change("tokenizer_config.json", "tokenizer_class", class.into());
+        let loaded = Tokenizer::load(folder.path()).unwrap();
+        let found = loaded.encode_with_specials("the cat", None, None).unwrap().ids;
+        let mut expected = loaded.encode("the cat").unwrap();
+        if let Some([begin, end]) = around {
+            expected.insert(0, loaded.id(begin).unwrap());
+            expected.push(loaded.id(end).unwrap());
+        }
+        assert_eq!(found, expected, "{class}");
+    }
+}

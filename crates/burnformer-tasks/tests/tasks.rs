@@ -556,6 +556,11 @@ fn write_processor(folder: &Path, processor: &serde_json::Value) {
     let mut json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     json["post_processor"] = processor.clone();
     std::fs::write(path, json.to_string()).unwrap();
+    // A class of its own would put its special tokens around texts.
+    let path = folder.join("tokenizer_config.json");
+    let mut json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    json["tokenizer_class"] = "PreTrainedTokenizerFast".into();
+    std::fs::write(path, json.to_string()).unwrap();
 }
 
 /// Nothing is taken off a text that the tokenizer did not put there.

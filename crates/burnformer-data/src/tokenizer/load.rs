@@ -7,7 +7,11 @@ use std::sync::Arc;
 
 use burnformer_core::files::{read_limited, read_text};
 use serde_json::Value;
-use tokenizers::{Encoding, ModelWrapper, NormalizerWrapper, PostProcessor as _, PreTokenizerWrapper, Token};
+use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
+use tokenizers::{
+    Encoding, ModelWrapper, NormalizerWrapper, PostProcessor as _, PostProcessorWrapper, PreTokenizerWrapper, Token,
+};
 
 use super::bytes::byte_level;
 use super::class::{Class, Family};
@@ -262,7 +266,30 @@ fn overrule(library: &mut tokenizers::Tokenizer, settings: &Settings, path: &Pat
         let unusable = |_| TokenizerError::Inconsistent { path: path.to_owned() };
         library.with_normalizer(Some(bert)).map_err(unusable)?;
     }
+    if library.get_post_processor().is_none() {
+        surround_as_class(library, settings);
+    }
     Ok(())
+}
+
+/// Puts the special tokens of the class around texts, which it does where a `tokenizer.json` has no post-processor too.
+fn surround_as_class(library: &mut tokenizers::Tokenizer, settings: &Settings) {
+    let token = |key: &str, default: &str| {
+        let token = settings.token(key, default).to_owned();
+        library.token_to_id(&token).map(|id| (token, id))
+    };
+    let processor: PostProcessorWrapper = match settings.class() {
+        Class::Known(Family::Bert) => match (token("sep_token", "[SEP]"), token("cls_token", "[CLS]")) {
+            (Some(sep), Some(cls)) => BertProcessing::new(sep, cls).into(),
+            _ => return,
+        },
+        Class::Known(Family::Roberta) => match (token("sep_token", "</s>"), token("cls_token", "<s>")) {
+            (Some(sep), Some(cls)) => RobertaProcessing::new(sep, cls).into(),
+            _ => return,
+        },
+        _ => return,
+    };
+    library.with_post_processor(Some(processor));
 }
 
 /// The library panics on some files that contradict themselves, such as merges of tokens that do not exist.
