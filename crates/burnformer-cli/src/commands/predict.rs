@@ -5,7 +5,7 @@ use burnformer::models::{Head, ModelClass, Outputs};
 use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
 
-use super::texts::{Row, one_line};
+use super::texts::Row;
 use super::{Outcome, entities};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
@@ -63,10 +63,7 @@ fn answer(classifier: &TextClassification, rows: &[Row], args: &PredictArgs, con
         let answer = classifier.answer(prediction, &options);
         out.push(match args.report.format {
             ReportFormat::Text => {
-                // A row without an id has the column too.
-                let id = row.id.as_deref().map(one_line).unwrap_or_default();
-                let id = if args.texts.id_column.is_some() { id + "\t" } else { id };
-                let mut line = format!("{id}{}\t", answer.columns());
+                let mut line = format!("{}{}\t", args.texts.id_field(row), answer.columns());
                 line.reserve_exact(row.text.len());
                 line.extend(row.text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));
                 line

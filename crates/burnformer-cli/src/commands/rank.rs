@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::texts::{Row, one_line};
-use crate::args::{RankArgs, ReportFormat};
+use crate::args::{RankArgs, ReportFormat, TextsArgs};
 use crate::context::Context;
 
 /// An answer.
@@ -19,9 +19,8 @@ struct Line {
 }
 
 impl Line {
-    fn text(&self) -> String {
-        let id = self.row.id.as_ref().map(|id| one_line(id) + "\t").unwrap_or_default();
-        format!("{id}{:.4}\t{}", self.score, one_line(&self.row.text))
+    fn text(&self, texts: &TextsArgs) -> String {
+        format!("{}{:.4}\t{}", texts.id_field(&self.row), self.score, one_line(&self.row.text))
     }
 }
 
@@ -45,7 +44,7 @@ pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
     })?;
     keep_best(&mut best, args.top_k);
     let line = |line: &Line| match args.report.format {
-        ReportFormat::Text => Ok(line.text()),
+        ReportFormat::Text => Ok(line.text(&args.texts)),
         ReportFormat::Json => serde_json::to_string(line),
     };
     context.terminal.print_each(&best.iter().map(line).collect::<Result<Vec<_>, _>>()?)?;

@@ -43,6 +43,13 @@ impl TextsArgs {
         self.input.is_empty() || (self.input == ["-"] && is_text)
     }
 
+    /// The column of a row's identifier, with the tab behind it; nothing if none is asked for. It is there without an identifier
+    /// too, so that all lines have the same columns.
+    pub(super) fn id_field(&self, row: &Row) -> String {
+        let id = row.id.as_deref().map(one_line).unwrap_or_default();
+        if self.id_column.is_some() { id + "\t" } else { id }
+    }
+
     /// Hands all texts to `answer`, in order, some at a time. Reading files is the stage `stage`.
     pub(super) fn in_groups(
         &self,

@@ -10,6 +10,7 @@ use burnformer::tasks::{Translation, TranslationOptions, Translator};
 use burnformer::train::write_attention;
 use serde::Serialize;
 
+use super::texts::one_line;
 use super::{Outcome, lines};
 use crate::args::{ReportFormat, TranslateArgs};
 use crate::context::Context;
@@ -106,8 +107,4 @@ impl Work<'_> {
         self.n_texts += texts.len() as u64;
         self.context.terminal.print_lines(&out)
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r', '\t'], " ")
 }

@@ -147,6 +147,10 @@ fn every_row_has_its_answer_and_its_number() {
         "{text}"
     );
 
+    let line = "rank runs/mini boat --input rows.csv --on-bad-row skip --id-column key";
+    let text = folder.run(&format!("{line} {DEVICE}")).succeeds().stdout;
+    assert!(text.lines().count() == 4 && text.lines().all(|line| line.split('\t').count() == 3), "{text}");
+
     // A document of any length is one text, though it is read in pieces.
     folder.write("long.txt", &"old boat\n\n".repeat(300_000));
     let long = run(&folder, "embed runs/mini --input long.txt --layout file");
