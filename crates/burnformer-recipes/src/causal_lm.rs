@@ -165,9 +165,8 @@ impl PretrainCausalLm {
             |documents: &[u32]| LanguageModelDataset::new(Arc::clone(&corpus), documents, &tokenizer, config, seed);
         let CorpusSamples { train, validation, .. } =
             CorpusSamples::new(&corpus, &settings.corpus, &settings.data.split, seed, samples)?;
-        let collator = WindowCollator {
-            padding: settings.train.padding(pad_id(&tokenizer)).within(settings.model.max_seq_length),
-        };
+        let collator =
+            WindowCollator { padding: settings.train.padding(pad_id(&tokenizer), settings.model.max_seq_length) };
         let data = Data { train, validation, collator, fingerprint: corpus.manifest().build.to_string() };
         let task = CausalLmTask::new(settings.model.clone(), tokenizer)?;
         Ok(Self { settings, corpus, task, data })

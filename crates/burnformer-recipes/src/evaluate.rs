@@ -232,7 +232,7 @@ pub(crate) fn documents_of(
 
 /// Padding of a run with default settings, for a model that takes at most `max_length` tokens.
 pub(crate) fn padding(pad_id: u32, max_length: usize) -> Padding {
-    TrainConfig::default().padding(pad_id).within(max_length)
+    TrainConfig::default().padding(pad_id, max_length)
 }
 
 /// Batches of `batch_size` samples, at least one.

@@ -334,7 +334,7 @@ impl Finetune {
         let data = Data {
             train: samples(&texts.train)?,
             validation: Some(samples(&texts.validation)?),
-            collator: ClassificationCollator { padding: settings.train.padding(pad_id).within(config.max_seq_length) },
+            collator: ClassificationCollator { padding: settings.train.padding(pad_id, config.max_seq_length) },
             fingerprint: texts.fingerprint.clone(),
         };
         Ok(Self {

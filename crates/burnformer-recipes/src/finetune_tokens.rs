@@ -82,9 +82,7 @@ impl FinetuneTokens {
         let data = Data {
             train: samples(&texts.train)?,
             validation: Some(samples(&texts.validation)?),
-            collator: TokenClassificationCollator {
-                padding: settings.train.padding(pad_id).within(config.max_seq_length),
-            },
+            collator: TokenClassificationCollator { padding: settings.train.padding(pad_id, config.max_seq_length) },
             fingerprint: texts.fingerprint.clone(),
         };
         Ok(Self { settings, config, tokenizer, task, texts, data })

@@ -120,7 +120,7 @@ pub(crate) fn longest(samples: &impl Dataset, train: &TrainConfig, most: usize) 
 
 /// `length` with padding.
 pub(crate) fn padded(length: usize, train: &TrainConfig) -> usize {
-    train.padding(0).row_length(length)
+    length.next_multiple_of(train.pad_to_multiple_of.max(1))
 }
 
 /// A run that takes more memory than there is.

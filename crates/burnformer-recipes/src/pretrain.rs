@@ -191,8 +191,7 @@ impl Pretrain {
             CorpusSamples::new(&corpus, &settings.corpus, &settings.data.split, seed, samples)?;
         let pad_id = tokenizer.specials().pad_id.unwrap_or(settings.model.pad_id);
         let fingerprint = corpus.manifest().build.to_string();
-        let collator =
-            PretrainingCollator { padding: settings.train.padding(pad_id).within(settings.model.max_seq_length) };
+        let collator = PretrainingCollator { padding: settings.train.padding(pad_id, settings.model.max_seq_length) };
         let data = Data { train, validation, collator, fingerprint };
         let task = PretrainingTask::new(settings.model.clone(), tokenizer)?;
         Ok(Self { settings, corpus, documents, task, data, unigram_entropy: OnceCell::new() })

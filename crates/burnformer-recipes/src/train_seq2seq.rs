@@ -273,9 +273,8 @@ impl TrainSeq2Seq {
                 task.with_bleu(GenerationConfig::greedy(), bleu)
             }
         };
-        let collator = TextPairCollator {
-            padding: settings.train.padding(settings.model.pad_id).within(settings.model.max_seq_length),
-        };
+        let collator =
+            TextPairCollator { padding: settings.train.padding(settings.model.pad_id, settings.model.max_seq_length) };
         let steps_per_epoch = steps_per_epoch(&settings, &train, &collator)?;
         let data = Data { train, validation, collator, fingerprint };
         Ok(Self { settings, task, data, steps_per_epoch })

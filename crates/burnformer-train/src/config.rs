@@ -205,10 +205,11 @@ impl TrainConfig {
         }
     }
 
-    /// How texts are padded by the token `pad_id`, in training and evaluation.
+    /// How texts are padded by the token `pad_id`, in training and evaluation, for a model that takes at most `max_length`
+    /// tokens.
     #[must_use]
-    pub fn padding(&self, pad_id: u32) -> Padding {
-        Padding { pad_id, multiple_of: self.pad_to_multiple_of }
+    pub fn padding(&self, pad_id: u32, max_length: usize) -> Padding {
+        Padding { pad_id, multiple_of: self.pad_to_multiple_of }.within(max_length)
     }
 
     /// Settings of the batches for training, each of a whole step.
