@@ -113,7 +113,7 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..))]
     pub(crate) top_k: u32,
 
-    /// Least probability of a label to print, in [0, 1], of a model that gives a text any number of labels [default: 0.5]
+    /// Minimum probability of a printed label, in [0, 1], for multi-label models [default: 0.5]
     #[arg(long, value_name = "P")]
     pub(crate) threshold: Option<f64>,
 
@@ -127,10 +127,10 @@ pub(crate) struct PredictArgs {
     pub(crate) report: ReportArgs,
 }
 
-/// Rank texts by how well they go with a query
+/// Rank texts by relevance to a query
 ///
 /// Reads texts from the command line, from files, or from standard input (one per line). Prints one line per text: score and
-/// text, best first. A cross-encoder scores each pair of query and text. Any other model compares their embeddings, with the
+/// text, best first. A cross-encoder scores each pair of query and text. An embedding model compares the embeddings; it uses its
 /// prompts `query` and `document` if it has them.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -141,7 +141,7 @@ pub(crate) struct RankArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
-    /// Text that the others are ranked by
+    /// Query text
     #[arg(value_name = "QUERY")]
     pub(crate) query: String,
 

@@ -94,7 +94,7 @@ pub(crate) struct TextsArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) input: Vec<String>,
 
-    /// Column of an identifier, which is printed with the answer: first on its line, or `id` in JSON
+    /// Identifier column, printed first on each line, or as `id` in JSON
     #[arg(long, value_name = "NAME", requires = "input", conflicts_with = "group_column")]
     pub(crate) id_column: Option<String>,
 

@@ -1,4 +1,4 @@
-//! `burnformer rank`: texts by how well they go with a query.
+//! `burnformer rank`: texts by relevance to a query.
 
 use anyhow::Result;
 use burnformer::tasks::TextRanking;
