@@ -134,6 +134,12 @@ pub enum RecipeError {
         /// The files.
         paths: String,
     },
+    /// A task without baselines.
+    #[error("there are no baselines for {task}")]
+    NoBaselines {
+        /// Name of the task.
+        task: &'static str,
+    },
     /// Labelled texts are expected, and the files are CoNLL columns.
     #[error("text classification needs labelled texts, found CoNLL columns in `{paths}`")]
     TagColumns {
@@ -302,6 +308,7 @@ impl RecipeError {
                 "set `--input-format conll` if the file has CoNLL columns, or name the columns of the lists with \
                  `--text-column tokens --label-column ner_tags`"
             }
+            Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
             Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",

@@ -4,39 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burnformer_core::settings;
-use burnformer_data::batches::{
-    BatchConfig, BatchSize, Batches, ClassificationCollator, Padding, PretrainingCollator, TokenClassificationCollator,
-};
+use burnformer_data::batches::{BatchConfig, BatchSize, Batches, Padding, PretrainingCollator};
 use burnformer_data::corpus::Corpus;
-use burnformer_data::datasets::{
-    ClassificationDataset, Dataset, PretrainingConfig, PretrainingDataset, TokenClassificationDataset,
-};
-use burnformer_data::labelled::LabelledTexts;
+use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
+use burnformer_data::readers::{Format, Input, TextLayout};
 use burnformer_data::source::{OnBadRow, Source};
 use burnformer_data::split::{Split, SplitConfig, Subset};
-use burnformer_data::tagged::TaggedTexts;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{
-    BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Head, ModelClass,
-    Outputs, Pretrained,
-};
-use burnformer_reports::{CausalLmScores, ClassificationScores, PretrainingScores, TokenClassificationScores};
-use burnformer_tasks::{ClassificationTask, PretrainingTask, TokenClassificationTask};
+use burnformer_models::{BertConfig, BertForPreTraining, Head, ModelClass, Pretrained};
+use burnformer_reports::{CausalLmScores, Evaluation, PretrainingScores};
+use burnformer_tasks::PretrainingTask;
 use burnformer_train::{RunFolder, TrainConfig};
 use serde::Serialize;
 
-use crate::{Context, FinetuneSettings, Note, PretrainSettings, RecipeError, SEED, evaluate_causal_lm, scores};
-
-/// Scores of a model on labelled texts, as its head is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-#[non_exhaustive]
-pub enum LabelledScores {
-    /// Of a classifier of texts.
-    Classes(ClassificationScores),
-    /// Of a classifier of tokens.
-    Tags(TokenClassificationScores),
-}
+use crate::finetune::{Base, Examples, Supervised, Visitor, visit};
+use crate::{
+    AnyReport, Context, FinetuneSettings, FinetuneTask, Note, PretrainSettings, RecipeError, SEED, evaluate_causal_lm,
+    scores,
+};
 
 /// Scores of a model on a corpus, as its head is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,24 +34,58 @@ pub enum CorpusScores {
     CausalLm(CausalLmScores),
 }
 
-/// Evaluates the classifier of texts or tokens in `folder` on labelled texts, `batch_size` at a time.
+/// Evaluates the model in `folder` on rows with labels, as its head is, `batch_size` at a time. `data` names them in the report.
 ///
 /// # Errors
-/// If there is no such model, texts cannot be read, or have labels that it does not know; an interruption.
+/// If there is no such model, rows cannot be read, or have labels that it does not know; an interruption.
 pub fn evaluate_labelled(
+    folder: &Path,
+    (source, data): (&dyn Source, &str),
+    on_bad_row: OnBadRow,
+    batch_size: usize,
+    context: &Context<'_>,
+) -> Result<Box<dyn AnyReport>, RecipeError> {
+    struct Work<'a>(&'a Path, (&'a dyn Source, &'a str), OnBadRow, usize, &'a Context<'a>);
+    impl Visitor for Work<'_> {
+        type Output = Result<Box<dyn AnyReport>, RecipeError>;
+        fn visit<S: Supervised>(self) -> Self::Output {
+            let Self(folder, (source, data), on_bad_row, batch_size, context) = self;
+            let scores = evaluate_supervised::<S>(folder, source, on_bad_row, batch_size, context)?;
+            Ok(Box::new(Evaluation { folder: folder.to_owned(), data: data.to_owned(), scores }))
+        }
+    }
+    visit(FinetuneTask::of_model(folder)?, Work(folder, (source, data), on_bad_row, batch_size, context))
+}
+
+/// Evaluates the model in `folder`, which was trained for the task `S`, on rows with labels, `batch_size` at a time. Seed and
+/// longest text are those of its run, if the folder is a run folder.
+///
+/// # Errors
+/// As [`evaluate_labelled`].
+pub fn evaluate_supervised<S: Supervised>(
     folder: &Path,
     source: &dyn Source,
     on_bad_row: OnBadRow,
     batch_size: usize,
     context: &Context<'_>,
-) -> Result<LabelledScores, RecipeError> {
-    Ok(match ModelClass::of(folder)?.head() {
-        Head::TokenClassification => {
-            LabelledScores::Tags(evaluate_token_classifier(folder, source, on_bad_row, batch_size, context)?)
-        }
-        // Refuses models that are no classifiers.
-        _ => LabelledScores::Classes(evaluate_classifier(folder, source, on_bad_row, batch_size, context)?),
-    })
+) -> Result<S::Scores, RecipeError> {
+    let device = context.device.open()?;
+    let model = S::Model::load(folder, &device)?;
+    let base = Base::load(folder)?;
+    let settings = FinetuneSettings { on_bad_row, ..of_finetuning(folder, &base)? };
+    let base = base.with_settings(&settings);
+    let supervised = S::of_model(&model, &base, &settings, folder)?;
+    let (observer, interrupt, seed) = (context.observer, context.interrupt(), settings.seed);
+    let known = Some(supervised.labels().to_vec());
+    let (texts, skipped) = S::Texts::read(source, known, &settings, observer, &interrupt)?;
+    observer.note(&Note::SkippedRows(&skipped));
+    let samples = Arc::new(supervised.samples(&texts, &base, seed)?);
+    supervised.announce(&texts, &samples, "evaluated", &base, context);
+    let collator = supervised.collator(padding(base.pad_id(), base.config.max_seq_length));
+    let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
+    let scores = supervised.measure(&model, (&texts, &samples), batches, seed, &device, context)?;
+    check_loss(folder, S::loss(&scores))?;
+    Ok(scores)
 }
 
 /// Evaluates the language model in `folder` on a corpus or a part of it, `batch_size` samples at a time.
@@ -85,69 +104,6 @@ pub fn evaluate_on_corpus(
         // Refuses models without a head for masked tokens.
         _ => CorpusScores::Pretraining(evaluate_pretraining(folder, corpus, part, batch_size, context)?),
     })
-}
-
-/// Evaluates the classifier in `folder` on labelled texts, `batch_size` at a time.
-///
-/// # Errors
-/// If there is no such model, texts cannot be read, or have labels that it does not know; an interruption.
-pub fn evaluate_classifier(
-    folder: &Path,
-    source: &dyn Source,
-    on_bad_row: OnBadRow,
-    batch_size: usize,
-    context: &Context<'_>,
-) -> Result<ClassificationScores, RecipeError> {
-    let device = context.device.open()?;
-    let model = BertForSequenceClassification::load(folder, &device)?;
-    if model.outputs() != Outputs::Classes {
-        return Err(RecipeError::NotClasses { folder: folder.to_owned(), found: model.outputs().noun() });
-    }
-    let (config, labels) = (model.config().clone(), model.labels().to_vec());
-    let tokenizer = Tokenizer::load(folder)?;
-    let (observer, interrupt) = (context.observer, context.interrupt());
-    let (texts, skipped) = LabelledTexts::read_with_labels(source, labels.clone(), on_bad_row, observer, &interrupt)?;
-    observer.note(&Note::SkippedRows(&skipped));
-    let (seed, max_seq_length) = of_finetuning(folder, &config)?;
-    let samples = Arc::new(ClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
-    let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let cut = samples.n_cut();
-    observer.note(&Note::TextsCut { cut, texts: n_samples, max_length: max_seq_length, part: "evaluated" });
-    let collator = ClassificationCollator { padding: padding(pad_id, config.max_seq_length) };
-    let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
-    let task = ClassificationTask::new(config, tokenizer, labels)?;
-    let found = scores::classification(&task, &model, (batches, n_samples), seed, &device, context)?;
-    check_loss(folder, found.loss)?;
-    Ok(found)
-}
-
-/// Evaluates the token classifier in `folder` on tagged sentences, `batch_size` at a time.
-///
-/// # Errors
-/// If there is no such model, sentences cannot be read, or have tags that it does not know; an interruption.
-pub fn evaluate_token_classifier(
-    folder: &Path,
-    source: &dyn Source,
-    on_bad_row: OnBadRow,
-    batch_size: usize,
-    context: &Context<'_>,
-) -> Result<TokenClassificationScores, RecipeError> {
-    let device = context.device.open()?;
-    let model = BertForTokenClassification::load(folder, &device)?;
-    let (config, labels) = (model.config().clone(), model.labels().to_vec());
-    let tokenizer = Tokenizer::load(folder)?;
-    let (observer, interrupt) = (context.observer, context.interrupt());
-    let (texts, skipped) = TaggedTexts::read_with_labels(source, labels.clone(), on_bad_row, observer, &interrupt)?;
-    observer.note(&Note::SkippedRows(&skipped));
-    let (seed, max_seq_length) = of_finetuning(folder, &config)?;
-    let samples = Arc::new(TokenClassificationDataset::new(&texts, &tokenizer, max_seq_length, seed)?);
-    let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
-    let collator = TokenClassificationCollator { padding: padding(pad_id, config.max_seq_length) };
-    let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
-    let task = TokenClassificationTask::new(config, tokenizer, labels)?;
-    let found = scores::tokens(&task, &model, (batches, n_samples), &device, context)?;
-    check_loss(folder, Some(found.loss))?;
-    Ok(scores::with_lost_words(found, &texts, samples.lost_words()))
 }
 
 /// Evaluates the pretrained model in `folder` on a corpus or a part of it, `batch_size` samples at a time. Seed, split and
@@ -192,14 +148,15 @@ pub(crate) fn check_loss(folder: &Path, loss: Option<f64>) -> Result<(), RecipeE
     }
 }
 
-/// Seed and longest text as in the run of the model, or the defaults if the folder is not that of a run.
-fn of_finetuning(folder: &Path, config: &BertConfig) -> Result<(u64, usize), RecipeError> {
+/// The settings of the run of the model, or the defaults for the whole length of the model if the folder is not that of a run.
+fn of_finetuning(folder: &Path, base: &Base) -> Result<FinetuneSettings, RecipeError> {
     let file = RunFolder::settings_file(folder);
     if file.is_file() {
-        let settings: FinetuneSettings = settings::reload(&file, &[])?;
-        return Ok((settings.seed, settings.max_seq_length.min(config.max_seq_length)));
+        return Ok(settings::reload(&file, &[])?);
     }
-    Ok((SEED, config.max_seq_length))
+    // Rows come from the caller.
+    let data = Input::new(Vec::new(), Format::Text { layout: TextLayout::Lines });
+    Ok(FinetuneSettings { max_seq_length: base.max_seq_length, ..FinetuneSettings::new(folder, data) })
 }
 
 /// Seed, split and samples as in the run of the model, or the defaults if the folder is not that of a run.

@@ -29,8 +29,7 @@ mod data_reports;
 mod error;
 mod evaluate;
 mod evaluate_translation;
-mod finetune;
-mod finetune_tokens;
+pub mod finetune;
 mod heat_map;
 mod inspect;
 mod memory;
@@ -46,7 +45,6 @@ mod score;
 mod scores;
 mod settings;
 mod text;
-mod texts;
 mod train_seq2seq;
 
 pub use burnformer_reports as reports;
@@ -58,22 +56,18 @@ pub use causal_lm::{CausalLmData, CausalLmSettings, PretrainCausalLm, evaluate_c
 pub use changes::Change;
 pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
-pub use evaluate::{
-    CorpusScores, LabelledScores, evaluate_classifier, evaluate_labelled, evaluate_on_corpus, evaluate_pretraining,
-    evaluate_token_classifier,
-};
+pub use evaluate::{CorpusScores, evaluate_labelled, evaluate_on_corpus, evaluate_pretraining, evaluate_supervised};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
-pub use finetune::{Finetune, FinetuneSettings, FinetuneTask};
-pub use finetune_tokens::FinetuneTokens;
+pub use finetune::{Finetune, FinetuneSettings, FinetuneStart, FinetuneTask, begin_finetune, reload_finetune};
 pub use inspect::{Block, Inspection, Point};
 pub use memory::{Remedy, TooLittleMemory};
 pub use notes::history_line;
 pub use objective::Objective;
 pub use observer::{Context, Note, Observer};
 pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
-pub use recipe::{Recipe, Size};
+pub use recipe::{AnyRecipe, Recipe, Size};
 pub use runs::Runs;
 pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, TranslationScores};
 pub use settings::{Overrides, RunSettings, SEED, reload};
-pub use text::Report;
+pub use text::{AnyReport, Report, TaskScores};
 pub use train_seq2seq::{ChooseBy, TextPairsData, TrainSeq2Seq, TrainSeq2SeqSettings, TrainSeq2SeqStart};

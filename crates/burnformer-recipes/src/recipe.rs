@@ -18,7 +18,7 @@ use burnformer_train::{
 
 use crate::changes::changes;
 use crate::memory::{self, Demand};
-use crate::{Context, Note, RecipeError, Report, RunSettings};
+use crate::{AnyReport, Context, Note, RecipeError, Report, RunSettings};
 
 /// A recipe: a task, a model and its data, ready to train.
 pub trait Recipe {
@@ -171,6 +171,51 @@ pub trait Recipe {
         let outcome =
             train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event))?;
         finish(self, &folder, &outcome, &device, context)
+    }
+}
+
+/// A recipe of any type. Its methods are those of [`Recipe`].
+pub trait AnyRecipe {
+    /// Training settings.
+    fn train_config(&self) -> &TrainConfig;
+
+    /// [`Recipe::plan`].
+    ///
+    /// # Errors
+    /// As there.
+    fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError>;
+
+    /// [`Recipe::run`].
+    ///
+    /// # Errors
+    /// As there.
+    fn start_run(&self, out: &Path, context: &Context<'_>) -> Result<Box<dyn AnyReport>, RecipeError>;
+
+    /// [`Recipe::resume`].
+    ///
+    /// # Errors
+    /// As there.
+    fn resume_run(&self, out: &Path, context: &Context<'_>) -> Result<Box<dyn AnyReport>, RecipeError>;
+}
+
+impl<R: Recipe> AnyRecipe for R
+where
+    R::Report: 'static,
+{
+    fn train_config(&self) -> &TrainConfig {
+        self.settings().train()
+    }
+
+    fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
+        self.plan(device)
+    }
+
+    fn start_run(&self, out: &Path, context: &Context<'_>) -> Result<Box<dyn AnyReport>, RecipeError> {
+        Ok(Box::new(self.run(out, context)?))
+    }
+
+    fn resume_run(&self, out: &Path, context: &Context<'_>) -> Result<Box<dyn AnyReport>, RecipeError> {
+        Ok(Box::new(self.resume(out, context)?))
     }
 }
 

@@ -9,6 +9,8 @@ use burnformer_train::RunFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::FinetuneTask;
+
 /// A setting that every run of a recipe has, and no run of another recipe, with the name of the recipe.
 const MARKS: [(&str, &str); 4] = [
     ("from_scratch", "finetune"),
@@ -41,9 +43,9 @@ pub(crate) fn recipe_of(settings: &BTreeMap<String, Value>) -> Option<&'static s
 /// Name of the validation metric that chooses the best model of a run with these settings; `None` if they are of no recipe.
 pub(crate) fn chosen_by(settings: &BTreeMap<String, Value>) -> Option<&'static str> {
     let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
+    let task = |name: &Value| FinetuneTask::deserialize(name).ok();
     Some(match recipe_of(settings)? {
-        "finetune" if is("task", "token-classification") => "entity_f1",
-        "finetune" => "macro_f1",
+        "finetune" => settings.get("task").map_or(Some(FinetuneTask::default()), task)?.quality(),
         "train-seq2seq" if is("choose_by", "bleu") => "bleu",
         "train-seq2seq" => "perplexity",
         _ => "loss",

@@ -4,43 +4,20 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 use burnformer_data::DataError;
-use burnformer_data::batches::{ClassificationBatch, PretrainingBatch, TextPairBatch, TokenClassificationBatch};
+use burnformer_data::batches::{PretrainingBatch, TextPairBatch};
 use burnformer_data::datasets::LostWords;
 use burnformer_data::tagged::{TaggedExample, TaggedTexts};
-use burnformer_models::{BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, Seq2Seq};
+use burnformer_models::{BertForPreTraining, Seq2Seq};
 use burnformer_reports::{
     ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, TokenClassificationScores,
 };
 use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN, entropy, n_stray_tags, wilson_interval};
-use burnformer_tasks::{
-    ClassificationTask, MetricState, PretrainingTask, TokenClassificationTask, TranslationTask, evaluate,
-};
+use burnformer_tasks::{MetricState, PretrainingTask, TokenClassificationMetricState, TranslationTask, evaluate};
 
 use crate::{Context, RecipeError};
 
-/// Measures a model on batches of texts with labels. It is on `device`, without gradients.
-pub(crate) fn classification(
-    task: &ClassificationTask,
-    model: &BertForSequenceClassification,
-    (batches, n_texts): (impl Iterator<Item = Result<ClassificationBatch, DataError>>, u64),
-    seed: u64,
-    device: &Device,
-    context: &Context<'_>,
-) -> Result<ClassificationScores, RecipeError> {
-    let metric_state = evaluate(task, model, batches, n_texts, device, context.observer, &context.interrupt())?;
-    let loss = metric_state.loss_sum / metric_state.confusion.total().max(1) as f64;
-    Ok(of_confusion(&metric_state.confusion, Some(loss), task.labels(), seed))
-}
-
-/// Measures a model on batches of tagged sentences. It is on `device`, without gradients.
-pub(crate) fn tokens(
-    task: &TokenClassificationTask,
-    model: &BertForTokenClassification,
-    (batches, n_sentences): (impl Iterator<Item = Result<TokenClassificationBatch, DataError>>, u64),
-    device: &Device,
-    context: &Context<'_>,
-) -> Result<TokenClassificationScores, RecipeError> {
-    let state = evaluate(task, model, batches, n_sentences, device, context.observer, &context.interrupt())?;
+/// The scores of a token classifier with these tags.
+pub(crate) fn of_tags(state: &TokenClassificationMetricState, labels: &[String]) -> TokenClassificationScores {
     let (all, mean, weighted) =
         (state.entities.micro(), state.entities.macro_average(), state.entities.weighted_average());
     let by_type = state.entities.by_type().map(|(label, scores)| EntityTypeScores {
@@ -50,13 +27,13 @@ pub(crate) fn tokens(
         f1: scores.f1,
         support: scores.support,
     });
-    Ok(TokenClassificationScores {
+    TokenClassificationScores {
         sentences: state.sentences,
         words: state.words,
         words_cut_off: 0,
         words_without_tokens: 0,
         invalid_tags: 0,
-        invalid_predicted_tags: if marks_beginnings(task.labels()) { state.stray_tags } else { 0 },
+        invalid_predicted_tags: if marks_beginnings(labels) { state.stray_tags } else { 0 },
         loss: state.loss(),
         accuracy: state.accuracy(),
         precision: all.precision,
@@ -65,7 +42,7 @@ pub(crate) fn tokens(
         macro_f1: mean.f1,
         weighted_f1: weighted.f1,
         entities: by_type.collect(),
-    })
+    }
 }
 
 /// `scores`, with what of `texts` is not in any sample or not tagged as it should be.

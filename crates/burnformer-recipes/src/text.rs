@@ -15,12 +15,45 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
 use crate::heat_map::heat_map;
-use crate::{Comparison, CorpusScores, Inspection, LabelledScores, ScoreReport, TranslationScores, TranslatorScores};
+use crate::{Comparison, CorpusScores, Inspection, ScoreReport, TranslationScores, TranslatorScores};
 
 /// A report: JSON for programs, text for people.
 pub trait Report: Serialize {
     /// The report as text for a fixed-width font; the last line ends with a line break.
     fn text(&self) -> String;
+}
+
+/// A report of any type.
+pub trait AnyReport {
+    /// [`Report::text`].
+    fn to_text(&self) -> String;
+
+    /// The report as JSON, indented.
+    ///
+    /// # Errors
+    /// If it has a key that JSON cannot have.
+    fn to_json(&self) -> serde_json::Result<String>;
+}
+
+impl<R: Report> AnyReport for R {
+    fn to_text(&self) -> String {
+        self.text()
+    }
+
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+}
+
+/// Scores of a supervised task.
+pub trait TaskScores: Serialize + Clone + Send {
+    /// Each number with its name.
+    fn lines(&self) -> Vec<(String, String)>;
+
+    /// What a report shows below the numbers, such as a table; ends with a line break, unless it is empty.
+    fn details(&self) -> String {
+        String::new()
+    }
 }
 
 /// Most classes that a list for people has.
@@ -84,9 +117,13 @@ impl Report for RunSummary {
     }
 }
 
-impl Report for ClassificationScores {
-    fn text(&self) -> String {
-        facts(self.lines())
+impl TaskScores for ClassificationScores {
+    fn lines(&self) -> Vec<(String, String)> {
+        self.lines()
+    }
+
+    fn details(&self) -> String {
+        table(self)
     }
 }
 
@@ -113,13 +150,9 @@ fn evaluated<S>(evaluation: &Evaluation<S>) -> String {
     fact("model", evaluation.folder.display()) + &fact("data", &evaluation.data)
 }
 
-impl Report for Evaluation<LabelledScores> {
+impl<S: TaskScores> Report for Evaluation<S> {
     fn text(&self) -> String {
-        evaluated(self)
-            + &match &self.scores {
-                LabelledScores::Classes(scores) => format!("{}\n{}\n", scores.text(), table(scores)),
-                LabelledScores::Tags(scores) => format!("{}\n{}", scores.text(), entity_table(scores)),
-            }
+        format!("{}{}\n{}", evaluated(self), facts(self.scores.lines()), self.scores.details())
     }
 }
 
@@ -140,9 +173,13 @@ impl Report for PairScores {
     }
 }
 
-impl Report for TokenClassificationScores {
-    fn text(&self) -> String {
-        facts(self.lines())
+impl TaskScores for TokenClassificationScores {
+    fn lines(&self) -> Vec<(String, String)> {
+        self.lines()
+    }
+
+    fn details(&self) -> String {
+        entity_table(self)
     }
 }
 
@@ -154,17 +191,6 @@ fn entity_table(scores: &TokenClassificationScores) -> String {
         text += &format!("{label:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
     }
     text
-}
-
-impl Report for FinetuneReport<TokenClassificationScores> {
-    fn text(&self) -> String {
-        let leaks = |part| facts(leaks(&self.repeated, part));
-        let mut text = format!("{}\nvalidation\n{}{}\n", self.run.text(), leaks("validation"), self.validation.text());
-        if let Some(test) = &self.test {
-            text += &format!("test\n{}{}\n", leaks("test"), test.text());
-        }
-        text + &entity_table(self.test.as_ref().unwrap_or(&self.validation))
-    }
 }
 
 /// Lines on the texts of a part that are in another part too.
@@ -182,17 +208,16 @@ fn table(scores: &ClassificationScores) -> String {
     confusion.table(&scores.labels)
 }
 
-impl Report for FinetuneReport {
+impl<S: TaskScores> Report for FinetuneReport<S> {
     fn text(&self) -> String {
-        let leaks = |part| facts(leaks(&self.repeated, part));
-        let mut text = format!("{}\nvalidation\n{}{}\n", self.run.text(), leaks("validation"), self.validation.text());
-        if let Some(test) = &self.test {
-            text += &format!("test\n{}{}\n", leaks("test"), test.text());
-        }
+        let part =
+            |name, scores: &S| format!("{name}\n{}{}\n", facts(leaks(&self.repeated, name)), facts(scores.lines()));
+        let mut text = format!("{}\n{}", self.run.text(), part("validation", &self.validation));
+        text += &self.test.as_ref().map_or_else(String::new, |test| part("test", test));
         for baseline in &self.baselines {
-            text += &format!("test, {}\n{}\n", baseline.name, baseline.scores.text());
+            text += &format!("test, {}\n{}\n", baseline.name, facts(baseline.scores.lines()));
         }
-        text + &table(self.test.as_ref().unwrap_or(&self.validation))
+        text + &self.test.as_ref().unwrap_or(&self.validation).details()
     }
 }
 

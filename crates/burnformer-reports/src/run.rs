@@ -88,8 +88,8 @@ pub struct FinetuneReport<S = ClassificationScores> {
     #[serde(default = "Option::default", skip_serializing_if = "Option::is_none")]
     pub test: Option<S>,
     /// Scores of the baselines on the test texts.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub baselines: Vec<Baseline>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub baselines: Vec<Baseline<S>>,
 }
 
 /// Numbers of texts that a fine-tuning run reads more than once. Texts are the same if they are equal, whatever their labels.
@@ -120,14 +120,14 @@ impl RepeatedTexts {
     }
 }
 
-/// A baseline.
+/// A baseline; `S` are the scores of its task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Baseline {
+pub struct Baseline<S = ClassificationScores> {
     /// Name of the baseline.
     pub name: String,
     /// Scores of its predictions.
     #[serde(flatten)]
-    pub scores: ClassificationScores,
+    pub scores: S,
 }
 
 /// Report of a seq2seq training run.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use burnformer::data::readers::{Columns, Format, Input};
 use burnformer::ops::DeviceChoice;
+use burnformer::recipes::finetune::TextClassification as ClassifyTexts;
 use burnformer::recipes::reports::FinetuneReport;
 use burnformer::recipes::{Context, Finetune, FinetuneSettings, Overrides, Recipe, Report};
 use burnformer::tasks::TextClassification;
@@ -44,7 +45,8 @@ pub(crate) fn run(folder: &Path, model: Option<PathBuf>) -> Result<FinetuneRepor
     let sets = ["train.micro_batch_size=8".to_owned(), "train.optimizer.learning_rate=0.003".to_owned()];
     let overrides = Overrides { file: None, sets: &sets };
     let context = Context::default();
-    let recipe = Finetune::begin(settings, 4.0, Some(&table("test.csv", 48..60)?), &overrides, &context)?;
+    let recipe =
+        Finetune::<ClassifyTexts>::begin(settings, 4.0, Some(&table("test.csv", 48..60)?), &overrides, &context)?;
     let report = recipe.run(&folder.join("classifier"), &context)?;
 
     let classifier = TextClassification::load(&report.run.folder, &DeviceChoice::Auto.open()?)?;

@@ -33,8 +33,9 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         context.terminal.report(&on_pairs(args, context)?, format)?;
     } else {
         let source = input::open(&args.input, &args.format)?;
-        let scores = evaluate_labelled(&folder, &source, args.format.on_bad_row, batch_size, &watched)?;
-        context.terminal.report(&Evaluation { folder, data: args.input.join(", "), scores }, format)?;
+        let data = args.input.join(", ");
+        let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, &watched)?;
+        context.terminal.report(report.as_ref(), format)?;
     }
     Ok(Outcome::Done)
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::readers::Input;
 use burnformer::models::BertConfig;
-use burnformer::recipes::{Finetune, FinetuneSettings, FinetuneTask, FinetuneTokens, SEED, reload};
+use burnformer::recipes::{
+    FinetuneSettings, FinetuneStart, FinetuneTask, SEED, begin_finetune, reload, reload_finetune,
+};
 use burnformer::train::RunFolder;
 
 use super::{Outcome, training};
@@ -16,45 +18,30 @@ use crate::input;
 
 pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
     let (sets, watched) = (training::sets(&args.run), context.watched(&args.run.device));
-    if args.run.resume {
+    let recipe = if args.run.resume {
         training::check_resume(&args.run)?;
-        let (folder, test) = (&args.run.out, &args.test);
-        return match reload::<FinetuneSettings>(folder, &sets)?.task.unwrap_or_default() {
-            FinetuneTask::TextClassification => {
-                let recipe = Finetune::reload(folder, &sets, test, &watched)?;
-                training::run(&recipe.with_baselines(args.baseline)?, &args.run, context)
-            }
-            FinetuneTask::TokenClassification => {
-                check_flags(args)?;
-                training::run(&FinetuneTokens::reload(folder, &sets, test, &watched)?, &args.run, context)
-            }
-        };
-    }
-    let (settings, test) = settings(args)?;
-    let overrides = training::overrides(&args.run, &sets);
-    match args.task {
-        FinetuneTask::TextClassification => {
-            let recipe = Finetune::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;
-            training::run(&recipe.with_baselines(args.baseline)?, &args.run, context)
+        if args.baseline {
+            check_flags(args, reload::<FinetuneSettings>(&args.run.out, &sets)?.task())?;
         }
-        FinetuneTask::TokenClassification => {
-            let recipe = FinetuneTokens::begin(settings, args.epochs, test.as_ref(), &overrides, &watched)?;
-            training::run(&recipe, &args.run, context)
-        }
-    }
+        reload_finetune(&args.run.out, &sets, &args.test, args.baseline, &watched)?
+    } else {
+        let (settings, test) = settings(args)?;
+        let start = FinetuneStart { epochs: args.epochs, test: test.as_ref(), baselines: args.baseline };
+        begin_finetune(settings, start, &training::overrides(&args.run, &sets), &watched)?
+    };
+    training::run(recipe.as_ref(), &args.run, context)
 }
 
 /// The settings of a new run, and its test data.
 fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     RunFolder::check_free(&args.run.out)?;
     input::check_for_run(args.train.iter().chain(&args.validation).chain(&args.test))?;
-    if args.task == FinetuneTask::TokenClassification {
-        check_flags(args)?;
-    }
+    check_flags(args, args.task)?;
     let model = args.model.as_deref().unwrap_or(Path::new(""));
     BertConfig::load(model)?;
     let resolve = |paths: &[String]| (!paths.is_empty()).then(|| input::resolve(paths, &args.format)).transpose();
     let settings = FinetuneSettings {
+        task: (args.task != FinetuneTask::default()).then_some(args.task),
         seed: args.run.seed.unwrap_or(SEED),
         from_scratch: args.from_scratch,
         max_seq_length: args.max_seq_length,
@@ -67,13 +54,16 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     Ok((settings, resolve(&args.test)?))
 }
 
-/// Refuses flags that mean nothing for token classification.
-fn check_flags(args: &FinetuneArgs) -> Result<()> {
+/// Refuses flags that mean nothing for `task`.
+fn check_flags(args: &FinetuneArgs, task: FinetuneTask) -> Result<()> {
+    if task == FinetuneTask::TextClassification {
+        return Ok(());
+    }
     let given = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
     match given.into_iter().flatten().next() {
         Some(flag) => {
-            let message = format!("`{flag}` cannot be used for token classification");
-            Err(Advised::new(message, format!("leave out `{flag}`: words have tags, and sentences no class")).into())
+            let message = format!("`{flag}` cannot be used for {}", task.noun());
+            Err(Advised::new(message, format!("leave out `{flag}`: it is for text classification")).into())
         }
         None => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! What the commands that train have in common: flags as settings, the plan, the run, and what is said meanwhile.
 
 use anyhow::Result;
-use burnformer::recipes::{Note, Observer, Overrides, Recipe, Report, history_line};
+use burnformer::recipes::{AnyRecipe, Note, Observer, Overrides, Report, history_line};
 use burnformer::train::Event;
 
 use super::Outcome;
@@ -11,10 +11,10 @@ use crate::errors::Advised;
 use crate::terminal::Terminal;
 
 /// Shows the plan, and unless that is all that was asked for, runs `recipe` or resumes its run, and reports.
-pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Result<Outcome> {
+pub(super) fn run(recipe: &dyn AnyRecipe, args: &RunArgs, context: &Context) -> Result<Outcome> {
     let terminal = &context.terminal;
     let watched = context.watched(&args.device);
-    let plan = recipe.plan(watched.device)?;
+    let plan = recipe.plan_run(watched.device)?;
     if args.dry_run {
         if let Some(warning) = &plan.warning {
             terminal.warn(warning);
@@ -27,8 +27,11 @@ pub(super) fn run(recipe: &impl Recipe, args: &RunArgs, context: &Context) -> Re
     }
     terminal.note(plan.text());
     terminal.detail(&plan.settings);
-    let report = if args.resume { recipe.resume(&args.out, &watched)? } else { recipe.run(&args.out, &watched)? };
-    terminal.report(&report, args.report.format)?;
+    let report = match args.resume {
+        true => recipe.resume_run(&args.out, &watched)?,
+        false => recipe.start_run(&args.out, &watched)?,
+    };
+    terminal.report(report.as_ref(), args.report.format)?;
     Ok(Outcome::Done)
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use burnformer::core::printable;
 use burnformer::core::progress::{Progress, Silent, Stage, Unit};
 use burnformer::data::source::Skipped;
-use burnformer::recipes::{Note, Report};
+use burnformer::recipes::{AnyReport, Note};
 use burnformer_progress::{Bars, Lines};
 
 use crate::args::{ReportFormat, VerbosityArgs};
@@ -89,10 +89,10 @@ impl Terminal {
     }
 
     /// Prints the result of a command.
-    pub(crate) fn report(&self, report: &impl Report, format: ReportFormat) -> Result<()> {
+    pub(crate) fn report(&self, report: &dyn AnyReport, format: ReportFormat) -> Result<()> {
         match format {
-            ReportFormat::Text => self.print(&report.text()),
-            ReportFormat::Json => self.print(&serde_json::to_string_pretty(report)?),
+            ReportFormat::Text => self.print(&report.to_text()),
+            ReportFormat::Json => self.print(&report.to_json()?),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use burnformer::recipes::finetune::TextClassification;
 use burnformer::recipes::{Context, Finetune, Pretrain, Recipe, reload};
 use serde_json::Value;
 
@@ -82,7 +83,7 @@ fn fine_tuning_by_the_library_is_that_of_the_program() {
         out.display()
     );
     folder.run(&line).succeeds();
-    let recipe = Finetune::new(reload(&out, &[]).unwrap(), None, &context()).unwrap();
+    let recipe = Finetune::<TextClassification>::new(reload(&out, &[]).unwrap(), None, &context()).unwrap();
     let report = recipe.run(&folder.path("by-library/a"), &context()).unwrap();
     check_alike(&folder, "by-program/a", "by-library/a", report.run.steps);
 }

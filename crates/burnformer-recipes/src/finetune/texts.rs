@@ -12,13 +12,16 @@ use burnformer_reports::{RepeatedTexts, RunSummary};
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
 
-/// Texts with labels, of one kind.
-pub(crate) trait Examples: Sized {
-    /// Reads texts; their labels are the known ones, if there are any, else those that occur.
+/// Labelled rows of the data of a task.
+pub trait Examples: Sized + Send + Sync {
+    /// Reads texts as `settings` say; their labels are the known ones, if there are any, else those that occur.
+    ///
+    /// # Errors
+    /// The first bad row, unless `settings.on_bad_row` skips those, which are counted; on request of `interrupt`.
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,
-        policy: OnBadRow,
+        settings: &FinetuneSettings,
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError>;
@@ -30,6 +33,9 @@ pub(crate) trait Examples: Sized {
     fn split_rows(self, share: f64, seed: u64) -> (Self, Self);
 
     /// Refuses labels that no model can be meant to learn, if there are such.
+    ///
+    /// # Errors
+    /// An error that names the label and, where known, the row.
     fn check_labels(
         &self,
         _source: &dyn Source,
@@ -46,7 +52,7 @@ pub(crate) trait Examples: Sized {
     /// Texts with different labels.
     fn conflicts(&self) -> Conflicts;
 
-    /// Numbers of texts or words by label.
+    /// Numbers of texts or words by label; empty without labels.
     fn label_counts(&self) -> Vec<u64>;
 
     /// Number of rows with the text of an earlier one.
@@ -69,13 +75,13 @@ impl Examples for LabelledTexts {
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,
-        policy: OnBadRow,
+        settings: &FinetuneSettings,
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
         match known {
-            Some(labels) => Self::read_with_labels(source, labels, policy, progress, interrupt),
-            None => Self::read(source, policy, progress, interrupt),
+            Some(labels) => Self::read_with_labels(source, labels, settings.on_bad_row, progress, interrupt),
+            None => Self::read(source, settings.on_bad_row, progress, interrupt),
         }
     }
 
@@ -137,13 +143,13 @@ impl Examples for TaggedTexts {
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,
-        policy: OnBadRow,
+        settings: &FinetuneSettings,
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
         match known {
-            Some(labels) => Self::read_with_labels(source, labels, policy, progress, interrupt),
-            None => Self::read(source, policy, progress, interrupt),
+            Some(labels) => Self::read_with_labels(source, labels, settings.on_bad_row, progress, interrupt),
+            None => Self::read(source, settings.on_bad_row, progress, interrupt),
         }
     }
 
@@ -235,7 +241,7 @@ impl<T: Examples> Texts<T> {
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
         let read = |source: &dyn Source, known| -> Result<T, RecipeError> {
-            let (texts, skipped) = T::read(source, known, settings.on_bad_row, observer, &interrupt)?;
+            let (texts, skipped) = T::read(source, known, settings, observer, &interrupt)?;
             observer.note(&Note::SkippedRows(&skipped));
             Ok(texts)
         };

@@ -1,0 +1,279 @@
+//! Fine-tuning of a pretrained model: one recipe for every supervised task.
+
+mod base;
+mod dispatch;
+mod head;
+mod settings;
+mod supervised;
+mod text_classification;
+mod texts;
+mod token_classification;
+
+pub use base::Base;
+pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
+pub(crate) use dispatch::{Visitor, visit};
+pub use settings::{FinetuneSettings, FinetuneTask};
+pub use supervised::Supervised;
+pub use text_classification::TextClassification;
+pub use texts::Examples;
+pub(crate) use texts::Texts;
+pub use token_classification::TokenClassification;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::DataError;
+use burnformer_data::batches::Batches;
+use burnformer_data::datasets::Dataset;
+use burnformer_data::readers::{Input, ReadError};
+use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats};
+use burnformer_reports::{Baseline, FinetuneReport, RunSummary};
+use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
+
+use crate::text::{TaskScores, leaks};
+use crate::{Context, Note, Overrides, Recipe, RecipeError, Size, memory, recipe, reload};
+
+/// Recipe: fine-tuning of a pretrained model for the task `S`.
+pub struct Finetune<S: Supervised> {
+    settings: FinetuneSettings,
+    base: Base,
+    supervised: S,
+    texts: Texts<S::Texts>,
+    data: Data<S::Samples, S::Collator>,
+    with_baselines: bool,
+}
+
+impl<S: Supervised> Finetune<S> {
+    /// A new run. The number of steps follows from the epochs and the number of rows, unless `overrides` say it; `test` are
+    /// rows to measure the best model on. The task of `settings` is set.
+    ///
+    /// # Errors
+    /// If there is no such model, the settings cannot work, or rows cannot be read or teach nothing; an interruption.
+    pub fn begin(
+        settings: FinetuneSettings,
+        epochs: f64,
+        test: Option<&Input>,
+        overrides: &Overrides<'_>,
+        context: &Context<'_>,
+    ) -> Result<Self, RecipeError> {
+        // Left out as by earlier versions, so that they can resume the run.
+        let task = settings.task.or((S::TASK != FinetuneTask::default()).then_some(S::TASK));
+        let settings = FinetuneSettings { task, ..settings };
+        let base = Base::load(Path::new(&settings.model))?;
+        for input in [Some(&settings.data), settings.validation.as_ref(), test].into_iter().flatten() {
+            S::check_input(input)?;
+        }
+        let d_model = base.config.d_model;
+        let asked = FinetuneSettings { max_seq_length: settings.max_seq_length.min(base.max_seq_length), ..settings };
+        // What is asked for here is under the preset, which would get the blame.
+        ConfigError::check_finite_positive("epochs", epochs)?;
+        asked.validate()?;
+        // What the texts depend on must be known before they are read, and their number before the steps are.
+        let for_texts = asked.trained_for(epochs, 1, d_model, overrides)?;
+        let texts: Texts<S::Texts> = Texts::read(&for_texts, test, false, context)?;
+        let settings = asked.trained_for(epochs, texts.train.n_texts(), d_model, overrides)?;
+        Self::of(settings, base, texts)
+    }
+
+    /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of rows to measure the best
+    /// model on, in the format of the others.
+    ///
+    /// # Errors
+    /// As [`Self::begin`] and [`reload`].
+    pub fn reload(folder: &Path, sets: &[String], test: &[String], context: &Context<'_>) -> Result<Self, RecipeError> {
+        let settings: FinetuneSettings = reload(folder, sets)?;
+        let inputs = [("data.paths", Some(&settings.data)), ("validation.paths", settings.validation.as_ref())];
+        for (key, input) in inputs.into_iter().filter_map(|(key, input)| Some((key, input?))) {
+            if let Err(DataError::Read(ReadError::NoFile { pattern: place })) = input.open() {
+                return Err(RecipeError::DataGone { key, place });
+            }
+        }
+        // A checkpoint has all that was taken of the model that training began with, which may be gone.
+        let model = RunFolder::latest_checkpoint(folder);
+        let base = Base::load(model.as_deref().unwrap_or(Path::new(&settings.model)))?;
+        let test = settings.input_like(test);
+        let texts = Texts::read(&settings, test.as_ref(), true, context)?;
+        Self::of(settings, base, texts)
+    }
+
+    /// A run with these settings.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
+        let texts = Texts::read(&settings, test, false, context)?;
+        let base = Base::load(Path::new(&settings.model))?;
+        Self::of(settings, base, texts)
+    }
+
+    fn of(settings: FinetuneSettings, base: Base, texts: Texts<S::Texts>) -> Result<Self, RecipeError> {
+        settings.expect_task(S::TASK)?;
+        let base = base.with_settings(&settings);
+        let supervised = S::new(&base, &settings, &texts.train)?;
+        let padding = settings.train.padding(base.pad_id(), base.config.max_seq_length);
+        let samples = |texts| supervised.samples(texts, &base, settings.seed).map(Arc::new);
+        let data = Data {
+            train: samples(&texts.train)?,
+            validation: Some(samples(&texts.validation)?),
+            collator: supervised.collator(padding),
+            fingerprint: texts.fingerprint.clone(),
+        };
+        Ok(Self { settings, base, supervised, texts, data, with_baselines: false })
+    }
+
+    /// Evaluates simple baselines on the test rows too.
+    ///
+    /// # Errors
+    /// If there are none for this task, or too many rows for them.
+    pub fn with_baselines(self, with_baselines: bool) -> Result<Self, RecipeError> {
+        if with_baselines {
+            S::check_baselines(&self.texts.train)?;
+        }
+        Ok(Self { with_baselines, ..self })
+    }
+
+    /// Measures the best model on `samples` of `texts`.
+    fn score(
+        &self,
+        (texts, samples): (&S::Texts, &Arc<S::Samples>),
+        best: &S::Model,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<S::Scores, RecipeError> {
+        let (config, seed) = (self.settings.train.validation_batches(), self.settings.seed);
+        let batches = Batches::epoch(Arc::clone(samples), &self.data.collator, &config, seed)?;
+        self.supervised.measure(best, (texts, samples), batches, seed, device, context)
+    }
+
+    fn announce(&self, part: &'static str, texts: &S::Texts, samples: &S::Samples, context: &Context<'_>) {
+        self.supervised.announce(texts, samples, part, &self.base, context);
+    }
+
+    /// Scores on the test rows, and those of the baselines.
+    fn test(
+        &self,
+        best: &S::Model,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<(Option<S::Scores>, Vec<Baseline<S::Scores>>), RecipeError> {
+        let Some(test) = &self.texts.test else { return Ok((None, Vec::new())) };
+        let samples = Arc::new(self.supervised.samples(test, &self.base, self.settings.seed)?);
+        self.announce("test", test, &samples, context);
+        let scores = self.score((test, &samples), best, device, context)?;
+        let baselines = match self.with_baselines {
+            true => S::baselines(&self.texts.train, test, self.settings.seed)?,
+            false => Vec::new(),
+        };
+        Ok((Some(scores), baselines))
+    }
+}
+
+impl<S: Supervised> Recipe for Finetune<S> {
+    type Settings = FinetuneSettings;
+    const LENGTH_SETTING: &'static str = "max_seq_length";
+    type Task = S::Task;
+    type Samples = S::Samples;
+    type Collator = S::Collator;
+    type Report = FinetuneReport<S::Scores>;
+
+    fn settings(&self) -> &FinetuneSettings {
+        &self.settings
+    }
+
+    fn task(&self) -> &S::Task {
+        self.supervised.task()
+    }
+
+    fn data(&self) -> &Data<S::Samples, S::Collator> {
+        &self.data
+    }
+
+    fn former_fingerprint(&self) -> Option<&str> {
+        Some(&self.texts.former_fingerprint)
+    }
+
+    fn size(&self, device: &Device) -> Size {
+        let parameters = stats::n_parameters(&self.supervised.allocate(&self.base.config, device)) as u64;
+        let (samples, length) = (&self.data.train, self.base.max_seq_length);
+        let longest = memory::longest(samples.as_ref(), &self.settings.train, length);
+        Size { samples: samples.per_epoch(), tokens_per_sample: length as f64, parameters, longest }
+    }
+
+    fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
+        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let step = self.base.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes);
+        self.supervised.step_floats(step, train.micro_batch_size, n_tokens, self.base.config.d_model)
+    }
+
+    fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
+        self.announce("training", &self.texts.train, &self.data.train, context);
+        if let Some(validation) = &self.data.validation {
+            self.announce("validation", &self.texts.validation, validation, context);
+        }
+        Ok(())
+    }
+
+    fn init(&self, device: &Device, context: &Context<'_>) -> Result<S::Model, RecipeError> {
+        let seed = self.settings.seed;
+        if self.settings.from_scratch {
+            return Ok(self.supervised.init(&self.base.config, seed, device));
+        }
+        let folder = Path::new(&self.settings.model);
+        let Loaded { model, fresh, left_over } = self.supervised.from_pretrained(folder, seed, device)?;
+        context.observer.note(&Note::FreshWeights(&fresh));
+        if !left_over.is_empty() {
+            context.observer.note(&Note::LeftOverWeights(&left_over));
+        }
+        Ok(model)
+    }
+
+    fn report(
+        &self,
+        run: RunSummary,
+        best: &S::Model,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<FinetuneReport<S::Scores>, RecipeError> {
+        let samples = self.data.validation.as_ref().unwrap_or(&self.data.train);
+        let validation = self.score((&self.texts.validation, samples), best, device, context)?;
+        let (test, baselines) = self.test(best, device, context)?;
+        let training_texts = self.texts.train.n_texts() as u64;
+        let quality = (S::QUALITY, S::quality(&validation));
+        let majority_accuracy = S::accuracy(&validation)
+            .and_then(|accuracy| self.texts.compare_with_majority(&run, quality, accuracy, context));
+        let repeated = self.texts.repeated;
+        Ok(FinetuneReport { run, training_texts, repeated, majority_accuracy, validation, test, baselines })
+    }
+
+    fn card(&self, folder: &Path, report: &FinetuneReport<S::Scores>) -> ModelCard {
+        let FinetuneSettings { model, from_scratch, data, train, max_seq_length, seed, .. } = &self.settings;
+        let config = &self.base.config;
+        let named = |part: &str, scores: &S::Scores| {
+            let lines = leaks(&report.repeated, part).into_iter().chain(scores.lines());
+            lines.map(|(name, value)| (format!("{part} {name}"), value)).collect::<Vec<_>>()
+        };
+        let mut metrics = named("validation", &report.validation);
+        metrics.extend(report.test.iter().flat_map(|test| named("test", test)));
+        let (rows, rows_per_step) = (S::ROWS, train.samples_per_step(*max_seq_length as f64));
+        let mut facts = vec![
+            ("initialised from", if *from_scratch { "fresh weights".to_owned() } else { model.clone() }),
+            ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
+        ];
+        facts.extend(self.supervised.facts());
+        facts.extend([
+            ("training data", format!("{} {rows} from {}", report.training_texts, data.paths.join(", "))),
+            ("steps", format!("{} of {rows_per_step} {rows}", report.run.steps)),
+            ("seed", seed.to_string()),
+        ]);
+        ModelCard {
+            name: recipe::name(folder),
+            pipeline_tag: S::PIPELINE_TAG,
+            description: format!("An encoder of the BERT family, fine-tuned for {}.", S::TASK.noun()),
+            facts,
+            metrics,
+            usage: S::usage(&recipe::shell_word(folder)),
+        }
+    }
+}

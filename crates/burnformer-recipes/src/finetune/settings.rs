@@ -1,0 +1,169 @@
+//! Settings of a fine-tuning run.
+
+use std::path::Path;
+
+use burnformer_core::config::{ConfigError, Validate};
+use burnformer_data::readers::Input;
+use burnformer_data::source::OnBadRow;
+use burnformer_train::TrainConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::train_config;
+use crate::{Overrides, RecipeError, RunSettings, SEED};
+
+/// Task of a fine-tuning run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinetuneTask {
+    /// Classes of texts.
+    #[default]
+    TextClassification,
+    /// Tags of words: entities in texts.
+    TokenClassification,
+}
+
+impl FinetuneTask {
+    /// The name, as in `run.toml`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextClassification => "text-classification",
+            Self::TokenClassification => "token-classification",
+        }
+    }
+
+    /// The task in words.
+    #[must_use]
+    pub fn noun(self) -> String {
+        self.name().replace('-', " ")
+    }
+}
+
+/// Settings of a fine-tuning run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FinetuneSettings {
+    /// Task to train; absent for text classification.
+    pub task: Option<FinetuneTask>,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Folder of the pretrained model.
+    pub model: String,
+    /// `true` uses its architecture and tokenizer only, and trains from random weights.
+    pub from_scratch: bool,
+    /// Maximum text length in tokens; longer texts are truncated.
+    pub max_seq_length: usize,
+    /// Training texts.
+    pub data: Input,
+    /// What to do with rows that cannot be used.
+    pub on_bad_row: OnBadRow,
+    /// Maximum number of training texts per class; absent for all.
+    pub max_per_class: Option<usize>,
+    /// `true` reads special tokens written in a text, such as `[SEP]`, as text, also when the model is used; `false` as the
+    /// tokenizer's files say.
+    #[serde(default)]
+    pub split_special_tokens: bool,
+    /// Validation texts, to select the best model; absent for a share of `data`.
+    pub validation: Option<Input>,
+    /// Share of `data` for validation, in `[0, 1)`.
+    pub validation_share: f64,
+    /// `true` keeps all rows of a text in one part when validation texts are taken from `data`; `false`, as in runs of version
+    /// 0.1.0, may put some of them into both.
+    #[serde(default)]
+    pub split_by_text: bool,
+    /// Training settings.
+    pub train: TrainConfig,
+}
+
+impl FinetuneSettings {
+    /// Settings for the model in `folder` and these texts, a tenth of them to choose by. [`Finetune::begin`](super::Finetune::begin) decides on
+    /// `train`.
+    #[must_use]
+    pub fn new(folder: &Path, data: Input) -> Self {
+        Self {
+            task: None,
+            seed: SEED,
+            model: folder.display().to_string(),
+            from_scratch: false,
+            max_seq_length: 128,
+            data,
+            on_bad_row: OnBadRow::default(),
+            max_per_class: None,
+            split_special_tokens: false,
+            validation: None,
+            validation_share: 0.1,
+            split_by_text: true,
+            train: TrainConfig::default(),
+        }
+    }
+
+    /// Task to train.
+    #[must_use]
+    pub fn task(&self) -> FinetuneTask {
+        self.task.unwrap_or_default()
+    }
+
+    /// The files at `paths` in the format of the training rows; nothing without paths.
+    pub(super) fn input_like(&self, paths: &[String]) -> Option<Input> {
+        (!paths.is_empty()).then(|| Input { paths: paths.to_vec(), ..self.data.clone() })
+    }
+
+    /// Refuses settings of another task.
+    pub(super) fn expect_task(&self, expected: FinetuneTask) -> Result<(), ConfigError> {
+        let found = self.task();
+        ConfigError::check("task", &found.name(), found == expected, expected.name())
+    }
+
+    /// `self` for `epochs` of `n_samples`, with `overrides` over it.
+    pub(super) fn trained_for(
+        &self,
+        epochs: f64,
+        n_samples: usize,
+        d_model: usize,
+        overrides: &Overrides<'_>,
+    ) -> Result<Self, RecipeError> {
+        let preset = |steps: u64| Self {
+            // 5e-5 for the base model.
+            train: TrainConfig { validation_samples: None, ..train_config(steps, 0.0384 / d_model as f64) },
+            ..self.clone()
+        };
+        let asked = overrides.over(&preset(1000))?;
+        let steps = (epochs * n_samples as f64 / asked.train.samples_per_step(self.max_seq_length as f64))
+            .ceil()
+            .max(1.0) as u64;
+        let asked = overrides.over(&preset(steps))?;
+        overrides.over(&preset(asked.train.steps))
+    }
+}
+
+impl RunSettings for FinetuneSettings {
+    const RECIPE: &'static str = "finetune";
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn train(&self) -> &TrainConfig {
+        &self.train
+    }
+}
+
+impl Validate for FinetuneSettings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let within = |section: &'static str| move |error: ConfigError| error.within(section);
+        self.data.validate().map_err(within("data"))?;
+        if let Some(validation) = &self.validation {
+            validation.validate().map_err(within("validation"))?;
+        }
+        ConfigError::check_probability("validation_share", self.validation_share)?;
+        ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
+        if let Some(n) = self.max_per_class {
+            let has_classes = self.task() == FinetuneTask::TextClassification;
+            ConfigError::check("max_per_class", &n, has_classes, "no such setting: sentences have no class")?;
+            ConfigError::check_positive("max_per_class", n)?;
+        }
+        self.train.validate().map_err(within("train"))?;
+        let tokens = self.train.micro_batch_tokens;
+        let range = "no such setting: `micro_batch_size` counts the texts of a pass here";
+        ConfigError::check("train.micro_batch_tokens", &tokens.unwrap_or(0), tokens.is_none(), range)
+    }
+}

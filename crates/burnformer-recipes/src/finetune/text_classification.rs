@@ -1,0 +1,154 @@
+//! Fine-tuning for text classification.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use burnformer_data::DataError;
+use burnformer_data::batches::{ClassificationCollator, Padding};
+use burnformer_data::datasets::{ClassificationDataset, Dataset};
+use burnformer_data::labelled::LabelledTexts;
+use burnformer_data::readers::{Format, Input};
+use burnformer_models::{
+    BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
+};
+use burnformer_reports::{Baseline, ClassificationScores, first_of};
+use burnformer_tasks::{ClassificationMetricState, ClassificationTask};
+
+use super::head::with_logits;
+use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
+use crate::text::MOST_NAMED;
+use crate::{Context, Note, RecipeError, scores};
+
+/// Classification of texts, or of pairs of texts: one class each.
+pub struct TextClassification {
+    task: ClassificationTask,
+}
+
+impl Supervised for TextClassification {
+    const TASK: FinetuneTask = FinetuneTask::TextClassification;
+    const QUALITY: &'static str = "macro_f1";
+    const PIPELINE_TAG: &'static str = "text-classification";
+    const ROWS: &'static str = "texts";
+
+    type Texts = LabelledTexts;
+    type Task = ClassificationTask;
+    type Model = BertForSequenceClassification;
+    type Samples = ClassificationDataset;
+    type Collator = ClassificationCollator;
+    type Scores = ClassificationScores;
+
+    fn check_input(input: &Input) -> Result<(), RecipeError> {
+        match input.format {
+            Format::Conll { .. } => Err(RecipeError::TagColumns { paths: input.paths.join(", ") }),
+            _ => Ok(()),
+        }
+    }
+
+    fn new(base: &Base, _settings: &FinetuneSettings, train: &LabelledTexts) -> Result<Self, RecipeError> {
+        let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
+        Ok(Self { task: ClassificationTask::new(config, tokenizer, train.labels.clone())? })
+    }
+
+    fn of_model(
+        model: &BertForSequenceClassification,
+        base: &Base,
+        _settings: &FinetuneSettings,
+        folder: &Path,
+    ) -> Result<Self, RecipeError> {
+        if model.outputs() != Outputs::Classes {
+            return Err(RecipeError::NotClasses { folder: folder.to_owned(), found: model.outputs().noun() });
+        }
+        let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
+        Ok(Self { task: ClassificationTask::new(config, tokenizer, model.labels().to_vec())? })
+    }
+
+    fn labels(&self) -> &[String] {
+        self.task.labels()
+    }
+
+    fn task(&self) -> &ClassificationTask {
+        &self.task
+    }
+
+    fn samples(&self, texts: &LabelledTexts, base: &Base, seed: u64) -> Result<ClassificationDataset, DataError> {
+        ClassificationDataset::new(texts, &base.tokenizer, base.max_seq_length, seed)
+    }
+
+    fn collator(&self, padding: Padding) -> ClassificationCollator {
+        ClassificationCollator { padding }
+    }
+
+    fn allocate(&self, config: &BertConfig, device: &Device) -> BertForSequenceClassification {
+        BertForSequenceClassification::new(config, self.labels(), device)
+    }
+
+    fn init(&self, config: &BertConfig, seed: u64, device: &Device) -> BertForSequenceClassification {
+        BertForSequenceClassification::init(config, self.labels(), seed, device)
+    }
+
+    fn from_pretrained(
+        &self,
+        folder: &Path,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Loaded<BertForSequenceClassification>, ModelError> {
+        BertForSequenceClassification::from_pretrained(folder, self.labels(), seed, device)
+    }
+
+    fn step_floats(&self, step: StepFloats, n_rows: usize, _n_tokens: usize, d_model: usize) -> StepFloats {
+        with_logits(step, n_rows, self.labels().len(), d_model)
+    }
+
+    fn announce(
+        &self,
+        _texts: &LabelledTexts,
+        samples: &ClassificationDataset,
+        part: &'static str,
+        base: &Base,
+        context: &Context<'_>,
+    ) {
+        let (cut, texts, max_length) = (samples.n_cut(), samples.per_epoch(), base.max_seq_length);
+        context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
+    }
+
+    fn scores(
+        &self,
+        state: &ClassificationMetricState,
+        _texts: &LabelledTexts,
+        _samples: &ClassificationDataset,
+        seed: u64,
+    ) -> ClassificationScores {
+        let loss = state.loss_sum / state.confusion.total().max(1) as f64;
+        scores::of_confusion(&state.confusion, Some(loss), self.labels(), seed)
+    }
+
+    fn quality(scores: &ClassificationScores) -> f64 {
+        scores.macro_f1
+    }
+
+    fn loss(scores: &ClassificationScores) -> Option<f64> {
+        scores.loss
+    }
+
+    fn accuracy(scores: &ClassificationScores) -> Option<f64> {
+        Some(scores.accuracy)
+    }
+
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![("classes", first_of(self.labels(), MOST_NAMED))]
+    }
+
+    #[cfg(feature = "baseline")]
+    fn check_baselines(train: &LabelledTexts) -> Result<(), RecipeError> {
+        Ok(crate::baseline::check_size(train.examples.len(), train.labels.len())?)
+    }
+
+    #[cfg(feature = "baseline")]
+    fn baselines(
+        train: &LabelledTexts,
+        test: &LabelledTexts,
+        seed: u64,
+    ) -> Result<Vec<Baseline<ClassificationScores>>, RecipeError> {
+        Ok(crate::baseline::measured(train, test, seed)?)
+    }
+}
