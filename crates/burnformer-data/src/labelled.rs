@@ -310,6 +310,13 @@ impl LabelledTexts {
         conflicts
     }
 
+    /// The rows whose place in `is_kept` says `true`.
+    #[must_use]
+    pub fn retain(self, is_kept: &[bool]) -> Self {
+        let rows = self.examples.into_iter().zip(is_kept);
+        Self { examples: rows.filter(|(_, is_kept)| **is_kept).map(|(row, _)| row).collect(), ..self }
+    }
+
     /// Number of rows with the text of an earlier row.
     #[must_use]
     pub fn n_repeated(&self) -> usize {

@@ -123,6 +123,13 @@ impl TaggedTexts {
         conflicts
     }
 
+    /// The sentences whose place in `is_kept` says `true`.
+    #[must_use]
+    pub fn retain(self, is_kept: &[bool]) -> Self {
+        let rows = self.examples.into_iter().zip(is_kept);
+        Self { examples: rows.filter(|(_, is_kept)| **is_kept).map(|(row, _)| row).collect(), ..self }
+    }
+
     /// Number of sentences with the words of an earlier one.
     #[must_use]
     pub fn n_repeated(&self) -> usize {

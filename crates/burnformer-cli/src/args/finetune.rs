@@ -66,6 +66,10 @@ pub(crate) struct FinetuneArgs {
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = whole::<usize>(..))]
     pub(crate) max_per_class: Option<usize>,
 
+    /// Maximum number of training texts, chosen at random [default: all]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = whole::<usize>(..))]
+    pub(crate) max_train_samples: Option<usize>,
+
     /// Read special tokens written in a text, such as `[SEP]`, as text, also when the model is used [default: as the tokenizer's
     /// files say, else as special tokens]
     #[arg(long, conflicts_with = "resume")]

@@ -47,6 +47,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         max_seq_length: args.max_seq_length,
         on_bad_row: args.format.on_bad_row,
         max_per_class: args.max_per_class,
+        max_train_samples: args.max_train_samples,
         split_special_tokens: args.split_special_tokens,
         validation: resolve(&args.validation)?,
         ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)

@@ -186,6 +186,8 @@ fn texts_that_teach_nothing() {
     here.check(&with("--max-seq-length 0"), &["error: `max_seq_length` is 0, expected at least 1"]);
     here.check(&with("--max-seq-length 2"), &["no room beside 2 special tokens", "hint: raise `--max-seq-length`"]);
     here.check(&with("--max-per-class 0"), &["error: `max_per_class` is 0, expected at least 1"]);
+    here.check(&with("--max-train-samples 0"), &["error: `max_train_samples` is 0, expected at least 1"]);
+    here.check(&with("--max-train-samples 3"), &["there are 3 samples for training, but a step takes 8"]);
     here.check(&with("--max-per-class 1"), &["there are 2 samples for training, but a step takes 8"]);
     here.check(&with("--set validation_share=1"), &["`validation_share` is 1, expected a value in [0, 1)"]);
     here.check(&with("--baseline"), &["--test <PATH>"]);

@@ -58,6 +58,8 @@ pub struct FinetuneSettings {
     pub on_bad_row: OnBadRow,
     /// Maximum number of training texts per class; absent for all.
     pub max_per_class: Option<usize>,
+    /// Maximum number of training texts, chosen at random; absent for all.
+    pub max_train_samples: Option<usize>,
     /// `true` reads special tokens written in a text, such as `[SEP]`, as text, also when the model is used; `false` as the
     /// tokenizer's files say.
     #[serde(default)]
@@ -88,6 +90,7 @@ impl FinetuneSettings {
             data,
             on_bad_row: OnBadRow::default(),
             max_per_class: None,
+            max_train_samples: None,
             split_special_tokens: false,
             validation: None,
             validation_share: 0.1,
@@ -160,6 +163,9 @@ impl Validate for FinetuneSettings {
             let has_classes = self.task() == FinetuneTask::TextClassification;
             ConfigError::check("max_per_class", &n, has_classes, "no such setting: sentences have no class")?;
             ConfigError::check_positive("max_per_class", n)?;
+        }
+        if let Some(n) = self.max_train_samples {
+            ConfigError::check_positive("max_train_samples", n)?;
         }
         self.train.validate().map_err(within("train"))?;
         let tokens = self.train.micro_batch_tokens;

@@ -1,6 +1,7 @@
 //! The texts of a fine-tuning run, with what is to be predicted.
 
 use burnformer_core::progress::{Interrupt, Progress};
+use burnformer_core::random::{Key, Permutation, Purpose};
 use burnformer_data::DataError;
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
@@ -61,8 +62,11 @@ pub trait Examples: Sized + Send + Sync {
     /// Number of rows whose text is among `others` too.
     fn n_shared(&self, others: &Self) -> usize;
 
-    /// At most as many training texts as the settings say.
+    /// At most as many training texts per class as the settings say.
     fn limited(self, settings: &FinetuneSettings) -> Self;
+
+    /// The rows whose place in `is_kept` says `true`.
+    fn retain(self, is_kept: &[bool]) -> Self;
 
     /// Names of the labels.
     fn labels(&self) -> &[String];
@@ -130,6 +134,10 @@ impl Examples for LabelledTexts {
         }
     }
 
+    fn retain(self, is_kept: &[bool]) -> Self {
+        self.retain(is_kept)
+    }
+
     fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -186,6 +194,10 @@ impl Examples for TaggedTexts {
         self
     }
 
+    fn retain(self, is_kept: &[bool]) -> Self {
+        self.retain(is_kept)
+    }
+
     fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -193,6 +205,14 @@ impl Examples for TaggedTexts {
     fn n_texts(&self) -> usize {
         self.examples.len()
     }
+}
+
+/// A random choice of `n` of `n_rows` rows.
+fn sampled(n_rows: usize, n: usize, seed: u64) -> Vec<bool> {
+    let order = Permutation::new(Key::new(seed, Purpose::Order, "training rows"), 0, n_rows as u64);
+    let mut is_kept = vec![false; n_rows];
+    (0..n).for_each(|place| is_kept[order.at(place as u64) as usize] = true);
+    is_kept
 }
 
 /// Training, validation and test texts.
@@ -278,7 +298,11 @@ impl<T: Examples> Texts<T> {
         if validation.n_texts() == 0 {
             return Err(RecipeError::NoValidationTexts);
         }
-        let train = train.limited(settings);
+        let mut train = train.limited(settings);
+        if let Some(n) = settings.max_train_samples.filter(|&n| n < train.n_texts()) {
+            let is_kept = sampled(train.n_texts(), n, settings.seed);
+            train = train.retain(&is_kept);
+        }
         let shared = |part: &T, others: &T| part.n_shared(others) as u64;
         let of_test = |others: &T| test.as_ref().map_or(0, |test| shared(test, others));
         let repeated = RepeatedTexts {
@@ -293,5 +317,19 @@ impl<T: Examples> Texts<T> {
         let [fingerprint, former_fingerprint] =
             [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
         Ok(Self { train, validation, test, repeated, fingerprint, former_fingerprint })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_as_many_rows_as_asked_for_and_depends_on_the_seed() {
+        let kept = |seed| sampled(100, 30, seed);
+        assert_eq!(kept(1).iter().filter(|&&kept| kept).count(), 30);
+        assert_eq!(kept(1), kept(1));
+        assert_ne!(kept(1), kept(2));
+        assert_ne!(kept(1)[..30], [true; 30]);
     }
 }
