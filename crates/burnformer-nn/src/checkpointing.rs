@@ -46,7 +46,7 @@ pub(crate) fn run(
 ) -> Tensor<3> {
     // burn walks from the last input to the first. So the gradients of the memory, which all layers have, are added up as
     // without checkpointing: from the lowest layer on, each time that by the values and then that by the keys.
-    let mut inputs = Parameters { inputs: Vec::new() };
+    let mut inputs = Parameters { inputs: Vec::new(), trained: Vec::new() };
     layer.visit(&mut inputs);
     if let Some(memory) = memory {
         let states = || match memory.states.gradient_checkpointing_strategy() {
@@ -57,7 +57,8 @@ pub(crate) fn run(
     }
     inputs.inputs.push(x.clone().into_dispatch());
     let memory = memory.map(|memory| Memory { states: memory.states.clone().inner(), mask: inner(&memory.mask) });
-    let segment = Segment { layer: layer.valid(), x: x.inner(), mask: inner(mask), memory, rng, strategy };
+    let (layer, trained) = (layer.valid(), inputs.trained);
+    let segment = Segment { layer, trained, x: x.inner(), mask: inner(mask), memory, rng, strategy };
     let states = segment.memory.as_ref().map(|memory| [memory.states.clone(), memory.states.clone()]);
     let out = segment.forward(&segment.layer, segment.x.clone(), states);
     ops::recomputed(out, inputs.inputs, move |gradient| segment.gradients(gradient))
@@ -74,6 +75,8 @@ fn inner(mask: &Mask) -> Mask {
 /// A layer with its inputs, all without gradient tracking.
 struct Segment {
     layer: Layer,
+    /// Whether each of its parameters is trained, in the order of [`Parameters`].
+    trained: Vec<bool>,
     x: Tensor<3>,
     mask: Mask,
     memory: Option<Memory>,
@@ -93,12 +96,12 @@ impl Segment {
         layer.run(x, Context { mask: self.mask.clone(), memory, past: None, rng: self.rng.again(), weights: None })
     }
 
-    /// Gradients of the inputs for that of the output: of every parameter, of the sources of keys and values, of `x`.
+    /// Gradients of the inputs for that of the output: of every parameter that is trained, of the sources of keys and values, of `x`.
     fn gradients(&self, gradient: Tensor<3>) -> Vec<Option<DispatchTensor>> {
         let leaf = |tensor: &Tensor<3>| leaf(tensor.clone(), self.strategy);
         let x = leaf(&self.x);
         let states = self.memory.as_ref().map(|memory| [leaf(&memory.states), leaf(&memory.states)]);
-        let layer = self.layer.clone().map(&mut Leaves { strategy: self.strategy });
+        let layer = self.layer.clone().map(&mut Leaves { strategy: self.strategy, trained: self.trained.iter() });
         let out = self.forward(&layer, x.clone(), states.clone());
         let gradients = ops::backward_from(out, gradient);
         let mut found = Found { gradients, found: Vec::new() };
@@ -116,23 +119,31 @@ fn leaf<const D: usize>(tensor: Tensor<D>, strategy: GradientCheckpointingStrate
 /// Collects the parameters of a layer.
 struct Parameters {
     inputs: Vec<DispatchTensor>,
+    trained: Vec<bool>,
 }
 
 impl ModuleVisitor for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.trained.push(param.is_require_grad());
         self.inputs.push(param.val().into_dispatch());
     }
 }
 
-/// Makes a new leaf of every parameter, which belongs to no other graph.
-struct Leaves {
+/// Makes a new leaf of every parameter that is trained, which belongs to no other graph.
+struct Leaves<'a> {
     strategy: GradientCheckpointingStrategy,
+    trained: std::slice::Iter<'a, bool>,
 }
 
-impl ModuleMapper for Leaves {
+impl ModuleMapper for Leaves<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let is_trained = self.trained.next().is_none_or(|&is_trained| is_trained);
         let (id, tensor, mapper) = param.consume();
-        Param::from_mapped_value(id, leaf(tensor, self.strategy), mapper)
+        let value = match is_trained {
+            true => leaf(tensor, self.strategy),
+            false => Tensor::from_inner(tensor).with_gradient_checkpointing_strategy(self.strategy),
+        };
+        Param::from_mapped_value(id, value, mapper)
     }
 }
 

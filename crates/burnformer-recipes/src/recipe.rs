@@ -13,7 +13,8 @@ use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
 use burnformer_train::{
-    Data, Event, MemoryEstimate, ModelCard, Outcome, RunFolder, Stop, TrainConfig, TrainError, Trainer,
+    AllParameters, Data, Event, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stop, TrainConfig,
+    TrainError, Trainer,
 };
 
 use crate::changes::changes;
@@ -66,6 +67,11 @@ pub trait Recipe {
             return Ok(());
         }
         Ok(demand(self, &self.size(device), device, |demand| demand.check(available))?)
+    }
+
+    /// Which parameters are trained, and at which learning rate; by default all at that of the schedule.
+    fn parameter_rule(&self) -> Box<dyn ParameterRule + '_> {
+        Box::new(AllParameters)
     }
 
     /// Sends notes to the observer before the run starts.
@@ -260,7 +266,9 @@ fn train<R: Recipe + ?Sized>(
     work: impl FnOnce(&Trainer<'_, R::Task>, &mut dyn FnMut(Event<'_>)) -> Result<Outcome<MetricState<R>>, TrainError>,
 ) -> Result<Outcome<MetricState<R>>, TrainError> {
     let settings = recipe.settings();
+    let parameter_rule = recipe.parameter_rule();
     let trainer = Trainer::new(recipe.task(), settings.train(), settings.seed(), device.clone())
+        .with_parameter_rule(parameter_rule.as_ref())
         .with_progress(context.observer)
         .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt());

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::seal::{self, Seal};
-use crate::{Optimizer, OptimizerConfig, RunProgress, TrainError, TrainState};
+use crate::{Optimizer, OptimizerConfig, ParameterRule, RunProgress, TrainError, TrainState, parameters};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
@@ -39,6 +39,17 @@ pub struct Checkpoint<T: Task> {
     pub scheduled: bool,
 }
 
+/// What a checkpoint is read for.
+pub(crate) struct Source<'a, T> {
+    pub(crate) task: &'a T,
+    pub(crate) optimizer: &'a OptimizerConfig,
+    pub(crate) parameter_rule: &'a dyn ParameterRule,
+    /// Names of the batches that a checkpoint may have, the first of which is today's.
+    pub(crate) batches: &'a [String],
+    /// The device, with gradient tracking.
+    pub(crate) device: Device,
+}
+
 /// The content of `state.json`.
 #[derive(Serialize, Deserialize)]
 struct StateFile<L> {
@@ -47,6 +58,9 @@ struct StateFile<L> {
     batches: String,
     state: TrainState<L>,
     optimizer_steps: u64,
+    /// Number of updates before the moments of a parameter were started, by path, where there were some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    optimizer_starts: BTreeMap<String, u64>,
     /// See [`Checkpoint::scheduled`].
     #[serde(default = "always")] // Checkpoints that were written before.
     scheduled: bool,
@@ -82,6 +96,7 @@ impl<T: Task> Checkpoint<T> {
             batches: batches.to_owned(),
             state: state.clone(),
             optimizer_steps: optimizer.n_steps(),
+            optimizer_starts: optimizer.starts().clone(),
             scheduled,
             checksums: checksums(folder.path())?,
         };
@@ -95,19 +110,15 @@ impl<T: Task> Checkpoint<T> {
         Ok(folder.commit_replacing()?)
     }
 
-    /// Reads the last checkpoint of `steps` that is whole, with batches of one of the names `batches`, the first of which is today's.
-    /// Those that are not whole are handed to `damaged`.
+    /// Reads the last checkpoint of `steps` that is whole. Those that are not whole are handed to `damaged`.
     pub(crate) fn latest(
-        task: &T,
-        config: &OptimizerConfig,
-        batches: &[String],
+        source: &Source<'_, T>,
         checkpoints: &Path,
         steps: &[u64],
-        device: &Device,
         mut damaged: impl FnMut(TrainError),
     ) -> Result<Option<Self>, TrainError> {
         for &step in steps.iter().rev() {
-            match Self::read(task, config, batches, &path(checkpoints, step), device) {
+            match Self::read(source, &path(checkpoints, step)) {
                 Err(error @ TrainError::Damaged { .. }) => damaged(error),
                 result => return result.map(Some),
             }
@@ -115,13 +126,8 @@ impl<T: Task> Checkpoint<T> {
         Ok(None)
     }
 
-    fn read(
-        task: &T,
-        config: &OptimizerConfig,
-        batches: &[String],
-        folder: &Path,
-        device: &Device,
-    ) -> Result<Self, TrainError> {
+    fn read(source: &Source<'_, T>, folder: &Path) -> Result<Self, TrainError> {
+        let Source { task, optimizer, parameter_rule, batches, device } = source;
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
         let file: StateFile<T::MetricState> = read_state(folder)?;
         if !batches.contains(&file.batches) {
@@ -131,7 +137,11 @@ impl<T: Task> Checkpoint<T> {
         let model = task.load(folder, device).map_err(TrainError::task)?;
         let moments = read_moments(&folder.join(OPTIMIZER_FILE))
             .map_err(|error| damaged(format!("`{OPTIMIZER_FILE}`: {error}")))?;
-        let optimizer = Optimizer::load_state(config.clone(), file.optimizer_steps, moments, &model, device)?;
+        // As the step trained it that this is the checkpoint of.
+        let (model, _) = parameters::track(*parameter_rule, model, file.state.step.max(1));
+        let config = OptimizerConfig::clone(optimizer);
+        let optimizer = Optimizer::load_state(config, file.optimizer_steps, moments, &model, device)?
+            .with_starts(file.optimizer_starts);
         Ok(Self { model, optimizer, state: file.state, scheduled: file.scheduled })
     }
 }

@@ -1,8 +1,10 @@
 //! What a run writes to go on from, how it goes back to that, and the model it publishes.
 
+use std::path::Path;
+
 use burnformer_tasks::Task;
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, Source};
 use crate::collective::gather;
 use crate::diagnosis::first_weight;
 use crate::run::{Run, Writer};
@@ -54,6 +56,24 @@ impl<T: Task> Trainer<'_, T> {
         Ok(())
     }
 
+    /// The last checkpoint of `steps` that is whole, with batches of one of the names `batches`.
+    pub(crate) fn latest_checkpoint(
+        &self,
+        batches: &[String],
+        checkpoints: &Path,
+        steps: &[u64],
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Checkpoint<T>>, TrainError> {
+        let source = Source {
+            task: self.task,
+            optimizer: &self.config.optimizer,
+            parameter_rule: self.parameter_rule,
+            batches,
+            device: self.device.clone().autodiff(),
+        };
+        Checkpoint::latest(&source, checkpoints, steps, |error| on_event(Event::Damaged(error)))
+    }
+
     /// Goes back to the last checkpoint of the schedule, and lowers the learning rate; the next batch stays the next one. If
     /// that is not to be done, or not any more, the run ends with `error`.
     pub(crate) fn roll_back(
@@ -71,11 +91,7 @@ impl<T: Task> Trainer<'_, T> {
         // When the others are written depends on the speed of the run: they are only better than none.
         let mut steps = checkpoint::steps(&checkpoints)?;
         steps.sort_by_key(|&step| (checkpoint::is_scheduled(&checkpoints, step), step));
-        let (device, names) = (self.device.clone().autodiff(), [batches.to_owned()]);
-        let optimizer = &config.optimizer;
-        let found = Checkpoint::latest(self.task, optimizer, &names, &checkpoints, &steps, &device, |error| {
-            on_event(Event::Damaged(error));
-        })?;
+        let found = self.latest_checkpoint(&[batches.to_owned()], &checkpoints, &steps, on_event)?;
         // All have read it before it is written again.
         gather(self.collective, ())?;
         let Some(Checkpoint { model, optimizer, mut state, scheduled }) = found else { return Err(error) };

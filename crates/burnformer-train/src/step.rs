@@ -7,7 +7,7 @@ use burnformer_tasks::{MetricState, Scores, Task};
 
 use crate::collective::{gather, share};
 use crate::run::Run;
-use crate::{Diagnosis, GradientSums, MicroBatch, TrainError, Trainer};
+use crate::{Diagnosis, GradientSums, MicroBatch, TrainError, Trainer, parameters};
 
 /// What became of a step.
 pub(crate) enum Stepped {
@@ -39,6 +39,11 @@ impl<T: Task> Trainer<'_, T> {
         run.state.step += 1;
         let peak = config.optimizer.learning_rate() * run.state.health.learning_rate_factor;
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
+        let changed;
+        (run.model, changed) = parameters::track(self.parameter_rule, run.model, run.state.step);
+        if changed {
+            run.optimizer.follow(&run.model);
+        }
         let micro_batches = share(self.collective, config.micro_batches(batch));
         let totals = self.totals(&mut run, &micro_batches)?;
         // Other ranks are waited for outside of the pool: they may be threads of it.
@@ -65,7 +70,8 @@ impl<T: Task> Trainer<'_, T> {
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let run = self.on_pool(|| {
             let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
-            run.model = run.optimizer.step(run.model, gradients, run.learning_rate, scale);
+            let rate = |path: &str| run.learning_rate * self.parameter_rule.learning_rate_factor(path);
+            run.model = run.optimizer.step_by(run.model, gradients, &rate, scale);
             run
         });
         Ok((run, Stepped::Updated { untrained }))

@@ -14,8 +14,8 @@ use crate::run::{Run, Writer};
 use crate::step::Stepped;
 use crate::timer::Timer;
 use crate::{
-    Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, RunFolder, Sum, TrainConfig,
-    TrainError, TrainState, retention,
+    AllParameters, Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, ParameterRule,
+    RunFolder, Sum, TrainConfig, TrainError, TrainState, parameters, retention,
 };
 
 /// The samples of a run.
@@ -118,6 +118,8 @@ pub struct Trainer<'a, T: Task> {
     pub(crate) collective: &'a dyn Collective,
     /// How micro-batches contribute to a step's gradient.
     pub(crate) rule: &'a dyn GradientRule<T>,
+    /// Which parameters are trained, and at which learning rate.
+    pub(crate) parameter_rule: &'a dyn ParameterRule,
     /// The fingerprint of the data as an earlier version made it.
     former_fingerprint: Option<&'a str>,
 }
@@ -128,8 +130,8 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
         let (interrupt, collective) = (Interrupt::new(), &Local);
-        let (progress, rule, former_fingerprint) = (&Silent, &Sum, None);
-        Self { task, config, seed, device, progress, interrupt, collective, rule, former_fingerprint }
+        let (progress, rule, parameter_rule, former_fingerprint) = (&Silent, &Sum, &AllParameters, None);
+        Self { task, config, seed, device, progress, interrupt, collective, rule, parameter_rule, former_fingerprint }
     }
 
     /// Reports progress to `progress`.
@@ -157,13 +159,21 @@ impl<'a, T: Task> Trainer<'a, T> {
         Self { rule, ..self }
     }
 
+    /// Trains the parameters that `parameter_rule` names, each at its learning rate. A run is resumed with the rule it was started
+    /// with.
+    #[must_use]
+    pub fn with_parameter_rule(self, parameter_rule: &'a dyn ParameterRule) -> Self {
+        Self { parameter_rule, ..self }
+    }
+
     /// Resumes runs that name their data by this fingerprint too: that of an earlier version.
     #[must_use]
     pub fn with_former_fingerprint(self, fingerprint: Option<&'a str>) -> Self {
         Self { former_fingerprint: fingerprint, ..self }
     }
 
-    /// Trains `model`, which is on the device with gradient tracking, from its first step.
+    /// Trains `model`, which is on the device with gradient tracking, from its first step. Tracking is then as the rule of the
+    /// parameters says.
     ///
     /// # Errors
     /// If there are too few samples, the loss diverges, or data, device or disk fail. What was written stays.
@@ -181,6 +191,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         self.config.check_samples(data.train.per_epoch())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let state = TrainState::new(self.task.metric_state());
+        let (model, _) = parameters::track(self.parameter_rule, model, 1);
         let writer = self.is_writer().then(|| Writer::create(folder, self.config.tensorboard)).transpose()?;
         if self.is_writer() {
             folder.create_checkpoints()?;
@@ -205,15 +216,11 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
-        let optimizer = &self.config.optimizer;
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
-        let device = self.device.clone().autodiff();
         let checkpoints = folder.checkpoints();
         let steps = checkpoint::steps(&checkpoints)?;
-        let latest = Checkpoint::latest(self.task, optimizer, &batches, &checkpoints, &steps, &device, |error| {
-            on_event(Event::Damaged(error));
-        })?;
+        let latest = self.latest_checkpoint(&batches, &checkpoints, &steps, on_event)?;
         let Some(Checkpoint { model, optimizer, state, scheduled }) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };

@@ -116,7 +116,7 @@ impl Optimizer {
         match expected.into_keys().next() {
             // Before the first update there are none.
             Some(name) if n_steps > 0 => Err(OptimizerStateError::Missing { name }),
-            _ => Ok(Self { config, n_steps, moments }),
+            _ => Ok(Self { config, n_steps, moments, starts: BTreeMap::new() }),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Optimizer;
 use super::config::{AdamConfig, OptimizerConfig, SgdConfig, decay};
 use crate::gradients::GradientSums;
-use burn::module::{ModuleMapper, Param};
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burnformer_ops::{self as ops, AdamVariant};
 
@@ -11,7 +11,8 @@ use burnformer_ops::{self as ops, AdamVariant};
 pub(super) struct Update<'a> {
     pub(super) optimizer: &'a mut Optimizer,
     pub(super) gradients: GradientSums,
-    pub(super) learning_rate: f64,
+    /// By path.
+    pub(super) learning_rate: &'a dyn Fn(&str) -> f64,
     pub(super) scale: Option<Tensor<1>>,
     pub(super) path: Vec<String>,
 }
@@ -33,7 +34,8 @@ impl ModuleMapper for Update<'_> {
         let (id, tensor, mapper) = param.consume();
         let checkpointing = tensor.gradient_checkpointing_strategy();
         let mut value = tensor.inner();
-        self.start_moments(&path, &value);
+        let n_before = self.optimizer.n_steps - 1;
+        self.optimizer.start_moments(&path, &value, n_before);
         if let Some(gradient) = self.gradients.take(&path) {
             value = self.update(&path, value, gradient);
         }
@@ -47,16 +49,6 @@ impl ModuleMapper for Update<'_> {
 }
 
 impl Update<'_> {
-    /// Makes moments of zero where there are none. A parameter gets them even without a gradient, so that a state lacks
-    /// nothing when it is complete.
-    fn start_moments<const D: usize>(&mut self, path: &str, param: &Tensor<D>) {
-        for name in self.optimizer.config.moments() {
-            // `zeros_like` of flex makes bytes, which it and the first update copy to have floats.
-            let zeros = || param.full_like(0.0).into_dispatch();
-            self.optimizer.moments.entry(format!("{path}.{name}")).or_insert_with(zeros);
-        }
-    }
-
     fn update<const D: usize>(&mut self, path: &str, param: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         match self.optimizer.config {
             OptimizerConfig::Sgd(config) => self.sgd(path, param, gradient, &config),
@@ -88,7 +80,7 @@ impl Update<'_> {
             gradient = self.take(path, "momentum") * config.momentum + gradient;
             self.put(path, "momentum", gradient.clone());
         }
-        param - gradient * self.learning_rate
+        param - gradient * (self.learning_rate)(path)
     }
 
     fn adam<const D: usize>(
@@ -99,7 +91,7 @@ impl Update<'_> {
         config: &AdamConfig,
         variant: AdamVariant,
     ) -> Tensor<D> {
-        let options = config.options(variant, self.learning_rate, self.optimizer.n_steps, D);
+        let options = config.options(variant, (self.learning_rate)(path), self.optimizer.n_steps_of(path), D);
         let moments = ["first", "second"].map(|name| self.take(path, name));
         let (param, [first, second]) = ops::adam(param, gradient, moments, self.scale.clone(), options);
         self.put(path, "first", first);
@@ -115,5 +107,28 @@ impl Update<'_> {
 
     fn put<const D: usize>(&mut self, path: &str, name: &str, moment: Tensor<D>) {
         self.optimizer.moments.insert(format!("{path}.{name}"), moment.into_dispatch());
+    }
+}
+
+/// Starts the moments of every parameter that is trained.
+pub(super) struct Start<'a> {
+    pub(super) optimizer: &'a mut Optimizer,
+    pub(super) path: Vec<String>,
+}
+
+impl ModuleVisitor for Start<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if param.is_require_grad() {
+            let n_steps = self.optimizer.n_steps;
+            self.optimizer.start_moments(&self.path.join("."), &param.val().inner(), n_steps);
+        }
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod divergence;
 mod exactness;
 mod learning;
+mod parameters;
 mod ranks;
 mod resume;
 mod rule;
