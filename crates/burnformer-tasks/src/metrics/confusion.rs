@@ -1,16 +1,11 @@
 //! Confusion matrix, and the scores derived from it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
-use burnformer_core::random::{Key, Purpose, Stream};
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
-/// Number of bootstrap resamples for the standard error of the macro-F1.
-const RESAMPLES: u64 = 1_000;
-/// Largest number of examples in a resample.
-const MAX_DRAWS: u64 = 100_000;
+use super::class_scores::{ClassScores, Margins, f1, ratio};
 
 /// Confusion matrix: number of examples by true and predicted class, summed over batches.
 ///
@@ -33,9 +28,9 @@ const MAX_DRAWS: u64 = 100_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
 pub struct ConfusionMatrix {
-    n_classes: usize,
+    pub(super) n_classes: usize,
     /// Number of examples by `(truth, predicted)`, where it is not 0.
-    cells: BTreeMap<(usize, usize), u64>,
+    pub(super) cells: BTreeMap<(usize, usize), u64>,
 }
 
 /// Largest number of classes that are written as a whole matrix.
@@ -68,19 +63,6 @@ impl From<Stored> for ConfusionMatrix {
             Stored::Cells { n_classes, cells } => Self::from_cells(n_classes, cells),
         }
     }
-}
-
-/// Scores of one class against all others, each in `[0, 1]`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct ClassScores {
-    /// Precision: share of the predictions of this class that are right.
-    pub precision: f64,
-    /// Recall: share of this class's examples that were found.
-    pub recall: f64,
-    /// Harmonic mean of precision and recall.
-    pub f1: f64,
-    /// Number of examples of this class.
-    pub support: u64,
 }
 
 impl ConfusionMatrix {
@@ -176,13 +158,44 @@ impl ConfusionMatrix {
     /// If there is no such class.
     #[must_use]
     pub fn of_class(&self, class: usize) -> ClassScores {
-        let [found, truths, predictions] = self.margins()[class];
-        ClassScores {
-            precision: ratio(found, predictions),
-            recall: ratio(found, truths),
-            f1: f1([found, truths, predictions]),
-            support: truths,
-        }
+        ClassScores::of(self.margins()[class])
+    }
+
+    /// Scores of every class, in their order.
+    pub fn by_class(&self) -> impl ExactSizeIterator<Item = ClassScores> {
+        self.margins().into_iter().map(ClassScores::of)
+    }
+
+    /// Macro average: means over the classes, each with the same weight.
+    #[must_use]
+    pub fn macro_average(&self) -> ClassScores {
+        ClassScores::macro_average(&self.margins())
+    }
+
+    /// Weighted average: means over the classes, weighted by their numbers of examples.
+    #[must_use]
+    pub fn weighted_average(&self) -> ClassScores {
+        ClassScores::weighted_average(&self.margins())
+    }
+
+    /// Micro average over these classes, such as all but that of texts without a relation. Over all classes it is the
+    /// accuracy.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    #[must_use]
+    pub fn micro(&self, classes: impl IntoIterator<Item = usize>) -> ClassScores {
+        let margins = self.margins();
+        ClassScores::micro(&classes.into_iter().map(|class| margins[class]).collect::<Vec<_>>())
+    }
+
+    /// Matthews correlation coefficient, in `[-1, 1]`: 0 for answers that tell nothing of the truth, also where there is
+    /// only one class of either.
+    ///
+    /// Source: Gorodkin 2004, "Comparing two K-category assignments by a K-category correlation coefficient".
+    #[must_use]
+    pub fn mcc(&self) -> f64 {
+        mcc(&self.margins())
     }
 
     /// Mean of the classes' F1, each class with the same weight.
@@ -207,59 +220,8 @@ impl ConfusionMatrix {
         margins.filter(|(_, [_, truths, _])| *truths == 0).map(|(class, _)| class).collect()
     }
 
-    /// Standard deviation of the macro-F1 over 1,000 test sets drawn from this one with replacement (the bootstrap of
-    /// Efron 1979), the same for the same `seed`.
-    ///
-    /// Of more than 100,000 examples, 100,000 are drawn, and the deviation is scaled with `1 / √n`.
-    #[must_use]
-    pub fn macro_f1_standard_error(&self, seed: u64) -> f64 {
-        let total = self.total();
-        if total == 0 {
-            return 0.0;
-        }
-        // The classes that occur, in order: the F1 of all others is 0 in every resample.
-        let occurring: BTreeSet<usize> = self.cells.keys().flat_map(|&(truth, predicted)| [truth, predicted]).collect();
-        let places: HashMap<usize, usize> = occurring.into_iter().zip(0..).collect();
-        // Where each cell's examples end when all are laid in a row.
-        let ends: Vec<(u64, (usize, usize))> = self
-            .cells()
-            .scan(0, |end, (truth, predicted, count)| {
-                *end += count;
-                Some((*end, (places[&truth], places[&predicted])))
-            })
-            .collect();
-
-        // Of so few examples each knows its cell; of more it is searched.
-        let n_known = if total <= MAX_DRAWS { ends.len() } else { 0 };
-        let known = self.cells.values().take(n_known).zip(0..);
-        let known: Vec<u32> = known.flat_map(|(&count, cell)| std::iter::repeat_n(cell, count as usize)).collect();
-        let cell_of = |example: u64| match known.get(example as usize) {
-            Some(&cell) => ends[cell as usize].1,
-            None => ends[ends.partition_point(|&(end, _)| end <= example)].1,
-        };
-
-        let key = Key::new(seed, Purpose::Order, "bootstrap");
-        let draws = total.min(MAX_DRAWS);
-        let score = |margins: &mut Vec<[u64; 3]>, resample: u64| {
-            let mut stream = Stream::new(key, resample);
-            margins.fill([0; 3]);
-            for _ in 0..draws {
-                let (truth, predicted) = cell_of(stream.below(total));
-                margins[truth][0] += u64::from(truth == predicted);
-                margins[truth][1] += 1;
-                margins[predicted][2] += 1;
-            }
-            margins.iter().copied().map(f1).sum::<f64>() / self.n_classes as f64
-        };
-        let scores = (0..RESAMPLES).into_par_iter().map_init(|| vec![[0; 3]; places.len()], score);
-        let scores: Vec<f64> = scores.collect();
-        let mean = scores.iter().sum::<f64>() / RESAMPLES as f64;
-        let squares: f64 = scores.iter().map(|score| (score - mean).powi(2)).sum();
-        (squares / (RESAMPLES - 1) as f64 * draws as f64 / total as f64).sqrt()
-    }
-
     /// Numbers of correct predictions, examples and predictions of every class.
-    fn margins(&self) -> Vec<[u64; 3]> {
+    pub(super) fn margins(&self) -> Vec<Margins> {
         let mut margins = vec![[0; 3]; self.n_classes];
         for (truth, predicted, count) in self.cells() {
             margins[truth][0] += if truth == predicted { count } else { 0 };
@@ -300,18 +262,23 @@ pub fn majority(training: &[u64], test: &[u64]) -> ConfusionMatrix {
     confusion
 }
 
-/// `2 found / (truths + predictions)`, which is the harmonic mean of precision and recall.
-fn f1([found, truths, predictions]: [u64; 3]) -> f64 {
-    ratio(2 * found, truths + predictions)
+/// Matthews correlation of answers with these margins.
+pub(super) fn mcc(margins: &[Margins]) -> f64 {
+    // In floats, as the squares of large counts do not fit into integers.
+    let sum = |part: fn(&[f64; 3]) -> f64| -> f64 {
+        margins.iter().map(|margins| part(&margins.map(|count| count as f64))).sum()
+    };
+    let (found, total) = (sum(|it| it[0]), sum(|it| it[1]));
+    let variance_of_truths = total * total - sum(|it| it[1] * it[1]);
+    let variance_of_answers = total * total - sum(|it| it[2] * it[2]);
+    let covariance = found * total - sum(|it| it[1] * it[2]);
+    let norm = variance_of_truths.sqrt() * variance_of_answers.sqrt();
+    if norm == 0.0 { 0.0 } else { covariance / norm }
 }
 
 fn mean_f1(margins: impl ExactSizeIterator<Item = [u64; 3]>) -> f64 {
     let n_classes = margins.len().max(1) as f64;
     margins.map(f1).sum::<f64>() / n_classes
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]

@@ -2,24 +2,41 @@
 //!
 //! Metrics are computed from sums over examples, which add up over batches; none is a mean of batch means.
 
+mod auroc;
 mod bleu;
 mod bleu_tokenizer;
 mod bootstrap;
+mod calibration;
 mod chrf;
+mod class_scores;
 mod confusion;
+mod confusion_bootstrap;
 mod corpus;
+mod correlation;
 mod entities;
+mod intervals;
+mod multi_label;
 mod ngrams;
+mod ranking;
+mod ranks;
 mod table;
 mod whitespace;
 
+pub use auroc::{auroc, auroc_of_labels, auroc_one_vs_rest};
 pub use bleu::{Bleu, BleuScore, BleuStatistics};
 pub use bleu_tokenizer::BleuTokenizer;
 pub use bootstrap::{BootstrapEstimate, PairedBootstrap, paired_bootstrap, paired_bootstrap_of};
+pub use calibration::{CALIBRATION_BINS, Reliability, ReliabilityBin};
 pub use chrf::{Chrf, ChrfScore, ChrfStatistics, ChrfVariant, RunCounts};
-pub use confusion::{ClassScores, ConfusionMatrix, MOST_WRITTEN, majority};
+pub use class_scores::ClassScores;
+pub use confusion::{ConfusionMatrix, MOST_WRITTEN, majority};
+pub use confusion_bootstrap::ConfusionIntervals;
 pub use corpus::{CorpusMetric, MetricError};
+pub use correlation::{kendall_tau_b, pearson, spearman};
 pub use entities::{Entity, EntityCounts, EntityMode, EntityScores, entities, n_stray_tags};
+pub use intervals::{BootstrapInterval, bootstrap_interval};
+pub use multi_label::MultiLabelCounts;
+pub use ranking::{RankedGains, RankingMeans};
 
 /// Perplexity: `exp` of the mean negative log-likelihood per token (in nats), the size of a vocabulary from which a
 /// uniform choice is as uncertain.
