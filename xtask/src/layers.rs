@@ -22,7 +22,7 @@ use crate::invocation::{Invocation, Runner};
 pub(crate) struct LayersArgs {}
 
 /// Each crate with the crates directly below it, lowest first. A crate may use everything below it.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("burnformer-core", &[]),
     ("burnformer-hub", &["burnformer-core"]),
     ("burnformer-ops", &["burnformer-core"]),
@@ -33,7 +33,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("burnformer-train", &["burnformer-tasks"]),
     ("burnformer-progress", &["burnformer-core"]),
     ("burnformer-reports", &[]),
-    ("burnformer-recipes", &["burnformer-train", "burnformer-reports"]),
+    ("burnformer-search", &["burnformer-core"]),
+    ("burnformer-recipes", &["burnformer-train", "burnformer-reports", "burnformer-search"]),
     ("burnformer-fuzz", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer-cli", &["burnformer", "burnformer-progress"]),
@@ -49,7 +50,8 @@ const PROGRAM_LIBRARIES: [&str; 2] = ["anyhow", "clap"];
 const BACKEND_OWNER: &str = "burnformer-ops";
 const BACKENDS: [&str; 6] = ["burn-cubecl", "burn-cuda", "burn-flex", "burn-ndarray", "burn-wgpu", "cubecl"];
 
-const WITHOUT_BURN: [&str; 4] = ["burnformer-core", "burnformer-hub", "burnformer-reports", "xtask"];
+const WITHOUT_BURN: [&str; 5] =
+    ["burnformer-core", "burnformer-hub", "burnformer-reports", "burnformer-search", "xtask"];
 const BURN_OPTIONAL: &str = "burnformer-data";
 
 /// The part of `cargo metadata` that is looked at.

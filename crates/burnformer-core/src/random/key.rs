@@ -16,6 +16,8 @@ pub enum Purpose {
     Dropout = 5,
     /// The next token in generation; parts = source and sample, counter = position.
     Sampling = 6,
+    /// The values that a search tries; place = key of the setting, counter = trial.
+    Search = 7,
 }
 
 /// The key of a family of draws: a mix of seed, purpose and place.
@@ -73,8 +75,15 @@ mod tests {
         assert_eq!(outputs, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
     }
 
-    const PURPOSES: [Purpose; 6] =
-        [Purpose::Weights, Purpose::Order, Purpose::Pair, Purpose::Mask, Purpose::Dropout, Purpose::Sampling];
+    const PURPOSES: [Purpose; 7] = [
+        Purpose::Weights,
+        Purpose::Order,
+        Purpose::Pair,
+        Purpose::Mask,
+        Purpose::Dropout,
+        Purpose::Sampling,
+        Purpose::Search,
+    ];
 
     #[test]
     fn seed_purpose_place_and_part_all_matter() {
@@ -88,6 +97,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(keys.len(), 4 * 6 * 8 * 5);
+        assert_eq!(keys.len(), 4 * 7 * 8 * 5);
     }
 }
