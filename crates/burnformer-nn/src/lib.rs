@@ -55,7 +55,10 @@ pub use glu::{Glu, GluConfig};
 pub use layer::{AttnWeights, Layer, LayerConfig, LayerInput, Memory, NormOrder};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use linear::{Linear, LinearConfig};
-pub use loss::{CrossEntropyLoss, CrossEntropyLossConfig, LossSum};
+pub use loss::{
+    CrossEntropyLoss, CrossEntropyLossConfig, LossSum, WeightedCrossEntropyLoss, binary_cross_entropy, squared_error,
+    symmetric_divergence,
+};
 pub use mlp::{Mlp, MlpKind};
 pub use norm::{Norm, NormKind};
 pub use positions::{

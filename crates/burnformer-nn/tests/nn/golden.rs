@@ -8,7 +8,8 @@ use burnformer_nn::{
     Activation, AttentionInput, CrossEntropyLossConfig, DecoderConfig, DecoderInput, DropoutRng, EmbeddingConfig,
     EncoderConfig, EncoderDecoderConfig, EncoderDecoderInput, FeedForwardConfig, LayerConfig, LayerInput,
     LayerNormConfig, Mask, MlpKind, MultiHeadAttentionConfig, NormKind, NormOrder, RotaryConfig, SinusoidLayout,
-    SinusoidalPositionsConfig, StackConfig,
+    SinusoidalPositionsConfig, StackConfig, WeightedCrossEntropyLoss, binary_cross_entropy, squared_error,
+    symmetric_divergence,
 };
 use burnformer_ops::{self as ops, AttentionOptions};
 use safetensors::{Dtype, SafeTensors};
@@ -454,4 +455,51 @@ fn cross_entropy() {
             assert_near(&fixture.at(&name, device), &found, &fixture.expected(&name), GRADIENT, 0.0);
         }
     });
+}
+
+#[test]
+fn losses_of_labels_and_scores() {
+    on_every_device(&["label_losses"], |fixture, device| {
+        let smoothing = fixture.config["label_smoothing"].as_f64().unwrap();
+        let weights = fixture.config["weights"].as_array().unwrap();
+        let weights: Vec<f32> = weights.iter().map(|weight| weight.as_f64().unwrap() as f32).collect();
+        let targets = || fixture.ids("input.targets", device);
+        let weighted = |logits, e| WeightedCrossEntropyLoss::new(weights.clone(), e).forward(logits, targets());
+        let other = |name: &str| fixture.input::<2>(name, device).detach();
+        type Loss<'a> = &'a dyn Fn(Tensor<2>) -> Tensor<1>;
+        let losses: [(&str, Loss<'_>); 6] = [
+            ("weighted", &|logits| weighted(logits, 0.0).sum),
+            ("weighted_smooth", &|logits| weighted(logits, smoothing).sum),
+            ("weighted_mean", &|logits| {
+                let loss = weighted(logits, smoothing);
+                loss.sum / loss.count
+            }),
+            ("binary", &|logits| binary_cross_entropy(logits, other("labels"))),
+            ("squared", &|logits| squared_error(logits, other("scores"))),
+            ("divergence", &|logits| symmetric_divergence(logits, other("other"))),
+        ];
+        for (name, loss) in losses {
+            let logits = fixture.input::<2>("logits", device);
+            let loss = loss(logits.clone());
+            fixture.check_output(&format!("output.{name}"), loss.clone(), device);
+            let grads = loss.backward();
+            let name = format!("grad.{name}.logits");
+            let found = values(logits.grad(&grads).unwrap());
+            assert_near(&fixture.at(&name, device), &found, &fixture.expected(&name), GRADIENT, 0.0);
+        }
+    });
+}
+
+/// As a logit of a confident model may be.
+#[test]
+fn the_binary_loss_of_large_logits_is_finite() {
+    for device in crate::support::devices() {
+        let device = device.autodiff();
+        let logits = Tensor::<1>::from_floats([200.0, -200.0, 200.0, -200.0], &device).require_grad();
+        let targets = Tensor::<1>::from_floats([1.0, 0.0, 0.0, 1.0], &device);
+        let loss = binary_cross_entropy(logits.clone(), targets);
+        let grads = loss.backward();
+        assert_eq!(values(loss), [400.0]);
+        assert_eq!(values(logits.grad(&grads).unwrap()), [0.0, 0.0, 1.0, -1.0]);
+    }
 }
