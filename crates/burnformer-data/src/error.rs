@@ -76,6 +76,7 @@ impl DataError {
         match self {
             Self::Read(error) => error.rows_lost(),
             Self::RustDocs(error) => error.is_bad_row().then_some(1),
+            Self::Label(error) => error.is_bad_row().then_some(1),
             _ => None,
         }
     }

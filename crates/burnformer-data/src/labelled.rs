@@ -1,7 +1,7 @@
 //! Labelled texts in memory, for fine-tuning and evaluation.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::random::{Key, Permutation, Purpose};
@@ -10,17 +10,18 @@ use crate::class_names::{self, OddClasses};
 use crate::conflicts::{Conflicts, distinct, equal, excerpt, firsts, n_repeated, n_shared};
 use crate::content::hash_of_texts;
 use crate::source::{OnBadRow, Records, Skipped, Source};
-use crate::{DataError, Record};
+use crate::{DataError, Record, Target};
 
-/// A text, or a pair of texts, with its class.
+/// A text, or a pair of texts, with its label: a class, several of them, or a score.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
+pub struct Example<L = u32> {
     /// The text, or the first one of a pair.
     pub text: String,
     /// The second text of a pair.
     pub pair: Option<String>,
-    /// Class index in [`LabelledTexts::labels`].
-    pub label: u32,
+    /// Index of the class in [`LabelledTexts::labels`], those of the labels in
+    /// [`MultiLabelTexts::labels`](crate::multi_label::MultiLabelTexts::labels), or the score.
+    pub label: L,
 }
 
 /// Texts with a class each.
@@ -83,13 +84,68 @@ pub enum LabelError {
     },
     /// Numbers with fractions as classes.
     #[error(
-        "the {n_classes} classes are numbers with fractions such as `{label}`: scores need regression, which is not supported"
+        "the {n_classes} classes are numbers with fractions such as `{label}`: set the task `regression` for scores"
     )]
     Scores {
         /// The first class with a fraction.
         label: String,
         /// Number of classes.
         n_classes: usize,
+    },
+    /// A text with a list of labels, where a class is needed.
+    #[error(
+        "line {line} of `{}` has a list of labels, expected one class: set the task `multi-label-classification` for texts \
+         with any number of labels", path.display()
+    )]
+    Several {
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the text.
+        line: u64,
+    },
+    /// Texts with one label each, where they should have any number of them.
+    #[error(
+        "every text has one label, expected any number of them in a list of JSON or Parquet, behind one another with a \
+         `label_separator`, or in `label_columns`: set one of these, or the task `text-classification`"
+    )]
+    OneEach,
+    /// No text has a label.
+    #[error("no text has a label, expected at least one label")]
+    NoLabels,
+    /// A label without its column.
+    #[error("`label_columns` lack the label `{label}` of the model: add its column")]
+    NoColumn {
+        /// The label.
+        label: String,
+    },
+    /// A score that is no number.
+    #[error("line {line} of `{}` has the score `{found}`, expected a finite number", path.display())]
+    NotAScore {
+        /// The score.
+        found: String,
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the text.
+        line: u64,
+    },
+    /// A score that is no probability.
+    #[error(
+        "line {line} of `{}` has the score `{found}`, expected a number from 0 to 1: divide scores by the greatest, or set \
+         the task `regression`", path.display()
+    )]
+    OutsideUnit {
+        /// The score.
+        found: f64,
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the text.
+        line: u64,
+    },
+    /// All scores are equal.
+    #[error("every text has the score `{score}`, expected at least two different scores")]
+    OneScore {
+        /// The score.
+        score: f64,
     },
     /// No text at all.
     #[error("there is no text with a class")]
@@ -133,6 +189,33 @@ pub enum LabelError {
     },
 }
 
+impl LabelError {
+    /// The error of a record without a label.
+    pub(crate) fn none(record: &Record) -> Self {
+        let (path, line) = place(record);
+        Self::NoLabel { path, line }
+    }
+
+    /// The error of the label `label` of `record`, which is none of `labels`.
+    pub(crate) fn unknown(label: &str, record: &Record, labels: &[String]) -> Self {
+        let ((path, line), label) = (place(record), label.to_owned());
+        match class_names::alike(&label, labels) {
+            Some(known) => Self::Alike { label, path, line, known: known.to_owned() },
+            None => Self::Unknown { label, path, line, known: labels.iter().take(20).cloned().collect() },
+        }
+    }
+
+    /// `true` if it is an error of one row, behind which reading can go on.
+    pub(crate) fn is_bad_row(&self) -> bool {
+        matches!(self, Self::NotAScore { .. } | Self::OutsideUnit { .. })
+    }
+}
+
+/// File and line of a record, for errors.
+pub(crate) fn place(record: &Record) -> (PathBuf, u64) {
+    (record.path.to_path_buf(), record.line)
+}
+
 impl LabelledTexts {
     /// Reads texts whose classes become the labels: in numerical order if all are whole numbers, else in alphabetical
     /// order.
@@ -147,20 +230,11 @@ impl LabelledTexts {
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
         // The class of each text is numbered as it comes, so that no name is kept twice.
-        let mut numbers: HashMap<String, u32> = HashMap::new();
-        let (mut examples, skipped) = examples(source, policy, progress, interrupt, |class, _| {
-            let next = numbers.len() as u32;
-            Ok(numbers.get(class).copied().unwrap_or_else(|| *numbers.entry(class.to_owned()).or_insert(next)))
-        })?;
-        let mut names: Vec<(String, u32)> = numbers.into_iter().collect();
-        names.sort_unstable();
-        if names.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
-            names.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
-        }
-        let mut sorted = vec![0; names.len()];
-        names.iter().zip(0..).for_each(|((_, number), place)| sorted[*number as usize] = place);
+        let mut numbers = Numbers::default();
+        let number = |record: &Record| Ok(numbers.of(class(record)?));
+        let (mut examples, skipped) = examples(source, policy, progress, interrupt, number)?;
+        let (labels, sorted) = numbers.sorted();
         examples.iter_mut().for_each(|example| example.label = sorted[example.label as usize]);
-        let labels: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
         match labels.as_slice() {
             [label] => Err(LabelError::OneClass { label: label.clone() }.into()),
             _ => Ok((Self { labels, examples }, skipped)),
@@ -179,18 +253,11 @@ impl LabelledTexts {
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
         let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
-        let (examples, skipped) = examples(source, policy, progress, interrupt, |class, place| {
-            numbers.get(class).copied().ok_or_else(|| {
-                let ((path, line), label) = ((place.0.to_owned(), place.1), class.to_owned());
-                match class_names::alike(class, &labels) {
-                    Some(known) => LabelError::Alike { label, path, line, known: known.to_owned() },
-                    None => {
-                        let known = labels.iter().take(20).cloned().collect();
-                        LabelError::Unknown { label, path, line, known }
-                    }
-                }
-            })
-        })?;
+        let number = |record: &Record| {
+            let class = class(record)?;
+            numbers.get(class).copied().ok_or_else(|| LabelError::unknown(class, record, &labels))
+        };
+        let (examples, skipped) = examples(source, policy, progress, interrupt, number)?;
         Ok((Self { labels, examples }, skipped))
     }
 
@@ -293,21 +360,14 @@ impl LabelledTexts {
             seen[class] += 1;
             is_taken[text] = orders[class].at(seen[class] - 1) < wanted[class] as u64;
         }
-        let mut firsts = firsts.iter();
-        let (taken, left) =
-            self.examples.into_iter().partition(|_| firsts.next().is_some_and(|&first| is_taken[first as usize]));
+        let (left, taken) = parted(self.examples, firsts, &is_taken);
         (Self { labels: self.labels.clone(), examples: left }, Self { labels: self.labels, examples: taken })
     }
 
     /// Texts that occur with different classes.
     #[must_use]
     pub fn conflicts(&self) -> Conflicts {
-        let label = |text: u32| u64::from(self.examples[text as usize].label);
-        let (mut conflicts, firsts) = Conflicts::among(&equal(&self.texts()), label, &self.labels);
-        for (example, text) in conflicts.examples.iter_mut().zip(firsts) {
-            example.text = excerpt(&self.examples[text as usize].text);
-        }
-        conflicts
+        conflicts(&self.examples, |&label| u64::from(label), &self.labels)
     }
 
     /// The rows whose place in `is_kept` says `true`.
@@ -329,35 +389,109 @@ impl LabelledTexts {
         n_shared(&self.texts(), &others.texts())
     }
 
-    /// The text of each row, or the pair of texts, behind its hash, by which most comparisons are decided.
     fn texts(&self) -> Vec<(u64, &str, Option<&str>)> {
-        let key = |example: &Example| hash_of_texts(&example.text, example.pair.as_deref());
-        self.examples.iter().map(|example| (key(example), example.text.as_str(), example.pair.as_deref())).collect()
+        keys(&self.examples)
     }
 }
 
-/// The texts of a source, with the number of their class by `number`, which also gets the file and line for its error.
-fn examples(
+/// The class of a record.
+fn class(record: &Record) -> Result<&str, LabelError> {
+    match &record.target {
+        Some(Target::Class(class)) => Ok(class),
+        Some(Target::Labels { .. }) => {
+            let (path, line) = place(record);
+            Err(LabelError::Several { path, line })
+        }
+        _ => Err(LabelError::none(record)),
+    }
+}
+
+/// Names, numbered as they come.
+#[derive(Default)]
+pub(crate) struct Numbers(HashMap<String, u32>);
+
+impl Numbers {
+    /// The number of `name`.
+    pub(crate) fn of(&mut self, name: &str) -> u32 {
+        let next = self.0.len() as u32;
+        self.0.get(name).copied().unwrap_or_else(|| *self.0.entry(name.to_owned()).or_insert(next))
+    }
+
+    /// The names as they came, and the place of each number there.
+    pub(crate) fn in_order(self) -> (Vec<String>, Vec<u32>) {
+        let mut names: Vec<(u32, String)> = self.0.into_iter().map(|(name, number)| (number, name)).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(number, name)| (name, number)).unzip()
+    }
+
+    /// The names, in numerical order if all are whole numbers, else in alphabetical order; and the place of each number there.
+    pub(crate) fn sorted(self) -> (Vec<String>, Vec<u32>) {
+        let mut names: Vec<(String, u32)> = self.0.into_iter().collect();
+        names.sort_unstable();
+        if names.iter().all(|(name, _)| name.parse::<i64>().is_ok()) {
+            names.sort_by_key(|(name, _)| name.parse::<i64>().unwrap_or_default());
+        }
+        let mut sorted = vec![0; names.len()];
+        names.iter().zip(0..).for_each(|((_, number), place)| sorted[*number as usize] = place);
+        (names.into_iter().map(|(name, _)| name).collect(), sorted)
+    }
+}
+
+/// The texts of a source with what `label` makes of each record. Its error may be that of a bad row.
+pub(crate) fn examples<L>(
     source: &dyn Source,
     policy: OnBadRow,
     progress: &dyn Progress,
     interrupt: &Interrupt,
-    mut number: impl FnMut(&str, (&Path, u64)) -> Result<u32, LabelError>,
-) -> Result<(Vec<Example>, Skipped), DataError> {
+    mut label: impl FnMut(&Record) -> Result<L, LabelError>,
+) -> Result<(Vec<Example<L>>, Skipped), DataError> {
     let mut reader = Records::new(source, policy, "read texts", progress, interrupt);
     let mut examples = Vec::new();
-    for record in reader.by_ref() {
+    while let Some(record) = reader.next() {
         let record = record?;
-        let Some(class) = record.class() else {
-            return Err(LabelError::NoLabel { path: record.path.to_path_buf(), line: record.line }.into());
-        };
-        let label = number(class, (&record.path, record.line))?;
+        let label = label(&record).map_err(DataError::from);
+        let Some(label) = reader.keep(label)? else { continue };
         examples.push(Example { text: record.text, pair: record.pair, label });
     }
     match examples.is_empty() {
         true => Err(LabelError::Empty.into()),
         false => Ok((examples, reader.into_skipped())),
     }
+}
+
+/// The text of each row, or the pair of texts, behind its hash, by which most comparisons are decided.
+pub(crate) fn keys<L>(examples: &[Example<L>]) -> Vec<(u64, &str, Option<&str>)> {
+    let key = |example: &Example<L>| hash_of_texts(&example.text, example.pair.as_deref());
+    examples.iter().map(|example| (key(example), example.text.as_str(), example.pair.as_deref())).collect()
+}
+
+/// Texts that occur with different labels: what stands for a label is a number in `names`, or any number without names.
+pub(crate) fn conflicts<L>(examples: &[Example<L>], number: impl Fn(&L) -> u64, names: &[String]) -> Conflicts {
+    let target = |text: u32| number(&examples[text as usize].label);
+    let (mut conflicts, firsts) = Conflicts::among(&equal(&keys(examples)), target, names);
+    for (example, text) in conflicts.examples.iter_mut().zip(firsts) {
+        example.text = excerpt(&examples[text as usize].text);
+    }
+    conflicts
+}
+
+/// What is left of the texts, and a random share of them, at least one of two. The rows of a text stay in one part.
+pub(crate) fn split<L>(examples: Vec<Example<L>>, share: f64, seed: u64) -> (Vec<Example<L>>, Vec<Example<L>>) {
+    let firsts = firsts(&keys(&examples));
+    let n = distinct(&firsts).count();
+    let wanted = ((share * n as f64).round() as usize).clamp(usize::from(n > 1), n);
+    let order = Permutation::new(Key::new(seed, Purpose::Order, "validation examples"), 0, n as u64);
+    let mut is_taken = vec![false; examples.len()];
+    for (text, place) in distinct(&firsts).zip(0..) {
+        is_taken[text] = order.at(place) < wanted as u64;
+    }
+    parted(examples, &firsts, &is_taken)
+}
+
+/// What is left of the texts, and those that are taken; each goes where the one in `firsts` goes.
+fn parted<L>(examples: Vec<Example<L>>, firsts: &[u32], is_taken: &[bool]) -> (Vec<Example<L>>, Vec<Example<L>>) {
+    let mut firsts = firsts.iter();
+    examples.into_iter().partition(|_| firsts.next().is_some_and(|&first| !is_taken[first as usize]))
 }
 
 /// All records of a source.
@@ -378,7 +512,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Target;
     use crate::testing::{Memory, record};
 
     fn labelled(text: &str, label: &str) -> Record {
@@ -423,6 +556,10 @@ mod tests {
         assert_eq!(message(vec![]), "there is no text with a class");
         let expected = "line 1 of `memory` has no class, name the column that holds it";
         assert_eq!(message(vec![record(&["text"])]), expected);
+        let labels = Target::Labels { labels: vec!["a".to_owned()], columns: Vec::new() };
+        let expected = "line 1 of `memory` has a list of labels, expected one class: set the task \
+                        `multi-label-classification` for texts with any number of labels";
+        assert_eq!(message(vec![Record { target: Some(labels), ..record(&["text"]) }]), expected);
         let expected = "every text has the class `a`, expected at least two classes";
         assert_eq!(message(vec![labelled("x", "a"), labelled("y", "a")]), expected);
     }
@@ -438,7 +575,7 @@ mod tests {
         let error = check(&["3.7", "4.0", "4.7"]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the 3 classes are numbers with fractions such as `3.7`: scores need regression, which is not supported"
+            "the 3 classes are numbers with fractions such as `3.7`: set the task `regression` for scores"
         );
         let error = check(&["good", "nan"]).unwrap_err().to_string();
         assert_eq!(error, "line 1 of `memory` has the class `nan`, which stands for a missing value");

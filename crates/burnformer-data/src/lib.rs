@@ -11,6 +11,7 @@
 //! | where sentences end | [`sentences`] |
 //! | tokenizers: train, load, save | [`tokenizer`] |
 //! | texts with a class each | [`labelled`], and odd names of classes: [`class_names`] |
+//! | texts with any number of labels, and with a score each | [`multi_label`], [`scored`] |
 //! | sentences of words with a tag each | [`tagged`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
@@ -80,8 +81,10 @@ pub mod conflicts;
 pub mod corpus;
 pub mod datasets;
 pub mod labelled;
+pub mod multi_label;
 pub mod readers;
 pub mod rust_docs;
+pub mod scored;
 pub mod sentences;
 pub mod source;
 pub mod split;

@@ -166,6 +166,14 @@ impl<'a> Records<'a> {
         Self { source, policy, interrupt, part: 0, open: None, skipped: Skipped::default(), stage }
     }
 
+    /// What a record was turned into; `None` if that was an error of a row that is skipped, which is counted.
+    ///
+    /// # Errors
+    /// As [`Skipped::filter`].
+    pub(crate) fn keep<T>(&mut self, item: Result<T, DataError>) -> Result<Option<T>, DataError> {
+        self.skipped.filter(self.policy, item)
+    }
+
     /// The rows skipped so far.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {

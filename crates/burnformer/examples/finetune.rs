@@ -37,7 +37,7 @@ pub(crate) fn run(folder: &Path, model: Option<PathBuf>) -> Result<FinetuneRepor
     let table = |name: &str, rows: std::ops::Range<usize>| -> std::io::Result<Input> {
         let path = folder.join(name);
         fs::write(&path, format!("text,state\n{}", rows.map(row).collect::<String>()))?;
-        let columns = Columns { text: "text".to_owned(), pair: None, label: Some("state".to_owned()), group: None };
+        let columns = Columns { text: "text".to_owned(), label: Some("state".to_owned()), ..Columns::default() };
         let format = Format::Csv { columns, header: true, delimiter: ',' };
         Ok(Input::new(vec![path.display().to_string()], format))
     };

@@ -21,7 +21,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use classification::{ClassificationBatch, ClassificationCollator};
+pub use classification::{
+    ClassificationBatch, ClassificationCollator, MultiLabelBatch, MultiLabelCollator, ScoreBatch, ScoreCollator,
+};
 pub use collator::Collator;
 pub use config::{BatchConfig, BatchSize};
 pub use loader::{Batches, Position, batches_per_epoch};

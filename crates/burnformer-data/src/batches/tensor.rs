@@ -2,7 +2,10 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{ClassificationBatch, Padded, PretrainingBatch, TextPairBatch, TokenClassificationBatch, WindowBatch};
+use super::{
+    ClassificationBatch, MultiLabelBatch, Padded, PretrainingBatch, ScoreBatch, TextPairBatch,
+    TokenClassificationBatch, WindowBatch,
+};
 
 /// [`Padded`] on a device.
 #[derive(Clone, Debug)]
@@ -29,15 +32,16 @@ pub struct PretrainingTensors {
     pub next_sentence_labels: Option<Tensor<1, Int>>,
 }
 
-/// [`ClassificationBatch`] on a device.
+/// [`ClassificationBatch`] on a device, with labels as a tensor `T`.
 #[derive(Clone, Debug)]
-pub struct ClassificationTensors {
+pub struct ClassificationTensors<T = Tensor<1, Int>> {
     /// The texts, `[batch_size, seq_length]`.
     pub tokens: PaddedTensors,
     /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
     pub segments: Tensor<2, Int>,
-    /// `[batch_size]`: class indices.
-    pub labels: Tensor<1, Int>,
+    /// `[batch_size]`: class indices; of a [`ScoreBatch`] scores; of a [`MultiLabelBatch`] `[batch_size, n_labels]`: 1 for the
+    /// labels of a text, 0 for all others.
+    pub labels: T,
 }
 
 /// [`TokenClassificationBatch`] on a device.
@@ -126,16 +130,44 @@ impl PretrainingBatch {
     }
 }
 
-impl ClassificationBatch {
-    /// Copies the batch to `device`.
-    #[must_use]
-    pub fn to_device(&self, device: &Device) -> ClassificationTensors {
+impl<L> ClassificationBatch<L> {
+    fn on_device<T>(&self, labels: T, device: &Device) -> ClassificationTensors<T> {
         let shape = [self.tokens.batch_size(), self.tokens.seq_length];
         ClassificationTensors {
             tokens: self.tokens.to_device(device),
             segments: ints(self.tokens.segments(&self.first_lengths).map(i32::from), shape, device),
-            labels: ints(self.labels.iter().map(|&label| label as i32), [shape[0]], device),
+            labels,
         }
+    }
+}
+
+impl ClassificationBatch {
+    /// Copies the batch to `device`.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> ClassificationTensors {
+        let shape = [self.labels.len()];
+        self.on_device(ints(self.labels.iter().map(|&label| label as i32), shape, device), device)
+    }
+}
+
+impl ScoreBatch {
+    /// Copies the batch to `device`.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> ClassificationTensors<Tensor<1>> {
+        let scores: Vec<f32> = self.labels.iter().map(|score| score.value as f32).collect();
+        self.on_device(Tensor::from_data(TensorData::new(scores, [self.labels.len()]), device), device)
+    }
+}
+
+impl MultiLabelBatch {
+    /// Copies the batch to `device`; its labels are below `n_labels`.
+    #[must_use]
+    pub fn to_device(&self, n_labels: usize, device: &Device) -> ClassificationTensors<Tensor<2>> {
+        let mut values = vec![0_f32; self.labels.len() * n_labels];
+        for (row, labels) in values.chunks_exact_mut(n_labels).zip(&self.labels) {
+            labels.iter().for_each(|&label| row[label as usize] = 1.0);
+        }
+        self.on_device(Tensor::from_data(TensorData::new(values, [self.labels.len(), n_labels]), device), device)
     }
 }
 

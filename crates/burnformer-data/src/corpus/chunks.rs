@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Position;
+use super::{CorpusError, Position};
 use crate::source::{BytesRead, OnBadRow, RecordReader, Skipped, Source};
-use crate::{DataError, Record};
+use crate::{DataError, Record, Target};
 
 /// Text of a piece of work, in bytes, once it is full.
 const FULL: usize = 256 * 1024;
@@ -62,6 +62,10 @@ impl Chunks {
             };
             self.next.record += 1;
             if let Some(record) = chunk.skipped.filter(self.policy, row)? {
+                if let Some(Target::Labels { .. }) = record.target {
+                    let (path, line) = (record.path.to_path_buf(), record.line);
+                    return Err(CorpusError::SeveralLabels { path, line }.into());
+                }
                 full += record.text.len() + record.pair.as_ref().map_or(0, String::len);
                 chunk.records.push(record);
             }

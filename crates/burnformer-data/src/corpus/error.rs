@@ -17,6 +17,17 @@ pub enum CorpusError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// A text with a list of labels.
+    #[error(
+        "line {line} of `{}` has a list of labels, and a corpus keeps one class per text: leave out the column of the labels",
+        path.display()
+    )]
+    SeveralLabels {
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the text.
+        line: u64,
+    },
     /// A folder without the description of a corpus.
     #[error("`{}` is not a corpus, it has no `corpus.json`", folder.display())]
     NotACorpus {

@@ -288,6 +288,14 @@ fn labels_groups_pairs_and_contents_are_kept() {
 }
 
 #[test]
+fn a_list_of_labels_is_not_left_out_in_silence() {
+    let target = crate::Target::Labels { labels: vec!["a".to_owned()], columns: Vec::new() };
+    let source = Memory::of(vec![Record { target: Some(target), ..record(&["t1"]) }]);
+    let error = run(&builder(source), TempDir::new().unwrap().path()).unwrap_err().to_string();
+    assert!(error.starts_with("line 1 of `memory` has a list of labels, and a corpus keeps one class"), "{error}");
+}
+
+#[test]
 fn pieces_of_a_document_are_one_document_even_across_shards() {
     let piece = |text: &str, continues| Some(Record { continues, ..record(&[text]) });
     let long = vec![piece("t1", false), piece("t2 t3", true), piece("t4", true), piece("t5", false)];

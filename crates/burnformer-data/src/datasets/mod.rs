@@ -4,6 +4,7 @@
 //! that build it, or on earlier samples. Numbers continue over epochs; in each epoch every sample comes once, in a new
 //! order.
 
+mod balanced;
 mod classification;
 mod error;
 mod language_model;
@@ -17,7 +18,7 @@ mod token_classification;
 #[cfg(test)]
 mod tests;
 
-pub use classification::{ClassificationDataset, ClassificationSample};
+pub use classification::{ClassificationDataset, ClassificationSample, MultiLabelDataset, ScoreDataset};
 pub use error::SamplesError;
 pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};

@@ -5,13 +5,18 @@ use burnformer_core::random::{Key, Permutation, Purpose};
 /// A new random order of `len` items in every epoch.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
+    seed: u64,
     key: Key,
     len: u64,
 }
 
 impl Order {
     pub(super) fn new(seed: u64, len: u64) -> Self {
-        Self { key: Key::new(seed, Purpose::Order, "samples"), len }
+        Self { seed, key: Key::new(seed, Purpose::Order, "samples"), len }
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(super) fn len(&self) -> u64 {

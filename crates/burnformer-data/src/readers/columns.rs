@@ -1,6 +1,7 @@
 //! Columns of a row, and their conversion to a record.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,9 @@ use crate::{Record, TaggedWord, Target};
 /// like a blank line.
 ///
 /// Where both `text` and `label` are lists of equal length, as the words and the tags of named entities, the record has the words
-/// with a blank between them, and [`Target::Tags`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// with a blank between them, and [`Target::Tags`]. A list in `label` alone holds the labels of a text, any number of them, as do
+/// the cells of `label_columns`, and a cell with a `label_separator`: then the record has [`Target::Labels`].
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The text, or the first one of a pair.
     pub text: String,
@@ -31,10 +33,32 @@ pub struct Columns {
     /// The group of the row, which a split keeps together. May be null or blank: then the row is
     /// alone.
     pub group: Option<String>,
+    /// In place of `label`: one column for each label that a text may have, with 0 or 1 in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label_columns: Vec<String>,
+    /// Separator of the labels in a cell of `label`, which may then hold several or none; absent if a cell is one class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_separator: Option<String>,
 }
 
-/// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named.
-pub(super) type Each<T> = [Option<T>; 4];
+/// As derived, without what is not set: a corpus is the same by this text, also one of a version that did not know it.
+impl fmt::Debug for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, pair, label, group, label_columns, label_separator } = self;
+        let mut fields = f.debug_struct("Columns");
+        fields.field("text", text).field("pair", pair).field("label", label).field("group", group);
+        if !label_columns.is_empty() {
+            fields.field("label_columns", label_columns);
+        }
+        if label_separator.is_some() {
+            fields.field("label_separator", label_separator);
+        }
+        fields.finish()
+    }
+}
+
+/// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named, and for each of `label_columns`.
+pub(super) type Each<T> = Vec<Option<T>>;
 
 /// The place of `text` in [`Each`].
 const TEXT: usize = 0;
@@ -42,6 +66,8 @@ const TEXT: usize = 0;
 const LABEL: usize = 2;
 /// The place of `group` in [`Each`].
 const GROUP: usize = 3;
+/// The first place of `label_columns` in [`Each`].
+const FLAGS: usize = 4;
 
 /// The first of `names` that comes a second time.
 pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -67,7 +93,10 @@ impl Columns {
     /// The names.
     pub(super) fn names(&self) -> Each<&str> {
         [Some(&self.text), self.pair.as_ref(), self.label.as_ref(), self.group.as_ref()]
+            .into_iter()
+            .chain(self.label_columns.iter().map(Some))
             .map(|name| name.map(String::as_str))
+            .collect()
     }
 }
 
@@ -96,20 +125,31 @@ impl Asked {
     /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank and blank rows are no records.
     pub(super) fn record(&self, at: Place, mut cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
         let name = |column: usize| self.names()[column].unwrap_or_default().to_owned();
-        let tagged = match (cells[TEXT].take(), cells[LABEL].take()) {
+        let flags = cells.split_off(FLAGS.min(cells.len()));
+        let target = match (cells[TEXT].take(), cells[LABEL].take()) {
             (Some(Cell::List(words)), Some(Cell::List(tags))) => {
                 let (text, tagged) = self.tagged(&at, words, tags)?;
                 cells[TEXT] = Some(Cell::Text(text));
-                Some(tagged)
+                Some(Target::Tags(tagged))
+            }
+            (text, Some(Cell::List(labels))) => {
+                cells[TEXT] = text;
+                Some(listed(self.names_of(&at, labels)?))
             }
             (text, label) => {
-                (cells[TEXT], cells[LABEL]) = (text, label);
-                None
+                cells[TEXT] = text;
+                match (label, &self.label_separator) {
+                    (Some(Cell::Text(cell)), Some(separator)) => Some(listed(separated(&cell, separator))),
+                    (label, _) => {
+                        cells[LABEL] = label;
+                        None
+                    }
+                }
             }
         };
-        let mut values: Each<String> = Default::default();
+        let mut values: Each<String> = Vec::with_capacity(FLAGS);
         for (column, cell) in cells.into_iter().enumerate() {
-            values[column] = match cell {
+            values.push(match cell {
                 None => None,
                 Some(Cell::Text(value)) => Some(value),
                 Some(Cell::Scalar(_, value)) if column >= LABEL => Some(value),
@@ -119,10 +159,15 @@ impl Asked {
                     let expected = if column < LABEL { "text" } else { "text, a number or a Boolean" };
                     return Err(ReadError::WrongType { at, field: name(column), found: cell.kind(), expected });
                 }
-            };
+            });
         }
         let is_blank = |value: &String| value.trim().is_empty();
-        if !self.blank_rows && values[..GROUP].iter().flatten().all(is_blank) {
+        let has_labels = matches!(&target, Some(Target::Labels { labels, .. }) if !labels.is_empty());
+        if !self.blank_rows
+            && !has_labels
+            && values[..GROUP].iter().flatten().all(is_blank)
+            && flags.iter().flatten().all(|cell| matches!(cell, Cell::Nothing) || cell.is_blank())
+        {
             return Ok(None);
         }
         // A text may be blank in a blank row, a label never.
@@ -131,10 +176,53 @@ impl Asked {
         if let Some(column) = needed.into_iter().find(blank) {
             return Err(ReadError::BlankField { at, field: name(column) });
         }
-        let [text, pair, label, group] = values;
+        let target = if flags.is_empty() { target } else { Some(self.flagged(&at, flags)?) };
+        let mut values = values.into_iter();
+        let mut next = || values.next().flatten();
+        let (text, pair, label, group) = (next(), next(), next(), next());
         let record = Record::new(text.unwrap_or_default(), at.path, at.number);
-        let target = tagged.map(Target::Tags).or(label.map(Target::Class));
+        let target = target.or(label.map(Target::Class));
         Ok(Some(Record { pair, target, group: group.filter(|value| !is_blank(value)), ..record }))
+    }
+
+    /// The names in a list of labels.
+    fn names_of(&self, at: &Place, labels: Vec<Cell>) -> Result<Vec<String>, ReadError> {
+        let name = |(index, cell): (usize, Cell)| {
+            let (at, field) = (at.clone(), format!("{}.{index}", self.names()[LABEL].unwrap_or_default()));
+            match cell {
+                cell if cell.is_blank() => Err(ReadError::BlankField { at, field }),
+                Cell::Text(label) => Ok(label.trim().to_owned()),
+                Cell::Scalar(_, label) => Ok(label),
+                Cell::Nothing => Err(ReadError::MissingField { at, field }),
+                cell => {
+                    let expected = "text, a number or a Boolean";
+                    Err(ReadError::WrongType { at, field, found: cell.kind(), expected })
+                }
+            }
+        };
+        labels.into_iter().enumerate().map(name).collect()
+    }
+
+    /// The labels whose columns say so.
+    fn flagged(&self, at: &Place, flags: Vec<Option<Cell>>) -> Result<Target, ReadError> {
+        let mut labels = Vec::new();
+        for (name, cell) in self.label_columns.iter().zip(flags) {
+            let (at, field) = (at.clone(), name.clone());
+            match cell {
+                None | Some(Cell::Nothing) => return Err(ReadError::MissingField { at, field }),
+                Some(cell) if cell.is_blank() => return Err(ReadError::BlankField { at, field }),
+                Some(Cell::Text(value) | Cell::Scalar(_, value)) => match flag(&value) {
+                    Some(true) => labels.push(name.clone()),
+                    Some(false) => {}
+                    None => return Err(ReadError::NotAFlag { at, field, found: value }),
+                },
+                Some(cell) => {
+                    let expected = "0 or 1, which says whether the text has this label";
+                    return Err(ReadError::WrongType { at, field, found: cell.kind(), expected });
+                }
+            }
+        }
+        Ok(Target::Labels { labels, columns: self.label_columns.clone() })
     }
 
     /// The text of a list of words, and the words with their tags.
@@ -175,7 +263,31 @@ impl Asked {
     }
 }
 
+/// Labels of a list.
+fn listed(labels: Vec<String>) -> Target {
+    Target::Labels { labels, columns: Vec::new() }
+}
+
+/// The labels in a cell.
+fn separated(cell: &str, separator: &str) -> Vec<String> {
+    cell.split(separator).map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a text has a label, by the value of its column, also as pandas writes it beside gaps.
+fn flag(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "1.0" | "true" => Some(true),
+        "0" | "0.0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
 impl Cell {
+    /// `true` for a text of white space.
+    fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+
     /// Name of the type.
     fn kind(&self) -> &'static str {
         match self {
@@ -195,12 +307,20 @@ mod tests {
     use super::*;
 
     /// The result for a row with these cells.
-    fn row(cells: Each<Cell>) -> Vec<String> {
+    fn row(cells: [Option<Cell>; 4]) -> Vec<String> {
         let names = ["text", "pair", "label", "group"];
         let mut asked = cells.iter().zip(names).map(|(cell, name)| if cell.is_some() { name } else { "" });
         let mut name = || asked.next().unwrap();
         let columns = columns(name(), name(), name(), name());
         let at = Place::new(&Path::new("a").into(), "row", 7);
+        shown(Asked::from(columns).record(at, cells.into()).transpose().into_iter())
+    }
+
+    /// The result for a row with a text, and labels as these columns say.
+    fn labels(columns: Columns, label: Option<Cell>, flags: &[&str]) -> Vec<String> {
+        let at = Place::new(&Path::new("a").into(), "row", 7);
+        let mut cells = vec![text("a"), None, label, None];
+        cells.extend(flags.iter().map(|flag| text(flag)));
         shown(Asked::from(columns).record(at, cells).transpose().into_iter())
     }
 
@@ -251,6 +371,55 @@ mod tests {
         let numbers = Some(Cell::List(vec![Cell::Scalar("a number", "3".to_owned())]));
         let error = "error: `label.0` in row 7 of `a` is a number, expected a tag as text, or its number where the metadata names it";
         assert_eq!(row([list(&["a"]), None, numbers, None]), [error]);
+    }
+
+    #[test]
+    fn a_list_beside_a_text_holds_its_labels() {
+        let list = |cells: Vec<Cell>| labels(columns("text", "", "label", ""), Some(Cell::List(cells)), &[]);
+        let two = vec![Cell::Text(" x ".to_owned()), Cell::Scalar("a number", "3".to_owned())];
+        assert_eq!(list(two), [r#"7 "a" labels=x,3"#]);
+        assert_eq!(list(vec![]), [r#"7 "a" labels="#]);
+        assert_eq!(list(vec![Cell::Nothing]), ["error: row 7 of `a` has no `label.0`"]);
+        assert_eq!(list(vec![Cell::Text(" ".to_owned())]), ["error: row 7 of `a` has an empty `label.0`"]);
+        let error = "error: `label.0` in row 7 of `a` is a list, expected text, a number or a Boolean";
+        assert_eq!(list(vec![Cell::List(vec![])]), [error]);
+        assert!(row([text(""), None, Some(Cell::List(vec![])), None]).is_empty());
+        assert_eq!(
+            row([text(""), None, Some(Cell::List(vec![Cell::Text("x".to_owned())])), None]),
+            ["error: row 7 of `a` has an empty `text`"]
+        );
+    }
+
+    #[test]
+    fn a_cell_with_a_separator_holds_labels() {
+        let separated = |cell: &str| {
+            let columns = Columns { label_separator: Some(",".to_owned()), ..columns("text", "", "label", "") };
+            labels(columns, text(cell), &[])
+        };
+        assert_eq!(separated("x, y z,"), [r#"7 "a" labels=x,y z"#]);
+        assert_eq!(separated("x"), [r#"7 "a" labels=x"#]);
+        assert_eq!(separated(" "), [r#"7 "a" labels="#]);
+    }
+
+    #[test]
+    fn a_column_for_each_label_says_whether_a_text_has_it() {
+        let flagged = |flags: &[&str]| {
+            let label_columns = ["x", "y", "z"].map(str::to_owned).to_vec();
+            labels(Columns { label_columns, ..columns("text", "", "", "") }, None, flags)
+        };
+        assert_eq!(flagged(&["1", "0.0", "True"]), [r#"7 "a" labels=x,z"#]);
+        assert_eq!(flagged(&["0", "0", "0"]), [r#"7 "a" labels="#]);
+        let error = "error: `y` in row 7 of `a` is `2`, expected 0 or 1, which says whether the text has this label";
+        assert_eq!(flagged(&["0", "2", "0"]), [error]);
+        assert_eq!(flagged(&["0", " ", "0"]), ["error: row 7 of `a` has an empty `y`"]);
+    }
+
+    #[test]
+    fn what_is_not_set_is_not_in_the_name_of_a_layout() {
+        let shown = r#"Columns { text: "t", pair: None, label: Some("l"), group: None }"#;
+        assert_eq!(format!("{:?}", columns("t", "", "l", "")), shown);
+        let separated = Columns { label_separator: Some(";".to_owned()), ..columns("t", "", "", "") };
+        assert!(format!("{separated:?}").ends_with(r#"label_separator: Some(";") }"#));
     }
 
     #[test]

@@ -372,6 +372,16 @@ pub enum ReadError {
         /// Type expected, in words.
         expected: &'static str,
     },
+    /// A value of a label's column that says neither yes nor no.
+    #[error("`{field}` in {at} is `{found}`, expected 0 or 1, which says whether the text has this label")]
+    NotAFlag {
+        /// The row.
+        at: Place,
+        /// The column of the label.
+        field: String,
+        /// The value.
+        found: String,
+    },
     /// Two files of parallel text that do not have the same number of lines.
     #[error(
         "`{}` has {lines} lines and `{}` {target_lines}, expected equal numbers: the files are line-aligned",
@@ -422,6 +432,7 @@ impl ReadError {
             | Self::MissingField { at, .. }
             | Self::BlankField { at, .. }
             | Self::BlankSide { at, .. }
+            | Self::NotAFlag { at, .. }
             | Self::WrongType { at, .. } => Some(at.rows),
             Self::TooLargeInside { lost, .. } => Some(*lost),
             Self::Parquet { lost, .. } => *lost,

@@ -3,6 +3,7 @@
 use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
+use super::columns::repeated;
 use super::{Columns, Encoding, Files, TextLayout};
 use crate::DataError;
 
@@ -139,7 +140,8 @@ impl Validate for Format {
             Self::Csv { columns, header, .. } | Self::Tsv { columns, header } => (columns, *header),
             Self::Jsonl { columns } | Self::Parquet { columns, .. } => (columns, true),
         };
-        for (key, name) in ["text", "pair", "label", "group"].into_iter().zip(columns.names()) {
+        let keys = ["text", "pair", "label", "group"].into_iter().chain(std::iter::repeat("label_columns"));
+        for (key, name) in keys.zip(columns.names()) {
             let (Some(name), key) = (name, format!("columns.{key}")) else { continue };
             check(&key, &"empty", !name.is_empty(), "the name of a column")?;
             let is_number = name.parse::<usize>().is_ok_and(|number| number > 0);
@@ -150,7 +152,16 @@ impl Validate for Format {
                 "the number of a column, counted from 1, since there is no header",
             )?;
         }
-        Ok(())
+        let Columns { label, label_columns, label_separator, .. } = columns;
+        let twice = repeated(label_columns.iter().map(String::as_str)).unwrap_or_default();
+        check("columns.label_columns", &twice, twice.is_empty(), "each column once")?;
+        let (label, separator) = (label.as_deref().unwrap_or_default(), label_separator.as_deref());
+        let alone = label.is_empty() || label_columns.is_empty();
+        check("columns.label", &label, alone, "no such setting beside `label_columns`, which hold the labels")?;
+        let is_of_use = separator.is_none() || !label.is_empty();
+        let expected = "no such setting without `label`, whose cells it separates";
+        check("columns.label_separator", &separator.unwrap_or_default(), is_of_use, expected)?;
+        check("columns.label_separator", &"empty", separator != Some(""), "at least one character")
     }
 }
 
@@ -247,6 +258,24 @@ mod tests {
         let parquet = Format::Parquet { columns: columns("t", "", "", ""), class_names: false };
         let encoded = Input { encoding: "cp1252".parse().ok(), ..input(parquet) };
         check(encoded, "`encoding` is windows-1252, expected none for the format `parquet`");
+        let labels = |label: &str, names: [&str; 2], separator: Option<&str>| {
+            let label_columns = names.map(str::to_owned).into_iter().filter(|name| !name.is_empty()).collect();
+            let label_separator = separator.map(str::to_owned);
+            csv(Columns { label_columns, label_separator, ..columns("t", "", label, "") }, true, ',')
+        };
+        check(labels("", ["a", "a"], None), "`format.columns.label_columns` is a, expected each column once");
+        check(
+            labels("l", ["a", "b"], None),
+            "`format.columns.label` is l, expected no such setting beside `label_columns`, which hold the labels",
+        );
+        check(
+            labels("", ["a", "b"], Some(";")),
+            "`format.columns.label_separator` is ;, expected no such setting without `label`, whose cells it separates",
+        );
+        check(
+            labels("l", ["", ""], Some("")),
+            "`format.columns.label_separator` is empty, expected at least one character",
+        );
         let jsonl = Format::Jsonl { columns: columns("", "", "", "") };
         check(input(jsonl), "`format.columns.text` is empty, expected the name of a column");
     }

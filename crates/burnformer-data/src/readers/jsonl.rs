@@ -117,12 +117,8 @@ fn record(text: &str, column: usize, at: Place, columns: &Asked) -> Result<Optio
     if !value.is_object() {
         return Err(ReadError::NotObject { at, found: kind(&value) });
     }
-    let mut cells = [const { None }; 4];
-    for (to, name) in cells.iter_mut().zip(columns.names()) {
-        let Some(name) = name else { continue };
-        *to = Some(cell(find(&value, name), literals.mark));
-    }
-    columns.record(at, cells)
+    let cell_of = |name: Option<&str>| name.map(|name| cell(find(&value, name), literals.mark));
+    columns.record(at, columns.names().into_iter().map(cell_of).collect())
 }
 
 /// A value whose objects have each key once. Of a repeated key, [`Value`] alone would take the last one without a word.
@@ -262,7 +258,7 @@ mod tests {
         let expected = ["text, a number or a Boolean", "text"];
         for (value, found) in [("[]", "a list"), ("{}", "an object")] {
             let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[0]);
-            assert_eq!(read(&format!("{{\"t\": \"\", \"x\": {value}}}"), columns("t", "", "x", "")), [error]);
+            assert_eq!(read(&format!("{{\"t\": \"\", \"x\": {value}}}"), columns("t", "", "", "x")), [error]);
         }
         for (value, found) in [("1.5", "a number"), ("false", "a Boolean"), ("[]", "a list")] {
             let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[1]);
@@ -324,6 +320,15 @@ mod tests {
         let rows = read(content, columns("t", "", "l", ""));
         assert_eq!(rows[0], r#"1 "Anna sings" tags=Anna:B-PER,sings:O"#);
         assert!(rows[1].starts_with("error: `l.0` in line 2 of `a` is a number, expected a tag"), "{}", rows[1]);
+    }
+
+    #[test]
+    fn a_list_of_labels_is_that_of_a_text() {
+        let content = "{\"t\": \"a\", \"l\": [\"x\", 2]}\n{\"t\": \"b\", \"l\": []}\n{\"t\": \"c\", \"l\": [{}]}\n";
+        let rows = read(content, columns("t", "", "l", ""));
+        assert_eq!(rows[..2], [r#"1 "a" labels=x,2"#, r#"2 "b" labels="#]);
+        let error = "error: `l.0` in line 3 of `a` is an object, expected text, a number or a Boolean";
+        assert_eq!(rows[2], error);
     }
 
     #[test]

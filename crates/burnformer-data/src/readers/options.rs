@@ -107,6 +107,10 @@ pub struct FormatOptions {
     pub pair_column: Option<String>,
     /// The column with the label. In `conll`, the number of the column with the tags; by default the last one.
     pub label_column: Option<String>,
+    /// In place of `label_column`: one column of 0 and 1 for each label that a text may have.
+    pub label_columns: Vec<String>,
+    /// Separator of the labels in a cell of the label's column; absent if a cell is one class.
+    pub label_separator: Option<String>,
     /// The column with the group of a row.
     pub group_column: Option<String>,
     /// `true` if the first row of a table is no header, so that columns have numbers.
@@ -134,11 +138,13 @@ impl FormatOptions {
         const COLUMNS: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet];
         const OR_CONLL: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet, Conll];
         const ENCODED: &[FormatKind] = &[Text, Jsonl, Csv, Tsv, Conll];
-        let options: [(_, _, &[FormatKind]); 8] = [
+        let options: [(_, _, &[FormatKind]); 10] = [
             ("layout", self.layout.is_some(), &[Text]),
             ("text_column", self.text_column.is_some(), OR_CONLL),
             ("pair_column", self.pair_column.is_some(), COLUMNS),
             ("label_column", self.label_column.is_some(), OR_CONLL),
+            ("label_columns", !self.label_columns.is_empty(), COLUMNS),
+            ("label_separator", self.label_separator.is_some(), COLUMNS),
             ("group_column", self.group_column.is_some(), COLUMNS),
             ("no_header", self.no_header, &[Csv, Tsv]),
             ("delimiter", self.delimiter.is_some(), &[Csv]),
@@ -156,6 +162,8 @@ impl FormatOptions {
             pair: self.pair_column.clone(),
             label: self.label_column.clone(),
             group: self.group_column.clone(),
+            label_columns: self.label_columns.clone(),
+            label_separator: self.label_separator.clone(),
         };
         let header = !self.no_header;
         Ok(match kind {
@@ -231,9 +239,8 @@ mod tests {
     fn columns_have_names_or_without_header_numbers() {
         let columns = |text: &str, label: Option<&str>| Columns {
             text: text.to_owned(),
-            pair: None,
             label: label.map(str::to_owned),
-            group: None,
+            ..Columns::default()
         };
         let default = FormatOptions::default;
         assert_eq!(format(&default(), FormatKind::Jsonl), Ok(Format::Jsonl { columns: columns("text", None) }));

@@ -90,7 +90,7 @@ impl Rows {
         let metadata = reader.metadata().file_metadata().key_value_metadata().filter(|_| names_classes);
         let metadata =
             metadata.and_then(|pairs| pairs.iter().find(|pair| pair.key == class_names::KEY)?.value.as_deref());
-        let class_names = columns.names().map(|name| ClassNames::of(metadata?, name?));
+        let class_names = columns.names().into_iter().map(|name| ClassNames::of(metadata?, name?)).collect();
         let counter = (counter.clone(), n_bytes / n_rows.max(1));
         let path = path.clone();
         Ok(Self {
@@ -159,11 +159,8 @@ impl Rows {
 
     fn record(&self, row: &Row) -> Result<Option<Record>, ReadError> {
         let at = Place::new(&self.path, "row", self.number);
-        let mut cells = [const { None }; 4];
-        for (cell, name) in cells.iter_mut().zip(self.columns.names()) {
-            let Some(name) = name else { continue };
-            *cell = Some(cell_of(find(row, name), &at)?);
-        }
+        let cell = |name: Option<&str>| name.map(|name| cell_of(find(row, name), &at)).transpose();
+        let mut cells = self.columns.names().into_iter().map(cell).collect::<Result<Each<Cell>, ReadError>>()?;
         for (cell, names) in cells.iter_mut().zip(&self.class_names) {
             if let (Some(found), Some(names)) = (cell.take_if(|_| names.is_some()), names) {
                 *cell = Some(names.named(found));
@@ -367,6 +364,20 @@ mod tests {
         assert_eq!(labels("class"), r#"1 "rain" label="-1""#);
         assert_eq!(labels("good"), r#"1 "rain" label="true""#);
         assert_eq!(read(&file(), columns("raw", "", "", ""))[0], r#"1 "a""#);
+    }
+
+    #[test]
+    fn labels_are_in_a_list_or_in_columns_of_their_own() {
+        let listed = read(&file(), columns("text", "", "choices", ""));
+        assert_eq!(listed[..2], [r#"1 "rain" labels=one,two"#, r#"2 "snow" labels=three"#]);
+        let flags = |name: &str| {
+            let columns = Columns { label_columns: vec![name.to_owned()], ..columns("text", "", "", "") };
+            read(&file(), columns)[..2].to_vec()
+        };
+        assert_eq!(flags("good"), [r#"1 "rain" labels=good"#, r#"2 "snow" labels="#]);
+        let error =
+            "error: `class` in row 1 of `a` is `-1`, expected 0 or 1, which says whether the text has this label";
+        assert_eq!(flags("class")[0], error);
     }
 
     /// A page of few bytes may stand for gigabytes.

@@ -96,8 +96,9 @@ impl Rows {
         } else {
             (1..=n_fields).map(|number| number.to_string()).collect()
         };
-        let mut asked = [None; 4];
-        for (asked, name) in asked.iter_mut().zip(self.columns.names()) {
+        let names = self.columns.names();
+        let mut asked = vec![None; names.len()];
+        for (asked, name) in asked.iter_mut().zip(names) {
             let Some(name) = name else { continue };
             let mut places = columns.iter().enumerate().filter(|(_, column)| *column == name).map(|(place, _)| place);
             *asked = places.next();
@@ -115,16 +116,16 @@ impl Rows {
     }
 
     /// The record of the row that begins at line `number`.
-    fn record(&self, number: u64, expected: usize, asked: Each<usize>) -> Result<Option<Record>, ReadError> {
+    fn record(&self, number: u64, expected: usize, asked: &Each<usize>) -> Result<Option<Record>, ReadError> {
         let (at, found) = (self.lines.place(number), self.row.ends.len());
         if found != expected {
             return Err(ReadError::FieldCount { at, found, expected });
         }
-        let mut cells = [const { None }; 4];
-        for (cell, field) in cells.iter_mut().zip(asked) {
-            let Some(field) = field else { continue };
-            *cell = Some(Cell::Text(self.lines.checks().check(self.row.field(field), || at.clone())?.to_owned()));
-        }
+        let cell = |field: &Option<usize>| {
+            let text = |field| self.lines.checks().check(self.row.field(field), || at.clone());
+            field.map(|field| Ok(Cell::Text(text(field)?.to_owned()))).transpose()
+        };
+        let cells = asked.iter().map(cell).collect::<Result<_, ReadError>>()?;
         self.columns.record(at, cells)
     }
 }
@@ -142,20 +143,17 @@ impl Iterator for Rows {
                 self.dialect.delimiter = delimiter;
                 continue;
             }
-            let (n_fields, asked) = match self.shape {
-                Some(shape) => shape,
-                None => match self.shape_of_first() {
+            if self.shape.is_none() {
+                match self.shape_of_first() {
                     Err(error) => return Some(Err(error)),
-                    Ok(shape) => {
-                        self.shape = Some(shape);
-                        if self.dialect.header {
-                            continue;
-                        }
-                        shape
-                    }
-                },
-            };
-            if let Some(row) = self.record(number, n_fields, asked).transpose() {
+                    Ok(shape) => self.shape = Some(shape),
+                }
+                if self.dialect.header {
+                    continue;
+                }
+            }
+            let Some((n_fields, asked)) = &self.shape else { continue };
+            if let Some(row) = self.record(number, *n_fields, asked).transpose() {
                 return Some(row);
             }
         }

@@ -50,7 +50,7 @@ pub(super) fn utf_8(bytes: impl BufRead + Send + 'static) -> Text {
 /// Columns of these names, where an empty name is none.
 pub(super) fn columns(text: &str, pair: &str, label: &str, group: &str) -> Columns {
     let name = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
-    Columns { text: text.to_owned(), pair: name(pair), label: name(label), group: name(group) }
+    Columns { text: text.to_owned(), pair: name(pair), label: name(label), group: name(group), ..Columns::default() }
 }
 
 /// Each row up to an error that is more than a bad row, as text: its line, what it holds, and the message of an error.
@@ -67,15 +67,16 @@ pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Ve
             let others =
                 [("pair", record.pair.as_deref()), ("label", record.class()), ("group", record.group.as_deref())];
             let others = others.into_iter().filter_map(|(name, value)| Some(format!(" {name}={:?}", value?)));
-            let tags = match &record.target {
+            let target = match &record.target {
                 Some(Target::Tags(words)) => {
                     let word = |word: &TaggedWord| format!("{}:{}", &record.text[word.span.clone()], word.tag);
                     format!(" tags={}", words.iter().map(word).collect::<Vec<_>>().join(","))
                 }
+                Some(Target::Labels { labels, .. }) => format!(" labels={}", labels.join(",")),
                 _ => String::new(),
             };
             let sign = if record.continues { "+" } else { "" };
-            format!("{sign}{} {:?}{}{tags}", record.line, record.text, others.collect::<String>())
+            format!("{sign}{} {:?}{}{target}", record.line, record.text, others.collect::<String>())
         }
     })
     .collect()

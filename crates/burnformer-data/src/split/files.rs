@@ -117,6 +117,7 @@ impl Items {
         });
         self.targets.push(match &record.target {
             Some(Target::Tags(words)) => words.iter().fold(0, |before, word| hash_behind(before, &word.tag)),
+            Some(Target::Labels { labels, .. }) => labels.iter().fold(0, |before, label| hash_behind(before, label)),
             _ => label.map_or(u64::MAX, u64::from),
         });
         self.tagged |= matches!(record.target, Some(Target::Tags(_)));
@@ -233,9 +234,17 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pair: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
+    label: Option<Label<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<&'a str>,
+}
+
+/// A class, or the labels of a text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Label<'a> {
+    Class(&'a str),
+    Labels(&'a [String]),
 }
 
 /// The file of a part.
@@ -256,9 +265,14 @@ impl Writer {
 
     fn write(&mut self, record: &Record) -> Result<(), DataError> {
         match (self, &record.target) {
-            (Self::Texts(lines), None | Some(Target::Class(_))) => {
-                let Record { text, pair, group, .. } = record;
-                let row = Row { text, pair: pair.as_deref(), label: record.class(), group: group.as_deref() };
+            (Self::Texts(lines), None | Some(Target::Class(_) | Target::Labels { .. })) => {
+                let Record { text, pair, group, target, .. } = record;
+                let label = match target {
+                    Some(Target::Class(class)) => Some(Label::Class(class)),
+                    Some(Target::Labels { labels, .. }) => Some(Label::Labels(labels)),
+                    _ => None,
+                };
+                let row = Row { text, pair: pair.as_deref(), label, group: group.as_deref() };
                 Ok(lines.write(&row)?)
             }
             (Self::TaggedWords(file, path), Some(Target::Tags(words))) => {
