@@ -77,6 +77,8 @@ fn options(args: &FormatArgs) -> FormatOptions {
         text_column: args.text_column.clone(),
         pair_column: args.pair_column.clone(),
         label_column: args.label_column.clone(),
+        label_columns: args.label_columns.clone(),
+        label_separator: args.label_separator.clone(),
         group_column: args.group_column.clone(),
         no_header: args.no_header,
         delimiter: args.delimiter,

@@ -134,7 +134,8 @@ mod tests {
     }
 
     fn read(rows: &[(&str, &str)], range: ScoreRange, policy: OnBadRow) -> Result<(ScoredTexts, Skipped), DataError> {
-        let source = Memory::of(rows.iter().map(|(text, score)| scored(text, score)).collect());
+        let row = |((text, score), line): (&(&str, &str), u64)| Record { line, ..scored(text, score) };
+        let source = Memory::of(rows.iter().zip(1..).map(row).collect());
         ScoredTexts::read(&source, range, policy, &Silent, &Interrupt::new())
     }
 

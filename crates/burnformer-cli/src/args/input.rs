@@ -47,6 +47,14 @@ pub(crate) struct FormatArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) label_column: Option<String>,
 
+    /// Columns of 0 and 1, one for each label that a text may have, in place of `--label-column`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', conflicts_with_all = ["label_column", "label_separator"])]
+    pub(crate) label_columns: Vec<String>,
+
+    /// Separator of the labels in a cell of `--label-column` that holds several or none
+    #[arg(long, value_name = "TEXT", requires = "label_column")]
+    pub(crate) label_separator: Option<String>,
+
     /// Column of the group, such as the author: rows with the same value belong together
     #[arg(long, value_name = "NAME")]
     pub(crate) group_column: Option<String>,

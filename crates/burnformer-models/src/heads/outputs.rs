@@ -16,6 +16,9 @@ pub enum Outputs {
 }
 
 impl Outputs {
+    /// Name of the single label of a model that gives a score, as transformers has it.
+    pub const SCORE_LABEL: &'static str = "LABEL_0";
+
     /// What a text gets, as messages say it.
     #[must_use]
     pub fn noun(self) -> &'static str {
@@ -58,6 +61,20 @@ pub(super) struct Purpose {
 impl Default for Purpose {
     fn default() -> Self {
         Self { problem: Some(Problem::SingleLabel), activation: None }
+    }
+}
+
+impl From<Outputs> for Purpose {
+    /// A single score has no `problem_type` that all libraries read alike, so its function is named too.
+    fn from(outputs: Outputs) -> Self {
+        match outputs {
+            Outputs::Classes => Self::default(),
+            Outputs::Labels => Self { problem: Some(Problem::MultiLabel), activation: None },
+            Outputs::Score(activation) => {
+                let problem = (activation == OutputActivation::Identity).then_some(Problem::Regression);
+                Self { problem, activation: Some(activation) }
+            }
+        }
     }
 }
 

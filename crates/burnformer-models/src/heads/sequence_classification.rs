@@ -61,6 +61,22 @@ impl BertForSequenceClassification {
         init::by_name(Self::new(config, labels, device), seed, init::truncated_normal(config.init_std))
     }
 
+    /// The same model with logits of another meaning, which its files name: `problem_type` in `config.json`, and of a score its
+    /// function, as cross-encoders of sentence-transformers have it.
+    ///
+    /// # Panics
+    /// If a score is asked for and there are several labels, or classes and there is one.
+    #[must_use]
+    pub fn with_outputs(self, outputs: Outputs) -> Self {
+        let fits = match outputs {
+            Outputs::Classes => self.labels.len() > 1,
+            Outputs::Labels => true,
+            Outputs::Score(_) => self.labels.len() == 1,
+        };
+        assert!(fits, "outputs: {} of a model with {} labels", outputs.noun(), self.labels.len());
+        Self { purpose: Purpose::from(outputs), ..self }
+    }
+
     /// Loads the body and the pooler of a pretrained model, with a new classifier initialised from `seed`. The folder
     /// may hold any BERT or one of its variants, with any head or none. A missing pooler is initialised from `seed`
     /// too. A classifier of texts with the same classes, in whatever order, is kept.
@@ -76,17 +92,37 @@ impl BertForSequenceClassification {
         seed: u64,
         device: &Device,
     ) -> Result<Loaded<Self>, ModelError> {
+        Self::from_pretrained_with_outputs(folder, labels, Outputs::Classes, seed, device)
+    }
+
+    /// [`Self::from_pretrained`] of a model with these outputs. A classifier is kept if it has the same outputs and labels; that
+    /// of a score whatever its label is called.
+    ///
+    /// # Errors
+    /// As [`Self::from_pretrained`].
+    ///
+    /// # Panics
+    /// If there are no labels.
+    pub fn from_pretrained_with_outputs(
+        folder: &Path,
+        labels: &[String],
+        outputs: Outputs,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Loaded<Self>, ModelError> {
         let json = ConfigJson::read(folder)?;
         let config = BertConfig::read(&json)?;
         let dropout = read_dropout(&json, &config)?;
-        let new = || Self::with_dropout(&config, labels, dropout, device);
+        let purpose = Purpose::from(outputs);
+        let new = || Self { purpose, ..Self::with_dropout(&config, labels, dropout, device) };
         let names = classifier_names(&config);
-        // Classes that cannot be read are no reason not to train others, nor are labels that do not exclude each other.
-        let is_of_classes = |found: &Vec<String>| {
-            Purpose::read(&json, found.len()).is_ok_and(|it| it.outputs(found.len()) == Outputs::Classes)
-        };
-        let found = labels::read(&json, folder, &names[0]).ok().filter(is_of_classes);
-        let Some(rows) = found.and_then(|found| kept::rows(folder, Self::HEAD, &found, labels)) else {
+        // Labels that cannot be read are no reason not to train others, nor are outputs of another meaning.
+        let has_outputs =
+            |found: &Vec<String>| Purpose::read(&json, found.len()).is_ok_and(|it| it.outputs(found.len()) == outputs);
+        let found = labels::read(&json, folder, &names[0]).ok().filter(has_outputs);
+        let wanted =
+            |found: &[String]| if matches!(outputs, Outputs::Score(_)) { found.to_vec() } else { labels.to_vec() };
+        let Some(rows) = found.and_then(|found| kept::rows(folder, Self::HEAD, &found, &wanted(&found))) else {
             return files::load_with_fresh_head(&config, folder, seed, &[], new);
         };
         let loaded = files::load_with_fresh_head(&config, folder, seed, &["pooler.", "classifier."], new)
@@ -129,6 +165,17 @@ impl BertForSequenceClassification {
     #[must_use]
     pub fn outputs(&self) -> Outputs {
         self.purpose.outputs(self.labels.len())
+    }
+
+    /// What the logits of the classifier in `folder` mean, without loading its weights.
+    ///
+    /// # Errors
+    /// If the folder holds no classifier, or its files contradict each other.
+    pub fn outputs_of(folder: &Path) -> Result<Outputs, ModelError> {
+        ModelClass::expect(&[Self::HEAD], Self::ARCHITECTURES, folder)?;
+        let json = ConfigJson::read(folder)?;
+        let labels = labels::read(&json, folder, &classifier_names(&BertConfig::read(&json)?)[0])?;
+        Ok(Purpose::read(&json, labels.len())?.outputs(labels.len()))
     }
 
     /// Function of the score of a cross-encoder, if its files name one.

@@ -7,7 +7,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use burnformer_models::weights::{WeightType, Weights};
 use burnformer_models::{
     Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertInput, BertVariant, Head, Loaded, ModelClass, Pretrained, export_body, registry, stats, weights,
+    BertInput, BertVariant, Head, Loaded, ModelClass, OutputActivation, Outputs, Pretrained, export_body, registry,
+    stats, weights,
 };
 use burnformer_nn::{Activation, DropoutRng, Linear};
 use serde_json::{Value, json};
@@ -342,6 +343,57 @@ fn pretraining_continues_any_encoder() {
     });
     let error = BertForPreTraining::from_pretrained(half.path(), 7, &device).unwrap_err().to_string();
     assert!(error.ends_with("has no weight `cls.predictions.transform.dense.bias`"), "{error}");
+}
+
+#[test]
+fn the_meaning_of_logits_is_written_as_transformers_and_cross_encoders_have_it() {
+    let (folder, device, config) = (tempfile::tempdir().unwrap(), device(), config());
+    let cases = [
+        (Outputs::Classes, labels(3), json!("single_label_classification"), Value::Null),
+        (Outputs::Labels, labels(3), json!("multi_label_classification"), Value::Null),
+        (
+            Outputs::Score(OutputActivation::Identity),
+            labels(1),
+            json!("regression"),
+            json!({ "activation_fn": "torch.nn.modules.linear.Identity" }),
+        ),
+        (
+            Outputs::Score(OutputActivation::Sigmoid),
+            labels(1),
+            Value::Null,
+            json!({ "activation_fn": "torch.nn.modules.activation.Sigmoid" }),
+        ),
+    ];
+    for (outputs, labels, problem, cross_encoder) in &cases {
+        let model = BertForSequenceClassification::init(&config, labels, 1, &device).with_outputs(*outputs);
+        model.save(folder.path()).unwrap();
+        let written = json(folder.path());
+        assert_eq!((&written["problem_type"], &written["sentence_transformers"]), (problem, cross_encoder));
+        assert_eq!(BertForSequenceClassification::outputs_of(folder.path()).unwrap(), *outputs);
+        assert_eq!(BertForSequenceClassification::load(folder.path(), &device).unwrap().outputs(), *outputs);
+        // A head is kept for the same outputs alone; the label of a score may have any name.
+        for (wanted, others, ..) in &cases {
+            let score = matches!(wanted, Outputs::Score(_));
+            let others = if score { vec!["score".to_owned()] } else { others.clone() };
+            let loaded = BertForSequenceClassification::from_pretrained_with_outputs(
+                folder.path(),
+                &others,
+                *wanted,
+                2,
+                &device,
+            );
+            let Loaded { model, fresh, .. } = loaded.unwrap();
+            assert_eq!(fresh.is_empty(), wanted == outputs, "{outputs:?} as {wanted:?}: {fresh:?}");
+            assert_eq!((model.outputs(), model.labels()), (*wanted, others.as_slice()));
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "outputs: a score of a model with 3 labels")]
+fn a_score_has_one_label() {
+    let model = BertForSequenceClassification::init(&config(), &labels(3), 1, &device());
+    let _ = model.with_outputs(Outputs::Score(OutputActivation::Identity));
 }
 
 #[test]
