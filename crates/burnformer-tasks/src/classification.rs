@@ -1,12 +1,16 @@
 //! The task of text classification.
 
+use std::ops::AddAssign;
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
+use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::ClassificationBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput, Pretrained};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
+use burnformer_nn::{
+    CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, WeightedCrossEntropyLoss, symmetric_divergence,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
@@ -19,7 +23,50 @@ pub struct ClassificationTask {
     config: BertConfig,
     tokenizer: Tokenizer,
     labels: Vec<String>,
-    loss: CrossEntropyLoss,
+    loss: ClassificationLoss,
+    /// The loss that is reported.
+    likelihood: CrossEntropyLoss,
+}
+
+/// What the loss of a classifier has beside the likelihood of the classes. The default is the likelihood alone.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClassificationLoss {
+    /// Weight of each class: the loss is the weighted mean, as PyTorch's `CrossEntropyLoss` has it. Empty for equal weights.
+    pub class_weights: Vec<f32>,
+    /// Share of the target distribution that is spread evenly over all classes, in `[0, 1)`.
+    pub label_smoothing: f64,
+    /// Weight of R-Drop, the divergence between two passes with different dropout; 0 for one pass.
+    pub r_drop: f64,
+}
+
+impl Validate for ClassificationLoss {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let is_weight = |weight: &&f32| weight.is_finite() && **weight >= 0.0;
+        if let Some(wrong) = self.class_weights.iter().find(|weight| !is_weight(weight)) {
+            ConfigError::check("class_weights", wrong, false, "finite numbers of at least 0")?;
+        }
+        let is_used = self.class_weights.is_empty() || self.class_weights.iter().any(|&weight| weight > 0.0);
+        ConfigError::check("class_weights", &"0 for every class", is_used, "at least one positive weight")?;
+        ConfigError::check_probability("label_smoothing", self.label_smoothing)?;
+        let is_finite = self.r_drop.is_finite() && self.r_drop >= 0.0;
+        ConfigError::check("r_drop", &self.r_drop, is_finite, "a finite number of at least 0")
+    }
+}
+
+/// Numbers that the losses of a step are divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClassificationCounts {
+    /// Number of texts.
+    pub texts: u64,
+    /// Sum of the weights of their classes.
+    pub weight: f64,
+}
+
+impl AddAssign for ClassificationCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.texts += other.texts;
+        self.weight += other.weight;
+    }
 }
 
 impl ClassificationTask {
@@ -29,13 +76,41 @@ impl ClassificationTask {
     /// If the tokenizer has more tokens than the model.
     pub fn new(config: BertConfig, tokenizer: Tokenizer, labels: Vec<String>) -> Result<Self, TaskError> {
         check_vocabulary(&tokenizer, config.vocab_size)?;
-        Ok(Self { config, tokenizer, labels, loss: CrossEntropyLossConfig::new().init() })
+        let (loss, likelihood) = (ClassificationLoss::default(), CrossEntropyLossConfig::new().init());
+        Ok(Self { config, tokenizer, labels, loss, likelihood })
+    }
+
+    /// The same task with another loss in training. Metrics have the likelihood alone, which can be compared.
+    ///
+    /// # Errors
+    /// As [`ClassificationLoss::validate`](Validate::validate).
+    ///
+    /// # Panics
+    /// If there are weights, and not one for each class.
+    pub fn with_loss(self, loss: ClassificationLoss) -> Result<Self, ConfigError> {
+        loss.validate()?;
+        let (n, n_labels) = (loss.class_weights.len(), self.labels.len());
+        assert!(n == 0 || n == n_labels, "class weights: {n} weights, {n_labels} classes");
+        Ok(Self { loss, ..self })
     }
 
     /// Names of the classes.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         &self.labels
+    }
+
+    /// The loss of logits without dropout's divergence, divided by the weights of the step.
+    fn weighted(&self, logits: Tensor<2>, targets: Tensor<1, Int>, totals: &ClassificationCounts) -> Tensor<1> {
+        let ClassificationLoss { class_weights, label_smoothing, .. } = &self.loss;
+        let sum = match class_weights.as_slice() {
+            [] => {
+                CrossEntropyLossConfig::new().with_label_smoothing(*label_smoothing).init().forward(logits, targets).sum
+            }
+            weights => WeightedCrossEntropyLoss::new(weights.to_vec(), *label_smoothing).forward(logits, targets).sum,
+        };
+        // A step all of whose classes weigh nothing has no loss.
+        if totals.weight > 0.0 { sum / totals.weight } else { sum }
     }
 }
 
@@ -68,30 +143,56 @@ impl MetricState for ClassificationMetricState {
 impl Task for ClassificationTask {
     type Model = BertForSequenceClassification;
     type Batch = ClassificationBatch;
-    type Counts = u64;
+    type Counts = ClassificationCounts;
     type MetricState = ClassificationMetricState;
     type Error = TaskError;
 
-    fn counts(&self, batch: &ClassificationBatch) -> u64 {
-        batch.labels.len() as u64
+    fn counts(&self, batch: &ClassificationBatch) -> ClassificationCounts {
+        let texts = batch.labels.len() as u64;
+        let weight = match self.loss.class_weights.as_slice() {
+            [] => texts as f64,
+            weights => batch.labels.iter().map(|&label| f64::from(weights[label as usize])).sum(),
+        };
+        ClassificationCounts { texts, weight }
     }
 
     fn forward(
         &self,
         model: &BertForSequenceClassification,
         batch: &ClassificationBatch,
-        totals: &u64,
+        totals: &ClassificationCounts,
         rng: DropoutRng,
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(device);
         let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
-        let logits = model.forward(input); // [batch_size, n_labels]
+        let input = |rng| BertInput {
+            ids: tensors.tokens.ids.clone(),
+            segments: Some(tensors.segments.clone()),
+            mask_pad: mask_pad.clone(),
+            rng,
+        };
+        // Without dropout both passes would be equal.
+        let passes_twice = self.loss.r_drop > 0.0 && rng.again().into_draw().is_some();
+        let (logits, loss) = if passes_twice {
+            let [first, second] = rng.split();
+            let (first, second) = (model.forward(input(first)), model.forward(input(second))); // [batch_size, n_labels]
+            let weighted = |logits: &Tensor<2>| self.weighted(logits.clone(), tensors.labels.clone(), totals);
+            let likelihood = (weighted(&first) + weighted(&second)) * 0.5;
+            let divergence =
+                symmetric_divergence(first.clone(), second) * (self.loss.r_drop / totals.texts.max(1) as f64);
+            (first, Some(likelihood + divergence))
+        } else if self.loss == ClassificationLoss::default() {
+            (model.forward(input(rng)), None)
+        } else {
+            let logits = model.forward(input(rng));
+            (logits.clone(), Some(self.weighted(logits, tensors.labels.clone(), totals)))
+        };
         let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
-        let loss = self.loss.forward(logits, tensors.labels).sum;
-        let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
-        Forward { loss: loss / (*totals).max(1) as f64, scores }
+        let likelihood = self.likelihood.forward(logits, tensors.labels).sum;
+        let scores = Scores::new().with("loss", likelihood.clone()).with("answers", answers);
+        let loss = loss.unwrap_or_else(|| likelihood / totals.texts.max(1) as f64);
+        Forward { loss, scores }
     }
 
     fn metric_state(&self) -> ClassificationMetricState {
