@@ -303,9 +303,10 @@ impl<B: Host, const N: usize> Backward<B, N> for FeedForward {
             [bias_in.as_deref(), None],
             &options,
         );
+        let wants = [ops.parents[0].is_some(), ops.parents[1].is_some() || ops.parents[2].is_some()];
         let mut nodes = ops.parents.into_iter().map(|node| node.map(|node| node.id));
         let x_node = nodes.next().flatten();
-        let gradients = call.backward(&B::read(&dy), &B::read(&x), &kept, x_node.is_some());
+        let gradients = call.backward(&B::read(&dy), &B::read(&x), &kept, wants);
         if let Some(dx) = gradients.x {
             register::<B>(grads, x_node, || B::give(dx, x.shape()));
         }

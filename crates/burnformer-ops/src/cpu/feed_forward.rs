@@ -33,7 +33,7 @@ pub(crate) struct Gradients {
     pub(crate) bias_out: Vec<f32>,
 }
 
-/// Those that are sums over rows of the hidden layer.
+/// Those that are sums over rows of the hidden layer; of weights that are not wanted, empty.
 pub(crate) struct WeightGradients {
     pub(crate) weight_in: Vec<f32>,
     pub(crate) bias_in: Vec<f32>,
@@ -76,8 +76,15 @@ impl FeedForward<'_> {
         (y, kept)
     }
 
-    /// The gradients for `dy`, from the input and what the forward pass kept.
-    pub(crate) fn backward(&self, dy: &[f32], x: &[f32], kept: &[f32], wants_dx: bool) -> Gradients {
+    /// The gradients for `dy`, from the input and what the forward pass kept: that of the input and those of both weights if they are
+    /// wanted.
+    pub(crate) fn backward(
+        &self,
+        dy: &[f32],
+        x: &[f32],
+        kept: &[f32],
+        [wants_dx, wants_weights]: [bool; 2],
+    ) -> Gradients {
         let (d_in, d_ff, d_out) = (self.input.d_in, self.input.d_out, self.output.d_out);
         let n = x.len() / d_in.max(1);
         let rows = self.rows();
@@ -99,13 +106,13 @@ impl FeedForward<'_> {
                 kept: &kept[first * d_ff..last * d_ff],
                 dx,
             };
-            self.segment_gradients(segment)
+            self.segment_gradients(segment, wants_weights)
         });
         let mut partial = partial.into_iter();
         let zeros = || WeightGradients {
-            weight_in: vec![0.0; d_ff * d_in],
+            weight_in: vec![0.0; if wants_weights { d_ff * d_in } else { 0 }],
             bias_in: vec![0.0; d_ff],
-            weight_out: vec![0.0; d_out * d_ff],
+            weight_out: vec![0.0; if wants_weights { d_out * d_ff } else { 0 }],
         };
         let mut weights = partial.next().unwrap_or_else(zeros);
         for other in partial {
@@ -117,27 +124,31 @@ impl FeedForward<'_> {
     }
 
     /// Gradients of the weights; that of the input is written to `dx`, unless that is empty.
-    fn segment_gradients(&self, segment: Segment) -> WeightGradients {
+    fn segment_gradients(&self, segment: Segment, wants_weights: bool) -> WeightGradients {
         let (d_in, d_ff, d_out) = (self.input.d_in, self.input.d_out, self.output.d_out);
         let Segment { first_row, x, dy, kept, dx } = segment;
         let n = x.len() / d_in;
         let rows = self.rows().min(n);
-        let (mut dhidden, mut activated) = (for_overwrite(rows * d_ff), for_overwrite(rows * d_ff));
+        let of_weights = |len: usize| for_overwrite(if wants_weights { len } else { 0 });
+        let (mut dhidden, mut activated) = (for_overwrite(rows * d_ff), of_weights(rows * d_ff));
         let mut sums = WeightGradients {
-            weight_in: for_overwrite(d_ff * d_in),
+            weight_in: of_weights(d_ff * d_in),
             bias_in: vec![0.0; d_ff],
-            weight_out: for_overwrite(d_out * d_ff),
+            weight_out: of_weights(d_out * d_ff),
         };
         for first in (0..n).step_by(rows) {
             let last = n.min(first + rows);
             let (dy, x) = (&dy[first * d_out..last * d_out], &x[first * d_in..last * d_in]);
             let hidden = &kept[first * d_ff..last * d_ff];
-            let (dhidden, activated) = (&mut dhidden[..hidden.len()], &mut activated[..hidden.len()]);
+            let dhidden = &mut dhidden[..hidden.len()];
+            let mut activated = wants_weights.then(|| &mut activated[..hidden.len()]);
             self.output.add_input_gradient(dy, dhidden, false);
-            let dbias = self.hidden.backward(first_row + first, hidden, dhidden, Some(activated));
+            let dbias = self.hidden.backward(first_row + first, hidden, dhidden, activated.as_deref_mut());
             parallel::add(&mut sums.bias_in, &dbias);
-            self.output.add_weight_gradient(dy, activated, &mut sums.weight_out, first > 0);
-            self.input.add_weight_gradient(dhidden, x, &mut sums.weight_in, first > 0);
+            if let Some(activated) = activated {
+                self.output.add_weight_gradient(dy, activated, &mut sums.weight_out, first > 0);
+                self.input.add_weight_gradient(dhidden, x, &mut sums.weight_in, first > 0);
+            }
             if !dx.is_empty() {
                 self.input.add_input_gradient(dhidden, &mut dx[first * d_in..last * d_in], false);
             }

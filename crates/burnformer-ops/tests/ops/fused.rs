@@ -551,3 +551,36 @@ fn an_unused_output_has_no_gradient() {
         assert!(dq.iter().chain(&dv).all(|dw| (dw - 1.875).abs() < 1e-6), "{dq:?}, {dv:?}");
     }
 }
+
+/// Weights that are not trained get no gradient, and the gradients of the others have the same bits as with them.
+#[test]
+fn feed_forward_with_frozen_weights() {
+    for device in cpu_devices() {
+        let gradients = |frozen: &[usize]| {
+            let shapes =
+                [("x", [90, 5]), ("in", [33, 5]), ("out", [7, 33]), ("bias in", [1, 33]), ("bias out", [1, 7])];
+            let inputs = shapes.map(|(name, shape)| Input::new(name, shape, Layout::RowMajor, &device).leaf);
+            let mut inputs = inputs
+                .into_iter()
+                .enumerate()
+                .map(|(index, leaf)| if frozen.contains(&index) { leaf.set_require_grad(false) } else { leaf });
+            let inputs: [Tensor<2>; 5] = std::array::from_fn(|_| inputs.next().unwrap());
+            let [x, weight_in, weight_out, bias_in, bias_out] = inputs.clone();
+            let options = FeedForwardOptions { activation: Activation::Gelu, dropout: None };
+            let biases = Some([&bias_in, &bias_out].map(vector));
+            let out = ops::feed_forward(x.reshape([3, 30, 5]), [weight_in, weight_out], biases, options);
+            let gradients = (out.clone() * out).sum().backward();
+            inputs.map(|leaf| leaf.grad(&gradients).map(values))
+        };
+        let all = gradients(&[]);
+        assert!(all.iter().all(Option::is_some));
+        for frozen in [vec![1, 2], vec![1, 2, 3, 4], vec![0, 1, 2], vec![1]] {
+            for (index, (found, expected)) in gradients(&frozen).into_iter().zip(&all).enumerate() {
+                assert!(
+                    if frozen.contains(&index) { found.is_none() } else { found == *expected },
+                    "{frozen:?}: {index}"
+                );
+            }
+        }
+    }
+}
