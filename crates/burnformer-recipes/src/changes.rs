@@ -36,6 +36,8 @@ enum Rule {
     Applied,
     /// Data or a model lie in another place. Whether the data are the same, their fingerprint tells.
     Place,
+    /// Another value, but not one where there was none, nor none where there was one.
+    Value,
     /// A part of the size of a step: only how a step is cut into micro-batches may change.
     Step,
     /// The checkpoint, or the order of the samples, depends on it.
@@ -43,12 +45,15 @@ enum Rule {
 }
 
 /// The first row that has the key, or its beginning if the row ends with a dot, decides. What is in no row is fixed.
-const RULES: [(&str, Rule); 14] = [
+const RULES: [(&str, Rule); 17] = [
     ("train.micro_batch_size", Rule::Step),
     ("train.micro_batch_tokens", Rule::Step),
     ("train.grad_accum_steps", Rule::Step),
     ("train.window", Rule::Fixed),
     ("train.optimizer.kind", Rule::Fixed),
+    ("train.freeze", Rule::Fixed),
+    ("train.unfreeze_every", Rule::Fixed),
+    ("train.ema_decay", Rule::Value),
     ("train.", Rule::Applied),
     ("corpus", Rule::Place),
     ("validation", Rule::Place),
@@ -70,7 +75,7 @@ impl Rule {
     fn allows(self, change: &Change, before: &TrainConfig, after: &TrainConfig) -> bool {
         match self {
             Self::Applied => true,
-            Self::Place => !change.before.is_null() && !change.after.is_null(),
+            Self::Place | Self::Value => !change.before.is_null() && !change.after.is_null(),
             Self::Step => before.batch_size() == after.batch_size(),
             Self::Fixed => false,
         }
@@ -200,7 +205,9 @@ mod tests {
         }
         let validation = "validation={paths=[\"b.txt\"],format={kind=\"text\",layout=\"lines\"}}";
         assert!(matches!(found(&[validation]), Err(RecipeError::FixedSettings { .. })));
-        assert!(matches!(found(&["train.optimizer.kind=adam"]), Err(RecipeError::FixedSettings { .. })));
+        for set in ["train.optimizer.kind=adam", "train.freeze=2", "train.unfreeze_every=9", "train.ema_decay=0.9"] {
+            assert!(matches!(found(&[set]), Err(RecipeError::FixedSettings { .. })), "{set}");
+        }
     }
 
     #[test]

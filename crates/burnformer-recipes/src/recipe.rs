@@ -113,6 +113,7 @@ pub trait Recipe {
         let size = self.size(&opened);
         let Size { samples, tokens_per_sample, parameters, .. } = size;
         train.check_samples(samples)?;
+        train.check_validation(self.data().validation.is_some())?;
         let samples_per_step = train.samples_per_step(tokens_per_sample);
         let available = memory::available().filter(|_| is_on_host(&opened));
         let (memory, refusal) = demand(self, &size, &opened, |demand| {
@@ -146,6 +147,7 @@ pub trait Recipe {
         let device = context.device.open()?;
         check_memory(self, &device)?;
         let model = self.init(&device.clone().autodiff(), context)?;
+        self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?;
         let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
         let outcome =
             train(self, &device, context, |trainer, on_event| trainer.start(model, self.data(), &folder, on_event))?;
@@ -185,6 +187,12 @@ pub trait AnyRecipe {
     /// Training settings.
     fn train_config(&self) -> &TrainConfig;
 
+    /// All settings, as in `run.toml`.
+    ///
+    /// # Errors
+    /// If TOML cannot represent one.
+    fn settings_toml(&self) -> Result<String, RecipeError>;
+
     /// [`Recipe::plan`].
     ///
     /// # Errors
@@ -210,6 +218,10 @@ where
 {
     fn train_config(&self) -> &TrainConfig {
         self.settings().train()
+    }
+
+    fn settings_toml(&self) -> Result<String, RecipeError> {
+        Ok(settings::to_toml(self.settings())?)
     }
 
     fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {

@@ -1,4 +1,5 @@
-//! Checkpoints: a model folder, the optimiser's moments, and the state of the run.
+//! Checkpoints: a model folder, the optimiser's moments, the state of the run, and the trained weights if the model is their
+//! average.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,6 +8,7 @@ use std::hash::Hasher;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::{Device, TensorData};
 use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, open_regular, read_limited};
 use burnformer_models::ModelError;
@@ -16,10 +18,15 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
+use crate::ema::Ema;
+use crate::layers::LayerRule;
+use crate::run::Run;
 use crate::seal::{self, Seal};
-use crate::{Optimizer, OptimizerConfig, ParameterRule, RunProgress, TrainError, TrainState, parameters};
+use crate::{Optimizer, ParameterRule, RunProgress, TrainConfig, TrainError, TrainState, parameters};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// The weights that were trained, where the model is their moving average.
+pub(crate) const TRAINED_FILE: &str = "trained.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
 /// Version of the layout. `state.json` of the first one has no checksum of itself.
 const FORMAT: u32 = 2;
@@ -32,6 +39,8 @@ pub struct Checkpoint<T: Task> {
     pub model: T::Model,
     /// Optimiser with its moments.
     pub optimizer: Optimizer,
+    /// The moving average of the weights, if the settings ask for it.
+    pub(crate) ema: Option<Ema>,
     /// State of the run.
     pub state: TrainState<T::MetricState>,
     /// `true` if the settings ask for a checkpoint after this step, whenever the run is stopped and however fast it is; `false`
@@ -42,7 +51,7 @@ pub struct Checkpoint<T: Task> {
 /// What a checkpoint is read for.
 pub(crate) struct Source<'a, T> {
     pub(crate) task: &'a T,
-    pub(crate) optimizer: &'a OptimizerConfig,
+    pub(crate) config: &'a TrainConfig,
     pub(crate) parameter_rule: &'a dyn ParameterRule,
     /// Names of the batches that a checkpoint may have, the first of which is today's.
     pub(crate) batches: &'a [String],
@@ -78,18 +87,23 @@ pub(crate) fn path(checkpoints: &Path, step: u64) -> PathBuf {
 }
 
 impl<T: Task> Checkpoint<T> {
-    /// Writes the checkpoint as a whole or not at all. One of the same step is replaced.
+    /// Writes the checkpoint of `run` as a whole or not at all. One of the same step is replaced.
     pub(crate) fn write(
         task: &T,
-        model: &T::Model,
-        optimizer: &Optimizer,
-        state: &TrainState<T::MetricState>,
+        run: &Run<'_, T>,
         batches: &str,
         scheduled: bool,
         checkpoints: &Path,
     ) -> Result<(), TrainError> {
+        let Run { model, optimizer, ema, state, .. } = run;
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
-        task.save(model, folder.path()).map_err(TrainError::task)?;
+        match ema {
+            Some(ema) => {
+                task.save(&ema.apply(model.valid()), folder.path()).map_err(TrainError::task)?;
+                ema.write_weights(model, &folder.path().join(TRAINED_FILE))?;
+            }
+            None => task.save(model, folder.path()).map_err(TrainError::task)?,
+        }
         optimizer.write_state(&folder.path().join(OPTIMIZER_FILE))?;
         let file = StateFile {
             format: FORMAT,
@@ -127,7 +141,7 @@ impl<T: Task> Checkpoint<T> {
     }
 
     fn read(source: &Source<'_, T>, folder: &Path) -> Result<Self, TrainError> {
-        let Source { task, optimizer, parameter_rule, batches, device } = source;
+        let Source { task, config, parameter_rule, batches, device } = source;
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
         let file: StateFile<T::MetricState> = read_state(folder)?;
         if !batches.contains(&file.batches) {
@@ -138,11 +152,20 @@ impl<T: Task> Checkpoint<T> {
         let moments = read_moments(&folder.join(OPTIMIZER_FILE))
             .map_err(|error| damaged(format!("`{OPTIMIZER_FILE}`: {error}")))?;
         // As the step trained it that this is the checkpoint of.
-        let (model, _) = parameters::track(*parameter_rule, model, file.state.step.max(1));
-        let config = OptimizerConfig::clone(optimizer);
-        let optimizer = Optimizer::load_state(config, file.optimizer_steps, moments, &model, device)?
+        let rule = LayerRule::new(config, *parameter_rule, &model)?;
+        let (model, _) = parameters::track(&rule, model, file.state.step.max(1));
+        let optimizer = config.optimizer.clone();
+        let optimizer = Optimizer::load_state(optimizer, file.optimizer_steps, moments, &model, device)?
             .with_starts(file.optimizer_starts);
-        Ok(Self { model, optimizer, state: file.state, scheduled: file.scheduled })
+        let (ema, model) = match config.ema_decay {
+            Some(decay) => {
+                let (ema, model) = Ema::read_weights(decay, model, &folder.join(TRAINED_FILE), device)
+                    .map_err(|error| damaged(format!("`{TRAINED_FILE}`: {error}")))?;
+                (Some(ema), model)
+            }
+            None => (None, model),
+        };
+        Ok(Self { model, optimizer, ema, state: file.state, scheduled: file.scheduled })
     }
 }
 
@@ -219,7 +242,7 @@ pub(crate) fn model_files(folder: &Path) -> Result<Vec<OsString>, TrainError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(read)? {
         let name = entry.map_err(read)?.file_name();
-        if name != OPTIMIZER_FILE && name != STATE_FILE {
+        if name != OPTIMIZER_FILE && name != TRAINED_FILE && name != STATE_FILE {
             names.push(name);
         }
     }

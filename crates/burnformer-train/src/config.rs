@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use burn::module::Module;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches, Collator, Padding};
@@ -10,7 +11,8 @@ use burnformer_data::datasets::Dataset;
 use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::{OptimizerConfig, ScheduleConfig, TrainError};
+use crate::layers::LayerRule;
+use crate::{Freeze, OptimizerConfig, ParameterRule, ScheduleConfig, TrainError};
 
 /// Training settings. A step is one update of the weights, on the samples of `grad_accum_steps` micro-batches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,17 @@ pub struct TrainConfig {
     pub memory_check: bool,
     /// Greatest norm of the gradient over all parameters, to which it is clipped; absent for no clipping.
     pub clip_norm: Option<f64>,
+    /// Factor of the learning rate from each layer to the one below, in `(0, 1]`, as in ELECTRA; absent for one rate.
+    pub layer_decay: Option<f64>,
+    /// Part of the model that is not trained, from its bottom: `embeddings`, a number of layers (and the embeddings), or `body`,
+    /// all but what is above the layers; absent for none.
+    pub freeze: Option<Freeze>,
+    /// Number of steps after which one more layer is trained, from the top down, the embeddings last. Training begins with
+    /// `freeze`, or the body, frozen. Absent to leave frozen what is.
+    pub unfreeze_every: Option<u64>,
+    /// Decay of the exponential moving average of the weights, in `(0, 1)`. It is what is evaluated and published. In the first steps
+    /// the decay is `(1 + step) / (10 + step)` if that is less. Absent for the weights themselves.
+    pub ema_decay: Option<f64>,
     /// Steps between two lines of metrics, each averaged over its steps.
     pub log_every: u64,
     /// Number of steps between two evaluations on the validation samples.
@@ -132,6 +145,10 @@ impl Default for TrainConfig {
             activation_checkpointing: false,
             memory_check: default::memory_check(),
             clip_norm: Some(1.0),
+            layer_decay: None,
+            freeze: None,
+            unfreeze_every: None,
+            ema_decay: None,
             log_every: 10,
             evaluate_every: 100,
             validation_samples: Some(1024),
@@ -190,6 +207,22 @@ impl TrainConfig {
             None => self.micro_batch_size,
         };
         step.split(n_rows)
+    }
+
+    /// Checks that there are evaluations if early stopping waits for them.
+    ///
+    /// # Errors
+    /// [`TrainError::NoEvaluations`] if there are none.
+    pub fn check_validation(&self, has_validation: bool) -> Result<(), TrainError> {
+        if self.patience.is_some() && !has_validation { Err(TrainError::NoEvaluations) } else { Ok(()) }
+    }
+
+    /// Checks that some parameters of `model` are trained by these settings, within those that `rule` names.
+    ///
+    /// # Errors
+    /// If more layers are to be frozen than there are, or nothing is trained.
+    pub fn check_parameters<M: Module>(&self, rule: &dyn ParameterRule, model: &M) -> Result<(), TrainError> {
+        LayerRule::new(self, rule, model).map(drop)
     }
 
     /// Checks that `n_samples` are enough for a step.
@@ -268,9 +301,15 @@ impl Validate for TrainConfig {
             ("validation_samples", self.validation_samples.unwrap_or(1)),
             ("patience", self.patience.unwrap_or(1)),
             ("keep_every", self.keep_every.unwrap_or(1)),
+            ("unfreeze_every", self.unfreeze_every.unwrap_or(1)),
             ("max_skipped_steps", self.max_skipped_steps),
         ] {
             positive(field, value)?;
+        }
+        let decay = self.layer_decay.unwrap_or(1.0);
+        ConfigError::check("layer_decay", &decay, decay > 0.0 && decay <= 1.0, "more than 0, at most 1")?;
+        if let Some(decay) = self.ema_decay {
+            ConfigError::check("ema_decay", &decay, decay > 0.0 && decay < 1.0, "more than 0, less than 1")?;
         }
         ConfigError::check_positive("keep_checkpoints", self.keep_checkpoints)?;
         ConfigError::check_positive("keep_best", self.keep_best)?;

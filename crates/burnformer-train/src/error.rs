@@ -129,6 +129,26 @@ pub enum TrainError {
         /// How many are needed.
         batch_size: usize,
     },
+    /// Early stopping without evaluations.
+    #[error(
+        "`train.patience` stops a run by its evaluations, but there are no validation samples: set some apart, or leave it out"
+    )]
+    NoEvaluations,
+    /// More layers to freeze than the model has.
+    #[error(
+        "`train.freeze` is {found}, but the model has {n_layers} layers: set it to {n_layers} or less, or to `body`"
+    )]
+    FrozenLayers {
+        /// How many are to be frozen.
+        found: usize,
+        /// How many there are.
+        n_layers: usize,
+    },
+    /// No parameter that is to be trained.
+    #[error(
+        "no parameter would be trained: `train.freeze` leaves none of those that the recipe trains, set it to `embeddings` or a number of layers, or leave it out"
+    )]
+    NothingTrained,
     /// A step in which no parameter got a gradient.
     #[error(
         "no parameter got a gradient at step {step}: the loss must depend on a parameter that is to be trained, and the gradient rule add to the sums"

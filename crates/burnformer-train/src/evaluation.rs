@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::module::Module;
 use burnformer_core::progress::{Interrupted, is_interrupted};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
@@ -57,7 +56,7 @@ impl<T: Task> Trainer<'_, T> {
         let (batches, n_samples) = self.config.validation(validation, collator, self.seed)?;
         let batches = batches.enumerate().filter(|(index, _)| index % size == rank).map(|(_, batch)| batch);
         let n_samples = n_samples / size as u64;
-        let model = run.model.valid();
+        let model = run.result();
         // In single precision also where a thread of the pool calls this in the middle of another run's step.
         let evaluated = with_matmul_precision(Precision::F32, &self.device, || {
             evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)

@@ -22,7 +22,7 @@ const OF_SAMPLE: u64 = 100;
 pub struct MemoryEstimate {
     /// The program and its data: code, threads, tokenizers, batches that are built ahead.
     pub program: u64,
-    /// Weights.
+    /// Weights, and their moving average.
     pub weights: u64,
     /// Their gradients.
     pub gradients: u64,
@@ -45,6 +45,8 @@ impl MemoryEstimate {
         // The sums over earlier micro-batches wait beside the gradients of this one.
         let sums = if train.grad_accum_steps > 1 { weights } else { 0 };
         let gradients = gradients + sums;
+        // The moving average of the weights is as large as they are.
+        let weights = if train.ema_decay.is_some() { 2 * weights } else { weights };
         let holes = (weights + moments + gradients + activations) / HOLES;
         Self { program: PROGRAM + batches(train, seq_length) + holes, weights, gradients, moments, activations }
     }

@@ -2,9 +2,13 @@
 
 use std::time::Instant;
 
+use burn::module::Module;
 use burnformer_tasks::{Metric, Task};
 
+use crate::checkpoint::Checkpoint;
+use crate::ema::Ema;
 use crate::events::EventFile;
+use crate::layers::LayerRule;
 use crate::timer::Timer;
 use crate::trainer::Event;
 use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState};
@@ -13,6 +17,10 @@ use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState}
 pub(crate) struct Run<'a, T: Task> {
     pub(crate) model: T::Model,
     pub(crate) optimizer: Optimizer,
+    /// The moving average of the weights, if the settings ask for it.
+    pub(crate) ema: Option<Ema>,
+    /// Which parameters are trained, and at which learning rate.
+    pub(crate) rule: LayerRule<'a>,
     pub(crate) state: TrainState<T::MetricState>,
     /// The files of the run, on the process that writes them.
     pub(crate) writer: Option<Writer>,
@@ -71,19 +79,21 @@ impl Writer {
 }
 
 impl<'a, T: Task> Run<'a, T> {
-    /// A run that starts, or continues from the checkpoint of `state`.
+    /// A run that starts, or continues from a checkpoint.
     pub(crate) fn new(
-        model: T::Model,
-        optimizer: Optimizer,
-        state: TrainState<T::MetricState>,
+        checkpoint: Checkpoint<T>,
+        rule: LayerRule<'a>,
         writer: Option<Writer>,
         folder: &'a RunFolder,
         written: Option<(u64, bool)>,
         timer: Timer,
     ) -> Self {
+        let Checkpoint { model, optimizer, ema, state, .. } = checkpoint;
         Self {
             model,
             optimizer,
+            ema,
+            rule,
             writer,
             folder,
             loss: f64::NAN,
@@ -92,6 +102,15 @@ impl<'a, T: Task> Run<'a, T> {
             written,
             timer,
             state,
+        }
+    }
+
+    /// The model that is evaluated, which does not track gradients: the average of the weights, if there is one.
+    pub(crate) fn result(&self) -> T::Model {
+        let model = self.model.valid();
+        match &self.ema {
+            Some(ema) => ema.apply(model),
+            None => model,
         }
     }
 

@@ -31,7 +31,8 @@ const CHECKPOINTS: &str = "checkpoints";
 /// learning_curves.svg      the same as a picture
 /// events.out.tfevents.…    the same for TensorBoard, with `train.tensorboard`
 /// checkpoints.toml         the settings that the latest checkpoint was made with
-/// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`
+/// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`; with `train.ema_decay` the model is the
+///                          average, and `trained.safetensors` has the weights
 /// config.json …            the best model, in Hugging Face's format, with README.md
 /// ```
 #[derive(Debug)]

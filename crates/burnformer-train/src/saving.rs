@@ -14,7 +14,7 @@ impl<T: Task> Trainer<'_, T> {
     /// Makes sure that there is room for a checkpoint.
     pub(crate) fn check_space(&self, run: &Run<'_, T>) -> Result<(), TrainError> {
         match run.writer {
-            Some(_) => space::check(&run.model, &self.config.optimizer, &run.folder.checkpoints()),
+            Some(_) => space::check(&run.model, self.config, &run.folder.checkpoints()),
             None => Ok(()),
         }
     }
@@ -45,8 +45,7 @@ impl<T: Task> Trainer<'_, T> {
             // Lines of metrics up to this step are not written again.
             writer.sync()?;
             let checkpoints = run.folder.checkpoints();
-            let (model, optimizer) = (&run.model, &run.optimizer);
-            Checkpoint::<T>::write(self.task, model, optimizer, &run.state, batches, scheduled, &checkpoints)?;
+            Checkpoint::write(self.task, run, batches, scheduled, &checkpoints)?;
             retention::prune(&checkpoints, self.config, &run.state)?;
             run.folder.draw(writer.entries())?;
             on_event(Event::Checkpoint { step });
@@ -66,7 +65,7 @@ impl<T: Task> Trainer<'_, T> {
     ) -> Result<Option<Checkpoint<T>>, TrainError> {
         let source = Source {
             task: self.task,
-            optimizer: &self.config.optimizer,
+            config: self.config,
             parameter_rule: self.parameter_rule,
             batches,
             device: self.device.clone().autodiff(),
@@ -94,7 +93,7 @@ impl<T: Task> Trainer<'_, T> {
         let found = self.latest_checkpoint(&[batches.to_owned()], &checkpoints, &steps, on_event)?;
         // All have read it before it is written again.
         gather(self.collective, ())?;
-        let Some(Checkpoint { model, optimizer, mut state, scheduled }) = found else { return Err(error) };
+        let Some(Checkpoint { model, optimizer, ema, mut state, scheduled }) = found else { return Err(error) };
         let from = run.state.step;
         state.position = run.state.position;
         state.health = state.health.rolled_back(health, config.roll_back_factor);
@@ -102,7 +101,7 @@ impl<T: Task> Trainer<'_, T> {
             run.writer = Some(Writer::open_at(run.folder, state.step, config.tensorboard)?);
         }
         let (step, learning_rate_factor) = (state.step, state.health.learning_rate_factor);
-        (run.model, run.optimizer, run.state) = (model, optimizer, state);
+        (run.model, run.optimizer, run.ema, run.state) = (model, optimizer, ema, state);
         on_event(Event::RolledBack { from, to: step, learning_rate_factor, error });
         self.checkpoint(run, batches, scheduled, on_event)
     }

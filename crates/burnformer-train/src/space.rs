@@ -7,23 +7,24 @@ use burn::module::Module;
 use burnformer_core::available_space;
 
 use crate::gradients::trained_parameters;
-use crate::{OptimizerConfig, TrainError, checkpoint};
+use crate::{TrainConfig, TrainError, checkpoint};
 
 /// Beside weights and moments: settings, tokenizer, names.
 const SMALL_FILES: u64 = 1 << 20;
 
 /// Makes sure that there is room for one more checkpoint of `model` in the folder `checkpoints`.
-pub(crate) fn check<M: Module>(model: &M, optimizer: &OptimizerConfig, checkpoints: &Path) -> Result<(), TrainError> {
+pub(crate) fn check<M: Module>(model: &M, config: &TrainConfig, checkpoints: &Path) -> Result<(), TrainError> {
     let latest = checkpoint::steps(checkpoints)?.pop().map(|step| size(&checkpoint::path(checkpoints, step)));
-    require(estimate(model, optimizer).max(latest.unwrap_or(0)), checkpoints)
+    require(estimate(model, config).max(latest.unwrap_or(0)), checkpoints)
 }
 
 /// Number of bytes of a checkpoint.
-fn estimate<M: Module>(model: &M, optimizer: &OptimizerConfig) -> u64 {
+fn estimate<M: Module>(model: &M, config: &TrainConfig) -> u64 {
     const FLOAT: u64 = 4;
     let n_trained: usize = trained_parameters(model).values().map(burn::tensor::Shape::num_elements).sum();
-    let n_moments = optimizer.moments().len() as u64 * n_trained as u64;
-    FLOAT * (model.num_params() as u64 + n_moments) + SMALL_FILES
+    // Beside the average there are the weights that were trained.
+    let n_copies = config.optimizer.n_moments() as u64 + u64::from(config.ema_decay.is_some());
+    FLOAT * (model.num_params() as u64 + n_copies * n_trained as u64) + SMALL_FILES
 }
 
 /// Number of bytes in the files of a folder.
@@ -46,7 +47,7 @@ mod tests {
     use burnformer_ops::DeviceChoice;
 
     use super::*;
-    use crate::SgdConfig;
+    use crate::{OptimizerConfig, SgdConfig};
 
     #[test]
     fn a_full_disk_is_said_with_its_folder_and_both_sizes() {
@@ -67,10 +68,14 @@ mod tests {
     fn weights_and_moments_are_counted() {
         let model = LinearConfig::new(3, 5).init(&DeviceChoice::Auto.open().unwrap().autodiff());
         let n_weights = 3 * 5 + 5;
-        assert_eq!(estimate(&model, &OptimizerConfig::default()), 3 * 4 * n_weights + SMALL_FILES);
+        let config = TrainConfig::default();
+        assert_eq!(estimate(&model, &config), 3 * 4 * n_weights + SMALL_FILES);
+        let averaged = TrainConfig { ema_decay: Some(0.9), ..TrainConfig::default() };
+        assert_eq!(estimate(&model, &averaged), 4 * 4 * n_weights + SMALL_FILES);
         let sgd = SgdConfig { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0 };
-        assert_eq!(estimate(&model, &OptimizerConfig::Sgd(sgd)), 4 * n_weights + SMALL_FILES);
-        assert_eq!(estimate(&model.no_grad(), &OptimizerConfig::default()), 4 * n_weights + SMALL_FILES);
+        let without_moments = TrainConfig { optimizer: OptimizerConfig::Sgd(sgd), ..TrainConfig::default() };
+        assert_eq!(estimate(&model, &without_moments), 4 * n_weights + SMALL_FILES);
+        assert_eq!(estimate(&model.no_grad(), &config), 4 * n_weights + SMALL_FILES);
     }
 
     #[test]

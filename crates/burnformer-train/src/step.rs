@@ -7,7 +7,7 @@ use burnformer_tasks::{MetricState, Scores, Task};
 
 use crate::collective::{gather, share};
 use crate::run::Run;
-use crate::{Diagnosis, GradientSums, MicroBatch, TrainError, Trainer, parameters};
+use crate::{Diagnosis, GradientSums, MicroBatch, ParameterRule, TrainError, Trainer, parameters};
 
 /// What became of a step.
 pub(crate) enum Stepped {
@@ -40,9 +40,12 @@ impl<T: Task> Trainer<'_, T> {
         let peak = config.optimizer.learning_rate() * run.state.health.learning_rate_factor;
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
         let changed;
-        (run.model, changed) = parameters::track(self.parameter_rule, run.model, run.state.step);
+        (run.model, changed) = parameters::track(&run.rule, run.model, run.state.step);
         if changed {
             run.optimizer.follow(&run.model);
+        }
+        if let Some(ema) = &mut run.ema {
+            ema.follow(&run.model);
         }
         let micro_batches = share(self.collective, config.micro_batches(batch));
         let totals = self.totals(&mut run, &micro_batches)?;
@@ -70,8 +73,11 @@ impl<T: Task> Trainer<'_, T> {
         let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
         let run = self.on_pool(|| {
             let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
-            let rate = |path: &str| run.learning_rate * self.parameter_rule.learning_rate_factor(path);
+            let rate = |path: &str| run.learning_rate * run.rule.learning_rate_factor(path);
             run.model = run.optimizer.step_by(run.model, gradients, &rate, scale);
+            if let Some(ema) = &mut run.ema {
+                ema.update(&run.model, run.optimizer.n_steps());
+            }
             run
         });
         Ok((run, Stepped::Updated { untrained }))

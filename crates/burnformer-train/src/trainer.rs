@@ -10,6 +10,8 @@ use burnformer_tasks::{Metric, MetricState, Task};
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::collective::gather;
+use crate::ema::Ema;
+use crate::layers::LayerRule;
 use crate::run::{Run, Writer};
 use crate::step::Stepped;
 use crate::timer::Timer;
@@ -189,15 +191,19 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
+        self.config.check_validation(data.validation.is_some())?;
         let optimizer = Optimizer::new(self.config.optimizer.clone());
         let state = TrainState::new(self.task.metric_state());
-        let (model, _) = parameters::track(self.parameter_rule, model, 1);
+        let rule = LayerRule::new(self.config, self.parameter_rule, &model)?;
+        let (model, _) = parameters::track(&rule, model, 1);
         let writer = self.is_writer().then(|| Writer::create(folder, self.config.tensorboard)).transpose()?;
         if self.is_writer() {
             folder.create_checkpoints()?;
             folder.accept_settings()?;
         }
-        let run = Run::new(model, optimizer, state, writer, folder, None, self.timer());
+        let ema = self.config.ema_decay.map(Ema::new);
+        let begin = Checkpoint { model, optimizer, ema, state, scheduled: true };
+        let run = Run::new(begin, rule, writer, folder, None, self.timer());
         self.train(run, data, on_event)
     }
 
@@ -216,26 +222,29 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         self.config.check_samples(data.train.per_epoch())?;
+        self.config.check_validation(data.validation.is_some())?;
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let checkpoints = folder.checkpoints();
         let steps = checkpoint::steps(&checkpoints)?;
         let latest = self.latest_checkpoint(&batches, &checkpoints, &steps, on_event)?;
-        let Some(Checkpoint { model, optimizer, state, scheduled }) = latest else {
+        let Some(checkpoint) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };
         if self.is_writer() {
             folder.accept_settings()?;
             // A process that was killed behind its last checkpoint did not come to this, and no other checkpoint follows.
             // Damaged ones that are later stay until there is another one.
-            if steps.last() == Some(&state.step) {
-                retention::prune(&checkpoints, self.config, &state)?;
+            if steps.last() == Some(&checkpoint.state.step) {
+                retention::prune(&checkpoints, self.config, &checkpoint.state)?;
             }
         }
         let tensorboard = self.config.tensorboard;
-        let writer = self.is_writer().then(|| Writer::open_at(folder, state.step, tensorboard)).transpose()?;
-        let written = Some((state.step, scheduled));
-        let run = Run::new(model, optimizer, state, writer, folder, written, self.timer());
+        let writer =
+            self.is_writer().then(|| Writer::open_at(folder, checkpoint.state.step, tensorboard)).transpose()?;
+        let written = Some((checkpoint.state.step, checkpoint.scheduled));
+        let rule = LayerRule::new(self.config, self.parameter_rule, &checkpoint.model)?;
+        let run = Run::new(checkpoint, rule, writer, folder, written, self.timer());
         self.train(run, data, on_event)
     }
 

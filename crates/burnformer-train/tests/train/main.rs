@@ -3,6 +3,7 @@
 mod copy;
 mod damage;
 mod divergence;
+mod ema;
 mod exactness;
 mod learning;
 mod parameters;

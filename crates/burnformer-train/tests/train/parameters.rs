@@ -182,10 +182,8 @@ fn the_first_update_of_what_is_unfrozen_is_a_first_update() {
     let name = before.keys().find(|name| name.contains("layer.0.") && name.ends_with("query.weight")).unwrap();
     let changes = before[name].iter().zip(&after[name]).map(|(before, after)| f64::from(after - before).abs());
     let expected = learning_rate * rule.layer_factor;
-    // A weight near 0.02 is stored with an error of 1e-9.
-    assert!(
-        changes.clone().all(|change| (change - expected).abs() < 1e-7),
-        "{:?}",
-        changes.take(5).collect::<Vec<_>>()
-    );
+    // Where the gradient is hardly more than `eps`, or rounded, a little less.
+    let (most, sum) = changes.clone().fold((0.0, 0.0), |(most, sum), change| (change.max(most), sum + change));
+    let mean = sum / before[name].len() as f64;
+    assert!(most < expected * 1.001 && mean > expected * 0.99, "{most} {mean}, expected {expected}");
 }
