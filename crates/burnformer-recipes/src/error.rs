@@ -57,6 +57,9 @@ pub enum RecipeError {
     /// Translations cannot be scored.
     #[error(transparent)]
     Metric(#[from] MetricError),
+    /// A report has what JSON cannot represent.
+    #[error("cannot write a report as JSON")]
+    Json(#[from] serde_json::Error),
     /// The device does not exist.
     #[error(transparent)]
     Device(#[from] DeviceError),

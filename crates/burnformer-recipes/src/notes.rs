@@ -92,6 +92,10 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         Note::StartsAnew { folder } => {
             vec![format!("`{}` has no checkpoint yet: the run starts from its first step\n", folder.display())]
         }
+        Note::Seed { seed, number, of } => vec![format!("seed {seed}: run {number} of {of}\n")],
+        Note::SeedsInterrupted { recipe, folder } => {
+            vec![format!("to continue with all seeds: `burnformer {recipe} --out {} --resume`\n", folder.display())]
+        }
         Note::Interrupted { recipe, folder, step } => vec![format!(
             "stopped after step {step}, checkpoint written; to continue: `burnformer {recipe} --out {} --resume`\n",
             folder.display()

@@ -125,6 +125,22 @@ pub enum Note<'a> {
         /// Folder of the run.
         folder: &'a Path,
     },
+    /// The next of several runs that differ in the seed begins or goes on.
+    Seed {
+        /// Its seed.
+        seed: u64,
+        /// Its number, from 1 on.
+        number: usize,
+        /// Number of all runs.
+        of: usize,
+    },
+    /// Runs of several seeds were interrupted, and can be resumed together.
+    SeedsInterrupted {
+        /// Name of the recipe.
+        recipe: &'static str,
+        /// Folder of the runs.
+        folder: &'a Path,
+    },
     /// The run was interrupted after this step, and can be resumed.
     Interrupted {
         /// Name of the recipe.

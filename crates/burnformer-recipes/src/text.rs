@@ -33,6 +33,12 @@ pub trait AnyReport {
     /// # Errors
     /// If it has a key that JSON cannot have.
     fn to_json(&self) -> serde_json::Result<String>;
+
+    /// The report as a value of JSON.
+    ///
+    /// # Errors
+    /// As [`Self::to_json`].
+    fn to_value(&self) -> serde_json::Result<serde_json::Value>;
 }
 
 impl<R: Report> AnyReport for R {
@@ -42,6 +48,10 @@ impl<R: Report> AnyReport for R {
 
     fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
+    }
+
+    fn to_value(&self) -> serde_json::Result<serde_json::Value> {
+        serde_json::to_value(self)
     }
 }
 

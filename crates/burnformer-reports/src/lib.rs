@@ -7,6 +7,7 @@ mod plan;
 mod run;
 mod runs;
 mod scores;
+mod seeds;
 
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
@@ -18,3 +19,4 @@ pub use scores::{
     CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores,
     TokenClassificationScores, first_of,
 };
+pub use seeds::{SeedRun, SeedScore, SeedsReport};
