@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus_samples::{CorpusSamples, check_corpus};
 use crate::evaluate::{batches_of, check_loss, documents_of, padding};
 use crate::pretrain::check_fit;
-use crate::settings::train_config;
+use crate::settings::{rate_share, train_config};
 use crate::{
     Context, Objective, Overrides, PretrainStart, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload,
 };
@@ -89,7 +89,7 @@ impl CausalLmSettings {
             model: model.clone(),
             data: CausalLmData { split: SplitConfig::default(), samples: samples.clone() },
             // 6e-4 for the size of `gpt2` (Brown et al. 2020, table 2.1); small ones take, and need, more.
-            train: train_config(steps, 0.46 / d_model as f64),
+            train: train_config(steps, rate_share(start.init) * 0.46 / d_model as f64),
         };
         // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
         let asked = overrides.over(&preset(1000, model.d_model))?;

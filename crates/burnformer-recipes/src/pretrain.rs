@@ -20,7 +20,7 @@ use burnformer_train::{Data, ModelCard, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::{CorpusSamples, check_corpus};
-use crate::settings::train_config;
+use crate::settings::{rate_share, train_config};
 use crate::{
     Context, Note, Objective, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores,
 };
@@ -108,7 +108,7 @@ impl PretrainSettings {
             model: model.clone(),
             data: PretrainData { split: SplitConfig::default(), samples: samples.clone() },
             // 3.3e-4 for the base model; small ones take, and need, more.
-            train: train_config(steps, 0.256 / d_model as f64),
+            train: train_config(steps, rate_share(start.init) * 0.256 / d_model as f64),
         };
         // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
         let asked = overrides.over(&preset(1000, model.d_model))?;

@@ -19,7 +19,7 @@ use burnformer_train::{AdamConfig, Data, ModelCard, OptimizerConfig, ScheduleCon
 use serde::{Deserialize, Serialize};
 
 use crate::corpus_samples::check_corpus;
-use crate::settings::train_config;
+use crate::settings::{rate_share, train_config};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, RunSettings, SEED, Size, memory, recipe, reload, scores};
 
 /// Settings of a seq2seq training run.
@@ -118,16 +118,13 @@ impl<'a> TrainSeq2SeqStart<'a> {
                 split: SplitConfig { test: 0.0, ..SplitConfig::default() },
                 samples: TextPairsConfig { max_seq_length, ..samples.clone() },
             },
-            train: schedule(steps, d_model, if self.init.is_some() { FINE_TUNING } else { 1.0 }),
+            train: schedule(steps, d_model, rate_share(self.init)),
         };
         // Warm-up, evaluations and the rest follow the steps that were asked for, unless they were asked for too.
         let asked = overrides.over(&preset(steps, model.d_model))?;
         overrides.over(&preset(asked.train.steps, asked.model.d_model))
     }
 }
-
-/// The learning rate of a trained model, as a share of that of fresh weights: 7e-5 for the base model.
-const FINE_TUNING: f64 = 0.1;
 
 /// Adam with the constants of the paper and its schedule, of which the peak is written out: `share` of 7e-4 for the base
 /// model after 4,000 steps of warm-up.

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::numbers::whole;
 use super::paths::folder_to_write;
-use super::{DeviceArgs, ReportArgs, SettingsArgs};
+use super::{DeviceArgs, ReportArgs, SettingsArgs, TechniqueArgs};
 
 /// Flags of a training run.
 #[derive(Args, Debug)]
@@ -48,6 +48,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,
 
+    /// Train this many runs with seeds that follow each other, in subfolders, and report the mean and deviation of their scores
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(2..=1000), conflicts_with = "resume")]
+    pub(crate) seeds: Option<u64>,
+
     #[command(flatten)]
     pub(crate) settings: SettingsArgs,
 
@@ -56,4 +60,7 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+
+    #[command(flatten)]
+    pub(crate) technique: TechniqueArgs,
 }

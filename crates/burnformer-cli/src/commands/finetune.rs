@@ -6,7 +6,7 @@ use anyhow::Result;
 use burnformer::data::readers::Input;
 use burnformer::models::BertConfig;
 use burnformer::recipes::{
-    FinetuneSettings, FinetuneStart, FinetuneTask, SEED, begin_finetune, reload, reload_finetune,
+    self, AnyRecipe, FinetuneSettings, FinetuneStart, FinetuneTask, SEED, begin_finetune, reload_finetune,
 };
 use burnformer::train::RunFolder;
 
@@ -17,19 +17,33 @@ use crate::errors::Advised;
 use crate::input;
 
 pub(super) fn run(args: &FinetuneArgs, context: &Context) -> Result<Outcome> {
-    let (sets, watched) = (training::sets(&args.run), context.watched(&args.run.device));
-    let recipe = if args.run.resume {
-        training::check_resume(&args.run)?;
-        if args.baseline {
-            check_flags(args, reload::<FinetuneSettings>(&args.run.out, &sets)?.task())?;
-        }
-        reload_finetune(&args.run.out, &sets, &args.test, args.baseline, &watched)?
-    } else {
-        let (settings, test) = settings(args)?;
-        let start = FinetuneStart { epochs: args.epochs, test: test.as_ref(), baselines: args.baseline };
-        begin_finetune(settings, start, &training::overrides(&args.run, &sets), &watched)?
-    };
-    training::run(recipe.as_ref(), &args.run, context)
+    training::run(
+        &args.run,
+        context,
+        |watched| begin(args, watched),
+        |folder, sets, watched| reload(args, folder, sets, watched),
+    )
+}
+
+/// A new run.
+pub(super) fn begin(args: &FinetuneArgs, context: &recipes::Context<'_>) -> Result<Box<dyn AnyRecipe>> {
+    let sets = training::sets(&args.run);
+    let (settings, test) = settings(args)?;
+    let start = FinetuneStart { epochs: args.epochs, test: test.as_ref(), baselines: args.baseline };
+    Ok(begin_finetune(settings, start, &training::overrides(&args.run, &sets), context)?)
+}
+
+/// The run in `folder`, to be resumed.
+pub(super) fn reload(
+    args: &FinetuneArgs,
+    folder: &Path,
+    sets: &[String],
+    context: &recipes::Context<'_>,
+) -> Result<Box<dyn AnyRecipe>> {
+    if args.baseline {
+        check_flags(args, recipes::reload::<FinetuneSettings>(folder, sets)?.task())?;
+    }
+    Ok(reload_finetune(folder, sets, &args.test, args.baseline, context)?)
 }
 
 /// The settings of a new run, and its test data.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burnformer::recipes::{
-    CausalLmSettings, Objective, Pretrain, PretrainCausalLm, PretrainSettings, PretrainStart, SEED,
+    AnyRecipe, CausalLmSettings, Objective, Pretrain, PretrainCausalLm, PretrainSettings, PretrainStart, SEED,
 };
 use burnformer::train::RunFolder;
 
@@ -13,14 +13,20 @@ use crate::args::{ObjectiveName, PretrainArgs};
 use crate::context::Context;
 
 pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
-    let (sets, out) = (training::sets(&args.run), &args.run.out);
-    if args.run.resume {
-        training::check_resume(&args.run)?;
-        return match Objective::of_run(out)? {
-            Objective::MaskedLm => training::run(&Pretrain::reload(out, &sets)?, &args.run, context),
-            Objective::CausalLm => training::run(&PretrainCausalLm::reload(out, &sets)?, &args.run, context),
-        };
-    }
+    training::run(&args.run, context, |_| begin(args), |folder, sets, _| reload(folder, sets))
+}
+
+/// The run in `folder`, to be resumed.
+pub(super) fn reload(folder: &Path, sets: &[String]) -> Result<Box<dyn AnyRecipe>> {
+    Ok(match Objective::of_run(folder)? {
+        Objective::MaskedLm => Box::new(Pretrain::reload(folder, sets)?),
+        Objective::CausalLm => Box::new(PretrainCausalLm::reload(folder, sets)?),
+    })
+}
+
+/// A new run.
+pub(super) fn begin(args: &PretrainArgs) -> Result<Box<dyn AnyRecipe>> {
+    let sets = training::sets(&args.run);
     RunFolder::check_free(&args.run.out)?;
     let overrides = training::overrides(&args.run, &sets);
     let start = |preset| PretrainStart {
@@ -29,14 +35,10 @@ pub(super) fn run(args: &PretrainArgs, context: &Context) -> Result<Outcome> {
         preset: args.preset.as_deref().unwrap_or(preset),
         seed: args.run.seed.unwrap_or(SEED),
     };
-    match args.objective {
-        ObjectiveName::MaskedLm => {
-            let recipe = Pretrain::new(PretrainSettings::begin(&start("bert-tiny"), &overrides)?)?;
-            training::run(&recipe, &args.run, context)
-        }
+    Ok(match args.objective {
+        ObjectiveName::MaskedLm => Box::new(Pretrain::new(PretrainSettings::begin(&start("bert-tiny"), &overrides)?)?),
         ObjectiveName::CausalLm => {
-            let recipe = PretrainCausalLm::new(CausalLmSettings::begin(&start("gpt-tiny"), &overrides)?)?;
-            training::run(&recipe, &args.run, context)
+            Box::new(PretrainCausalLm::new(CausalLmSettings::begin(&start("gpt-tiny"), &overrides)?)?)
         }
-    }
+    })
 }

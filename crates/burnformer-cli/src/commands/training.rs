@@ -1,7 +1,9 @@
 //! What the commands that train have in common: flags as settings, the plan, the run, and what is said meanwhile.
 
+use std::path::Path;
+
 use anyhow::Result;
-use burnformer::recipes::{AnyRecipe, Note, Observer, Overrides, Report, history_line};
+use burnformer::recipes::{AnyRecipe, Context as Watched, Note, Observer, Overrides, Report, Seeds, history_line};
 use burnformer::train::Event;
 
 use super::Outcome;
@@ -10,10 +12,27 @@ use crate::context::Context;
 use crate::errors::Advised;
 use crate::terminal::Terminal;
 
-/// Shows the plan, and unless that is all that was asked for, runs `recipe` or resumes its run, and reports.
-pub(super) fn run(recipe: &dyn AnyRecipe, args: &RunArgs, context: &Context) -> Result<Outcome> {
+/// Shows the plan, and unless that is all that was asked for, runs the recipe that `begin` makes, or those in folders that `reload`
+/// opens with these settings to resume them, and reports.
+pub(super) fn run(
+    args: &RunArgs,
+    context: &Context,
+    begin: impl FnOnce(&Watched<'_>) -> Result<Box<dyn AnyRecipe>>,
+    reload: impl Fn(&Path, &[String], &Watched<'_>) -> Result<Box<dyn AnyRecipe>>,
+) -> Result<Outcome> {
     let terminal = &context.terminal;
-    let watched = context.watched(&args.device);
+    let (sets, watched) = (sets(args), context.watched(&args.device));
+    let reload = |folder: &Path| reload(folder, &sets, &watched);
+    let recipe = if args.resume {
+        check_resume(args)?;
+        if let Some(seeds) = Seeds::open(&args.out)? {
+            terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
+            return Ok(Outcome::Done);
+        }
+        reload(&args.out)?
+    } else {
+        begin(&watched)?
+    };
     let plan = recipe.plan_run(watched.device)?;
     if args.dry_run {
         if let Some(warning) = &plan.warning {
@@ -27,6 +46,12 @@ pub(super) fn run(recipe: &dyn AnyRecipe, args: &RunArgs, context: &Context) -> 
     }
     terminal.note(plan.text());
     terminal.detail(&plan.settings);
+    if let Some(n) = args.seeds {
+        let seeds = Seeds::create(&args.out, recipe.as_ref(), n)?;
+        drop(recipe);
+        terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
+        return Ok(Outcome::Done);
+    }
     let report = match args.resume {
         true => recipe.resume_run(&args.out, &watched)?,
         false => recipe.start_run(&args.out, &watched)?,
@@ -41,6 +66,11 @@ pub(super) fn sets(args: &RunArgs) -> Vec<String> {
         ("train.tensorboard", args.tensorboard.then(|| true.to_string())),
         ("train.dtype", args.dtype.clone()),
         ("train.activation_checkpointing", args.activation_checkpointing.then(|| "true".to_owned())),
+        ("train.layer_decay", args.technique.layer_decay.map(|decay| format!("{decay:?}"))),
+        ("train.freeze", args.technique.freeze.clone()),
+        ("train.unfreeze_every", args.technique.unfreeze_every.map(|steps| steps.to_string())),
+        ("train.ema_decay", args.technique.ema_decay.map(|decay| format!("{decay:?}"))),
+        ("train.patience", args.technique.patience.map(|n| n.to_string())),
         ("train.steps", args.steps.map(|steps| steps.to_string())),
         // With a point or an exponent, so that it is a number of this kind to TOML too.
         ("train.optimizer.learning_rate", args.learning_rate.map(|rate| format!("{rate:?}"))),
@@ -55,7 +85,7 @@ pub(super) fn overrides<'a>(args: &'a RunArgs, sets: &'a [String]) -> Overrides<
 }
 
 /// Refuses flags that a run that goes on cannot take.
-pub(super) fn check_resume(args: &RunArgs) -> Result<()> {
+fn check_resume(args: &RunArgs) -> Result<()> {
     let given = [args.seed.map(|_| "--seed"), args.settings.config.as_ref().map(|_| "--config")];
     match given.into_iter().flatten().next() {
         Some(flag) => {

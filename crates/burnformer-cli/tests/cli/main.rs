@@ -26,11 +26,13 @@ mod ranking;
 mod resume;
 mod runs;
 mod rust_docs;
+mod seeds;
 #[cfg(unix)]
 mod signals;
 mod split;
 mod streams;
 mod support;
+mod technique;
 mod tokenizer;
 mod tokens;
 mod train;
