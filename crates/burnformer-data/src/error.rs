@@ -11,6 +11,7 @@ use crate::labelled::LabelError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
 use crate::split::{SplitBy, Subset};
+use crate::tag_error::TagError;
 use crate::tokenizer::TokenizerError;
 
 /// An error of this crate.
@@ -32,6 +33,9 @@ pub enum DataError {
     /// Texts lack labels, or have unexpected ones.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// Words lack tags, or have unexpected ones.
+    #[error(transparent)]
+    Tag(#[from] TagError),
     /// Samples cannot be drawn from a corpus.
     #[error(transparent)]
     Samples(#[from] SamplesError),
@@ -77,6 +81,7 @@ impl DataError {
             Self::Read(error) => error.rows_lost(),
             Self::RustDocs(error) => error.is_bad_row().then_some(1),
             Self::Label(error) => error.is_bad_row().then_some(1),
+            Self::Tag(error) => error.is_bad_row().then_some(1),
             _ => None,
         }
     }

@@ -150,37 +150,6 @@ pub enum LabelError {
     /// No text at all.
     #[error("there is no text with a class")]
     Empty,
-    /// A text without tags for its words.
-    #[error("line {line} of `{}` has no tags, expected words with a tag each, in CoNLL columns, or in lists of JSON or Parquet", path.display())]
-    NoTags {
-        /// The file.
-        path: PathBuf,
-        /// First line or row of the text.
-        line: u64,
-    },
-    /// A tag that the model does not have.
-    #[error(
-        "the sentence in line {line} of `{}` has the unknown tag `{tag}`, known are `{}`", path.display(), known.join("`, `")
-    )]
-    UnknownTag {
-        /// The tag.
-        tag: String,
-        /// The file.
-        path: PathBuf,
-        /// First line of the sentence.
-        line: u64,
-        /// The known tags, at most twenty.
-        known: Vec<String>,
-    },
-    /// No sentence at all.
-    #[error("there is no sentence with tags")]
-    NoSentence,
-    /// All words have the same tag.
-    #[error("every word has the tag `{tag}`, expected at least two different tags")]
-    OneTag {
-        /// The tag.
-        tag: String,
-    },
     /// Fewer than two classes.
     #[error("every text has the class `{label}`, expected at least two classes")]
     OneClass {

@@ -12,7 +12,7 @@
 //! | tokenizers: train, load, save | [`tokenizer`] |
 //! | texts with a class each | [`labelled`], and odd names of classes: [`class_names`] |
 //! | texts with any number of labels, and with a score each | [`multi_label`], [`scored`] |
-//! | sentences of words with a tag each | [`tagged`] |
+//! | sentences of words with a tag each | [`tagged`], and the schemes of tags: [`tag_scheme`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | texts that occur with different labels | [`conflicts`] |
@@ -71,6 +71,7 @@ mod error;
 mod json_lines;
 mod parallel;
 mod record;
+mod tag_error;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -89,6 +90,7 @@ pub mod sentences;
 pub mod source;
 pub mod split;
 pub mod statistics;
+pub mod tag_scheme;
 pub mod tagged;
 pub mod tokenizer;
 

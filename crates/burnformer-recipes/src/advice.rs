@@ -7,6 +7,8 @@ use burnformer_data::corpus::CorpusError;
 use burnformer_data::datasets::SamplesError;
 use burnformer_data::labelled::LabelError;
 use burnformer_data::readers::{Likely, ReadError};
+use burnformer_data::tag_scheme::{TagBreakKind, TagScheme};
+use burnformer_data::tagged::TagError;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::weights::is_adapter;
 use burnformer_models::{Head, ModelError};
@@ -95,17 +97,26 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         DataError::Read(ReadError::MissingColumn { .. }) => {
             Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
         }
-        DataError::Read(ReadError::MissingField { .. }) => Some(
+        DataError::Read(ReadError::MissingField { .. } | ReadError::MissingKey { .. }) => Some(
             "name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`, or skip and count \
              rows without a value by `--on-bad-row skip`",
         ),
         DataError::Label(LabelError::NoLabel { .. }) => Some("name the column of the label with `--label-column`"),
-        DataError::Label(LabelError::NoTags { .. }) => {
-            Some("set `--input-format conll` if the files are CoNLL columns")
-        }
-        DataError::Label(LabelError::UnknownTag { .. }) => {
-            Some("correct the tag, or train on sentences with this tag too")
-        }
+        DataError::Tag(TagError::NoTags { .. }) => Some("set `--input-format conll` if the files are CoNLL columns"),
+        DataError::Tag(TagError::UnknownTag { .. }) => Some(
+            "correct the tag, train on sentences with this tag too, or skip and count such sentences by `--on-bad-row skip`",
+        ),
+        DataError::Tag(TagError::BrokenScheme { problem, .. }) => Some(match problem.kind {
+            TagBreakKind::Foreign => {
+                "name the column of the tags with `--label-column`, set `--scheme`, or skip and count such sentences by \
+                 `--on-bad-row skip`"
+            }
+            _ if problem.scheme == TagScheme::Bio => {
+                "correct the tag, read the tags by `--scheme iob1`, in which `I-` may begin an entity, or skip and count such \
+                 sentences by `--on-bad-row skip`"
+            }
+            _ => "correct the tag, or skip and count such sentences by `--on-bad-row skip`",
+        }),
         DataError::Label(LabelError::Missing { .. }) => Some(
             "remove the rows with this class, or write their class; one of this name needs another, such as `other`",
         ),

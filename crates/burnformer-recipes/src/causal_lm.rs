@@ -250,6 +250,7 @@ impl Recipe for PretrainCausalLm {
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),
             ],
+            data: Vec::new(),
             metrics: report.validation.as_ref().map_or_else(Vec::new, CausalLmScores::lines),
             usage: format!("burnformer generate {} 'Once upon a time'", recipe::shell_word(folder)),
         }

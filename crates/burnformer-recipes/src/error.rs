@@ -129,9 +129,10 @@ pub enum RecipeError {
         /// Its value.
         place: String,
     },
-    /// Sentences with tags are expected, and the files have neither CoNLL columns nor columns of lists.
+    /// Sentences with tags are expected, and the files have neither CoNLL columns nor a column of labels in JSON or Parquet.
     #[error(
-        "token classification needs words with tags in CoNLL columns, or in lists of JSON or Parquet, found neither in `{paths}`"
+        "token classification needs words with tags in CoNLL columns or in lists of JSON or Parquet, or spans of texts in JSON or \
+         Parquet, found none of them in `{paths}`"
     )]
     NoTagColumns {
         /// The files.
@@ -308,8 +309,8 @@ impl RecipeError {
                 ));
             }
             Self::NoTagColumns { .. } => {
-                "set `--input-format conll` if the file has CoNLL columns, or name the columns of the lists with \
-                 `--text-column tokens --label-column ner_tags`"
+                "set `--input-format conll` if the file has CoNLL columns, or name the columns of JSON with \
+                 `--text-column tokens --label-column ner_tags`, or `--label-column entities` for spans of texts"
             }
             Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",

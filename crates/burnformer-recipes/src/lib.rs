@@ -59,7 +59,10 @@ pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, S
 pub use error::RecipeError;
 pub use evaluate::{CorpusScores, evaluate_labelled, evaluate_on_corpus, evaluate_pretraining, evaluate_supervised};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
-pub use finetune::{Finetune, FinetuneSettings, FinetuneStart, FinetuneTask, begin_finetune, reload_finetune};
+pub use finetune::{
+    Finetune, FinetuneSettings, FinetuneStart, FinetuneTask, TokenClassificationSettings, begin_finetune,
+    reload_finetune,
+};
 pub use inspect::{Block, Inspection, Point};
 pub use memory::{Remedy, TooLittleMemory};
 pub use notes::history_line;

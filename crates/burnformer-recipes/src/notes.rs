@@ -77,10 +77,11 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             let [cut, texts] = [cut, texts].map(|n| HumanCount(*n));
             vec![fact("texts cut off", format_args!("{cut} of {texts} {part} texts, behind {max_length} tokens"))]
         }
-        Note::TrainingWords { lost, invalid_tags } => [
+        Note::TrainingWords { lost, invalid_tags, new_beginnings } => [
             ("words cut off", lost.cut_off as u64, "behind the maximum length, not trained on"),
             ("words without tokens", lost.empty as u64, "not trained on"),
             ("invalid tags", *invalid_tags, "such as `I-` behind `O`, counted as beginnings of entities"),
+            ("new beginnings", *new_beginnings, "`I-` of the scheme `iob1` where an entity begins, read as `B-`"),
         ]
         .into_iter()
         .filter(|(_, count, _)| *count > 0)
@@ -193,7 +194,8 @@ mod tests {
 
     #[test]
     fn a_note_has_a_line_for_each_fact() {
-        let note = Note::TrainingWords { lost: LostWords { cut_off: 1200, empty: 0 }, invalid_tags: 3 };
+        let note =
+            Note::TrainingWords { lost: LostWords { cut_off: 1200, empty: 0 }, invalid_tags: 3, new_beginnings: 0 };
         let expected = "words cut off        1,200 (behind the maximum length, not trained on)\n\
                         invalid tags         3 (such as `I-` behind `O`, counted as beginnings of entities)";
         assert_eq!(note.to_string(), expected);
@@ -268,6 +270,9 @@ mod tests {
         let cut = |cut| Note::TextsCut { cut, texts: 2000, max_length: 128, part: "training" }.to_string();
         assert_eq!(cut(0), "");
         assert_eq!(cut(1234), "texts cut off        1,234 of 2,000 training texts, behind 128 tokens");
-        assert_eq!(Note::TrainingWords { lost: LostWords::default(), invalid_tags: 0 }.to_string(), "");
+        assert_eq!(
+            Note::TrainingWords { lost: LostWords::default(), invalid_tags: 0, new_beginnings: 0 }.to_string(),
+            ""
+        );
     }
 }

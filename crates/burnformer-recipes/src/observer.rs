@@ -115,6 +115,8 @@ pub enum Note<'a> {
         lost: LostWords,
         /// Number of tags such as `I-PER` that continue no entity.
         invalid_tags: u64,
+        /// Number of such tags of the scheme `iob1`, which were turned into beginnings.
+        new_beginnings: u64,
     },
     /// Names of weights that the pretrained model lacks and that were initialised at random.
     FreshWeights(&'a [String]),

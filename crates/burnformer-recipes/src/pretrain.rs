@@ -324,6 +324,7 @@ impl Recipe for Pretrain {
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),
             ],
+            data: Vec::new(),
             metrics: report.validation.as_ref().map_or_else(Vec::new, PretrainingScores::lines),
             usage: format!("burnformer fill-mask {} 'A sentence with a {mask} in it.'", recipe::shell_word(folder)),
         }

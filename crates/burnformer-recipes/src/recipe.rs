@@ -5,12 +5,12 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_core::peak_memory;
 use burnformer_core::progress::Interrupted;
-use burnformer_core::settings;
+use burnformer_core::settings::{self, SettingsError};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
 use burnformer_models::{Passes, StepFloats};
 use burnformer_ops::{DeviceChoice, is_on_host};
-use burnformer_reports::{Memory, Plan, RunSummary, Stopped};
+use burnformer_reports::{DataReport, Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
 use burnformer_train::{
     AllParameters, Data, Event, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stop, TrainConfig,
@@ -47,6 +47,11 @@ pub trait Recipe {
 
     /// The fingerprint of the data as version 0.1.0 made it, if that is another.
     fn former_fingerprint(&self) -> Option<&str> {
+        None
+    }
+
+    /// Report on the data, known before the first step; `None` where a recipe has none.
+    fn data_report(&self) -> Option<&DataReport> {
         None
     }
 
@@ -132,6 +137,7 @@ pub trait Recipe {
             available_bytes: available,
             warning: refusal.map(|refusal| refusal.to_string()),
             memory: Memory { program, weights, gradients, moments, activations },
+            data: self.data_report().cloned(),
             settings: settings::to_toml(self.settings())?,
         })
     }
@@ -149,6 +155,7 @@ pub trait Recipe {
         let model = self.init(&device.clone().autodiff(), context)?;
         self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?;
         let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
+        write_data_report(self, &folder)?;
         let outcome =
             train(self, &device, context, |trainer, on_event| trainer.start(model, self.data(), &folder, on_event))?;
         finish(self, &folder, &outcome, &device, context)
@@ -287,6 +294,13 @@ fn train<R: Recipe + ?Sized>(
     work(&trainer, &mut |event| context.observer.event(&event))
 }
 
+/// Writes the report on the data, if there is one.
+fn write_data_report<R: Recipe + ?Sized>(recipe: &R, folder: &RunFolder) -> Result<(), RecipeError> {
+    let Some(report) = recipe.data_report() else { return Ok(()) };
+    let json = serde_json::to_string_pretty(report).map_err(|source| SettingsError::Preset { source })?;
+    Ok(folder.write_data_report(&(json + "\n"))?)
+}
+
 /// Measures the best model, and writes its card.
 fn finish<R: Recipe + ?Sized>(
     recipe: &R,
@@ -316,6 +330,8 @@ fn finish<R: Recipe + ?Sized>(
         peak_memory_bytes: peak_memory(),
     };
     let report = recipe.report(run, &best, device, context)?;
+    // Once more, as test data may have been named when the run was resumed.
+    write_data_report(recipe, folder)?;
     folder.write_card(&recipe.card(folder.path(), &report).to_string())?;
     Ok(report)
 }

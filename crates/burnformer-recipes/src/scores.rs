@@ -9,9 +9,9 @@ use burnformer_data::datasets::LostWords;
 use burnformer_data::tagged::{TaggedExample, TaggedTexts};
 use burnformer_models::{BertForPreTraining, Seq2Seq};
 use burnformer_reports::{
-    ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, TokenClassificationScores,
+    ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, StrictScores, TokenClassificationScores,
 };
-use burnformer_tasks::metrics::{ConfusionMatrix, MOST_WRITTEN, entropy, n_stray_tags, wilson_interval};
+use burnformer_tasks::metrics::{ConfusionMatrix, EntityScores, MOST_WRITTEN, entropy, n_stray_tags, wilson_interval};
 use burnformer_tasks::{MetricState, PretrainingTask, TokenClassificationMetricState, TranslationTask, evaluate};
 
 use crate::{Context, RecipeError};
@@ -41,8 +41,15 @@ pub(crate) fn of_tags(state: &TokenClassificationMetricState, labels: &[String])
         f1: all.f1,
         macro_f1: mean.f1,
         weighted_f1: weighted.f1,
+        strict: (!state.strict.is_empty()).then(|| of_entities(state.strict.micro())),
+        by_word: state.by_word,
         entities: by_type.collect(),
     }
+}
+
+fn of_entities(scores: EntityScores) -> StrictScores {
+    let EntityScores { precision, recall, f1, .. } = scores;
+    StrictScores { precision, recall, f1 }
 }
 
 /// `scores`, with what of `texts` is not in any sample or not tagged as it should be.

@@ -106,6 +106,7 @@ impl Report for Plan {
             fact("steps", format_args!("{} ({:.1} epochs)", HumanCount(self.steps), self.epochs)),
             fact("tokens per step", format_args!("at most {tokens}, in {} samples", self.samples_per_step)),
             fact("memory, about", format_args!("{} ({parts})", HumanBytes(self.memory_bytes))),
+            self.data.as_ref().map_or_else(String::new, |data| format!("\ndata\n{}", facts(data.lines()))),
         ]
         .concat()
     }
@@ -195,8 +196,9 @@ impl TaskScores for TokenClassificationScores {
 
 /// The scores of each type of entities.
 fn entity_table(scores: &TokenClassificationScores) -> String {
-    let width = scores.entities.iter().map(|it| it.label.chars().count()).chain(["entity".len()]).max().unwrap_or(0);
-    let mut text = format!("{:<width$}  precision  recall      f1  support\n", "entity");
+    let head = if scores.by_word { "tag" } else { "entity" };
+    let width = scores.entities.iter().map(|it| it.label.chars().count()).chain([head.len()]).max().unwrap_or(0);
+    let mut text = format!("{head:<width$}  precision  recall      f1  support\n");
     for EntityTypeScores { label, precision, recall, f1, support } in &scores.entities {
         text += &format!("{label:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
     }
@@ -383,6 +385,7 @@ mod tests {
             available_bytes: None,
             warning: None,
             memory,
+            data: None,
             settings: String::new(),
         };
         let expected = "device               flex\n\

@@ -414,6 +414,7 @@ impl Recipe for TrainSeq2Seq {
                 ("tokens seen", report.run.tokens.to_string()),
                 ("seed", self.settings.seed.to_string()),
             ],
+            data: Vec::new(),
             metrics: report.validation.as_ref().map_or_else(Vec::new, PairScores::lines),
             usage: format!("burnformer translate {} 'A text.'", recipe::shell_word(folder)),
         }

@@ -2,6 +2,7 @@
 //!
 //! Depends on no other crate of the workspace, nor on burn.
 
+mod data;
 mod metrics;
 mod plan;
 mod run;
@@ -9,6 +10,7 @@ mod runs;
 mod scores;
 mod seeds;
 
+pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
 pub use run::{
@@ -16,7 +18,7 @@ pub use run::{
 };
 pub use runs::{BestEvaluation, DamagedRun, RunComparison, RunCurve, RunEntry, RunState, RunsReport, SettingRow};
 pub use scores::{
-    CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores,
+    CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores, StrictScores,
     TokenClassificationScores, first_of,
 };
 pub use seeds::{SeedRun, SeedScore, SeedsReport};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::DataReport;
+
 /// Plan of a run, known before its first step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -30,6 +32,9 @@ pub struct Plan {
     /// The parts of that memory; not in JSON, and zero when read from it.
     #[serde(skip)]
     pub memory: Memory,
+    /// Report on the data; absent where a recipe has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataReport>,
     /// Every setting of the run, in TOML, as `run.toml` will have them.
     pub settings: String,
 }

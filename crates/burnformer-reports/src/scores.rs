@@ -89,7 +89,8 @@ pub fn first_of(names: &[String], most: usize) -> String {
     }
 }
 
-/// Scores of predictions on tagged sentences: words by words, entities as seqeval counts them by default.
+/// Scores of predictions on tagged sentences: words by words, entities as seqeval counts them by default. Where tags are no
+/// entities, such as parts of speech, scores are those of the tags of single words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenClassificationScores {
     /// Number of sentences.
@@ -118,8 +119,26 @@ pub struct TokenClassificationScores {
     pub macro_f1: f64,
     /// Mean F1 of the types of entities, weighted by their numbers of true entities.
     pub weighted_f1: f64,
-    /// Scores of each type of entities.
+    /// Scores of entities as seqeval counts them in its strict mode, without those that break the scheme of the tags; absent where
+    /// the scheme has no such mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<StrictScores>,
+    /// `true` if tags are no entities, such as parts of speech.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_word: bool,
+    /// Scores of each type of entities, or of each tag.
     pub entities: Vec<EntityTypeScores>,
+}
+
+/// Scores of entities in seqeval's strict mode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StrictScores {
+    /// Share of predicted entities that are right.
+    pub precision: f64,
+    /// Share of true entities that were found.
+    pub recall: f64,
+    /// Harmonic mean of precision and recall.
+    pub f1: f64,
 }
 
 /// Scores of one type of entities.
@@ -151,15 +170,16 @@ impl TokenClassificationScores {
         ];
         let counts = counts.into_iter().filter(|(_, count, always)| *always || *count > 0);
         let scores = [
-            ("loss", self.loss),
-            ("accuracy", self.accuracy),
-            ("entity precision", self.precision),
-            ("entity recall", self.recall),
-            ("entity F1", self.f1),
-            ("macro F1", self.macro_f1),
-            ("weighted F1", self.weighted_f1),
+            ("loss", Some(self.loss)),
+            ("accuracy", Some(self.accuracy)),
+            ("entity precision", (!self.by_word).then_some(self.precision)),
+            ("entity recall", (!self.by_word).then_some(self.recall)),
+            ("entity F1", (!self.by_word).then_some(self.f1)),
+            ("strict entity F1", self.strict.map(|strict| strict.f1)),
+            ("macro F1", Some(self.macro_f1)),
+            ("weighted F1", Some(self.weighted_f1)),
         ];
-        let scores = scores.map(|(name, value)| (name.to_owned(), format!("{value:.4}")));
+        let scores = scores.into_iter().filter_map(|(name, value)| Some((name.to_owned(), format!("{:.4}", value?))));
         counts.map(|(name, count, _)| (name.to_owned(), count.to_string())).chain(scores).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::TokenClassificationBatch;
+use burnformer_data::tag_scheme::TagScheme;
 use burnformer_data::tokenizer::{Alignment, Encoded, Tokenizer, TokenizerError, TokenizerKind};
 use burnformer_models::{BertConfig, BertForTokenClassification, BertInput, Head, Pretrained};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
@@ -21,6 +22,7 @@ pub struct TokenClassificationTask {
     config: BertConfig,
     tokenizer: Tokenizer,
     labels: Vec<String>,
+    scheme: TagScheme,
     loss: CrossEntropyLoss,
 }
 
@@ -31,7 +33,15 @@ impl TokenClassificationTask {
     /// If the tokenizer has more tokens than the model.
     pub fn new(config: BertConfig, tokenizer: Tokenizer, labels: Vec<String>) -> Result<Self, TaskError> {
         check_vocabulary(&tokenizer, config.vocab_size)?;
-        Ok(Self { config, tokenizer, labels, loss: CrossEntropyLossConfig::new().init() })
+        let scheme = TagScheme::of_names(labels.iter().map(String::as_str));
+        Ok(Self { config, tokenizer, labels, scheme, loss: CrossEntropyLossConfig::new().init() })
+    }
+
+    /// The same task with labels of this scheme, which decides on the metrics: those of entities, or with
+    /// [`TagScheme::Words`] those of each tag. By default it is the one that the names of the labels tell.
+    #[must_use]
+    pub fn with_scheme(self, scheme: TagScheme) -> Self {
+        Self { scheme, ..self }
     }
 
     /// Names of the labels.
@@ -44,8 +54,14 @@ impl TokenClassificationTask {
 /// Entities, correct words and sum of losses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TokenClassificationMetricState {
-    /// True and predicted entities, as seqeval counts them by default.
+    /// True and predicted entities, as seqeval counts them by default; where tags are no entities, true and predicted tags.
     pub entities: EntityCounts,
+    /// True and predicted entities, as seqeval counts them in its strict mode; none where the scheme has no such mode.
+    #[serde(default)]
+    pub strict: EntityCounts,
+    /// `true` if tags are no entities, such as parts of speech.
+    #[serde(default)]
+    pub by_word: bool,
     /// Number of sentences.
     pub sentences: u64,
     /// Number of words with a label.
@@ -54,6 +70,9 @@ pub struct TokenClassificationMetricState {
     pub correct: u64,
     /// Number of predicted tags that continue no entity, which are counted as beginnings.
     pub stray_tags: u64,
+    /// Number of further tokens of words that have a label too.
+    #[serde(default)]
+    pub further_tokens: u64,
     /// Sum of the negative log-likelihoods of the true labels, in nats.
     #[serde(with = "exact")]
     pub loss_sum: f64,
@@ -63,7 +82,7 @@ impl TokenClassificationMetricState {
     /// Mean negative log-likelihood of the true labels, in nats; 0 without words.
     #[must_use]
     pub fn loss(&self) -> f64 {
-        self.loss_sum / self.words.max(1) as f64
+        self.loss_sum / (self.words + self.further_tokens).max(1) as f64
     }
 
     /// Share of words whose label was predicted; 0 without words.
@@ -76,6 +95,9 @@ impl TokenClassificationMetricState {
 impl MetricState for TokenClassificationMetricState {
     fn merge(&mut self, other: Self) {
         self.entities += other.entities;
+        self.strict += other.strict;
+        self.by_word |= other.by_word;
+        self.further_tokens += other.further_tokens;
         self.sentences += other.sentences;
         self.words += other.words;
         self.correct += other.correct;
@@ -85,6 +107,11 @@ impl MetricState for TokenClassificationMetricState {
 
     fn metrics(&self) -> Vec<Metric> {
         let all = self.entities.micro();
+        if self.by_word {
+            let (mean, weighted) = (self.entities.macro_average(), self.entities.weighted_average());
+            let loss = ("loss", self.loss());
+            return vec![loss, ("accuracy", self.accuracy()), ("macro_f1", mean.f1), ("weighted_f1", weighted.f1)];
+        }
         vec![
             ("loss", self.loss()),
             ("accuracy", self.accuracy()),
@@ -94,8 +121,9 @@ impl MetricState for TokenClassificationMetricState {
         ]
     }
 
+    /// The F1 of entities, or the accuracy of other tags.
     fn quality(&self) -> f64 {
-        self.entities.micro().f1
+        if self.by_word { self.accuracy() } else { self.entities.micro().f1 }
     }
 }
 
@@ -107,7 +135,7 @@ impl Task for TokenClassificationTask {
     type Error = TaskError;
 
     fn counts(&self, batch: &TokenClassificationBatch) -> u64 {
-        batch.labels.len() as u64
+        (batch.labels.len() + batch.further_labels.len()) as u64
     }
 
     fn forward(
@@ -126,15 +154,17 @@ impl Task for TokenClassificationTask {
         let tensors = batch.to_device(device);
         let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
         let input = BertInput { ids: tensors.tokens.ids, segments: None, mask_pad, rng };
-        let logits = model.forward(input, tensors.positions); // [n_words, n_labels]
-        let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
+        let logits = model.forward(input, tensors.positions); // [n_words + n_further, n_labels]
+        let n_words = batch.labels.len();
+        let answers = logits.clone().inner().narrow(0, 0, n_words).argmax(1).reshape([n_words]).float();
         let loss = self.loss.forward(logits, tensors.labels).sum;
         let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
     }
 
     fn metric_state(&self) -> TokenClassificationMetricState {
-        TokenClassificationMetricState::default()
+        let by_word = self.scheme == TagScheme::Words;
+        TokenClassificationMetricState { by_word, ..TokenClassificationMetricState::default() }
     }
 
     fn add_scores(
@@ -145,6 +175,9 @@ impl Task for TokenClassificationTask {
     ) -> Result<(), TaskError> {
         let answers = scores.many("answers", batch.labels.len())?;
         metric_state.loss_sum += scores.one("loss")?;
+        metric_state.further_tokens += batch.further_labels.len() as u64;
+        let mode = if metric_state.by_word { EntityMode::Words } else { EntityMode::Lenient };
+        let strict = EntityMode::strict(self.scheme);
         for words in batch.sentences() {
             let truth: Vec<&str> =
                 batch.labels[words.clone()].iter().map(|&label| self.labels[label as usize].as_str()).collect();
@@ -155,7 +188,10 @@ impl Task for TokenClassificationTask {
             metric_state.words += truth.len() as u64;
             metric_state.sentences += 1;
             metric_state.stray_tags += n_stray_tags(&predicted);
-            metric_state.entities.add(&truth, &predicted, EntityMode::Lenient);
+            metric_state.entities.add(&truth, &predicted, mode);
+            if let Some(strict) = strict {
+                metric_state.strict.add(&truth, &predicted, strict);
+            }
         }
         Ok(())
     }
@@ -173,11 +209,13 @@ impl Task for TokenClassificationTask {
 /// Marks entities in texts.
 ///
 /// The tokenizer cuts a text into words: at white space, and BERT's at punctuation too. A word has the most probable label of
-/// its first token; consecutive words become entities as in [`entities`] in [`EntityMode::Lenient`].
+/// its first token; consecutive words become entities as in [`entities`] in [`EntityMode::Lenient`], or if the labels are no
+/// entities, such as parts of speech, each word has its label.
 #[derive(Debug)]
 pub struct TokenClassification {
     model: BertForTokenClassification,
     encode: Encode,
+    mode: EntityMode,
 }
 
 /// A text with its entities.
@@ -229,7 +267,11 @@ impl TokenClassification {
         expect_head(folder, &[Head::TokenClassification])?;
         let model = BertForTokenClassification::load(folder, device)?;
         let encode = Encode::load(folder, model.config(), device)?;
-        Ok(Self { model, encode })
+        let mode = match TagScheme::of_names(model.labels().iter().map(String::as_str)) {
+            TagScheme::Words => EntityMode::Words,
+            _ => EntityMode::Lenient,
+        };
+        Ok(Self { model, encode, mode })
     }
 
     /// The names of the labels.
@@ -311,7 +353,7 @@ impl TokenClassification {
             let text = text.chars().skip(start).take(end - start).collect();
             TextEntity { label: label.to_owned(), score, start, end, text }
         };
-        let found = entities(&tags, EntityMode::Lenient);
+        let found = entities(&tags, self.mode);
         MarkedText {
             entities: found.into_iter().map(|it| entity(it.label, it.words)).collect(),
             words_cut_off: words.n_cut_off,

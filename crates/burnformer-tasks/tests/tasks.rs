@@ -422,6 +422,7 @@ fn tagged_batch() -> TokenClassificationBatch {
         ids: ids.to_vec(),
         positions: positions.to_vec(),
         labels: labels.to_vec(),
+        further: Vec::new(),
     };
     let samples = vec![sample(&[2, 5, 12, 6, 3], &[1, 3], &[0, 1]), sample(&[2, 7, 8, 9, 3], &[1, 2, 3], &[1, 2, 0])];
     let padding = Padding { pad_id: 0, multiple_of: 1 };
@@ -457,6 +458,32 @@ fn the_loss_of_tags_is_the_mean_over_the_words_of_a_step() {
     let none = TokenClassificationBatch { positions: vec![], labels: vec![], ..tagged_batch() };
     let (loss, state) = run(vec![none]);
     assert_eq!((loss, state.words, state.loss()), (0.0, 0, 0.0));
+}
+
+#[test]
+fn further_tokens_of_words_are_in_the_loss_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, device) = (tagger(folder.path()), device());
+    let task = TokenClassificationTask::new(config(), tokenizer(folder.path()), model.labels().to_vec()).unwrap();
+    let run = |batch: &TokenClassificationBatch| {
+        let forward = task.forward(&model, batch, &task.counts(batch), DropoutRng::off(), &device);
+        let mut state = task.metric_state();
+        task.add_scores(&mut state, batch, &forward.scores.read().unwrap()).unwrap();
+        (f64::from(forward.loss.into_scalar::<f32>()), state)
+    };
+    let with_further =
+        TokenClassificationBatch { further_positions: vec![2], further_labels: vec![2], ..tagged_batch() };
+    // The same token as a word of its own.
+    let as_word = TokenClassificationBatch {
+        positions: vec![1, 2, 3, 6, 7, 8],
+        labels: vec![0, 2, 1, 1, 2, 0],
+        ..tagged_batch()
+    };
+    let ((loss, state), (expected, _)) = (run(&with_further), run(&as_word));
+    assert!((loss - expected).abs() < 1e-6 && (state.loss() - expected).abs() < 1e-6, "{loss}, {expected}, {state:?}");
+    assert_eq!((state.words, state.further_tokens), (5, 1));
+    let (_, without) = run(&tagged_batch());
+    assert_eq!((state.entities, state.correct), (without.entities, without.correct));
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct ModelCard {
     pub description: String,
     /// Facts about data, model and training, each with a name.
     pub facts: Vec<(&'static str, String)>,
+    /// Facts about the data of the run, each with its name.
+    pub data: Vec<(String, String)>,
     /// Metrics, each with its name.
     pub metrics: Vec<(String, String)>,
     /// Commands that use it.
@@ -26,16 +28,19 @@ pub struct ModelCard {
 
 impl Display for ModelCard {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { name, pipeline_tag, description, facts, metrics, usage } = self;
+        let Self { name, pipeline_tag, description, facts, data, metrics, usage } = self;
         writeln!(f, "---\nlibrary_name: burnformer\npipeline_tag: {}\n---\n", yaml(pipeline_tag))?;
         writeln!(f, "# {}\n\n{}\n", markdown(name), markdown(description))?;
         writeln!(f, "| | |\n| --- | --- |")?;
         for (name, fact) in facts {
             writeln!(f, "| {} | {} |", markdown(name), markdown(fact))?;
         }
-        if !metrics.is_empty() {
-            writeln!(f, "\n## Measured\n\n| metric | value |\n| --- | --- |")?;
-            for (name, value) in metrics {
+        for (heading, column, rows) in [("Data", "data", data), ("Measured", "metric", metrics)] {
+            if rows.is_empty() {
+                continue;
+            }
+            writeln!(f, "\n## {heading}\n\n| {column} | value |\n| --- | --- |")?;
+            for (name, value) in rows {
                 writeln!(f, "| {} | {} |", markdown(name), markdown(value))?;
             }
         }
@@ -97,12 +102,14 @@ mod tests {
             pipeline_tag: "fill-mask",
             description: "A model.".to_owned(),
             facts: vec![("data", "one|two\nthree".to_owned())],
+            data: vec![("texts".to_owned(), "7".to_owned())],
             metrics: vec![("loss".to_owned(), "1.5".to_owned())],
             usage: "burnformer fill-mask a".to_owned(),
         };
         let text = card.to_string();
         assert!(text.starts_with("---\nlibrary_name: burnformer\npipeline_tag: fill-mask\n---\n\n# a\n\nA model.\n"));
         assert!(text.contains("| data | one\\|two three |\n"), "{text}");
+        assert!(text.contains("## Data\n\n| data | value |\n| --- | --- |\n| texts | 7 |\n"), "{text}");
         assert!(text.contains("## Measured\n\n| metric | value |\n| --- | --- |\n| loss | 1.5 |\n"), "{text}");
         assert!(text.contains("```sh\nburnformer fill-mask a\n```"), "{text}");
     }
@@ -115,6 +122,7 @@ mod tests {
             pipeline_tag: "a\nlicense: mit",
             description: evil.to_owned(),
             facts: vec![("classes", evil.to_owned())],
+            data: vec![(evil.to_owned(), evil.to_owned())],
             metrics: vec![(evil.to_owned(), evil.to_owned())],
             usage: "burnformer predict 'a\n```\n<script>'".to_owned(),
         };

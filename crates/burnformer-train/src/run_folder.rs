@@ -20,6 +20,8 @@ const METRICS_FILE: &str = "metrics.jsonl";
 const CURVES_FILE: &str = "learning_curves.svg";
 /// The model card.
 const CARD_FILE: &str = "README.md";
+/// The report on the data.
+const DATA_FILE: &str = "data_report.json";
 /// The folder of the checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
 
@@ -27,6 +29,7 @@ const CHECKPOINTS: &str = "checkpoints";
 ///
 /// ```text
 /// run.toml                 resolved settings
+/// data_report.json         what is in the data, if the recipe reports on it
 /// metrics.jsonl            one line per report
 /// learning_curves.svg      the same as a picture
 /// events.out.tfevents.…    the same for TensorBoard, with `train.tensorboard`
@@ -207,6 +210,14 @@ impl RunFolder {
     /// If the file cannot be written.
     pub fn write_card(&self, card: &str) -> Result<(), TrainError> {
         Ok(atomic_write_bytes(&self.path.join(CARD_FILE), card)?)
+    }
+
+    /// Writes `data_report.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_data_report(&self, json: &str) -> Result<(), TrainError> {
+        Ok(atomic_write_bytes(&self.path.join(DATA_FILE), json)?)
     }
 
     pub(crate) fn checkpoints(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! `burnformer finetune`.
 
+mod token_classification;
+
 use std::path::PathBuf;
 
 use burnformer::recipes::FinetuneTask;
@@ -8,14 +10,16 @@ use clap::Args;
 use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
+use token_classification::TokenClassificationArgs;
 
 /// Fine-tune a pretrained model for text or token classification
 ///
 /// The classes are the labels of the training texts. Keeps the model with the best macro-F1 on the validation texts. `--test`
 /// evaluates it on held-out texts; `--baseline` adds two baselines: the most frequent class and a bag-of-words classifier.
 ///
-/// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns. The tag of a word is predicted at
-/// its first token. Keeps the model with the best entity F1, scored as seqeval does by default.
+/// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns or in lists of JSON, or on texts with
+/// spans such as `[[0, 4, "PER"]]` in JSON. The tag of a word is predicted at its first token. Keeps the model with the best entity
+/// F1, scored as seqeval does by default; of tags that are no entities, such as parts of speech, with the best accuracy.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer finetune --model runs/mini --train train.csv --text-column text --label-column category --out runs/intents
@@ -81,4 +85,7 @@ pub(crate) struct FinetuneArgs {
 
     #[command(flatten)]
     pub(crate) run: RunArgs,
+
+    #[command(flatten)]
+    pub(crate) token_classification: TokenClassificationArgs,
 }

@@ -13,7 +13,7 @@ use super::names::names;
 pub(crate) struct FormatArgs {
     /// File format [default: taken from the file name]
     ///
-    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and, for CoNLL columns, `.conll`, `.bio` and `.iob`, each with `.gz`, `.zst`, `.bz2`, `.xz` or `.br` too.
+    /// Known endings are `.txt`, `.md`, `.jsonl`, `.csv`, `.tsv`, `.parquet` and, for CoNLL columns, `.conll`, `.conllu`, `.bio` and `.iob`, each with `.gz`, `.zst`, `.bz2`, `.xz` or `.br` too.
     #[arg(long, value_name = "FORMAT", value_parser = names::<FormatKind, _>([
         ("text", "Plain text"),
         ("jsonl", "JSON: one object per line, or an array of objects"),

@@ -63,6 +63,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         max_per_class: args.max_per_class,
         max_train_samples: args.max_train_samples,
         split_special_tokens: args.split_special_tokens,
+        token_classification: args.token_classification.settings(args.task),
         validation: resolve(&args.validation)?,
         ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)
     };
@@ -71,14 +72,13 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
 
 /// Refuses flags that mean nothing for `task`.
 fn check_flags(args: &FinetuneArgs, task: FinetuneTask) -> Result<()> {
-    if task == FinetuneTask::TextClassification {
-        return Ok(());
-    }
-    let given = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
-    match given.into_iter().flatten().next() {
-        Some(flag) => {
+    let of_classes = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
+    let of_classes = of_classes.into_iter().flatten().map(|flag| (flag, FinetuneTask::TextClassification));
+    let of_tags = args.token_classification.given().map(|flag| (flag, FinetuneTask::TokenClassification));
+    match of_classes.chain(of_tags).find(|(_, owner)| *owner != task) {
+        Some((flag, owner)) => {
             let message = format!("`{flag}` cannot be used for {}", task.noun());
-            Err(Advised::new(message, format!("leave out `{flag}`: it is for text classification")).into())
+            Err(Advised::new(message, format!("leave out `{flag}`: it is for {}", owner.noun())).into())
         }
         None => Ok(()),
     }

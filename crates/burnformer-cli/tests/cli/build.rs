@@ -37,7 +37,7 @@ fn bad_rows_end_the_build_or_are_counted_and_shown() {
         run.stdout.contains("documents            2\n") && run.stdout.contains("rows skipped         1\n"),
         "{run:?}"
     );
-    let warning = "warning: skipped rows: 1; the first errors:\n  line 2 of `rows.jsonl` has no `text`\n";
+    let warning = "warning: skipped rows: 1; the first errors:\n  line 2 of `rows.jsonl` has no `text`, it has `txt`\n";
     assert_eq!(run.stderr, warning);
 }
 

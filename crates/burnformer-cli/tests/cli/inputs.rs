@@ -89,7 +89,7 @@ fn the_standard_input_is_an_input() {
     folder.run_on("tokenizer train --input - --input-format text --vocab-size 99 --out t", b"the boat\n").succeeds();
     folder.run_on("data build --input - --input-format csv --tokenizer tokenizer --out corpus", table).succeeds();
     folder.run_on(&format!("{SPLIT} -"), table).fails_with(&["the file format of `-` is unknown", "--input-format"]);
-    let error = "line 2 of `standard input` has 1 fields, expected 2";
+    let error = "line 2 of `standard input` has 1 field, expected 2";
     folder.run_on(&format!("{SPLIT} - --input-format csv"), b"text,label\nthe boat\n").fails_with(&[error]);
     // Every pass over a run's data reads its files again, the last one perhaps in a year.
     let line = "finetune --model m --train - --input-format csv --label-column label --out runs/a";

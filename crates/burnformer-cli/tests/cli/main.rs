@@ -3,6 +3,7 @@
 mod apply;
 mod build;
 mod causal_lm;
+mod data_report;
 mod errors;
 mod escapes;
 mod export;

@@ -28,7 +28,7 @@ fn trained() -> Folder {
     // A tag that continues nothing, and a sentence that is too long.
     folder.write("test.conll", &(conll(60..66) + "a I-PER\n\n" + &"pier B-LOC\n".repeat(40)));
     let line = format!(
-        "{FINETUNE} --train train.conll --validation dev.conll --test test.conll --epochs 40 --learning-rate 0.01 \
+        "{FINETUNE} --train train.conll --validation dev.conll --test test.conll --scheme iob1 --epochs 40 --learning-rate 0.01 \
          --max-seq-length 24 --out runs/ner --format json {DEVICE}"
     );
     let run = folder.run(&line).succeeds();
@@ -43,18 +43,20 @@ fn entities_are_learned_marked_and_measured() {
     let (report, log) = (folder.json("ner.json"), folder.read("ner.log"));
     let test = &report["test"];
     assert_eq!((&report["training_texts"], &test["sentences"]), (&49.into(), &8.into()));
-    assert_eq!((&test["invalid_tags"], &report["validation"]["invalid_tags"]), (&1.into(), &0.into()));
+    assert_eq!((&test["invalid_tags"], &report["validation"]["invalid_tags"]), (&0.into(), &0.into()));
     let cut_off = test["words_cut_off"].as_u64().unwrap();
     assert!((18..40).contains(&cut_off), "{test}");
     assert_eq!(report["validation"]["f1"], 1.0, "{report}");
     assert_eq!(test["entities"][1]["label"], "PER");
-    assert!(log.contains("invalid tags         1 (such as `I-` behind `O`"), "{log}");
+    assert!(log.contains("new beginnings       1 (`I-` of the scheme `iob1`"), "{log}");
     assert!(log.contains("token_classifier.weight, token_classifier.bias"), "{log}");
 
     let config = folder.json("runs/ner/config.json");
     assert_eq!(config["architectures"][0], "BertForTokenClassification");
     assert_eq!(config["id2label"]["0"], "O");
-    assert!(folder.read("runs/ner/run.toml").starts_with("task = \"token-classification\"\n"));
+    let settings = folder.read("runs/ner/run.toml");
+    assert!(settings.starts_with("task = \"token-classification\"\n"), "{settings}");
+    assert!(settings.contains("[token_classification]\nscheme = \"iob1\"\nlabel_all_tokens = false\n"), "{settings}");
     assert!(!folder.read("runs/intents/run.toml").contains("task"));
     let card = folder.read("runs/ner/README.md");
     for part in ["pipeline_tag: token-classification\n", "| tags | O, B-LOC, B-PER, I-PER |", "| test entity F1 | "] {
@@ -138,7 +140,7 @@ fn what_does_not_fit_the_task_is_refused() {
         &["`--label-column` is `tag`, expected the number"],
     );
     let csv = format!("{FINETUNE} --train train.csv --label-column category");
-    fails(&csv, &["token classification needs words with tags in CoNLL columns", "`--input-format conll`"]);
+    fails(&csv, &["token classification needs words with tags", "`--input-format conll`"]);
     let text = "finetune --model runs/mini --train train.conll";
     fails(text, &["text classification needs labelled texts", "--task token-classification"]);
     let baseline = format!("{FINETUNE} --train train.conll --test train.conll --baseline");
@@ -149,4 +151,62 @@ fn what_does_not_fit_the_task_is_refused() {
     fails(&set, &["`task` is text-classification, expected token-classification"]);
     let predict = folder.run(&format!("evaluate runs/intents --input train.conll {DEVICE}"));
     predict.fails_with(&["has no class"]);
+}
+
+const BROKEN: &str = "Anna B-PER\nRoe I-PER\n\nby O\nharbour I-PER\n\nin O\nParis B-LOC\n\n";
+
+#[test]
+fn a_sentence_that_breaks_its_scheme_is_told_skipped_or_read_as_asked() {
+    let folder = Folder::with_models();
+    folder.write("train.conll", &BROKEN.repeat(4));
+    let line = format!("{FINETUNE} --train train.conll --validation train.conll --steps 1 {DEVICE}");
+    let said = [
+        "the sentence in line 4 of `train.conll` breaks the scheme `bio`: word 2, `harbour`, has the tag `I-PER` behind `O`",
+        "`--scheme iob1`",
+        "`--on-bad-row skip`",
+    ];
+    folder.run(&format!("{line} --out new")).fails_with(&said);
+    let skipped = folder.run(&format!("{line} --on-bad-row skip --out skipped --format json")).succeeds();
+    assert_eq!(skipped.json()["training_texts"], 8);
+    assert!(skipped.stderr.contains("skipped rows: 4; the first errors:"), "{skipped:?}");
+    let read = folder.run(&format!("{line} --scheme iob1 --label-all-tokens --out read --format json")).succeeds();
+    assert_eq!(read.json()["training_texts"], 12);
+    assert!(read.stderr.contains("new beginnings       4"), "{read:?}");
+    // Sentences that a model is measured on are counted.
+    let measured = folder.run(&format!("evaluate skipped --input train.conll --format json {DEVICE}")).succeeds();
+    assert_eq!((&measured.json()["sentences"], &measured.json()["invalid_tags"]), (&12.into(), &4.into()));
+    assert!(measured.json()["strict"]["f1"].is_number(), "{measured:?}");
+    let other =
+        format!("finetune --model runs/mini --train train.csv --label-column category --scheme bio --out new {DEVICE}");
+    folder.run(&other).fails_with(&["`--scheme` cannot be used for text classification", "leave out `--scheme`"]);
+}
+
+#[test]
+fn parts_of_speech_and_spans_are_tags_too() {
+    let folder = Folder::with_models();
+    let sentence = |n: usize| {
+        format!("1\tThe\t_\tDET\t_\t_\t0\t_\t_\t_\n2\t{}\t_\tNOUN\t_\t_\t0\t_\t_\t_\n\n", ["boat", "lamp"][n % 2])
+    };
+    folder.write("train.conllu", &(0..20).map(sentence).collect::<String>());
+    let line = format!(
+        "{FINETUNE} --train train.conllu --input-format conll --text-column 2 --label-column 4 --validation train.conllu \
+         --epochs 10 --learning-rate 0.01 --out runs/pos {DEVICE}"
+    );
+    let text = folder.run(&line).succeeds().stdout;
+    assert!(text.contains("\ntag   precision  recall      f1  support\nDET "), "{text}");
+    assert!(!text.contains("entity"), "{text}");
+    let marked = folder.run_with(&format!("predict runs/pos --format json {DEVICE}"), "The lamp").succeeds().json();
+    let words: Vec<_> = marked["entities"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();
+    assert_eq!(words, ["The", "lamp"]);
+
+    let spans = "{\"text\": \"the old pier\", \"entities\": [[8, 12, \"LOC\"]]}\n{\"text\": \"the old lamp\", \"entities\": []}\n";
+    folder.write("train.jsonl", &spans.repeat(5));
+    let line = format!("{FINETUNE} --train train.jsonl --label-column entities --validation train.jsonl --steps 1");
+    let report = folder.run(&format!("{line} --out runs/spans --format json {DEVICE}")).succeeds().json();
+    assert_eq!((&report["validation"]["sentences"], &report["validation"]["words"]), (&10.into(), &30.into()));
+    folder.write("bad.jsonl", "{\"text\": \"the pier\", \"entities\": [[4, 12, \"LOC\"]]}\n");
+    let line = format!("{FINETUNE} --train bad.jsonl --label-column entities --out new {DEVICE}");
+    folder
+        .run(&line)
+        .fails_with(&["`entities.0` in line 1 of `bad.jsonl` is the span from character 4 to 12 of a text with 8"]);
 }

@@ -175,11 +175,14 @@ impl TokenClassificationBatch {
     /// Copies the batch to `device`.
     #[must_use]
     pub fn to_device(&self, device: &Device) -> TokenClassificationTensors {
-        let n_words = [self.labels.len()];
+        let shape = [self.labels.len() + self.further_labels.len()];
+        let all = |words: &[u32], further: &[u32]| -> Tensor<1, Int> {
+            ints(words.iter().chain(further).map(|&value| value as i32), shape, device)
+        };
         TokenClassificationTensors {
             tokens: self.tokens.to_device(device),
-            positions: ints(self.positions.iter().map(|&place| place as i32), n_words, device),
-            labels: ints(self.labels.iter().map(|&label| label as i32), n_words, device),
+            positions: all(&self.positions, &self.further_positions),
+            labels: all(&self.labels, &self.further_labels),
         }
     }
 }

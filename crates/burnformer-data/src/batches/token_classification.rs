@@ -18,6 +18,10 @@ pub struct TokenClassificationBatch {
     pub positions: Vec<u32>,
     /// Label index at each of `positions`.
     pub labels: Vec<u32>,
+    /// Positions of further tokens of words with a label, which are trained on and in no metric.
+    pub further_positions: Vec<u32>,
+    /// Label index at each of `further_positions`.
+    pub further_labels: Vec<u32>,
 }
 
 impl TokenClassificationBatch {
@@ -42,12 +46,15 @@ impl Collator for TokenClassificationCollator {
     fn collate(&self, numbers: Vec<u64>, samples: Vec<TokenClassificationSample>) -> TokenClassificationBatch {
         let tokens = Padded::new(samples.iter().map(|sample| sample.ids.as_slice()), &self.padding);
         let (mut positions, mut labels) = (Vec::new(), Vec::new());
+        let (mut further_positions, mut further_labels) = (Vec::new(), Vec::new());
         for (row, sample) in samples.into_iter().enumerate() {
             let first = (row * tokens.seq_length) as u32;
             positions.extend(sample.positions.iter().map(|position| first + position));
             labels.extend(sample.labels);
+            further_positions.extend(sample.further.iter().map(|(position, _)| first + position));
+            further_labels.extend(sample.further.iter().map(|(_, label)| label));
         }
-        TokenClassificationBatch { numbers, tokens, positions, labels }
+        TokenClassificationBatch { numbers, tokens, positions, labels, further_positions, further_labels }
     }
 
     fn row_length(&self, length: usize) -> usize {
@@ -60,10 +67,14 @@ impl Batch for TokenClassificationBatch {
         let length = self.tokens.seq_length;
         let tokens = self.tokens.rows(rows.clone());
         let words = rows_of(&self.positions, rows.clone(), length);
+        let further = rows_of(&self.further_positions, rows.clone(), length);
+        let moved_to = |positions| moved(positions, rows.start, length, tokens.seq_length);
         Self {
             numbers: self.numbers[rows.clone()].to_vec(),
-            positions: moved(&self.positions[words.clone()], rows.start, length, tokens.seq_length),
+            positions: moved_to(&self.positions[words.clone()]),
             labels: self.labels[words].to_vec(),
+            further_positions: moved_to(&self.further_positions[further.clone()]),
+            further_labels: self.further_labels[further].to_vec(),
             tokens,
         }
     }
@@ -86,6 +97,8 @@ mod tests {
             ids: ids.to_vec(),
             positions: positions.to_vec(),
             labels: labels.to_vec(),
+            // The token behind the first word of two tokens.
+            further: if ids.len() == 5 { vec![(2, 7)] } else { vec![] },
         };
         let samples = vec![
             sample(&[2, 7, 3], &[1], &[4]),
@@ -101,6 +114,7 @@ mod tests {
         let batch = batch();
         assert_eq!(batch.tokens.ids, [[2, 7, 3, 0, 0, 0], [2, 5, 9, 6, 3, 0], [2, 8, 8, 3, 0, 0]].concat());
         assert_eq!((&batch.positions[..], &batch.labels[..]), (&[1, 7, 9, 13, 14][..], &[4, 0, 1, 2, 3][..]));
+        assert_eq!((&batch.further_positions[..], &batch.further_labels[..]), (&[8][..], &[7][..]));
         assert_eq!(batch.sentences().collect::<Vec<_>>(), [0..1, 1..3, 3..5]);
         assert_eq!(batch.padding_stats(), PaddingStats { tokens: 12, total: 18 });
     }
@@ -111,7 +125,9 @@ mod tests {
         let last = &parts[1];
         assert_eq!((&last.tokens.ids[..], &last.numbers[..]), (&[2, 8, 8, 3][..], &[8][..]));
         assert_eq!((&last.positions[..], &last.labels[..]), (&[1, 2][..], &[2, 3][..]));
-        assert_eq!(parts[0].positions, [1, 7, 9]);
-        assert_eq!(batch().rows(1..2).positions, [1, 3]);
+        assert_eq!((&parts[0].positions[..], &parts[0].further_positions[..]), (&[1, 7, 9][..], &[8][..]));
+        let row = batch().rows(1..2);
+        assert_eq!((row.positions, row.further_positions, row.further_labels), (vec![1, 3], vec![2], vec![7]));
+        assert!(last.further_positions.is_empty());
     }
 }

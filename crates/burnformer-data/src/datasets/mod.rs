@@ -24,7 +24,7 @@ pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};
 pub use pretraining::{PretrainingConfig, PretrainingDataset, PretrainingSample};
 pub use text_pairs::{TextPair, TextPairDataset, TextPairsConfig};
-pub use token_classification::{LostWords, TokenClassificationDataset, TokenClassificationSample};
+pub use token_classification::{FurtherLabels, LostWords, TokenClassificationDataset, TokenClassificationSample};
 
 use burnformer_core::config::ConfigError;
 

@@ -9,9 +9,10 @@ use crate::tagged::{TaggedExample, TaggedTexts};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// A sentence with labels: `[CLS] words [SEP]`. The label of a word is on its first token. The other tokens of a word
-/// and special tokens have none: they are ignored in loss and metrics.
+/// have none, or one that is in the loss alone; special tokens have none.
 ///
-/// Source: Devlin et al. 2019, section 5.3, and `run_ner.py` of transformers, where what is ignored has the label -100.
+/// Source: Devlin et al. 2019, section 5.3, and `run_ner.py` of transformers, where what is ignored has the label -100; with its
+/// `label_all_tokens` it also measures the further tokens, which is not done here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenClassificationSample {
     /// The tokens.
@@ -20,6 +21,8 @@ pub struct TokenClassificationSample {
     pub positions: Vec<u32>,
     /// Label index at each of `positions`.
     pub labels: Vec<u32>,
+    /// Positions and label indices of further tokens of words, in ascending order of positions; empty unless they are labelled.
+    pub further: Vec<(u32, u32)>,
 }
 
 /// Words of a sentence that have no label in its sample.
@@ -33,7 +36,7 @@ pub struct LostWords {
 
 impl TokenClassificationSample {
     /// Tokenises a sentence, truncated to `max_seq_length` tokens; the truncated words
-    /// are counted.
+    /// are counted. With `further`, the label of each tag on the further tokens of its word, these are labelled too.
     ///
     /// # Errors
     /// If the special tokens alone fill the length, or the tokenizer refuses a word.
@@ -41,22 +44,45 @@ impl TokenClassificationSample {
         example: &TaggedExample,
         tokenizer: &Tokenizer,
         max_seq_length: usize,
+        further: Option<&FurtherLabels>,
     ) -> Result<(Self, LostWords), TokenizerError> {
         let words: Vec<&str> = example.words.iter().map(String::as_str).collect();
         let (encoded, alignment) = tokenizer.encode_words(&words, Some(max_seq_length))?;
-        let (mut positions, mut labels, mut last) = (Vec::new(), Vec::new(), None);
+        let (mut positions, mut labels, mut others, mut last) = (Vec::new(), Vec::new(), Vec::new(), None);
         for (position, word) in (0..).zip(alignment.word_ids) {
-            if let Some(word) = word.filter(|_| word != last) {
+            let Some(word) = word else { continue };
+            let tag = example.tags[word as usize];
+            if Some(word) != last {
                 positions.push(position);
-                labels.push(example.tags[word as usize]);
+                labels.push(tag);
                 last = Some(word);
+            } else if let Some(FurtherLabels(label_of)) = further {
+                others.push((position, label_of[tag as usize]));
             }
         }
         // Words behind the last one with a token were cut off, if any token was.
         let end = last.map_or(0, |word| word as usize + 1);
         let cut_off = if alignment.n_cut_off > 0 { words.len() - end } else { 0 };
         let lost = LostWords { cut_off, empty: words.len() - labels.len() - cut_off };
-        Ok((Self { ids: encoded.ids, positions, labels }, lost))
+        Ok((Self { ids: encoded.ids, positions, labels, further: others }, lost))
+    }
+}
+
+/// Labels of the further tokens of words, by the label of the first: that of `I-X` for `B-X` where there is one, else the same.
+///
+/// Source: `label_all_tokens` in `run_ner.py` of transformers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FurtherLabels(Vec<u32>);
+
+impl FurtherLabels {
+    /// Those of tags with these names.
+    #[must_use]
+    pub fn of(labels: &[String]) -> Self {
+        let inside = |label: &String| {
+            let wanted = format!("I-{}", label.strip_prefix("B-")?);
+            labels.iter().zip(0..).find(|(other, _)| **other == wanted).map(|(_, number)| number)
+        };
+        Self(labels.iter().zip(0..).map(|(label, number)| inside(label).unwrap_or(number)).collect())
     }
 }
 
@@ -86,7 +112,22 @@ impl TokenClassificationDataset {
         max_seq_length: usize,
         seed: u64,
     ) -> Result<Self, DataError> {
-        let encode = |example: &TaggedExample| TokenClassificationSample::encode(example, tokenizer, max_seq_length);
+        Self::with_further_labels(texts, tokenizer, max_seq_length, None, seed)
+    }
+
+    /// [`Self::new`] with labels on the further tokens of words too, if `further` says which.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_further_labels(
+        texts: &TaggedTexts,
+        tokenizer: &Tokenizer,
+        max_seq_length: usize,
+        further: Option<&FurtherLabels>,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        let encode =
+            |example: &TaggedExample| TokenClassificationSample::encode(example, tokenizer, max_seq_length, further);
         let encoded = texts.examples.par_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let (mut samples, mut lost) = (Vec::with_capacity(encoded.len()), LostWords::default());
         for (sample, LostWords { cut_off, empty }) in encoded {
@@ -140,7 +181,7 @@ mod tests {
     }
 
     fn encode(text: &str, max_seq_length: usize) -> (TokenClassificationSample, LostWords) {
-        TokenClassificationSample::encode(&example(text), &tokenizer(4), max_seq_length).unwrap()
+        TokenClassificationSample::encode(&example(text), &tokenizer(4), max_seq_length, None).unwrap()
     }
 
     #[test]
@@ -151,6 +192,18 @@ mod tests {
         assert_eq!(sample.positions, [1, 3, 4, 7]);
         assert_eq!(sample.labels, [0, 1, 2, 3]);
         assert_eq!(lost, LostWords::default());
+    }
+
+    #[test]
+    fn further_tokens_have_the_label_of_the_inside() {
+        let labels = ["O", "B-X", "I-X", "B-Y"].map(str::to_owned);
+        let further = FurtherLabels::of(&labels);
+        assert_eq!(further, FurtherLabels(vec![0, 2, 2, 3]));
+        let example =
+            TaggedExample { words: ["t0s", "t1s", "t2", "t3s"].map(str::to_owned).into(), tags: vec![0, 1, 2, 3] };
+        let (sample, _) = TokenClassificationSample::encode(&example, &tokenizer(4), 20, Some(&further)).unwrap();
+        assert_eq!((sample.positions, sample.labels), (vec![1, 3, 5, 6], vec![0, 1, 2, 3]));
+        assert_eq!(sample.further, [(2, 0), (4, 2), (7, 3)]);
     }
 
     #[test]
@@ -165,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_sentence_without_tokens_is_left_out() {
-        let texts = |examples: Vec<TaggedExample>| TaggedTexts { labels: vec![], examples };
+        let texts = |examples: Vec<TaggedExample>| TaggedTexts { examples, ..TaggedTexts::default() };
         let new = |examples| TokenClassificationDataset::new(&texts(examples), &tokenizer(4), 8, 1);
         let dataset = new(vec![example("t1 t2"), example("\u{7} \u{7}"), example("t3")]).unwrap();
         assert_eq!((dataset.per_epoch(), dataset.lost_words()), (2, LostWords { cut_off: 0, empty: 2 }));

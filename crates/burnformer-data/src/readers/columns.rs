@@ -6,8 +6,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::conll::is_tag;
-use super::{Place, ReadError};
+use super::{Place, ReadError, spans};
 use crate::{Record, TaggedWord, Target};
 
 /// Names of the columns with the text of a row, its pair, label and group.
@@ -20,8 +19,10 @@ use crate::{Record, TaggedWord, Target};
 /// like a blank line.
 ///
 /// Where both `text` and `label` are lists of equal length, as the words and the tags of named entities, the record has the words
-/// with a blank between them, and [`Target::Tags`]. A list in `label` alone holds the labels of a text, any number of them, as do
-/// the cells of `label_columns`, and a cell with a `label_separator`: then the record has [`Target::Labels`].
+/// with a blank between them, and [`Target::Tags`]. It has these too where `label` holds spans of the characters of a text, such as
+/// `[[0, 4, "PER"]]` or `[{"start": 0, "end": 4, "label": "PER"}]`: the tags of the words are then in the scheme BIO. Any other list
+/// in `label` alone holds the labels of a text, any number of them, as do the cells of `label_columns`, and a cell with a
+/// `label_separator`: then the record has [`Target::Labels`].
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The text, or the first one of a pair.
@@ -85,6 +86,8 @@ pub(super) enum Cell {
     Scalar(&'static str, String),
     /// A list.
     List(Vec<Cell>),
+    /// Named fields: name of the type, and the fields.
+    Fields(&'static str, Vec<(String, Cell)>),
     /// Anything else: name of its type.
     Other(&'static str),
 }
@@ -97,6 +100,12 @@ impl Columns {
             .chain(self.label_columns.iter().map(Some))
             .map(|name| name.map(String::as_str))
             .collect()
+    }
+
+    /// The names of those that every row needs.
+    pub(super) fn needed(&self) -> impl Iterator<Item = &str> {
+        let names = [Some(&self.text), self.pair.as_ref(), self.label.as_ref()];
+        names.into_iter().flatten().chain(&self.label_columns).map(String::as_str)
     }
 }
 
@@ -129,6 +138,11 @@ impl Asked {
         let target = match (cells[TEXT].take(), cells[LABEL].take()) {
             (Some(Cell::List(words)), Some(Cell::List(tags))) => {
                 let (text, tagged) = self.tagged(&at, words, tags)?;
+                cells[TEXT] = Some(Cell::Text(text));
+                Some(Target::Tags(tagged))
+            }
+            (Some(Cell::Text(text)), Some(label)) if spans::are_spans(&label) => {
+                let tagged = spans::tagged(&at, &name(LABEL), &text, &label)?;
                 cells[TEXT] = Some(Cell::Text(text));
                 Some(Target::Tags(tagged))
             }
@@ -246,10 +260,7 @@ impl Asked {
                 other => return Err(wrong(TEXT, other, "text")),
             };
             let tag = match tag {
-                Cell::Text(tag) if is_tag(&tag) => tag,
-                Cell::Text(tag) if !tag.trim().is_empty() => {
-                    return Err(ReadError::NotATag { at: at.clone(), found: tag });
-                }
+                Cell::Text(tag) if !tag.trim().is_empty() => tag.trim().to_owned(),
                 other => return Err(wrong(LABEL, other, "a tag as text, or its number where the metadata names it")),
             };
             if !text.is_empty() {
@@ -293,7 +304,7 @@ impl Cell {
         match self {
             Self::Nothing => "null",
             Self::Text(_) => "text",
-            Self::Scalar(kind, _) | Self::Other(kind) => kind,
+            Self::Scalar(kind, _) | Self::Fields(kind, _) | Self::Other(kind) => kind,
             Self::List(_) => "a list",
         }
     }
@@ -367,7 +378,8 @@ mod tests {
         let error = "error: row 7 of `a` has 1 words and 2 tags, expected equal numbers";
         assert_eq!(tagged(&["a"], &["O", "O"]), [error]);
         assert_eq!(tagged(&["a", " "], &["O", "O"]), ["error: row 7 of `a` has an empty `text.1`"]);
-        assert!(tagged(&["a"], &["NN"])[0].starts_with("error: row 7 of `a` has the tag `NN`, expected `O`"));
+        assert_eq!(tagged(&["a"], &["NN "]), [r#"7 "a" tags=a:NN"#]);
+        assert_eq!(tagged(&["a"], &[" "]), ["error: row 7 of `a` has an empty `label.0`"]);
         let numbers = Some(Cell::List(vec![Cell::Scalar("a number", "3".to_owned())]));
         let error = "error: `label.0` in row 7 of `a` is a number, expected a tag as text, or its number where the metadata names it";
         assert_eq!(row([list(&["a"]), None, numbers, None]), [error]);

@@ -2,12 +2,9 @@
 
 use super::lines::Lines;
 use super::{Place, ReadError};
+use crate::tag_scheme::is_entity_tag;
 use crate::target::TaggedWord;
 use crate::{Record, Target};
-
-/// Prefixes of entity types: beginning, inside, end and single word, and their other names
-/// in the schemes `IOBES`, `BILOU` and `BMEWO`.
-const PREFIXES: [&str; 8] = ["B-", "I-", "E-", "S-", "L-", "U-", "M-", "W-"];
 
 /// The column of the words and that of the tags, counted from one. Without the latter it is the last column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +18,17 @@ pub(super) struct TagColumns {
 /// - A row is a word and what is known of it, in columns separated by tabs, or in a row without a tab by white space.
 /// - A line of nothing but white space ends a sentence.
 /// - A line that begins with `-DOCSTART-` begins a document and ends a sentence; it is no word.
-/// - A line in front of a sentence's first word that begins with `# ` and is no row with a tag is a comment.
+/// - A line in front of a sentence's first word that begins with `# ` is a comment, unless it is a row: one with the tag of an
+///   entity, or in a file of other tags one with as many columns as the rows before.
+/// - In CoNLL-U a range of words (`3-4`) or an omitted word (`3.1`) is no word.
 ///
 /// A sentence with a bad row is one error; reading continues with the next sentence.
 pub(super) struct Sentences {
     lines: Lines,
     columns: TagColumns,
-    /// Number of columns of the first row of the file.
+    /// Number of columns of the first row of the file, and whether a tag so far was no tag of entities.
     n_columns: Option<usize>,
+    has_other_tags: bool,
 }
 
 /// A sentence under construction.
@@ -45,7 +45,7 @@ struct Sentence {
 impl Sentences {
     /// The sentences in `lines`.
     pub(super) fn new(lines: Lines, columns: TagColumns) -> Self {
-        Self { lines, columns, n_columns: None }
+        Self { lines, columns, n_columns: None, has_other_tags: false }
     }
 }
 
@@ -66,11 +66,21 @@ impl Iterator for Sentences {
                 }
                 Some(Ok((number, line))) => {
                     let at = Place::new(&path, "line", number);
-                    let row = row(line, self.columns, &mut self.n_columns, at);
-                    if row.is_err() && sentence.is_empty() && line.starts_with("# ") {
-                        continue;
+                    // Behind other tags than those of entities, anything may be a tag.
+                    let has_others = self.has_other_tags;
+                    let is_first = sentence.is_empty() && line.starts_with("# ");
+                    match row(line, self.columns, self.n_columns, at) {
+                        Ok(Some((_, tag, _))) if is_first && !is_entity_tag(tag) && !has_others => continue,
+                        Ok(None) => continue,
+                        Err(_) if is_first => continue,
+                        Ok(Some((word, tag, found))) => {
+                            self.n_columns = Some(found);
+                            self.has_other_tags |= !is_entity_tag(tag);
+                            sentence.push(word, tag, number);
+                            Ok(())
+                        }
+                        Err(error) => Err(error),
                     }
-                    row.map(|(word, tag)| sentence.push(word, tag, number))
                 }
                 Some(Err(error)) => Err(error),
             };
@@ -90,13 +100,13 @@ impl Iterator for Sentences {
     }
 }
 
-/// The word and the tag in a row.
-fn row<'a>(
-    line: &'a str,
+/// The word, the tag and the number of columns of a row; `None` for one of CoNLL-U that is no word.
+fn row(
+    line: &str,
     columns: TagColumns,
-    n_columns: &mut Option<usize>,
+    n_columns: Option<usize>,
     at: Place,
-) -> Result<(&'a str, &'a str), ReadError> {
+) -> Result<Option<(&str, &str, usize)>, ReadError> {
     let cells: Vec<&str> =
         if line.contains('\t') { line.split('\t').map(str::trim).collect() } else { line.split_whitespace().collect() };
     let found = cells.len();
@@ -104,25 +114,26 @@ fn row<'a>(
     if found < expected {
         return Err(ReadError::TooFewColumns { at, found, expected });
     }
-    if let Some(expected) = *n_columns
-        && found != expected
-    {
+    if let Some(expected) = n_columns.filter(|expected| found != *expected) {
         return Err(ReadError::FieldCount { at, found, expected });
     }
-    let (word, tag) = (cells[columns.word - 1], cells[columns.tag.unwrap_or(found) - 1]);
-    if !is_tag(tag) {
-        return Err(ReadError::NotATag { at, found: tag.to_owned() });
+    if found == CONLL_U && columns.word > 1 && is_no_word(cells[0]) {
+        return Ok(None);
     }
-    *n_columns = Some(found);
-    if word.is_empty() {
-        return Err(ReadError::BlankField { at, field: columns.word.to_string() });
+    let (word, tag) = (columns.word, columns.tag.unwrap_or(found));
+    if let Some(field) = [word, tag].into_iter().find(|column| cells[column - 1].is_empty()) {
+        return Err(ReadError::BlankField { at, field: field.to_string() });
     }
-    Ok((word, tag))
+    Ok(Some((cells[word - 1], cells[tag - 1], found)))
 }
 
-/// Whether `tag` is `O`, or the type of an entity behind a prefix.
-pub(super) fn is_tag(tag: &str) -> bool {
-    tag == "O" || PREFIXES.iter().any(|prefix| tag.len() > prefix.len() && tag.starts_with(prefix))
+/// Number of columns of CoNLL-U.
+const CONLL_U: usize = 10;
+
+/// Whether this identifier of CoNLL-U is that of a range of words or of an omitted word.
+fn is_no_word(id: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    id.split_once(['-', '.']).is_some_and(|(first, last)| is_number(first) && is_number(last))
 }
 
 impl Sentence {
@@ -194,18 +205,34 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_speech_are_tags_too() {
+        let columns = TagColumns { word: 2, tag: Some(4) };
+        let row = |id: &str, word: &str, tag: &str| format!("{id}\t{word}\t_\t{tag}\t_\t_\t0\troot\t_\t_\n");
+        let text = [
+            "# text = al cine #\n",
+            &row("1-2", "al", "_"),
+            &row("1", "a", "ADP"),
+            &row("2", "el", "DET"),
+            &row("2.1", "x", "X"),
+            &row("3", "#", "SYM"),
+        ];
+        assert_eq!(sentences(text.concat(), columns), [r##"3 "a el #" tags=a:ADP,el:DET,#:SYM"##]);
+        // Behind other tags a sign in front of a sentence is a word where there are as many columns.
+        let text = "# a comment\na NN\n\n# SYM\nb NN\n\n# c d e\nf NN\n";
+        let expected = [r#"2 "a" tags=a:NN"#, r##"4 "# b" tags=#:SYM,b:NN"##, r#"8 "f" tags=f:NN"#];
+        assert_eq!(sentences(text, LAST), expected);
+    }
+
+    #[test]
     fn a_sentence_with_a_bad_row_is_left_out_and_the_next_one_follows() {
         let check = |row: &[u8], error: &str| {
             let text = [b"a O\n".as_slice(), row, b"\nc O\n\nd O\n"].concat();
             assert_eq!(sentences(text, LAST), [format!("error: {error}"), r#"5 "d" tags=d:O"#.to_owned()]);
         };
         check(b"b", "line 2 of `a` has 1 column, expected at least 2: a word and its tag");
-        let not_a_tag = "line 2 of `a` has the tag `NN`, expected `O`, or the type of an entity behind `B-`, `I-`, `E-`, \
-                         `S-`, `L-`, `U-`, `M-` or `W-`: name the column of the tags if it is not the last";
-        check(b"b NN", not_a_tag);
-        check(b"b B-", &not_a_tag.replace("NN", "B-"));
         check(b"b x O", "line 2 of `a` has 3 fields, expected 2 as in the first row");
         check(b"\tO", "line 2 of `a` has an empty `1`");
+        check(b"b\t", "line 2 of `a` has an empty `2`");
         let not_utf8 = "line 2 of `a` is not UTF-8 from byte 1 on, it looks like windows-1252, as which it reads `ÿ O`: set \
                         `encoding` to that if this is right";
         check(b"\xff O", not_utf8);

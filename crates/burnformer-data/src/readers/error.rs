@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
-use super::{Encoding, FormatKind, Likely};
+use super::{Encoding, FormatKind, Likely, SpanProblem};
 
 /// A file or a row that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -236,7 +236,7 @@ pub enum ReadError {
         limit: u64,
     },
     /// A row with another number of fields than the header, or than the first row where there is no header.
-    #[error("{at} has {found} fields, expected {expected} as in the first row")]
+    #[error("{at} has {found} {}, expected {expected} as in the first row", if *found == 1 { "field" } else { "fields" })]
     FieldCount {
         /// The row.
         at: Place,
@@ -255,16 +255,15 @@ pub enum ReadError {
         /// Number of columns needed.
         expected: usize,
     },
-    /// A value that is no tag.
-    #[error(
-        "{at} has the tag `{found}`, expected `O`, or the type of an entity behind `B-`, `I-`, `E-`, `S-`, `L-`, `U-`, \
-         `M-` or `W-`: name the column of the tags if it is not the last"
-    )]
-    NotATag {
+    /// A span of characters that does not fit its text.
+    #[error("`{field}` in {at} {problem}")]
+    BadSpan {
         /// The row.
         at: Place,
-        /// The value.
-        found: String,
+        /// The field with the span.
+        field: String,
+        /// What is wrong with it.
+        problem: SpanProblem,
     },
     /// A row with a list of words and a list of tags of another length.
     #[error("{at} has {words} words and {tags} tags, expected equal numbers")]
@@ -343,6 +342,16 @@ pub enum ReadError {
         at: Place,
         /// The field asked for.
         field: String,
+    },
+    /// An object without a key that the settings name.
+    #[error("{at} has no `{field}`, it has {}", quoted(keys))]
+    MissingKey {
+        /// The row.
+        at: Place,
+        /// The key asked for.
+        field: String,
+        /// The keys of the object.
+        keys: Vec<String>,
     },
     /// A row that is blank in one field but not in all that were asked for.
     #[error("{at} has an empty `{field}`")]
@@ -423,13 +432,14 @@ impl ReadError {
             | Self::TooLong { at, .. }
             | Self::FieldCount { at, .. }
             | Self::TooFewColumns { at, .. }
-            | Self::NotATag { at, .. }
+            | Self::BadSpan { at, .. }
             | Self::WordCount { at, .. }
             | Self::UnclosedQuote { at }
             | Self::StrayQuote { at, .. }
             | Self::NotJson { at, .. }
             | Self::NotObject { at, .. }
             | Self::MissingField { at, .. }
+            | Self::MissingKey { at, .. }
             | Self::BlankField { at, .. }
             | Self::BlankSide { at, .. }
             | Self::NotAFlag { at, .. }

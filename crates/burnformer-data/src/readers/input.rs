@@ -4,8 +4,10 @@ use burnformer_core::config::{ConfigError, Validate};
 use serde::{Deserialize, Serialize};
 
 use super::columns::repeated;
-use super::{Columns, Encoding, Files, TextLayout};
+use super::input_file::STDIN;
+use super::{Columns, Encoding, Files, ReadError, TextLayout};
 use crate::DataError;
+use crate::source::{BytesRead, Source};
 
 /// Files and format of an input. [`Self::open`] returns a [`Source`](crate::source::Source).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +77,8 @@ pub enum Format {
     },
     /// Tagged words, one per line, as in the shared tasks of CoNLL. A blank line ends a sentence, as does one that
     /// begins with `-DOCSTART-`. Columns are separated by tabs, or in a line without a tab by white space. A line in
-    /// front of a sentence that begins with `# ` and holds no tag is a comment. Tags are `O`, or the type of an entity
-    /// behind `B-`, `I-` or a letter of another scheme.
+    /// front of a sentence that begins with `# ` and holds no tag is a comment. Tags are those of entities in
+    /// any [scheme](crate::tag_scheme::TagScheme), or others, such as parts of speech.
     Conll {
         /// The number of the column with the words, counted from one.
         #[serde(default = "one")]
@@ -92,6 +94,33 @@ impl Input {
     #[must_use]
     pub fn new(paths: Vec<String>, format: Format) -> Self {
         Self { paths, format, encoding: None }
+    }
+
+    /// The columns of the first file, for messages: its header, the keys of its first object, or its schema. None if the format
+    /// has no names for them, or the file cannot be read twice or at all.
+    #[must_use]
+    pub fn column_names(&self) -> Vec<String> {
+        // The error about a column that no file has lists those that there are.
+        let none = || Columns { text: "\0".to_owned(), ..Columns::default() };
+        let format = match &self.format {
+            Format::Jsonl { .. } => Format::Jsonl { columns: none() },
+            Format::Csv { header: true, delimiter, .. } => {
+                Format::Csv { columns: none(), header: true, delimiter: *delimiter }
+            }
+            Format::Tsv { header: true, .. } => Format::Tsv { columns: none(), header: true },
+            Format::Parquet { class_names, .. } => Format::Parquet { columns: none(), class_names: *class_names },
+            _ => return Vec::new(),
+        };
+        if self.paths.iter().any(|path| path == STDIN) {
+            return Vec::new();
+        }
+        let files = Self { format, ..self.clone() }.open();
+        match files.ok().and_then(|files| files.read(0, &BytesRead::default()).next()) {
+            Some(Err(DataError::Read(
+                ReadError::MissingColumn { columns: names, .. } | ReadError::MissingKey { keys: names, .. },
+            ))) => names,
+            _ => Vec::new(),
+        }
     }
 
     /// Finds the files.
@@ -278,5 +307,22 @@ mod tests {
         );
         let jsonl = Format::Jsonl { columns: columns("", "", "", "") };
         check(input(jsonl), "`format.columns.text` is empty, expected the name of a column");
+    }
+
+    #[test]
+    fn the_columns_of_a_file_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = |name: &str, content: &str, format: Format| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            Input::new(vec![path.display().to_string()], format).column_names().join(" ")
+        };
+        let columns = || columns("text", "", "", "");
+        let csv = |header| Format::Csv { columns: columns(), header, delimiter: ',' };
+        assert_eq!(names("a.csv", "id,text,class\n1,a,b\n", csv(true)), "id text class");
+        assert_eq!(names("b.csv", "1,a,b\n", csv(false)), "");
+        assert_eq!(names("a.jsonl", "{\"t\": 1, \"l\": 2}\n", Format::Jsonl { columns: columns() }), "l t");
+        assert_eq!(names("b.jsonl", "", Format::Jsonl { columns: columns() }), "");
+        assert_eq!(Input::new(vec!["-".to_owned()], csv(true)).column_names(), Vec::<String>::new());
     }
 }

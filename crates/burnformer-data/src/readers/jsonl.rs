@@ -114,8 +114,10 @@ fn record(text: &str, column: usize, at: Place, columns: &Asked) -> Result<Optio
             return Err(ReadError::NotJson { at: Place { number: at.number + n_lines, ..at }, column, reason });
         }
     };
-    if !value.is_object() {
-        return Err(ReadError::NotObject { at, found: kind(&value) });
+    let Value::Object(fields) = &value else { return Err(ReadError::NotObject { at, found: kind(&value) }) };
+    if let Some(name) = columns.needed().find(|name| find(&value, name).is_none()) {
+        let (field, keys) = (name.to_owned(), fields.keys().cloned().collect());
+        return Err(ReadError::MissingKey { at, field, keys });
     }
     let cell_of = |name: Option<&str>| name.map(|name| cell(find(&value, name), literals.mark));
     columns.record(at, columns.names().into_iter().map(cell_of).collect())
@@ -212,7 +214,10 @@ fn cell(value: Option<&Value>, mark: Option<char>) -> Cell {
         },
         Some(value @ (Value::Number(_) | Value::Bool(_))) => Cell::Scalar(kind(value), value.to_string()),
         Some(Value::Array(values)) => Cell::List(values.iter().map(|value| cell(Some(value), mark)).collect()),
-        Some(value) => Cell::Other(kind(value)),
+        Some(Value::Object(fields)) => {
+            let field = |(key, value): (&String, &Value)| (key.clone(), cell(Some(value), mark));
+            Cell::Fields("an object", fields.iter().map(field).collect())
+        }
     }
 }
 
@@ -246,17 +251,18 @@ mod tests {
         let content = "\n{\"a\": {\"b\": [\"x\", {\"c\": \"y\"}]}, \"n\": -3, \"t\": true, \"a.b.0\": \"z\"}\r\n \n";
         assert_eq!(read(content, columns("a.b.1.c", "a.b.0", "n", "t")), [r#"2 "y" pair="z" label="-3" group="true""#]);
         let missing = columns("a.b.2", "", "", "");
-        assert_eq!(read(content, missing), ["error: line 2 of `a` has no `a.b.2`"]);
+        assert_eq!(read(content, missing), ["error: line 2 of `a` has no `a.b.2`, it has `a`, `a.b.0`, `n`, `t`"]);
         let null = "{\"t\": \"x\", \"g\": null}\n{\"t\": \"y\"}";
         assert_eq!(read(null, columns("t", "", "", "g")), [r#"1 "x""#, r#"2 "y""#]);
-        assert_eq!(read(null, columns("t", "", "g", ""))[0], "error: line 1 of `a` has no `g`");
+        let missing = read(null, columns("t", "", "g", ""));
+        assert_eq!(missing, ["error: line 1 of `a` has no `g`", "error: line 2 of `a` has no `g`, it has `t`"]);
         assert_eq!(read(r#"{"t": "x", "s": 4.0}"#, columns("t", "", "s", "")), [r#"1 "x" label="4.0""#]);
     }
 
     #[test]
     fn each_type_has_a_name() {
         let expected = ["text, a number or a Boolean", "text"];
-        for (value, found) in [("[]", "a list"), ("{}", "an object")] {
+        for (value, found) in [("[1]", "a list"), ("{}", "an object")] {
             let error = format!("error: `x` in line 1 of `a` is {found}, expected {}", expected[0]);
             assert_eq!(read(&format!("{{\"t\": \"\", \"x\": {value}}}"), columns("t", "", "", "x")), [error]);
         }

@@ -25,6 +25,7 @@ mod pages;
 mod parallel;
 mod parquet;
 mod patterns;
+pub(crate) mod spans;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -38,4 +39,5 @@ pub use groups::Groups;
 pub use input::{Format, Input};
 pub use lines::{lines_of, read_lines};
 pub use options::{FormatKind, FormatOptions};
+pub use spans::SpanProblem;
 pub use text::TextLayout;

@@ -36,7 +36,7 @@ const ENDINGS: [(FormatKind, &[&str]); 6] = [
     (FormatKind::Csv, &["csv"]),
     (FormatKind::Tsv, &["tsv"]),
     (FormatKind::Parquet, &["parquet", "pq"]),
-    (FormatKind::Conll, &["conll", "iob", "bio"]),
+    (FormatKind::Conll, &["conll", "conllu", "iob", "bio"]),
 ];
 
 impl FormatKind {

@@ -257,7 +257,10 @@ fn cell_of(field: Option<&Field>, at: &Place) -> Result<Cell, ReadError> {
         // Many writers do not say that their bytes are text.
         Some(Field::Bytes(bytes)) => Cell::Text(lines::check(bytes.data(), || at.clone())?.to_owned()),
         Some(Field::Bool(value)) => Cell::Scalar("a Boolean", value.to_string()),
-        Some(Field::Group(_)) => Cell::Other("a struct"),
+        Some(Field::Group(row)) => {
+            let field = |(name, field): (&String, &Field)| Ok((name.clone(), cell_of(Some(field), at)?));
+            Cell::Fields("a struct", row.get_column_iter().map(field).collect::<Result<_, _>>()?)
+        }
         Some(Field::ListInternal(list)) => {
             Cell::List(list.elements().iter().map(|item| cell_of(Some(item), at)).collect::<Result<_, _>>()?)
         }

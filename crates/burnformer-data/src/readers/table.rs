@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(
             read(content, CSV, columns("text", "", "label", "")),
             [
-                "error: line 2 of `a` has 1 fields, expected 2 as in the first row".to_owned(),
+                "error: line 2 of `a` has 1 field, expected 2 as in the first row".to_owned(),
                 "error: line 3 of `a` has 3 fields, expected 2 as in the first row".to_owned(),
                 format!("error: line 4 of `a` is not UTF-8 from byte 4 on, {}", likely[0]),
                 "error: line 6 of `a` holds the byte 0 (its byte 2), expected text".to_owned(),

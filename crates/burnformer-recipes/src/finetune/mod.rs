@@ -1,10 +1,12 @@
 //! Fine-tuning of a pretrained model: one recipe for every supervised task.
 
 mod base;
+mod data_report;
 mod dispatch;
 mod head;
 mod settings;
 mod supervised;
+mod tagging;
 mod text_classification;
 mod texts;
 mod token_classification;
@@ -14,6 +16,7 @@ pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
 pub(crate) use dispatch::{Visitor, visit};
 pub use settings::{FinetuneSettings, FinetuneTask};
 pub use supervised::Supervised;
+pub use tagging::TokenClassificationSettings;
 pub use text_classification::TextClassification;
 pub use texts::Examples;
 pub(crate) use texts::Texts;
@@ -29,11 +32,12 @@ use burnformer_data::batches::Batches;
 use burnformer_data::datasets::Dataset;
 use burnformer_data::readers::{Input, ReadError};
 use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats};
-use burnformer_reports::{Baseline, FinetuneReport, RunSummary};
+use burnformer_reports::{Baseline, DataReport, FinetuneReport, RunSummary};
 use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 
 use crate::text::{TaskScores, leaks};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, Size, memory, recipe, reload};
+use data_report::data_report;
 
 /// Recipe: fine-tuning of a pretrained model for the task `S`.
 pub struct Finetune<S: Supervised> {
@@ -42,6 +46,9 @@ pub struct Finetune<S: Supervised> {
     supervised: S,
     texts: Texts<S::Texts>,
     data: Data<S::Samples, S::Collator>,
+    /// Samples of the test rows.
+    test: Option<Arc<S::Samples>>,
+    data_report: DataReport,
     with_baselines: bool,
 }
 
@@ -60,7 +67,7 @@ impl<S: Supervised> Finetune<S> {
     ) -> Result<Self, RecipeError> {
         // Left out as by earlier versions, so that they can resume the run.
         let task = settings.task.or((S::TASK != FinetuneTask::default()).then_some(S::TASK));
-        let settings = FinetuneSettings { task, ..settings };
+        let settings = S::with_defaults(FinetuneSettings { task, ..settings });
         let base = Base::load(Path::new(&settings.model))?;
         for input in [Some(&settings.data), settings.validation.as_ref(), test].into_iter().flatten() {
             S::check_input(input)?;
@@ -114,13 +121,17 @@ impl<S: Supervised> Finetune<S> {
         let supervised = S::new(&base, &settings, &texts.train)?;
         let padding = settings.train.padding(base.pad_id(), base.config.max_seq_length);
         let samples = |texts| supervised.samples(texts, &base, settings.seed).map(Arc::new);
+        let (train, validation) = (samples(&texts.train)?, samples(&texts.validation)?);
+        let test = texts.test.as_ref().map(samples).transpose()?;
+        let all = (train.as_ref(), validation.as_ref(), test.as_deref());
+        let data_report = data_report(&supervised, &base, &texts, all)?;
         let data = Data {
-            train: samples(&texts.train)?,
-            validation: Some(samples(&texts.validation)?),
+            train,
+            validation: Some(validation),
             collator: supervised.collator(padding),
             fingerprint: texts.fingerprint.clone(),
         };
-        Ok(Self { settings, base, supervised, texts, data, with_baselines: false })
+        Ok(Self { settings, base, supervised, texts, data, test, data_report, with_baselines: false })
     }
 
     /// Evaluates simple baselines on the test rows too.
@@ -158,10 +169,9 @@ impl<S: Supervised> Finetune<S> {
         device: &Device,
         context: &Context<'_>,
     ) -> Result<(Option<S::Scores>, Vec<Baseline<S::Scores>>), RecipeError> {
-        let Some(test) = &self.texts.test else { return Ok((None, Vec::new())) };
-        let samples = Arc::new(self.supervised.samples(test, &self.base, self.settings.seed)?);
-        self.announce("test", test, &samples, context);
-        let scores = self.score((test, &samples), best, device, context)?;
+        let (Some(test), Some(samples)) = (&self.texts.test, &self.test) else { return Ok((None, Vec::new())) };
+        self.announce("test", test, samples, context);
+        let scores = self.score((test, samples), best, device, context)?;
         let baselines = match self.with_baselines {
             true => S::baselines(&self.texts.train, test, self.settings.seed)?,
             false => Vec::new(),
@@ -192,6 +202,10 @@ impl<S: Supervised> Recipe for Finetune<S> {
 
     fn former_fingerprint(&self) -> Option<&str> {
         Some(&self.texts.former_fingerprint)
+    }
+
+    fn data_report(&self) -> Option<&DataReport> {
+        Some(&self.data_report)
     }
 
     fn size(&self, device: &Device) -> Size {
@@ -240,7 +254,7 @@ impl<S: Supervised> Recipe for Finetune<S> {
         let validation = self.score((&self.texts.validation, samples), best, device, context)?;
         let (test, baselines) = self.test(best, device, context)?;
         let training_texts = self.texts.train.n_texts() as u64;
-        let quality = (S::QUALITY, S::quality(&validation));
+        let quality = (S::quality_name(&validation), S::quality(&validation));
         let majority_accuracy = S::accuracy(&validation)
             .and_then(|accuracy| self.texts.compare_with_majority(&run, quality, accuracy, context));
         let repeated = self.texts.repeated;
@@ -270,6 +284,7 @@ impl<S: Supervised> Recipe for Finetune<S> {
         ModelCard {
             name: recipe::name(folder),
             pipeline_tag: S::PIPELINE_TAG,
+            data: self.data_report.lines(),
             description: format!("An encoder of the BERT family, fine-tuned for {}.", S::TASK.noun()),
             facts,
             metrics,

@@ -8,6 +8,7 @@ use burnformer_data::source::OnBadRow;
 use burnformer_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
+use super::TokenClassificationSettings;
 use crate::settings::train_config;
 use crate::{Overrides, RecipeError, RunSettings, SEED};
 
@@ -72,6 +73,9 @@ pub struct FinetuneSettings {
     /// 0.1.0, may put some of them into both.
     #[serde(default)]
     pub split_by_text: bool,
+    /// Settings of token classification; absent for other tasks, and in runs of version 0.1.0, which read tags as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_classification: Option<TokenClassificationSettings>,
     /// Training settings.
     pub train: TrainConfig,
 }
@@ -95,6 +99,7 @@ impl FinetuneSettings {
             validation: None,
             validation_share: 0.1,
             split_by_text: true,
+            token_classification: None,
             train: TrainConfig::default(),
         }
     }

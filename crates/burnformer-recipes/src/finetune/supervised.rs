@@ -51,6 +51,12 @@ pub trait Supervised: Sized + Send + Sync + 'static {
         Ok(())
     }
 
+    /// The settings of a new run, with those of the task where they are absent.
+    #[must_use]
+    fn with_defaults(settings: FinetuneSettings) -> FinetuneSettings {
+        settings
+    }
+
     /// The task on these training rows.
     ///
     /// # Errors
@@ -109,6 +115,17 @@ pub trait Supervised: Sized + Send + Sync + 'static {
     ) {
     }
 
+    /// Number of rows in `samples` that are longer than the maximum length, of which the rest is cut off; `None` if nothing is
+    /// cut off.
+    fn n_cut(&self, _samples: &Self::Samples) -> Option<u64> {
+        None
+    }
+
+    /// Counts for the report on the data, each with its name.
+    fn counts(&self, _texts: &Self::Texts, _samples: &Self::Samples) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Measures `model`, which is on `device` without gradients, on `batches` of all `samples` of `texts`.
     ///
     /// # Errors
@@ -136,6 +153,11 @@ pub trait Supervised: Sized + Send + Sync + 'static {
         samples: &Self::Samples,
         seed: u64,
     ) -> Self::Scores;
+
+    /// Name of the metric that selected the best model: [`Self::QUALITY`], unless it depends on the labels.
+    fn quality_name(_scores: &Self::Scores) -> &'static str {
+        Self::QUALITY
+    }
 
     /// Value of [`Self::QUALITY`].
     fn quality(scores: &Self::Scores) -> f64;

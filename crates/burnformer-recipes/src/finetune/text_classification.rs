@@ -111,6 +111,10 @@ impl Supervised for TextClassification {
         context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
     }
 
+    fn n_cut(&self, samples: &ClassificationDataset) -> Option<u64> {
+        Some(samples.n_cut())
+    }
+
     fn scores(
         &self,
         state: &ClassificationMetricState,

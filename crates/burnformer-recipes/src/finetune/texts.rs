@@ -8,7 +8,7 @@ use burnformer_data::conflicts::Conflicts;
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::{Files, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
-use burnformer_data::tagged::TaggedTexts;
+use burnformer_data::tagged::{TaggedTexts, Tagging};
 use burnformer_reports::{RepeatedTexts, RunSummary};
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
@@ -155,9 +155,16 @@ impl Examples for TaggedTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        match known {
-            Some(labels) => Self::read_with_labels(source, labels, settings.on_bad_row, progress, interrupt),
-            None => Self::read(source, settings.on_bad_row, progress, interrupt),
+        let (own, policy) = (settings.token_classification, settings.on_bad_row);
+        match (known, own) {
+            (Some(labels), own) => {
+                let tagging = own.map_or(Tagging::AsWritten, |own| Tagging::Measured { scheme: own.scheme });
+                Self::read_with_labels(source, labels, tagging, policy, progress, interrupt)
+            }
+            (None, own) => {
+                let tagging = own.map_or(Tagging::AsWritten, |own| Tagging::Checked { scheme: own.scheme });
+                Self::read(source, tagging, policy, progress, interrupt)
+            }
         }
     }
 
@@ -222,10 +229,22 @@ pub(crate) struct Texts<T> {
     pub(crate) test: Option<T>,
     /// Texts that are there more than once.
     pub(crate) repeated: RepeatedTexts,
+    /// Texts with different labels.
+    pub(crate) conflicts: Conflicts,
+    /// Rows that were skipped.
+    pub(crate) skipped: SkippedRows,
     /// Fingerprint of the training texts, and of the validation texts where they have files of their own.
     pub(crate) fingerprint: String,
     /// Fingerprint of the training texts as version 0.1.0 made it.
     pub(crate) former_fingerprint: String,
+}
+
+/// Numbers of rows that were skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SkippedRows {
+    pub(crate) training: u64,
+    pub(crate) validation: u64,
+    pub(crate) test: u64,
 }
 
 impl<T: Examples> Texts<T> {
@@ -260,24 +279,29 @@ impl<T: Examples> Texts<T> {
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
-        let read = |source: &dyn Source, known| -> Result<T, RecipeError> {
+        let read = |source: &dyn Source, known| -> Result<(T, u64), RecipeError> {
             let (texts, skipped) = T::read(source, known, settings, observer, &interrupt)?;
             observer.note(&Note::SkippedRows(&skipped));
-            Ok(texts)
+            Ok((texts, skipped.rows))
         };
         let content = |source: &Files| fingerprint(source, observer, &interrupt).map(|it| format!("{it:016x}"));
         let source = settings.data.open()?;
         let former = source.former_fingerprints().map_err(DataError::from)?;
         let former = former.iter().map(|it| format!("{it:016x}")).collect::<Vec<_>>().join("-");
         let mut fingerprint = content(&source)?;
-        let train = read(&source, None)?;
+        let mut skipped = SkippedRows::default();
+        let (train, rows) = read(&source, None)?;
+        skipped.training = rows;
         let others = |source: &Files| read(source, Some(train.labels().to_vec()));
-        let test = test.map(|input| others(&input.open()?)).transpose()?;
+        let (test, rows) = test.map(|input| others(&input.open()?)).transpose()?.unzip();
+        skipped.test = rows.unwrap_or(0);
         let given = match &settings.validation {
             Some(input) => {
                 let source = input.open()?;
                 fingerprint = format!("{fingerprint} and {}", content(&source)?);
-                Some(others(&source)?)
+                let (texts, rows) = others(&source)?;
+                skipped.validation = rows;
+                Some(texts)
             }
             None => None,
         };
@@ -316,7 +340,7 @@ impl<T: Examples> Texts<T> {
         observer.note(&Note::SharedTexts { repeated: &repeated, validation: validation.n_texts(), test: n_test });
         let [fingerprint, former_fingerprint] =
             [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
-        Ok(Self { train, validation, test, repeated, fingerprint, former_fingerprint })
+        Ok(Self { train, validation, test, repeated, conflicts, skipped, fingerprint, former_fingerprint })
     }
 }
 

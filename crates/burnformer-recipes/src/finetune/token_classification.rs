@@ -5,27 +5,40 @@ use std::path::Path;
 use burn::tensor::Device;
 use burnformer_data::DataError;
 use burnformer_data::batches::{Padding, TokenClassificationCollator};
-use burnformer_data::datasets::TokenClassificationDataset;
+use burnformer_data::datasets::{FurtherLabels, TokenClassificationDataset};
 use burnformer_data::readers::{Format, Input};
+use burnformer_data::tag_scheme::TagScheme;
 use burnformer_data::tagged::TaggedTexts;
 use burnformer_models::{BertConfig, BertForTokenClassification, Loaded, ModelError, Pretrained, StepFloats};
 use burnformer_reports::{TokenClassificationScores, first_of};
 use burnformer_tasks::{TokenClassificationMetricState, TokenClassificationTask};
 
 use super::head::with_logits;
-use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
+use super::{Base, FinetuneSettings, FinetuneTask, Supervised, TokenClassificationSettings};
 use crate::text::MOST_NAMED;
 use crate::{Context, Note, RecipeError, scores};
 
 /// Classification of words: one tag each.
 pub struct TokenClassification {
     task: TokenClassificationTask,
+    /// Labels of the tokens behind the first of a word, if they are trained on.
+    further: Option<FurtherLabels>,
 }
 
 impl TokenClassification {
-    fn of_labels(base: &Base, labels: &[String]) -> Result<Self, RecipeError> {
+    fn of_labels(
+        base: &Base,
+        labels: &[String],
+        scheme: Option<TagScheme>,
+        settings: &FinetuneSettings,
+    ) -> Result<Self, RecipeError> {
         let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
-        Ok(Self { task: TokenClassificationTask::new(config, tokenizer, labels.to_vec())? })
+        let mut task = TokenClassificationTask::new(config, tokenizer, labels.to_vec())?;
+        if let Some(scheme) = scheme {
+            task = task.with_scheme(scheme);
+        }
+        let all_tokens = settings.token_classification.is_some_and(|it| it.label_all_tokens);
+        Ok(Self { task, further: all_tokens.then(|| FurtherLabels::of(labels)) })
     }
 }
 
@@ -42,7 +55,7 @@ impl Supervised for TokenClassification {
     type Collator = TokenClassificationCollator;
     type Scores = TokenClassificationScores;
 
-    /// Tags are read from CoNLL columns and from columns of lists.
+    /// Tags are read from CoNLL columns, and from columns of lists or spans.
     fn check_input(input: &Input) -> Result<(), RecipeError> {
         match &input.format {
             Format::Conll { .. } => Ok(()),
@@ -51,17 +64,23 @@ impl Supervised for TokenClassification {
         }
     }
 
-    fn new(base: &Base, _settings: &FinetuneSettings, train: &TaggedTexts) -> Result<Self, RecipeError> {
-        Self::of_labels(base, &train.labels)
+    fn with_defaults(settings: FinetuneSettings) -> FinetuneSettings {
+        let own = settings.token_classification.unwrap_or_default();
+        FinetuneSettings { token_classification: Some(own), ..settings }
+    }
+
+    fn new(base: &Base, settings: &FinetuneSettings, train: &TaggedTexts) -> Result<Self, RecipeError> {
+        Self::of_labels(base, &train.labels, Some(train.scheme), settings)
     }
 
     fn of_model(
         model: &BertForTokenClassification,
         base: &Base,
-        _settings: &FinetuneSettings,
+        settings: &FinetuneSettings,
         _folder: &Path,
     ) -> Result<Self, RecipeError> {
-        Self::of_labels(base, model.labels())
+        let scheme = settings.token_classification.and_then(|TokenClassificationSettings { scheme, .. }| scheme);
+        Self::of_labels(base, model.labels(), scheme, settings)
     }
 
     fn labels(&self) -> &[String] {
@@ -73,7 +92,8 @@ impl Supervised for TokenClassification {
     }
 
     fn samples(&self, texts: &TaggedTexts, base: &Base, seed: u64) -> Result<TokenClassificationDataset, DataError> {
-        TokenClassificationDataset::new(texts, &base.tokenizer, base.max_seq_length, seed)
+        let (tokenizer, length) = (&base.tokenizer, base.max_seq_length);
+        TokenClassificationDataset::with_further_labels(texts, tokenizer, length, self.further.as_ref(), seed)
     }
 
     fn collator(&self, padding: Padding) -> TokenClassificationCollator {
@@ -112,8 +132,19 @@ impl Supervised for TokenClassification {
         // The scores count those of the other parts.
         if part == "training" {
             let (lost, invalid_tags) = (samples.lost_words(), scores::invalid_tags(texts));
-            context.observer.note(&Note::TrainingWords { lost, invalid_tags });
+            let new_beginnings = texts.new_beginnings;
+            context.observer.note(&Note::TrainingWords { lost, invalid_tags, new_beginnings });
         }
+    }
+
+    fn counts(&self, texts: &TaggedTexts, samples: &TokenClassificationDataset) -> Vec<(&'static str, u64)> {
+        let lost = samples.lost_words();
+        vec![
+            ("words", texts.n_words() as u64),
+            ("words cut off", lost.cut_off as u64),
+            ("words without tokens", lost.empty as u64),
+            ("invalid tags", scores::invalid_tags(texts)),
+        ]
     }
 
     fn scores(
@@ -126,8 +157,12 @@ impl Supervised for TokenClassification {
         scores::with_lost_words(scores::of_tags(state, self.labels()), texts, samples.lost_words())
     }
 
+    fn quality_name(scores: &TokenClassificationScores) -> &'static str {
+        if scores.by_word { "accuracy" } else { Self::QUALITY }
+    }
+
     fn quality(scores: &TokenClassificationScores) -> f64 {
-        scores.f1
+        if scores.by_word { scores.accuracy } else { scores.f1 }
     }
 
     fn loss(scores: &TokenClassificationScores) -> Option<f64> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Range};
 
+use burnformer_data::tag_scheme::{Position, TagScheme, ends, parse};
 use serde::{Deserialize, Serialize};
 
 /// An entity: consecutive words with one type.
@@ -27,34 +28,20 @@ pub enum EntityMode {
     /// As seqeval with `mode="strict"` and `IOBES` (or `BILOU`): an entity is `S-`, or `B-`, any number of `I-` and
     /// `E-`, all of one type.
     Iobes,
+    /// Each word with its tag, `O` included: for tags that are no entities, such as parts of speech.
+    Words,
 }
 
-/// Prefix of a tag. `L`, `U`, `M` and `W` are other names of `E`, `S`, `I` and `S`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Prefix {
-    Begin,
-    Inside,
-    End,
-    Single,
-}
-
-/// Prefix and type of a tag; `None` for `O`. A tag without a prefix, as in the scheme IO, counts as `I-`.
-fn parse(tag: &str) -> Option<(Prefix, &str)> {
-    let prefix = match tag.split_once('-') {
-        _ if tag == "O" => return None,
-        Some(("B", _)) => Prefix::Begin,
-        Some(("I" | "M", _)) => Prefix::Inside,
-        Some(("E" | "L", _)) => Prefix::End,
-        Some(("S" | "U" | "W", _)) => Prefix::Single,
-        _ => return Some((Prefix::Inside, tag)),
-    };
-    Some((prefix, &tag[2..]))
-}
-
-/// `true` if an entity whose latest tag is `last` ends before `next`.
-fn ends(last: (Prefix, &str), next: Option<(Prefix, &str)>) -> bool {
-    let closed = matches!(last.0, Prefix::End | Prefix::Single);
-    closed || next.is_none_or(|(prefix, label)| matches!(prefix, Prefix::Begin | Prefix::Single) || label != last.1)
+impl EntityMode {
+    /// The mode that refuses entities which break the scheme; `None` where none does.
+    #[must_use]
+    pub fn strict(scheme: TagScheme) -> Option<Self> {
+        match scheme {
+            TagScheme::Bio | TagScheme::Iob1 => Some(Self::Iob2),
+            TagScheme::Bioes => Some(Self::Iobes),
+            _ => None,
+        }
+    }
 }
 
 /// The entities in the tags of one sentence, in order. Tags are read in the schemes IOB1, IOB2, IO, IOBES and BILOU.
@@ -70,21 +57,24 @@ fn ends(last: (Prefix, &str), next: Option<(Prefix, &str)>) -> bool {
 /// Source: `get_entities` and `Tokens.entities` of seqeval 1.2.2; Tjong Kim Sang and De Meulder 2003 for conlleval.
 #[must_use]
 pub fn entities<'a>(tags: &[&'a str], mode: EntityMode) -> Vec<Entity<'a>> {
+    if mode == EntityMode::Words {
+        return tags.iter().enumerate().map(|(word, label)| Entity { label, words: word..word + 1 }).collect();
+    }
     let parsed: Vec<_> = tags.iter().map(|tag| parse(tag)).collect();
     let mut found = Vec::new();
     let mut start = 0;
     for (word, tag) in parsed.iter().enumerate() {
-        let Some((prefix, label)) = *tag else { continue };
+        let Some((position, label)) = *tag else { continue };
         if word == 0 || parsed[word - 1].is_none_or(|last| ends(last, *tag)) {
             start = word;
         }
-        if ends((prefix, label), parsed.get(word + 1).copied().flatten()) {
-            let first = parsed[start].map(|(prefix, _)| prefix);
+        if ends((position, label), parsed.get(word + 1).copied().flatten()) {
+            let first = parsed[start].map(|(position, _)| position);
             let is_entity = match mode {
-                EntityMode::Lenient => true,
-                EntityMode::Iob2 => first == Some(Prefix::Begin),
-                EntityMode::Iobes if start == word => prefix == Prefix::Single,
-                EntityMode::Iobes => first == Some(Prefix::Begin) && prefix == Prefix::End,
+                EntityMode::Lenient | EntityMode::Words => true,
+                EntityMode::Iob2 => first == Some(Position::Begin),
+                EntityMode::Iobes if start == word => position == Position::Single,
+                EntityMode::Iobes => first == Some(Position::Begin) && position == Position::End,
             };
             if is_entity {
                 found.push(Entity { label, words: start..word + 1 });
@@ -101,7 +91,7 @@ pub fn n_stray_tags(tags: &[&str]) -> u64 {
     let parsed: Vec<_> = tags.iter().map(|tag| parse(tag)).collect();
     let is_stray = |word: &usize| {
         let last = word.checked_sub(1).and_then(|last| parsed[last]);
-        let continues = matches!(parsed[*word], Some((Prefix::Inside | Prefix::End, _)));
+        let continues = matches!(parsed[*word], Some((Position::Inside | Position::End, _)));
         continues && last.is_none_or(|last| ends(last, parsed[*word]))
     };
     (0..parsed.len()).filter(is_stray).count() as u64
@@ -180,6 +170,12 @@ impl EntityCounts {
             self.types.insert(label.to_owned(), Counts::default());
         }
         self.types.get_mut(label).expect("it was put there")
+    }
+
+    /// `true` if no entity was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
     }
 
     /// Scores of each type that occurred, in alphabetical order.
@@ -306,6 +302,7 @@ mod tests {
         check("PER PER O LOC", EntityMode::Lenient, &[("PER", 0..2), ("LOC", 3..4)]);
         check("B-x-y I-x-y I-x", EntityMode::Lenient, &[("x-y", 0..2), ("x", 2..3)]);
         check("O O", EntityMode::Lenient, &[]);
+        check("NN NN O", EntityMode::Words, &[("NN", 0..1), ("NN", 1..2), ("O", 2..3)]);
     }
 
     #[test]
