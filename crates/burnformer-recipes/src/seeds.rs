@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burnformer_core::config::{ConfigError, Validate};
-use burnformer_core::files::{FileError, atomic_write_bytes};
+use burnformer_core::files::{FileError, atomic_write_bytes, remove_leftovers};
 use burnformer_core::settings;
 use burnformer_reports::{SeedRun, SeedScore, SeedsReport};
 use burnformer_train::RunFolder;
@@ -106,6 +106,7 @@ impl Seeds {
         reload: impl Fn(&Path) -> Result<Box<dyn AnyRecipe>, E>,
         context: &Context<'_>,
     ) -> Result<SeedsReport<Value>, E> {
+        remove_leftovers(&self.folder).map_err(RecipeError::from)?;
         let mut runs = Vec::new();
         for (index, &seed) in self.file.seeds.iter().enumerate() {
             context.observer.note(&Note::Seed { seed, number: index + 1, of: self.file.seeds.len() });

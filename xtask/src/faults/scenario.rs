@@ -76,6 +76,20 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
         ),
         trains("finetune, texts", format!("{finetune} --train ../base/labelled.csv --label-column label"), "finetune"),
         trains(
+            "finetune, averaged",
+            format!(
+                "{finetune} --train ../base/labelled.csv --label-column label --ema-decay 0.9 --unfreeze-every 3 \
+                 --layer-decay 0.8"
+            ),
+            "finetune",
+        ),
+        trains(
+            "finetune, seeds",
+            format!("{finetune} --train ../base/labelled.csv --label-column label --seeds 2")
+                .replace("--steps 8", "--steps 4"),
+            "finetune",
+        ),
+        trains(
             "finetune, tokens",
             format!("{finetune} --task token-classification --train ../base/tags.conll"),
             "finetune",

@@ -118,7 +118,7 @@ fn add(folder: &Path, name: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Re
     Ok(())
 }
 
-/// JSON values, one or one a line, without those that depend on the clock.
+/// JSON values, one or one a line, without those that depend on the clock and the machine.
 fn timeless(bytes: &[u8]) -> Vec<u8> {
     let values = serde_json::Deserializer::from_slice(bytes).into_iter::<Value>().collect::<Result<Vec<_>, _>>();
     let Ok(mut values) = values else { return bytes.to_owned() };
@@ -128,9 +128,10 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
 
 fn forget_time(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
-        object.retain(|key, _| !["seconds", "tokens_per_s", "checksum"].contains(&key.as_str()));
+        object.retain(|key, _| !["seconds", "tokens_per_s", "peak_memory_bytes", "checksum"].contains(&key.as_str()));
         object.values_mut().for_each(forget_time);
     }
+    value.as_array_mut().into_iter().flatten().for_each(forget_time);
 }
 
 /// Names below `folder` that only an unfinished command has.
@@ -180,6 +181,8 @@ mod tests {
         assert_eq!(timeless(metrics), b"{\"loss\":2.0,\"step\":1}\n{\"step\":2}\n");
         let state = b"{\"state\":{\"seconds\":1,\"step\":3},\"checksum\":\"a\"}";
         assert_eq!(timeless(state), b"{\"state\":{\"step\":3}}\n");
+        let seeds = b"{\"runs\":[{\"seconds\":1,\"peak_memory_bytes\":2,\"seed\":3}]}";
+        assert_eq!(timeless(seeds), b"{\"runs\":[{\"seed\":3}]}\n");
         assert_eq!(timeless(b"{\"torn"), b"{\"torn");
     }
 }
