@@ -100,6 +100,25 @@ fn evaluation_measures_what_the_run_did() {
 }
 
 #[test]
+fn a_trained_model_is_fine_tuned() {
+    let folder = with_gpt();
+    let first = |run: &str| folder.rows(&format!("{run}/metrics.jsonl"))[0]["loss"].as_f64().unwrap();
+    let small = "--steps 3 --set train.micro_batch_size=8";
+    let line = format!("pretrain --objective causal-lm --corpus bytes --init runs/gpt {small} {DEVICE}");
+    let report = folder.run(&format!("{line} --out more --format json")).succeeds().json();
+    assert!(first("more") < first("runs/gpt") - 0.1, "{} {}", first("more"), first("runs/gpt"));
+    let perplexity = |report: &Value| report["validation"]["metrics"]["perplexity"].as_f64().unwrap();
+    assert!(perplexity(&report) <= perplexity(&folder.json("gpt.json")) * 1.01, "{report}");
+    // With what is below its last layer as it was.
+    folder.run(&format!("{line} --freeze 1 --ema-decay 0.9 --out frozen")).succeeds();
+    let weights = |run: &str| fs::read(folder.path(&format!("{run}/model.safetensors"))).unwrap();
+    assert!(weights("frozen") != weights("runs/gpt") && weights("frozen") != weights("more"));
+    let text =
+        folder.run_with(&format!("generate frozen --max-new-tokens 3 {DEVICE}"), "The old boat").succeeds().stdout;
+    assert!(text.starts_with("The old boat"), "{text}");
+}
+
+#[test]
 fn prompts_are_continued() {
     let folder = with_gpt();
     let line = format!("generate runs/gpt --max-new-tokens 5 {DEVICE}");
