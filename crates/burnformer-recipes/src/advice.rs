@@ -15,7 +15,7 @@ use burnformer_models::{Head, ModelError};
 use burnformer_tasks::TaskError;
 use burnformer_train::{RunFolder, TrainError};
 
-use crate::RecipeError;
+use crate::{RecipeError, SearchRunError};
 
 /// What `error` says, then what each cause says that does not repeat the one before.
 #[must_use]
@@ -39,6 +39,9 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         if let Some(hint) = cause.downcast_ref().and_then(RecipeError::hint) {
             return Some(hint);
         }
+        if let Some(hint) = cause.downcast_ref().and_then(SearchRunError::hint) {
+            return Some(hint);
+        }
         let data = cause.downcast_ref().and_then(hint_on_data);
         let model = cause.downcast_ref().and_then(hint_on_model);
         let run = || cause.downcast_ref().and_then(hint_on_unpublished_run);
@@ -56,12 +59,15 @@ pub fn hint(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// `error` and what caused it; in the place of one that only passes on another, that other.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+pub(crate) fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(passed_on(error)), |&error| error.source().map(passed_on))
 }
 
 fn passed_on<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     if let Some(inner) = error.downcast_ref().and_then(RecipeError::passed_on) {
+        return passed_on(inner);
+    }
+    if let Some(inner) = error.downcast_ref().and_then(SearchRunError::passed_on) {
         return passed_on(inner);
     }
     match (error.downcast_ref(), error.downcast_ref()) {

@@ -4,11 +4,12 @@ use std::fmt::{self, Display};
 
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::{Conflict, Conflicts};
+use burnformer_search::Failure;
 use burnformer_train::HistoryEntry;
 use indicatif::HumanCount;
 
 use crate::text::{fact, number};
-use crate::{Note, causes};
+use crate::{Note, TrialNews, causes};
 
 /// The note in lines without a break at the end; empty if there is nothing to say.
 impl Display for Note<'_> {
@@ -101,6 +102,21 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             "stopped after step {step}, checkpoint written; to continue: `burnformer {recipe} --out {} --resume`\n",
             folder.display()
         )],
+        Note::SearchInterrupted { folder } => {
+            vec![format!("stopped; to continue: `burnformer search --out {} --resume`\n", folder.display())]
+        }
+        Note::Trial { number: trial, news } => vec![format!("trial {trial}: {}\n", trial_news(news))],
+    }
+}
+
+fn trial_news(news: &TrialNews<'_>) -> String {
+    match news {
+        TrialNews::Starts(settings) => settings.join(", "),
+        TrialNews::Waits { metric, value, step } => format!("{metric} {} after {step} steps, waits", number(*value)),
+        TrialNews::GoesOn => "goes on".to_owned(),
+        TrialNews::Complete { metric, value } => format!("{metric} {}, complete", number(*value)),
+        TrialNews::Failed(Failure::Diverged(message)) => format!("diverged: {message}"),
+        TrialNews::Failed(Failure::Impossible(message)) => format!("cannot be run: {message}"),
     }
 }
 

@@ -9,6 +9,7 @@ use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
 use burnformer_reports::{RepeatedTexts, RunSummary};
+use burnformer_search::Failure;
 use burnformer_train::Event;
 
 use crate::Change;
@@ -152,4 +153,43 @@ pub enum Note<'a> {
         /// Last step that was done.
         step: u64,
     },
+    /// A search was interrupted, and can be resumed.
+    SearchInterrupted {
+        /// Folder of the search.
+        folder: &'a Path,
+    },
+    /// Something has happened to a trial of a search.
+    Trial {
+        /// Number of the trial.
+        number: usize,
+        /// What has happened.
+        news: TrialNews<'a>,
+    },
+}
+
+/// What happens to a trial of a search.
+#[derive(Clone, Copy, Debug)]
+pub enum TrialNews<'a> {
+    /// It starts with these settings, each as `key=value`.
+    Starts(&'a [String]),
+    /// It waits for others to compare with.
+    Waits {
+        /// Name of the metric.
+        metric: &'a str,
+        /// Its best value so far.
+        value: f64,
+        /// Steps done.
+        step: u64,
+    },
+    /// It goes on from where it waited.
+    GoesOn,
+    /// It has ended.
+    Complete {
+        /// Name of the metric.
+        metric: &'a str,
+        /// Its best value.
+        value: f64,
+    },
+    /// It has ended early by itself.
+    Failed(&'a Failure),
 }

@@ -30,6 +30,11 @@ impl Validate for Settings {
     }
 }
 
+/// The settings in the text of a `run.toml`, of whatever recipe.
+pub(crate) fn settings_of(toml: &str) -> Result<BTreeMap<String, Value>, SettingsError> {
+    Ok(settings::reload_text::<Settings>("run.toml", toml, &[])?.0)
+}
+
 /// The settings of the run in `folder`, of whatever recipe, as tables and values.
 pub(crate) fn any_settings(folder: &Path) -> Result<BTreeMap<String, Value>, SettingsError> {
     Ok(settings::reload::<Settings>(&RunFolder::settings_file(folder), &[])?.0)

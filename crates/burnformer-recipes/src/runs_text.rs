@@ -98,7 +98,7 @@ fn shortened(value: &str) -> String {
 }
 
 /// Rows of cells in columns of the same width.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let length = |cell: &String| cell.chars().count();
     let widths: Vec<usize> = (0..n_columns)

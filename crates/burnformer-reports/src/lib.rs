@@ -8,6 +8,7 @@ mod plan;
 mod run;
 mod runs;
 mod scores;
+mod search;
 mod seeds;
 
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
@@ -21,4 +22,5 @@ pub use scores::{
     CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores, StrictScores,
     TokenClassificationScores, first_of,
 };
+pub use search::{SearchReport, SettingValue, TrialReport};
 pub use seeds::{SeedRun, SeedScore, SeedsReport};

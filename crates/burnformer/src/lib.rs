@@ -13,6 +13,7 @@
 //! | [`tasks`] | `burnformer-tasks` | losses, predictions and metrics of each task; pipelines for use in one call |
 //! | [`train`] | `burnformer-train` | the training loop: optimisers, schedules, evaluation, checkpoints, run folders |
 //! | [`recipes`] | `burnformer-recipes` | pretraining, fine-tuning and training of translators, from settings to a run folder and a report |
+//! | [`search`] | `burnformer-search` | search for settings: spaces, samplers, successive halving, Optuna's journal |
 //!
 //! ```
 //! use burn::tensor::Tensor;
@@ -40,6 +41,7 @@ pub use burnformer_models as models;
 pub use burnformer_nn as nn;
 pub use burnformer_ops as ops;
 pub use burnformer_recipes as recipes;
+pub use burnformer_search as search;
 pub use burnformer_tasks as tasks;
 pub use burnformer_train as train;
 

@@ -19,6 +19,7 @@ mod paths;
 mod pretrain;
 mod run;
 mod runs;
+mod search;
 mod shared;
 mod technique;
 mod tokenizer;
@@ -46,6 +47,7 @@ pub(crate) use input::{EncodingArgs, FormatArgs, SpecialTokensArgs, TextsArgs};
 pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsArgs;
+pub(crate) use search::SearchArgs;
 pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
 pub(crate) use technique::TechniqueArgs;
 pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
@@ -115,6 +117,7 @@ pub(crate) enum Command {
     Finetune(FinetuneArgs),
     #[command(name = "train-seq2seq")]
     TrainSeq2Seq(TrainSeq2SeqArgs),
+    Search(SearchArgs),
     Runs(RunsArgs),
     Average(AverageArgs),
     Evaluate(EvaluateArgs),

@@ -24,6 +24,7 @@ mod pretrain;
 mod rank;
 mod runs;
 mod score;
+mod search;
 mod similarity;
 mod texts;
 mod tokenizer_train;
@@ -85,6 +86,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
         Command::Fetch(args) => fetch::run(args, context),
         Command::Finetune(args) => finetune::run(args, context),
         Command::TrainSeq2Seq(args) => train_seq2seq::run(args, context),
+        Command::Search(args) => search::run(args, context),
         Command::Runs(args) => runs::run(args, context),
         Command::Average(args) => average::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),

@@ -18,6 +18,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("fetch", &[]),
     ("finetune", &[]),
     ("train-seq2seq", &[]),
+    ("search", &[]),
     ("runs", &[]),
     ("average", &[]),
     ("evaluate", &[NER]),
@@ -41,11 +42,12 @@ const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --se
 const NER: &str = "finetune --model runs/mini --task token-classification --train train.conll --steps 1 \
                    --set train.micro_batch_size=8 --out runs/ner";
 /// Those that need models, and those whose examples would take hours.
-const WITH_MODELS: [&str; 17] = [
+const WITH_MODELS: [&str; 18] = [
     "pretrain",
     "fetch",
     "finetune",
     "train-seq2seq",
+    "search",
     "runs",
     "average",
     "evaluate",
@@ -63,6 +65,12 @@ const WITH_MODELS: [&str; 17] = [
 const TRAINING: [&str; 3] = ["pretrain", "finetune", "train-seq2seq"];
 const GERMAN: &str = "tokenizer train --input pairs.tsv --text-column de --out de";
 const ENGLISH: &str = "tokenizer train --input pairs.tsv --text-column en --out en";
+/// A search of short runs.
+const SPACE: &str = "trials = 2
+command = \"finetune --model runs/mini --train train.csv --label-column category --steps 2 --set train.micro_batch_size=8\"
+[space]
+train.optimizer.learning_rate = { kind = \"log-uniform\", low = 1e-4, high = 1e-2 }
+";
 const BUILD: &str = "data build --input texts --tokenizer tokenizer --out corpus";
 
 /// The examples in the help of `command`.
@@ -131,6 +139,7 @@ fn every_example_in_the_help_works() {
         for name in ["test.zh", "out.zh"] {
             folder.write(&format!("project/{name}"), "房子里有一只狗。\n");
         }
+        folder.write("project/space.toml", SPACE);
         folder.write("project/questions.txt", "Does it leak?\nDoes it hold?\n");
         crate::rust_docs::write_crate(&folder, "boat");
         crate::rust_docs::write_project(&folder, "project", "../boat");

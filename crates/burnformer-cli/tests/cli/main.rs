@@ -27,6 +27,7 @@ mod ranking;
 mod resume;
 mod runs;
 mod rust_docs;
+mod search;
 mod seeds;
 #[cfg(unix)]
 mod signals;

@@ -7,6 +7,7 @@ mod models;
 mod readers;
 #[cfg(feature = "models")]
 mod runs;
+mod search;
 #[cfg(feature = "models")]
 mod sentence_transformers;
 mod settings;
@@ -23,6 +24,7 @@ pub const TARGETS: &[&[Target]] = &[
     tokenizers::TARGETS,
     settings::TARGETS,
     hub::TARGETS,
+    search::TARGETS,
     #[cfg(feature = "models")]
     models::TARGETS,
     #[cfg(feature = "models")]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burnformer_core::settings;
 use burnformer_data::readers::{Format, Input, TextLayout};
-use burnformer_recipes::{CausalLmSettings, FinetuneSettings, PretrainSettings, TrainSeq2SeqSettings};
+use burnformer_recipes::{CausalLmSettings, FinetuneSettings, PretrainSettings, SearchSettings, TrainSeq2SeqSettings};
 use burnformer_tasks::{ClassificationMetricState, PretrainingMetricState};
 use burnformer_train::{History, TrainState, learning_curves};
 
@@ -31,6 +31,7 @@ fn run_toml(bytes: &[u8]) {
     let _ = settings::reload_text::<CausalLmSettings>("run.toml", text, &[]);
     let _ = settings::reload_text::<FinetuneSettings>("run.toml", text, &[]);
     let _ = settings::reload_text::<TrainSeq2SeqSettings>("run.toml", text, &[]);
+    let _ = settings::load_text(&SearchSettings::default(), "space.toml", text, &[]);
 }
 
 fn run_tomls() -> Vec<Vec<u8>> {

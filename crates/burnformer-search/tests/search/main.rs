@@ -3,6 +3,7 @@
 mod asha;
 mod journal;
 mod optuna;
+mod pictures;
 
 use burnformer_search::{Direction, Objective, Space, Study};
 use serde_json::json;

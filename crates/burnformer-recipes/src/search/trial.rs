@@ -1,0 +1,176 @@
+//! A part of a trial: its run from where it is to the next comparison, or to its end.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
+use burnformer_search::AshaConfig;
+use burnformer_train::{Event, History, HistoryEntry, RunFolder, TrainError};
+
+use super::budget::Budget;
+use super::{TrialError, Trials};
+use crate::{Context, Note, Observer, RecipeError, TooLittleMemory};
+
+/// What a trial tells the search.
+pub(super) enum Message {
+    /// Its run was evaluated.
+    Evaluated { trial: usize, step: u64, value: f64 },
+    /// This part of it has ended.
+    Ended { trial: usize, end: Result<End, TrialError> },
+}
+
+/// How a part of a trial ended, with the values of the metric by step.
+pub(super) enum End {
+    /// It has come to the next comparison.
+    Reached(Vec<(u64, f64)>),
+    /// It has done all its steps, or stopped early.
+    Complete(Vec<(u64, f64)>),
+    /// The metric is not among those of its validation samples.
+    NoMetric(Vec<String>),
+}
+
+/// A part of a trial.
+pub(super) struct TrialRun<'a> {
+    pub(super) number: usize,
+    pub(super) folder: PathBuf,
+    /// Its settings.
+    pub(super) sets: Vec<String>,
+    /// Number of comparisons behind which it is.
+    pub(super) promotions: usize,
+    pub(super) asha: Option<AshaConfig>,
+    pub(super) metric: &'a str,
+    pub(super) trials: &'a dyn Trials,
+    pub(super) budget: &'a Budget,
+    /// Memory in bytes that it may take; absent if its recipe alone decides that.
+    pub(super) memory_limit: Option<u64>,
+    /// Request to stop this trial alone.
+    pub(super) interrupt: Interrupt,
+}
+
+impl TrialRun<'_> {
+    /// Trains up to the next comparison or the end. `context` is that of the search.
+    pub(super) fn run(&self, context: &Context<'_>, messages: &Sender<Message>) -> Result<End, TrialError> {
+        let has_begun = RunFolder::settings_file(&self.folder).is_file();
+        let observer = TrialObserver {
+            inner: context.observer,
+            trial: self.number,
+            metric: self.metric,
+            stop_at: Mutex::new(None),
+            interrupt: self.interrupt.clone(),
+            messages: Mutex::new(messages.clone()),
+            lacks: Mutex::new(None),
+        };
+        let context = Context { device: context.device, observer: &observer, interrupt: Some(&self.interrupt) };
+        let recipe = match has_begun {
+            true => self.trials.reload(&self.folder, &context)?,
+            false => self.trials.begin(&self.folder, &self.sets, &context)?,
+        };
+        let config = recipe.train_config();
+        let steps = self.asha.map(|asha| asha.steps(config.steps, config.evaluate_every)).transpose()?;
+        let target = steps.and_then(|steps| steps.get(self.promotions).copied());
+        if has_begun && target.is_some_and(|target| self.step() >= target) {
+            // The search was killed before it took note of that.
+            return Ok(End::Reached(self.values(target)?));
+        }
+        let plan = recipe.plan_run(context.device)?;
+        if let Some(available) = self.memory_limit.filter(|limit| plan.memory_bytes > *limit) {
+            let remedies = Vec::new();
+            return Err(RecipeError::from(TooLittleMemory { estimate: plan.memory_bytes, available, remedies }).into());
+        }
+        // The program is there already, whatever runs in it.
+        let _share = self.budget.take(plan.memory_bytes.saturating_sub(plan.memory.program), &self.interrupt)?;
+        *held(&observer.stop_at) = target;
+        let ended = match has_begun {
+            true => recipe.resume_run(&self.folder, &context),
+            false => recipe.start_run(&self.folder, &context),
+        };
+        if let Some(known) = held(&observer.lacks).take() {
+            return Ok(End::NoMetric(known));
+        }
+        match (ended, target) {
+            (Ok(_), _) => Ok(End::Complete(self.values(None)?)),
+            (Err(error), Some(target)) if is_interrupted(&error) && self.step() >= target => {
+                Ok(End::Reached(self.values(Some(target))?))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// Number of steps that its run has done by its latest checkpoint.
+    fn step(&self) -> u64 {
+        RunFolder::progress(&self.folder).map_or(0, |progress| progress.step)
+    }
+
+    /// The values of the metric by step, up to the comparison at `last`.
+    fn values(&self, last: Option<u64>) -> Result<Vec<(u64, f64)>, RecipeError> {
+        let history = History::read(RunFolder::metrics_file(&self.folder)).map_err(TrainError::from)?;
+        let wanted = history.iter().filter(|entry| is_evaluation(entry) && last.is_none_or(|last| entry.step <= last));
+        Ok(wanted.filter_map(|entry| Some((entry.step, entry.value(self.metric)?))).collect())
+    }
+}
+
+/// What is behind a lock; a value is whole there, whatever happened to who held it.
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn is_evaluation(entry: &HistoryEntry) -> bool {
+    entry.split == "validation"
+}
+
+/// Passes on what matters beyond the trial, and stops it at the next comparison.
+struct TrialObserver<'a> {
+    inner: &'a dyn Observer,
+    trial: usize,
+    metric: &'a str,
+    /// Step of the evaluation behind which it waits.
+    stop_at: Mutex<Option<u64>>,
+    interrupt: Interrupt,
+    messages: Mutex<Sender<Message>>,
+    /// The metrics there are, if the wanted one is not among them.
+    lacks: Mutex<Option<Vec<String>>>,
+}
+
+impl TrialObserver<'_> {
+    fn evaluated(&self, entry: &HistoryEntry) {
+        let Some(value) = entry.value(self.metric) else {
+            let known = entry.values.iter().map(|(name, _)| name.clone()).collect();
+            *held(&self.lacks) = Some(known);
+            return self.interrupt.request();
+        };
+        let message = Message::Evaluated { trial: self.trial, step: entry.step, value };
+        // Nobody listens any more once the search has ended with an error.
+        let _ = held(&self.messages).send(message);
+        if held(&self.stop_at).is_some_and(|step| entry.step >= step) {
+            self.interrupt.request();
+        }
+    }
+}
+
+impl Progress for TrialObserver<'_> {
+    fn stage(&self, name: &str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+        match name {
+            "train" => self.inner.stage(&format!("trial {}", self.trial), total, unit),
+            // Every trial reads and measures the same.
+            _ => Silent.stage(name, total, unit),
+        }
+    }
+}
+
+impl Observer for TrialObserver<'_> {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Metrics(entry) if is_evaluation(entry) => self.evaluated(entry),
+            Event::Damaged(_) | Event::RolledBack { .. } => self.inner.event(event),
+            _ => {}
+        }
+    }
+
+    fn note(&self, note: &Note<'_>) {
+        // What is said of the data was said when the search began.
+        if let Note::StartsAnew { .. } = note {
+            self.inner.note(note);
+        }
+    }
+}
