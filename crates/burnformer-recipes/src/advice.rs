@@ -127,8 +127,17 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             "remove the rows with this class, or write their class; one of this name needs another, such as `other`",
         ),
         DataError::Label(LabelError::Scores { .. }) => Some(
-            "write a few classes in place of the scores, such as `low` and `high`, or name another column with `--label-column`",
+            "set `--task regression` for scores; for classes write a few names in their place, such as `low` and `high`",
         ),
+        DataError::Label(LabelError::Several { .. }) => Some("set `--task multi-label-classification`"),
+        DataError::Label(LabelError::OneEach) => Some(
+            "set `--label-separator` for several labels in a cell, or `--label-columns` for a column of 0 and 1 for each \
+             label; for one class per text leave out `--task`",
+        ),
+        DataError::Label(LabelError::NoColumn { .. }) => Some("name the columns of all labels with `--label-columns`"),
+        DataError::Label(LabelError::OutsideUnit { .. }) => {
+            Some("scale the scores to 0 to 1, or set `--task regression`, which takes any number")
+        }
         DataError::Label(LabelError::Alike { .. }) => Some("write the class as the known one"),
         DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
         DataError::Samples(SamplesError::OneDocument { .. }) => Some(

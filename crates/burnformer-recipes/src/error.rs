@@ -99,13 +99,15 @@ pub enum RecipeError {
         /// The folders.
         folders: Vec<String>,
     },
-    /// A classifier that does not give each text one class.
-    #[error("`{}` gives each text {found}, expected a classifier that gives it one class", folder.display())]
+    /// A classifier of another task.
+    #[error("`{}` gives each text {found}, expected a classifier that gives it {expected}", folder.display())]
     NotClasses {
         /// Folder of the model.
         folder: PathBuf,
         /// What it gives a text.
         found: &'static str,
+        /// What it should give a text.
+        expected: &'static str,
     },
     /// Settings of a run that do not say how long it is.
     #[error("`{}` has no `train.steps`, so it is not of a run", file.display())]

@@ -3,8 +3,10 @@
 //! Depends on no other crate of the workspace, nor on burn.
 
 mod data;
+mod labels;
 mod metrics;
 mod plan;
+mod regression;
 mod run;
 mod runs;
 mod scores;
@@ -12,8 +14,10 @@ mod search;
 mod seeds;
 
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
+pub use labels::{AverageScores, LabelScores, MultiLabelScores};
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
+pub use regression::{RankingScores, RegressionScores};
 pub use run::{
     Baseline, CausalLmReport, FinetuneReport, PretrainReport, RepeatedTexts, RunSummary, Stopped, TrainSeq2SeqReport,
 };

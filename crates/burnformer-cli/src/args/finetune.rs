@@ -1,5 +1,6 @@
 //! `burnformer finetune`.
 
+mod classification;
 mod token_classification;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use burnformer::recipes::FinetuneTask;
 use clap::Args;
 
+pub(crate) use self::classification::ClassificationArgs;
 use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
@@ -17,6 +19,9 @@ use token_classification::TokenClassificationArgs;
 /// The classes are the labels of the training texts. Keeps the model with the best macro-F1 on the validation texts. `--test`
 /// evaluates it on held-out texts; `--baseline` adds two baselines: the most frequent class and a bag-of-words classifier.
 ///
+/// `--task multi-label-classification` trains on lists of labels, `--task regression` and `--task text-ranking` on numbers in the
+/// column of the label: the first keeps the model with the best micro-F1, the others that with the best Spearman correlation.
+///
 /// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns or in lists of JSON, or on texts with
 /// spans such as `[[0, 4, "PER"]]` in JSON. The tag of a word is predicted at its first token. Keeps the model with the best entity
 /// F1, scored as seqeval does by default; of tags that are no entities, such as parts of speech, with the best accuracy.
@@ -26,6 +31,8 @@ use token_classification::TokenClassificationArgs;
   burnformer finetune --model runs/mini --train train.jsonl --label-column label --test test.jsonl --baseline --out runs/a
   burnformer finetune --model runs/mini --train train.tsv --label-column label --from-scratch --epochs 10 --out runs/b
   burnformer finetune --model runs/mini --task token-classification --train train.conll --test test.conll --out runs/ner
+  burnformer finetune --model runs/mini --task multi-label-classification --train topics.csv --label-column topics --label-separator ';' --out runs/topics
+  burnformer finetune --model runs/mini --task regression --train scores.tsv --pair-column pair --label-column score --out runs/score
   burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
@@ -35,6 +42,9 @@ pub(crate) struct FinetuneArgs {
     /// Task to train
     #[arg(long, value_name = "TASK", default_value = "text-classification", conflicts_with = "resume", value_parser = names::<FinetuneTask, _>([
         ("text-classification", "One class per text, or per pair of texts"),
+        ("multi-label-classification", "Any number of labels per text, or per pair of texts"),
+        ("regression", "A score per text, or per pair of texts: any number"),
+        ("text-ranking", "A score in [0, 1] per pair of texts, as a cross-encoder of sentence-transformers"),
         ("token-classification", "One tag per word: named entities and the like"),
     ]))]
     pub(crate) task: FinetuneTask,
@@ -82,6 +92,9 @@ pub(crate) struct FinetuneArgs {
     /// Train from random weights, as a baseline
     #[arg(long, conflicts_with = "resume")]
     pub(crate) from_scratch: bool,
+
+    #[command(flatten)]
+    pub(crate) classification: ClassificationArgs,
 
     #[command(flatten)]
     pub(crate) run: RunArgs,

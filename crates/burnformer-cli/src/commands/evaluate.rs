@@ -49,6 +49,9 @@ fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
         (Head::Seq2Seq, _) if args.format.label_column.is_some() => {
             ("translation model, which cannot be evaluated on labels", "leave out `--label-column`")
         }
+        (Head::Seq2Seq, _) if !args.format.label_columns.is_empty() => {
+            ("translation model, which cannot be evaluated on labels", "leave out `--label-columns`")
+        }
         (Head::Seq2Seq, true) => (
             "translation model, which cannot be evaluated on a corpus",
             "name texts with `--input`, and their references with `--pair-input` or `--pair-column`",

@@ -65,6 +65,8 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         split_special_tokens: args.split_special_tokens,
         token_classification: args.token_classification.settings(args.task),
         validation: resolve(&args.validation)?,
+        classification: args.classification.classification(),
+        multi_label: args.classification.multi_label(),
         ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)
     };
     Ok((settings, resolve(&args.test)?))
@@ -75,7 +77,7 @@ fn check_flags(args: &FinetuneArgs, task: FinetuneTask) -> Result<()> {
     let of_classes = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
     let of_classes = of_classes.into_iter().flatten().map(|flag| (flag, FinetuneTask::TextClassification));
     let of_tags = args.token_classification.given().map(|flag| (flag, FinetuneTask::TokenClassification));
-    match of_classes.chain(of_tags).find(|(_, owner)| *owner != task) {
+    match of_classes.chain(of_tags).chain(args.classification.given()).find(|(_, owner)| *owner != task) {
         Some((flag, owner)) => {
             let message = format!("`{flag}` cannot be used for {}", task.noun());
             Err(Advised::new(message, format!("leave out `{flag}`: it is for {}", owner.noun())).into())

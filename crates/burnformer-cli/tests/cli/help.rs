@@ -128,6 +128,10 @@ fn every_example_in_the_help_works() {
         folder.write("project/test.jsonl", &labelled(48..60));
         folder.write("project/train.conll", &conll(0..48));
         folder.write("project/test.conll", &conll(48..60));
+        let topics = |n: usize| format!("Kettle {n}.,{}\n", ["", "steam", "steam; iron"][n % 3]);
+        folder.write("project/topics.csv", &format!("text,topics\n{}", (0..48).map(topics).collect::<String>()));
+        let score = |n: usize| format!("Kettle {n}.\tKettle {}.\t{}.5\n", n % 3, n % 3);
+        folder.write("project/scores.tsv", &format!("text\tpair\tscore\n{}", (0..48).map(score).collect::<String>()));
         folder.write("project/masked.txt", "The [MASK] leaks.\nA kettle [MASK].\n");
         folder.write("project/pairs.tsv", "de\ten\nein Hund\ta dog\neine Katze\ta cat\n");
         for (name, text) in [("train.de", "ein Hund\n"), ("train.en", "a dog\n"), ("test.de", "ein Hund\n")] {

@@ -16,6 +16,7 @@ mod inputs;
 #[cfg(unix)]
 mod interrupted;
 mod killed;
+mod labels;
 mod library;
 mod limits;
 #[cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]

@@ -344,7 +344,7 @@ fn classes_that_were_not_meant_are_refused_or_told() {
         )
     };
     let scores =
-        ["the 60 classes are numbers with fractions such as `0.1`", "hint: write a few classes in place of the scores"];
+        ["the 60 classes are numbers with fractions such as `0.1`", "hint: set `--task regression` for scores"];
     folder.run(&line("scores")).fails_with(&scores);
     folder
         .run(&line("gaps"))

@@ -3,9 +3,12 @@
 use std::path::Path;
 
 use burnformer_data::readers::Input;
-use burnformer_models::{Head, ModelClass};
+use burnformer_models::{BertForSequenceClassification, Head, ModelClass, OutputActivation, Outputs};
 
-use super::{Finetune, FinetuneSettings, FinetuneTask, Supervised, TextClassification, TokenClassification};
+use super::{
+    Finetune, FinetuneSettings, FinetuneTask, MultiLabelClassification, Regression, Supervised, TextClassification,
+    TextRanking, TokenClassification,
+};
 use crate::{AnyRecipe, Context, Overrides, RecipeError, reload};
 
 /// Work on a task whose type is chosen when the program runs.
@@ -21,6 +24,9 @@ pub(crate) trait Visitor {
 pub(crate) fn visit<V: Visitor>(task: FinetuneTask, visitor: V) -> V::Output {
     match task {
         FinetuneTask::TextClassification => visitor.visit::<TextClassification>(),
+        FinetuneTask::MultiLabelClassification => visitor.visit::<MultiLabelClassification>(),
+        FinetuneTask::Regression => visitor.visit::<Regression>(),
+        FinetuneTask::TextRanking => visitor.visit::<TextRanking>(),
         FinetuneTask::TokenClassification => visitor.visit::<TokenClassification>(),
     }
 }
@@ -34,6 +40,12 @@ impl FinetuneTask {
     pub fn of_model(folder: &Path) -> Result<Self, RecipeError> {
         Ok(match ModelClass::of(folder)?.head() {
             Head::TokenClassification => Self::TokenClassification,
+            Head::SequenceClassification => match BertForSequenceClassification::outputs_of(folder)? {
+                Outputs::Classes => Self::TextClassification,
+                Outputs::Labels => Self::MultiLabelClassification,
+                Outputs::Score(OutputActivation::Sigmoid) => Self::TextRanking,
+                Outputs::Score(_) => Self::Regression,
+            },
             _ => Self::TextClassification,
         })
     }

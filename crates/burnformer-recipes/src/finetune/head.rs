@@ -1,6 +1,17 @@
-//! Memory of the heads.
+//! What the heads of several tasks share.
 
+use burnformer_data::readers::{Format, Input};
 use burnformer_models::StepFloats;
+
+use crate::RecipeError;
+
+/// Refuses files of tagged words.
+pub(super) fn check_has_no_tags(input: &Input) -> Result<(), RecipeError> {
+    match input.format {
+        Format::Conll { .. } => Err(RecipeError::TagColumns { paths: input.paths.join(", ") }),
+        _ => Ok(()),
+    }
+}
 
 /// `step` with a classifier of `d_model` features: its logits, which become their gradient, and the gradient of its weights,
 /// the first of the backward pass.

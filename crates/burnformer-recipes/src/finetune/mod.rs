@@ -4,9 +4,12 @@ mod base;
 mod data_report;
 mod dispatch;
 mod head;
+mod multi_label;
+mod scoring;
 mod settings;
 mod supervised;
 mod tagging;
+mod technique;
 mod text_classification;
 mod texts;
 mod token_classification;
@@ -14,9 +17,12 @@ mod token_classification;
 pub use base::Base;
 pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
 pub(crate) use dispatch::{Visitor, visit};
+pub use multi_label::MultiLabelClassification;
+pub use scoring::{Regression, Scoring, TextRanking};
 pub use settings::{FinetuneSettings, FinetuneTask};
 pub use supervised::Supervised;
 pub use tagging::TokenClassificationSettings;
+pub use technique::{ClassWeightRule, ClassWeights, ClassificationSettings, MultiLabelSettings};
 pub use text_classification::TextClassification;
 pub use texts::Examples;
 pub(crate) use texts::Texts;
@@ -121,12 +127,13 @@ impl<S: Supervised> Finetune<S> {
         let supervised = S::new(&base, &settings, &texts.train)?;
         let padding = settings.train.padding(base.pad_id(), base.config.max_seq_length);
         let samples = |texts| supervised.samples(texts, &base, settings.seed).map(Arc::new);
-        let (train, validation) = (samples(&texts.train)?, samples(&texts.validation)?);
+        let train = supervised.samples(&texts.train, &base, settings.seed)?;
+        let validation = samples(&texts.validation)?;
         let test = texts.test.as_ref().map(samples).transpose()?;
-        let all = (train.as_ref(), validation.as_ref(), test.as_deref());
+        let all = (&train, validation.as_ref(), test.as_deref());
         let data_report = data_report(&supervised, &base, &texts, all)?;
         let data = Data {
-            train,
+            train: Arc::new(supervised.for_training(train)),
             validation: Some(validation),
             collator: supervised.collator(padding),
             fingerprint: texts.fingerprint.clone(),
@@ -216,9 +223,10 @@ impl<S: Supervised> Recipe for Finetune<S> {
     }
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
-        let n_tokens = train.tokens_per_micro_batch(seq_length);
+        let (n_passes, n_rows) = (self.supervised.n_passes(), train.micro_batch_size);
+        let n_tokens = train.tokens_per_micro_batch(seq_length) * n_passes;
         let step = self.base.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes);
-        self.supervised.step_floats(step, train.micro_batch_size, n_tokens, self.base.config.d_model)
+        self.supervised.step_floats(step, n_rows * n_passes, n_tokens, self.base.config.d_model)
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {

@@ -8,7 +8,7 @@ use burnformer_data::source::OnBadRow;
 use burnformer_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-use super::TokenClassificationSettings;
+use super::{ClassificationSettings, MultiLabelSettings, TokenClassificationSettings};
 use crate::settings::train_config;
 use crate::{Overrides, RecipeError, RunSettings, SEED};
 
@@ -19,6 +19,12 @@ pub enum FinetuneTask {
     /// Classes of texts.
     #[default]
     TextClassification,
+    /// Any number of labels of texts.
+    MultiLabelClassification,
+    /// Scores of texts: any numbers.
+    Regression,
+    /// Scores of pairs of texts in `[0, 1]`, by which they are ranked.
+    TextRanking,
     /// Tags of words: entities in texts.
     TokenClassification,
 }
@@ -29,6 +35,9 @@ impl FinetuneTask {
     pub fn name(self) -> &'static str {
         match self {
             Self::TextClassification => "text-classification",
+            Self::MultiLabelClassification => "multi-label-classification",
+            Self::Regression => "regression",
+            Self::TextRanking => "text-ranking",
             Self::TokenClassification => "token-classification",
         }
     }
@@ -36,7 +45,10 @@ impl FinetuneTask {
     /// The task in words.
     #[must_use]
     pub fn noun(self) -> String {
-        self.name().replace('-', " ")
+        match self {
+            Self::MultiLabelClassification => "multi-label classification".to_owned(),
+            _ => self.name().replace('-', " "),
+        }
     }
 }
 
@@ -78,6 +90,12 @@ pub struct FinetuneSettings {
     pub token_classification: Option<TokenClassificationSettings>,
     /// Training settings.
     pub train: TrainConfig,
+    /// Settings of text classification.
+    #[serde(default)]
+    pub classification: ClassificationSettings,
+    /// Settings of multi-label classification.
+    #[serde(default)]
+    pub multi_label: MultiLabelSettings,
 }
 
 impl FinetuneSettings {
@@ -101,6 +119,8 @@ impl FinetuneSettings {
             split_by_text: true,
             token_classification: None,
             train: TrainConfig::default(),
+            classification: ClassificationSettings::default(),
+            multi_label: MultiLabelSettings::default(),
         }
     }
 
@@ -166,12 +186,23 @@ impl Validate for FinetuneSettings {
         ConfigError::check_positive("max_seq_length", self.max_seq_length)?;
         if let Some(n) = self.max_per_class {
             let has_classes = self.task() == FinetuneTask::TextClassification;
-            ConfigError::check("max_per_class", &n, has_classes, "no such setting: sentences have no class")?;
+            let range = "no such setting: only texts of text classification have one class";
+            ConfigError::check("max_per_class", &n, has_classes, range)?;
             ConfigError::check_positive("max_per_class", n)?;
         }
         if let Some(n) = self.max_train_samples {
             ConfigError::check_positive("max_train_samples", n)?;
         }
+        let has_classes = self.task() == FinetuneTask::TextClassification;
+        let is_of_use = has_classes || self.classification == ClassificationSettings::default();
+        let range = "no such settings: they are for text classification";
+        ConfigError::check("classification", &"set", is_of_use, range)?;
+        self.classification.validate().map_err(within("classification"))?;
+        let has_labels = self.task() == FinetuneTask::MultiLabelClassification;
+        let is_of_use = has_labels || self.multi_label == MultiLabelSettings::default();
+        let range = "no such settings: they are for multi-label classification";
+        ConfigError::check("multi_label", &"set", is_of_use, range)?;
+        self.multi_label.validate().map_err(within("multi_label"))?;
         self.train.validate().map_err(within("train"))?;
         let tokens = self.train.micro_batch_tokens;
         let range = "no such setting: `micro_batch_size` counts the texts of a pass here";

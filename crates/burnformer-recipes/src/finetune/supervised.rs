@@ -86,6 +86,16 @@ pub trait Supervised: Sized + Send + Sync + 'static {
     /// If there are none, or the tokenizer refuses a text.
     fn samples(&self, texts: &Self::Texts, base: &Base, seed: u64) -> Result<Self::Samples, DataError>;
 
+    /// The samples as they are drawn in training, which may be in another way than to measure on.
+    fn for_training(&self, samples: Self::Samples) -> Self::Samples {
+        samples
+    }
+
+    /// Number of forward passes over a row in a training step.
+    fn n_passes(&self) -> usize {
+        1
+    }
+
     /// Collator for batches with this padding.
     fn collator(&self, padding: Padding) -> Self::Collator;
 

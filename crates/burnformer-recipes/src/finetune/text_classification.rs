@@ -7,14 +7,14 @@ use burnformer_data::DataError;
 use burnformer_data::batches::{ClassificationCollator, Padding};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::labelled::LabelledTexts;
-use burnformer_data::readers::{Format, Input};
+use burnformer_data::readers::Input;
 use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
 };
 use burnformer_reports::{Baseline, ClassificationScores, first_of};
 use burnformer_tasks::{ClassificationMetricState, ClassificationTask};
 
-use super::head::with_logits;
+use super::head::{check_has_no_tags, with_logits};
 use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
 use crate::text::MOST_NAMED;
 use crate::{Context, Note, RecipeError, scores};
@@ -22,6 +22,8 @@ use crate::{Context, Note, RecipeError, scores};
 /// Classification of texts, or of pairs of texts: one class each.
 pub struct TextClassification {
     task: ClassificationTask,
+    balanced_sampling: bool,
+    n_passes: usize,
 }
 
 impl Supervised for TextClassification {
@@ -38,15 +40,15 @@ impl Supervised for TextClassification {
     type Scores = ClassificationScores;
 
     fn check_input(input: &Input) -> Result<(), RecipeError> {
-        match input.format {
-            Format::Conll { .. } => Err(RecipeError::TagColumns { paths: input.paths.join(", ") }),
-            _ => Ok(()),
-        }
+        check_has_no_tags(input)
     }
 
-    fn new(base: &Base, _settings: &FinetuneSettings, train: &LabelledTexts) -> Result<Self, RecipeError> {
+    fn new(base: &Base, settings: &FinetuneSettings, train: &LabelledTexts) -> Result<Self, RecipeError> {
         let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
-        Ok(Self { task: ClassificationTask::new(config, tokenizer, train.labels.clone())? })
+        let (technique, labels) = (&settings.classification, train.labels.clone());
+        let task = ClassificationTask::new(config, tokenizer, labels)?.with_loss(technique.loss(train)?)?;
+        let n_passes = if technique.r_drop > 0.0 { 2 } else { 1 };
+        Ok(Self { task, balanced_sampling: technique.balanced_sampling, n_passes })
     }
 
     fn of_model(
@@ -56,10 +58,12 @@ impl Supervised for TextClassification {
         folder: &Path,
     ) -> Result<Self, RecipeError> {
         if model.outputs() != Outputs::Classes {
-            return Err(RecipeError::NotClasses { folder: folder.to_owned(), found: model.outputs().noun() });
+            let (found, expected) = (model.outputs().noun(), Outputs::Classes.noun());
+            return Err(RecipeError::NotClasses { folder: folder.to_owned(), found, expected });
         }
         let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
-        Ok(Self { task: ClassificationTask::new(config, tokenizer, model.labels().to_vec())? })
+        let task = ClassificationTask::new(config, tokenizer, model.labels().to_vec())?;
+        Ok(Self { task, balanced_sampling: false, n_passes: 1 })
     }
 
     fn labels(&self) -> &[String] {
@@ -72,6 +76,14 @@ impl Supervised for TextClassification {
 
     fn samples(&self, texts: &LabelledTexts, base: &Base, seed: u64) -> Result<ClassificationDataset, DataError> {
         ClassificationDataset::new(texts, &base.tokenizer, base.max_seq_length, seed)
+    }
+
+    fn for_training(&self, samples: ClassificationDataset) -> ClassificationDataset {
+        if self.balanced_sampling { samples.balanced() } else { samples }
+    }
+
+    fn n_passes(&self) -> usize {
+        self.n_passes
     }
 
     fn collator(&self, padding: Padding) -> ClassificationCollator {
