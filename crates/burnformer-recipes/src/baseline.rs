@@ -13,7 +13,7 @@ use linfa::traits::Fit;
 use linfa_logistic::{MultiFittedLogisticRegression, MultiLogisticRegression};
 use ndarray::{Array1, Array2};
 
-use crate::scores;
+use crate::class_scores;
 
 /// The most features, chosen by how often they occur.
 const MAX_FEATURES: usize = 4_096;
@@ -102,7 +102,7 @@ pub(crate) fn measured(
     test_truths.iter().zip(bag.predict(&test_texts)).for_each(|(&truth, answer)| confusion.add(truth, answer));
     let row = |name: &str, confusion: &ConfusionMatrix| Baseline {
         name: name.to_owned(),
-        scores: scores::of_confusion(confusion, None, labels, seed),
+        scores: class_scores::of_confusion(confusion, None, labels, seed),
     };
     Ok(vec![row("majority class", &majority(&counts(&truths), &counts(&test_truths))), row("bag of words", &confusion)])
 }

@@ -15,7 +15,7 @@ use burnformer_models::{BertConfig, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
 use burnformer_tasks::metrics::MetricError;
 use burnformer_tasks::{TaskError, TranslationTokenizers};
-use burnformer_train::{RunFolder, TrainError};
+use burnformer_train::{PictureError, RunFolder, TrainError};
 
 use crate::advice::FEW_DOCUMENTS;
 use crate::{Change, Objective, TooLittleMemory};
@@ -54,6 +54,9 @@ pub enum RecipeError {
     /// A file cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A picture cannot be drawn.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// Translations cannot be scored.
     #[error(transparent)]
     Metric(#[from] MetricError),

@@ -24,6 +24,7 @@ mod advice;
 mod baseline;
 mod causal_lm;
 mod changes;
+mod class_scores;
 mod corpus_samples;
 mod data_reports;
 mod error;
@@ -76,5 +77,5 @@ pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, T
 pub use search::{Search, SearchRunError, SearchSettings, TrialError, Trials};
 pub use seeds::Seeds;
 pub use settings::{Overrides, RunSettings, SEED, reload};
-pub use text::{AnyReport, Report, TaskScores};
+pub use text::{AnyReport, Picture, Report, TaskScores, write_pictures};
 pub use train_seq2seq::{ChooseBy, TextPairsData, TrainSeq2Seq, TrainSeq2SeqSettings, TrainSeq2SeqStart};

@@ -332,6 +332,9 @@ fn finish<R: Recipe + ?Sized>(
     let report = recipe.report(run, &best, device, context)?;
     // Once more, as test data may have been named when the run was resumed.
     write_data_report(recipe, folder)?;
+    for (name, svg) in report.pictures()? {
+        folder.write_picture(name, &svg)?;
+    }
     folder.write_card(&recipe.card(folder.path(), &report).to_string())?;
     Ok(report)
 }

@@ -8,10 +8,8 @@ use burnformer_data::batches::{PretrainingBatch, TextPairBatch};
 use burnformer_data::datasets::LostWords;
 use burnformer_data::tagged::{TaggedExample, TaggedTexts};
 use burnformer_models::{BertForPreTraining, Seq2Seq};
-use burnformer_reports::{
-    ClassificationScores, EntityTypeScores, PairScores, PretrainingScores, StrictScores, TokenClassificationScores,
-};
-use burnformer_tasks::metrics::{ConfusionMatrix, EntityScores, MOST_WRITTEN, entropy, n_stray_tags, wilson_interval};
+use burnformer_reports::{EntityTypeScores, PairScores, PretrainingScores, StrictScores, TokenClassificationScores};
+use burnformer_tasks::metrics::{EntityScores, entropy, n_stray_tags, wilson_interval};
 use burnformer_tasks::{MetricState, PretrainingTask, TokenClassificationMetricState, TranslationTask, evaluate};
 
 use crate::{Context, RecipeError};
@@ -80,31 +78,6 @@ pub(crate) fn invalid_tags(texts: &TaggedTexts) -> u64 {
 
 fn marks_beginnings(labels: &[String]) -> bool {
     labels.iter().any(|label| label.starts_with("B-"))
-}
-
-/// The scores that follow from a confusion matrix, and the mean loss where there is one.
-pub(crate) fn of_confusion(
-    confusion: &ConfusionMatrix,
-    loss: Option<f64>,
-    labels: &[String],
-    seed: u64,
-) -> ClassificationScores {
-    let (all, occurring) = (confusion.macro_f1(), confusion.macro_f1_of_occurring());
-    let is_written = labels.len() <= MOST_WRITTEN;
-    ClassificationScores {
-        texts: confusion.total(),
-        loss,
-        accuracy: confusion.accuracy(),
-        accuracy_standard_error: confusion.accuracy_standard_error(),
-        macro_f1: all,
-        macro_f1_standard_error: confusion.macro_f1_standard_error(seed),
-        // Means over other numbers of classes; the sums are the same.
-        macro_f1_of_occurring: (occurring != all).then_some(occurring),
-        absent_labels: confusion.absent().into_iter().filter_map(|class| labels.get(class).cloned()).collect(),
-        labels: labels.to_vec(),
-        confusion: if is_written { confusion.counts() } else { Vec::new() },
-        confusion_cells: if is_written { Vec::new() } else { confusion.cells().collect() },
-    }
 }
 
 /// Entropy of the hidden tokens of `batches`, in nats: the loss of a model that knows no more than how frequent each token

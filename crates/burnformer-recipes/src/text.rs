@@ -1,8 +1,11 @@
 //! Reports as text for people.
 
 use std::fmt::Display;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use burnformer_core::files::{FileError, atomic_write_bytes};
 use burnformer_models::ModelSize;
 use burnformer_reports::{
     CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
@@ -10,18 +13,30 @@ use burnformer_reports::{
     TrainSeq2SeqReport, first_of,
 };
 use burnformer_tasks::FilledText;
-use burnformer_tasks::metrics::ConfusionMatrix;
+use burnformer_train::PictureError;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 
+use crate::class_scores;
 use crate::heat_map::heat_map;
-use crate::{Comparison, CorpusScores, Inspection, ScoreReport, TranslationScores, TranslatorScores};
+use crate::{Comparison, CorpusScores, Inspection, RecipeError, ScoreReport, TranslationScores, TranslatorScores};
 
 /// A report: JSON for programs, text for people.
 pub trait Report: Serialize {
     /// The report as text for a fixed-width font; the last line ends with a line break.
     fn text(&self) -> String;
+
+    /// Pictures of the report as SVG documents, each with the name of its file.
+    ///
+    /// # Errors
+    /// If the drawing itself fails.
+    fn pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        Ok(Vec::new())
+    }
 }
+
+/// An SVG document with the name of its file.
+pub type Picture = (&'static str, String);
 
 /// A report of any type.
 pub trait AnyReport {
@@ -39,6 +54,12 @@ pub trait AnyReport {
     /// # Errors
     /// As [`Self::to_json`].
     fn to_value(&self) -> serde_json::Result<serde_json::Value>;
+
+    /// [`Report::pictures`].
+    ///
+    /// # Errors
+    /// As there.
+    fn to_pictures(&self) -> Result<Vec<Picture>, PictureError>;
 }
 
 impl<R: Report> AnyReport for R {
@@ -53,6 +74,26 @@ impl<R: Report> AnyReport for R {
     fn to_value(&self) -> serde_json::Result<serde_json::Value> {
         serde_json::to_value(self)
     }
+
+    fn to_pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        self.pictures()
+    }
+}
+
+/// Writes the pictures of a report into `folder`, which is created if it is not there. Returns their number.
+///
+/// # Errors
+/// If a picture cannot be drawn or written.
+pub fn write_pictures(report: &dyn AnyReport, folder: &Path) -> Result<usize, RecipeError> {
+    let pictures = report.to_pictures()?;
+    if !pictures.is_empty() {
+        let created = fs::create_dir_all(folder);
+        created.map_err(|source| FileError::Io { attempt: "create", path: folder.to_owned(), source })?;
+    }
+    for (name, svg) in &pictures {
+        atomic_write_bytes(&folder.join(name), svg)?;
+    }
+    Ok(pictures.len())
 }
 
 /// Scores of a supervised task.
@@ -63,6 +104,14 @@ pub trait TaskScores: Serialize + Clone + Send {
     /// What a report shows below the numbers, such as a table; ends with a line break, unless it is empty.
     fn details(&self) -> String {
         String::new()
+    }
+
+    /// [`Report::pictures`] of a report of these scores.
+    ///
+    /// # Errors
+    /// As there.
+    fn pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        Ok(Vec::new())
     }
 }
 
@@ -134,7 +183,11 @@ impl TaskScores for ClassificationScores {
     }
 
     fn details(&self) -> String {
-        table(self)
+        class_scores::confusion(self).table(&self.labels)
+    }
+
+    fn pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        class_scores::pictures(self)
     }
 }
 
@@ -164,6 +217,10 @@ fn evaluated<S>(evaluation: &Evaluation<S>) -> String {
 impl<S: TaskScores> Report for Evaluation<S> {
     fn text(&self) -> String {
         format!("{}{}\n{}", evaluated(self), facts(self.scores.lines()), self.scores.details())
+    }
+
+    fn pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        self.scores.pictures()
     }
 }
 
@@ -211,15 +268,6 @@ pub(crate) fn leaks(repeated: &RepeatedTexts, part: &str) -> Vec<(String, String
     leaks.map(|(_, texts, others)| (format!("also in {others}"), HumanCount(texts).to_string())).collect()
 }
 
-/// The confusion matrix with the names of the classes.
-fn table(scores: &ClassificationScores) -> String {
-    let confusion = match scores.confusion.is_empty() {
-        true => ConfusionMatrix::from_cells(scores.labels.len(), scores.confusion_cells.iter().copied()),
-        false => ConfusionMatrix::from_counts(&scores.confusion),
-    };
-    confusion.table(&scores.labels)
-}
-
 impl<S: TaskScores> Report for FinetuneReport<S> {
     fn text(&self) -> String {
         let part =
@@ -230,6 +278,10 @@ impl<S: TaskScores> Report for FinetuneReport<S> {
             text += &format!("test, {}\n{}\n", baseline.name, facts(baseline.scores.lines()));
         }
         text + &self.test.as_ref().unwrap_or(&self.validation).details()
+    }
+
+    fn pictures(&self) -> Result<Vec<Picture>, PictureError> {
+        self.test.as_ref().unwrap_or(&self.validation).pictures()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Depends on no other crate of the workspace, nor on burn.
 
+mod classification;
 mod data;
 mod labels;
 mod metrics;
@@ -13,6 +14,7 @@ mod scores;
 mod search;
 mod seeds;
 
+pub use classification::{ClassReport, ClassificationIntervals, ClassificationScores, ReliabilityBin};
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
 pub use labels::{AverageScores, LabelScores, MultiLabelScores};
 pub use metrics::Metrics;
@@ -23,7 +25,7 @@ pub use run::{
 };
 pub use runs::{BestEvaluation, DamagedRun, RunComparison, RunCurve, RunEntry, RunState, RunsReport, SettingRow};
 pub use scores::{
-    CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores, StrictScores,
+    CausalLmScores, EntityTypeScores, Evaluation, PairScores, PretrainingScores, StrictScores,
     TokenClassificationScores, first_of,
 };
 pub use search::{SearchReport, SettingValue, TrialReport};

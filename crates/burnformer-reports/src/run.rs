@@ -143,6 +143,7 @@ pub struct TrainSeq2SeqReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{AverageScores, ClassReport, ClassificationIntervals, ReliabilityBin};
 
     #[test]
     fn a_report_is_read_back_as_it_was_written() {
@@ -167,6 +168,26 @@ mod tests {
             labels: vec!["a".to_owned(), "b".to_owned()],
             confusion: vec![vec![1, 0], vec![1, 0]],
             confusion_cells: vec![(0, 1, 2)],
+            macro_average: Some(AverageScores { precision: 0.1, recall: 0.2, f1: 0.5 }),
+            weighted_average: Some(AverageScores { precision: 0.3, recall: 0.4, f1: 0.6 }),
+            mcc: Some(0.7),
+            auroc: Some(0.8),
+            calibration_error: Some(0.9),
+            intervals: Some(ClassificationIntervals {
+                accuracy: (0.0, 1.0),
+                macro_f1: (0.1, 0.9),
+                mcc: (-0.5, 0.5),
+                auroc: Some((0.25, 0.75)),
+            }),
+            classes: vec![ClassReport {
+                label: "a".to_owned(),
+                precision: 1.0,
+                recall: 0.5,
+                f1: 0.75,
+                support: 3,
+                auroc: Some(0.125),
+            }],
+            reliability: vec![ReliabilityBin { count: 4, accuracy: 0.5, probability: 0.625 }],
         };
         let baseline = Baseline { name: "majority class".to_owned(), scores: scores.clone() };
         let report = FinetuneReport {

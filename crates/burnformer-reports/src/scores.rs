@@ -18,67 +18,6 @@ pub struct Evaluation<S> {
     pub scores: S,
 }
 
-/// Scores of predictions on labelled texts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassificationScores {
-    /// Number of texts.
-    pub texts: u64,
-    /// Mean cross-entropy, in nats; absent for methods without one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<f64>,
-    /// Share of correct predictions.
-    pub accuracy: f64,
-    /// Standard error of the accuracy.
-    pub accuracy_standard_error: f64,
-    /// Macro-F1: mean F1 of the classes; a class that does not occur counts as 0.
-    pub macro_f1: f64,
-    /// Standard error of the macro-F1, by the bootstrap over texts.
-    pub macro_f1_standard_error: f64,
-    /// Mean F1 of the classes that occur as truth or as answer, as scikit-learn computes the macro-F1 if it is not told which
-    /// classes there are; absent if all of them occur.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub macro_f1_of_occurring: Option<f64>,
-    /// Names of the classes without a text.
-    #[serde(default)]
-    pub absent_labels: Vec<String>,
-    /// Names of the classes.
-    pub labels: Vec<String>,
-    /// Number of texts, `[truth][answer]`; empty for more than 1,000 classes.
-    pub confusion: Vec<Vec<u64>>,
-    /// Truth, answer and number of texts, where there are any, of more than 1,000 classes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub confusion_cells: Vec<(usize, usize, u64)>,
-}
-
-/// Most classes that a line names.
-const MOST_NAMED: usize = 10;
-
-impl ClassificationScores {
-    /// Each number with its name and its standard error.
-    #[must_use]
-    pub fn lines(&self) -> Vec<(String, String)> {
-        let with_error = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
-        let mut lines = vec![("texts".to_owned(), self.texts.to_string())];
-        lines.extend(self.loss.map(|loss| ("loss".to_owned(), format!("{loss:.4}"))));
-        lines.extend([
-            ("accuracy".to_owned(), with_error(self.accuracy, self.accuracy_standard_error)),
-            ("macro F1".to_owned(), with_error(self.macro_f1, self.macro_f1_standard_error)),
-        ]);
-        if let Some(occurring) = self.macro_f1_of_occurring {
-            let without = "without classes that are neither truth nor answer, as scikit-learn counts by default";
-            lines.push(("macro F1, occurring".to_owned(), format!("{occurring:.4} ({without})")));
-        }
-        if !self.absent_labels.is_empty() {
-            let (n, all) = (self.absent_labels.len(), self.labels.len());
-            lines.push((
-                "absent classes".to_owned(),
-                format!("{n} of {all}: {}", first_of(&self.absent_labels, MOST_NAMED)),
-            ));
-        }
-        lines
-    }
-}
-
 /// The first `most` of these names, and how many more there are.
 #[must_use]
 pub fn first_of(names: &[String], most: usize) -> String {
@@ -267,31 +206,5 @@ impl PairScores {
     pub fn lines(&self) -> Vec<(String, String)> {
         let line = |(name, value): &(String, f64)| (name.replace('_', " "), format!("{value:.4}"));
         self.metrics.0.iter().map(line).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_without_a_text_are_named() {
-        let labels: Vec<String> = (0..13).map(|n| format!("c{n}")).collect();
-        let scores = ClassificationScores {
-            texts: 2,
-            loss: None,
-            accuracy: 1.0,
-            accuracy_standard_error: 0.0,
-            macro_f1: 0.0769,
-            macro_f1_standard_error: 0.0,
-            macro_f1_of_occurring: Some(1.0),
-            absent_labels: labels[1..].to_vec(),
-            labels,
-            confusion: Vec::new(),
-            confusion_cells: Vec::new(),
-        };
-        let lines = scores.lines();
-        assert!(lines[3].1.starts_with("1.0000 (without classes that are neither truth nor answer"), "{lines:?}");
-        assert_eq!(lines[4].1, "12 of 13: c1, c2, c3, c4, c5, c6, c7, c8, c9, c10 and 2 more");
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 use std::path::Path;
 
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::ClassificationBatch;
@@ -14,7 +15,7 @@ use burnformer_nn::{
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
-use crate::metrics::ConfusionMatrix;
+use crate::metrics::{ClassProbabilities, ConfusionMatrix};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
 /// Classification of texts, or pairs of texts.
@@ -122,12 +123,19 @@ pub struct ClassificationMetricState {
     /// Sum of the negative log-likelihoods of the true classes, in nats.
     #[serde(with = "exact")]
     pub loss_sum: f64,
+    /// Probabilities of the classes of every text, in evaluations whose scores are reported.
+    #[serde(skip)]
+    pub probabilities: Option<ClassProbabilities>,
 }
 
 impl MetricState for ClassificationMetricState {
     fn merge(&mut self, other: Self) {
         self.confusion += other.confusion;
         self.loss_sum += other.loss_sum;
+        self.probabilities = self.probabilities.take().zip(other.probabilities).map(|(mut mine, others)| {
+            mine.merge(others);
+            mine
+        });
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -189,14 +197,27 @@ impl Task for ClassificationTask {
             (logits.clone(), Some(self.weighted(logits, tensors.labels.clone(), totals)))
         };
         let answers = logits.clone().inner().argmax(1).reshape([batch.labels.len()]).float();
+        let probabilities = softmax(logits.clone().inner(), 1).flatten(0, 1);
         let likelihood = self.likelihood.forward(logits, tensors.labels).sum;
-        let scores = Scores::new().with("loss", likelihood.clone()).with("answers", answers);
+        let scores = Scores::new()
+            .with("loss", likelihood.clone())
+            .with("answers", answers)
+            .with("probabilities", probabilities);
         let loss = loss.unwrap_or_else(|| likelihood / totals.texts.max(1) as f64);
         Forward { loss, scores }
     }
 
     fn metric_state(&self) -> ClassificationMetricState {
-        ClassificationMetricState { confusion: ConfusionMatrix::new(self.labels.len()), loss_sum: 0.0 }
+        ClassificationMetricState {
+            confusion: ConfusionMatrix::new(self.labels.len()),
+            loss_sum: 0.0,
+            probabilities: None,
+        }
+    }
+
+    fn detailed_metric_state(&self) -> ClassificationMetricState {
+        let probabilities = (!self.labels.is_empty()).then(|| ClassProbabilities::new(self.labels.len()));
+        ClassificationMetricState { probabilities, ..self.metric_state() }
     }
 
     fn add_scores(
@@ -209,6 +230,13 @@ impl Task for ClassificationTask {
         metric_state.loss_sum += scores.one("loss")?;
         for (&label, &answer) in batch.labels.iter().zip(answers) {
             metric_state.confusion.add(label as usize, answer as usize);
+        }
+        if let Some(kept) = &mut metric_state.probabilities {
+            let n_labels = self.labels.len();
+            let rows = scores.many("probabilities", batch.labels.len() * n_labels)?.chunks(n_labels);
+            for ((&label, &answer), row) in batch.labels.iter().zip(answers).zip(rows) {
+                kept.add(label as usize, answer as usize, row);
+            }
         }
         Ok(())
     }

@@ -22,8 +22,34 @@ pub fn evaluate<T: Task>(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<T::MetricState, T::Error> {
+    sum(task.metric_state(), task, model, (batches, n_samples), device, (progress, interrupt))
+}
+
+/// As [`evaluate`], from [`Task::detailed_metric_state`] on: for scores that are reported.
+///
+/// # Errors
+/// As there.
+pub fn evaluate_in_detail<T: Task>(
+    task: &T,
+    model: &T::Model,
+    batches: impl IntoIterator<Item = Result<T::Batch, DataError>>,
+    n_samples: u64,
+    device: &Device,
+    progress: &dyn Progress,
+    interrupt: &Interrupt,
+) -> Result<T::MetricState, T::Error> {
+    sum(task.detailed_metric_state(), task, model, (batches, n_samples), device, (progress, interrupt))
+}
+
+fn sum<T: Task>(
+    mut metric_state: T::MetricState,
+    task: &T,
+    model: &T::Model,
+    (batches, n_samples): (impl IntoIterator<Item = Result<T::Batch, DataError>>, u64),
+    device: &Device,
+    (progress, interrupt): (&dyn Progress, &Interrupt),
+) -> Result<T::MetricState, T::Error> {
     let stage = progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
-    let mut metric_state = task.metric_state();
     for batch in batches {
         interrupt.check()?;
         let batch = batch?;

@@ -48,7 +48,7 @@ pub use attention_map::AttentionMap;
 pub use causal_lm::{CausalLmMetricState, CausalLmTask};
 pub use classification::{ClassificationCounts, ClassificationLoss, ClassificationMetricState, ClassificationTask};
 pub use error::TaskError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_in_detail};
 pub use export::{ExportLayout, export};
 pub use fill_mask::{Fill, FillMask, FilledMask, FilledText};
 pub use multi_label::{MultiLabelMetricState, MultiLabelTask};

@@ -46,6 +46,12 @@ pub trait Task: Send + Sync {
     /// The metrics' state before the first batch.
     fn metric_state(&self) -> Self::MetricState;
 
+    /// The state before the first batch of an evaluation whose scores are reported. It may keep more than
+    /// [`Self::metric_state`], which is the default: what belongs to single rows.
+    fn detailed_metric_state(&self) -> Self::MetricState {
+        self.metric_state()
+    }
+
     /// Adds [`Forward::scores`] of `batch`, read from the device.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ const CHECKPOINTS: &str = "checkpoints";
 /// data_report.json         what is in the data, if the recipe reports on it
 /// metrics.jsonl            one line per report
 /// learning_curves.svg      the same as a picture
+/// confusion_matrix.svg …   pictures of the scores of the best model
 /// events.out.tfevents.…    the same for TensorBoard, with `train.tensorboard`
 /// checkpoints.toml         the settings that the latest checkpoint was made with
 /// checkpoints/step-N/      a model folder, `optimizer.safetensors` and `state.json`; with `train.ema_decay` the model is the
@@ -218,6 +219,14 @@ impl RunFolder {
     /// If the file cannot be written.
     pub fn write_data_report(&self, json: &str) -> Result<(), TrainError> {
         Ok(atomic_write_bytes(&self.path.join(DATA_FILE), json)?)
+    }
+
+    /// Writes a picture, an SVG document.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write_picture(&self, name: &str, svg: &str) -> Result<(), TrainError> {
+        Ok(atomic_write_bytes(&self.path.join(name), svg)?)
     }
 
     pub(crate) fn checkpoints(&self) -> PathBuf {

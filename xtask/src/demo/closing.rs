@@ -163,16 +163,10 @@ mod tests {
     fn scores(macro_f1: f64) -> ClassificationScores {
         ClassificationScores {
             texts: 0,
-            loss: None,
             accuracy: 0.5,
-            accuracy_standard_error: 0.0,
             macro_f1,
             macro_f1_standard_error: 0.01,
-            macro_f1_of_occurring: None,
-            absent_labels: Vec::new(),
-            labels: Vec::new(),
-            confusion: Vec::new(),
-            confusion_cells: Vec::new(),
+            ..ClassificationScores::default()
         }
     }
 

@@ -15,6 +15,7 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer evaluate runs/intents --input test.csv --label-column category
+  burnformer evaluate runs/intents --input test.csv --label-column category --pictures pictures
   burnformer evaluate runs/ner --input test.conll
   burnformer evaluate runs/mini --corpus corpus --part test --format json
   burnformer evaluate runs/de-en --input test.de --pair-input test.en --beam 5 --out test.out")]
@@ -41,6 +42,10 @@ pub(crate) struct EvaluateArgs {
     /// Number of texts per batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = whole::<u32>(1..=65536))]
     pub(crate) batch_size: u32,
+
+    /// Write pictures of the scores into this folder: confusion matrix and reliability of a classifier
+    #[arg(long, value_name = "FOLDER", conflicts_with = "corpus")]
+    pub(crate) pictures: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

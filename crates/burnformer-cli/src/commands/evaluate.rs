@@ -8,6 +8,7 @@ use burnformer::models::{GenerationConfig, GenerationFile, Head, ModelClass};
 use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
     RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
+    write_pictures,
 };
 use clap::ValueEnum;
 
@@ -35,6 +36,11 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         let source = input::open(&args.input, &args.format)?;
         let data = args.input.join(", ");
         let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, &watched)?;
+        if let Some(pictures) = &args.pictures
+            && write_pictures(report.as_ref(), pictures)? == 0
+        {
+            context.terminal.warn("there are no pictures of these scores, so `--pictures` wrote nothing");
+        }
         context.terminal.report(report.as_ref(), format)?;
     }
     Ok(Outcome::Done)
@@ -51,6 +57,9 @@ fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
         }
         (Head::Seq2Seq, _) if !args.format.label_columns.is_empty() => {
             ("translation model, which cannot be evaluated on labels", "leave out `--label-columns`")
+        }
+        (Head::Seq2Seq, _) if args.pictures.is_some() => {
+            ("translation model, whose scores have no pictures", "leave out `--pictures`")
         }
         (Head::Seq2Seq, true) => (
             "translation model, which cannot be evaluated on a corpus",

@@ -21,6 +21,9 @@ fn lines(run: &Run) -> Vec<Value> {
 fn check_alike(expected: &Value, found: &Value) {
     match (expected, found) {
         (Value::Object(expected), _) => expected.iter().for_each(|(name, value)| check_alike(value, &found[name])),
+        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+            expected.iter().zip(found).for_each(|(expected, found)| check_alike(expected, found));
+        }
         (Value::Number(a), Value::Number(b)) => {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
             assert!((a - b).abs() <= 1e-6 * a.abs().max(1.0), "{a} and {b}");
@@ -39,6 +42,32 @@ fn a_classifier_is_measured_as_at_the_end_of_its_training() {
     }
     let text = run(&folder, line).stdout;
     for part in ["model                runs/intents\n", "texts                12\n", "truth \\ predicted"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn scores_of_classes_are_whole_and_drawn() {
+    let folder = Folder::with_models();
+    let line = "evaluate runs/intents --input test.csv --label-column category --pictures drawn/here";
+    let report = run(&folder, &format!("{line} --format json")).json();
+    assert_eq!(report["classes"][1]["label"], "good");
+    assert_eq!(report["classes"][1]["support"], 8);
+    let number = |name: &str| report[name].as_f64().unwrap_or_else(|| panic!("{name}: {report}"));
+    // Of two classes both have the same AUROC, up to rounding.
+    assert!((report["classes"][0]["auroc"].as_f64().unwrap() - number("auroc")).abs() < 1e-6, "{report}");
+    assert!(number("mcc").abs() <= 1.0 && number("calibration_error") <= 1.0);
+    let counts = report["reliability"].as_array().unwrap().iter().map(|bin| bin["count"].as_u64().unwrap());
+    assert_eq!(counts.sum::<u64>(), 12);
+    for interval in ["accuracy", "macro_f1", "mcc", "auroc"] {
+        let ends = &report["intervals"][interval];
+        assert!(ends[0].as_f64().unwrap() <= ends[1].as_f64().unwrap(), "{interval}: {report}");
+    }
+    for picture in ["confusion_matrix.svg", "reliability.svg"] {
+        assert!(folder.read(&format!("drawn/here/{picture}")).starts_with("<svg"), "{picture}");
+    }
+    let text = run(&folder, line).stdout;
+    for part in ["weighted F1          ", "MCC                  ", "AUROC                ", "calibration error    "] {
         assert!(text.contains(part), "{text}");
     }
 }

@@ -74,6 +74,9 @@ fn entities_are_learned_marked_and_measured() {
             (value, found) => assert_eq!(value, found, "{name}"),
         }
     }
+    let drawn = folder.run(&format!("evaluate runs/ner --input test.conll --pictures none {DEVICE}")).succeeds();
+    assert!(drawn.stderr.contains("there are no pictures of these scores"), "{drawn:?}");
+    assert!(!folder.path("none").exists());
     // The same sentences as lists of words and tags.
     folder.write("test.jsonl", &lists(&folder.read("test.conll")));
     let line = "evaluate runs/ner --input test.jsonl --text-column words --label-column tags";

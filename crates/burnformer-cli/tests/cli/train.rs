@@ -116,7 +116,9 @@ fn fine_tuning_measures_and_compares_on_texts_that_nothing_was_chosen_by() {
         assert!(card.contains(part), "{card}");
     }
     assert!(folder.read("runs/intents/run.toml").contains("max_seq_length = 12\n"));
-    assert!(folder.path("runs/intents/learning_curves.svg").is_file());
+    for picture in ["learning_curves.svg", "confusion_matrix.svg", "reliability.svg"] {
+        assert!(folder.read(&format!("runs/intents/{picture}")).starts_with("<svg"), "{picture}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use burnformer_data::datasets::Dataset;
 use burnformer_data::readers::Input;
 use burnformer_models::{BertConfig, Loaded, ModelError, Pretrained, StepFloats};
 use burnformer_reports::Baseline;
-use burnformer_tasks::{Task, TaskError, evaluate};
+use burnformer_tasks::{Task, TaskError, evaluate_in_detail};
 
 use super::{Base, Examples, FinetuneSettings, FinetuneTask};
 use crate::text::TaskScores;
@@ -151,7 +151,7 @@ pub trait Supervised: Sized + Send + Sync + 'static {
     ) -> Result<Self::Scores, RecipeError> {
         let n_samples = samples.per_epoch();
         let interrupt = context.interrupt();
-        let state = evaluate(self.task(), model, batches, n_samples, device, context.observer, &interrupt)?;
+        let state = evaluate_in_detail(self.task(), model, batches, n_samples, device, context.observer, &interrupt)?;
         Ok(self.scores(&state, texts, samples, seed))
     }
 

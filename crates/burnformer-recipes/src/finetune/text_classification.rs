@@ -17,7 +17,7 @@ use burnformer_tasks::{ClassificationMetricState, ClassificationTask};
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
 use crate::text::MOST_NAMED;
-use crate::{Context, Note, RecipeError, scores};
+use crate::{Context, Note, RecipeError, class_scores};
 
 /// Classification of texts, or of pairs of texts: one class each.
 pub struct TextClassification {
@@ -134,8 +134,7 @@ impl Supervised for TextClassification {
         _samples: &ClassificationDataset,
         seed: u64,
     ) -> ClassificationScores {
-        let loss = state.loss_sum / state.confusion.total().max(1) as f64;
-        scores::of_confusion(&state.confusion, Some(loss), self.labels(), seed)
+        class_scores::of_state(state, self.labels(), seed)
     }
 
     fn quality(scores: &ClassificationScores) -> f64 {

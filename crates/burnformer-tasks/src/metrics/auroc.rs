@@ -34,15 +34,20 @@ pub fn auroc(is_positive: &[bool], scores: &[f64]) -> Option<f64> {
 /// Mean of the classes' AUROC, each class against all others with its own column of `scores` (*one-vs-rest*, *macro*).
 /// `scores` has one row of `n_classes` for each example.
 ///
-/// Classes without an example, or of which all examples are, have no AUROC and are left out of the mean. `None` if that
-/// leaves none, or if a score is NaN.
+/// Classes without an example, or of which all examples are, have no AUROC and are left out of the mean. A column with
+/// NaN has none either. `None` if that leaves none.
 ///
 /// # Panics
 /// If there are no classes, or not one row for each example.
 #[must_use]
 pub fn auroc_one_vs_rest(truths: &[usize], scores: &[f32], n_classes: usize) -> Option<f64> {
+    mean(&aurocs_one_vs_rest(truths, scores, n_classes))
+}
+
+/// The AUROC of each class, as [`auroc_one_vs_rest`] takes their mean.
+pub(super) fn aurocs_one_vs_rest(truths: &[usize], scores: &[f32], n_classes: usize) -> Vec<Option<f64>> {
     let is_positive = |class| truths.iter().map(|&truth| truth == class).collect();
-    mean_of_columns(truths.len(), scores, n_classes, is_positive)
+    of_columns(truths.len(), scores, n_classes, is_positive)
 }
 
 /// Mean of the labels' AUROC, where an example may have any number of labels. `truths` and `scores` have one row of
@@ -56,24 +61,26 @@ pub fn auroc_one_vs_rest(truths: &[usize], scores: &[f32], n_classes: usize) -> 
 pub fn auroc_of_labels(truths: &[bool], scores: &[f32], n_labels: usize) -> Option<f64> {
     let (n, is_positive) =
         (truths.len() / n_labels, |label| truths.iter().skip(label).step_by(n_labels).copied().collect());
-    mean_of_columns(n, scores, n_labels, is_positive)
+    mean(&of_columns(n, scores, n_labels, is_positive))
 }
 
-fn mean_of_columns(
+fn of_columns(
     n_rows: usize,
     scores: &[f32],
     n_columns: usize,
     is_positive: impl Fn(usize) -> Vec<bool> + Sync,
-) -> Option<f64> {
+) -> Vec<Option<f64>> {
     let (n_scores, expected) = (scores.len(), n_rows * n_columns);
     assert_eq!(n_scores, expected, "AUROC: {n_scores} scores of {n_rows} examples and {n_columns} classes");
-    if scores.iter().any(|score| score.is_nan()) {
-        return None;
-    }
     let of_column = |column: usize| {
         let scores: Vec<f64> = scores.iter().skip(column).step_by(n_columns).map(|&score| score.into()).collect();
         auroc(&is_positive(column), &scores)
     };
-    let areas: Vec<f64> = (0..n_columns).into_par_iter().filter_map(of_column).collect();
-    (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
+    (0..n_columns).into_par_iter().map(of_column).collect()
+}
+
+/// Mean of those that are defined.
+pub(super) fn mean(areas: &[Option<f64>]) -> Option<f64> {
+    let defined: Vec<f64> = areas.iter().copied().flatten().collect();
+    (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
 }

@@ -17,6 +17,7 @@ mod entities;
 mod intervals;
 mod multi_label;
 mod ngrams;
+mod probabilities;
 mod ranking;
 mod ranks;
 mod table;
@@ -36,6 +37,7 @@ pub use correlation::{kendall_tau_b, pearson, spearman};
 pub use entities::{Entity, EntityCounts, EntityMode, EntityScores, entities, n_stray_tags};
 pub use intervals::{BootstrapInterval, bootstrap_interval};
 pub use multi_label::MultiLabelCounts;
+pub use probabilities::ClassProbabilities;
 pub use ranking::{RankedGains, RankingMeans};
 
 /// Perplexity: `exp` of the mean negative log-likelihood per token (in nats), the size of a vocabulary from which a
