@@ -61,8 +61,8 @@ pub use generation::{
 };
 pub use gpt::{Gpt, GptConfig, GptForCausalLM, GptInput, GptTokens};
 pub use heads::{
-    BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification, BertModel,
-    BertPooler, MaskedTokenHead, Outputs, PretrainingLogits,
+    BertForMaskedLM, BertForPreTraining, BertForQuestionAnswering, BertForSequenceClassification,
+    BertForTokenClassification, BertModel, BertPooler, MaskedTokenHead, Outputs, PretrainingLogits,
 };
 pub use memory::{MicroBatchSize, Passes, StepFloats};
 pub use pooling::{Pooling, normalize};

@@ -3,9 +3,9 @@
 use crate::class::listed;
 use crate::hf::{self, ConfigJson};
 use crate::{
-    Architecture, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertInput, BertModel, BertVariant, GptForCausalLM, Head, ModelClass, ModelConfig, ModelError, ModelSize, Outputs,
-    Pretrained, Seq2Seq, gpt, seq2seq, stats,
+    Architecture, BertForMaskedLM, BertForPreTraining, BertForQuestionAnswering, BertForSequenceClassification,
+    BertForTokenClassification, BertInput, BertModel, BertVariant, GptForCausalLM, Head, ModelClass, ModelConfig,
+    ModelError, ModelSize, Outputs, Pretrained, Seq2Seq, gpt, seq2seq, stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
@@ -19,6 +19,7 @@ const ENTRIES: &[Entry] = &[
     Entry::of::<BertForMaskedLM>(),
     Entry::of::<BertForSequenceClassification>(),
     Entry::of::<BertForTokenClassification>(),
+    Entry::of::<BertForQuestionAnswering>(),
     Entry::of::<BertModel>(),
     Entry::of::<GptForCausalLM>(),
     Entry::of::<Seq2Seq>(),

@@ -7,8 +7,8 @@ use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use burnformer_models::stats::n_parameters;
 use burnformer_models::{
-    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification,
-    BertVariant, Pooling, Pretrained, normalize,
+    Bert, BertConfig, BertForMaskedLM, BertForPreTraining, BertForQuestionAnswering, BertForSequenceClassification,
+    BertForTokenClassification, BertVariant, Pooling, Pretrained, normalize,
 };
 use burnformer_nn::{Activation, CrossEntropyLossConfig};
 
@@ -149,6 +149,45 @@ fn token_classification() {
             check_gradients(&golden, &config, &model, &loss.backward());
         }
     }
+}
+
+/// Heads of three variants, of which each has its own name of the body; their loss is the mean of two.
+#[test]
+fn question_answering() {
+    for name in ["question_answering", "roberta_question_answering", "distilbert_question_answering"] {
+        let folder = fixture(name);
+        let golden = Golden::open(&folder);
+        for device in devices() {
+            let device = device.autodiff();
+            let model = BertForQuestionAnswering::load(&folder, &device).unwrap();
+            let config = model.config().clone();
+            check_hidden_states(&golden, model.bert().hidden_states(golden.input(&device)));
+            let [starts, ends] = model.forward(golden.input(&device));
+            assert_close(name, &values(starts.clone()), &golden.floats("output.start_logits"), OUTPUT);
+            assert_close(name, &values(ends.clone()), &golden.floats("output.end_logits"), OUTPUT);
+            let mean = |logits, targets| {
+                let targets = golden.ints(targets, &device);
+                CrossEntropyLossConfig::new().init().forward(logits, targets).mean()
+            };
+            let loss = (mean(starts, "input.starts") + mean(ends, "input.ends")) / 2.0;
+            assert_close("loss", &values(loss.clone()), &golden.floats("output.loss"), WEIGHT);
+            check_gradients(&golden, &config, &model, &loss.backward());
+        }
+    }
+}
+
+/// Training goes on with the head of a folder that has one, and with a new one on the body of any other.
+#[test]
+fn a_head_for_question_answering_is_kept() {
+    let device = devices().into_iter().next().unwrap();
+    let golden = Golden::open(&fixture("question_answering"));
+    let kept = BertForQuestionAnswering::from_pretrained(&fixture("question_answering"), 1, &device).unwrap();
+    assert_eq!((kept.fresh.len(), kept.left_over.len()), (0, 0));
+    let [starts, _] = kept.model.forward(golden.input(&device));
+    assert_close("kept", &values(starts), &golden.floats("output.start_logits"), OUTPUT);
+    let new = BertForQuestionAnswering::from_pretrained(&fixture("classification"), 1, &device).unwrap();
+    assert_eq!(new.fresh, ["qa_outputs.weight", "qa_outputs.bias"]);
+    assert!(new.left_over.iter().any(|name| name == "classifier.weight"), "{:?}", new.left_over);
 }
 
 /// The mean over labelled tokens is PyTorch's, whose mean over none is NaN; ours is 0, which a step can be made of.

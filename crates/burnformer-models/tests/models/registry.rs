@@ -85,11 +85,11 @@ fn copy(name: &str, class: &str, folder: &Path) {
 #[test]
 fn a_class_that_is_not_implemented_is_refused_and_has_a_body() {
     let folder = tempfile::tempdir().unwrap();
-    copy("classification", "BertForQuestionAnswering", folder.path());
+    copy("classification", "BertForMultipleChoice", folder.path());
     let error = registry::open(folder.path(), &device()).unwrap_err().to_string();
     let expected = format!(
-        "`architectures` in `{}` is `BertForQuestionAnswering`, expected `BertForPreTraining` or `BertForMaskedLM` or \
-         `BertForSequenceClassification` or `BertForTokenClassification` or `BertModel`",
+        "`architectures` in `{}` is `BertForMultipleChoice`, expected `BertForPreTraining` or `BertForMaskedLM` or \
+         `BertForSequenceClassification` or `BertForTokenClassification` or `BertForQuestionAnswering` or `BertModel`",
         folder.path().join("config.json").display()
     );
     assert_eq!(error, expected);

@@ -118,7 +118,7 @@ pub(crate) fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<St
 }
 
 /// The folders of BERT and its variants.
-pub(crate) const BERT_FIXTURES: [&str; 14] = [
+pub(crate) const BERT_FIXTURES: [&str; 17] = [
     "pretraining",
     "classification",
     "untied",
@@ -133,6 +133,9 @@ pub(crate) const BERT_FIXTURES: [&str; 14] = [
     "xlm_roberta_classification",
     "camembert_masked_lm",
     "camembert_token_classification",
+    "question_answering",
+    "roberta_question_answering",
+    "distilbert_question_answering",
 ];
 
 /// The folders of encoder–decoders.
