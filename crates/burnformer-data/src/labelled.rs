@@ -141,6 +141,20 @@ pub enum LabelError {
         /// First line or row of the text.
         line: u64,
     },
+    /// A question without answers.
+    #[error(
+        "line {line} of `{}` has no question with answers, expected the JSON of SQuAD, or columns of contexts, questions and \
+         answers", path.display()
+    )]
+    NoAnswers {
+        /// The file.
+        path: PathBuf,
+        /// First line or row of the question.
+        line: u64,
+    },
+    /// No question at all.
+    #[error("there is no question with a context")]
+    NoQuestion,
     /// All scores are equal.
     #[error("every text has the score `{score}`, expected at least two different scores")]
     OneScore {

@@ -13,6 +13,7 @@
 //! | texts with a class each | [`labelled`], and odd names of classes: [`class_names`] |
 //! | texts with any number of labels, and with a score each | [`multi_label`], [`scored`] |
 //! | sentences of words with a tag each | [`tagged`], and the schemes of tags: [`tag_scheme`] |
+//! | questions about contexts with their answers | [`questions`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | texts that occur with different labels | [`conflicts`] |
@@ -83,6 +84,7 @@ pub mod corpus;
 pub mod datasets;
 pub mod labelled;
 pub mod multi_label;
+pub mod questions;
 pub mod readers;
 pub mod rust_docs;
 pub mod scored;

@@ -14,7 +14,7 @@ pub struct Record {
     pub text: String,
     /// The second text of a pair: a hypothesis, an answer, a translation.
     pub pair: Option<String>,
-    /// Training target: the class of the text, or the tags of its words.
+    /// Training target: the class of the text, the tags of its words, or the answers in it to the question in `pair`.
     pub target: Option<Target>,
     /// Group of the record, which a split keeps together: a repository, an author.
     pub group: Option<String>,

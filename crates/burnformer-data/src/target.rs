@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Training target of a text, with names as in the file. [`LabelledTexts`](crate::labelled::LabelledTexts)
 /// and [`TaggedTexts`](crate::tagged::TaggedTexts) turn the names into numbers for their data sets.
 ///
-/// A new kind of target (a span) is a variant here, what reads it in [`readers`](crate::readers), texts that number it, and a data
+/// A new kind of target is a variant here, what reads it in [`readers`](crate::readers), texts that number it, and a data
 /// set and a collator that put it into batches. A score is a class that is a number: [`ScoredTexts`](crate::scored::ScoredTexts).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +21,8 @@ pub enum Target {
     },
     /// The tag of each word of the text, in order.
     Tags(Vec<TaggedWord>),
+    /// The answers to the question in the second text: byte ranges of the text; none if it does not answer it.
+    Answers(Vec<Range<usize>>),
 }
 
 /// A word of a text with its tag.

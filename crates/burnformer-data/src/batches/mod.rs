@@ -12,6 +12,7 @@ mod padded;
 mod parts;
 mod positions;
 mod pretraining;
+mod question_answering;
 #[cfg(feature = "tensor")]
 mod tensor;
 mod text;
@@ -30,10 +31,11 @@ pub use loader::{Batches, Position, batches_per_epoch};
 pub use padded::{Padded, Padding};
 pub use parts::parts;
 pub use pretraining::{PretrainingBatch, PretrainingCollator};
+pub use question_answering::{QuestionAnsweringBatch, QuestionAnsweringCollator, WindowQuestion};
 #[cfg(feature = "tensor")]
 pub use tensor::{
-    ClassificationTensors, PaddedTensors, PretrainingTensors, TextPairTensors, TokenClassificationTensors,
-    WindowTensors,
+    ClassificationTensors, PaddedTensors, PretrainingTensors, QuestionAnsweringTensors, TextPairTensors,
+    TokenClassificationTensors, WindowTensors,
 };
 pub use text::{TextPairBatch, TextPairCollator, WindowBatch, WindowCollator};
 pub use token_classification::{TokenClassificationBatch, TokenClassificationCollator};

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
-    ClassificationBatch, MultiLabelBatch, Padded, PretrainingBatch, ScoreBatch, TextPairBatch,
+    ClassificationBatch, MultiLabelBatch, Padded, PretrainingBatch, QuestionAnsweringBatch, ScoreBatch, TextPairBatch,
     TokenClassificationBatch, WindowBatch,
 };
 
@@ -53,6 +53,19 @@ pub struct TokenClassificationTensors {
     pub positions: Tensor<1, Int>,
     /// `[n_words]`: label index of each word.
     pub labels: Tensor<1, Int>,
+}
+
+/// [`QuestionAnsweringBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct QuestionAnsweringTensors {
+    /// The windows, `[batch_size, seq_length]`.
+    pub tokens: PaddedTensors,
+    /// `[batch_size, seq_length]`: 1 in the second segment, 0 in the first and in padding.
+    pub segments: Tensor<2, Int>,
+    /// `[batch_size]`: column of the first token of each answer.
+    pub starts: Tensor<1, Int>,
+    /// `[batch_size]`: column of its last token.
+    pub ends: Tensor<1, Int>,
 }
 
 /// [`WindowBatch`] on a device.
@@ -183,6 +196,21 @@ impl TokenClassificationBatch {
             tokens: self.tokens.to_device(device),
             positions: all(&self.positions, &self.further_positions),
             labels: all(&self.labels, &self.further_labels),
+        }
+    }
+}
+
+impl QuestionAnsweringBatch {
+    /// Copies the batch to `device`.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> QuestionAnsweringTensors {
+        let shape = [self.tokens.batch_size(), self.tokens.seq_length];
+        let columns = |columns: &[u32]| ints(columns.iter().map(|&column| column as i32), [shape[0]], device);
+        QuestionAnsweringTensors {
+            tokens: self.tokens.to_device(device),
+            segments: ints(self.tokens.segments(&self.first_lengths).map(i32::from), shape, device),
+            starts: columns(&self.starts),
+            ends: columns(&self.ends),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of data sets.
 
+use crate::tokenizer::TokenizerError;
+
 /// Reason why a corpus gives no samples.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,6 +30,14 @@ pub enum SamplesError {
     NoToken {
         /// Role of the token.
         role: &'static str,
+    },
+    /// A question that cannot be used.
+    #[error("the question `{id}` cannot be used")]
+    Question {
+        /// What the file calls it.
+        id: String,
+        /// What is wrong with it.
+        source: TokenizerError,
     },
     /// A text with a token of another vocabulary.
     #[error(

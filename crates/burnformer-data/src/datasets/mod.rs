@@ -6,11 +6,13 @@
 
 mod balanced;
 mod classification;
+mod context_windows;
 mod error;
 mod language_model;
 mod masking;
 mod order;
 mod pretraining;
+mod question_answering;
 mod sample_index;
 mod text_pairs;
 mod token_classification;
@@ -19,10 +21,12 @@ mod token_classification;
 mod tests;
 
 pub use classification::{ClassificationDataset, ClassificationSample, MultiLabelDataset, ScoreDataset};
+pub use context_windows::{ContextWindow, ContextWindows, EncodedContext, WindowPlace};
 pub use error::SamplesError;
 pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};
 pub use pretraining::{PretrainingConfig, PretrainingDataset, PretrainingSample};
+pub use question_answering::{QuestionAnsweringDataset, QuestionAnsweringSample};
 pub use text_pairs::{TextPair, TextPairDataset, TextPairsConfig};
 pub use token_classification::{FurtherLabels, LostWords, TokenClassificationDataset, TokenClassificationSample};
 

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use serde::{Deserialize, Serialize};
 
+use super::answers::{self, are_answers};
 use super::{Place, ReadError, spans};
 use crate::{Record, TaggedWord, Target};
 
@@ -20,9 +21,11 @@ use crate::{Record, TaggedWord, Target};
 ///
 /// Where both `text` and `label` are lists of equal length, as the words and the tags of named entities, the record has the words
 /// with a blank between them, and [`Target::Tags`]. It has these too where `label` holds spans of the characters of a text, such as
-/// `[[0, 4, "PER"]]` or `[{"start": 0, "end": 4, "label": "PER"}]`: the tags of the words are then in the scheme BIO. Any other list
-/// in `label` alone holds the labels of a text, any number of them, as do the cells of `label_columns`, and a cell with a
-/// `label_separator`: then the record has [`Target::Labels`].
+/// `[[0, 4, "PER"]]` or `[{"start": 0, "end": 4, "label": "PER"}]`: the tags of the words are then in the scheme BIO. Where `label` has
+/// the answers to the question `pair` about `text`, as `{"text": ["…"], "answer_start": [7]}` or as a list of
+/// `{"text": "…", "answer_start": 7}`, the record has [`Target::Answers`]. Any other list in `label` alone holds the labels of a text,
+/// any number of them, as do the cells of `label_columns`, and a cell with a `label_separator`: then the record has
+/// [`Target::Labels`].
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Columns {
     /// The text, or the first one of a pair.
@@ -141,6 +144,11 @@ impl Asked {
                 cells[TEXT] = Some(Cell::Text(text));
                 Some(Target::Tags(tagged))
             }
+            (Some(Cell::Text(text)), Some(label)) if are_answers(&label) => {
+                let answers = self.answers(&at, &text, cells[GROUP].as_ref(), label)?;
+                cells[TEXT] = Some(Cell::Text(text));
+                Some(Target::Answers(answers))
+            }
             (Some(Cell::Text(text)), Some(label)) if spans::are_spans(&label) => {
                 let tagged = spans::tagged(&at, &name(LABEL), &text, &label)?;
                 cells[TEXT] = Some(Cell::Text(text));
@@ -197,6 +205,21 @@ impl Asked {
         let record = Record::new(text.unwrap_or_default(), at.path, at.number);
         let target = target.or(label.map(Target::Class));
         Ok(Some(Record { pair, target, group: group.filter(|value| !is_blank(value)), ..record }))
+    }
+
+    /// The answers in `context` to the question of a row, which its group names.
+    fn answers(
+        &self,
+        at: &Place,
+        context: &str,
+        group: Option<&Cell>,
+        answers: Cell,
+    ) -> Result<Vec<Range<usize>>, ReadError> {
+        let id = match group {
+            Some(Cell::Text(id) | Cell::Scalar(_, id)) => Some(id.as_str()),
+            _ => None,
+        };
+        answers::Asked { at, context, id, field: self.names()[LABEL].unwrap_or_default() }.answers(answers)
     }
 
     /// The names in a list of labels.
@@ -300,7 +323,7 @@ impl Cell {
     }
 
     /// Name of the type.
-    fn kind(&self) -> &'static str {
+    pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Nothing => "null",
             Self::Text(_) => "text",

@@ -275,6 +275,60 @@ pub enum ReadError {
         /// Number of tags.
         tags: usize,
     },
+    /// A question with a list of answers and a list of their beginnings of another length.
+    #[error("{at} has {texts} answers and {starts} beginnings, expected equal numbers")]
+    AnswerCount {
+        /// The row.
+        at: Place,
+        /// Number of texts.
+        texts: usize,
+        /// Number of beginnings.
+        starts: usize,
+    },
+    /// An answer that is not where the file says.
+    #[error(
+        "{at}: the answer `{answer}`{} is not at character {start} of its context, which {}: {}",
+        of_question(id.as_deref()),
+        if found.is_empty() { "ends before".to_owned() } else { format!("has `{found}` there") },
+        place.map_or_else(
+            || "it is nowhere in it, correct the answer".to_owned(),
+            |place| format!("it is at {place}, set `answer_start` to that")
+        )
+    )]
+    AnswerPlace {
+        /// The row.
+        at: Place,
+        /// What the file calls the question.
+        id: Option<String>,
+        /// Beginning of the answer.
+        answer: String,
+        /// Where it is said to begin, in characters from 0.
+        start: i64,
+        /// What the context has there; empty if it is shorter.
+        found: String,
+        /// The nearest place of the answer in the context, in characters from 0.
+        place: Option<usize>,
+    },
+    /// An object of a SQuAD file that is neither a paragraph nor a question.
+    #[error(
+        "{at} begins an object without `{missing}`, it has {}: expected the JSON of SQuAD, or rows whose columns the settings \
+         name",
+        quoted(found)
+    )]
+    NotSquad {
+        /// Where it begins.
+        at: Place,
+        /// What it lacks.
+        missing: &'static str,
+        /// The keys that it has.
+        found: Vec<String>,
+    },
+    /// A format that cannot hold answers.
+    #[error("the input format `{kind}` holds no questions with answers, expected squad, jsonl or parquet")]
+    NoAnswers {
+        /// The format.
+        kind: FormatKind,
+    },
     /// A quote that is opened but not closed before the file ends.
     #[error(
         "{at} opens a quote that is never closed and takes {} with it, expected another `\"`, or `\"\"` for a quote within \
@@ -434,6 +488,9 @@ impl ReadError {
             | Self::TooFewColumns { at, .. }
             | Self::BadSpan { at, .. }
             | Self::WordCount { at, .. }
+            | Self::AnswerCount { at, .. }
+            | Self::AnswerPlace { at, .. }
+            | Self::NotSquad { at, .. }
             | Self::UnclosedQuote { at }
             | Self::StrayQuote { at, .. }
             | Self::NotJson { at, .. }
@@ -518,6 +575,10 @@ fn rows_lost(lost: Option<u64>) -> String {
         Some(n) => format!(", with the loss of {n} rows"),
         None => String::new(),
     }
+}
+
+fn of_question(id: Option<&str>) -> String {
+    id.map_or_else(String::new, |id| format!(" of question `{id}`"))
 }
 
 /// Formats, one behind the other.

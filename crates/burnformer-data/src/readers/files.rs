@@ -20,7 +20,7 @@ use super::parallel::Pairs;
 use super::patterns::{is_hidden, matching};
 use super::table::Dialect;
 use super::text::{Documents, EachLine};
-use super::{Encoding, Format, Input, ReadError, TextLayout, conll, jsonl, parquet, table};
+use super::{Encoding, Format, Input, ReadError, TextLayout, conll, jsonl, parquet, squad, table};
 use crate::source::{BytesRead, Part, RecordReader, Source};
 use crate::{DataError, Record};
 
@@ -124,6 +124,7 @@ fn open(
             records(Pairs::open(file, target, encoding, bytes))
         }
         Format::Jsonl { columns } => records(lines().map(|lines| jsonl::Objects::new(lines, asked(columns)))),
+        Format::Squad => records(lines().map(squad::Questions::new)),
         Format::Csv { columns, header, delimiter } => {
             let dialect = Dialect { delimiter: delimiter as u8, quotes: true, header };
             records(lines().map(|lines| table::Rows::new(lines, dialect, asked(columns))))

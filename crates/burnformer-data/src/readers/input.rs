@@ -66,6 +66,9 @@ pub enum Format {
         #[serde(default = "yes")]
         header: bool,
     },
+    /// Questions about contexts with their answers: the JSON of SQuAD 1.1 and 2.0, or rows of JSON with the fields `context`,
+    /// `question`, `answers` and `id`. A paragraph with its questions has at most 8 MiB.
+    Squad,
     /// Parquet.
     Parquet {
         /// Columns with text, pair, label and group.
@@ -147,7 +150,7 @@ impl Validate for Input {
 impl Validate for Format {
     fn validate(&self) -> Result<(), ConfigError> {
         let (columns, header) = match self {
-            Self::Text { .. } => return Ok(()),
+            Self::Text { .. } | Self::Squad => return Ok(()),
             Self::Parallel { target } => {
                 return check("target", &"empty", !target.is_empty(), "at least one path");
             }
@@ -253,6 +256,7 @@ mod tests {
             Format::Jsonl { columns: columns() },
             Format::Csv { columns: columns(), header: false, delimiter: ';' },
             Format::Tsv { columns: columns(), header: false },
+            Format::Squad,
             Format::Parquet { columns: columns(), class_names: true },
             Format::Parquet { columns: columns(), class_names: false },
             Format::Conll { word_column: 2, tag_column: Some(4) },

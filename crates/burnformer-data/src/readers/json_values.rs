@@ -38,8 +38,13 @@ pub(super) struct Cut {
 impl Values {
     /// The values in `bytes`, of at most `max_bytes` each, of which the first line has the number `line`.
     pub(super) fn new(bytes: Bytes, line: u64, path: &Arc<Path>, max_bytes: usize, text: &str) -> Self {
-        let stream = Stream { bytes, line, column: 0, max_bytes, list: List::Outside };
-        Self { streams: vec![stream], path: path.clone(), text: text.to_owned(), n_outside: 0, had_list: false }
+        Self {
+            streams: vec![Stream::new(bytes, line, max_bytes)],
+            path: path.clone(),
+            text: text.to_owned(),
+            n_outside: 0,
+            had_list: false,
+        }
     }
 
     /// Whether the object in `line` is one that has its rows in a list.
@@ -114,27 +119,33 @@ impl Iterator for Values {
             Ok(cut) => return cut.map(Ok),
             Err(failed) => (failed, self.streams.last().map_or(0, |stream| stream.line)),
         };
-        let at = Place::new(&self.path, "line", line);
-        let error = match failed {
-            // The next value follows it.
-            Failed::TooLong { line, limit } => {
-                return Some(Err(ReadError::TooLong { at: Place { number: line, ..at }, limit }));
-            }
-            Failed::Broken(problem) => ReadError::BrokenJson { at, problem },
-            Failed::Io(source) => ReadError::of_stream(at, source),
-            Failed::Read(error) => *error,
-        };
-        self.streams.clear();
+        let error = failed.at(Place::new(&self.path, "line", line));
+        // Behind a value that is too long the next one follows.
+        if !error.is_bad_row() {
+            self.streams.clear();
+        }
         Some(Err(error))
     }
 }
 
 /// Why there is no value.
-enum Failed {
+pub(super) enum Failed {
     TooLong { line: u64, limit: usize },
     Broken(&'static str),
     Io(io::Error),
     Read(Box<ReadError>),
+}
+
+impl Failed {
+    /// The error of a stream that has come to this place.
+    pub(super) fn at(self, at: Place) -> ReadError {
+        match self {
+            Self::TooLong { line, limit } => ReadError::TooLong { at: Place { number: line, ..at }, limit },
+            Self::Broken(problem) => ReadError::BrokenJson { at, problem },
+            Self::Io(source) => ReadError::of_stream(at, source),
+            Self::Read(error) => *error,
+        }
+    }
 }
 
 impl From<io::Error> for Failed {
@@ -160,15 +171,20 @@ enum List {
 }
 
 /// Bytes, and where they are in the file.
-struct Stream {
+pub(super) struct Stream {
     bytes: Bytes,
-    line: u64,
+    pub(super) line: u64,
     column: usize,
     max_bytes: usize,
     list: List,
 }
 
 impl Stream {
+    /// `bytes`, with values of at most `max_bytes` each, of which the first line has the number `line`.
+    pub(super) fn new(bytes: Bytes, line: u64, max_bytes: usize) -> Self {
+        Self { bytes, line, column: 0, max_bytes, list: List::Outside }
+    }
+
     /// What a value consists of.
     fn of(cut: &Cut) -> Self {
         let bytes = Box::new(Cursor::new(cut.bytes.clone()));
@@ -176,7 +192,7 @@ impl Stream {
     }
 
     /// The next byte that is no white space, which is passed over.
-    fn peek(&mut self) -> io::Result<Option<u8>> {
+    pub(super) fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             let bytes = retry(&mut self.bytes)?;
             let n = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -191,13 +207,13 @@ impl Stream {
     }
 
     /// Passes over the byte that was seen.
-    fn step(&mut self) {
+    pub(super) fn step(&mut self) {
         self.bytes.consume(1);
         self.column += 1;
     }
 
     /// The value that begins here, up to the byte that ends it. If it is too long, it is passed over.
-    fn cut(&mut self) -> Result<Cut, Failed> {
+    pub(super) fn cut(&mut self) -> Result<Cut, Failed> {
         let mut cut = Cut { line: self.line, column: self.column, bytes: Vec::new() };
         let (mut scan, mut is_too_long) = (Scan::default(), false);
         loop {

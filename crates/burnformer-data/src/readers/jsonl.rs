@@ -103,6 +103,19 @@ fn values(lines: Lines, text: &str) -> Rows {
 
 /// The record of the object `text`, `None` if it is blank. It begins behind `column` bytes of the line `at`.
 fn record(text: &str, column: usize, at: Place, columns: &Asked) -> Result<Option<Record>, ReadError> {
+    let (fields, mark) = object(text, column, &at)?;
+    let value = Value::Object(fields);
+    if let Some(name) = columns.needed().find(|name| find(&value, name).is_none()) {
+        let keys = value.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+        return Err(ReadError::MissingKey { at, field: name.to_owned(), keys });
+    }
+    let cell_of = |name: Option<&str>| name.map(|name| cell(find(&value, name), mark));
+    columns.record(at, columns.names().into_iter().map(cell_of).collect())
+}
+
+/// The fields of the object `text`, and the mark of the numbers in it that are kept as they are written. It begins behind
+/// `column` bytes of the line `at`.
+pub(super) fn object(text: &str, column: usize, at: &Place) -> Result<(Map<String, Value>, Option<char>), ReadError> {
     let literals = Literals::of(text);
     let value = match serde_json::from_str::<Unique>(&literals.line) {
         Ok(Unique(value)) => value,
@@ -111,16 +124,14 @@ fn record(text: &str, column: usize, at: Place, columns: &Asked) -> Result<Optio
             let column = if n_lines == 0 { column + found } else { found };
             let said = error.to_string();
             let reason = said.split(" at line ").next().unwrap_or_default().to_owned();
-            return Err(ReadError::NotJson { at: Place { number: at.number + n_lines, ..at }, column, reason });
+            let at = Place { number: at.number + n_lines, ..at.clone() };
+            return Err(ReadError::NotJson { at, column, reason });
         }
     };
-    let Value::Object(fields) = &value else { return Err(ReadError::NotObject { at, found: kind(&value) }) };
-    if let Some(name) = columns.needed().find(|name| find(&value, name).is_none()) {
-        let (field, keys) = (name.to_owned(), fields.keys().cloned().collect());
-        return Err(ReadError::MissingKey { at, field, keys });
+    match value {
+        Value::Object(fields) => Ok((fields, literals.mark)),
+        other => Err(ReadError::NotObject { at: at.clone(), found: kind(&other) }),
     }
-    let cell_of = |name: Option<&str>| name.map(|name| cell(find(&value, name), literals.mark));
-    columns.record(at, columns.names().into_iter().map(cell_of).collect())
 }
 
 /// A value whose objects have each key once. Of a repeated key, [`Value`] alone would take the last one without a word.
@@ -204,7 +215,7 @@ fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// What a column holds. A text behind `mark` is a number as it is written.
-fn cell(value: Option<&Value>, mark: Option<char>) -> Cell {
+pub(super) fn cell(value: Option<&Value>, mark: Option<char>) -> Cell {
     match value {
         None | Some(Value::Null) => Cell::Nothing,
         Some(Value::String(text)) => match mark.and_then(|mark| text.strip_prefix(mark)) {

@@ -169,6 +169,18 @@ impl Lines {
         }
     }
 
+    /// The beginning of the next line, of at most `most` bytes and with its end, which stays to be read.
+    pub(super) fn head(&mut self, most: usize) -> Result<Vec<u8>, ReadError> {
+        let mut head = Vec::new();
+        if let Err(error) = self.bytes.by_ref().take(most as u64).read_until(b'\n', &mut head) {
+            self.number += 1;
+            return Err(self.broken(error));
+        }
+        let rest = std::mem::replace(&mut self.bytes, Box::new(io::empty()));
+        self.bytes = Box::new(Cursor::new(head.clone()).chain(rest));
+        Ok(head)
+    }
+
     /// Puts the line back that was read last.
     pub(super) fn unread(&mut self) {
         let mut line = std::mem::take(&mut self.line);

@@ -2,6 +2,7 @@
 //!
 //! Files of any size are read row by row. A bad row is an error, after which reading continues with the next row.
 
+mod answers;
 mod bytes;
 mod class_names;
 mod columns;
@@ -26,6 +27,7 @@ mod parallel;
 mod parquet;
 mod patterns;
 pub(crate) mod spans;
+mod squad;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -27,6 +27,8 @@ pub enum FormatKind {
     Parquet,
     /// Tagged words in columns (CoNLL).
     Conll,
+    /// Questions with answers, in the JSON of SQuAD.
+    Squad,
 }
 
 /// File name extensions of each format.
@@ -89,6 +91,7 @@ impl fmt::Display for FormatKind {
             Self::Tsv => "tsv",
             Self::Parquet => "parquet",
             Self::Conll => "conll",
+            Self::Squad => "squad",
         })
     }
 }
@@ -132,12 +135,48 @@ impl FormatOptions {
         Ok(Input { encoding: self.encoding, ..Input::new(paths.to_vec(), self.format(kind)?) })
     }
 
+    /// The settings for reading questions from `paths`. Files that are JSON by their names are in the form of SQuAD unless a
+    /// column is named; columns without a name are called `context`, `question` and `id`, and `answers` if they
+    /// `have_answers`.
+    ///
+    /// # Errors
+    /// As [`Self::input`]; [`ReadError::NoAnswers`] for a format that cannot hold answers, if there must be some.
+    pub fn questions(&self, paths: &[String], have_answers: bool) -> Result<Input, DataError> {
+        let has_columns = self.given().any(|(option, _)| option.ends_with("_column"));
+        let kind = match self.kind {
+            Some(kind) => kind,
+            None => match FormatKind::guess(paths)? {
+                FormatKind::Jsonl if !has_columns => FormatKind::Squad,
+                kind => kind,
+            },
+        };
+        let options = match kind {
+            FormatKind::Squad => self.clone(),
+            FormatKind::Jsonl | FormatKind::Parquet => self.with_question_columns(have_answers),
+            FormatKind::Csv | FormatKind::Tsv if !have_answers && !self.no_header => self.with_question_columns(false),
+            FormatKind::Csv | FormatKind::Tsv if !have_answers => self.clone(),
+            kind => return Err(ReadError::NoAnswers { kind }.into()),
+        };
+        Ok(Input { encoding: self.encoding, ..Input::new(paths.to_vec(), options.format(kind)?) })
+    }
+
+    fn with_question_columns(&self, have_answers: bool) -> Self {
+        let or = |given: &Option<String>, name: &str| Some(given.clone().unwrap_or_else(|| name.to_owned()));
+        Self {
+            text_column: or(&self.text_column, "context"),
+            pair_column: or(&self.pair_column, "question"),
+            label_column: if have_answers { or(&self.label_column, "answers") } else { self.label_column.clone() },
+            group_column: if have_answers { or(&self.group_column, "id") } else { self.group_column.clone() },
+            ..self.clone()
+        }
+    }
+
     /// The options that were given, each with the formats that it fits.
     pub fn given(&self) -> impl Iterator<Item = (&'static str, &'static [FormatKind])> {
-        use FormatKind::{Conll, Csv, Jsonl, Parquet, Text, Tsv};
+        use FormatKind::{Conll, Csv, Jsonl, Parquet, Squad, Text, Tsv};
         const COLUMNS: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet];
         const OR_CONLL: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet, Conll];
-        const ENCODED: &[FormatKind] = &[Text, Jsonl, Csv, Tsv, Conll];
+        const ENCODED: &[FormatKind] = &[Text, Jsonl, Csv, Tsv, Conll, Squad];
         let options: [(_, _, &[FormatKind]); 10] = [
             ("layout", self.layout.is_some(), &[Text]),
             ("text_column", self.text_column.is_some(), OR_CONLL),
@@ -172,6 +211,7 @@ impl FormatOptions {
             FormatKind::Csv => Format::Csv { columns, header, delimiter: self.delimiter.unwrap_or(',') },
             FormatKind::Tsv => Format::Tsv { columns, header },
             FormatKind::Parquet => Format::Parquet { columns, class_names: true },
+            FormatKind::Squad => Format::Squad,
             FormatKind::Conll => Format::Conll {
                 word_column: number("text_column", self.text_column.as_deref())?.unwrap_or(1),
                 tag_column: number("label_column", self.label_column.as_deref())?,
@@ -260,6 +300,37 @@ mod tests {
         let message = "`label_column` is `tag`, expected the number of a column, counted from 1: the format `conll` has no \
                        names for them";
         assert_eq!(format(&options, FormatKind::Conll), Err(message.to_owned()));
+    }
+
+    #[test]
+    fn questions_are_in_the_form_of_squad_or_in_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for name in ["a.json", "a.csv", "a.parquet"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let format = |options: &FormatOptions, name: &str, have_answers| {
+            let input = options.questions(&[path(name)], have_answers);
+            input.map(|input| input.format).map_err(|error| error.to_string())
+        };
+        let default = FormatOptions::default;
+        assert_eq!(format(&default(), "a.json", true), Ok(Format::Squad));
+        let columns = |text: &str, label: Option<&str>, group: Option<&str>| Columns {
+            text: text.to_owned(),
+            pair: Some("question".to_owned()),
+            label: label.map(str::to_owned),
+            group: group.map(str::to_owned),
+            ..Columns::default()
+        };
+        let named = FormatOptions { text_column: Some("body".to_owned()), ..default() };
+        let jsonl = Format::Jsonl { columns: columns("body", Some("answers"), Some("id")) };
+        assert_eq!(format(&named, "a.json", true), Ok(jsonl));
+        let parquet = Format::Parquet { columns: columns("context", None, None), class_names: true };
+        assert_eq!(format(&default(), "a.parquet", false), Ok(parquet));
+        let csv = Format::Csv { columns: columns("context", None, None), header: true, delimiter: ',' };
+        assert_eq!(format(&default(), "a.csv", false), Ok(csv));
+        let refused = "the input format `csv` holds no questions with answers, expected squad, jsonl or parquet";
+        assert_eq!(format(&default(), "a.csv", true), Err(refused.to_owned()));
     }
 
     #[test]

@@ -507,6 +507,35 @@ mod tests {
         assert_eq!(shown(numbered)[0], r#"1 "a" label="1""#);
     }
 
+    /// As `datasets` writes SQuAD 2.0.
+    #[test]
+    fn answers_are_lists_within_a_struct() {
+        let schema =
+            "message rows { required binary id (UTF8); required binary context (UTF8); required binary question (UTF8);
+            required group answers {
+                required group text (LIST) { repeated group list { required binary element (UTF8); } }
+                required group answer_start (LIST) { repeated group list { required int32 element; } } } }";
+        let schema = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::default())).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        column!(group, ByteArrayType, bytes(&["q1", "q2", "q3"]), None, None);
+        column!(group, ByteArrayType, bytes(&["Zoë is in Rome"; 3]), None, None);
+        column!(group, ByteArrayType, bytes(&["Who?", "When?", "Where?"]), None, None);
+        column!(group, ByteArrayType, bytes(&["Zoë", "is", "Rome"]), Some(&[1, 1, 0, 1]), Some(&[0, 1, 0, 0]));
+        column!(group, Int32Type, [0, 4, 9], Some(&[1, 1, 0, 1]), Some(&[0, 1, 0, 0]));
+        group.close().unwrap();
+        let rows = read(&writer.into_inner().unwrap(), columns("context", "question", "answers", "id"));
+        assert_eq!(
+            rows,
+            [
+                r#"1 "Zoë is in Rome" pair="Who?" group="q1" answers=0..4,5..7"#,
+                r#"2 "Zoë is in Rome" pair="When?" group="q2" answers="#,
+                "error: row 3 of `a`: the answer `Rome` of question `q3` is not at character 9 of its context, which has \
+                 ` Rom` there: it is at 10, set `answer_start` to that",
+            ]
+        );
+    }
+
     #[test]
     fn what_is_no_number_is_no_class() {
         let schema = "message rows { required binary text; required double score; }";

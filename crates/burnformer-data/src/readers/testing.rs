@@ -75,8 +75,15 @@ pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Ve
                 Some(Target::Labels { labels, .. }) => format!(" labels={}", labels.join(",")),
                 _ => String::new(),
             };
+            let answers = match &record.target {
+                Some(Target::Answers(answers)) => {
+                    let range = |it: &std::ops::Range<usize>| format!("{}..{}", it.start, it.end);
+                    format!(" answers={}", answers.iter().map(range).collect::<Vec<_>>().join(","))
+                }
+                _ => String::new(),
+            };
             let sign = if record.continues { "+" } else { "" };
-            format!("{sign}{} {:?}{}{target}", record.line, record.text, others.collect::<String>())
+            format!("{sign}{} {:?}{}{target}{answers}", record.line, record.text, others.collect::<String>())
         }
     })
     .collect()

@@ -239,12 +239,28 @@ struct Row<'a> {
     group: Option<&'a str>,
 }
 
-/// A class, or the labels of a text.
+/// What is to be predicted, in the form in which it is read again.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Label<'a> {
     Class(&'a str),
     Labels(&'a [String]),
+    Answers { text: Vec<&'a str>, answer_start: Vec<usize> },
+}
+
+impl<'a> Label<'a> {
+    fn of(record: &'a Record) -> Option<Self> {
+        let text = &record.text;
+        Some(match record.target.as_ref()? {
+            Target::Class(class) => Self::Class(class),
+            Target::Labels { labels, .. } => Self::Labels(labels),
+            Target::Answers(answers) => Self::Answers {
+                text: answers.iter().map(|answer| &text[answer.clone()]).collect(),
+                answer_start: answers.iter().map(|answer| text[..answer.start].chars().count()).collect(),
+            },
+            Target::Tags(_) => return None,
+        })
+    }
 }
 
 /// The file of a part.
@@ -265,13 +281,9 @@ impl Writer {
 
     fn write(&mut self, record: &Record) -> Result<(), DataError> {
         match (self, &record.target) {
-            (Self::Texts(lines), None | Some(Target::Class(_) | Target::Labels { .. })) => {
-                let Record { text, pair, group, target, .. } = record;
-                let label = match target {
-                    Some(Target::Class(class)) => Some(Label::Class(class)),
-                    Some(Target::Labels { labels, .. }) => Some(Label::Labels(labels)),
-                    _ => None,
-                };
+            (Self::Texts(lines), None | Some(Target::Class(_) | Target::Labels { .. } | Target::Answers(_))) => {
+                let Record { text, pair, group, .. } = record;
+                let label = Label::of(record);
                 let row = Row { text, pair: pair.as_deref(), label, group: group.as_deref() };
                 Ok(lines.write(&row)?)
             }
@@ -309,6 +321,21 @@ mod tests {
 
     fn read(folder: &Path, file: &str) -> Vec<String> {
         std::fs::read_to_string(folder.join(file)).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn answers_are_written_as_they_are_read() {
+        let question = |i: usize| Record {
+            pair: Some("Wer?".to_owned()),
+            target: Some(Target::Answers(vec![4..7])),
+            ..record(&[format!("Zoë ist {i}")])
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let source = Memory::of((0..10).map(question).collect());
+        split(&source, SplitBy::Document, folder.path()).unwrap();
+        let lines = read(folder.path(), "train.jsonl");
+        let label = r#""pair":"Wer?","label":{"text":[" is"],"answer_start":[3]}}"#;
+        assert!(lines.len() == 6 && lines.iter().all(|line| line.ends_with(label)), "{lines:?}");
     }
 
     #[test]

@@ -200,6 +200,17 @@ pub enum TokenizerError {
         /// Number of special tokens.
         n_specials: usize,
     },
+    /// A question that leaves no room for its context.
+    #[error(
+        "a question of {n_question} tokens leaves no room for its context within {max_length} tokens: shorten it, or set \
+         `max_seq_length` higher"
+    )]
+    NoRoom {
+        /// Number of tokens of the question.
+        n_question: usize,
+        /// Largest number of tokens.
+        max_length: usize,
+    },
 }
 
 impl TokenizerError {

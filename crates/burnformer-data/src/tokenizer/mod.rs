@@ -19,6 +19,7 @@
 //! ```
 
 mod alignment;
+mod around;
 mod bytes;
 mod class;
 mod encoder;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 use tokenizers::{DecoderWrapper, Encoding, ModelWrapper, PostProcessor as _, Token};
 
 pub use alignment::Alignment;
+pub use around::AroundPair;
 pub use encoder::Encoder;
 pub use error::TokenizerError;
 use long::{Long, Reading, guard, shares};

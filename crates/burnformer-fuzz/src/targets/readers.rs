@@ -30,6 +30,7 @@ pub(super) const TARGETS: &[Target] = &[
         run: conll,
         seeds: || packed(b"-DOCSTART- -X- O O\n\nMarie\tB-PER\nCurie\tI-PER\n\n# a\nin O\n"),
     },
+    Target { name: "squad", run: squad, seeds: questions },
     Target { name: "parquet", run: |bytes| table("a.parquet", bytes), seeds: parquets },
 ];
 
@@ -85,6 +86,26 @@ fn conll(bytes: &[u8]) {
         let format = Format::Conll { word_column: 1, tag_column: None };
         read(&Input::new(vec![path.display().to_string()], format));
     });
+}
+
+fn squad(bytes: &[u8]) {
+    file("a.json", bytes, |path| read(&Input::new(vec![path.display().to_string()], Format::Squad)));
+}
+
+/// An article, a paragraph, and rows.
+fn questions() -> Vec<Vec<u8>> {
+    let answer = r#"{"id": 1, "question": "Who?", "answers": [{"text": "Zo\u00eb", "answer_start": 0}]}"#;
+    let paragraph = format!(
+        r#"{{"context": "Zo\u00eb is in Rome.", "qas": [{answer}, {{"id": 2, "question": "When?", "is_impossible": true}}]}}"#
+    );
+    let mut seeds =
+        packed(format!(r#"{{"version": "2.0", "data": [{{"title": "a", "paragraphs": [{paragraph}]}}]}}"#).as_bytes());
+    seeds.push(paragraph.into_bytes());
+    let rows = r#"{"context": "Rome", "question": "Where?", "answers": {"text": ["Rome"], "answer_start": [0]}}
+{"context": "Rome", "question": "When?", "answers": {"text": [], "answer_start": []}}
+"#;
+    seeds.push(rows.as_bytes().to_vec());
+    seeds
 }
 
 fn texts() -> Vec<Vec<u8>> {
