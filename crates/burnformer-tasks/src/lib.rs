@@ -31,6 +31,7 @@ mod multi_label;
 mod npy;
 mod pipeline;
 mod pretraining;
+mod question_answering;
 mod scores;
 mod scoring;
 mod sentence_transformers;
@@ -55,6 +56,10 @@ pub use multi_label::{MultiLabelMetricState, MultiLabelTask};
 pub use npy::write_npy;
 pub use pipeline::Pipeline;
 pub use pretraining::{PretrainingCounts, PretrainingMetricState, PretrainingTask};
+pub use question_answering::{
+    AnswerCandidate, AnswerSearch, BestAnswer, FoundAnswer, QuestionAnswer, QuestionAnswering,
+    QuestionAnsweringMetricState, QuestionAnsweringOptions, QuestionAnsweringTask, WindowAnswers,
+};
 pub use scores::{ScoreValues, Scores, ScoresError};
 pub use scoring::{ScoreLoss, ScoreMetricState, ScoreTask, ScoredAnswer};
 pub use sentence_transformers::{Prompts, unknown_settings};

@@ -8,8 +8,8 @@ use burnformer_ops::DeviceChoice;
 
 use crate::sentence_transformers::{CrossEncoder, Modules};
 use crate::{
-    FillMask, TaskError, TextClassification, TextEmbedding, TextGeneration, TextRanking, TokenClassification,
-    Translator,
+    FillMask, QuestionAnswering, TaskError, TextClassification, TextEmbedding, TextGeneration, TextRanking,
+    TokenClassification, Translator,
 };
 
 /// A model folder, ready for use.
@@ -22,6 +22,8 @@ pub enum Pipeline {
     TextClassification(Box<TextClassification>),
     /// Classification of tokens: entities in texts.
     TokenClassification(Box<TokenClassification>),
+    /// Extractive question answering.
+    QuestionAnswering(Box<QuestionAnswering>),
     /// Text embeddings.
     TextEmbedding(Box<TextEmbedding>),
     /// Ranking of texts by a cross-encoder.
@@ -61,7 +63,7 @@ impl Pipeline {
         match PIPELINES.iter().find(|(heads, _)| heads.contains(&found)) {
             Some((_, load)) => load(folder, device),
             None => {
-                let expected = "masked language modelling, text classification, token classification, text embedding, \
+                let expected = "masked language modelling, text classification, token classification, question answering, text embedding, \
                      text generation or translation";
                 Err(TaskError::OtherTask { folder: folder.to_owned(), found, expected })
             }
@@ -73,7 +75,7 @@ impl Pipeline {
 type Load = fn(&Path, &Device) -> Result<Pipeline, TaskError>;
 
 /// The pipeline of a model, by its head.
-const PIPELINES: [(&[Head], Load); 6] = [
+const PIPELINES: [(&[Head], Load); 7] = [
     (&[Head::PreTraining, Head::MaskedLm], |folder, device| {
         Ok(Pipeline::FillMask(Box::new(FillMask::load(folder, device)?)))
     }),
@@ -82,6 +84,9 @@ const PIPELINES: [(&[Head], Load); 6] = [
     }),
     (&[Head::TokenClassification], |folder, device| {
         Ok(Pipeline::TokenClassification(Box::new(TokenClassification::load(folder, device)?)))
+    }),
+    (&[Head::QuestionAnswering], |folder, device| {
+        Ok(Pipeline::QuestionAnswering(Box::new(QuestionAnswering::load(folder, device)?)))
     }),
     (&[Head::Body], |folder, device| Ok(Pipeline::TextEmbedding(Box::new(TextEmbedding::load(folder, device)?)))),
     (&[Head::CausalLm], |folder, device| Ok(Pipeline::TextGeneration(Box::new(TextGeneration::load(folder, device)?)))),

@@ -20,6 +20,7 @@ mod ngrams;
 mod probabilities;
 mod ranking;
 mod ranks;
+mod squad;
 mod table;
 mod whitespace;
 
@@ -39,6 +40,7 @@ pub use intervals::{BootstrapInterval, bootstrap_interval};
 pub use multi_label::MultiLabelCounts;
 pub use probabilities::ClassProbabilities;
 pub use ranking::{RankedGains, RankingMeans};
+pub use squad::{AnswerRules, AnswerScores, ThresholdedAnswer, best_threshold, is_chinese};
 
 /// Perplexity: `exp` of the mean negative log-likelihood per token (in nats), the size of a vocabulary from which a
 /// uniform choice is as uncertain.
