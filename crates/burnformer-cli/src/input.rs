@@ -58,6 +58,28 @@ pub(crate) fn open_rows(args: &TextsArgs) -> Result<Files> {
     Ok(input.open()?.with_blank_rows())
 }
 
+/// The settings for questions in `paths`, with their answers if they `have_answers`.
+///
+/// # Errors
+/// As [`open`], and if the format holds no answers.
+pub(crate) fn resolve_questions(paths: &[String], args: &FormatArgs, have_answers: bool) -> Result<Input> {
+    options(args).questions(paths, have_answers).map_err(|error| in_flags(error, flag))
+}
+
+/// The files of questions to be answered, one record for each. The identifier of a question is its group.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_questions(args: &TextsArgs) -> Result<Files> {
+    let given = options(&args.format);
+    let options = FormatOptions { group_column: args.id_column.clone().or(given.group_column.clone()), ..given };
+    let flag = |option: &str| match (option, &args.id_column) {
+        ("group_column", Some(_)) => "--id-column".to_owned(),
+        _ => flag(option),
+    };
+    Ok(options.questions(&args.input, false).map_err(|error| in_flags(error, flag))?.open()?)
+}
+
 /// Refuses the standard input as data of a run, which is read again when the run is resumed.
 ///
 /// # Errors
@@ -96,7 +118,7 @@ fn in_flags(error: DataError, flag: impl Fn(&str) -> String) -> Error {
     let DataError::Read(cause) = &error else { return error.into() };
     let (message, hint) = match cause {
         ReadError::UnknownFormat { .. } => {
-            (error.to_string(), "set `--input-format` to text, jsonl, csv, tsv, parquet or conll".to_owned())
+            (error.to_string(), "set `--input-format` to text, jsonl, csv, tsv, parquet, conll or squad".to_owned())
         }
         ReadError::MixedFormats { .. } => {
             (error.to_string(), "use files of one format, or set `--input-format`".to_owned())

@@ -143,6 +143,20 @@ pub enum RecipeError {
         /// The files.
         paths: String,
     },
+    /// Files without questions and answers.
+    #[error(
+        "question answering needs the JSON of SQuAD, or columns of contexts, questions and answers, found neither in `{paths}`"
+    )]
+    NoQuestions {
+        /// The files.
+        paths: String,
+    },
+    /// Questions that share an identifier, where their answers are to be written by it.
+    #[error("several questions have the identifier `{id}`, so their answers cannot be written by it")]
+    RepeatedId {
+        /// The identifier.
+        id: String,
+    },
     /// A task without baselines.
     #[error("there are no baselines for {task}")]
     NoBaselines {
@@ -317,6 +331,11 @@ impl RecipeError {
                 "set `--input-format conll` if the file has CoNLL columns, or name the columns of JSON with \
                  `--text-column tokens --label-column ner_tags`, or `--label-column entities` for spans of texts"
             }
+            Self::NoQuestions { .. } => {
+                "set `--input-format squad` if the file has the form of SQuAD, or name the columns with `--text-column context \
+                 --pair-column question --label-column answers`"
+            }
+            Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
             Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",

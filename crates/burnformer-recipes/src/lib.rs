@@ -29,6 +29,7 @@ mod corpus_samples;
 mod data_reports;
 mod error;
 mod evaluate;
+mod evaluate_questions;
 mod evaluate_translation;
 pub mod finetune;
 mod heat_map;
@@ -60,6 +61,7 @@ pub use changes::Change;
 pub use data_reports::{CorpusReport, DeviceRow, DevicesReport, RustDocsReport, SplitReport, TokenizerReport};
 pub use error::RecipeError;
 pub use evaluate::{CorpusScores, evaluate_labelled, evaluate_on_corpus, evaluate_pretraining, evaluate_supervised};
+pub use evaluate_questions::{evaluate_questions, no_answers_file};
 pub use evaluate_translation::{TranslatorEvaluation, TranslatorScores};
 pub use finetune::{
     Finetune, FinetuneSettings, FinetuneStart, FinetuneTask, TokenClassificationSettings, begin_finetune,

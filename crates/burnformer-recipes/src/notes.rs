@@ -88,6 +88,16 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         .filter(|(_, count, _)| *count > 0)
         .map(|(name, count, what)| fact(name, format_args!("{} ({what})", HumanCount(count))))
         .collect(),
+        Note::QuestionWindows { windows, questions, lost, part } => {
+            let [windows, questions, lost] = [*windows, *questions as u64, *lost].map(HumanCount);
+            let mut lines =
+                vec![fact("windows", format_args!("{windows} over the contexts of {questions} {part} questions"))];
+            if lost.0 > 0 {
+                let what = "learnt as having no answer: raise `max_seq_length` or `question_answering.stride`";
+                lines.push(fact("answers in no window", format_args!("{lost} ({what})")));
+            }
+            lines
+        }
         Note::FreshWeights([]) => vec![fact("fresh weights", "none, as the model has a head for the same classes")],
         Note::FreshWeights(names) => vec![fact("fresh weights", names.join(", "))],
         Note::LeftOverWeights(names) => vec![fact("unused weights", names.join(", "))],

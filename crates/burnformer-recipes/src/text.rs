@@ -9,8 +9,8 @@ use burnformer_core::files::{FileError, atomic_write_bytes};
 use burnformer_models::ModelSize;
 use burnformer_reports::{
     CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
-    PairScores, Plan, PretrainReport, PretrainingScores, RepeatedTexts, RunSummary, TokenClassificationScores,
-    TrainSeq2SeqReport, first_of,
+    PairScores, Plan, PretrainReport, PretrainingScores, QuestionAnsweringScores, RepeatedTexts, RunSummary,
+    TokenClassificationScores, TrainSeq2SeqReport, first_of,
 };
 use burnformer_tasks::FilledText;
 use burnformer_train::PictureError;
@@ -248,6 +248,12 @@ impl TaskScores for TokenClassificationScores {
 
     fn details(&self) -> String {
         entity_table(self)
+    }
+}
+
+impl TaskScores for QuestionAnsweringScores {
+    fn lines(&self) -> Vec<(String, String)> {
+        self.lines()
     }
 }
 

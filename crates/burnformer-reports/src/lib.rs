@@ -7,6 +7,7 @@ mod data;
 mod labels;
 mod metrics;
 mod plan;
+mod question_answering;
 mod regression;
 mod run;
 mod runs;
@@ -19,6 +20,7 @@ pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
 pub use labels::{AverageScores, LabelScores, MultiLabelScores};
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
+pub use question_answering::{AnsweredQuestion, QuestionAnsweringScores, ScoresByKind};
 pub use regression::{RankingScores, RegressionScores};
 pub use run::{
     Baseline, CausalLmReport, FinetuneReport, PretrainReport, RepeatedTexts, RunSummary, Stopped, TrainSeq2SeqReport,

@@ -9,7 +9,8 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
 
 /// Evaluate a model on data
 ///
-/// The data depend on the model. A text classifier needs labelled texts (`--input`), a pretrained or a causal language model the documents of a
+/// The data depend on the model. A text classifier needs labelled texts (`--input`), a model for question answering questions with
+/// contexts and answers (`--input`), a pretrained or a causal language model the documents of a
 /// corpus (`--corpus`), a translation model texts with reference translations (`--input` with `--pair-input` or
 /// `--pair-column`).
 #[derive(Args, Debug)]
@@ -17,6 +18,7 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
   burnformer evaluate runs/intents --input test.csv --label-column category
   burnformer evaluate runs/intents --input test.csv --label-column category --pictures pictures
   burnformer evaluate runs/ner --input test.conll
+  burnformer evaluate runs/qa --input dev-v2.0.json --predictions answers.json
   burnformer evaluate runs/mini --corpus corpus --part test --format json
   burnformer evaluate runs/de-en --input test.de --pair-input test.en --beam 5 --out test.out")]
 pub(crate) struct EvaluateArgs {
@@ -34,6 +36,10 @@ pub(crate) struct EvaluateArgs {
     /// Corpus folder; it is split into parts as in the training run of the model
     #[arg(long, value_name = "FOLDER", conflicts_with = "FormatArgs")]
     pub(crate) corpus: Option<PathBuf>,
+
+    /// Write the answers of a model for question answering to this JSON file, by question, as the scripts of SQuAD read it
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) predictions: Option<PathBuf>,
 
     /// Part of the corpus to evaluate on
     #[arg(long, value_enum, value_name = "PART", default_value_t, conflicts_with = "input")]
@@ -100,12 +106,17 @@ pub(crate) enum Part {
 /// A model for token classification marks entities. Prints one line per entity, with these values separated by tabs: number
 /// of the row (from 1), first character (from 0), character behind the last one, type, score, entity. `--format json` prints one
 /// object per text, with its `row` and `entities`.
+///
+/// A model for question answering finds the answers to questions in the text of `--context`, or in those of files of SQuAD. Prints
+/// answer, probability and question, separated by tabs; the answer is `(no answer)` where the score of none exceeds that of the
+/// best one by more than `--threshold`. `--format json` adds the first character (`start`) and the one behind the last (`end`).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer predict runs/intents 'My card has not arrived.'
   burnformer predict runs/intents --input questions.txt --format json
   burnformer predict runs/intents --top-k 3 --format json
-  burnformer predict runs/ner 'Marie Curie was born in Warsaw.'")]
+  burnformer predict runs/ner 'Marie Curie was born in Warsaw.'
+  burnformer predict runs/qa --context 'Marie Curie was born in Warsaw.' 'Where was Marie Curie born?'")]
 pub(crate) struct PredictArgs {
     /// Model folder
     #[arg(value_name = "FOLDER")]
@@ -114,12 +125,21 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) texts: TextsArgs,
 
-    /// Number of most probable classes to print per text, with `--format json`
+    /// Text in which the answers to the questions are
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) context: Option<String>,
+
+    /// Maximum length of an answer in tokens [default: as in the run of the model, else 30]
+    #[arg(long, value_name = "TOKENS", value_parser = whole::<usize>(1..))]
+    pub(crate) max_answer_length: Option<usize>,
+
+    /// Number of most probable classes, or answers, to print per text, with `--format json`
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u32>(1..))]
     pub(crate) top_k: u32,
 
-    /// Minimum probability of a printed label, in [0, 1], for multi-label models [default: 0.5]
-    #[arg(long, value_name = "P")]
+    /// Minimum probability of a printed label, in [0, 1], for multi-label models [default: 0.5]; for question answering the
+    /// difference of scores above which there is no answer [default: as in the run of the model, else always answer]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f64>,
 
     #[command(flatten)]

@@ -25,6 +25,9 @@ use token_classification::TokenClassificationArgs;
 /// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns or in lists of JSON, or on texts with
 /// spans such as `[[0, 4, "PER"]]` in JSON. The tag of a word is predicted at its first token. Keeps the model with the best entity
 /// F1, scored as seqeval does by default; of tags that are no entities, such as parts of speech, with the best accuracy.
+///
+/// `--task question-answering` trains on questions whose answers are parts of texts, in the JSON of SQuAD or in columns. Texts
+/// longer than `--max-seq-length` are read in windows. Keeps the model with the best F1, scored as SQuAD's scripts do.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer finetune --model runs/mini --train train.csv --text-column text --label-column category --out runs/intents
@@ -33,6 +36,7 @@ use token_classification::TokenClassificationArgs;
   burnformer finetune --model runs/mini --task token-classification --train train.conll --test test.conll --out runs/ner
   burnformer finetune --model runs/mini --task multi-label-classification --train topics.csv --label-column topics --label-separator ';' --out runs/topics
   burnformer finetune --model runs/mini --task regression --train scores.tsv --pair-column pair --label-column score --out runs/score
+  burnformer finetune --model runs/mini --task question-answering --train train-v2.0.json --test dev-v2.0.json --out runs/qa
   burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
@@ -46,6 +50,7 @@ pub(crate) struct FinetuneArgs {
         ("regression", "A score per text, or per pair of texts: any number"),
         ("text-ranking", "A score in [0, 1] per pair of texts, as a cross-encoder of sentence-transformers"),
         ("token-classification", "One tag per word: named entities and the like"),
+        ("question-answering", "The answers to questions in texts (SQuAD 1.1 and 2.0)"),
     ]))]
     pub(crate) task: FinetuneTask,
 
@@ -72,9 +77,10 @@ pub(crate) struct FinetuneArgs {
     #[arg(long, value_name = "N", default_value_t = 3.0, conflicts_with = "resume")]
     pub(crate) epochs: f64,
 
-    /// Maximum text length in tokens, special tokens included; longer texts are truncated
-    #[arg(long, value_name = "TOKENS", default_value_t = 128, conflicts_with = "resume", value_parser = whole::<usize>(..))]
-    pub(crate) max_seq_length: usize,
+    /// Maximum text length in tokens, special tokens included; longer texts are truncated, or read in windows for question answering
+    /// [default: 128; for question answering 384]
+    #[arg(long, value_name = "TOKENS", conflicts_with = "resume", value_parser = whole::<usize>(..))]
+    pub(crate) max_seq_length: Option<usize>,
 
     /// Maximum number of training texts per class [default: all]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = whole::<usize>(..))]

@@ -21,6 +21,7 @@ pub(crate) struct FormatArgs {
         ("tsv", "Tab-separated values"),
         ("parquet", "Parquet"),
         ("conll", "CoNLL columns: one word and its tag per line, blank lines between sentences"),
+        ("squad", "Questions with answers, in the JSON of SQuAD"),
     ]))]
     pub(crate) input_format: Option<FormatKind>,
 

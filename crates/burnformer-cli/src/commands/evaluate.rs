@@ -8,7 +8,7 @@ use burnformer::models::{GenerationConfig, GenerationFile, Head, ModelClass};
 use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
     RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
-    write_pictures,
+    evaluate_questions, write_pictures,
 };
 use clap::ValueEnum;
 
@@ -33,8 +33,16 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     } else if head == Head::Seq2Seq {
         context.terminal.report(&on_pairs(args, context)?, format)?;
     } else {
-        let source = input::open(&args.input, &args.format)?;
         let data = args.input.join(", ");
+        let source = match head {
+            Head::QuestionAnswering => input::resolve_questions(&args.input, &args.format, true)?.open()?,
+            _ => input::open(&args.input, &args.format)?,
+        };
+        if let Some(file) = &args.predictions {
+            let scores = evaluate_questions(&folder, &source, args.format.on_bad_row, batch_size, file, &watched)?;
+            context.terminal.report(&Evaluation { folder, data, scores }, format)?;
+            return Ok(Outcome::Done);
+        }
         let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, &watched)?;
         if let Some(pictures) = &args.pictures
             && write_pictures(report.as_ref(), pictures)? == 0
@@ -50,6 +58,9 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
 fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
     if let Some(flag) = args.translation.flags.first().filter(|_| head != Head::Seq2Seq) {
         return Some(("model that is not a translation model", format!("leave out `{flag}`")));
+    }
+    if args.predictions.is_some() && head != Head::QuestionAnswering {
+        return Some(("model that does not answer questions", "leave out `--predictions`".to_owned()));
     }
     let (kind, hint) = match (head, args.corpus.is_some()) {
         (Head::Seq2Seq, _) if args.format.label_column.is_some() => {
@@ -72,7 +83,12 @@ fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
             "token classifier, which cannot be evaluated on a corpus",
             "name sentences in CoNLL columns with `--input`",
         ),
-        (Head::Seq2Seq | Head::SequenceClassification | Head::TokenClassification, false) | (_, true) => return None,
+        (Head::QuestionAnswering, true) => (
+            "model for question answering, which cannot be evaluated on a corpus",
+            "name questions with contexts and answers with `--input`",
+        ),
+        (Head::Seq2Seq | Head::SequenceClassification | Head::TokenClassification | Head::QuestionAnswering, false)
+        | (_, true) => return None,
         (_, false) => ("pretrained model, which cannot be evaluated on labels", "name a corpus with `--corpus`"),
     };
     Some((kind, hint.to_owned()))

@@ -53,23 +53,31 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     check_flags(args, args.task)?;
     let model = args.model.as_deref().unwrap_or(Path::new(""));
     BertConfig::load(model)?;
-    let resolve = |paths: &[String]| (!paths.is_empty()).then(|| input::resolve(paths, &args.format)).transpose();
+    let other = |paths: &[String]| (!paths.is_empty()).then(|| resolve(paths, args)).transpose();
     let settings = FinetuneSettings {
         task: (args.task != FinetuneTask::default()).then_some(args.task),
         seed: args.run.seed.unwrap_or(SEED),
         from_scratch: args.from_scratch,
-        max_seq_length: args.max_seq_length,
+        max_seq_length: args.max_seq_length.unwrap_or(args.task.max_seq_length()),
         on_bad_row: args.format.on_bad_row,
         max_per_class: args.max_per_class,
         max_train_samples: args.max_train_samples,
         split_special_tokens: args.split_special_tokens,
         token_classification: args.token_classification.settings(args.task),
-        validation: resolve(&args.validation)?,
+        validation: other(&args.validation)?,
         classification: args.classification.classification(),
         multi_label: args.classification.multi_label(),
-        ..FinetuneSettings::new(model, input::resolve(&args.train, &args.format)?)
+        ..FinetuneSettings::new(model, resolve(&args.train, args)?)
     };
-    Ok((settings, resolve(&args.test)?))
+    Ok((settings, other(&args.test)?))
+}
+
+/// The files at `paths`, in a form of the task.
+fn resolve(paths: &[String], args: &FinetuneArgs) -> Result<Input> {
+    match args.task {
+        FinetuneTask::QuestionAnswering => input::resolve_questions(paths, &args.format, true),
+        _ => input::resolve(paths, &args.format),
+    }
 }
 
 /// Refuses flags that mean nothing for `task`.

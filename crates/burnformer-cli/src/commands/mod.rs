@@ -21,6 +21,7 @@ mod inspect;
 mod lines;
 mod predict;
 mod pretrain;
+mod questions;
 mod rank;
 mod runs;
 mod score;

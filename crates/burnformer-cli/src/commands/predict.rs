@@ -6,7 +6,7 @@ use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
 
 use super::texts::Row;
-use super::{Outcome, entities};
+use super::{Outcome, entities, questions};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 use crate::errors::Advised;
@@ -24,7 +24,17 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
-    if ModelClass::of(&args.folder).is_ok_and(|class| class.head() == Head::TokenClassification) {
+    let head = ModelClass::of(&args.folder).ok().map(ModelClass::head);
+    if head == Some(Head::QuestionAnswering) {
+        return questions::run(args, context);
+    }
+    let of_questions =
+        [args.context.as_ref().map(|_| "--context"), args.max_answer_length.map(|_| "--max-answer-length")];
+    if let Some(flag) = of_questions.into_iter().flatten().next() {
+        let message = format!("`{flag}` cannot be used with a model that does not answer questions");
+        return Err(Advised::new(message, format!("leave out `{flag}`")).into());
+    }
+    if head == Some(Head::TokenClassification) {
         return entities::run(args, context);
     }
     let device = args.device.device.open()?;

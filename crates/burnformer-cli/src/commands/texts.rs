@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use anyhow::{Error, Result};
-use burnformer::data::readers::FormatKind;
+use burnformer::data::readers::{Files, FormatKind};
 use burnformer::data::source::Records;
 use burnformer::tasks::TaskError;
 use serde::Serialize;
@@ -55,6 +55,17 @@ impl TextsArgs {
         &self,
         stage: &str,
         context: &Context,
+        answer: impl FnMut(&[Row]) -> Result<()>,
+    ) -> Result<()> {
+        self.in_groups_of(stage, input::open_rows, context, answer)
+    }
+
+    /// The same, of files that `open` opens.
+    pub(super) fn in_groups_of(
+        &self,
+        stage: &str,
+        open: fn(&Self) -> Result<Files>,
+        context: &Context,
         mut answer: impl FnMut(&[Row]) -> Result<()>,
     ) -> Result<()> {
         // Who types texts wants each one answered at once.
@@ -79,7 +90,7 @@ impl TextsArgs {
                 take(Row { row, id: None, text: text?, pair: None })?;
             }
         } else {
-            let source = input::open_rows(self)?;
+            let source = open(self)?;
             let Context { terminal, interrupt } = context;
             let mut records = Records::new(&source, self.format.on_bad_row, stage, terminal, interrupt);
             let mut n_read = 0;

@@ -24,6 +24,7 @@ mod memory;
 mod old_runs;
 #[cfg(unix)]
 mod outputs;
+mod questions;
 mod ranking;
 mod resume;
 mod runs;

@@ -6,8 +6,8 @@ use burnformer_data::readers::Input;
 use burnformer_models::{BertForSequenceClassification, Head, ModelClass, OutputActivation, Outputs};
 
 use super::{
-    Finetune, FinetuneSettings, FinetuneTask, MultiLabelClassification, Regression, Supervised, TextClassification,
-    TextRanking, TokenClassification,
+    Finetune, FinetuneSettings, FinetuneTask, MultiLabelClassification, QuestionAnswering, Regression, Supervised,
+    TextClassification, TextRanking, TokenClassification,
 };
 use crate::{AnyRecipe, Context, Overrides, RecipeError, reload};
 
@@ -28,6 +28,7 @@ pub(crate) fn visit<V: Visitor>(task: FinetuneTask, visitor: V) -> V::Output {
         FinetuneTask::Regression => visitor.visit::<Regression>(),
         FinetuneTask::TextRanking => visitor.visit::<TextRanking>(),
         FinetuneTask::TokenClassification => visitor.visit::<TokenClassification>(),
+        FinetuneTask::QuestionAnswering => visitor.visit::<QuestionAnswering>(),
     }
 }
 
@@ -46,6 +47,7 @@ impl FinetuneTask {
                 Outputs::Score(OutputActivation::Sigmoid) => Self::TextRanking,
                 Outputs::Score(_) => Self::Regression,
             },
+            Head::QuestionAnswering => Self::QuestionAnswering,
             _ => Self::TextClassification,
         })
     }

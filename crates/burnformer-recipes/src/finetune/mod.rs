@@ -5,6 +5,7 @@ mod data_report;
 mod dispatch;
 mod head;
 mod multi_label;
+mod question_answering;
 mod scoring;
 mod settings;
 mod supervised;
@@ -18,6 +19,7 @@ pub use base::Base;
 pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
 pub(crate) use dispatch::{Visitor, visit};
 pub use multi_label::MultiLabelClassification;
+pub use question_answering::{QuestionAnswering, QuestionAnsweringSettings};
 pub use scoring::{Regression, Scoring, TextRanking};
 pub use settings::{FinetuneSettings, FinetuneTask};
 pub use supervised::Supervised;
@@ -86,8 +88,14 @@ impl<S: Supervised> Finetune<S> {
         // What the texts depend on must be known before they are read, and their number before the steps are.
         let for_texts = asked.trained_for(epochs, 1, d_model, overrides)?;
         let texts: Texts<S::Texts> = Texts::read(&for_texts, test, false, context)?;
-        let settings = asked.trained_for(epochs, texts.train.n_texts(), d_model, overrides)?;
-        Self::of(settings, base, texts)
+        let (asked, n_texts) = (S::settle(asked, &texts.train), texts.train.n_texts());
+        let recipe = Self::of(asked.trained_for(epochs, n_texts, d_model, overrides)?, base, texts)?;
+        // A row may make several samples, or none.
+        let n_samples = recipe.data.train.per_epoch() as usize;
+        if n_samples == n_texts {
+            return Ok(recipe);
+        }
+        Ok(Self { settings: asked.trained_for(epochs, n_samples, d_model, overrides)?, ..recipe })
     }
 
     /// The run in `folder`, to be resumed with its settings, changed by `sets`. `test` are paths of rows to measure the best
@@ -116,9 +124,9 @@ impl<S: Supervised> Finetune<S> {
     /// # Errors
     /// As [`Self::begin`].
     pub fn new(settings: FinetuneSettings, test: Option<&Input>, context: &Context<'_>) -> Result<Self, RecipeError> {
-        let texts = Texts::read(&settings, test, false, context)?;
+        let texts: Texts<S::Texts> = Texts::read(&settings, test, false, context)?;
         let base = Base::load(Path::new(&settings.model))?;
-        Self::of(settings, base, texts)
+        Self::of(S::settle(settings, &texts.train), base, texts)
     }
 
     fn of(settings: FinetuneSettings, base: Base, texts: Texts<S::Texts>) -> Result<Self, RecipeError> {

@@ -8,7 +8,7 @@ use burnformer_data::source::OnBadRow;
 use burnformer_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-use super::{ClassificationSettings, MultiLabelSettings, TokenClassificationSettings};
+use super::{ClassificationSettings, MultiLabelSettings, QuestionAnsweringSettings, TokenClassificationSettings};
 use crate::settings::train_config;
 use crate::{Overrides, RecipeError, RunSettings, SEED};
 
@@ -27,6 +27,8 @@ pub enum FinetuneTask {
     TextRanking,
     /// Tags of words: entities in texts.
     TokenClassification,
+    /// Answers to questions, as parts of texts.
+    QuestionAnswering,
 }
 
 impl FinetuneTask {
@@ -39,6 +41,16 @@ impl FinetuneTask {
             Self::Regression => "regression",
             Self::TextRanking => "text-ranking",
             Self::TokenClassification => "token-classification",
+            Self::QuestionAnswering => "question-answering",
+        }
+    }
+
+    /// Maximum text length of a new run, in tokens, unless it is set.
+    #[must_use]
+    pub fn max_seq_length(self) -> usize {
+        match self {
+            Self::QuestionAnswering => 384,
+            _ => 128,
         }
     }
 
@@ -88,6 +100,9 @@ pub struct FinetuneSettings {
     /// Settings of token classification; absent for other tasks, and in runs of version 0.1.0, which read tags as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_classification: Option<TokenClassificationSettings>,
+    /// Settings of question answering; absent for other tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question_answering: Option<QuestionAnsweringSettings>,
     /// Training settings.
     pub train: TrainConfig,
     /// Settings of text classification.
@@ -118,6 +133,7 @@ impl FinetuneSettings {
             validation_share: 0.1,
             split_by_text: true,
             token_classification: None,
+            question_answering: None,
             train: TrainConfig::default(),
             classification: ClassificationSettings::default(),
             multi_label: MultiLabelSettings::default(),
@@ -203,6 +219,11 @@ impl Validate for FinetuneSettings {
         let range = "no such settings: they are for multi-label classification";
         ConfigError::check("multi_label", &"set", is_of_use, range)?;
         self.multi_label.validate().map_err(within("multi_label"))?;
+        if let Some(own) = &self.question_answering {
+            own.validate().map_err(within("question_answering"))?;
+            let is_own = self.task() == FinetuneTask::QuestionAnswering;
+            ConfigError::check("question_answering", &"set", is_own, "no such settings: the task is another")?;
+        }
         self.train.validate().map_err(within("train"))?;
         let tokens = self.train.micro_batch_tokens;
         let range = "no such setting: `micro_batch_size` counts the texts of a pass here";

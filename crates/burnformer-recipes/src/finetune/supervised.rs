@@ -51,6 +51,12 @@ pub trait Supervised: Sized + Send + Sync + 'static {
         Ok(())
     }
 
+    /// `settings` with what follows from the training rows, where they leave it to them.
+    #[must_use]
+    fn settle(settings: FinetuneSettings, _train: &Self::Texts) -> FinetuneSettings {
+        settings
+    }
+
     /// The settings of a new run, with those of the task where they are absent.
     #[must_use]
     fn with_defaults(settings: FinetuneSettings) -> FinetuneSettings {
