@@ -61,6 +61,14 @@ pub enum DataError {
         /// Number of documents, without duplicates.
         found: usize,
     },
+    /// No row is left.
+    #[error("no row is left: {rows} were skipped, the first since")]
+    AllSkipped {
+        /// Number of skipped rows.
+        rows: u64,
+        /// Error of the first one.
+        source: Box<DataError>,
+    },
     /// Nothing to split.
     #[error("there is no text to split: the files have no rows, or none that could be read")]
     NoTexts,

@@ -190,7 +190,7 @@ impl LabelError {
 
     /// `true` if it is an error of one row, behind which reading can go on.
     pub(crate) fn is_bad_row(&self) -> bool {
-        matches!(self, Self::NotAScore { .. } | Self::OutsideUnit { .. })
+        matches!(self, Self::Unknown { .. } | Self::Alike { .. } | Self::NotAScore { .. } | Self::OutsideUnit { .. })
     }
 }
 
@@ -437,7 +437,7 @@ pub(crate) fn examples<L>(
         examples.push(Example { text: record.text, pair: record.pair, label });
     }
     match examples.is_empty() {
-        true => Err(LabelError::Empty.into()),
+        true => Err(reader.into_skipped().none_left(LabelError::Empty)),
         false => Ok((examples, reader.into_skipped())),
     }
 }

@@ -131,6 +131,15 @@ impl Skipped {
         Ok(None)
     }
 
+    /// The error of a source of which no row is left: `none` if it has no rows.
+    pub(crate) fn none_left(self, none: impl Into<DataError>) -> DataError {
+        let rows = self.rows;
+        match self.examples.into_iter().next() {
+            Some(first) => DataError::AllSkipped { rows, source: Box::new(first) },
+            None => none.into(),
+        }
+    }
+
     /// Adds the rows of `other`.
     pub(crate) fn join(&mut self, other: Self) {
         self.rows += other.rows;

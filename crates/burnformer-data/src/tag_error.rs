@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::DataError;
 use crate::tag_scheme::{TagBreakKind, TagScheme};
 
 /// Errors of tagged sentences.
@@ -47,14 +46,6 @@ pub enum TagError {
     /// No sentence at all.
     #[error("there is no sentence with tags")]
     NoSentence,
-    /// No sentence is left.
-    #[error("all {skipped} sentences are skipped")]
-    AllSkipped {
-        /// Number of skipped sentences.
-        skipped: u64,
-        /// Error of the first one.
-        source: Box<DataError>,
-    },
     /// All words have the same tag.
     #[error("every word has the tag `{tag}`, expected at least two different tags")]
     OneTag {

@@ -127,11 +127,7 @@ impl TaggedTexts {
             examples.extend(skipped.filter(policy, example(&record, &numbers, &labels))?);
         }
         if examples.is_empty() {
-            let rows = skipped.rows;
-            return Err(match skipped.examples.into_iter().next() {
-                Some(first) => TagError::AllSkipped { skipped: rows, source: Box::new(first) }.into(),
-                None => TagError::NoSentence.into(),
-            });
+            return Err(skipped.none_left(TagError::NoSentence));
         }
         Ok((Self { labels, examples, scheme, new_beginnings }, skipped))
     }
@@ -416,7 +412,10 @@ mod tests {
         assert_eq!((texts.examples.len(), skipped.rows, skipped.examples.len()), (1, 2, 2));
         assert_eq!((texts.scheme, texts.new_beginnings), (TagScheme::Bio, 0));
         let error = checked(Some(TagScheme::Bio), OnBadRow::Skip, &["d:O e:I-X", "f:I-Y"]).unwrap_err();
-        assert!(error.starts_with("all 2 sentences are skipped; the sentence in line 1"), "{error}");
+        assert!(
+            error.starts_with("no row is left: 2 were skipped, the first since; the sentence in line 1"),
+            "{error}"
+        );
         let error = checked(None, OnBadRow::Error, &["a:B-X b:O c:7"]).unwrap_err();
         assert!(
             error.contains(

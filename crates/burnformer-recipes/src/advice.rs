@@ -138,8 +138,12 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         DataError::Label(LabelError::OutsideUnit { .. }) => {
             Some("scale the scores to 0 to 1, or set `--task regression`, which takes any number")
         }
-        DataError::Label(LabelError::Alike { .. }) => Some("write the class as the known one"),
-        DataError::Label(LabelError::Unknown { .. }) => Some("remove these texts, or train on texts of this class too"),
+        DataError::Label(LabelError::Alike { .. }) => {
+            Some("write the class as the known one, or skip and count such rows by `--on-bad-row skip`")
+        }
+        DataError::Label(LabelError::Unknown { .. }) => Some(
+            "remove these texts, train on texts of this class too, or skip and count such rows by `--on-bad-row skip`",
+        ),
         DataError::Samples(SamplesError::OneDocument { .. }) => Some(
             "set `--set data.samples.next_sentence=false`, raise the shares below `data.split`, or add documents: a text \
              file is one, unless blank lines separate documents and `data build --layout blank-lines` says so",

@@ -157,6 +157,14 @@ pub enum RecipeError {
         /// The identifier.
         id: String,
     },
+    /// Labels are needed, and no column of them is named.
+    #[error("no column of labels is named for `{paths}`, found the columns `{}`", columns.join("`, `"))]
+    NoLabelColumn {
+        /// The files.
+        paths: String,
+        /// The columns of the first one.
+        columns: Vec<String>,
+    },
     /// A task without baselines.
     #[error("there are no baselines for {task}")]
     NoBaselines {
@@ -336,6 +344,7 @@ impl RecipeError {
                  --pair-column question --label-column answers`"
             }
             Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
+            Self::NoLabelColumn { .. } => "name the column of the label with `--label-column`",
             Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",

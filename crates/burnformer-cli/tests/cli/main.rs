@@ -1,6 +1,7 @@
 //! The program itself, run as a user runs it: what it prints, where, with which exit status, and what it leaves behind.
 
 mod apply;
+mod bad_rows;
 mod build;
 mod causal_lm;
 mod data_report;

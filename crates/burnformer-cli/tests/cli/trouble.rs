@@ -199,7 +199,10 @@ fn texts_that_teach_nothing() {
     here.check(&of("unlabelled.jsonl"), &["line 1 of `unlabelled.jsonl`", "hint: "]);
     here.check(
         &FINETUNE.replace("--label-column category", ""),
-        &["has no class", "hint: name the column of the label with `--label-column`"],
+        &[
+            "no column of labels is named for `train.csv`, found the columns `text`, `category`",
+            "hint: name the column of the label with `--label-column`",
+        ],
     );
 }
 

@@ -98,6 +98,7 @@ pub struct TokenClassificationDataset {
     samples: Vec<TokenClassificationSample>,
     order: Order,
     lost: LostWords,
+    n_cut: u64,
 }
 
 impl TokenClassificationDataset {
@@ -130,7 +131,9 @@ impl TokenClassificationDataset {
             |example: &TaggedExample| TokenClassificationSample::encode(example, tokenizer, max_seq_length, further);
         let encoded = texts.examples.par_iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let (mut samples, mut lost) = (Vec::with_capacity(encoded.len()), LostWords::default());
+        let mut n_cut = 0;
         for (sample, LostWords { cut_off, empty }) in encoded {
+            n_cut += u64::from(cut_off > 0);
             lost.cut_off += cut_off;
             lost.empty += empty;
             if !sample.labels.is_empty() {
@@ -142,7 +145,13 @@ impl TokenClassificationDataset {
             return Err(SamplesError::None { n_documents, reason: "a word with a token and a tag" }.into());
         }
         let order = Order::new(seed, samples.len() as u64);
-        Ok(Self { samples, order, lost })
+        Ok(Self { samples, order, lost, n_cut })
+    }
+
+    /// Number of sentences of which words were truncated.
+    #[must_use]
+    pub fn n_cut(&self) -> u64 {
+        self.n_cut
     }
 
     /// The words that have no label in any sample.
@@ -222,6 +231,7 @@ mod tests {
         let new = |examples| TokenClassificationDataset::new(&texts(examples), &tokenizer(4), 8, 1);
         let dataset = new(vec![example("t1 t2"), example("\u{7} \u{7}"), example("t3")]).unwrap();
         assert_eq!((dataset.per_epoch(), dataset.lost_words()), (2, LostWords { cut_off: 0, empty: 2 }));
+        assert_eq!(new(vec![example("t1"), example("t1 t2 t3 t0 t1 t2 t3 t0")]).unwrap().n_cut(), 1);
         let error = new(vec![example("\u{7}")]).unwrap_err().to_string();
         assert_eq!(error, "none of 1 documents gives a sample: each lacks a word with a token and a tag");
     }

@@ -85,7 +85,8 @@ pub(super) fn are_spans(cell: &Cell) -> bool {
         Cell::List(spans) => {
             let is_span = |span: &Cell| match span {
                 Cell::List(items) => !items.is_empty(),
-                span => matches!(span, Cell::Fields(..)),
+                Cell::Fields(_, fields) => !fields.is_empty(),
+                _ => false,
             };
             !spans.is_empty() && spans.iter().all(is_span)
         }

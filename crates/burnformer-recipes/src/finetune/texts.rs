@@ -5,10 +5,10 @@ use burnformer_core::random::{Key, Permutation, Purpose};
 use burnformer_data::DataError;
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
-use burnformer_data::labelled::LabelledTexts;
+use burnformer_data::labelled::{LabelError, LabelledTexts};
 use burnformer_data::readers::{Files, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
-use burnformer_data::tagged::{TaggedTexts, Tagging};
+use burnformer_data::tagged::{TagError, TaggedTexts, Tagging};
 use burnformer_reports::{RepeatedTexts, RunSummary};
 
 use crate::{Context, FinetuneSettings, Note, RecipeError};
@@ -290,7 +290,7 @@ impl<T: Examples> Texts<T> {
         let former = former.iter().map(|it| format!("{it:016x}")).collect::<Vec<_>>().join("-");
         let mut fingerprint = content(&source)?;
         let mut skipped = SkippedRows::default();
-        let (train, rows) = read(&source, None)?;
+        let (train, rows) = read(&source, None).map_err(|error| with_columns(error, &settings.data))?;
         skipped.training = rows;
         let others = |source: &Files| read(source, Some(train.labels().to_vec()));
         let (test, rows) = test.map(|input| others(&input.open()?)).transpose()?.unzip();
@@ -341,6 +341,19 @@ impl<T: Examples> Texts<T> {
         let [fingerprint, former_fingerprint] =
             [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
         Ok(Self { train, validation, test, repeated, conflicts, skipped, fingerprint, former_fingerprint })
+    }
+}
+
+/// An error about a missing label, with the columns that there are if none is named.
+fn with_columns(error: RecipeError, input: &Input) -> RecipeError {
+    let is_without = matches!(
+        &error,
+        RecipeError::Data(DataError::Label(LabelError::NoLabel { .. }) | DataError::Tag(TagError::NoTags { .. }))
+    );
+    let columns = if is_without { input.column_names() } else { Vec::new() };
+    match columns.is_empty() {
+        true => error,
+        false => RecipeError::NoLabelColumn { paths: input.paths.join(", "), columns },
     }
 }
 

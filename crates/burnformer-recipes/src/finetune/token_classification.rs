@@ -137,6 +137,10 @@ impl Supervised for TokenClassification {
         }
     }
 
+    fn n_cut(&self, samples: &TokenClassificationDataset) -> Option<u64> {
+        Some(samples.n_cut())
+    }
+
     fn counts(&self, texts: &TaggedTexts, samples: &TokenClassificationDataset) -> Vec<(&'static str, u64)> {
         let lost = samples.lost_words();
         vec![
