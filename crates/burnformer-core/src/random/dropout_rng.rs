@@ -45,6 +45,13 @@ impl DropoutRng {
         (0..n).map(move |layer| self.part(layer))
     }
 
+    /// The same permission for other rows: those of a batch that is made of the samples' parts. Each number stands for one row,
+    /// and no two rows of a step may have the same one.
+    #[must_use]
+    pub fn with_rows(self, rows: impl Into<Arc<[u64]>>) -> Self {
+        Self(self.0.map(|draw| Draw { samples: rows.into(), ..draw }))
+    }
+
     /// The same permission once more, for a forward pass that is repeated: it draws the same masks.
     #[must_use]
     pub fn again(&self) -> Self {

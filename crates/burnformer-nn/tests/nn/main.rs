@@ -3,6 +3,7 @@
 mod checkpointing;
 mod config;
 mod decoding;
+mod embedding_losses;
 mod golden;
 mod gradients;
 mod initialisation;
