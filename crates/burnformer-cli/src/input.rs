@@ -102,6 +102,7 @@ fn options(args: &FormatArgs) -> FormatOptions {
         label_columns: args.label_columns.clone(),
         label_separator: args.label_separator.clone(),
         group_column: args.group_column.clone(),
+        negative_column: None,
         no_header: args.no_header,
         delimiter: args.delimiter,
         encoding: args.encoding,

@@ -8,6 +8,7 @@ use burnformer_core::progress::Interrupted;
 use crate::corpus::CorpusError;
 use crate::datasets::SamplesError;
 use crate::labelled::LabelError;
+use crate::paired::PairError;
 use crate::readers::ReadError;
 use crate::rust_docs::RustDocsError;
 use crate::split::{SplitBy, Subset};
@@ -36,6 +37,9 @@ pub enum DataError {
     /// Words lack tags, or have unexpected ones.
     #[error(transparent)]
     Tag(#[from] TagError),
+    /// Texts lack a second one.
+    #[error(transparent)]
+    Pair(#[from] PairError),
     /// Samples cannot be drawn from a corpus.
     #[error(transparent)]
     Samples(#[from] SamplesError),

@@ -14,6 +14,7 @@
 //! | texts with any number of labels, and with a score each | [`multi_label`], [`scored`] |
 //! | sentences of words with a tag each | [`tagged`], and the schemes of tags: [`tag_scheme`] |
 //! | questions about contexts with their answers | [`questions`] |
+//! | pairs of texts with scores or negatives, for embeddings | [`paired`] |
 //! | tokenised documents in files of any size | [`corpus`] |
 //! | training, validation and test | [`split`] |
 //! | texts that occur with different labels | [`conflicts`] |
@@ -85,6 +86,7 @@ pub mod datasets;
 pub mod labelled;
 pub mod multi_label;
 pub mod questions;
+pub mod paired;
 pub mod readers;
 pub mod rust_docs;
 pub mod scored;

@@ -14,6 +14,8 @@ pub struct Record {
     pub text: String,
     /// The second text of a pair: a hypothesis, an answer, a translation.
     pub pair: Option<String>,
+    /// Texts that do not go together with the first one: hard negatives of its pair.
+    pub negatives: Vec<String>,
     /// Training target: the class of the text, the tags of its words, or the answers in it to the question in `pair`.
     pub target: Option<Target>,
     /// Group of the record, which a split keeps together: a repository, an author.
@@ -28,10 +30,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// A text of its own, without pair, target or group.
+    /// A text of its own, without pair, negatives, target or group.
     #[must_use]
     pub fn new(text: String, path: Arc<Path>, line: u64) -> Self {
-        Self { text, pair: None, target: None, group: None, continues: false, path, line }
+        Self { text, pair: None, negatives: Vec::new(), target: None, group: None, continues: false, path, line }
     }
 
     /// The class, if the target is a class.

@@ -99,7 +99,7 @@ impl ScoredTexts {
 }
 
 /// The score of a record.
-fn value(record: &Record, range: ScoreRange) -> Result<f64, LabelError> {
+pub(crate) fn value(record: &Record, range: ScoreRange) -> Result<f64, LabelError> {
     let not_a_score = |found: String| {
         let (path, line) = labelled::place(record);
         Err(LabelError::NotAScore { found, path, line })

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Batch, BatchConfig, Collator, PaddingStats, window};
 use crate::DataError;
 use crate::corpus::CorpusError;
-use crate::datasets::Dataset;
+use crate::datasets::{Dataset, Sample};
 use crate::parallel::Ordered;
 
 /// Position of a batch: the window of samples that it is cut from, and its index there.
@@ -126,8 +126,8 @@ impl<B: Batch> Batches<B> {
     }
 }
 
-/// Number of batches of [`Batches::epoch`], computed from the lengths of the samples on all cores, without building a
-/// batch.
+/// Number of batches of [`Batches::epoch`], computed from the lengths and keys of the samples on all cores, without
+/// building a batch.
 ///
 /// # Errors
 /// As [`Dataset::length`].
@@ -145,8 +145,14 @@ pub fn batches_per_epoch<C: Collator>(
     let (size, end) = (config.window as u64, samples.per_epoch());
     let n_batches = |window: u64| {
         let numbers = window * size..((window + 1) * size).min(end);
-        let lengths = numbers.map(|number| samples.length(number)).collect::<Result<_, _>>()?;
-        Ok(window::count(lengths, collator, config))
+        let shape = |number| -> Result<(usize, Vec<u64>), DataError> {
+            if !C::Sample::HAS_KEYS {
+                return Ok((samples.length(number)?, Vec::new()));
+            }
+            let sample = samples.sample(number)?;
+            Ok((sample.length(), sample.keys().to_vec()))
+        };
+        Ok(window::count(numbers.map(shape).collect::<Result<_, _>>()?, collator, config))
     };
     (0..end.div_ceil(size)).into_par_iter().map(n_batches).sum()
 }

@@ -1,7 +1,8 @@
 //! Batches of samples of similar length, built ahead of use.
 //!
 //! Samples are taken in windows of consecutive numbers; inside a window they are sorted by length and cut into batches.
-//! A batch has a [`Position`], and any position is reached by building one window. A [`Collator`] builds a batch from
+//! Samples that share a
+//! [key](crate::datasets::Sample::keys) come into different batches. A batch has a [`Position`], and any position is reached by building one window. A [`Collator`] builds a batch from
 //! samples: each kind of sample has its own, with what its batches need, such as the padding token.
 
 mod classification;
@@ -9,6 +10,7 @@ mod collator;
 mod config;
 mod loader;
 mod padded;
+mod paired;
 mod parts;
 mod positions;
 mod pretraining;
@@ -29,12 +31,13 @@ pub use collator::Collator;
 pub use config::{BatchConfig, BatchSize};
 pub use loader::{Batches, Position, batches_per_epoch};
 pub use padded::{Padded, Padding};
+pub use paired::{PairedBatch, PairedCollator};
 pub use parts::parts;
 pub use pretraining::{PretrainingBatch, PretrainingCollator};
 pub use question_answering::{QuestionAnsweringBatch, QuestionAnsweringCollator, WindowQuestion};
 #[cfg(feature = "tensor")]
 pub use tensor::{
-    ClassificationTensors, PaddedTensors, PretrainingTensors, QuestionAnsweringTensors, TextPairTensors,
+    ClassificationTensors, PaddedTensors, PairedTensors, PretrainingTensors, QuestionAnsweringTensors, TextPairTensors,
     TokenClassificationTensors, WindowTensors,
 };
 pub use text::{TextPairBatch, TextPairCollator, WindowBatch, WindowCollator};

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
-    ClassificationBatch, MultiLabelBatch, Padded, PretrainingBatch, QuestionAnsweringBatch, ScoreBatch, TextPairBatch,
+    ClassificationBatch, MultiLabelBatch, Padded, PairedBatch, PretrainingBatch, QuestionAnsweringBatch, ScoreBatch, TextPairBatch,
     TokenClassificationBatch, WindowBatch,
 };
 
@@ -66,6 +66,19 @@ pub struct QuestionAnsweringTensors {
     pub starts: Tensor<1, Int>,
     /// `[batch_size]`: column of its last token.
     pub ends: Tensor<1, Int>,
+}
+
+/// [`PairedBatch`] on a device.
+#[derive(Clone, Debug)]
+pub struct PairedTensors {
+    /// The first texts, `[batch_size, seq_length]`.
+    pub texts: PaddedTensors,
+    /// The second texts, `[batch_size, pair_length]`.
+    pub pairs: PaddedTensors,
+    /// The negatives of all pairs, `[n_negatives, negative_length]`; `None` without negatives.
+    pub negatives: Option<PaddedTensors>,
+    /// `[batch_size]`: scores of the pairs; `None` without scores.
+    pub scores: Option<Tensor<1>>,
 }
 
 /// [`WindowBatch`] on a device.
@@ -211,6 +224,20 @@ impl QuestionAnsweringBatch {
             segments: ints(self.tokens.segments(&self.first_lengths).map(i32::from), shape, device),
             starts: columns(&self.starts),
             ends: columns(&self.ends),
+        }
+    }
+}
+
+impl PairedBatch {
+    /// Copies the batch to `device`.
+    #[must_use]
+    pub fn to_device(&self, device: &Device) -> PairedTensors {
+        let scores = || Tensor::from_data(TensorData::new(self.scores.clone(), [self.scores.len()]), device);
+        PairedTensors {
+            texts: self.texts.to_device(device),
+            pairs: self.pairs.to_device(device),
+            negatives: (self.negatives.batch_size() > 0).then(|| self.negatives.to_device(device)),
+            scores: (!self.scores.is_empty()).then(scores),
         }
     }
 }

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::DataError;
 use crate::datasets::{
-    Dataset, LanguageModelConfig, LanguageModelDataset, PretrainingConfig, PretrainingDataset, TextPair, Window,
+    Dataset, LanguageModelConfig, LanguageModelDataset, PairedSample, PretrainingConfig, PretrainingDataset, TextPair,
+    Window,
 };
 use crate::testing::{all, numbered};
 
@@ -35,7 +36,30 @@ fn config(size: BatchSize, window: usize) -> BatchConfig {
 
 const PADDING: Padding = Padding { pad_id: 0, multiple_of: 4 };
 const WINDOWS: WindowCollator = WindowCollator { padding: PADDING };
+const PAIRS: PairedCollator = PairedCollator { padding: Padding { pad_id: 0, multiple_of: 1 } };
 const PRETRAINING: PretrainingCollator = PretrainingCollator { padding: PADDING };
+
+/// Pairs of texts of lengths that look random, each with keys of which there are `n_keys`.
+#[derive(Debug)]
+struct Keyed {
+    n: u64,
+    n_keys: u64,
+}
+
+impl Dataset for Keyed {
+    type Sample = PairedSample;
+
+    fn per_epoch(&self) -> u64 {
+        self.n
+    }
+
+    fn sample(&self, number: u64) -> Result<PairedSample, DataError> {
+        let id = number as u32 + 1;
+        let keys = [number, number.wrapping_mul(number)].map(|key| key % self.n_keys).to_vec();
+        let text = vec![id; 1 + (number * 7 % 64) as usize];
+        Ok(PairedSample { text, pair: vec![id], negatives: Vec::new(), score: None, keys })
+    }
+}
 
 fn epoch(samples: u64, config: &BatchConfig, seed: u64) -> Vec<WindowBatch> {
     let batches = Batches::epoch(Arc::new(Lengths(samples)), &WINDOWS, config, seed).unwrap();
@@ -76,6 +100,35 @@ proptest! {
     }
 
     #[test]
+    fn samples_of_a_batch_share_no_key(n in 1_u64..300, n_keys in 1_u64..60, window in 8_usize..100, by_tokens: bool, size in 1_usize..9, seed: u64) {
+        let size = if by_tokens { BatchSize::Tokens(size * 40) } else { BatchSize::Sequences(size.min(window)) };
+        let (samples, config) = (Keyed { n, n_keys }, config(size, window));
+        let counted = batches_per_epoch(&samples, &PAIRS, &config).unwrap();
+        let samples = Arc::new(samples);
+        let batches: Vec<PairedBatch> =
+            Batches::epoch(Arc::clone(&samples), &PAIRS, &config, seed).unwrap().map(Result::unwrap).collect();
+        prop_assert_eq!(counted, batches.len() as u64);
+        let mut numbers: Vec<u64> = batches.iter().flat_map(|batch| batch.numbers.clone()).collect();
+        numbers.sort_unstable();
+        prop_assert_eq!(numbers, (0..n).collect::<Vec<_>>());
+        for batch in &batches {
+            let keys = batch.numbers.iter().map(|&number| samples.sample(number).unwrap().keys);
+            let mut met = std::collections::HashSet::new();
+            let are_new = keys.into_iter().all(|mut keys| {
+                keys.dedup();
+                keys.into_iter().all(|key| met.insert(key))
+            });
+            prop_assert!(are_new);
+            if let BatchSize::Sequences(most) = config.size {
+                prop_assert!(batch.numbers.len() <= most);
+            }
+        }
+        // One key for all: each sample is alone.
+        let alone = batches_per_epoch(&Keyed { n, n_keys: 1 }, &PAIRS, &config).unwrap();
+        prop_assert_eq!(alone, n);
+    }
+
+    #[test]
     fn any_position_is_reached_without_what_was_before(n in 1_u64..200, skip in 0_usize..40, workers in 1_usize..4, seed: u64) {
         let config = BatchConfig { workers, ..config(BatchSize::Sequences(5), 32) };
         let start = |position| Batches::endless(Arc::new(Lengths(n)), &WINDOWS, &config, seed, position).unwrap();
@@ -87,6 +140,37 @@ proptest! {
         let never_stopped: Vec<_> = batches.take(9).map(Result::unwrap).collect();
         prop_assert_eq!(resumed, never_stopped);
     }
+}
+
+/// Samples of which every tenth has the same key, and which have one key besides.
+#[derive(Debug)]
+struct Popular;
+
+impl Dataset for Popular {
+    type Sample = PairedSample;
+
+    fn per_epoch(&self) -> u64 {
+        400
+    }
+
+    fn sample(&self, number: u64) -> Result<PairedSample, DataError> {
+        let keys = vec![if number.is_multiple_of(10) { 0 } else { number }, 1000 + number / 2];
+        let text = vec![1; 1 + (number * 7 % 64) as usize];
+        Ok(PairedSample { text, pair: vec![1], negatives: Vec::new(), score: None, keys })
+    }
+}
+
+#[test]
+fn a_key_of_many_samples_makes_all_batches_smaller() {
+    let batches: Vec<PairedBatch> =
+        Batches::epoch(Arc::new(Popular), &PAIRS, &config(BatchSize::Sequences(32), 400), 1)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+    // The key is in forty samples: forty batches of ten, and none of a single one behind large ones.
+    let sizes: Vec<usize> = batches.iter().map(|batch| batch.numbers.len()).collect();
+    assert!((40..=44).contains(&sizes.len()), "{sizes:?}");
+    assert!(sizes.iter().filter(|&&size| size == 10).count() >= 36, "{sizes:?}");
 }
 
 #[test]

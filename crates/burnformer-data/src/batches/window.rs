@@ -1,11 +1,17 @@
 //! One window of samples, cut into batches.
 
+use std::collections::{HashMap, HashSet};
+
 use burnformer_core::random::{Key, Permutation};
 
 use super::{BatchConfig, BatchSize, Collator};
 use crate::datasets::Sample;
 
-/// Sorts the samples by length, cuts them into batches, and shuffles these in an order that depends only on `window`.
+/// How many batches are looked through for one without a sample's keys.
+const TRIES: usize = 64;
+
+/// Sorts the samples by length, cuts them into batches, and shuffles these in an order that depends only on `window`. No two
+/// samples of a batch share a key; if that needs more batches than there would be, all of them are smaller.
 pub(super) fn cut<C: Collator>(
     window: u64,
     mut samples: Vec<(u64, C::Sample)>,
@@ -15,32 +21,111 @@ pub(super) fn cut<C: Collator>(
 ) -> Vec<C::Batch> {
     // Samples of one length stay in the order of their numbers: sorting is stable.
     samples.sort_by_key(|(_, sample)| sample.length());
-    let mut batches = Vec::new();
-    while let Some((_, longest)) = samples.last() {
-        let n_rows = n_rows(longest.length(), samples.len(), collator, config);
-        let (numbers, samples) = samples.split_off(samples.len() - n_rows).into_iter().unzip();
-        batches.push(Some(collator.collate(numbers, samples)));
+    let mut places = Places::new(samples.iter().map(|(_, sample)| sample.keys()), collator, config);
+    let batch_of: Vec<usize> =
+        samples.iter().rev().map(|(_, sample)| places.next(sample.length(), sample.keys())).collect();
+    let mut parts: Vec<(Vec<u64>, Vec<C::Sample>)> = (0..places.n_batches()).map(|_| Default::default()).collect();
+    for (batch, (number, sample)) in batch_of.into_iter().rev().zip(samples) {
+        parts[batch].0.push(number);
+        parts[batch].1.push(sample);
     }
-    let order = Permutation::new(key, window, batches.len() as u64);
-    (0..batches.len()).filter_map(|position| batches[order.at(position as u64) as usize].take()).collect()
+    let order = Permutation::new(key, window, parts.len() as u64);
+    let mut take = |position: usize| std::mem::take(&mut parts[order.at(position as u64) as usize]);
+    let parts = (0..places.n_batches()).map(&mut take);
+    parts.map(|(numbers, samples)| collator.collate(numbers, samples)).collect()
 }
 
-/// Counts the batches into which [`cut`] cuts samples of these lengths.
-pub(super) fn count(mut lengths: Vec<usize>, collator: &impl Collator, config: &BatchConfig) -> u64 {
-    lengths.sort_unstable();
-    let mut n_batches = 0;
-    while let Some(&longest) = lengths.last() {
-        lengths.truncate(lengths.len() - n_rows(longest, lengths.len(), collator, config));
-        n_batches += 1;
+/// Counts the batches into which [`cut`] cuts samples of these lengths and keys.
+pub(super) fn count(mut samples: Vec<(usize, Vec<u64>)>, collator: &impl Collator, config: &BatchConfig) -> u64 {
+    samples.sort_by_key(|(length, _)| *length);
+    let mut places = Places::new(samples.iter().map(|(_, keys)| keys.as_slice()), collator, config);
+    for (length, keys) in samples.iter().rev() {
+        places.next(*length, keys);
     }
-    n_batches
+    places.n_batches() as u64
 }
 
-/// Number of samples in the batch that has the longest of `n_samples`, at least one.
-fn n_rows(longest: usize, n_samples: usize, collator: &impl Collator, config: &BatchConfig) -> usize {
-    let most = match config.size {
-        BatchSize::Sequences(n) => n,
-        BatchSize::Tokens(n) => n / collator.row_length(longest).max(1),
-    };
-    most.clamp(1, n_samples)
+/// The batches of samples that come from the longest to the shortest.
+struct Places<'a, C> {
+    collator: &'a C,
+    config: &'a BatchConfig,
+    /// Largest number of samples of a batch, so that all batches are about as large if a key needs many.
+    most: usize,
+    /// Number of samples for which each batch has room.
+    room: Vec<usize>,
+    /// Keys of the samples of each batch.
+    keys: Vec<HashSet<u64>>,
+    /// For each batch, itself if it has room, else a later batch; all in front of that are full.
+    with_room: Vec<usize>,
+    /// For each key, the first batch behind all batches that have it.
+    behind: HashMap<u64, usize>,
+}
+
+impl<'a, C: Collator> Places<'a, C> {
+    /// No batch yet, for samples with these keys.
+    fn new<'k>(keys: impl ExactSizeIterator<Item = &'k [u64]>, collator: &'a C, config: &'a BatchConfig) -> Self {
+        let (n_samples, mut counts) = (keys.len(), HashMap::new());
+        for key in keys.flatten() {
+            *counts.entry(key).or_insert(0_usize) += 1;
+        }
+        let most = counts.values().max().map_or(n_samples, |&n_batches| n_samples.div_ceil(n_batches)).max(1);
+        let (room, keys, with_room, behind) = (Vec::new(), Vec::new(), vec![0], HashMap::new());
+        Self { collator, config, most, room, keys, with_room, behind }
+    }
+
+    fn n_batches(&self) -> usize {
+        self.room.len()
+    }
+
+    /// The batch of the next sample: the first one with room and without its keys, of a limited number that is looked through,
+    /// so that the time does not grow with the square of samples that share a key.
+    fn next(&mut self, length: usize, keys: &[u64]) -> usize {
+        let mut batch = self.first_with_room(0);
+        let mut tries = 1;
+        while batch < self.room.len() && keys.iter().any(|key| self.keys[batch].contains(key)) {
+            let from = match tries < TRIES {
+                true => batch + 1,
+                false => keys.iter().filter_map(|key| self.behind.get(key)).max().copied().unwrap_or(0),
+            };
+            batch = self.first_with_room(from);
+            tries += 1;
+        }
+        if batch == self.room.len() {
+            self.room.push(self.capacity(length));
+            self.keys.push(HashSet::new());
+            self.with_room.push(batch + 1);
+        }
+        self.room[batch] -= 1;
+        if self.room[batch] == 0 {
+            self.with_room[batch] = batch + 1;
+        }
+        for &key in keys {
+            self.keys[batch].insert(key);
+            let behind = self.behind.entry(key).or_default();
+            *behind = (*behind).max(batch + 1);
+        }
+        batch
+    }
+
+    /// The first batch from number `from` on that has room, or a new one.
+    fn first_with_room(&mut self, from: usize) -> usize {
+        let mut found = from;
+        while self.with_room[found] != found {
+            found = self.with_room[found];
+        }
+        let mut passed = from;
+        while passed != found {
+            passed = std::mem::replace(&mut self.with_room[passed], found);
+        }
+        found
+    }
+
+    /// Number of samples in a batch that has this one as its longest, at least one.
+    fn capacity(&self, longest: usize) -> usize {
+        let most = match self.config.size {
+            BatchSize::Sequences(n) => n,
+            BatchSize::Tokens(n) => n / self.collator.row_length(longest).max(1),
+        };
+        most.clamp(1, self.most)
+    }
 }

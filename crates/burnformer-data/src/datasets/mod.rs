@@ -11,6 +11,7 @@ mod error;
 mod language_model;
 mod masking;
 mod order;
+mod paired;
 mod pretraining;
 mod question_answering;
 mod sample_index;
@@ -25,6 +26,7 @@ pub use context_windows::{ContextWindow, ContextWindows, EncodedContext, WindowP
 pub use error::SamplesError;
 pub use language_model::{LanguageModelConfig, LanguageModelDataset, Window};
 pub use masking::{Masked, Masking, MaskingConfig};
+pub use paired::{PairedConfig, PairedDataset, PairedSample};
 pub use pretraining::{PretrainingConfig, PretrainingDataset, PretrainingSample};
 pub use question_answering::{QuestionAnsweringDataset, QuestionAnsweringSample};
 pub use text_pairs::{TextPair, TextPairDataset, TextPairsConfig};
@@ -70,4 +72,12 @@ pub trait Sample: Send + 'static {
     /// Length in tokens, by which samples are batched; that of the longer text if two texts are padded
     /// separately.
     fn length(&self) -> usize;
+
+    /// `true` if samples have [keys](Self::keys).
+    const HAS_KEYS: bool = false;
+
+    /// Keys of the sample: no two samples with a key in common are in one batch.
+    fn keys(&self) -> &[u64] {
+        &[]
+    }
 }

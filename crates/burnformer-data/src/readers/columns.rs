@@ -10,13 +10,13 @@ use super::answers::{self, are_answers};
 use super::{Place, ReadError, spans};
 use crate::{Record, TaggedWord, Target};
 
-/// Names of the columns with the text of a row, its pair, label and group.
+/// Names of the columns with the text of a row, its pair, label, group and negatives.
 ///
 /// In JSON lines and Parquet a name may be a path: `meta.author` is the field `author` within `meta`, `choices.0` the
 /// first element of the list `choices`. In a table without header the columns are called `1`, `2` and so on.
 ///
 /// Each of these columns except `group` needs a value in every row: text; `label` and `group` may
-/// also be a number or a Boolean, which is converted to text. A row in which all of them are blank is skipped
+/// also be a number or a Boolean, which is converted to text, and `negative` a list of texts. A row in which all of them are blank is skipped
 /// like a blank line.
 ///
 /// Where both `text` and `label` are lists of equal length, as the words and the tags of named entities, the record has the words
@@ -43,12 +43,15 @@ pub struct Columns {
     /// Separator of the labels in a cell of `label`, which may then hold several or none; absent if a cell is one class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_separator: Option<String>,
+    /// A text that does not go together with the first one, or a list of such texts: hard negatives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negative: Option<String>,
 }
 
 /// As derived, without what is not set: a corpus is the same by this text, also one of a version that did not know it.
 impl fmt::Debug for Columns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, pair, label, group, label_columns, label_separator } = self;
+        let Self { text, pair, label, group, label_columns, label_separator, negative } = self;
         let mut fields = f.debug_struct("Columns");
         fields.field("text", text).field("pair", pair).field("label", label).field("group", group);
         if !label_columns.is_empty() {
@@ -57,11 +60,15 @@ impl fmt::Debug for Columns {
         if label_separator.is_some() {
             fields.field("label_separator", label_separator);
         }
+        if negative.is_some() {
+            fields.field("negative", negative);
+        }
         fields.finish()
     }
 }
 
-/// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named, and for each of `label_columns`.
+/// One item for each of `text`, `pair`, `label` and `group`, `None` where no column is named, for each of `label_columns`, and
+/// for `negative`.
 pub(super) type Each<T> = Vec<Option<T>>;
 
 /// The place of `text` in [`Each`].
@@ -101,6 +108,7 @@ impl Columns {
         [Some(&self.text), self.pair.as_ref(), self.label.as_ref(), self.group.as_ref()]
             .into_iter()
             .chain(self.label_columns.iter().map(Some))
+            .chain([self.negative.as_ref()])
             .map(|name| name.map(String::as_str))
             .collect()
     }
@@ -137,7 +145,8 @@ impl Asked {
     /// The record of the row `at` with the fields `cells`, or `None` if all of them are blank and blank rows are no records.
     pub(super) fn record(&self, at: Place, mut cells: Each<Cell>) -> Result<Option<Record>, ReadError> {
         let name = |column: usize| self.names()[column].unwrap_or_default().to_owned();
-        let flags = cells.split_off(FLAGS.min(cells.len()));
+        let mut flags = cells.split_off(FLAGS.min(cells.len()));
+        let negatives = if flags.len() > self.label_columns.len() { flags.pop().flatten() } else { None };
         let target = match (cells[TEXT].take(), cells[LABEL].take()) {
             (Some(Cell::List(words)), Some(Cell::List(tags))) => {
                 let (text, tagged) = self.tagged(&at, words, tags)?;
@@ -202,9 +211,33 @@ impl Asked {
         let mut values = values.into_iter();
         let mut next = || values.next().flatten();
         let (text, pair, label, group) = (next(), next(), next(), next());
+        let negatives = negatives.map_or_else(|| Ok(Vec::new()), |cell| self.negatives(&at, cell))?;
         let record = Record::new(text.unwrap_or_default(), at.path, at.number);
         let target = target.or(label.map(Target::Class));
-        Ok(Some(Record { pair, target, group: group.filter(|value| !is_blank(value)), ..record }))
+        Ok(Some(Record { pair, negatives, target, group: group.filter(|value| !is_blank(value)), ..record }))
+    }
+
+    /// The texts of a cell with one, or with a list of them.
+    fn negatives(&self, at: &Place, cell: Cell) -> Result<Vec<String>, ReadError> {
+        let name = self.negative.as_deref().unwrap_or_default();
+        let text = |cell: Cell, field: String| match cell {
+            cell if cell.is_blank() => Err(ReadError::BlankField { at: at.clone(), field }),
+            Cell::Text(text) => Ok(text),
+            Cell::Nothing => Err(ReadError::MissingField { at: at.clone(), field }),
+            cell => {
+                let expected = "text, or a list of texts";
+                Err(ReadError::WrongType { at: at.clone(), field, found: cell.kind(), expected })
+            }
+        };
+        match cell {
+            Cell::List(cells) if cells.is_empty() => {
+                Err(ReadError::BlankField { at: at.clone(), field: name.to_owned() })
+            }
+            Cell::List(cells) => {
+                cells.into_iter().enumerate().map(|(index, cell)| text(cell, format!("{name}.{index}"))).collect()
+            }
+            cell => Ok(vec![text(cell, name.to_owned())?]),
+        }
     }
 
     /// The answers in `context` to the question of a row, which its group names.
@@ -455,6 +488,26 @@ mod tests {
         assert_eq!(format!("{:?}", columns("t", "", "l", "")), shown);
         let separated = Columns { label_separator: Some(";".to_owned()), ..columns("t", "", "", "") };
         assert!(format!("{separated:?}").ends_with(r#"label_separator: Some(";") }"#));
+    }
+
+    #[test]
+    fn a_negative_is_a_text_or_a_list_of_texts() {
+        let row = |first: &str, negative| {
+            let columns = Columns { negative: Some("negative".to_owned()), ..columns("text", "pair", "", "") };
+            let at = Place::new(&Path::new("a").into(), "row", 7);
+            let cells = vec![text(first), text(first), None, None, Some(negative)];
+            shown(Asked::from(columns).record(at, cells).transpose().into_iter())
+        };
+        let list = |cells| row("a", Cell::List(cells));
+        let one = || Cell::Text("c".to_owned());
+        assert_eq!(row("a", one()), [r#"7 "a" pair="a" negatives=["c"]"#]);
+        assert_eq!(list(vec![one(), one()]), [r#"7 "a" pair="a" negatives=["c", "c"]"#]);
+        assert_eq!(row("a", Cell::Nothing), ["error: row 7 of `a` has no `negative`"]);
+        assert_eq!(list(vec![]), ["error: row 7 of `a` has an empty `negative`"]);
+        assert_eq!(list(vec![one(), Cell::Text(" ".to_owned())]), ["error: row 7 of `a` has an empty `negative.1`"]);
+        let error = "error: `negative` in row 7 of `a` is a number, expected text, or a list of texts";
+        assert_eq!(row("a", number("1").unwrap()), [error]);
+        assert!(row(" ", Cell::Nothing).is_empty());
     }
 
     #[test]

@@ -44,12 +44,12 @@ pub enum Format {
     /// JSON: an object in each line (JSON lines), an array of objects, objects one after another, or one object whose only list of
     /// objects holds the rows.
     Jsonl {
-        /// Fields with text, pair, label and group.
+        /// Fields with text, pair, label, group and negatives.
         columns: Columns,
     },
     /// Comma-separated values: a field that begins with `"` continues to the next `"`, across commas and lines.
     Csv {
-        /// Columns with text, pair, label and group.
+        /// Columns with text, pair, label, group and negatives.
         columns: Columns,
         /// `true` if the first row names the columns.
         #[serde(default = "yes")]
@@ -60,7 +60,7 @@ pub enum Format {
     },
     /// Tab-separated values, where quotes mean nothing, as in GLUE.
     Tsv {
-        /// Columns with text, pair, label and group.
+        /// Columns with text, pair, label, group and negatives.
         columns: Columns,
         /// `true` if the first row names the columns.
         #[serde(default = "yes")]
@@ -71,7 +71,7 @@ pub enum Format {
     Squad,
     /// Parquet.
     Parquet {
-        /// Columns with text, pair, label and group.
+        /// Columns with text, pair, label, group and negatives.
         columns: Columns,
         /// `true` if classes have the names that Hugging Face's `datasets` keeps in the file for their numbers. Absent in the
         /// settings of runs of version 0.1.0, whose classes are the numbers.
@@ -172,7 +172,8 @@ impl Validate for Format {
             Self::Csv { columns, header, .. } | Self::Tsv { columns, header } => (columns, *header),
             Self::Jsonl { columns } | Self::Parquet { columns, .. } => (columns, true),
         };
-        let keys = ["text", "pair", "label", "group"].into_iter().chain(std::iter::repeat("label_columns"));
+        let flags = std::iter::repeat_n("label_columns", columns.label_columns.len());
+        let keys = ["text", "pair", "label", "group"].into_iter().chain(flags).chain(["negative"]);
         for (key, name) in keys.zip(columns.names()) {
             let (Some(name), key) = (name, format!("columns.{key}")) else { continue };
             check(&key, &"empty", !name.is_empty(), "the name of a column")?;

@@ -116,6 +116,8 @@ pub struct FormatOptions {
     pub label_separator: Option<String>,
     /// The column with the group of a row.
     pub group_column: Option<String>,
+    /// The column with a text that does not go together with the first one, or with a list of such texts.
+    pub negative_column: Option<String>,
     /// `true` if the first row of a table is no header, so that columns have numbers.
     pub no_header: bool,
     /// Separator of the fields of a CSV file, by default a comma.
@@ -177,7 +179,7 @@ impl FormatOptions {
         const COLUMNS: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet];
         const OR_CONLL: &[FormatKind] = &[Jsonl, Csv, Tsv, Parquet, Conll];
         const ENCODED: &[FormatKind] = &[Text, Jsonl, Csv, Tsv, Conll, Squad];
-        let options: [(_, _, &[FormatKind]); 10] = [
+        let options: [(_, _, &[FormatKind]); 11] = [
             ("layout", self.layout.is_some(), &[Text]),
             ("text_column", self.text_column.is_some(), OR_CONLL),
             ("pair_column", self.pair_column.is_some(), COLUMNS),
@@ -185,6 +187,7 @@ impl FormatOptions {
             ("label_columns", !self.label_columns.is_empty(), COLUMNS),
             ("label_separator", self.label_separator.is_some(), COLUMNS),
             ("group_column", self.group_column.is_some(), COLUMNS),
+            ("negative_column", self.negative_column.is_some(), COLUMNS),
             ("no_header", self.no_header, &[Csv, Tsv]),
             ("delimiter", self.delimiter.is_some(), &[Csv]),
             ("encoding", self.encoding.is_some(), ENCODED),
@@ -203,6 +206,7 @@ impl FormatOptions {
             group: self.group_column.clone(),
             label_columns: self.label_columns.clone(),
             label_separator: self.label_separator.clone(),
+            negative: self.negative_column.clone(),
         };
         let header = !self.no_header;
         Ok(match kind {

@@ -75,6 +75,10 @@ pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Ve
                 Some(Target::Labels { labels, .. }) => format!(" labels={}", labels.join(",")),
                 _ => String::new(),
             };
+            let negatives = match record.negatives.as_slice() {
+                [] => String::new(),
+                negatives => format!(" negatives={negatives:?}"),
+            };
             let answers = match &record.target {
                 Some(Target::Answers(answers)) => {
                     let range = |it: &std::ops::Range<usize>| format!("{}..{}", it.start, it.end);
@@ -83,7 +87,7 @@ pub(super) fn shown(rows: impl Iterator<Item = Result<Record, ReadError>>) -> Ve
                 _ => String::new(),
             };
             let sign = if record.continues { "+" } else { "" };
-            format!("{sign}{} {:?}{}{target}{answers}", record.line, record.text, others.collect::<String>())
+            format!("{sign}{} {:?}{}{negatives}{target}{answers}", record.line, record.text, others.collect::<String>())
         }
     })
     .collect()
