@@ -1,7 +1,8 @@
 //! Averaging of checkpoints.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burnformer_models::WEIGHTS_FILE;
 use burnformer_models::weights::{Weights, write_mean};
@@ -31,15 +32,17 @@ pub fn average_checkpoints(run: &Path, n: usize, out: &Path) -> Result<Vec<u64>,
     folders.iter().try_for_each(|folder| checkpoint::verify(folder))?;
     let latest = &folders[n - 1];
     for name in checkpoint::model_files(latest)? {
-        let path = latest.join(&name);
-        if name != WEIGHTS_FILE {
-            fs::copy(&path, out.join(&name)).map_err(|source| TrainError::Read { path, source })?;
+        let (path, target) = (latest.join(&name), out.join(&name));
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).map_err(|source| TrainError::Read { path: parent.to_owned(), source })?;
+        }
+        if name.file_name() == Some(OsStr::new(WEIGHTS_FILE)) {
+            let open = |folder: &PathBuf| Weights::open(&folder.join(&name)).map_err(TrainError::task);
+            let mut weights = folders.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+            write_mean(&mut weights, &target).map_err(TrainError::task)?;
+        } else {
+            fs::copy(&path, target).map_err(|source| TrainError::Read { path, source })?;
         }
     }
-    let mut weights = Vec::new();
-    for folder in &folders {
-        weights.push(Weights::open(&folder.join(WEIGHTS_FILE)).map_err(TrainError::task)?);
-    }
-    write_mean(&mut weights, &out.join(WEIGHTS_FILE)).map_err(TrainError::task)?;
     Ok(steps)
 }

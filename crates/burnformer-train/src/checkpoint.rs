@@ -2,7 +2,7 @@
 //! average.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
@@ -30,6 +30,8 @@ pub(crate) const TRAINED_FILE: &str = "trained.safetensors";
 pub(crate) const STATE_FILE: &str = "state.json";
 /// Version of the layout. `state.json` of the first one has no checksum of itself.
 const FORMAT: u32 = 2;
+/// How deep folders of modules lie within a checkpoint.
+const MOST_LEVELS: usize = 2;
 /// Longest file of a state, in bytes: sums of many classes take megabytes.
 const MOST_STATE: u64 = 1 << 28;
 
@@ -236,18 +238,36 @@ fn read_state<L: DeserializeOwned>(folder: &Path) -> Result<StateFile<L>, TrainE
     Ok(file)
 }
 
-/// The files of a checkpoint that make a model folder, the weights last.
-pub(crate) fn model_files(folder: &Path) -> Result<Vec<OsString>, TrainError> {
-    let read = |source| TrainError::Read { path: folder.to_owned(), source };
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let name = entry.map_err(read)?.file_name();
-        if name != OPTIMIZER_FILE && name != TRAINED_FILE && name != STATE_FILE {
-            names.push(name);
+/// The files of a checkpoint that make a model folder, by their paths within it, the weights last.
+pub(crate) fn model_files(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let mut names = files(folder)?;
+    names.retain(|name| ![OPTIMIZER_FILE, TRAINED_FILE, STATE_FILE].map(Path::new).contains(&name.as_path()));
+    // Those of modules in folders of their own belong to the weights at the top, which come last of all.
+    names.sort_by_key(|name| (name.extension() == Some(OsStr::new("safetensors")), depth(name) == 1));
+    Ok(names)
+}
+
+/// Number of components of a path.
+fn depth(path: &Path) -> usize {
+    path.components().count()
+}
+
+/// The files in `folder` and in the folders of modules within it, by their paths within it. Links are files.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(within) = folders.pop() {
+        let place = folder.join(&within);
+        let read = |source| TrainError::Read { path: place.clone(), source };
+        for entry in fs::read_dir(&place).map_err(read)? {
+            let entry = entry.map_err(read)?;
+            let path = within.join(entry.file_name());
+            match entry.file_type().map_err(read)?.is_dir() && depth(&path) <= MOST_LEVELS {
+                true => folders.push(path),
+                false => files.push(path),
+            }
         }
     }
-    names.sort_by_key(|name| name.to_string_lossy().ends_with(".safetensors"));
-    Ok(names)
+    Ok(files)
 }
 
 /// The steps of which there are checkpoints, in order.
@@ -289,13 +309,12 @@ fn causes(error: &dyn std::error::Error) -> String {
 
 /// The checksum of every file in a checkpoint but the one that holds them.
 fn checksums(folder: &Path) -> Result<BTreeMap<String, String>, TrainError> {
-    let read = |source| TrainError::Read { path: folder.to_owned(), source };
     let mut sums = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(read)? {
-        let entry = entry.map_err(read)?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != STATE_FILE && entry.path().is_file() {
-            sums.insert(name, checksum(&entry.path())?);
+    for name in files(folder)? {
+        let path = folder.join(&name);
+        if name != Path::new(STATE_FILE) && path.is_file() {
+            let parts: Vec<_> = name.iter().map(OsStr::to_string_lossy).collect();
+            sums.insert(parts.join("/"), checksum(&path)?);
         }
     }
     Ok(sums)
@@ -334,6 +353,24 @@ mod tests {
     use burnformer_models::weights::write_tensors;
 
     use super::*;
+
+    #[test]
+    fn files_in_folders_of_modules_belong_to_a_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in
+            ["model.safetensors", "2_Dense/model.safetensors", "1_Pooling/config.json", OPTIMIZER_FILE, STATE_FILE]
+        {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, name).unwrap();
+        }
+        let files = model_files(folder.path()).unwrap();
+        let expected = ["1_Pooling/config.json", "2_Dense/model.safetensors", "model.safetensors"];
+        assert_eq!(files, expected.map(PathBuf::from));
+        let sums = checksums(folder.path()).unwrap();
+        let expected = ["1_Pooling/config.json", "2_Dense/model.safetensors", "model.safetensors", OPTIMIZER_FILE];
+        assert_eq!(sums.keys().collect::<Vec<_>>(), expected);
+    }
 
     /// The paths are those of a `Seq2Seq` before and after its layers became one type.
     #[test]

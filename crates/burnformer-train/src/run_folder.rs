@@ -257,6 +257,11 @@ impl RunFolder {
         checkpoint::verify(&from)?;
         for name in checkpoint::model_files(&from)? {
             let path = from.join(&name);
+            if let Some(within) = name.parent().filter(|within| !within.as_os_str().is_empty()) {
+                let folder = self.path.join(within);
+                let failed = |source| FileError::Io { attempt: "create", path: folder.clone(), source };
+                fs::create_dir_all(&folder).map_err(failed)?;
+            }
             let mut file = open_regular(&path).map_err(|source| TrainError::Read { path: path.clone(), source })?;
             atomic_write(&self.path.join(&name), |target| std::io::copy(&mut file, target).map(drop))?;
         }
