@@ -29,6 +29,9 @@ pub enum ModelError {
     /// A file or folder cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A model that another crate defines cannot be read or written.
+    #[error(transparent)]
+    Foreign(Box<dyn std::error::Error + Send + Sync>),
     /// A `config.json` is not valid JSON, lacks a setting, or has one of another type.
     #[error("`{}` does not describe a model", path.display())]
     Json {

@@ -18,6 +18,15 @@ pub struct Projection {
 }
 
 impl Projection {
+    /// Allocates the layer, zero until it is initialised.
+    ///
+    /// # Panics
+    /// If a width in `config` is 0.
+    #[must_use]
+    pub fn new(config: &LinearConfig, activation: OutputActivation, device: &Device) -> Self {
+        Self { linear: config.init(device), activation }
+    }
+
     /// Loads the weights in `folder`, in safetensors or PyTorch's format.
     ///
     /// # Errors
@@ -30,7 +39,7 @@ impl Projection {
     ) -> Result<Self, ModelError> {
         config.validate()?;
         let mut file = Weights::in_folder(folder)?;
-        file.fill(Self { linear: config.init(device), activation }, |path| Some(path.to_owned()), |_| false)
+        file.fill(Self::new(config, activation, device), |path| Some(path.to_owned()), |_| false)
     }
 
     /// Writes the weights into an existing folder.

@@ -42,6 +42,16 @@ pub(crate) fn max_length(tokenizer: &Tokenizer, max_seq_length: usize) -> usize 
     tokenizer.max_length().map_or(max_seq_length, |length| length.min(max_seq_length))
 }
 
+/// Number of tokens of a prompt, with the special ones in front of it.
+pub(crate) fn prompt_length(tokenizer: &Tokenizer, prompt: &str, max_length: usize) -> Result<usize, TokenizerError> {
+    if prompt.is_empty() {
+        return Ok(0);
+    }
+    let ids = tokenizer.encode_with_specials(prompt, None, Some(max_length))?.ids;
+    let ends_special = ids.last().is_some_and(|id| tokenizer.special_ids().contains(id));
+    Ok(ids.len() - usize::from(ends_special))
+}
+
 /// The tokenizer, with the length limit of the model that it is saved with.
 pub(crate) fn with_max_length(tokenizer: &Tokenizer, config: &BertConfig) -> Tokenizer {
     tokenizer.clone().with_max_length(max_length(tokenizer, config.max_seq_length))
@@ -62,7 +72,11 @@ pub(crate) struct Encode {
 impl Encode {
     /// Uses the tokenizer in the model folder; inputs are placed on the model's device.
     pub(crate) fn load(folder: &Path, config: &BertConfig, device: &Device) -> Result<Self, TaskError> {
-        let tokenizer = Tokenizer::load(folder)?;
+        Self::new(Tokenizer::load(folder)?, config, device)
+    }
+
+    /// Uses this tokenizer.
+    pub(crate) fn new(tokenizer: Tokenizer, config: &BertConfig, device: &Device) -> Result<Self, TaskError> {
         check_vocabulary(&tokenizer, config.vocab_size)?;
         let max_length = max_length(&tokenizer, config.max_seq_length);
         let pad_id = tokenizer.specials().pad_id.unwrap_or(config.pad_id);

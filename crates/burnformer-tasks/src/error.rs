@@ -185,3 +185,12 @@ pub enum TaskError {
         max_length: usize,
     },
 }
+
+impl From<TaskError> for ModelError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Model(error) => error,
+            error => Self::Foreign(Box::new(error)),
+        }
+    }
+}

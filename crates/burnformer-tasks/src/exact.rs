@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// The same for lists of short floats: their bits.
+pub(crate) mod list {
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(numbers: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        Ok(Vec::<u32>::deserialize(deserializer)?.into_iter().map(f32::from_bits).collect())
+    }
+}
+
 pub(crate) fn serialize<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     format!("{number:?}").serialize(serializer)
 }

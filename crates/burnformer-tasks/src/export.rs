@@ -7,7 +7,7 @@ use burnformer_models::Pooling;
 use burnformer_models::weights::WeightType;
 
 use crate::encode::{check_vocabulary, max_length};
-use crate::sentence_transformers::{CrossEncoder, Modules, load_steps, with_normalization};
+use crate::sentence_transformers::{CrossEncoder, Modules};
 use crate::{TaskError, TranslationTokenizers};
 
 /// Layout of an exported folder.
@@ -63,14 +63,14 @@ pub fn export(
             let mut modules = Modules::of(folder)?;
             let size = burnformer_models::export_body(from, out, weight_type, device)?;
             modules.pooling.modes = pooling.map_or(modules.pooling.modes, |pooling| vec![pooling]);
-            let steps = load_steps(modules.steps.clone(), size.d_model * modules.pooling.modes.len(), device)?;
-            let steps = match normalized {
-                Some(normalized) => with_normalization(steps, normalized),
-                None => steps,
-            };
+            modules.check(size.d_model)?;
+            let dense = modules.steps.load(device)?;
+            if let Some(normalized) = normalized {
+                modules = modules.with_normalization(normalized);
+            }
             let longest = || max_length(tokenizers.source(), size.max_seq_length);
             modules.text.max_length = Some(modules.text.max_length.unwrap_or_else(longest));
-            modules.write(size.d_model, &steps, weight_type, out)?;
+            modules.write(size.d_model, &dense, weight_type, out)?;
             size
         }
     };

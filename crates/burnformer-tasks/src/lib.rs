@@ -20,6 +20,7 @@ mod answer;
 mod attention_map;
 mod causal_lm;
 mod classification;
+mod embedding_evaluation;
 mod encode;
 mod error;
 mod evaluate;
@@ -34,6 +35,7 @@ mod pretraining;
 mod question_answering;
 mod scores;
 mod scoring;
+mod sentence_embedding;
 mod sentence_transformers;
 mod similarity;
 mod task;
@@ -46,8 +48,10 @@ mod translation;
 
 pub use answer::{Answer, AnswerOptions};
 pub use attention_map::AttentionMap;
+pub use burnformer_nn::EmbeddingLoss;
 pub use causal_lm::{CausalLmMetricState, CausalLmTask};
 pub use classification::{ClassificationCounts, ClassificationLoss, ClassificationMetricState, ClassificationTask};
+pub use embedding_evaluation::{EmbeddingEvaluation, EmbeddingQuality, RETRIEVED, RetrievalQuality, SimilarityQuality};
 pub use error::TaskError;
 pub use evaluate::{evaluate, evaluate_in_detail};
 pub use export::{ExportLayout, export};
@@ -62,7 +66,10 @@ pub use question_answering::{
 };
 pub use scores::{ScoreValues, Scores, ScoresError};
 pub use scoring::{ScoreLoss, ScoreMetricState, ScoreTask, ScoredAnswer};
-pub use sentence_transformers::{Prompts, unknown_settings};
+pub use sentence_embedding::{EmbeddingMetricState, EmbeddingTask};
+pub use sentence_transformers::{
+    EmbeddingModel, Modules as EmbeddingModules, Prompts, makes_embeddings, unknown_settings,
+};
 pub use similarity::{Similarity, cosine_similarity};
 pub use task::{Forward, Metric, MetricState, Task};
 pub use text_classification::{ClassProbability, Prediction, TextClassification};

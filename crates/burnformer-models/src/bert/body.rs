@@ -1,7 +1,7 @@
 //! The body that all heads share.
 
 use super::{BertConfig, BertEmbeddings, files};
-use crate::ModelError;
+use crate::{Head, Loaded, ModelClass, ModelConfig, ModelError};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_nn::{DropoutRng, Encoder, EncoderConfig, Mask};
@@ -40,7 +40,12 @@ pub struct Bert {
 }
 
 impl Bert {
-    pub(crate) fn new(config: &BertConfig, device: &Device) -> Self {
+    /// Allocates the body on `device`, zero until it is initialised or loaded.
+    ///
+    /// # Panics
+    /// If the config is not valid.
+    #[must_use]
+    pub fn new(config: &BertConfig, device: &Device) -> Self {
         config.assert_valid();
         Self {
             config: config.clone(),
@@ -54,8 +59,28 @@ impl Bert {
     /// # Errors
     /// If the folder holds no BERT, or files that do not fit together.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
+        Ok(Self::from_pretrained(folder, device)?.model)
+    }
+
+    /// [`Self::load`], and the names of the weights that are not the body's.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_pretrained(folder: &Path, device: &Device) -> Result<Loaded<Self>, ModelError> {
         let config = BertConfig::load(folder)?;
-        Ok(files::load_body(&config, folder, &[], || Whole { bert: Self::new(&config, device) })?.model.bert)
+        let new = || Whole { bert: Self::new(&config, device) };
+        let Loaded { model, fresh, left_over } = files::load_body(&config, folder, &[], new)?;
+        Ok(Loaded { model: model.bert, fresh, left_over })
+    }
+
+    /// Writes the body into an existing folder, as a [`BertModel`](crate::BertModel) without a pooler.
+    ///
+    /// # Errors
+    /// If the files cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
+        let class = ModelClass::of_model(self.config.architecture(), Head::Body);
+        let whole = Whole { bert: self.clone() };
+        files::save(&whole, Vec::new(), &self.config, &self.config.to_json(class), folder)
     }
 
     /// Settings of the body.

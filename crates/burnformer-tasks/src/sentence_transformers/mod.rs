@@ -1,6 +1,7 @@
 //! Files of sentence-transformers: what becomes of a text on its way to an embedding or a score.
 
 mod cross_encoder;
+mod embedding_model;
 mod file;
 mod modules;
 mod pooling;
@@ -11,8 +12,7 @@ mod transformer;
 mod unknown;
 
 pub(crate) use cross_encoder::CrossEncoder;
-pub(crate) use modules::Modules;
-pub(crate) use pooling::PoolingSettings;
+pub use embedding_model::EmbeddingModel;
+pub use modules::{Modules, makes_embeddings};
 pub use prompts::Prompts;
-pub(crate) use steps::{Step, load_steps, with_normalization};
 pub use unknown::unknown_settings;

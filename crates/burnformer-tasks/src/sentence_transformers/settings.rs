@@ -27,7 +27,7 @@ pub(super) const KEYS: [&str; 9] = [
 ];
 
 /// Settings of a model as a whole.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) prompts: Prompts,
     pub(crate) similarity: Similarity,

@@ -9,7 +9,7 @@ use burnformer_nn::LinearConfig;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::file::{read_if_there, read_json, unsupported, write_json};
+use super::file::{create_folder, read_if_there, read_json, unsupported, write_json};
 use crate::TaskError;
 
 /// Settings of a module.
@@ -30,18 +30,15 @@ pub(super) const KEYS: [&str; 7] = [
 const EMBEDDING: &str = "sentence_embedding";
 
 /// Settings of a step.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) enum StepSettings {
     Dense { config: LinearConfig, activation: OutputActivation, folder: PathBuf },
     Normalize,
 }
 
-/// A step behind the pooling.
-#[derive(Debug)]
-pub(crate) enum Step {
-    Dense { config: LinearConfig, activation: OutputActivation, layer: Box<Projection> },
-    Normalize,
-}
+/// The steps behind the pooling, in order. The weights of those that have some are kept elsewhere, in the same order.
+#[derive(Clone, Debug)]
+pub(crate) struct Steps(pub(super) Vec<StepSettings>);
 
 #[derive(Deserialize)]
 struct DenseFile {
@@ -95,86 +92,117 @@ impl StepSettings {
         Ok(Self::Normalize)
     }
 
-    /// Loads the weights of a step for vectors of `width` numbers.
-    fn load(self, width: usize, device: &Device) -> Result<Step, TaskError> {
-        match self {
-            Self::Dense { config, folder, .. } if config.d_in != width => {
-                let found = format!("a Dense for vectors of {} numbers", config.d_in);
-                Err(unsupported(&folder.join(CONFIG), found, format!("{width}, as the modules in front of it make")))
-            }
-            Self::Dense { config, activation, folder } => {
-                let layer = Box::new(Projection::load(&config, activation, &folder, device)?);
-                Ok(Step::Dense { config, activation, layer })
-            }
-            Self::Normalize => Ok(Step::Normalize),
-        }
-    }
-}
-
-impl Step {
     /// Number of elements of a vector behind this step.
-    pub(crate) fn width(&self, in_front: usize) -> usize {
+    fn width(&self, in_front: usize) -> usize {
         match self {
             Self::Dense { config, .. } => config.d_out,
             Self::Normalize => in_front,
         }
     }
 
-    /// Number of elements of a vector in front of this step, where it may not be another.
-    pub(crate) fn width_in_front(&self) -> Option<usize> {
-        match self {
-            Self::Dense { config, .. } => Some(config.d_in),
-            Self::Normalize => None,
-        }
-    }
-
-    /// # Shapes
-    /// - x: `[n, d_in]`
-    /// - returns: `[n, d_out]`
-    pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Dense { layer, .. } => layer.forward(x),
-            Self::Normalize => normalize(x),
-        }
-    }
-
-    pub(super) fn class(&self) -> &'static str {
+    fn class(&self) -> &'static str {
         match self {
             Self::Dense { .. } => "Dense",
             Self::Normalize => "Normalize",
         }
     }
-
-    /// Writes what belongs to the step into its own folder.
-    pub(super) fn write(&self, folder: &Path, weight_type: WeightType) -> Result<(), TaskError> {
-        let Self::Dense { config, activation, layer } = self else { return Ok(()) };
-        let json = json!({
-            "in_features": config.d_in,
-            "out_features": config.d_out,
-            "bias": config.bias,
-            "activation_function": activation,
-        });
-        write_json(&folder.join(CONFIG), &json)?;
-        Ok(layer.save(folder, weight_type)?)
-    }
 }
 
-/// The steps for vectors of `width` numbers.
-pub(crate) fn load_steps(steps: Vec<StepSettings>, mut width: usize, device: &Device) -> Result<Vec<Step>, TaskError> {
-    let load = |settings: StepSettings| {
-        let step = settings.load(width, device)?;
-        width = step.width(width);
-        Ok(step)
-    };
-    steps.into_iter().map(load).collect()
-}
-
-/// `steps` with normalisation at their end, or without any normalisation.
-pub(crate) fn with_normalization(mut steps: Vec<Step>, normalized: bool) -> Vec<Step> {
-    if !normalized {
-        steps.retain(|step| !matches!(step, Step::Normalize));
-    } else if !matches!(steps.last(), Some(Step::Normalize)) {
-        steps.push(Step::Normalize);
+impl Steps {
+    /// Normalisation alone.
+    pub(super) fn normalization() -> Self {
+        Self(vec![StepSettings::Normalize])
     }
-    steps
+
+    /// Refuses steps that do not fit together, for vectors of `width` numbers.
+    pub(super) fn check(&self, mut width: usize) -> Result<(), TaskError> {
+        for step in &self.0 {
+            if let StepSettings::Dense { config, folder, .. } = step
+                && config.d_in != width
+            {
+                let found = format!("a Dense for vectors of {} numbers", config.d_in);
+                let expected = format!("{width}, as the modules in front of it make");
+                return Err(unsupported(&folder.join(CONFIG), found, expected));
+            }
+            width = step.width(width);
+        }
+        Ok(())
+    }
+
+    fn dense(&self) -> impl Iterator<Item = (&LinearConfig, OutputActivation, &Path)> {
+        self.0.iter().filter_map(|step| match step {
+            StepSettings::Dense { config, activation, folder } => Some((config, *activation, folder.as_path())),
+            StepSettings::Normalize => None,
+        })
+    }
+
+    /// Loads the weights.
+    pub(crate) fn load(&self, device: &Device) -> Result<Vec<Projection>, TaskError> {
+        let load = |(config, activation, folder)| Ok(Projection::load(config, activation, folder, device)?);
+        self.dense().map(load).collect()
+    }
+
+    /// Layers that are zero until they are initialised.
+    pub(super) fn allocate(&self, device: &Device) -> Vec<Projection> {
+        self.dense().map(|(config, activation, _)| Projection::new(config, activation, device)).collect()
+    }
+
+    /// Puts normalisation at the end, or removes it everywhere.
+    pub(super) fn set_normalization(&mut self, normalized: bool) {
+        if !normalized {
+            self.0.retain(|step| !matches!(step, StepSettings::Normalize));
+        } else if !matches!(self.0.last(), Some(StepSettings::Normalize)) {
+            self.0.push(StepSettings::Normalize);
+        }
+    }
+
+    /// Number of elements of a vector behind the steps.
+    pub(super) fn width(&self, in_front: usize) -> usize {
+        self.0.iter().fold(in_front, |width, step| step.width(width))
+    }
+
+    /// Number of elements of a vector in front of the steps, where it may not be another.
+    pub(super) fn width_in_front(&self) -> Option<usize> {
+        self.dense().next().map(|(config, ..)| config.d_in)
+    }
+
+    /// # Shapes
+    /// - x: `[n, d_in]`
+    /// - returns: `[n, d_out]`
+    pub(super) fn forward(&self, dense: &[Projection], x: Tensor<2>) -> Tensor<2> {
+        let mut dense = dense.iter();
+        self.0.iter().fold(x, |x, step| match step {
+            StepSettings::Dense { .. } => dense.next().expect("weights of every step").forward(x),
+            StepSettings::Normalize => normalize(x),
+        })
+    }
+
+    /// Writes each step into a folder of its own within `folder`, where `in_front` modules come before. Returns the names of
+    /// their folders and classes.
+    pub(super) fn write(
+        &self,
+        dense: &[Projection],
+        folder: &Path,
+        in_front: usize,
+        weight_type: WeightType,
+    ) -> Result<Vec<(String, &'static str)>, TaskError> {
+        let mut dense = dense.iter();
+        let write = |(number, step): (usize, &StepSettings)| {
+            let name = format!("{number}_{}", step.class());
+            let path = folder.join(&name);
+            create_folder(&path)?;
+            if let StepSettings::Dense { config, activation, .. } = step {
+                let json = json!({
+                    "in_features": config.d_in,
+                    "out_features": config.d_out,
+                    "bias": config.bias,
+                    "activation_function": activation,
+                });
+                write_json(&path.join(CONFIG), &json)?;
+                dense.next().expect("weights of every step").save(&path, weight_type)?;
+            }
+            Ok((name, step.class()))
+        };
+        (in_front..).zip(&self.0).map(write).collect()
+    }
 }
