@@ -12,7 +12,7 @@ use crate::errors::Advised;
 /// # Errors
 /// If there are none, their format cannot be told, or a flag does not fit it.
 pub(crate) fn open(paths: &[String], args: &FormatArgs) -> Result<Files> {
-    Ok(resolve(paths, args)?.open()?)
+    Ok(resolve(paths, args, None)?.open()?)
 }
 
 /// [`open`], or if there are `pair_paths`, the lines of `paths` as pairs with theirs.
@@ -38,12 +38,13 @@ pub(crate) fn names_pairs(pair_paths: &[String], args: &FormatArgs) -> bool {
     !pair_paths.is_empty() || args.pair_column.is_some()
 }
 
-/// The settings for [`open`].
+/// The settings for [`open`], with a column of negatives.
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn resolve(paths: &[String], args: &FormatArgs) -> Result<Input> {
-    options(args).input(paths).map_err(|error| in_flags(error, flag))
+pub(crate) fn resolve(paths: &[String], args: &FormatArgs, negative_column: Option<&String>) -> Result<Input> {
+    let options = FormatOptions { negative_column: negative_column.cloned(), ..options(args) };
+    options.input(paths).map_err(|error| in_flags(error, flag))
 }
 
 /// The files of texts to be answered, one record for each row. The identifier of a row is its group.
@@ -147,7 +148,7 @@ mod tests {
     fn resolve(line: &str) -> Result<Input> {
         let command = FormatArgs::augment_args(Command::new("test").no_binary_name(true));
         let args = FormatArgs::from_arg_matches(&command.get_matches_from(line.split_whitespace())).unwrap();
-        super::resolve(&["a".to_owned()], &args)
+        super::resolve(&["a".to_owned()], &args, None)
     }
 
     #[test]

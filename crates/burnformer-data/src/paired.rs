@@ -192,7 +192,7 @@ mod tests {
         };
         assert_eq!(
             read(rows(), OnBadRow::Error).unwrap_err(),
-            "line 1 of `memory` has the score `high`, expected a number"
+            "line 1 of `memory` has the score `high`, expected a finite number"
         );
         let (texts, skipped) = read(rows(), OnBadRow::Skip).unwrap();
         assert_eq!((texts.examples.len(), skipped.rows, texts.score_range()), (2, 1, Some((0.0, 3.8))));

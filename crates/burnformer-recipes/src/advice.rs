@@ -6,6 +6,7 @@ use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
 use burnformer_data::datasets::SamplesError;
 use burnformer_data::labelled::LabelError;
+use burnformer_data::paired::PairError;
 use burnformer_data::readers::{Likely, ReadError};
 use burnformer_data::tag_scheme::{TagBreakKind, TagScheme};
 use burnformer_data::tagged::TagError;
@@ -73,6 +74,7 @@ fn passed_on<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     match (error.downcast_ref(), error.downcast_ref()) {
         (Some(TrainError::Task(inner)), _) => passed_on(inner.as_ref()),
         (Some(TrainError::Data(inner)), _) | (_, Some(TaskError::Data(inner))) => inner,
+        (_, Some(TaskError::Model(ModelError::Foreign(inner)))) => passed_on(inner.as_ref()),
         (_, Some(TaskError::Model(inner))) => inner,
         _ => error,
     }
@@ -123,6 +125,7 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             }
             _ => "correct the tag, or skip and count such sentences by `--on-bad-row skip`",
         }),
+        DataError::Pair(PairError::NoPair { .. }) => Some("name the column of the second text with `--pair-column`"),
         DataError::Label(LabelError::Missing { .. }) => Some(
             "remove the rows with this class, or write their class; one of this name needs another, such as `other`",
         ),

@@ -165,6 +165,16 @@ pub enum RecipeError {
         /// The columns of the first one.
         columns: Vec<String>,
     },
+    /// Pairs of texts that the loss of sentence embeddings cannot use.
+    #[error("the loss `{loss}` needs {needs}, found {found}")]
+    EmbeddingData {
+        /// Name of the loss.
+        loss: &'static str,
+        /// What it needs.
+        needs: &'static str,
+        /// What there is.
+        found: String,
+    },
     /// A task without baselines.
     #[error("there are no baselines for {task}")]
     NoBaselines {
@@ -345,6 +355,11 @@ impl RecipeError {
             }
             Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
             Self::NoLabelColumn { .. } => "name the column of the label with `--label-column`",
+            Self::EmbeddingData { .. } => {
+                "choose another `--loss`: `cosent`, `cosine` and `contrastive` learn from scores (`--label-column`), which \
+                 `--highest-score` scales for `cosine`; `multiple-negatives` and `triplet` learn from pairs without scores, and \
+                 from negatives (`--negative-column`)"
+            }
             Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
             Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",

@@ -28,6 +28,7 @@ impl Note<'_> {
                 | Self::OddClasses(_)
                 | Self::Conflicts(_)
                 | Self::SharedTexts { .. }
+                | Self::SmallBatches { .. }
                 | Self::NoBetterThanMajority { .. }
         )
     }
@@ -98,6 +99,18 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             }
             lines
         }
+        Note::SmallBatches { samples, batches, asked } => {
+            let found = *samples as f64 / (*batches).max(1) as f64;
+            // The last batches of a window are smaller anyway.
+            if found >= 0.75 * asked.min(*samples as f64) {
+                return Vec::new();
+            }
+            vec![format!(
+                "many texts occur often, and no batch may have one twice: a batch has {found:.1} pairs on average, not \
+                 {asked:.0}, so that {} steps are one pass over the data\n",
+                HumanCount(*batches)
+            )]
+        }
         Note::FreshWeights([]) => vec![fact("fresh weights", "none, as the model has a head for the same classes")],
         Note::FreshWeights(names) => vec![fact("fresh weights", names.join(", "))],
         Note::LeftOverWeights(names) => vec![fact("unused weights", names.join(", "))],
@@ -145,7 +158,7 @@ fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
             more => format!("{shown} and {more} more"),
         }
     };
-    let of = if conflicts.labels.is_empty() { "taggings" } else { "labels" };
+    let of = if conflicts.labels.is_empty() { "taggings or scores" } else { "labels" };
     let mut lines = vec![format!(
         "texts with different {of}: {}, kept with each of them. A model cannot learn both: correct the {of}\n",
         HumanCount(conflicts.texts)

@@ -110,6 +110,15 @@ pub enum Note<'a> {
         /// What the texts are for, such as `training`.
         part: &'static str,
     },
+    /// Batches that are smaller than asked for, where samples with a text in common must not be in one.
+    SmallBatches {
+        /// Number of samples.
+        samples: u64,
+        /// Number of batches that they make.
+        batches: u64,
+        /// Number of samples that a batch was to have.
+        asked: f64,
+    },
     /// Lost words and invalid tags of the training sentences.
     TrainingWords {
         /// Words without a label in any sample.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::FinetuneTask;
+use crate::finetune::EmbeddingLossKind;
 
 /// A setting that every run of a recipe has, and no run of another recipe, with the name of the recipe.
 const MARKS: [(&str, &str); 4] = [
@@ -50,9 +51,19 @@ pub(crate) fn chosen_by(settings: &BTreeMap<String, Value>) -> Option<&'static s
     let is = |key: &str, value: &str| settings.get(key).and_then(Value::as_str) == Some(value);
     let task = |name: &Value| FinetuneTask::deserialize(name).ok();
     Some(match recipe_of(settings)? {
+        "finetune" if is("task", FinetuneTask::SentenceEmbedding.name()) => embedding_loss(settings).quality(),
         "finetune" => settings.get("task").map_or(Some(FinetuneTask::default()), task)?.quality(),
         "train-seq2seq" if is("choose_by", "bleu") => "bleu",
         "train-seq2seq" => "perplexity",
         _ => "loss",
     })
+}
+
+/// The loss of a run of sentence embeddings with these settings.
+fn embedding_loss(settings: &BTreeMap<String, Value>) -> EmbeddingLossKind {
+    let loss = settings.get("sentence_embedding").and_then(|table| table.get("loss"));
+    let label = settings.get("data").and_then(|data| data.get("format")?.get("columns")?.get("label"));
+    let have_scores = label.is_some_and(|label| !label.is_null());
+    loss.and_then(|loss| EmbeddingLossKind::deserialize(loss).ok())
+        .unwrap_or(EmbeddingLossKind::default_for(have_scores))
 }

@@ -4,6 +4,7 @@
 
 mod classification;
 mod data;
+mod embedding;
 mod labels;
 mod metrics;
 mod plan;
@@ -17,6 +18,7 @@ mod seeds;
 
 pub use classification::{ClassReport, ClassificationIntervals, ClassificationScores, ReliabilityBin};
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
+pub use embedding::{RetrievalScores, SentenceEmbeddingScores};
 pub use labels::{AverageScores, LabelScores, MultiLabelScores};
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};

@@ -10,8 +10,9 @@ use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArg
 /// Evaluate a model on data
 ///
 /// The data depend on the model. A text classifier needs labelled texts (`--input`), a model for question answering questions with
-/// contexts and answers (`--input`), a pretrained or a causal language model the documents of a
-/// corpus (`--corpus`), a translation model texts with reference translations (`--input` with `--pair-input` or
+/// contexts and answers (`--input`), a model that embeds texts pairs of them (`--pair-column`) with scores (`--label-column`) or
+/// without, a pretrained or a causal language model the documents of a corpus (`--corpus`), a translation model texts with
+/// reference translations (`--input` with `--pair-input` or
 /// `--pair-column`).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -52,6 +53,10 @@ pub(crate) struct EvaluateArgs {
     /// Write pictures of the scores into this folder: confusion matrix and reliability of a classifier
     #[arg(long, value_name = "FOLDER", conflicts_with = "corpus")]
     pub(crate) pictures: Option<PathBuf>,
+
+    /// Column of hard negatives, for models that embed texts
+    #[arg(long, value_name = "NAME", requires = "input")]
+    pub(crate) negative_column: Option<String>,
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,

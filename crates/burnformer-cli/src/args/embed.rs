@@ -11,7 +11,7 @@ use super::numbers::whole;
 use super::{DeviceArgs, EncodingArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
 
 /// The values of `--pooling`.
-pub(super) fn poolings() -> impl TypedValueParser<Value = Pooling> {
+pub(crate) fn poolings() -> impl TypedValueParser<Value = Pooling> {
     names::<Pooling, _>([
         ("mean", "Mean over all tokens"),
         ("cls", "Vector of the first token"),

@@ -1,6 +1,7 @@
 //! `burnformer finetune`.
 
 mod classification;
+mod sentence_embedding;
 mod token_classification;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ pub(crate) use self::classification::ClassificationArgs;
 use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
+use sentence_embedding::SentenceEmbeddingArgs;
 use token_classification::TokenClassificationArgs;
 
 /// Fine-tune a pretrained model for text or token classification
@@ -21,6 +23,9 @@ use token_classification::TokenClassificationArgs;
 ///
 /// `--task multi-label-classification` trains on lists of labels, `--task regression` and `--task text-ranking` on numbers in the
 /// column of the label: the first keeps the model with the best micro-F1, the others that with the best Spearman correlation.
+///
+/// `--task sentence-embedding` trains on pairs of texts, with a score in the column of the label or without, and writes a folder
+/// of sentence-transformers. Keeps the model with the best Spearman correlation, or the best rank of second texts.
 ///
 /// `--task token-classification` trains on words with tags, such as `B-PER`, in CoNLL columns or in lists of JSON, or on texts with
 /// spans such as `[[0, 4, "PER"]]` in JSON. The tag of a word is predicted at its first token. Keeps the model with the best entity
@@ -37,6 +42,7 @@ use token_classification::TokenClassificationArgs;
   burnformer finetune --model runs/mini --task multi-label-classification --train topics.csv --label-column topics --label-separator ';' --out runs/topics
   burnformer finetune --model runs/mini --task regression --train scores.tsv --pair-column pair --label-column score --out runs/score
   burnformer finetune --model runs/mini --task question-answering --train train-v2.0.json --test dev-v2.0.json --out runs/qa
+  burnformer finetune --model runs/mini --task sentence-embedding --train pairs.csv --text-column query --pair-column answer --out runs/search
   burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
@@ -49,6 +55,7 @@ pub(crate) struct FinetuneArgs {
         ("multi-label-classification", "Any number of labels per text, or per pair of texts"),
         ("regression", "A score per text, or per pair of texts: any number"),
         ("text-ranking", "A score in [0, 1] per pair of texts, as a cross-encoder of sentence-transformers"),
+        ("sentence-embedding", "A vector per text: pairs of texts, with scores, with negatives or alone"),
         ("token-classification", "One tag per word: named entities and the like"),
         ("question-answering", "The answers to questions in texts (SQuAD 1.1 and 2.0)"),
     ]))]
@@ -101,6 +108,9 @@ pub(crate) struct FinetuneArgs {
 
     #[command(flatten)]
     pub(crate) classification: ClassificationArgs,
+
+    #[command(flatten)]
+    pub(crate) sentence_embedding: SentenceEmbeddingArgs,
 
     #[command(flatten)]
     pub(crate) run: RunArgs,

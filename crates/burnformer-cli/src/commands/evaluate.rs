@@ -10,6 +10,7 @@ use burnformer::recipes::{
     RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
     evaluate_questions, write_pictures,
 };
+use burnformer::tasks::{EmbeddingModules, makes_embeddings};
 use clap::ValueEnum;
 
 use super::Outcome;
@@ -20,8 +21,9 @@ use crate::input;
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     let (format, batch_size, folder) = (args.report.format, args.batch_size as usize, args.folder.clone());
-    let head = ModelClass::of(&folder)?.head();
-    if let Some((kind, hint)) = refusal(head, args) {
+    let embeds = makes_embeddings(&folder)?;
+    let head = ModelClass::of(&EmbeddingModules::transformer_in(&folder)?)?.head();
+    if let Some((kind, hint)) = refusal(head, embeds, args) {
         return Err(Advised::new(format!("`{}` holds a {kind}", folder.display()), hint).into());
     }
     let watched = context.watched(&args.device);
@@ -36,7 +38,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         let data = args.input.join(", ");
         let source = match head {
             Head::QuestionAnswering => input::resolve_questions(&args.input, &args.format, true)?.open()?,
-            _ => input::open(&args.input, &args.format)?,
+            _ => input::resolve(&args.input, &args.format, args.negative_column.as_ref())?.open()?,
         };
         if let Some(file) = &args.predictions {
             let scores = evaluate_questions(&folder, &source, args.format.on_bad_row, batch_size, file, &watched)?;
@@ -55,12 +57,18 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
 }
 
 /// What a model with this head is, and what to do, if the flags are for other models.
-fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
+fn refusal(head: Head, embeds: bool, args: &EvaluateArgs) -> Option<(&'static str, String)> {
     if let Some(flag) = args.translation.flags.first().filter(|_| head != Head::Seq2Seq) {
         return Some(("model that is not a translation model", format!("leave out `{flag}`")));
     }
     if args.predictions.is_some() && head != Head::QuestionAnswering {
         return Some(("model that does not answer questions", "leave out `--predictions`".to_owned()));
+    }
+    if args.negative_column.is_some() && !embeds {
+        return Some(("model that does not embed texts", "leave out `--negative-column`".to_owned()));
+    }
+    if embeds && args.corpus.is_none() {
+        return None;
     }
     let (kind, hint) = match (head, args.corpus.is_some()) {
         (Head::Seq2Seq, _) if args.format.label_column.is_some() => {
@@ -89,6 +97,10 @@ fn refusal(head: Head, args: &EvaluateArgs) -> Option<(&'static str, String)> {
         ),
         (Head::Seq2Seq | Head::SequenceClassification | Head::TokenClassification | Head::QuestionAnswering, false)
         | (_, true) => return None,
+        (Head::Body | Head::PreTraining | Head::MaskedLm, false) if args.format.pair_column.is_some() => (
+            "pretrained model, which cannot be evaluated on pairs of texts as it is",
+            "to evaluate its embeddings, write them as a model of their own: `burnformer export --layout sentence-transformers`",
+        ),
         (_, false) => ("pretrained model, which cannot be evaluated on labels", "name a corpus with `--corpus`"),
     };
     Some((kind, hint.to_owned()))

@@ -8,6 +8,7 @@ use burnformer::models::BertConfig;
 use burnformer::recipes::{
     self, AnyRecipe, FinetuneSettings, FinetuneStart, FinetuneTask, SEED, begin_finetune, reload_finetune,
 };
+use burnformer::tasks::EmbeddingModules;
 use burnformer::train::RunFolder;
 
 use super::{Outcome, training};
@@ -52,7 +53,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
     input::check_for_run(args.train.iter().chain(&args.validation).chain(&args.test))?;
     check_flags(args, args.task)?;
     let model = args.model.as_deref().unwrap_or(Path::new(""));
-    BertConfig::load(model)?;
+    BertConfig::load(&EmbeddingModules::transformer_in(model)?)?;
     let other = |paths: &[String]| (!paths.is_empty()).then(|| resolve(paths, args)).transpose();
     let settings = FinetuneSettings {
         task: (args.task != FinetuneTask::default()).then_some(args.task),
@@ -67,6 +68,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         validation: other(&args.validation)?,
         classification: args.classification.classification(),
         multi_label: args.classification.multi_label(),
+        sentence_embedding: args.sentence_embedding.settings(),
         ..FinetuneSettings::new(model, resolve(&args.train, args)?)
     };
     Ok((settings, other(&args.test)?))
@@ -76,7 +78,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
 fn resolve(paths: &[String], args: &FinetuneArgs) -> Result<Input> {
     match args.task {
         FinetuneTask::QuestionAnswering => input::resolve_questions(paths, &args.format, true),
-        _ => input::resolve(paths, &args.format),
+        _ => input::resolve(paths, &args.format, args.sentence_embedding.negative_column.as_ref()),
     }
 }
 
@@ -85,7 +87,12 @@ fn check_flags(args: &FinetuneArgs, task: FinetuneTask) -> Result<()> {
     let of_classes = [args.baseline.then_some("--baseline"), args.max_per_class.map(|_| "--max-per-class")];
     let of_classes = of_classes.into_iter().flatten().map(|flag| (flag, FinetuneTask::TextClassification));
     let of_tags = args.token_classification.given().map(|flag| (flag, FinetuneTask::TokenClassification));
-    match of_classes.chain(of_tags).chain(args.classification.given()).find(|(_, owner)| *owner != task) {
+    match of_classes
+        .chain(of_tags)
+        .chain(args.classification.given())
+        .chain(args.sentence_embedding.given())
+        .find(|(_, owner)| *owner != task)
+    {
         Some((flag, owner)) => {
             let message = format!("`{flag}` cannot be used for {}", task.noun());
             Err(Advised::new(message, format!("leave out `{flag}`: it is for {}", owner.noun())).into())

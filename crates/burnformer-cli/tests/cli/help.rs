@@ -144,6 +144,8 @@ fn every_example_in_the_help_works() {
             folder.write(&format!("project/{name}"), "房子里有一只狗。\n");
         }
         folder.write("project/space.toml", SPACE);
+        let pairs: String = (0..48).map(|n| format!("What is {n}?,A kettle {n}.\n")).collect();
+        folder.write("project/pairs.csv", &format!("query,answer\n{pairs}"));
         folder.write("project/questions.txt", "Does it leak?\nDoes it hold?\n");
         crate::rust_docs::write_crate(&folder, "boat");
         crate::rust_docs::write_project(&folder, "project", "../boat");

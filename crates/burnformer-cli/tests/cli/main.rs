@@ -5,6 +5,7 @@ mod bad_rows;
 mod build;
 mod causal_lm;
 mod data_report;
+mod embedding;
 mod errors;
 mod escapes;
 mod export;

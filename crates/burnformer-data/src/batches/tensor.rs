@@ -3,8 +3,8 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
-    ClassificationBatch, MultiLabelBatch, Padded, PairedBatch, PretrainingBatch, QuestionAnsweringBatch, ScoreBatch, TextPairBatch,
-    TokenClassificationBatch, WindowBatch,
+    ClassificationBatch, MultiLabelBatch, Padded, PairedBatch, PretrainingBatch, QuestionAnsweringBatch, ScoreBatch,
+    TextPairBatch, TokenClassificationBatch, WindowBatch,
 };
 
 /// [`Padded`] on a device.

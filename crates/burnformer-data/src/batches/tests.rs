@@ -142,7 +142,7 @@ proptest! {
     }
 }
 
-/// Samples of which every tenth has the same key, and which have one key besides.
+/// Samples of which every fourth has the same key, and which have one key besides.
 #[derive(Debug)]
 struct Popular;
 
@@ -150,11 +150,11 @@ impl Dataset for Popular {
     type Sample = PairedSample;
 
     fn per_epoch(&self) -> u64 {
-        400
+        1200
     }
 
     fn sample(&self, number: u64) -> Result<PairedSample, DataError> {
-        let keys = vec![if number.is_multiple_of(10) { 0 } else { number }, 1000 + number / 2];
+        let keys = vec![if number.is_multiple_of(4) { 0 } else { number }, 1000 + number / 2];
         let text = vec![1; 1 + (number * 7 % 64) as usize];
         Ok(PairedSample { text, pair: vec![1], negatives: Vec::new(), score: None, keys })
     }
@@ -163,14 +163,14 @@ impl Dataset for Popular {
 #[test]
 fn a_key_of_many_samples_makes_all_batches_smaller() {
     let batches: Vec<PairedBatch> =
-        Batches::epoch(Arc::new(Popular), &PAIRS, &config(BatchSize::Sequences(32), 400), 1)
+        Batches::epoch(Arc::new(Popular), &PAIRS, &config(BatchSize::Sequences(32), 1200), 1)
             .unwrap()
             .map(Result::unwrap)
             .collect();
-    // The key is in forty samples: forty batches of ten, and none of a single one behind large ones.
+    // The key is in three hundred samples: as many batches of four, and none of a single one behind large ones.
     let sizes: Vec<usize> = batches.iter().map(|batch| batch.numbers.len()).collect();
-    assert!((40..=44).contains(&sizes.len()), "{sizes:?}");
-    assert!(sizes.iter().filter(|&&size| size == 10).count() >= 36, "{sizes:?}");
+    assert!((300..=330).contains(&sizes.len()), "{sizes:?}");
+    assert!(sizes.iter().filter(|&&size| size == 4).count() >= 240, "{sizes:?}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What a run takes of the model that it is initialised from, beside its weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::BertConfig;
+use burnformer_tasks::EmbeddingModules;
 
 use super::FinetuneSettings;
 use crate::RecipeError;
@@ -11,6 +12,8 @@ use crate::RecipeError;
 /// Settings and tokenizer of a pretrained model.
 #[derive(Clone, Debug)]
 pub struct Base {
+    /// Its folder.
+    pub folder: PathBuf,
     /// Settings of the model.
     pub config: BertConfig,
     /// The tokenizer, as the run uses it.
@@ -25,18 +28,19 @@ impl Base {
     /// # Errors
     /// If the folder holds no model of the BERT family, or no tokenizer.
     pub(crate) fn load(folder: &Path) -> Result<Self, RecipeError> {
-        let (config, tokenizer) = (BertConfig::load(folder)?, Tokenizer::load(folder)?);
+        let encoder = EmbeddingModules::transformer_in(folder)?;
+        let (config, tokenizer) = (BertConfig::load(&encoder)?, Tokenizer::load(&encoder)?);
         let max_seq_length = config.max_seq_length;
-        Ok(Self { config, tokenizer, max_seq_length })
+        Ok(Self { folder: folder.to_owned(), config, tokenizer, max_seq_length })
     }
 
     /// `self` as a run with these settings uses it.
     pub(crate) fn with_settings(self, settings: &FinetuneSettings) -> Self {
-        let Self { config, tokenizer, .. } = self;
+        let Self { folder, config, tokenizer, .. } = self;
         let max_seq_length = settings.max_seq_length.min(config.max_seq_length);
         let splits = settings.split_special_tokens || tokenizer.splits_special_tokens();
         let tokenizer = tokenizer.with_max_length(max_seq_length).with_split_special_tokens(splits);
-        Self { config, tokenizer, max_seq_length }
+        Self { folder, config, tokenizer, max_seq_length }
     }
 
     /// The token that fills the ends of short texts.

@@ -6,9 +6,11 @@ use burnformer_data::readers::Input;
 use burnformer_models::{BertForSequenceClassification, Head, ModelClass, OutputActivation, Outputs};
 
 use super::{
-    Finetune, FinetuneSettings, FinetuneTask, MultiLabelClassification, QuestionAnswering, Regression, Supervised,
-    TextClassification, TextRanking, TokenClassification,
+    Finetune, FinetuneSettings, FinetuneTask, MultiLabelClassification, QuestionAnswering, Regression,
+    SentenceEmbedding, Supervised, TextClassification, TextRanking, TokenClassification,
 };
+use burnformer_tasks::makes_embeddings;
+
 use crate::{AnyRecipe, Context, Overrides, RecipeError, reload};
 
 /// Work on a task whose type is chosen when the program runs.
@@ -27,6 +29,7 @@ pub(crate) fn visit<V: Visitor>(task: FinetuneTask, visitor: V) -> V::Output {
         FinetuneTask::MultiLabelClassification => visitor.visit::<MultiLabelClassification>(),
         FinetuneTask::Regression => visitor.visit::<Regression>(),
         FinetuneTask::TextRanking => visitor.visit::<TextRanking>(),
+        FinetuneTask::SentenceEmbedding => visitor.visit::<SentenceEmbedding>(),
         FinetuneTask::TokenClassification => visitor.visit::<TokenClassification>(),
         FinetuneTask::QuestionAnswering => visitor.visit::<QuestionAnswering>(),
     }
@@ -39,6 +42,9 @@ impl FinetuneTask {
     /// # Errors
     /// If the folder holds no model.
     pub fn of_model(folder: &Path) -> Result<Self, RecipeError> {
+        if makes_embeddings(folder)? {
+            return Ok(Self::SentenceEmbedding);
+        }
         Ok(match ModelClass::of(folder)?.head() {
             Head::TokenClassification => Self::TokenClassification,
             Head::SequenceClassification => match BertForSequenceClassification::outputs_of(folder)? {

@@ -3,10 +3,12 @@
 mod base;
 mod data_report;
 mod dispatch;
+mod embedding_settings;
 mod head;
 mod multi_label;
 mod question_answering;
 mod scoring;
+mod sentence_embedding;
 mod settings;
 mod supervised;
 mod tagging;
@@ -18,9 +20,11 @@ mod token_classification;
 pub use base::Base;
 pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
 pub(crate) use dispatch::{Visitor, visit};
+pub use embedding_settings::{EmbeddingLossKind, SentenceEmbeddingSettings};
 pub use multi_label::MultiLabelClassification;
 pub use question_answering::{QuestionAnswering, QuestionAnsweringSettings};
 pub use scoring::{Regression, Scoring, TextRanking};
+pub use sentence_embedding::SentenceEmbedding;
 pub use settings::{FinetuneSettings, FinetuneTask};
 pub use supervised::Supervised;
 pub use tagging::TokenClassificationSettings;
@@ -36,8 +40,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
-use burnformer_data::batches::Batches;
-use burnformer_data::datasets::Dataset;
+use burnformer_data::batches::{Batches, Collator, batches_per_epoch};
+use burnformer_data::datasets::{Dataset, Sample};
 use burnformer_data::readers::{Input, ReadError};
 use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats};
 use burnformer_reports::{Baseline, DataReport, FinetuneReport, RunSummary};
@@ -239,6 +243,12 @@ impl<S: Supervised> Recipe for Finetune<S> {
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
         self.announce("training", &self.texts.train, &self.data.train, context);
+        if <S::Collator as Collator>::Sample::HAS_KEYS {
+            let (config, samples) = (self.settings.train.batches(), &self.data.train);
+            let batches = batches_per_epoch(samples.as_ref(), &self.data.collator, &config)?;
+            let asked = self.settings.train.samples_per_step(self.base.max_seq_length as f64);
+            context.observer.note(&Note::SmallBatches { samples: samples.per_epoch(), batches, asked });
+        }
         if let Some(validation) = &self.data.validation {
             self.announce("validation", &self.texts.validation, validation, context);
         }
@@ -252,7 +262,10 @@ impl<S: Supervised> Recipe for Finetune<S> {
         }
         let folder = Path::new(&self.settings.model);
         let Loaded { model, fresh, left_over } = self.supervised.from_pretrained(folder, seed, device)?;
-        context.observer.note(&Note::FreshWeights(&fresh));
+        // A model without labels has no head.
+        if !(fresh.is_empty() && self.supervised.labels().is_empty()) {
+            context.observer.note(&Note::FreshWeights(&fresh));
+        }
         if !left_over.is_empty() {
             context.observer.note(&Note::LeftOverWeights(&left_over));
         }

@@ -8,7 +8,10 @@ use burnformer_data::source::OnBadRow;
 use burnformer_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-use super::{ClassificationSettings, MultiLabelSettings, QuestionAnsweringSettings, TokenClassificationSettings};
+use super::{
+    ClassificationSettings, MultiLabelSettings, QuestionAnsweringSettings, SentenceEmbeddingSettings,
+    TokenClassificationSettings,
+};
 use crate::settings::train_config;
 use crate::{Overrides, RecipeError, RunSettings, SEED};
 
@@ -25,6 +28,8 @@ pub enum FinetuneTask {
     Regression,
     /// Scores of pairs of texts in `[0, 1]`, by which they are ranked.
     TextRanking,
+    /// Embeddings of texts: vectors whose similarity is that of the texts.
+    SentenceEmbedding,
     /// Tags of words: entities in texts.
     TokenClassification,
     /// Answers to questions, as parts of texts.
@@ -40,6 +45,7 @@ impl FinetuneTask {
             Self::MultiLabelClassification => "multi-label-classification",
             Self::Regression => "regression",
             Self::TextRanking => "text-ranking",
+            Self::SentenceEmbedding => "sentence-embedding",
             Self::TokenClassification => "token-classification",
             Self::QuestionAnswering => "question-answering",
         }
@@ -111,6 +117,9 @@ pub struct FinetuneSettings {
     /// Settings of multi-label classification.
     #[serde(default)]
     pub multi_label: MultiLabelSettings,
+    /// Settings of sentence embeddings.
+    #[serde(default)]
+    pub sentence_embedding: SentenceEmbeddingSettings,
 }
 
 impl FinetuneSettings {
@@ -137,6 +146,7 @@ impl FinetuneSettings {
             train: TrainConfig::default(),
             classification: ClassificationSettings::default(),
             multi_label: MultiLabelSettings::default(),
+            sentence_embedding: SentenceEmbeddingSettings::default(),
         }
     }
 
@@ -224,6 +234,11 @@ impl Validate for FinetuneSettings {
             let is_own = self.task() == FinetuneTask::QuestionAnswering;
             ConfigError::check("question_answering", &"set", is_own, "no such settings: the task is another")?;
         }
+        let makes_embeddings = self.task() == FinetuneTask::SentenceEmbedding;
+        let is_of_use = makes_embeddings || self.sentence_embedding == SentenceEmbeddingSettings::default();
+        let range = "no such settings: they are for sentence embeddings";
+        ConfigError::check("sentence_embedding", &"set", is_of_use, range)?;
+        self.sentence_embedding.validate().map_err(within("sentence_embedding"))?;
         self.train.validate().map_err(within("train"))?;
         let tokens = self.train.micro_batch_tokens;
         let range = "no such setting: `micro_batch_size` counts the texts of a pass here";
