@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_core::peak_memory;
-use burnformer_core::progress::Interrupted;
+use burnformer_core::progress::{Interrupted, Silent};
 use burnformer_core::settings::{self, SettingsError};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
@@ -177,6 +177,8 @@ pub trait Recipe {
         }
         if !folder.has_begun()? {
             let model = self.init(&device.clone().autodiff(), context)?;
+            self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?;
+            write_data_report(self, &folder)?;
             context.observer.note(&Note::StartsAnew { folder: folder.path() });
             let outcome = train(self, &device, context, |trainer, on_event| {
                 trainer.start(model, self.data(), &folder, on_event)
@@ -199,6 +201,12 @@ pub trait AnyRecipe {
     /// # Errors
     /// If TOML cannot represent one.
     fn settings_toml(&self) -> Result<String, RecipeError>;
+
+    /// Refuses a run that [`Recipe::run`] would refuse before it makes its folder.
+    ///
+    /// # Errors
+    /// As there.
+    fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError>;
 
     /// [`Recipe::plan`].
     ///
@@ -229,6 +237,14 @@ where
 
     fn settings_toml(&self) -> Result<String, RecipeError> {
         Ok(settings::to_toml(self.settings())?)
+    }
+
+    fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError> {
+        let device = context.device.open()?;
+        check_memory(self, &device)?;
+        // What there is to say of the model, the run will say.
+        let model = self.init(&device.autodiff(), &Context { observer: &Silent, ..*context })?;
+        Ok(self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?)
     }
 
     fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {

@@ -65,9 +65,10 @@ impl Seeds {
     /// Begins `n` runs of `recipe` in the new or empty folder `folder`, with its seed and those that follow it. Nothing is trained yet.
     ///
     /// # Errors
-    /// If the folder holds something or cannot be written, or there are not so many seeds.
-    pub fn create(folder: &Path, recipe: &dyn AnyRecipe, n: u64) -> Result<Self, RecipeError> {
+    /// If the folder holds something or cannot be written, there are not so many seeds, or such a run would not begin.
+    pub fn create(folder: &Path, recipe: &dyn AnyRecipe, n: u64, context: &Context<'_>) -> Result<Self, RecipeError> {
         RunFolder::check_free(folder)?;
+        recipe.check_run(context)?;
         let Settings(run) = settings::reload_text("run.toml", &recipe.settings_toml()?, &[])?;
         let first = run.get("seed").and_then(Value::as_u64).unwrap_or_default();
         // TOML has no greater numbers.

@@ -26,6 +26,13 @@ pub(super) fn run(
     let recipe = if args.resume {
         check_resume(args)?;
         if let Some(seeds) = Seeds::open(&args.out)? {
+            if args.dry_run {
+                let message =
+                    format!("`{}` holds runs of several seeds, which have no common plan", args.out.display());
+                return Err(
+                    Advised::new(message, "name one of its folders as `--out`, or leave out `--dry-run`").into()
+                );
+            }
             terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
             return Ok(Outcome::Done);
         }
@@ -47,7 +54,7 @@ pub(super) fn run(
     terminal.note(plan.text());
     terminal.detail(&plan.settings);
     if let Some(n) = args.seeds {
-        let seeds = Seeds::create(&args.out, recipe.as_ref(), n)?;
+        let seeds = Seeds::create(&args.out, recipe.as_ref(), n, &watched)?;
         drop(recipe);
         terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
         return Ok(Outcome::Done);

@@ -99,9 +99,17 @@ fn seeds_that_cannot_be_are_refused() {
     refused("finetune --out several --resume --seeds 2".to_owned(), &["--seeds", "cannot be used with"]);
     let last = FINETUNE.replace("--seed 7", &format!("--seed {}", i64::MAX));
     refused(format!("{last} --seeds 2 --out several"), &["`seed` is 9223372036854775807, expected"]);
+    refused(format!("{FINETUNE} --seeds 2 --freeze 9 --out several"), &["`train.freeze` is 9"]);
     assert!(!folder.path("several").exists());
     refused(format!("{FINETUNE} --seeds 2 --out runs/mini"), &["already holds a run"]);
+    // A plan writes nothing.
+    let plan = seeds(&folder, &format!("{FINETUNE} --seeds 2 --out several --dry-run"));
+    assert!(plan["steps"] == 3 && !folder.path("several").exists(), "{plan}");
     // Another command than that of the runs.
     seeds(&folder, &format!("{FINETUNE} --seeds 2 --out several"));
     refused("pretrain --out several --resume".to_owned(), &["finetune"]);
+    refused(
+        "finetune --out several --resume --dry-run".to_owned(),
+        &["runs of several seeds", "leave out `--dry-run`"],
+    );
 }
