@@ -178,7 +178,12 @@ impl Report for SeedsReport<Value> {
         ];
         let score = |score: &SeedScore| {
             let values: Vec<_> = score.values.iter().map(|value| number(*value)).collect();
-            let (mean, deviation) = (number(score.mean), number(score.deviation));
+            let mean = number(score.mean);
+            // With the digits of the mean, where it is a small number.
+            let deviation = match (0.01..10.0).contains(&score.mean.abs()) {
+                true => format!("{:.4}", score.deviation),
+                false => number(score.deviation),
+            };
             fact(
                 &score.name.replace('.', " ").replace('_', " "),
                 format_args!("{mean} ± {deviation} ({})", values.join(", ")),
