@@ -73,6 +73,7 @@ mod error;
 mod json_lines;
 mod parallel;
 mod record;
+mod skip_reason;
 mod tag_error;
 mod target;
 #[cfg(test)]

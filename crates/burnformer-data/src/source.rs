@@ -1,5 +1,6 @@
 //! Sources of records, part by part, and the handling of bad rows.
 
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +107,8 @@ pub enum OnBadRow {
 pub struct Skipped {
     /// Number of skipped rows.
     pub rows: u64,
+    /// Their numbers by what is wrong with them, in a few words.
+    pub reasons: BTreeMap<&'static str, u64>,
     /// Errors of the first skipped rows.
     pub examples: Vec<DataError>,
 }
@@ -125,6 +128,8 @@ impl Skipped {
         };
         let Some(lost) = error.rows_lost().filter(|_| policy == OnBadRow::Skip) else { return Err(error) };
         self.rows = self.rows.saturating_add(lost);
+        let of_reason = self.reasons.entry(error.reason()).or_default();
+        *of_reason = of_reason.saturating_add(lost);
         if self.examples.len() < EXAMPLES {
             self.examples.push(error);
         }
@@ -143,6 +148,9 @@ impl Skipped {
     /// Adds the rows of `other`.
     pub(crate) fn join(&mut self, other: Self) {
         self.rows += other.rows;
+        for (reason, rows) in other.reasons {
+            *self.reasons.entry(reason).or_default() += rows;
+        }
         self.examples.extend(other.examples);
         self.examples.truncate(EXAMPLES);
     }
@@ -323,6 +331,7 @@ mod tests {
         let mut texts = Texts::new(&source, Sides::Both, OnBadRow::Skip, &Silent);
         assert_eq!(texts.by_ref().count(), 3);
         assert_eq!((texts.skipped().rows, texts.skipped().examples.len()), (3, 3));
+        assert_eq!(texts.skipped().reasons, [("unreadable rows", 3)].into());
         let strict: Vec<bool> =
             Texts::new(&source, Sides::Both, OnBadRow::Error, &Silent).map(|text| text.is_ok()).collect();
         assert_eq!(strict, [true, false]);

@@ -23,6 +23,9 @@ pub struct DataReport {
     /// Labels with their numbers of training texts, or of words, the most frequent first; empty for tasks without labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelCount>,
+    /// Scores of the training texts; absent for tasks without scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<ScoreRange>,
     /// Texts that are there more than once.
     pub repeated: RepeatedTexts,
     /// The first texts with contradicting labels.
@@ -38,6 +41,9 @@ pub struct DataPart {
     /// Number of rows of its files that were skipped, as they cannot be used.
     #[serde(default)]
     pub skipped_rows: u64,
+    /// Their numbers by what is wrong with them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub skipped_by_reason: BTreeMap<String, u64>,
     /// Number of samples: rows, or windows of rows.
     pub samples: u64,
     /// Lengths of the samples.
@@ -72,6 +78,28 @@ pub struct LabelCount {
     pub label: String,
     /// Number of training texts, or of words for tags of words.
     pub count: u64,
+}
+
+/// Range and mean of scores.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRange {
+    /// Least score.
+    pub min: f64,
+    /// Mean score.
+    pub mean: f64,
+    /// Greatest score.
+    pub max: f64,
+}
+
+impl ScoreRange {
+    /// The range of `scores`; `None` without any.
+    #[must_use]
+    pub fn of(scores: &[f64]) -> Option<Self> {
+        let range = |(min, max): (f64, f64), score: &f64| (min.min(*score), max.max(*score));
+        let (min, max) = scores.iter().fold((f64::INFINITY, f64::NEG_INFINITY), range);
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+        (!scores.is_empty()).then_some(Self { min, mean, max })
+    }
 }
 
 /// A text with contradicting labels.
@@ -117,8 +145,16 @@ impl DataReport {
         };
         let samples = |part: &DataPart| (part.samples != part.rows).then(|| grouped(part.samples));
         beware("samples", self.each(samples));
-        beware("skipped rows", self.each(|part| (part.skipped_rows > 0).then(|| grouped(part.skipped_rows))));
+        let skipped = |part: &DataPart| {
+            let reasons = part.skipped_by_reason.iter().map(|(reason, rows)| format!("{reason} {}", grouped(*rows)));
+            let reasons = reasons.collect::<Vec<_>>().join(", ");
+            let reasons = if reasons.is_empty() { reasons } else { format!(" ({reasons})") };
+            (part.skipped_rows > 0).then(|| format!("{}{reasons}", grouped(part.skipped_rows)))
+        };
+        beware("skipped rows", self.each(skipped));
         beware("labels", self.label_line());
+        let scores = self.scores.map(|it| format!("from {} to {}, mean {:.4}", it.min, it.max, it.mean));
+        beware("scores", scores.unwrap_or_default());
         let absent: Vec<String> = self.labels.iter().filter(|it| it.count == 0).map(|it| it.label.clone()).collect();
         beware("not trained on", crate::first_of(&absent, MOST_NAMED));
         let Lengths { median, p90, p99, max, .. } = self.training.lengths;
@@ -197,6 +233,7 @@ mod tests {
             test: None,
             max_seq_length: 128,
             labels: vec![label("a", 700), label("b", 300), label("c", 0)],
+            scores: None,
             repeated: RepeatedTexts::default(),
             contradictions: Vec::new(),
         };
@@ -214,9 +251,12 @@ mod tests {
         assert_eq!(lines(&report), expected);
         report.repeated = RepeatedTexts { rows: 7, conflicts: 2, test_in_training: 3, ..RepeatedTexts::default() };
         report.training.counts = [("words cut off".to_owned(), 12), ("others".to_owned(), 0)].into();
+        report.scores = ScoreRange::of(&[1.0, 0.5, 0.0, 0.5]);
         report.validation.skipped_rows = 4;
+        report.validation.skipped_by_reason = [("unknown labels".to_owned(), 3), ("empty values".to_owned(), 1)].into();
         let expected = [
-            "skipped rows: 4 validation",
+            "skipped rows: 4 (empty values 1, unknown labels 3) validation",
+            "scores: from 0 to 1, mean 0.5000",
             "words cut off: 12 training",
             "repeated texts: 7 rows with the text of an earlier one",
             "contradictions: 2 texts with different labels",

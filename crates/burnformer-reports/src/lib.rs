@@ -17,7 +17,7 @@ mod search;
 mod seeds;
 
 pub use classification::{ClassReport, ClassificationIntervals, ClassificationScores, ReliabilityBin};
-pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
+pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths, ScoreRange};
 pub use embedding::{RetrievalScores, SentenceEmbeddingScores};
 pub use labels::{AverageScores, LabelScores, MultiLabelScores};
 pub use metrics::Metrics;

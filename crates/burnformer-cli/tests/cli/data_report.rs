@@ -30,7 +30,7 @@ fn what_is_in_the_data_is_told_before_the_first_step() {
     let plan = folder.run(&format!("{line} --out new --dry-run")).succeeds().stdout;
     for told in [
         "\ndata\ntexts                33 training, 2 validation, 1 test\n",
-        "skipped rows         1 training\n",
+        "skipped rows         1 (empty values 1) training\n",
         "labels               2, from `good` (",
         "tokens               median ",
         "longest 16\n",

@@ -142,11 +142,12 @@ fn json_lines() -> Vec<Vec<u8>> {
     let mut seeds = packed(
         b"{\"text\":\"a \\ud83d\\ude00\",\"label\":1}\n{\"text\":\"b\",\"label\":\"x\",\"more\":[1,{\"c\":null}]}\n\n",
     );
-    let others: [&[u8]; 4] = [
+    let others: [&[u8]; 5] = [
         b"[{\"text\": \"a\", \"label\": 1}, {\"text\": \"b]\", \"label\": NaN}\n, 2]\n[]",
         b"{\"n\": 2, \"data\": [{\"text\": \"a\", \"label\": 18446744073709551616}, {\"text\": \"b\", \"label\": -Infinity}]}",
         b"{\n  \"text\": \"a\",\n  \"label\": 1e400\n}\n{\"text\": \"b\", \"label\": 2}\n",
         b"{\"text\": [\"Marie\", \"sings\"], \"label\": [\"B-PER\", \"O\"]}\n",
+        b"{\"text\": \"Zo\\u00eb, hi\", \"label\": [[0, 3, \"PER\"]]}\n{\"text\": \"Kim\", \"label\": {\"PER\": {\"Kim\": [[0, 2]]}}}\n",
     ];
     seeds.extend(others.map(<[u8]>::to_vec));
     seeds

@@ -2,7 +2,8 @@
 
 use burnformer_data::DataError;
 use burnformer_data::datasets::Dataset;
-use burnformer_reports::{Contradiction, DataPart, DataReport, LabelCount, Lengths};
+use burnformer_data::source::Skipped;
+use burnformer_reports::{Contradiction, DataPart, DataReport, LabelCount, Lengths, ScoreRange};
 
 use super::{Base, Examples, Supervised, Texts};
 
@@ -13,23 +14,24 @@ pub(super) fn data_report<S: Supervised>(
     texts: &Texts<S::Texts>,
     (training, validation, test): (&S::Samples, &S::Samples, Option<&S::Samples>),
 ) -> Result<DataReport, DataError> {
-    let part = |texts: &S::Texts, samples: &S::Samples, skipped_rows| -> Result<DataPart, DataError> {
+    let part = |texts: &S::Texts, samples: &S::Samples, skipped: &Skipped| -> Result<DataPart, DataError> {
         let n_samples = samples.per_epoch();
         let lengths =
             (0..n_samples).map(|number| Ok(samples.length(number)? as u64)).collect::<Result<_, DataError>>()?;
         let counts = supervised.counts(texts, samples).into_iter();
         Ok(DataPart {
             rows: texts.n_texts() as u64,
-            skipped_rows,
+            skipped_rows: skipped.rows,
+            skipped_by_reason: skipped.reasons.iter().map(|(reason, rows)| ((*reason).to_owned(), *rows)).collect(),
             samples: n_samples,
             lengths: Lengths::of(lengths),
             cut: supervised.n_cut(samples),
             counts: counts.map(|(name, count)| (name.to_owned(), count)).collect(),
         })
     };
-    let skipped = texts.skipped;
+    let skipped = &texts.skipped;
     let test = match (&texts.test, test) {
-        (Some(texts), Some(samples)) => Some(part(texts, samples, skipped.test)?),
+        (Some(texts), Some(samples)) => Some(part(texts, samples, &skipped.test)?),
         _ => None,
     };
     let counted = texts.train.labels().iter().zip(texts.train.label_counts());
@@ -39,11 +41,12 @@ pub(super) fn data_report<S: Supervised>(
     let contradictions = texts.conflicts.examples.iter();
     Ok(DataReport {
         rows: S::ROWS.to_owned(),
-        training: part(&texts.train, training, skipped.training)?,
-        validation: part(&texts.validation, validation, skipped.validation)?,
+        training: part(&texts.train, training, &skipped.training)?,
+        validation: part(&texts.validation, validation, &skipped.validation)?,
         test,
         max_seq_length: base.max_seq_length as u64,
         labels,
+        scores: ScoreRange::of(&texts.train.scores()),
         repeated: texts.repeated,
         contradictions: contradictions
             .map(|it| Contradiction { text: it.text.clone(), labels: it.labels.clone() })

@@ -209,6 +209,11 @@ impl Supervised for QuestionAnswering {
         context.observer.note(&Note::QuestionWindows { windows, questions, lost, part });
     }
 
+    fn counts(&self, texts: &QuestionTexts, samples: &QuestionAnsweringDataset) -> Vec<(&'static str, u64)> {
+        let unanswerable = texts.n_unanswerable() as u64;
+        vec![("without an answer", unanswerable), ("answers in no window", samples.n_lost_answers())]
+    }
+
     /// Whether questions may have no answer is decided by `texts` where the settings do not say it, as for models of others.
     fn measure(
         &self,

@@ -249,6 +249,10 @@ impl Examples for ScoredTexts {
         Vec::new()
     }
 
+    fn scores(&self) -> Vec<f64> {
+        self.examples.iter().map(|example| example.label.value).collect()
+    }
+
     fn n_repeated(&self) -> usize {
         self.n_repeated()
     }

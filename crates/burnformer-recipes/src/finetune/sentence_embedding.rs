@@ -193,6 +193,10 @@ impl Supervised for SentenceEmbedding {
         context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
     }
 
+    fn counts(&self, _texts: &PairedTexts, samples: &PairedDataset) -> Vec<(&'static str, u64)> {
+        vec![("texts cut off", samples.n_cut())]
+    }
+
     fn measure(
         &self,
         model: &EmbeddingModel,

@@ -56,6 +56,11 @@ pub trait Examples: Sized + Send + Sync {
     /// Numbers of texts or words by label; empty without labels.
     fn label_counts(&self) -> Vec<u64>;
 
+    /// Scores of the texts; empty for tasks without scores.
+    fn scores(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
     /// Number of rows with the text of an earlier one.
     fn n_repeated(&self) -> usize;
 
@@ -239,12 +244,12 @@ pub(crate) struct Texts<T> {
     pub(crate) former_fingerprint: String,
 }
 
-/// Numbers of rows that were skipped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Rows that were skipped.
+#[derive(Debug, Default)]
 pub(crate) struct SkippedRows {
-    pub(crate) training: u64,
-    pub(crate) validation: u64,
-    pub(crate) test: u64,
+    pub(crate) training: Skipped,
+    pub(crate) validation: Skipped,
+    pub(crate) test: Skipped,
 }
 
 impl<T: Examples> Texts<T> {
@@ -279,10 +284,10 @@ impl<T: Examples> Texts<T> {
         context: &Context<'_>,
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
-        let read = |source: &dyn Source, known| -> Result<(T, u64), RecipeError> {
+        let read = |source: &dyn Source, known| -> Result<(T, Skipped), RecipeError> {
             let (texts, skipped) = T::read(source, known, settings, observer, &interrupt)?;
             observer.note(&Note::SkippedRows(&skipped));
-            Ok((texts, skipped.rows))
+            Ok((texts, skipped))
         };
         let content = |source: &Files| fingerprint(source, observer, &interrupt).map(|it| format!("{it:016x}"));
         let source = settings.data.open()?;
@@ -294,7 +299,7 @@ impl<T: Examples> Texts<T> {
         skipped.training = rows;
         let others = |source: &Files| read(source, Some(train.labels().to_vec()));
         let (test, rows) = test.map(|input| others(&input.open()?)).transpose()?.unzip();
-        skipped.test = rows.unwrap_or(0);
+        skipped.test = rows.unwrap_or_default();
         let given = match &settings.validation {
             Some(input) => {
                 let source = input.open()?;
