@@ -165,6 +165,14 @@ pub enum RecipeError {
         /// The columns of the first one.
         columns: Vec<String>,
     },
+    /// Second texts are needed, and no column of them is named.
+    #[error("no column of second texts is named for `{paths}`, found the columns `{}`", columns.join("`, `"))]
+    NoPairColumn {
+        /// The files.
+        paths: String,
+        /// The columns of the first one.
+        columns: Vec<String>,
+    },
     /// Pairs of texts that the loss of sentence embeddings cannot use.
     #[error("the loss `{loss}` needs {needs}, found {found}")]
     EmbeddingData {
@@ -355,6 +363,7 @@ impl RecipeError {
             }
             Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
             Self::NoLabelColumn { .. } => "name the column of the label with `--label-column`",
+            Self::NoPairColumn { .. } => "name the column of the second text with `--pair-column`",
             Self::EmbeddingData { .. } => {
                 "choose another `--loss`: `cosent`, `cosine` and `contrastive` learn from scores (`--label-column`), which \
                  `--highest-score` scales for `cosine`; `multiple-negatives` and `triplet` learn from pairs without scores, and \

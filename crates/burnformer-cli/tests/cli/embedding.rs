@@ -138,7 +138,11 @@ fn data_that_teach_nothing_are_refused_with_what_to_do() {
         .run(&format!("finetune --model runs/mini {flags} --scale 20 {DEVICE}"))
         .fails_with(&["`--scale` cannot be used for text classification", "it is for sentence embedding"]);
     let line = format!("finetune --model runs/mini --task sentence-embedding {flags} {DEVICE}");
-    folder.run(&line.replace("--label-column category", "")).fails_with(&["has no second text", "`--pair-column`"]);
+    folder.run(&line.replace("--label-column category", "")).fails_with(&[
+        "no column of second texts",
+        "found the columns `text`, `category`",
+        "`--pair-column`",
+    ]);
     folder
         .run(&format!("evaluate runs/intents --input test.csv --label-column category --negative-column x {DEVICE}"))
         .fails_with(&["does not embed texts", "leave out `--negative-column`"]);

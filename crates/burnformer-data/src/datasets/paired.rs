@@ -42,6 +42,7 @@ pub struct PairedDataset {
     samples: Vec<PairedSample>,
     order: Order,
     n_cut: u64,
+    n_rows_cut: u64,
 }
 
 /// Settings of [`PairedDataset`].
@@ -87,13 +88,20 @@ impl PairedDataset {
             return Err(SamplesError::None { n_documents: 0, reason: "a pair of texts" }.into());
         }
         let order = Order::new(seed, samples.len() as u64);
-        Ok(Self { samples, order, n_cut: n_cut.into_iter().sum() })
+        let n_rows_cut = n_cut.iter().filter(|&&n| n > 0).count() as u64;
+        Ok(Self { samples, order, n_cut: n_cut.into_iter().sum(), n_rows_cut })
     }
 
     /// Number of texts that were truncated, of first and second texts and negatives.
     #[must_use]
     pub fn n_cut(&self) -> u64 {
         self.n_cut
+    }
+
+    /// Number of pairs of which a text was truncated.
+    #[must_use]
+    pub fn n_rows_cut(&self) -> u64 {
+        self.n_rows_cut
     }
 
     /// Number of first and second texts and negatives.
@@ -140,7 +148,7 @@ mod tests {
         assert_eq!((sample.text, sample.pair), (vec![2, 5, 3], vec![2, 6, 6, 3]));
         assert_eq!(sample.negatives, [vec![2, 7, 3], vec![2, 8, 8, 8, 3]]);
         assert_eq!((samples(false).n_cut(), samples(false).n_texts(), samples(false).length(0).unwrap()), (1, 4, 5));
-        assert!(sample.keys.is_empty());
+        assert!(sample.keys.is_empty() && samples(false).n_rows_cut() == 1);
         assert_eq!(samples(true).sample(0).unwrap().keys, ["t0", "t1 t1", "t2", "t3 t3 t3 t3"].map(hash));
         let prompts = ["t3 ".to_owned(), "t2 ".to_owned()];
         let prompted = PairedDataset::new(&texts, &tokenizer(4), &PairedConfig { prompts, ..config(true) }, 1).unwrap();

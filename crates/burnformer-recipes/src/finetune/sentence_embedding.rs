@@ -11,7 +11,7 @@ use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{PairedConfig, PairedDataset};
 use burnformer_data::paired::PairedTexts;
-use burnformer_data::readers::Input;
+use burnformer_data::readers::{Format, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, Loaded, ModelError, StepFloats};
@@ -23,7 +23,7 @@ use burnformer_tasks::{
 };
 
 use super::head::check_has_no_tags;
-use super::{Base, Examples, FinetuneSettings, FinetuneTask, Supervised};
+use super::{Base, EmbeddingLossKind, Examples, FinetuneSettings, FinetuneTask, Supervised};
 use crate::text::TaskScores;
 use crate::{Context, Note, RecipeError};
 
@@ -117,6 +117,19 @@ impl Supervised for SentenceEmbedding {
         check_has_no_tags(input)
     }
 
+    /// The loss is that for pairs with scores or without, as the columns are.
+    fn with_defaults(mut settings: FinetuneSettings) -> FinetuneSettings {
+        let have_scores = match &settings.data.format {
+            Format::Jsonl { columns }
+            | Format::Csv { columns, .. }
+            | Format::Tsv { columns, .. }
+            | Format::Parquet { columns, .. } => columns.label.is_some(),
+            _ => false,
+        };
+        settings.sentence_embedding.loss.get_or_insert(EmbeddingLossKind::default_for(have_scores));
+        settings
+    }
+
     fn new(base: &Base, settings: &FinetuneSettings, train: &PairedTexts) -> Result<Self, RecipeError> {
         settings.sentence_embedding.check(train)?;
         let negatives = train.examples.iter().map(|example| example.negatives.len()).max().unwrap_or(0);
@@ -193,8 +206,8 @@ impl Supervised for SentenceEmbedding {
         context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
     }
 
-    fn counts(&self, _texts: &PairedTexts, samples: &PairedDataset) -> Vec<(&'static str, u64)> {
-        vec![("texts cut off", samples.n_cut())]
+    fn n_cut(&self, samples: &PairedDataset) -> Option<u64> {
+        Some(samples.n_rows_cut())
     }
 
     fn measure(
@@ -238,9 +251,12 @@ impl Supervised for SentenceEmbedding {
         SentenceEmbeddingScores { pairs: state.pairs, ..SentenceEmbeddingScores::default() }
     }
 
+    fn quality_name(scores: &SentenceEmbeddingScores) -> &'static str {
+        if scores.retrieval.is_some() { "mrr_at_10" } else { Self::QUALITY }
+    }
+
     fn quality(scores: &SentenceEmbeddingScores) -> f64 {
-        let retrieved = scores.retrieval.map(|it| it.mrr_at_10);
-        scores.spearman.or(scores.triplet_accuracy).or(retrieved).unwrap_or(0.0)
+        scores.retrieval.map_or(scores.spearman, |it| Some(it.mrr_at_10)).unwrap_or(0.0)
     }
 
     fn loss(_scores: &SentenceEmbeddingScores) -> Option<f64> {

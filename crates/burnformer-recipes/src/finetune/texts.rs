@@ -6,6 +6,7 @@ use burnformer_data::DataError;
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::labelled::{LabelError, LabelledTexts};
+use burnformer_data::paired::PairError;
 use burnformer_data::readers::{Files, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
 use burnformer_data::tagged::{TagError, TaggedTexts, Tagging};
@@ -349,16 +350,18 @@ impl<T: Examples> Texts<T> {
     }
 }
 
-/// An error about a missing label, with the columns that there are if none is named.
+/// An error about a missing label or second text, with the columns that there are if none is named.
 fn with_columns(error: RecipeError, input: &Input) -> RecipeError {
-    let is_without = matches!(
-        &error,
-        RecipeError::Data(DataError::Label(LabelError::NoLabel { .. }) | DataError::Tag(TagError::NoTags { .. }))
-    );
-    let columns = if is_without { input.column_names() } else { Vec::new() };
+    let RecipeError::Data(cause) = &error else { return error };
+    let no_label =
+        matches!(cause, DataError::Label(LabelError::NoLabel { .. }) | DataError::Tag(TagError::NoTags { .. }));
+    let no_pair = matches!(cause, DataError::Pair(PairError::NoPair { .. }));
+    let columns = if no_label || no_pair { input.column_names() } else { Vec::new() };
+    let paths = input.paths.join(", ");
     match columns.is_empty() {
         true => error,
-        false => RecipeError::NoLabelColumn { paths: input.paths.join(", "), columns },
+        false if no_pair => RecipeError::NoPairColumn { paths, columns },
+        false => RecipeError::NoLabelColumn { paths, columns },
     }
 }
 
