@@ -76,7 +76,7 @@ pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
 pub use recipe::{AnyRecipe, Recipe, Size};
 pub use runs::Runs;
 pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, TranslationScores};
-pub use search::{Search, SearchRunError, SearchSettings, TrialError, Trials};
+pub use search::{Keep, Search, SearchRunError, SearchSettings, TrialError, Trials};
 pub use seeds::Seeds;
 pub use settings::{Overrides, RunSettings, SEED, reload};
 pub use text::{AnyReport, Picture, Report, TaskScores, write_pictures};

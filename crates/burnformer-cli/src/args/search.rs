@@ -57,7 +57,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u64>(..))]
     pub(crate) jobs: Option<u64>,
 
-    /// Override a setting of the search; repeatable. A resumed search can change `trials`, `jobs`, `threads`, `memory_gib`
+    /// Override a setting of the search; repeatable. A resumed search can change `trials`, `jobs`, `threads`, `memory_gib`, `keep`
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 

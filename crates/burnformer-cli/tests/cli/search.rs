@@ -122,7 +122,10 @@ fn translators_are_searched_too() {
     write(&folder, command, &format!("trials = 2\n[space]\n{RATE}"));
     let report = folder.run("search space.toml --out runs/search --format json").succeeds().json();
     assert_eq!((&report["metric"], &report["maximize"]), (&Value::from("perplexity"), &Value::from(false)));
-    let text = folder.run("search --out runs/search --resume").succeeds().stdout;
+    let best = report["trials"][report["best"].as_u64().unwrap() as usize]["folder"].as_str().unwrap().to_owned();
+    let text = folder.run("search --out runs/search --resume --set keep=best").succeeds().stdout;
+    let kept = fs::read_dir(folder.path("runs/search/trials")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(kept.eq([folder.path(&best).file_name().unwrap()]), "{best}");
     assert!(
         text.contains("2 (2 complete, 0 pruned, 0 failed)") && text.contains("perplexity, less is better"),
         "{text}"

@@ -117,7 +117,8 @@ impl SearchRunError {
             }
             Self::NoMetric { known, .. } => Some(format!("set `metric` to one of {}", known.join(", "))),
             Self::Fixed { .. } => Some(
-                "`trials`, `jobs`, `threads` and `memory_gib` can change; for all else begin another search".to_owned(),
+                "`trials`, `jobs`, `threads`, `memory_gib` and `keep` can change; for all else begin another search"
+                    .to_owned(),
             ),
             Self::Overridden { key, .. } => Some(format!(
                 "leave out the flag of `command` that sets `{key}`, or keep `space.{key}` within what the model can have"

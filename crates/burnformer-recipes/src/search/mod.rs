@@ -36,7 +36,7 @@ use crate::{AnyRecipe, Context};
 
 use error::Fate;
 pub use error::{SearchRunError, TrialError};
-pub use settings::SearchSettings;
+pub use settings::{Keep, SearchSettings};
 
 /// Names of the files and folders of a search.
 const SETTINGS_FILE: &str = "search.toml";
@@ -178,6 +178,9 @@ impl<'a> Search<'a> {
         }
         let _lock = FolderLock::acquire(out)?;
         remove_leftovers(out)?;
+        if out.join(TRIALS).is_dir() {
+            remove_leftovers(&out.join(TRIALS))?;
+        }
         let study = if out.join(JOURNAL_FILE).is_file() {
             Study::open(&out.join(JOURNAL_FILE), self.space.clone())?
         } else {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, Scope, available_parallelism};
 use std::time::Duration;
 
+use burnformer_core::files::remove_folder;
 use burnformer_core::progress::{Interrupt, Stage, Unit};
 use burnformer_reports::SearchReport;
 use burnformer_search::{Failure, Next, Study, TrialState};
@@ -14,7 +15,7 @@ use rayon::ThreadPoolBuilder;
 use super::budget::Budget;
 use super::error::Fate;
 use super::trial::{End, Message, TrialRun};
-use super::{HOPELESS, Search, SearchRunError, TrialError, files, trial_folder};
+use super::{HOPELESS, Keep, Search, SearchRunError, TrialError, files, trial_folder};
 use crate::{Context, Note, TrialNews, memory};
 
 /// How often the search looks for a request to stop.
@@ -44,7 +45,7 @@ impl Search<'_> {
             result
         });
         // What trials that stop for another's error have measured is read from their runs when the search goes on.
-        files::write(out, &running.study)?;
+        running.write()?;
         if let Err(SearchRunError::Interrupted(_)) = result {
             context.observer.note(&Note::SearchInterrupted { folder: out });
         }
@@ -102,7 +103,7 @@ impl<'a> Running<'a> {
                 Ok(Message::Ended { trial, end }) => {
                     self.busy.remove(&trial);
                     self.ended(trial, end)?;
-                    files::write(self.out, &self.study)?;
+                    self.write()?;
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
@@ -118,6 +119,19 @@ impl<'a> Running<'a> {
         for trial in waiting {
             self.study.prune(trial)?;
             self.stage.advance(1);
+        }
+        Ok(())
+    }
+
+    /// Writes what there is besides the journal, and removes the runs that are not to stay.
+    fn write(&self) -> Result<(), SearchRunError> {
+        files::write(self.out, &self.study)?;
+        if self.search.settings.keep == Keep::Best {
+            let best = self.study.best();
+            let ended = self.numbers(|state| state != TrialState::Running).filter(|number| Some(*number) != best);
+            for folder in ended.map(|number| trial_folder(self.out, number)).filter(|folder| folder.is_dir()) {
+                remove_folder(&folder)?;
+            }
         }
         Ok(())
     }

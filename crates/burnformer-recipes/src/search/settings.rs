@@ -31,12 +31,26 @@ pub struct SearchSettings {
     /// Memory that the trials that run at once may take together, in GiB, as the plans of the runs estimate it; absent for
     /// what the machine has left.
     pub memory_gib: Option<f64>,
+    /// Which runs stay on the disk: `all`, or the `best` and those that wait. What the others have measured stays in the journal.
+    #[serde(default)]
+    pub keep: Keep,
     /// How the values of a trial are chosen.
     pub sampler: Sampler,
     /// When trials are compared, so that only the best go on; absent if all do all their steps.
     pub asha: Option<AshaConfig>,
     /// The settings that are searched: a parameter at each key.
     pub space: BTreeMap<String, Value>,
+}
+
+/// Which runs of a search stay on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// All of them.
+    #[default]
+    All,
+    /// That of the best trial, and those of trials that run or wait.
+    Best,
 }
 
 impl Default for SearchSettings {
@@ -50,6 +64,7 @@ impl Default for SearchSettings {
             jobs: 1,
             threads: None,
             memory_gib: None,
+            keep: Keep::All,
             sampler: Sampler::default(),
             asha: None,
             space: BTreeMap::new(),

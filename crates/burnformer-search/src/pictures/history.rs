@@ -30,6 +30,7 @@ fn draw(study: &Study, area: &Area<'_>) -> Drawn {
         best.extend(last.map(|last| (*n, last)));
         best.push((*n, value));
     }
+    best.extend(best.last().map(|(_, value)| (study.trials().len() as f64 - 1.0, *value)));
     let values = if points.is_empty() { 0.0..1.0 } else { range(points.iter().map(|point| point.1)) };
     let last = study.trials().len().max(2) as f64 - 1.0;
     let mut chart = ChartBuilder::on(area)

@@ -93,7 +93,12 @@ fn ticks(parameter: &Parameter) -> Vec<(f64, String)> {
     let even = || (0..=TICKS).map(|tick| f64::from(tick) / f64::from(TICKS));
     let values: Vec<f64> = match domain {
         Domain::Uniform { low, high } => even().map(|share| low + share * (high - low)).collect(),
-        Domain::LogUniform { low, high } => even().map(|share| (low.ln() + share * (high / low).ln()).exp()).collect(),
+        Domain::LogUniform { low, high } => {
+            // Powers of ten, but for those too near to an end.
+            let powers = (low.log10().ceil() as i32..=high.log10().floor() as i32).map(|power| 10_f64.powi(power));
+            let room = (high / low).powf(0.04);
+            [*low].into_iter().chain(powers.filter(|it| *it > low * room && *it < high / room)).chain([*high]).collect()
+        }
         _ => {
             let len = domain.len().unwrap_or(1);
             let every = len.div_ceil(MOST_NAMES);

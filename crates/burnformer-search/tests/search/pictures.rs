@@ -45,7 +45,7 @@ fn every_trial_and_parameter_is_in_the_pictures() {
         assert_eq!(count(&parallel, &format!("\n{text}\n")), 1, "{text}");
     }
     // A line for each trial, one for each of four axes, and their ticks.
-    assert_eq!(count(&parallel, "<polyline"), 12 + 4 + (4 + 3 + 6 + 6));
+    assert_eq!(count(&parallel, "<polyline"), 12 + 4 + (4 + 3 + 5 + 6));
     let shares = importance(study.space(), &study.observations()).unwrap();
     let bars = importance_picture(study.space(), &shares).unwrap();
     for text in ["layers", "name", "rate"] {
