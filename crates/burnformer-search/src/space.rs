@@ -150,6 +150,9 @@ impl Domain {
             {
                 Err(refused("high", high.to_string(), "more than `low`"))
             }
+            Self::Uniform { low, high } if !(high - low).is_finite() => {
+                Err(refused("high", high.to_string(), "a finite distance from `low`"))
+            }
             Self::Uniform { .. } | Self::LogUniform { .. } => Ok(()),
             Self::Integer { low, high, .. } if low > high => Err(refused("high", high.to_string(), "at least `low`")),
             Self::Integer { low, .. } if *low < -MOST => Err(refused("low", low.to_string(), "at least -2^53")),
@@ -301,6 +304,7 @@ mod tests {
             (json!({"a": {"kind": "uniform", "low": 0.0}}), "missing field `high`"),
             (json!({"a": {"kind": "uniform", "low": 0.0, "high": 1.0, "step": 1}}), "unknown field `step`"),
             (json!({"a": {"kind": "uniform", "low": 1.0, "high": 1.0}}), "`high` is 1, expected more than `low`"),
+            (json!({"a": {"kind": "uniform", "low": -1e308, "high": 1e308}}), "expected a finite distance from `low`"),
             (json!({"a": {"kind": "log-uniform", "low": 0.0, "high": 1.0}}), "`low` is 0, expected a positive number"),
             (json!({"a": {"kind": "integer", "low": 3, "high": 2}}), "`high` is 2, expected at least `low`"),
             (json!({"a": {"kind": "integer", "low": 3, "high": 4, "step": 0}}), "`step` is 0"),
