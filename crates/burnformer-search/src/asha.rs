@@ -122,20 +122,22 @@ impl Study {
         Next::Done
     }
 
-    /// Number of trials that count at a comparison: those that came to it, and those that diverged before.
+    /// Number of trials that count at a comparison: those that came to it or to their end, and those that diverged before.
     fn n_compared(&self, rung: usize) -> usize {
         let counts = |trial: &&crate::Trial| {
             let diverged = matches!(trial.failure, Some(Failure::Diverged(_))) && trial.promotions == rung;
-            trial.rungs.len() > rung || diverged
+            trial.rungs.len() > rung || trial.state == TrialState::Complete || diverged
         };
         self.trials().iter().filter(counts).count()
     }
 
-    /// The trials that came to a comparison, the best first; of equal ones the earlier first.
+    /// The trials that came to a comparison, or to their end before it, the best first; of equal ones the earlier first.
     fn ranking(&self, rung: usize) -> Vec<usize> {
         let score = |trial: usize| {
-            let value = self.trials()[trial].rungs.get(rung)?;
-            Some(self.objective().direction.score(*value)).filter(|score| *score > f64::NEG_INFINITY)
+            let trial = &self.trials()[trial];
+            let at_end = trial.value.filter(|_| trial.state == TrialState::Complete);
+            let value = trial.rungs.get(rung).copied().or(at_end)?;
+            Some(self.objective().direction.score(value)).filter(|score| *score > f64::NEG_INFINITY)
         };
         let mut found: Vec<(f64, usize)> =
             (0..self.trials().len()).filter_map(|trial| Some((score(trial)?, trial))).collect();

@@ -219,14 +219,11 @@ impl Study {
         self.write(Operation::Promotion { trial, rung })
     }
 
-    /// A trial has ended with this best value. It counts at the comparisons up to `rungs` that it did not come to.
+    /// A trial has ended with this best value. It counts at comparisons that it did not come to as well.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub fn complete(&mut self, trial: usize, value: f64, rungs: usize) -> Result<(), SearchError> {
-        for rung in self.trials[trial].rungs.len()..rungs {
-            self.write(Operation::Rung { trial, rung, value })?;
-        }
+    pub fn complete(&mut self, trial: usize, value: f64) -> Result<(), SearchError> {
         self.end(trial, TrialState::Complete, Some(value))
     }
 

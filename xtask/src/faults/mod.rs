@@ -199,7 +199,7 @@ impl Work {
         }
         let work = Self { program, folder };
         let base = work.folder.join("base");
-        scenario::write_texts(&base)?;
+        scenario::write_texts(&base, device)?;
         for line in scenario::base(device) {
             work.must(&line, &base)?;
         }

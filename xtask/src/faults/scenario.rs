@@ -45,6 +45,13 @@ fn seq2seq(base: &str, device: &str) -> String {
     )
 }
 
+fn finetune(evaluate_every: u64) -> String {
+    format!(
+        "finetune --model ../base/mini --set train.micro_batch_size=8 --set train.log_every=2 --set train.checkpoint_every=3 \
+         --set train.evaluate_every={evaluate_every} --steps 8 --max-seq-length 24"
+    )
+}
+
 /// All scenarios; the base lies in `../base`.
 pub(super) fn all(device: &str) -> Vec<Scenario> {
     let writes = |name, line: String| Scenario { name, before: None, line, resume: None, replaces: false };
@@ -60,8 +67,7 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
         let pairs = "--input ../base/pairs.de --pair-input ../base/pairs.en";
         format!("evaluate ../base/de-en {pairs} --beam {beam} --max-length 8 --device {device} --out out")
     };
-    let finetune = "finetune --model ../base/mini --set train.micro_batch_size=8 --set train.log_every=2 \
-                    --set train.checkpoint_every=3 --set train.evaluate_every=4 --steps 8 --max-seq-length 24";
+    let finetune = finetune(4);
     vec![
         writes("tokenizer train", "tokenizer train --input ../base/texts --vocab-size 150 --out out".into()),
         writes("data build", build("texts")),
@@ -99,6 +105,10 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
             seq2seq("../base/", device).replace(&format!(" --device {device}"), ""),
             "train-seq2seq",
         ),
+        Scenario {
+            resume: Some("search --resume --out out".into()),
+            ..writes("search", "search ../base/space.toml --out out".into())
+        },
         writes("average", "average ../base/de-en --last 3 --out out".into()),
         writes("export", "export ../base/mini --out out".into()),
         replaces("embed, replacing", embed("boat"), embed("lamp")),
@@ -110,8 +120,8 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
     ]
 }
 
-/// Writes the texts.
-pub(super) fn write_texts(folder: &Path) -> Result<()> {
+/// Writes the texts, and the space of a search for models on `device`.
+pub(super) fn write_texts(folder: &Path, device: &str) -> Result<()> {
     const THINGS: [&str; 5] = ["boat", "lamp", "kettle", "clock", "window"];
     const ACTS: [&str; 4] = ["drifted past the pier", "burned until morning", "sang in the kitchen", "stood still"];
     const NUMBERS: [(&str, &str); 5] =
@@ -146,5 +156,11 @@ pub(super) fn write_texts(folder: &Path) -> Result<()> {
     {
         fs::write(folder.join(name), content)?;
     }
+    let command = format!("{} --train ../base/labelled.csv --label-column label --device {device}", finetune(2));
+    let space = format!(
+        "command = \"{command}\"\ntrials = 4\n[asha]\nreduction = 2\n[sampler]\nkind = \"tpe\"\nstartup_trials = 2\n\
+         [space]\ntrain.optimizer.learning_rate = {{ kind = \"log-uniform\", low = 1e-4, high = 1e-1 }}\n"
+    );
+    fs::write(folder.join("space.toml"), space)?;
     Ok(())
 }

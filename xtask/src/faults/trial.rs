@@ -112,7 +112,8 @@ fn add(folder: &Path, name: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Re
             add(folder, &name, files)?;
         } else if !matches!(&*text, ".lock" | "README.md" | "learning_curves.svg") {
             let bytes = fs::read(&path)?;
-            files.insert(name, if text.contains(".json") { timeless(&bytes) } else { bytes });
+            let is_json = text.contains(".json") || text == "journal.log";
+            files.insert(name, if is_json { timeless(&bytes) } else { bytes });
         }
     }
     Ok(())
@@ -128,7 +129,9 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
 
 fn forget_time(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
-        object.retain(|key, _| !["seconds", "tokens_per_s", "peak_memory_bytes", "checksum"].contains(&key.as_str()));
+        const TIMES: [&str; 6] =
+            ["seconds", "tokens_per_s", "peak_memory_bytes", "checksum", "datetime_start", "datetime_complete"];
+        object.retain(|key, _| !TIMES.contains(&key.as_str()));
         object.values_mut().for_each(forget_time);
     }
     value.as_array_mut().into_iter().flatten().for_each(forget_time);

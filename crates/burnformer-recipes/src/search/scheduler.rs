@@ -222,8 +222,7 @@ impl<'a> Running<'a> {
             }
             Ok(End::Complete(values)) => {
                 if let Some(value) = self.note(number, &values)? {
-                    let rungs = self.search.settings.asha.map_or(0, |asha| asha.rungs);
-                    self.study.complete(number, value, rungs)?;
+                    self.study.complete(number, value)?;
                     self.stage.advance(1);
                     self.tell(number, TrialNews::Complete { metric: &self.metric(), value });
                 }

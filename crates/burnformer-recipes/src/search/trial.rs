@@ -69,10 +69,6 @@ impl TrialRun<'_> {
         let config = recipe.train_config();
         let steps = self.asha.map(|asha| asha.steps(config.steps, config.evaluate_every)).transpose()?;
         let target = steps.and_then(|steps| steps.get(self.promotions).copied());
-        if has_begun && target.is_some_and(|target| self.step() >= target) {
-            // The search was killed before it took note of that.
-            return Ok(End::Reached(self.values(target)?));
-        }
         let plan = recipe.plan_run(context.device)?;
         if let Some(available) = self.memory_limit.filter(|limit| plan.memory_bytes > *limit) {
             let remedies = Vec::new();
@@ -81,6 +77,10 @@ impl TrialRun<'_> {
         // The program is there already, whatever runs in it.
         let _share = self.budget.take(plan.memory_bytes.saturating_sub(plan.memory.program), &self.interrupt)?;
         *held(&observer.stop_at) = target;
+        if has_begun && self.has_reached(target)? {
+            // The search was killed before it took note of that, and perhaps before the run published its best model.
+            self.interrupt.request();
+        }
         let ended = match has_begun {
             true => recipe.resume_run(&self.folder, &context),
             false => recipe.start_run(&self.folder, &context),
@@ -88,25 +88,29 @@ impl TrialRun<'_> {
         if let Some(known) = held(&observer.lacks).take() {
             return Ok(End::NoMetric(known));
         }
-        match (ended, target) {
-            (Ok(_), _) => Ok(End::Complete(self.values(None)?)),
-            (Err(error), Some(target)) if is_interrupted(&error) && self.step() >= target => {
-                Ok(End::Reached(self.values(Some(target))?))
-            }
-            (Err(error), _) => Err(error.into()),
+        match ended {
+            Ok(_) => Ok(End::Complete(self.values()?)),
+            Err(error) if is_interrupted(&error) && self.has_reached(target)? => Ok(End::Reached(self.values()?)),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Number of steps that its run has done by its latest checkpoint.
-    fn step(&self) -> u64 {
-        RunFolder::progress(&self.folder).map_or(0, |progress| progress.step)
+    /// Whether its run has done all steps up to a comparison, and was evaluated there: that may have been interrupted.
+    fn has_reached(&self, target: Option<u64>) -> Result<bool, RecipeError> {
+        let done = RunFolder::progress(&self.folder).map_or(0, |progress| progress.step);
+        let Some(target) = target.filter(|target| done >= *target) else { return Ok(false) };
+        Ok(self.history()?.iter().any(|entry| is_evaluation(entry) && entry.step == target))
     }
 
-    /// The values of the metric by step, up to the comparison at `last`.
-    fn values(&self, last: Option<u64>) -> Result<Vec<(u64, f64)>, RecipeError> {
-        let history = History::read(RunFolder::metrics_file(&self.folder)).map_err(TrainError::from)?;
-        let wanted = history.iter().filter(|entry| is_evaluation(entry) && last.is_none_or(|last| entry.step <= last));
-        Ok(wanted.filter_map(|entry| Some((entry.step, entry.value(self.metric)?))).collect())
+    fn history(&self) -> Result<Vec<HistoryEntry>, RecipeError> {
+        Ok(History::read(RunFolder::metrics_file(&self.folder)).map_err(TrainError::from)?)
+    }
+
+    /// The values of the metric by step.
+    fn values(&self) -> Result<Vec<(u64, f64)>, RecipeError> {
+        let history = self.history()?;
+        let evaluations = history.iter().filter(|entry| is_evaluation(entry));
+        Ok(evaluations.filter_map(|entry| Some((entry.step, entry.value(self.metric)?))).collect())
     }
 }
 

@@ -76,7 +76,7 @@ fn one_in_three_goes_on_and_the_others_wait() {
     // Of three at the second comparison one, which is nearer to its end than a new trial.
     assert_eq!(next(&study, 9), Next::Promote(3));
     study.promote(3).unwrap();
-    study.complete(3, 0.4, ASHA.rungs).unwrap();
+    study.complete(3, 0.4).unwrap();
     assert_eq!(study.best(), Some(3));
     assert_eq!(next(&study, 6), Next::Done);
     assert_eq!(next(&study, 9), Next::Start);
@@ -94,7 +94,7 @@ fn at_the_end_the_best_of_few_comes_to_its_end() {
             study.reached(1, 0.6).unwrap();
         }
     }
-    study.complete(1, 0.7, 2).unwrap();
+    study.complete(1, 0.7).unwrap();
     assert_eq!(next(&study, 2), Next::Done);
     study.prune(0).unwrap();
     assert_eq!((study.trials()[0].state, study.trials()[0].value), (TrialState::Pruned, Some(0.3)));
@@ -107,8 +107,7 @@ fn ended_and_diverged_trials_count() {
     let (_folder, mut study) = study(Direction::Minimize);
     start(&mut study, &[3.0]);
     let early = study.start(vec![2.0, 0.0, 1e-3]).unwrap();
-    study.complete(early, 2.0, ASHA.rungs).unwrap();
-    assert_eq!(study.trials()[early].rungs, [2.0, 2.0]);
+    study.complete(early, 2.0).unwrap();
     let diverged = study.start(vec![2.0, 0.0, 1e-1]).unwrap();
     study.fail(diverged, Failure::Diverged("the loss is NaN".to_owned())).unwrap();
     // The third is for trial 1, which has ended.
@@ -128,6 +127,6 @@ fn without_comparisons_every_trial_does_all_its_steps() {
     let trial = study.start(vec![2.0, 0.0, 1e-3]).unwrap();
     assert_eq!(study.next(None, 1, &BTreeSet::from([0])), Next::Wait);
     assert_eq!(study.next(None, 1, &BTreeSet::new()), Next::Continue(0));
-    study.complete(trial, 1.0, 0).unwrap();
+    study.complete(trial, 1.0).unwrap();
     assert_eq!(study.next(None, 1, &BTreeSet::new()), Next::Done);
 }

@@ -21,7 +21,7 @@ fn filled() -> (tempfile::TempDir, Study) {
     study.evaluated(0, 40, f64::NAN).unwrap();
     study.reached(0, 0.3).unwrap();
     study.promote(0).unwrap();
-    study.complete(0, 0.35, 2).unwrap();
+    study.complete(0, 0.35).unwrap();
     study.evaluated(1, 10, 0.05).unwrap();
     study.reached(1, 0.05).unwrap();
     study.prune(1).unwrap();
@@ -40,7 +40,7 @@ fn a_study_is_read_as_it_was_written() {
     let states: Vec<_> = again.trials().iter().map(|trial| trial.state).collect();
     assert_eq!(states, [TrialState::Complete, TrialState::Pruned, TrialState::Pruned, TrialState::Running]);
     assert_eq!(again.trials()[0].evaluations.len(), 3);
-    assert_eq!(again.trials()[0].rungs, [0.3, 0.35]);
+    assert_eq!(again.trials()[0].rungs, [0.3]);
     assert_eq!(again.best(), Some(0));
 }
 

@@ -65,7 +65,7 @@ fn optuna_opens_our_journal() {
     study.evaluated(0, 10, 0.25).unwrap();
     study.reached(0, 0.25).unwrap();
     study.promote(0).unwrap();
-    study.complete(0, 0.5, 1).unwrap();
+    study.complete(0, 0.5).unwrap();
     study.reached(1, 0.125).unwrap();
     study.prune(1).unwrap();
     study.fail(2, Failure::Diverged("the loss is not finite".to_owned())).unwrap();

@@ -31,7 +31,7 @@ fn every_trial_and_parameter_is_in_the_pictures() {
         let trial = study.start(vec![2.0 + f64::from(number % 4) * 2.0, f64::from(number % 3), rate]).unwrap();
         study.evaluated(trial, 10, f64::from(number)).unwrap();
         if number % 2 == 0 {
-            study.complete(trial, f64::from(number), 0).unwrap();
+            study.complete(trial, f64::from(number)).unwrap();
         } else {
             study.reached(trial, f64::from(number)).unwrap();
             study.prune(trial).unwrap();
@@ -62,7 +62,7 @@ fn names_are_escaped() {
     let objective = Objective { metric: "x&y".to_owned(), direction: Direction::Maximize };
     let mut study = Study::create(&folder.path().join("journal.log"), "s", objective, space).unwrap();
     let trial = study.start(vec![0.0]).unwrap();
-    study.complete(trial, 1.0, 0).unwrap();
+    study.complete(trial, 1.0).unwrap();
     for svg in [
         history_picture(&study).unwrap(),
         parallel_picture(&study).unwrap(),
