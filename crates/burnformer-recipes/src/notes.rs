@@ -89,16 +89,6 @@ fn lines(note: &Note<'_>) -> Vec<String> {
         .filter(|(_, count, _)| *count > 0)
         .map(|(name, count, what)| fact(name, format_args!("{} ({what})", HumanCount(count))))
         .collect(),
-        Note::QuestionWindows { windows, questions, lost, part } => {
-            let [windows, questions, lost] = [*windows, *questions as u64, *lost].map(HumanCount);
-            let mut lines =
-                vec![fact("windows", format_args!("{windows} over the contexts of {questions} {part} questions"))];
-            if lost.0 > 0 {
-                let what = "learnt as having no answer: raise `max_seq_length` or `question_answering.stride`";
-                lines.push(fact("answers in no window", format_args!("{lost} ({what})")));
-            }
-            lines
-        }
         Note::SmallBatches { samples, batches, asked } => {
             let found = *samples as f64 / (*batches).max(1) as f64;
             // The last batches of a window are smaller anyway.

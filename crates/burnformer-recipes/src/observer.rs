@@ -128,17 +128,6 @@ pub enum Note<'a> {
         /// Number of such tags of the scheme `iob1`, which were turned into beginnings.
         new_beginnings: u64,
     },
-    /// Windows over the contexts of questions.
-    QuestionWindows {
-        /// Number of windows.
-        windows: u64,
-        /// Number of questions.
-        questions: usize,
-        /// Number of questions whose answer is wholly in no window.
-        lost: u64,
-        /// What the questions are for, such as `training`.
-        part: &'static str,
-    },
     /// Names of weights that the pretrained model lacks and that were initialised at random.
     FreshWeights(&'a [String]),
     /// Names of weights of the pretrained model that the new model does not have.

@@ -133,7 +133,7 @@ fn there_is_an_answer_even_where_the_best_tokens_make_none() {
     found.add(
         &places[0],
         &[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 3.0, 0.0],
-        &[0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 1.0, 0.0, 0.0],
+        &[0.0, 0.0, 0.0, 3.5, 0.0, 0.0, 1.0, 0.0, 0.0],
         &search,
     );
     let answer = QuestionAnswer::of(&found, &context.text, &QuestionAnsweringOptions::default());

@@ -33,7 +33,7 @@ pub(crate) struct PretrainArgs {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(BertConfig::PRESETS.into_iter().chain(GptConfig::PRESETS)), conflicts_with_all = ["resume", "init"])]
     pub(crate) preset: Option<String>,
 
-    /// Initialise the weights from this model folder: any encoder of the BERT family for masked-lm, a GPT-2 for causal-lm; the learning rate is then a tenth by default
+    /// Initialise the weights from this model folder: any encoder of the BERT family for masked-lm, a GPT-2 for causal-lm
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub(crate) init: Option<PathBuf>,
 

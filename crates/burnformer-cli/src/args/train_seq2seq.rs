@@ -34,7 +34,7 @@ pub(crate) struct TrainSeq2SeqArgs {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Seq2SeqConfig::PRESETS), conflicts_with_all = ["resume", "init"])]
     pub(crate) preset: Option<String>,
 
-    /// Initialise the weights from this model folder of a translation model; the corpus must have its tokenizers; the learning rate is then a tenth by default
+    /// Initialise the weights from this model folder of a translation model; the corpus must have its tokenizers
     #[arg(long, value_name = "FOLDER", conflicts_with = "resume")]
     pub(crate) init: Option<PathBuf>,
 

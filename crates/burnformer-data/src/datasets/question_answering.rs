@@ -107,6 +107,12 @@ impl QuestionAnsweringDataset {
         self.questions.len()
     }
 
+    /// Number of contexts.
+    #[must_use]
+    pub fn n_contexts(&self) -> usize {
+        self.contexts.len()
+    }
+
     /// Number of questions whose first answer is wholly in no window, as one that is longer than the windows' overlap.
     #[must_use]
     pub fn n_lost_answers(&self) -> u64 {

@@ -281,18 +281,19 @@ impl Walk {
         }
         match self.stream.cut() {
             Ok(value) if value.bytes.is_empty() => return Err(Failed::Broken("a member has no value")),
-            Ok(value) if known(&KEPT) => {
-                *is_too_long |= kept.len() + value.bytes.len() > LONGEST;
+            Ok(value) => {
+                // Of the other members the names are enough.
+                let value: &[u8] = if known(&KEPT) { &value.bytes } else { b"null" };
+                *is_too_long |= kept.len() + name.len() + value.len() > LONGEST;
                 if *is_too_long {
                     *kept = Vec::new();
                 } else {
                     kept.push(if kept.is_empty() { b'{' } else { b',' });
                     kept.extend_from_slice(&name);
                     kept.push(b':');
-                    kept.extend_from_slice(&value.bytes);
+                    kept.extend_from_slice(value);
                 }
             }
-            Ok(_) => {}
             Err(Failed::TooLong { .. }) => *is_too_long |= known(&KEPT),
             Err(error) => return Err(error),
         }
@@ -383,7 +384,7 @@ mod tests {
             "error: line 3 of `a`: the answer `Bob` of question `c` is not at character 0 of its context, which has `Ann` \
              there: it is nowhere in it, correct the answer"
         );
-        assert!(found[3].starts_with("error: line 4 of `a` is not JSON at column 42"), "{}", found[3]);
+        assert!(found[3].starts_with("error: line 4 of `a` is not JSON at column 41"), "{}", found[3]);
         assert_eq!(found[4], r#"5 "Ann" pair="Who?" group="e" answers="#);
         let array = format!("[{}]", rows.lines().next().unwrap());
         assert_eq!(read(&array), [first]);
@@ -409,7 +410,7 @@ mod tests {
         let check = |content: &str, error: &str| assert_eq!(read(content), [format!("error: {error}")]);
         check(
             "{\"text\": \"a\", \"id\": 1}\n",
-            "line 1 of `a` begins an object without `context`, it has `text`, `id`: expected the JSON of SQuAD, or rows whose \
+            "line 1 of `a` begins an object without `context`, it has `id`, `text`: expected the JSON of SQuAD, or rows whose \
              columns the settings name",
         );
         let end = "expected the JSON of SQuAD, or rows whose columns the settings name";
@@ -426,7 +427,8 @@ mod tests {
         check("{\"context\": \"a\", \"qas\": [{\"id\": 1}]}", "line 1 of `a` has no `question`");
         let behind = "the rows behind it cannot be told apart";
         let broken = |what: &str| format!("line 1 of `a` is where {what}: {behind}");
-        check("{\"data\": [{\"a\": 1}", &broken("the file ends within a list"));
+        check("{\"data\": [{\"b\": 1}]}", &without("context", "`b`"));
+        check("{\"data\": [", &broken("the file ends within a list"));
         check("{\"data\": [1]}", &broken("there is a value that is no object"));
         check("{\"data\": [{\"a\" 1}]}", &broken("a member has no value"));
         check("{\"data\": [{\"a\": 1 \"b\": 2}]}", &broken("a comma is missing"));

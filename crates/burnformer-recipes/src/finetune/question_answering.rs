@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::head::with_logits;
 use super::{Base, Examples, FinetuneSettings, FinetuneTask, Supervised};
-use crate::{Context, Note, RecipeError};
+use crate::{Context, RecipeError};
 
 /// Settings of question answering.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -197,21 +197,12 @@ impl Supervised for QuestionAnswering {
         with_logits(step, n_tokens, 2, d_model)
     }
 
-    fn announce(
-        &self,
-        _texts: &QuestionTexts,
-        samples: &QuestionAnsweringDataset,
-        part: &'static str,
-        _base: &Base,
-        context: &Context<'_>,
-    ) {
-        let (windows, questions, lost) = (samples.per_epoch(), samples.n_questions(), samples.n_lost_answers());
-        context.observer.note(&Note::QuestionWindows { windows, questions, lost, part });
-    }
-
     fn counts(&self, texts: &QuestionTexts, samples: &QuestionAnsweringDataset) -> Vec<(&'static str, u64)> {
-        let unanswerable = texts.n_unanswerable() as u64;
-        vec![("without an answer", unanswerable), ("answers in no window", samples.n_lost_answers())]
+        vec![
+            ("contexts", samples.n_contexts() as u64),
+            ("without an answer", texts.n_unanswerable() as u64),
+            ("answers in no window", samples.n_lost_answers()),
+        ]
     }
 
     /// Whether questions may have no answer is decided by `texts` where the settings do not say it, as for models of others.
