@@ -31,6 +31,8 @@ pub struct LabelledTexts {
     pub labels: Vec<String>,
     /// The texts, in the order of the source.
     pub examples: Vec<Example>,
+    /// Texts that have none of the classes: a classifier should be unsure of them. Their label means nothing.
+    pub out_of_scope: Vec<Example>,
 }
 
 /// Errors of labels.
@@ -212,16 +214,7 @@ impl LabelledTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        // The class of each text is numbered as it comes, so that no name is kept twice.
-        let mut numbers = Numbers::default();
-        let number = |record: &Record| Ok(numbers.of(class(record)?));
-        let (mut examples, skipped) = examples(source, policy, progress, interrupt, number)?;
-        let (labels, sorted) = numbers.sorted();
-        examples.iter_mut().for_each(|example| example.label = sorted[example.label as usize]);
-        match labels.as_slice() {
-            [label] => Err(LabelError::OneClass { label: label.clone() }.into()),
-            _ => Ok((Self { labels, examples }, skipped)),
-        }
+        Self::read_in_scope(source, None, None, policy, progress, interrupt)
     }
 
     /// Reads texts whose classes are among `labels`.
@@ -235,13 +228,48 @@ impl LabelledTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        let numbers: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
-        let number = |record: &Record| {
-            let class = class(record)?;
-            numbers.get(class).copied().ok_or_else(|| LabelError::unknown(class, record, &labels))
+        Self::read_in_scope(source, Some(labels), None, policy, progress, interrupt)
+    }
+
+    /// [`Self::read_with_labels`], or [`Self::read`] without `labels`. Texts of the class `out_of_scope` have none of the classes.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_in_scope(
+        source: &dyn Source,
+        labels: Option<Vec<String>>,
+        out_of_scope: Option<&str>,
+        policy: OnBadRow,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<(Self, Skipped), DataError> {
+        // The class of each text is numbered as it comes, so that no name is kept twice.
+        let mut numbers = Numbers::default();
+        labels.iter().flatten().for_each(|label| _ = numbers.of(label));
+        let known = labels.as_deref();
+        let number = |record: &Record| match (class(record)?, known) {
+            (class, _) if Some(class) == out_of_scope => Ok(None),
+            (class, Some(labels)) => {
+                numbers.get(class).map(Some).ok_or_else(|| LabelError::unknown(class, record, labels))
+            }
+            (class, None) => Ok(Some(numbers.of(class))),
         };
-        let (examples, skipped) = examples(source, policy, progress, interrupt, number)?;
-        Ok((Self { labels, examples }, skipped))
+        let (all, skipped) = examples(source, policy, progress, interrupt, number)?;
+        let (mut examples, mut outside) = (Vec::with_capacity(all.len()), Vec::new());
+        for Example { text, pair, label } in all {
+            let part = if label.is_some() { &mut examples } else { &mut outside };
+            part.push(Example { text, pair, label: label.unwrap_or_default() });
+        }
+        if let Some(labels) = labels {
+            return Ok((Self { labels, examples, out_of_scope: outside }, skipped));
+        }
+        let (labels, sorted) = numbers.sorted();
+        examples.iter_mut().for_each(|example| example.label = sorted[example.label as usize]);
+        match labels.as_slice() {
+            [] => Err(LabelError::Empty.into()),
+            [label] => Err(LabelError::OneClass { label: label.clone() }.into()),
+            _ => Ok((Self { labels, examples, out_of_scope: outside }, skipped)),
+        }
     }
 
     /// Refuses classes that no classifier can be meant to learn. `source` has the texts, `policy` is what they were read with.
@@ -344,7 +372,9 @@ impl LabelledTexts {
             is_taken[text] = orders[class].at(seen[class] - 1) < wanted[class] as u64;
         }
         let (left, taken) = parted(self.examples, firsts, &is_taken);
-        (Self { labels: self.labels.clone(), examples: left }, Self { labels: self.labels, examples: taken })
+        let Self { labels, out_of_scope, .. } = self;
+        let taken = Self { labels: labels.clone(), examples: taken, out_of_scope: Vec::new() };
+        (Self { labels, examples: left, out_of_scope }, taken)
     }
 
     /// Texts that occur with different classes.
@@ -397,7 +427,12 @@ impl Numbers {
     /// The number of `name`.
     pub(crate) fn of(&mut self, name: &str) -> u32 {
         let next = self.0.len() as u32;
-        self.0.get(name).copied().unwrap_or_else(|| *self.0.entry(name.to_owned()).or_insert(next))
+        self.get(name).unwrap_or_else(|| *self.0.entry(name.to_owned()).or_insert(next))
+    }
+
+    /// The number of `name`, if it has one.
+    fn get(&self, name: &str) -> Option<u32> {
+        self.0.get(name).copied()
     }
 
     /// The names as they came, and the place of each number there.
@@ -534,6 +569,23 @@ mod tests {
     }
 
     #[test]
+    fn texts_out_of_scope_are_kept_apart() {
+        let rows = [("a", "x"), ("b", "oos"), ("c", "y"), ("d", "oos")];
+        let source = Memory::of(rows.iter().map(|(text, label)| labelled(text, label)).collect());
+        let read = |labels: Option<&[&str]>| {
+            let labels = labels.map(|labels| labels.iter().map(ToString::to_string).collect());
+            let (policy, interrupt) = (OnBadRow::Error, Interrupt::new());
+            LabelledTexts::read_in_scope(&source, labels, Some("oos"), policy, &Silent, &interrupt)
+                .map(|(texts, _)| texts)
+        };
+        let texts = read(None).unwrap();
+        assert_eq!((texts.labels.as_slice(), texts.examples.len()), (&["x".to_owned(), "y".to_owned()][..], 2));
+        assert_eq!(texts.out_of_scope.iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), ["b", "d"]);
+        assert_eq!(read(Some(&["y", "x"])).unwrap().examples[0].label, 1);
+        assert!(read(Some(&["y"])).unwrap_err().to_string().contains("unknown class `x`"));
+    }
+
+    #[test]
     fn texts_that_teach_nothing_are_refused() {
         let message = |records| read(records).unwrap_err().to_string();
         assert_eq!(message(vec![]), "there is no text with a class");
@@ -570,7 +622,7 @@ mod tests {
             let example = |(i, &label): (usize, &u32)| Example { text: i.to_string(), pair: None, label };
             let examples = classes.iter().enumerate().map(example);
             let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-            let all = LabelledTexts { labels, examples: examples.collect() };
+            let all = LabelledTexts { labels, examples: examples.collect(), ..LabelledTexts::default() };
             let count = |texts: &LabelledTexts, class| texts.examples.iter().filter(|it| it.label == class).count();
             let (left, taken) = all.clone().split(share, seed);
             for class in 0..4 {
@@ -616,7 +668,8 @@ mod tests {
         fn rows_are_split_as_texts_are_where_no_text_is_there_twice(classes in prop::collection::vec(0_u32..4, 2..80), seed: u64) {
             let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
             let example = |(i, &label): (usize, &u32)| Example { text: i.to_string(), pair: None, label };
-            let all = LabelledTexts { labels, examples: classes.iter().enumerate().map(example).collect() };
+            let examples = classes.iter().enumerate().map(example).collect();
+            let all = LabelledTexts { labels, examples, ..LabelledTexts::default() };
             prop_assert_eq!(all.clone().split(0.2, seed), all.split_rows(0.2, seed));
         }
     }

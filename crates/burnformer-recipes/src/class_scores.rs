@@ -1,8 +1,12 @@
 //! Scores of classifiers for reports, and their pictures.
 
-use burnformer_reports::{AverageScores, ClassReport, ClassificationIntervals, ClassificationScores, ReliabilityBin};
+use burnformer_reports::{
+    AverageScores, ClassReport, ClassificationIntervals, ClassificationScores, OutOfScopeScores, ReliabilityBin,
+};
 use burnformer_tasks::ClassificationMetricState;
-use burnformer_tasks::metrics::{BootstrapInterval, ClassProbabilities, ClassScores, ConfusionMatrix, MOST_WRITTEN};
+use burnformer_tasks::metrics::{
+    BootstrapInterval, ClassProbabilities, ClassScores, ConfusionMatrix, MOST_WRITTEN, auroc, bootstrap_interval,
+};
 use burnformer_train::{PictureError, ReliabilityBar, confusion_picture, reliability_picture};
 
 use crate::Picture;
@@ -15,6 +19,26 @@ pub(crate) fn of_state(state: &ClassificationMetricState, labels: &[String], see
         Some(probabilities) => with_probabilities(scores, probabilities, seed),
         None => scores,
     }
+}
+
+/// How well texts out of scope are told apart from those with a class, by the probability of the answer; `None` if the states
+/// have no probabilities.
+pub(crate) fn out_of_scope(
+    within: &ClassificationMetricState,
+    outside: &ClassificationMetricState,
+    seed: u64,
+) -> Option<OutOfScopeScores> {
+    let of = |state: &ClassificationMetricState| state.probabilities.as_ref().map(|it| it.confidences().to_vec());
+    let (within, outside) = (of(within)?, of(outside)?);
+    let is_within: Vec<bool> = (0..within.len() + outside.len()).map(|row| row < within.len()).collect();
+    let confidences: Vec<f64> = within.iter().chain(&outside).map(|&it| f64::from(it)).collect();
+    let score = |rows: &[usize]| {
+        let of_rows = rows.iter().map(|&row| (is_within[row], confidences[row]));
+        let (is_within, confidences): (Vec<bool>, Vec<f64>) = of_rows.unzip();
+        auroc(&is_within, &confidences)
+    };
+    let interval = bootstrap_interval(is_within.len(), seed, score).map(ends);
+    Some(OutOfScopeScores { texts: outside.len() as u64, auroc: auroc(&is_within, &confidences)?, interval })
 }
 
 /// The scores that follow from a confusion matrix, and the mean loss where there is one.
@@ -45,6 +69,7 @@ pub(crate) fn of_confusion(
         mcc: Some(confusion.mcc()),
         auroc: None,
         calibration_error: None,
+        out_of_scope: None,
         intervals: intervals.map(|intervals| ClassificationIntervals {
             accuracy: ends(intervals.accuracy),
             macro_f1: ends(intervals.macro_f1),

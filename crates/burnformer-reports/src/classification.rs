@@ -43,6 +43,9 @@ pub struct ClassificationScores {
     /// 95 % confidence intervals, by the bootstrap over texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<ClassificationIntervals>,
+    /// How well texts out of scope are told apart; absent without such texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_scope: Option<OutOfScopeScores>,
     /// Scores of each class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassReport>,
@@ -59,6 +62,18 @@ pub struct ClassificationScores {
     /// Truth, answer and number of texts, where there are any, of more than 1,000 classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion_cells: Vec<(usize, usize, u64)>,
+}
+
+/// How well texts that have none of the classes are told apart by the probability of the answer, which should be low.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutOfScopeScores {
+    /// Number of texts that have none of the classes.
+    pub texts: u64,
+    /// AUROC: how often such a text has a less probable answer than one with a class.
+    pub auroc: f64,
+    /// 95 % confidence interval of it, by the bootstrap over texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(f64, f64)>,
 }
 
 /// Confidence intervals, each its lower and upper end.
@@ -129,6 +144,11 @@ impl ClassificationScores {
             ("calibration error", self.calibration_error),
         ];
         lines.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), format!("{:.4}", value?)))));
+        if let Some(OutOfScopeScores { texts, auroc, interval }) = self.out_of_scope {
+            let interval = interval.map(|(low, high)| format!(", 95 % interval {low:.4} to {high:.4}"));
+            let shown = format!("{auroc:.4} ({texts} texts{})", interval.unwrap_or_default());
+            lines.push(("out-of-scope AUROC".to_owned(), shown));
+        }
         if !self.absent_labels.is_empty() {
             let (n, all) = (self.absent_labels.len(), self.labels.len());
             lines.push((

@@ -16,7 +16,9 @@ mod scores;
 mod search;
 mod seeds;
 
-pub use classification::{ClassReport, ClassificationIntervals, ClassificationScores, ReliabilityBin};
+pub use classification::{
+    ClassReport, ClassificationIntervals, ClassificationScores, OutOfScopeScores, ReliabilityBin,
+};
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths, ScoreRange};
 pub use embedding::{RetrievalScores, SentenceEmbeddingScores};
 pub use labels::{AverageScores, LabelScores, MultiLabelScores};

@@ -143,7 +143,7 @@ pub struct TrainSeq2SeqReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AverageScores, ClassReport, ClassificationIntervals, ReliabilityBin};
+    use crate::{AverageScores, ClassReport, ClassificationIntervals, OutOfScopeScores, ReliabilityBin};
 
     #[test]
     fn a_report_is_read_back_as_it_was_written() {
@@ -187,6 +187,7 @@ mod tests {
                 support: 3,
                 auroc: Some(0.125),
             }],
+            out_of_scope: Some(OutOfScopeScores { texts: 3, auroc: 0.75, interval: Some((0.5, 1.0)) }),
             reliability: vec![ReliabilityBin { count: 4, accuracy: 0.5, probability: 0.625 }],
         };
         let baseline = Baseline { name: "majority class".to_owned(), scores: scores.clone() };

@@ -16,7 +16,7 @@ use super::{FormatArgs, RunArgs};
 use sentence_embedding::SentenceEmbeddingArgs;
 use token_classification::TokenClassificationArgs;
 
-/// Fine-tune a pretrained model for text or token classification
+/// Fine-tune a pretrained model for a supervised task
 ///
 /// The classes are the labels of the training texts. Keeps the model with the best macro-F1 on the validation texts. `--test`
 /// evaluates it on held-out texts; `--baseline` adds two baselines: the most frequent class and a bag-of-words classifier.

@@ -154,7 +154,7 @@ fn scores_are_learned_predicted_and_measured() {
         &format!("--task regression {bad}"),
         &["line 3 of `bad.csv` has the score `high`, expected a finite number", "`--on-bad-row skip`"],
     );
-    fails(&format!("--task text-ranking {bad} --on-bad-row skip"), &["validation texts"]);
+    fails(&format!("--task text-ranking {bad} --on-bad-row skip"), &["skipped rows: 2", "every text has the score `0.5`"]);
     folder.write("large.csv", "text,score\na,0.5\nc,2\n");
     fails(
         "--task text-ranking --train large.csv --label-column score",
@@ -162,6 +162,57 @@ fn scores_are_learned_predicted_and_measured() {
     );
     folder.write("same.csv", "text,score\na,1\nb,1.0\n");
     fails("--task regression --train same.csv --label-column score", &["every text has the score `1`"]);
+}
+
+#[test]
+fn texts_out_of_scope_are_told_apart_by_the_probability_of_the_answer() {
+    let folder = Folder::with_models();
+    let outside: String = (0..6).map(|n| format!("Boat {n} left the pier.,none\n")).collect();
+    folder.write("train.csv", &(table(0..48, "category") + &outside));
+    folder.write("test.csv", &(table(48..60, "category") + &outside));
+    let data = "--train train.csv --test test.csv --label-column category --out-of-scope none";
+    let report = folder.run(&learns(&format!("{data} --out runs/scope"))).succeeds().json();
+    let (test, labels) = (&report["test"], json!(["bad", "good"]));
+    assert_eq!((&test["labels"], &test["texts"], &test["out_of_scope"]["texts"]), (&labels, &12.into(), &6.into()));
+    let auroc = test["out_of_scope"]["auroc"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&auroc), "{report}");
+    assert_eq!(report["validation"].get("out_of_scope"), None);
+    // The run knows the class when its model is evaluated.
+    let evaluate = format!("evaluate runs/scope --input test.csv --label-column category {DEVICE}");
+    assert!(folder.run(&evaluate).succeeds().stdout.contains("out-of-scope AUROC   "));
+    let run = folder.run(&format!("{evaluate} --format json")).succeeds().json();
+    assert!((run["out_of_scope"]["auroc"].as_f64().unwrap() - auroc).abs() < 1e-9);
+}
+
+#[test]
+fn runs_of_all_tasks_and_techniques_go_on_from_a_checkpoint_to_the_same_bits() {
+    let folder = Folder::with_models();
+    folder.write("lists.jsonl", &lists(0..48));
+    folder.write("scores.tsv", &scored(0..48));
+    let scores = "--train scores.tsv --text-column first --pair-column second --label-column score";
+    let classes = "--train train.csv --label-column category";
+    for (out, line) in [
+        ("labels", "--task multi-label-classification --train lists.jsonl --label-column labels".to_owned()),
+        ("score", format!("--task regression {scores}")),
+        ("rank", format!("--task text-ranking {scores}")),
+        ("weights", format!("{classes} --class-weights balanced --label-smoothing 0.1")),
+        ("drop", format!("{classes} --balanced-sampling --r-drop 1")),
+    ] {
+        let every = "--steps 6 --set train.checkpoint_every=3 --set train.keep_checkpoints=5";
+        folder.run(&format!("{FINETUNE} {line} {every} --out runs/{out} {DEVICE}")).succeeds();
+        let files = ["model.safetensors", "config.json", "metrics.jsonl"].map(|name| format!("runs/{out}/{name}"));
+        let content = || files.clone().map(|name| std::fs::read(folder.path(&name)).unwrap());
+        let expected = content();
+        std::fs::remove_dir_all(folder.path(&format!("runs/{out}/checkpoints/step-6"))).unwrap();
+        folder.run(&format!("finetune --out runs/{out} --resume {DEVICE}")).succeeds();
+        let [model, config, metrics] = content();
+        assert!(model == expected[0] && config == expected[1], "{out}");
+        let losses = |text: &[u8]| -> Vec<Value> {
+            let lines = std::str::from_utf8(text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap());
+            lines.map(|line: Value| line["loss"].clone()).collect()
+        };
+        assert_eq!(losses(&metrics), losses(&expected[2]), "{out}");
+    }
 }
 
 #[test]

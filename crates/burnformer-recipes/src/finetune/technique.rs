@@ -15,8 +15,12 @@ pub struct ClassificationSettings {
     pub balanced_sampling: bool,
     /// Share of the target distribution that is spread evenly over all classes, in `[0, 1)`.
     pub label_smoothing: f64,
-    /// Weight of R-Drop, the divergence between two passes with different dropout; 0 for one pass.
+    /// Weight of R-Drop, the divergence between two passes with different dropout; 0 for one pass. It is 0 for a model without
+    /// dropout.
     pub r_drop: f64,
+    /// Class of texts that have none of the classes; absent if there are none. They are not trained on: it is measured how well
+    /// they are told apart by the probability of the answer.
+    pub out_of_scope: Option<String>,
     /// Weights of the classes in the loss; absent for equal weights.
     pub class_weights: Option<ClassWeights>,
 }
@@ -121,7 +125,7 @@ mod tests {
             .iter()
             .zip(0..)
             .flat_map(|(&(_, n), label)| (0..n).map(move |i| Example { text: i.to_string(), pair: None, label }));
-        LabelledTexts { labels, examples: examples.collect() }
+        LabelledTexts { labels, examples: examples.collect(), ..LabelledTexts::default() }
     }
 
     fn weights(toml: &str, texts: &LabelledTexts) -> Result<Vec<f32>, String> {

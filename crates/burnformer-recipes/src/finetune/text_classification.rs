@@ -1,10 +1,11 @@
 //! Fine-tuning for text classification.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_data::DataError;
-use burnformer_data::batches::{ClassificationCollator, Padding};
+use burnformer_data::batches::{Batches, ClassificationBatch, ClassificationCollator, Padding};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::Input;
@@ -12,16 +13,21 @@ use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
 };
 use burnformer_reports::{Baseline, ClassificationScores, first_of};
-use burnformer_tasks::{ClassificationMetricState, ClassificationTask};
+use burnformer_tasks::{ClassificationMetricState, ClassificationTask, evaluate_in_detail};
 
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
+use crate::evaluate::{batches_of, padding};
 use crate::text::MOST_NAMED;
 use crate::{Context, Note, RecipeError, class_scores};
+
+/// Texts out of scope that are measured together.
+const TOGETHER: usize = 32;
 
 /// Classification of texts, or of pairs of texts: one class each.
 pub struct TextClassification {
     task: ClassificationTask,
+    base: Base,
     balanced_sampling: bool,
     n_passes: usize,
 }
@@ -48,7 +54,7 @@ impl Supervised for TextClassification {
         let (technique, labels) = (&settings.classification, train.labels.clone());
         let task = ClassificationTask::new(config, tokenizer, labels)?.with_loss(technique.loss(train)?)?;
         let n_passes = if technique.r_drop > 0.0 { 2 } else { 1 };
-        Ok(Self { task, balanced_sampling: technique.balanced_sampling, n_passes })
+        Ok(Self { task, base: base.clone(), balanced_sampling: technique.balanced_sampling, n_passes })
     }
 
     fn of_model(
@@ -63,7 +69,7 @@ impl Supervised for TextClassification {
         }
         let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
         let task = ClassificationTask::new(config, tokenizer, model.labels().to_vec())?;
-        Ok(Self { task, balanced_sampling: false, n_passes: 1 })
+        Ok(Self { task, base: base.clone(), balanced_sampling: false, n_passes: 1 })
     }
 
     fn labels(&self) -> &[String] {
@@ -125,6 +131,39 @@ impl Supervised for TextClassification {
 
     fn n_cut(&self, samples: &ClassificationDataset) -> Option<u64> {
         Some(samples.n_cut())
+    }
+
+    fn counts(&self, texts: &LabelledTexts, _samples: &ClassificationDataset) -> Vec<(&'static str, u64)> {
+        match texts.out_of_scope.len() {
+            0 => Vec::new(),
+            n => vec![("out of scope", n as u64)],
+        }
+    }
+
+    /// Texts out of scope are measured beside the others.
+    fn measure(
+        &self,
+        model: &BertForSequenceClassification,
+        (texts, samples): (&LabelledTexts, &Arc<ClassificationDataset>),
+        batches: impl Iterator<Item = Result<ClassificationBatch, DataError>>,
+        seed: u64,
+        device: &Device,
+        context: &Context<'_>,
+    ) -> Result<ClassificationScores, RecipeError> {
+        let (task, observer, interrupt) = (&self.task, context.observer, context.interrupt());
+        let n_samples = samples.per_epoch();
+        let state = evaluate_in_detail(task, model, batches, n_samples, device, observer, &interrupt)?;
+        let mut scores = self.scores(&state, texts, samples, seed);
+        if !texts.out_of_scope.is_empty() {
+            let Base { config, tokenizer, max_seq_length, .. } = &self.base;
+            let outside = ClassificationDataset::of(&texts.out_of_scope, tokenizer, *max_seq_length, seed)?;
+            let n_outside = outside.per_epoch();
+            let collator = self.collator(padding(self.base.pad_id(), config.max_seq_length));
+            let batches = Batches::epoch(Arc::new(outside), &collator, &batches_of(TOGETHER), seed)?;
+            let outside = evaluate_in_detail(task, model, batches, n_outside, device, observer, &interrupt)?;
+            scores.out_of_scope = class_scores::out_of_scope(&state, &outside, seed);
+        }
+        Ok(scores)
     }
 
     fn scores(

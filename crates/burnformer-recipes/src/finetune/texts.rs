@@ -89,10 +89,8 @@ impl Examples for LabelledTexts {
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<(Self, Skipped), DataError> {
-        match known {
-            Some(labels) => Self::read_with_labels(source, labels, settings.on_bad_row, progress, interrupt),
-            None => Self::read(source, settings.on_bad_row, progress, interrupt),
-        }
+        let out_of_scope = settings.classification.out_of_scope.as_deref();
+        Self::read_in_scope(source, known, out_of_scope, settings.on_bad_row, progress, interrupt)
     }
 
     fn split(self, share: f64, seed: u64) -> (Self, Self) {

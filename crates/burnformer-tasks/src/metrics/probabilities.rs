@@ -12,6 +12,8 @@ pub struct ClassProbabilities {
     n_classes: usize,
     reliability: Reliability,
     truths: Vec<usize>,
+    /// The probability of the answer to each row.
+    confidences: Vec<f32>,
     /// Of every class, row by row; empty if there are too many.
     probabilities: Vec<f32>,
 }
@@ -28,6 +30,7 @@ impl ClassProbabilities {
             n_classes,
             reliability: Reliability::new(CALIBRATION_BINS),
             truths: Vec::new(),
+            confidences: Vec::new(),
             probabilities: Vec::new(),
         }
     }
@@ -40,6 +43,7 @@ impl ClassProbabilities {
         let (n, n_classes) = (probabilities.len(), self.n_classes);
         assert_eq!(n, n_classes, "probabilities: {n} of {n_classes} classes");
         self.reliability.add(probabilities[predicted], truth == predicted);
+        self.confidences.push(probabilities[predicted] as f32);
         let was_kept = self.is_kept();
         self.truths.push(truth);
         if was_kept && self.truths.len() * n_classes <= MOST_KEPT {
@@ -59,6 +63,7 @@ impl ClassProbabilities {
         let are_kept = self.is_kept() && other.is_kept();
         self.reliability += other.reliability;
         self.truths.extend(other.truths);
+        self.confidences.extend(other.confidences);
         if are_kept && self.truths.len() * n_classes <= MOST_KEPT {
             self.probabilities.extend(other.probabilities);
         } else {
@@ -68,6 +73,12 @@ impl ClassProbabilities {
 
     fn is_kept(&self) -> bool {
         self.probabilities.len() == self.truths.len() * self.n_classes
+    }
+
+    /// The probability of the answer to each row.
+    #[must_use]
+    pub fn confidences(&self) -> &[f32] {
+        &self.confidences
     }
 
     /// How often predictions are right, by the probability that they are given.

@@ -23,9 +23,14 @@ pub(crate) struct ClassificationArgs {
     #[arg(long, value_name = "SHARE", conflicts_with = "resume")]
     pub(crate) label_smoothing: Option<f64>,
 
-    /// Weight of R-Drop, the divergence between two passes with different dropout; takes twice the time [default: 0]
+    /// Weight of R-Drop, the divergence between two passes with different dropout, of which the model must have some; takes twice
+    /// the time [default: 0]
     #[arg(long, value_name = "WEIGHT", conflicts_with = "resume")]
     pub(crate) r_drop: Option<f64>,
+
+    /// Class of texts that have none of the classes: they are not trained on, and `--test` measures how well they are told apart
+    #[arg(long, value_name = "CLASS", conflicts_with = "resume")]
+    pub(crate) out_of_scope: Option<String>,
 
     /// Least probability of a label that counts as predicted, for multi-label classification [default: 0.5]
     #[arg(long, value_name = "PROBABILITY", conflicts_with = "resume")]
@@ -39,6 +44,7 @@ impl ClassificationArgs {
             balanced_sampling: self.balanced_sampling,
             label_smoothing: self.label_smoothing.unwrap_or_default(),
             r_drop: self.r_drop.unwrap_or_default(),
+            out_of_scope: self.out_of_scope.clone(),
             class_weights: self.class_weights.clone(),
         }
     }
@@ -56,6 +62,7 @@ impl ClassificationArgs {
             ("--balanced-sampling", self.balanced_sampling, classes),
             ("--label-smoothing", self.label_smoothing.is_some(), classes),
             ("--r-drop", self.r_drop.is_some(), classes),
+            ("--out-of-scope", self.out_of_scope.is_some(), classes),
             ("--threshold", self.threshold.is_some(), FinetuneTask::MultiLabelClassification),
         ];
         flags.into_iter().filter(|(_, is_given, _)| *is_given).map(|(flag, _, of)| (flag, of))
