@@ -8,9 +8,9 @@ use std::time::Duration;
 use burnformer_core::files::{FileError, atomic_write_bytes};
 use burnformer_models::ModelSize;
 use burnformer_reports::{
-    CausalLmReport, CausalLmScores, ClassificationScores, EntityTypeScores, Evaluation, FinetuneReport, Memory,
-    PairScores, Plan, PretrainReport, PretrainingScores, QuestionAnsweringScores, RepeatedTexts, RunSummary,
-    TokenClassificationScores, TrainSeq2SeqReport, first_of,
+    CausalLmReport, CausalLmScores, ClassificationScores, Evaluation, FinetuneReport, Memory, PairScores, Plan,
+    PretrainReport, PretrainingScores, QuestionAnsweringScores, RepeatedTexts, RunSummary, TokenClassificationScores,
+    TrainSeq2SeqReport, first_of,
 };
 use burnformer_tasks::FilledText;
 use burnformer_train::PictureError;
@@ -260,10 +260,16 @@ impl TaskScores for QuestionAnsweringScores {
 /// The scores of each type of entities.
 fn entity_table(scores: &TokenClassificationScores) -> String {
     let head = if scores.by_word { "tag" } else { "entity" };
-    let width = scores.entities.iter().map(|it| it.label.chars().count()).chain([head.len()]).max().unwrap_or(0);
+    let rows = scores.entities.iter().map(|it| (it.label.as_str(), [it.precision, it.recall, it.f1], it.support));
+    score_table(head, rows)
+}
+
+/// Precision, recall and F1 of each row, and its number of examples, behind its name.
+pub(crate) fn score_table<'a>(head: &str, rows: impl Iterator<Item = (&'a str, [f64; 3], u64)> + Clone) -> String {
+    let width = rows.clone().map(|(name, ..)| name.chars().count()).chain([head.len()]).max().unwrap_or(0);
     let mut text = format!("{head:<width$}  precision  recall      f1  support\n");
-    for EntityTypeScores { label, precision, recall, f1, support } in &scores.entities {
-        text += &format!("{label:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
+    for (name, [precision, recall, f1], support) in rows {
+        text += &format!("{name:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
     }
     text
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ClassReport;
+
 /// Scores of predicted labels on texts with any number of labels. A quotient without a denominator is 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MultiLabelScores {
@@ -22,7 +24,7 @@ pub struct MultiLabelScores {
     /// Means over the texts.
     pub samples: AverageScores,
     /// Scores of each label.
-    pub labels: Vec<LabelScores>,
+    pub labels: Vec<ClassReport>,
 }
 
 /// Precision, recall and F1, each in `[0, 1]`.
@@ -34,21 +36,6 @@ pub struct AverageScores {
     pub recall: f64,
     /// Harmonic mean of precision and recall.
     pub f1: f64,
-}
-
-/// Scores of one label.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelScores {
-    /// The label.
-    pub label: String,
-    /// Share of the texts with this prediction that have the label.
-    pub precision: f64,
-    /// Share of the texts with the label that have this prediction.
-    pub recall: f64,
-    /// Harmonic mean of precision and recall.
-    pub f1: f64,
-    /// Number of texts with the label.
-    pub support: u64,
 }
 
 impl MultiLabelScores {

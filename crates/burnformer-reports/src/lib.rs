@@ -21,7 +21,7 @@ pub use classification::{
 };
 pub use data::{Contradiction, DataPart, DataReport, LabelCount, Lengths, ScoreRange};
 pub use embedding::{RetrievalScores, SentenceEmbeddingScores};
-pub use labels::{AverageScores, LabelScores, MultiLabelScores};
+pub use labels::{AverageScores, MultiLabelScores};
 pub use metrics::Metrics;
 pub use plan::{Memory, Plan};
 pub use question_answering::{AnsweredQuestion, QuestionAnsweringScores, ScoresByKind};

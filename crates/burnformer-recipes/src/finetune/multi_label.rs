@@ -15,13 +15,13 @@ use burnformer_data::source::{Skipped, Source};
 use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
 };
-use burnformer_reports::{AverageScores, LabelScores, MultiLabelScores, first_of};
+use burnformer_reports::{AverageScores, ClassReport, MultiLabelScores, first_of};
 use burnformer_tasks::metrics::ClassScores;
 use burnformer_tasks::{MultiLabelMetricState, MultiLabelTask};
 
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, Examples, FinetuneSettings, FinetuneTask, Supervised};
-use crate::text::{MOST_NAMED, TaskScores};
+use crate::text::{MOST_NAMED, TaskScores, score_table};
 use crate::{Context, Note, RecipeError};
 
 /// Classification of texts, or of pairs of texts: any number of labels each.
@@ -135,12 +135,9 @@ impl Supervised for MultiLabelClassification {
     ) -> MultiLabelScores {
         let counts = &state.counts;
         let average = |ClassScores { precision, recall, f1, .. }| AverageScores { precision, recall, f1 };
-        let labels = self.labels().iter().zip(counts.by_label()).map(|(label, scores)| LabelScores {
-            label: label.clone(),
-            precision: scores.precision,
-            recall: scores.recall,
-            f1: scores.f1,
-            support: scores.support,
+        let labels = self.labels().iter().zip(counts.by_label()).map(|(label, scores)| {
+            let ClassScores { precision, recall, f1, support } = scores;
+            ClassReport { label: label.clone(), precision, recall, f1, support, auroc: None }
         });
         MultiLabelScores {
             texts: counts.total(),
@@ -176,11 +173,8 @@ impl TaskScores for MultiLabelScores {
     /// The scores of each label.
     fn details(&self) -> String {
         let labels = &self.labels[..self.labels.len().min(MOST_NAMED)];
-        let width = labels.iter().map(|it| it.label.chars().count()).chain(["label".len()]).max().unwrap_or(0);
-        let mut text = format!("{:<width$}  precision  recall      f1  support\n", "label");
-        for LabelScores { label, precision, recall, f1, support } in labels {
-            text += &format!("{label:<width$}  {precision:>9.4}  {recall:.4}  {f1:.4}  {support:>7}\n");
-        }
+        let rows = labels.iter().map(|it| (it.label.as_str(), [it.precision, it.recall, it.f1], it.support));
+        let text = score_table("label", rows);
         match self.labels.len() - labels.len() {
             0 => text,
             more => format!("{text}and {more} more labels\n"),
