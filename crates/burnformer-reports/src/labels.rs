@@ -13,6 +13,12 @@ pub struct MultiLabelScores {
     pub loss: f64,
     /// Least probability of a label that counts as predicted.
     pub threshold: f64,
+    /// Threshold with the greatest micro-F1 on these texts, and that micro-F1; absent for more than 16 million probabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_threshold: Option<(f64, f64)>,
+    /// Mean AUROC of the labels that some texts have and others lack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auroc: Option<f64>,
     /// Share of texts all of whose labels are right.
     pub subset_accuracy: f64,
     /// Precision, recall and F1 of the decisions on all labels together.
@@ -43,14 +49,17 @@ impl MultiLabelScores {
     #[must_use]
     pub fn lines(&self) -> Vec<(String, String)> {
         let scores = [
-            ("loss", self.loss),
-            ("subset accuracy", self.subset_accuracy),
-            ("micro F1", self.micro.f1),
-            ("macro F1", self.r#macro.f1),
-            ("samples F1", self.samples.f1),
+            ("loss", Some(self.loss)),
+            ("subset accuracy", Some(self.subset_accuracy)),
+            ("micro F1", Some(self.micro.f1)),
+            ("macro F1", Some(self.r#macro.f1)),
+            ("samples F1", Some(self.samples.f1)),
+            ("AUROC", self.auroc),
         ];
-        let scores = scores.map(|(name, value)| (name.to_owned(), format!("{value:.4}")));
+        let scores = scores.into_iter().filter_map(|(name, value)| Some((name.to_owned(), format!("{:.4}", value?))));
         let texts = ("texts".to_owned(), self.texts.to_string());
-        [texts].into_iter().chain(scores).chain([("threshold".to_owned(), self.threshold.to_string())]).collect()
+        let best = self.best_threshold.map(|(threshold, f1)| format!(" (best here: {threshold:.4}, micro F1 {f1:.4})"));
+        let threshold = ("threshold".to_owned(), format!("{}{}", self.threshold, best.unwrap_or_default()));
+        [texts].into_iter().chain(scores).chain([threshold]).collect()
     }
 }

@@ -11,7 +11,7 @@ use burnformer_nn::{DropoutRng, binary_cross_entropy};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
-use crate::metrics::MultiLabelCounts;
+use crate::metrics::{LabelProbabilities, MultiLabelCounts};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
 /// Classification of texts, or pairs of texts, that may have any number of labels: a decision on each label, by binary
@@ -55,6 +55,9 @@ pub struct MultiLabelMetricState {
     /// Sum over texts of the mean binary cross-entropy of their labels, in nats.
     #[serde(with = "exact")]
     pub loss_sum: f64,
+    /// Truths and probabilities of all labels, in evaluations whose scores are reported.
+    #[serde(skip)]
+    pub probabilities: Option<LabelProbabilities>,
 }
 
 impl MultiLabelMetricState {
@@ -69,6 +72,10 @@ impl MetricState for MultiLabelMetricState {
     fn merge(&mut self, other: Self) {
         self.counts += other.counts;
         self.loss_sum += other.loss_sum;
+        self.probabilities = self.probabilities.take().zip(other.probabilities).map(|(mut mine, others)| {
+            mine.merge(others);
+            mine
+        });
     }
 
     fn metrics(&self) -> Vec<Metric> {
@@ -119,7 +126,12 @@ impl Task for MultiLabelTask {
     }
 
     fn metric_state(&self) -> MultiLabelMetricState {
-        MultiLabelMetricState { counts: MultiLabelCounts::new(self.labels.len()), loss_sum: 0.0 }
+        MultiLabelMetricState { counts: MultiLabelCounts::new(self.labels.len()), loss_sum: 0.0, probabilities: None }
+    }
+
+    fn detailed_metric_state(&self) -> MultiLabelMetricState {
+        let probabilities = Some(LabelProbabilities::new(self.labels.len()));
+        MultiLabelMetricState { probabilities, ..self.metric_state() }
     }
 
     fn add_scores(
@@ -136,6 +148,9 @@ impl Task for MultiLabelTask {
             labels.iter().for_each(|&label| truth[label as usize] = true);
             let predicted: Vec<bool> = answers.iter().map(|&probability| probability >= self.threshold).collect();
             metric_state.counts.add(&truth, &predicted);
+            if let Some(kept) = &mut metric_state.probabilities {
+                kept.add(&truth, answers);
+            }
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
 };
 use burnformer_reports::{AverageScores, ClassReport, MultiLabelScores, first_of};
-use burnformer_tasks::metrics::ClassScores;
+use burnformer_tasks::metrics::{ClassScores, LabelProbabilities};
 use burnformer_tasks::{MultiLabelMetricState, MultiLabelTask};
 
 use super::head::{check_has_no_tags, with_logits};
@@ -143,6 +143,8 @@ impl Supervised for MultiLabelClassification {
             texts: counts.total(),
             loss: state.loss(),
             threshold: self.threshold,
+            best_threshold: state.probabilities.as_ref().and_then(LabelProbabilities::best_threshold),
+            auroc: state.probabilities.as_ref().and_then(LabelProbabilities::auroc),
             subset_accuracy: counts.subset_accuracy(),
             micro: average(counts.micro()),
             r#macro: average(counts.macro_average()),
