@@ -154,7 +154,10 @@ fn scores_are_learned_predicted_and_measured() {
         &format!("--task regression {bad}"),
         &["line 3 of `bad.csv` has the score `high`, expected a finite number", "`--on-bad-row skip`"],
     );
-    fails(&format!("--task text-ranking {bad} --on-bad-row skip"), &["skipped rows: 2", "every text has the score `0.5`"]);
+    fails(
+        &format!("--task text-ranking {bad} --on-bad-row skip"),
+        &["skipped rows: 2", "every text has the score `0.5`"],
+    );
     folder.write("large.csv", "text,score\na,0.5\nc,2\n");
     fails(
         "--task text-ranking --train large.csv --label-column score",
