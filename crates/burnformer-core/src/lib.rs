@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+pub mod adapter;
 pub mod config;
 pub mod disk;
 pub mod files;
