@@ -177,40 +177,54 @@ impl MultiHeadAttention {
     fn run(&self, input: AttentionInput, weights: WeightSink) -> Tensor<3> {
         let AttentionInput { query, memory, mask, causal, rng } = input;
         let (query, key_value) = match memory {
-            None => self.project_self(query, 0),
-            Some([key, value]) => (self.project_query(query), self.project_memory(key, value)),
+            None => self.project_self(query, 0, &rng),
+            Some([key, value]) => (self.project_query(query, &rng), self.project_memory(key, value, &rng)),
         };
         self.attend(query, key_value, Attend { mask, causal, rng, weights })
     }
 
-    /// The three projections of one input, in one operator; its first position stands at `offset`.
-    pub(crate) fn project_self(&self, x: Tensor<3>, offset: usize) -> (Tensor<4>, KeyValue) {
+    /// The three projections of one input, in one operator; its first position stands at `offset`. `rng` is that of
+    /// [`Self::attend`], of which adapters have parts of their own.
+    pub(crate) fn project_self(&self, x: Tensor<3>, offset: usize, rng: &DropoutRng) -> (Tensor<4>, KeyValue) {
         self.check("x", &x);
         let maps = [&self.query, &self.key, &self.value];
         let biases = match maps.map(Linear::bias) {
             [Some(query), Some(key), Some(value)] => Some([query, key, value]),
             _ => None,
         };
-        let [query, key, value] = ops::qkv(x, maps.map(Linear::weight), biases).map(|x| self.split_heads(x));
+        // Another handle only for adapters.
+        let input = maps.iter().any(|map| map.lora().is_some()).then(|| x.clone());
+        let [mut query, mut key, mut value] = ops::qkv(x, maps.map(Linear::weight), biases);
+        if let Some(x) = input {
+            let [in_query, in_key, in_value, _] = adapters(rng);
+            query = self.query.adapted(query, &x, in_query);
+            key = self.key.adapted(key, &x, in_key);
+            value = self.value.adapted(value, &x, in_value);
+        }
+        let [query, key, value] = [query, key, value].map(|x| self.split_heads(x));
         match &self.rotary {
             None => (query, KeyValue { key, value }),
             Some(rotary) => (rotary.forward(query, offset), KeyValue { key: rotary.forward(key, offset), value }),
         }
     }
 
-    pub(crate) fn project_query(&self, query: Tensor<3>) -> Tensor<4> {
+    pub(crate) fn project_query(&self, query: Tensor<3>, rng: &DropoutRng) -> Tensor<4> {
         self.check("query", &query);
-        self.split_heads(self.query.forward(query))
+        let [in_query, ..] = adapters(rng);
+        self.split_heads(self.query.forward_with(query, in_query))
     }
 
-    pub(crate) fn project_memory(&self, key: Tensor<3>, value: Tensor<3>) -> KeyValue {
+    pub(crate) fn project_memory(&self, key: Tensor<3>, value: Tensor<3>, rng: &DropoutRng) -> KeyValue {
         self.check("key", &key);
         self.check("value", &value);
-        KeyValue { key: self.split_heads(self.key.forward(key)), value: self.split_heads(self.value.forward(value)) }
+        let [_, in_key, in_value, _] = adapters(rng);
+        let [key, value] = [self.key.forward_with(key, in_key), self.value.forward_with(value, in_value)];
+        KeyValue { key: self.split_heads(key), value: self.split_heads(value) }
     }
 
     pub(crate) fn attend(&self, query: Tensor<4>, key_value: KeyValue, how: Attend) -> Tensor<3> {
         let [batch_size, q_length, n_heads, d_head] = query.dims();
+        let [_, _, _, in_output] = adapters(&how.rng);
         let KeyValue { key, value } = key_value;
         let [key, value] = [key, value].map(|x| self.share_heads(x));
         let options = AttentionOptions {
@@ -226,7 +240,7 @@ impl MultiHeadAttention {
                 heads
             }
         };
-        self.output.forward(heads.reshape([batch_size, q_length, n_heads * d_head]))
+        self.output.forward_with(heads.reshape([batch_size, q_length, n_heads * d_head]), in_output)
     }
 
     fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
@@ -250,6 +264,11 @@ impl MultiHeadAttention {
         let weight = self.query.weight.lazy_shape();
         assert_same_axis("multi-head attention", "d_model", (name, &x.dims(), 2), ("query.weight", &weight, 1));
     }
+}
+
+/// The parts of `rng` that the adapters of query, key, value and output have.
+fn adapters(rng: &DropoutRng) -> [DropoutRng; 4] {
+    rng.again().split()
 }
 
 /// How projected queries meet projected keys and values.

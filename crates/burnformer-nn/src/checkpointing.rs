@@ -10,6 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{GradientCheckpointingStrategy, Gradients, Tensor};
 use burnformer_ops as ops;
 use std::cell::Cell;
+use std::slice;
 
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
@@ -46,22 +47,21 @@ pub(crate) fn run(
 ) -> Tensor<3> {
     // burn walks from the last input to the first. So the gradients of the memory, which all layers have, are added up as
     // without checkpointing: from the lowest layer on, each time that by the values and then that by the keys.
-    let mut inputs = Parameters { inputs: Vec::new(), trained: Vec::new() };
-    layer.visit(&mut inputs);
+    // Only parameters that are trained are inputs, and leaves of the second run.
+    let Parameters { mut inputs, trained } = Parameters::of(layer);
     if let Some(memory) = memory {
         let states = || match memory.states.gradient_checkpointing_strategy() {
             Some(_) => ops::alias(memory.states.clone()),
             None => Tensor::from_inner(memory.states.clone()).with_gradient_checkpointing_strategy(strategy),
         };
-        inputs.inputs.extend([states(), states()].map(Tensor::into_dispatch));
+        inputs.extend([states(), states()].map(Tensor::into_dispatch));
     }
-    inputs.inputs.push(x.clone().into_dispatch());
+    inputs.push(x.clone().into_dispatch());
     let memory = memory.map(|memory| Memory { states: memory.states.clone().inner(), mask: inner(&memory.mask) });
-    let (layer, trained) = (layer.valid(), inputs.trained);
-    let segment = Segment { layer, trained, x: x.inner(), mask: inner(mask), memory, rng, strategy };
+    let segment = Segment { layer: layer.valid(), trained, x: x.inner(), mask: inner(mask), memory, rng, strategy };
     let states = segment.memory.as_ref().map(|memory| [memory.states.clone(), memory.states.clone()]);
     let out = segment.forward(&segment.layer, segment.x.clone(), states);
-    ops::recomputed(out, inputs.inputs, move |gradient| segment.gradients(gradient))
+    ops::recomputed(out, inputs, move |gradient| segment.gradients(gradient))
 }
 
 fn inner(mask: &Mask) -> Mask {
@@ -75,7 +75,7 @@ fn inner(mask: &Mask) -> Mask {
 /// A layer with its inputs, all without gradient tracking.
 struct Segment {
     layer: Layer,
-    /// Whether each of its parameters is trained, in the order of [`Parameters`].
+    /// Whether each parameter of the layer is trained, in the order of a visit.
     trained: Vec<bool>,
     x: Tensor<3>,
     mask: Mask,
@@ -89,14 +89,14 @@ impl Segment {
     fn forward(&self, layer: &Layer, x: Tensor<3>, states: Option<[Tensor<3>; 2]>) -> Tensor<3> {
         let mask = self.memory.as_ref().map_or(Mask::None, |memory| memory.mask.clone());
         let memory = states.map(|[keys, values]| ProjectedMemory {
-            key_value: layer.project_memory(&keys, &values),
+            key_value: layer.project_memory(&keys, &values, &self.rng),
             mask,
             rows_per_sequence: 1,
         });
         layer.run(x, Context { mask: self.mask.clone(), memory, past: None, rng: self.rng.again(), weights: None })
     }
 
-    /// Gradients of the inputs for that of the output: of every parameter that is trained, of the sources of keys and values, of `x`.
+    /// Gradients of the inputs for that of the output: of every parameter, of the sources of keys and values, of `x`.
     fn gradients(&self, gradient: Tensor<3>) -> Vec<Option<DispatchTensor>> {
         let leaf = |tensor: &Tensor<3>| leaf(tensor.clone(), self.strategy);
         let x = leaf(&self.x);
@@ -104,7 +104,7 @@ impl Segment {
         let layer = self.layer.clone().map(&mut Leaves { strategy: self.strategy, trained: self.trained.iter() });
         let out = self.forward(&layer, x.clone(), states.clone());
         let gradients = ops::backward_from(out, gradient);
-        let mut found = Found { gradients, found: Vec::new() };
+        let mut found = Found { gradients, trained: self.trained.iter(), found: Vec::new() };
         layer.visit(&mut found);
         states.iter().flatten().chain([&x]).for_each(|leaf| found.take(leaf));
         found.found
@@ -116,51 +116,65 @@ fn leaf<const D: usize>(tensor: Tensor<D>, strategy: GradientCheckpointingStrate
     Tensor::from_inner(tensor).with_gradient_checkpointing_strategy(strategy).require_grad()
 }
 
-/// Collects the parameters of a layer.
+/// The parameters of a layer that are trained, and which ones these are.
+#[derive(Default)]
 struct Parameters {
     inputs: Vec<DispatchTensor>,
     trained: Vec<bool>,
 }
 
+impl Parameters {
+    fn of(layer: &Layer) -> Self {
+        let mut parameters = Self::default();
+        layer.visit(&mut parameters);
+        parameters
+    }
+}
+
 impl ModuleVisitor for Parameters {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.trained.push(param.is_require_grad());
-        self.inputs.push(param.val().into_dispatch());
+        let value = param.val();
+        self.trained.push(value.is_require_grad());
+        if value.is_require_grad() {
+            self.inputs.push(value.into_dispatch());
+        }
     }
 }
 
 /// Makes a new leaf of every parameter that is trained, which belongs to no other graph.
 struct Leaves<'a> {
     strategy: GradientCheckpointingStrategy,
-    trained: std::slice::Iter<'a, bool>,
+    trained: slice::Iter<'a, bool>,
 }
 
 impl ModuleMapper for Leaves<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let is_trained = self.trained.next().is_none_or(|&is_trained| is_trained);
         let (id, tensor, mapper) = param.consume();
-        let value = match is_trained {
-            true => leaf(tensor, self.strategy),
-            false => Tensor::from_inner(tensor).with_gradient_checkpointing_strategy(self.strategy),
+        let tensor = match self.trained.next() {
+            Some(true) => leaf(tensor, self.strategy),
+            _ => Tensor::from_inner(tensor).with_gradient_checkpointing_strategy(self.strategy),
         };
-        Param::from_mapped_value(id, value, mapper)
+        Param::from_mapped_value(id, tensor, mapper)
     }
 }
 
 /// Takes the gradients of leaves, in the order of [`Parameters`].
-struct Found {
+struct Found<'a> {
     gradients: Gradients,
+    trained: slice::Iter<'a, bool>,
     found: Vec<Option<DispatchTensor>>,
 }
 
-impl Found {
+impl Found<'_> {
     fn take<const D: usize>(&mut self, leaf: &Tensor<D>) {
         self.found.push(leaf.grad_remove(&mut self.gradients).map(Tensor::into_dispatch));
     }
 }
 
-impl ModuleVisitor for Found {
+impl ModuleVisitor for Found<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.take(&param.val());
+        if self.trained.next() == Some(&true) {
+            self.take(&param.val());
+        }
     }
 }

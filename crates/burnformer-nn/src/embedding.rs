@@ -1,6 +1,6 @@
 //! Token embeddings.
 
-use crate::{assert_valid, constant_param};
+use crate::{Lora, assert_valid, constant_param};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -34,7 +34,7 @@ impl EmbeddingConfig {
     }
 }
 
-/// A table of vectors, one for each token.
+/// A table of vectors, one for each token, and what its [adapter](Lora) adds, if it has one.
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// `[vocab_size, d_model]`
@@ -46,10 +46,14 @@ impl Embedding {
     /// - ids: `[batch_size, seq_length]`, each in `[0, vocab_size)`
     /// - returns: `[batch_size, seq_length, d_model]`
     pub fn forward(&self, ids: Tensor<2, Int>) -> Tensor<3> {
-        ops::embedding(self.weight.val(), ids)
+        let Some(lora) = self.weight.reparameterization::<Lora>() else {
+            return ops::embedding(self.weight.base(), ids);
+        };
+        ops::embedding(self.weight.base(), ids.clone()) + lora.rows(ids)
     }
 
-    /// Logits by the same table: `x weightᵀ + bias`, a tied output layer.
+    /// Logits by the same table: `x weightᵀ + bias`, a tied output layer. An adapter of the table changes what is looked up, and
+    /// no logits, as in peft.
     ///
     /// # Shapes
     /// - x: `[.., d_model]`
@@ -61,6 +65,6 @@ impl Embedding {
     ///
     /// Source: Press and Wolf 2017; Vaswani et al. 2017, section 3.4.
     pub fn logits<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), bias)
+        ops::linear(x, self.weight.base(), bias)
     }
 }

@@ -70,8 +70,20 @@ impl FeedForward {
     /// If the last axis of `x` is not `d_model` long.
     pub fn forward(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
         let maps = [&self.linear_in, &self.linear_out];
+        if maps.iter().any(|map| map.lora().is_some()) {
+            return self.forward_adapted(x, rng);
+        }
         let biases = self.linear_in.bias().zip(self.linear_out.bias()).map(<[_; 2]>::from);
         let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, rng) };
         ops::feed_forward(x, maps.map(Linear::weight), biases, options)
+    }
+
+    /// [`Self::forward`] of maps with adapters, one operator after the other.
+    fn forward_adapted(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
+        let [in_input, in_output] = rng.again().split();
+        let hidden = self.linear_in.adapted(ops::linear(x.clone(), self.linear_in.weight(), None), &x, in_input);
+        let hidden = ops::bias_activation(hidden, self.linear_in.bias(), self.activation); // [batch_size, seq_length, d_ff]
+        let hidden = ops::dropout(hidden, None, Dropout::new(self.dropout, rng));
+        self.linear_out.forward_with(hidden, in_output)
     }
 }

@@ -72,9 +72,10 @@ impl Glu {
     /// # Panics
     /// If the last axis of `x` is not `d_model` long.
     pub fn forward(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
-        let gate = ops::linear(x.clone(), self.linear_gate.weight(), None);
+        let [in_gate, in_input, in_output] = rng.again().split();
+        let gate = self.linear_gate.adapted(ops::linear(x.clone(), self.linear_gate.weight(), None), &x, in_gate);
         let gate = ops::bias_activation(gate, self.linear_gate.bias(), self.activation);
-        let hidden = gate * self.linear_in.forward(x); // [batch_size, seq_length, d_ff]
-        self.linear_out.forward(ops::dropout(hidden, None, Dropout::new(self.dropout, rng)))
+        let hidden = gate * self.linear_in.forward_with(x, in_input); // [batch_size, seq_length, d_ff]
+        self.linear_out.forward_with(ops::dropout(hidden, None, Dropout::new(self.dropout, rng)), in_output)
     }
 }

@@ -236,21 +236,23 @@ impl Layer {
     /// If the shapes do not fit, or memory is given without cross-attention or missing with it.
     pub fn forward(&self, input: LayerInput) -> Tensor<3> {
         let LayerInput { x, mask, memory, rng } = input;
-        let memory = self.project(memory.as_ref());
+        let memory = self.project(memory.as_ref(), &rng);
         self.run(x, Context { mask, memory, past: None, rng, weights: None })
     }
 
-    /// Keys and values of the memory, with its mask, for as many rows as it has sequences.
-    pub(crate) fn project(&self, memory: Option<&Memory>) -> Option<ProjectedMemory> {
+    /// Keys and values of the memory, with its mask, for as many rows as it has sequences. `rng` is that of [`Self::run`].
+    pub(crate) fn project(&self, memory: Option<&Memory>, rng: &DropoutRng) -> Option<ProjectedMemory> {
         let memory = memory?;
-        let key_value = self.project_memory(&memory.states, &memory.states);
+        let key_value = self.project_memory(&memory.states, &memory.states, rng);
         Some(ProjectedMemory { key_value, mask: memory.mask.clone(), rows_per_sequence: 1 })
     }
 
     /// Keys of `keys` and values of `values`, both the memory `[batch_size, kv_length, d_model]`, for cross-attention.
-    pub(crate) fn project_memory(&self, keys: &Tensor<3>, values: &Tensor<3>) -> KeyValue {
+    /// `rng` is that of [`Self::run`].
+    pub(crate) fn project_memory(&self, keys: &Tensor<3>, values: &Tensor<3>, rng: &DropoutRng) -> KeyValue {
+        let [_, _, in_cross] = rng.again().split();
         let attention = self.cross_attention.as_ref().expect("layer: it got a memory, and has no cross-attention");
-        attention.project_memory(keys.clone(), values.clone())
+        attention.project_memory(keys.clone(), values.clone(), &in_cross)
     }
 
     pub(crate) fn run(&self, x: Tensor<3>, context: Context) -> Tensor<3> {
@@ -263,7 +265,7 @@ impl Layer {
         let [in_attn, after_attn, third, fourth, fifth, sixth] = rng.split();
         let x = self.residual(&self.norm_attn, after_attn).around(x, |x| {
             let offset = past.as_ref().map_or(0, |past| past.cache.seq_length());
-            let (query, mut key_value) = self.attention.project_self(x, offset);
+            let (query, mut key_value) = self.attention.project_self(x, offset, &in_attn);
             if let Some(past) = past {
                 key_value = past.cache.append(key_value, past.rows);
             }
@@ -277,7 +279,8 @@ impl Layer {
                     let [batch_size, q_length, d_model] = x.dims();
                     // Rows that share a sequence look at it as positions of one: it is read once, and not copied.
                     let n_rows = memory.rows_per_sequence;
-                    let query = attention.project_query(x.reshape([batch_size / n_rows, n_rows * q_length, d_model]));
+                    let x = x.reshape([batch_size / n_rows, n_rows * q_length, d_model]);
+                    let query = attention.project_query(x, &third);
                     let how = Attend { mask: memory.mask, causal: false, rng: third, weights: cross_weights };
                     attention.attend(query, memory.key_value, how).reshape([batch_size, q_length, d_model])
                 });

@@ -32,6 +32,7 @@ pub mod init;
 mod layer;
 mod layer_norm;
 mod linear;
+mod lora;
 mod loss;
 pub mod mask;
 mod mlp;
@@ -57,6 +58,7 @@ pub use glu::{Glu, GluConfig};
 pub use layer::{AttnWeights, Layer, LayerConfig, LayerInput, Memory, NormOrder};
 pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use linear::{Linear, LinearConfig};
+pub use lora::{Lora, LoraConfig, LoraKind};
 pub use loss::{
     CrossEntropyLoss, CrossEntropyLossConfig, LossSum, WeightedCrossEntropyLoss, binary_cross_entropy, squared_error,
     symmetric_divergence,

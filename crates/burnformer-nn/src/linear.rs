@@ -1,6 +1,6 @@
 //! The affine map.
 
-use crate::{assert_valid, constant_param};
+use crate::{DropoutRng, Lora, assert_valid, constant_param};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -40,7 +40,7 @@ impl LinearConfig {
     }
 }
 
-/// `x weightᵀ + bias`.
+/// `x weightᵀ + bias`, and what the [adapter](Lora) of the weight adds, if it has one.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[d_out, d_in]`, PyTorch's layout.
@@ -57,17 +57,41 @@ impl Linear {
     /// # Panics
     /// If the last axis of `x` is not `d_in` long.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight(), self.bias())
+        self.forward_with(x, DropoutRng::off())
     }
 
-    /// The matrix that [`Self::forward`] multiplies by, `[d_out, d_in]`. Operators that fuse several maps read it here, so
-    /// that what changes a map, an adapter for example, changes them too.
+    /// [`Self::forward`] with permission to draw the dropout mask of the weight's adapter.
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_with<const D: usize>(&self, x: Tensor<D>, rng: DropoutRng) -> Tensor<D> {
+        match self.lora() {
+            None => ops::linear(x, self.weight(), self.bias()),
+            Some(lora) => lora.add(ops::linear(x.clone(), self.weight(), self.bias()), x, rng),
+        }
+    }
+
+    /// The matrix that [`Self::forward`] multiplies by, `[d_out, d_in]`, without its adapter. Operators that fuse several maps
+    /// read it here, and add what the adapter does.
     pub fn weight(&self) -> Tensor<2> {
-        self.weight.val()
+        self.weight.base()
     }
 
     /// The bias that [`Self::forward`] adds, `[d_out]`.
     pub fn bias(&self) -> Option<Tensor<1>> {
         self.bias.as_ref().map(Param::val)
+    }
+
+    /// The adapter of the weight.
+    pub(crate) fn lora(&self) -> Option<&Lora> {
+        self.weight.reparameterization()
+    }
+
+    /// `out` of an operator that has multiplied `x` by [`Self::weight`], with what the adapter adds.
+    pub(crate) fn adapted<const D: usize>(&self, out: Tensor<D>, x: &Tensor<D>, rng: DropoutRng) -> Tensor<D> {
+        match self.lora() {
+            None => out,
+            Some(lora) => lora.add(out, x.clone(), rng),
+        }
     }
 }

@@ -108,7 +108,9 @@ impl Stack {
     pub fn cache(&self, memory: Option<Memory>) -> DecoderCache {
         let layer = |layer: &Layer| LayerCache {
             past: None,
-            memory: memory.as_ref().map(|memory| layer.project_memory(&memory.states, &memory.states)),
+            memory: memory
+                .as_ref()
+                .map(|memory| layer.project_memory(&memory.states, &memory.states, &DropoutRng::off())),
         };
         let layers = self.layers.iter().map(layer).collect();
         DecoderCache { layers, memory_mask: memory.map_or(Mask::None, |memory| memory.mask), rows: None }
@@ -160,7 +162,7 @@ impl Stack {
                 x = checkpointing::run(layer, x, &mask, memory.as_ref(), rng, strategy);
                 continue;
             }
-            let (mask, memory) = (mask.clone(), layer.project(memory.as_ref()));
+            let (mask, memory) = (mask.clone(), layer.project(memory.as_ref(), &rng));
             x = layer.run(x, Context { mask, memory, past: None, rng, weights: weights.as_deref_mut() });
         }
         self.normalise(x)

@@ -8,5 +8,6 @@ mod golden;
 mod gradients;
 mod initialisation;
 mod invariants;
+mod lora;
 mod options;
 mod support;
