@@ -10,8 +10,9 @@ use crate::HubError;
 use crate::name::shortened;
 
 /// Files that are fetched if they exist, besides weights.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "config.json",
+    "model_config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -41,6 +42,10 @@ const MODULES: &str = "modules.json";
 const WEIGHTS: [&str; 4] =
     ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
 
+/// Files of an adapter, which may stand in the place of `config.json` and weights; the weights in one format.
+const ADAPTER: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
+
 #[derive(Deserialize)]
 struct Module {
     path: String,
@@ -65,7 +70,12 @@ pub(crate) fn choose(
     // The Transformer comes first.
     let body = modules.first().map(folder).unwrap_or_default();
     let config = format!("{body}config.json");
-    if !names.contains(config.as_str()) {
+    let of_adapter = ADAPTER_WEIGHTS.map(|name| format!("{body}{name}"));
+    let adapter = [format!("{body}{ADAPTER}")].into_iter().filter(|name| names.contains(name.as_str()));
+    let adapter: Vec<String> =
+        adapter.chain(of_adapter.into_iter().find(|name| names.contains(name.as_str()))).collect();
+    let is_adapter = adapter.len() == 2;
+    if !names.contains(config.as_str()) && !is_adapter {
         return Err(no_model(format!("the repository has no `{}`", shortened(&config)), names));
     }
     let mut chosen = BTreeSet::new();
@@ -95,6 +105,7 @@ pub(crate) fn choose(
             Some(weights) => {
                 chosen.insert(weights);
             }
+            None if folder == body && is_adapter => chosen.extend(adapter.iter().cloned()),
             None if folder == body => {
                 let expected = WEIGHTS.map(|name| format!("`{name}`")).join(", ");
                 return Err(no_model(format!("the repository has no weights, expected one of {expected}"), names));
@@ -151,6 +162,19 @@ mod tests {
             expected.sort_unstable();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn an_adapter_needs_no_model() {
+        let adapter = ["adapter_config.json", "adapter_model.safetensors"];
+        let more = ["README.md", "adapter_model.bin", "training_args.bin"];
+        assert_eq!(chosen(&[&adapter[..], &more].concat(), &[]).unwrap(), adapter);
+        let with_config = [&adapter[..], &["config.json", "tokenizer.json"]].concat();
+        assert_eq!(chosen(&with_config, &[]).unwrap(), with_config);
+        // A whole model beside it is the model.
+        let whole = ["config.json", "model.safetensors"];
+        assert_eq!(chosen(&[&adapter[..], &whole].concat(), &[]).unwrap(), whole);
+        assert!(chosen(&["adapter_config.json"], &[]).is_err());
     }
 
     #[test]

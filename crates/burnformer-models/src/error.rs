@@ -2,6 +2,7 @@
 
 use crate::folder::{CONFIG, WEIGHTS};
 use burn::tensor::ExecutionError;
+use burnformer_core::adapter::AdapterError;
 use burnformer_core::{ConfigError, FileError, Interrupted};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -365,6 +366,34 @@ pub enum ModelError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The base model of an adapter cannot be found.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The settings of an adapter have a value that cannot be used.
+    #[error("`{}` does not describe an adapter that can be used", path.display())]
+    AdapterConfig {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        source: ConfigError,
+    },
+    /// The settings of an adapter name no module of the model.
+    #[error(
+        "no module of the model is named by `target_modules` ({found}) and left by the other settings (`layers_to_transform`, \
+         `exclude_modules`, `modules_to_save`): name some of {}",
+        quoted(known)
+    )]
+    NoTarget {
+        /// Value of the setting.
+        found: String,
+        /// Names of modules of the model.
+        known: Vec<String>,
+    },
+    /// A model with an adapter is to be saved, and nobody has said that the adapter is.
+    #[error(
+        "the model has an adapter: save it by `with_adapter`, or call `materialize` to make it part of the weights"
+    )]
+    UnmergedAdapter,
     /// Generation was stopped by its interrupt.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

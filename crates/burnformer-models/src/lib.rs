@@ -30,6 +30,7 @@
 //! ```
 
 mod activation;
+mod adapter;
 mod bert;
 mod class;
 mod error;
@@ -50,6 +51,9 @@ pub mod stats;
 pub mod weights;
 
 pub use activation::OutputActivation;
+pub use adapter::{
+    ADAPTER_WEIGHTS as ADAPTER_WEIGHTS_FILE, Adapter, AdapterBias, AdapterConfig, SharedBase, Targets, with_adapter,
+};
 pub use bert::{Bert, BertConfig, BertEmbeddings, BertInput, BertVariant};
 pub use class::{Architecture, Head, ModelClass};
 pub use error::ModelError;

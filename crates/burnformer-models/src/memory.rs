@@ -23,6 +23,8 @@ pub struct Passes {
     pub fused: bool,
     /// `true` if a layer keeps only its input, and runs once more in the backward pass.
     pub activation_checkpointing: bool,
+    /// `true` if the weights of the body are not trained, so that they have no gradients.
+    pub frozen: bool,
 }
 
 /// Floats in memory at the two moments at which a training step takes the most, besides weights and moments.
@@ -86,11 +88,11 @@ impl Sizes {
         };
         let kept = n_tokens * (of_layers + n_stacks * of_embedding * self.d_model) as u64;
         let logits = n_predicted * (of_logit * self.vocab_size + HEAD * self.d_model) as u64;
-        let flowing = FLOWING as u64 * n_tokens * self.d_model as u64 + self.of_feed_forward();
-        let second_table = if self.tied { table } else { 0 };
+        let flowing = FLOWING as u64 * n_tokens * self.d_model as u64 + self.of_feed_forward(passes.frozen);
+        let second_table = if self.tied && !passes.frozen { table } else { 0 };
         StepFloats {
             first_activations: kept + logits.max(flowing),
-            first_gradients: if n_predicted > 0 { table } else { 0 },
+            first_gradients: if n_predicted > 0 && !passes.frozen { table } else { 0 },
             last_activations: flowing + second_table,
         }
     }
@@ -113,9 +115,13 @@ impl Sizes {
     }
 
     /// Floats that the backward pass of the feed-forward layer works with, on two threads.
-    fn of_feed_forward(&self) -> u64 {
+    fn of_feed_forward(&self, frozen: bool) -> u64 {
         let weight = self.d_model * self.d_ff;
-        let n_gradients = if weight <= SMALL_WEIGHT { 4 } else { 1 };
+        let n_gradients = match weight <= SMALL_WEIGHT {
+            _ if frozen => 0,
+            true => 4,
+            false => 1,
+        };
         (2 * n_gradients * weight + 4 * BLOCK.max(self.d_ff * 64)) as u64
     }
 }

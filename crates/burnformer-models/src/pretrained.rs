@@ -1,6 +1,7 @@
 //! The interface of all models: settings, saving to a folder and loading from it.
 
 use crate::memory::{MicroBatchSize, Passes, StepFloats};
+use crate::weights::Place;
 use crate::{Architecture, BertInput, Head, ModelClass, ModelError, Outputs};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -90,6 +91,9 @@ pub trait ModelConfig: Validate + Serialize + Clone + Debug + Send {
 
     /// Floats in memory while a training step goes through the model, besides weights and moments.
     fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats;
+
+    /// The place of the parameter at `path` of a model in the files of Hugging Face's library.
+    fn place(&self, path: &str) -> Place;
 
     /// Refuses settings that no class of Hugging Face's library has.
     ///

@@ -5,10 +5,11 @@ use crate::hf::{self, ConfigJson};
 use crate::{
     Architecture, BertForMaskedLM, BertForPreTraining, BertForQuestionAnswering, BertForSequenceClassification,
     BertForTokenClassification, BertInput, BertModel, BertVariant, GptForCausalLM, Head, ModelClass, ModelConfig,
-    ModelError, ModelSize, Outputs, Pretrained, Seq2Seq, gpt, seq2seq, stats,
+    ModelError, ModelSize, Outputs, Pretrained, Seq2Seq, adapter, gpt, seq2seq, stats,
 };
 use burn::tensor::{Device, Tensor};
 use burnformer_core::ConfigError;
+use burnformer_core::adapter::is_adapter;
 use serde_json::Value;
 use std::fmt::Debug;
 use std::path::Path;
@@ -93,13 +94,14 @@ pub fn open_known(folder: &Path, device: &Device) -> Result<AnyModel, ModelError
     }
 }
 
-/// The keys in the `config.json` of `folder` that are unknown here, so that nobody knows what they would change.
+/// The keys in the `config.json` of `folder`, and in the `adapter_config.json` of an adapter, that are unknown here, so that nobody knows what they would change.
 ///
 /// # Errors
 /// If the folder holds no model of an implemented architecture.
 pub fn unknown_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
     let settings = ConfigJson::read(folder)?.settings;
-    Ok(match Architecture::of(folder)? {
+    let of_adapter = if is_adapter(folder) { adapter::unknown_keys(folder)? } else { Vec::new() };
+    let of_model = match Architecture::of(folder)? {
         Architecture::Gpt2 => hf::unknown(&settings, &gpt::config_file::KEYS, &gpt::config_file::OTHER_KEYS),
         Architecture::Marian | Architecture::Pegasus | Architecture::Burnformer => {
             hf::unknown(&settings, &seq2seq::config_file::KEYS, &seq2seq::config_file::OTHER_KEYS)
@@ -109,7 +111,8 @@ pub fn unknown_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
             let details = variant.unwrap_or_default().details();
             hf::unknown(&settings, &details.keys, details.other_keys)
         }
-    })
+    };
+    Ok(of_model.into_iter().chain(of_adapter).collect())
 }
 
 /// A loaded model of any class.

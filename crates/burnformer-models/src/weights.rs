@@ -31,11 +31,14 @@ pub use self::place::{Part, Place};
 pub use self::remarks::WeightRemarks;
 pub(crate) use self::remarks::is_former_buffer;
 use self::save::header;
+pub(crate) use self::save::save_some;
 pub use self::save::{save, write_tensors};
+use crate::adapter::{Merged, SharedBase};
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
 use burn::module::Module;
 use burn::tensor::TensorData;
+use burnformer_core::adapter::{adapter_base, is_adapter as is_adapter_folder};
 use burnformer_core::available_memory;
 use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
@@ -63,6 +66,10 @@ pub struct Weights {
     files: Vec<WeightsFile>,
     /// Of a model folder; `None` of a file whose names are taken as they are.
     layout: Option<Layout>,
+    /// What an adapter makes of the weights.
+    adapter: Option<Merged>,
+    /// Where the weights of the base of an adapter are kept.
+    shared: Option<SharedBase>,
 }
 
 impl Weights {
@@ -95,17 +102,30 @@ impl Weights {
     }
 
     fn of(path: &Path, files: Vec<WeightsFile>) -> Self {
-        Self { path: path.to_owned(), files, layout: None }
+        Self { path: path.to_owned(), files, layout: None, adapter: None, shared: None }
     }
 
     /// The weights of a model folder, from the first of these files that exists: `model.safetensors`,
     /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`. What wrappers have added to the
     /// names is taken off: a prefix such as `module.` or `model.`, the key of a checkpoint such as `state_dict`, and
-    /// `_orig_mod` anywhere.
+    /// `_orig_mod` anywhere. A folder with an adapter in place of them gives the weights of its base model with what the
+    /// adapter adds.
     ///
     /// # Errors
-    /// As [`Self::open`], if none of them exists, or if it has the weights of several models.
+    /// As [`Self::open`], if none of them exists, or if it has the weights of several models; if the base model of an adapter
+    /// cannot be found, or is another.
     pub fn in_folder(folder: &Path) -> Result<Self, ModelError> {
+        if is_adapter_folder(folder) {
+            let base = adapter_base(folder)?;
+            let weights = Self::of_model(&base)?;
+            let adapter = Merged::open(folder, &base, &weights)?;
+            return Ok(Self { adapter: Some(adapter), ..weights });
+        }
+        Self::of_model(folder)
+    }
+
+    /// [`Self::in_folder`] of a model without an adapter.
+    fn of_model(folder: &Path) -> Result<Self, ModelError> {
         let path = WEIGHTS_FILES.map(|file| folder.join(file)).into_iter().find(|path| path.exists());
         path.map_or(Err(ModelError::NotAModelFolder { folder: folder.to_owned(), file: WEIGHTS }), |path| {
             let weights = Self::open(&path)?;
@@ -121,14 +141,22 @@ impl Weights {
             Some(layout) => layout.name(stored),
             None => stored,
         };
-        self.files.iter().flat_map(WeightsFile::names).map(name).collect()
+        let names = self.files.iter().flat_map(WeightsFile::names).map(name).collect();
+        match &self.adapter {
+            Some(adapter) => adapter.names(names),
+            None => names,
+        }
     }
 
     /// Shape of the weight `name`, if it is there.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        if let Some((file, stored)) = self.adapter.as_ref().and_then(|adapter| adapter.whole(name)) {
+            return file.shape(stored);
+        }
+        let is_there = self.adapter.as_ref().is_none_or(|adapter| !adapter.hides(name));
         let stored = self.stored(name);
-        self.files.iter().find_map(|file| file.shape(stored))
+        self.files.iter().filter(|_| is_there).find_map(|file| file.shape(stored))
     }
 
     fn stored_type(&self, name: &str) -> Option<StoredType> {
@@ -180,9 +208,16 @@ impl Weights {
 
     /// The weight `name` as f32, and the index of the file that has it.
     fn find(&mut self, name: &str) -> Result<(TensorData, usize), ModelError> {
+        if let Some(data) = self.adapter.as_mut().and_then(|adapter| adapter.read_whole(name)) {
+            return Ok((data?, 0));
+        }
         let stored = self.stored(name).to_owned();
         for (index, file) in self.files.iter_mut().enumerate() {
             if let Some(data) = file.read(&stored)? {
+                let data = match &mut self.adapter {
+                    Some(adapter) => adapter.add(name, data)?,
+                    None => data,
+                };
                 return Ok((data, index));
             }
         }
@@ -200,12 +235,35 @@ impl Weights {
         place_of: impl Fn(&str) -> Option<P>,
         ignore: impl Fn(&str) -> bool,
     ) -> Result<M, ModelError> {
-        let place_of = |path: &str| place_of(path).map(P::into);
+        self.fill_places(module, &|path| place_of(path).map(P::into), &ignore)
+    }
+
+    /// [`Self::fill`] without types of its own for each call.
+    pub(crate) fn fill_places<M: Module>(
+        &mut self,
+        module: M,
+        place_of: &dyn Fn(&str) -> Option<Place>,
+        ignore: &dyn Fn(&str) -> bool,
+    ) -> Result<M, ModelError> {
         self.check(&module, place_of, ignore)?;
         self.check_memory(&module, place_of)?;
+        let shared = SharedBase::current().filter(|_| self.adapter.is_some());
+        if let (Some(_), Some(adapter)) = (&shared, &mut self.adapter) {
+            adapter.keep_apart();
+        }
+        self.shared = shared;
         let mut mapper = FillParameters::new(self, place_of);
         let module = module.map(&mut mapper);
-        mapper.end().map(|()| module)
+        mapper.end()?;
+        match &mut self.adapter {
+            Some(adapter) => adapter.attach(module, place_of),
+            None => Ok(module),
+        }
+    }
+
+    /// Where the weight `name` of the base of an adapter is kept for other adapters.
+    pub(crate) fn shared_base(&self, name: &str) -> Option<SharedBase> {
+        self.shared.clone().filter(|_| self.adapter.as_ref().is_some_and(|adapter| adapter.whole(name).is_none()))
     }
 
     /// Compares names and shapes, before anything is allocated for a weight.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use burnformer_core::adapter::AdapterError;
 use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
 use burnformer_data::datasets::SamplesError;
@@ -193,6 +194,13 @@ fn hint_on_model(error: &ModelError) -> Option<&str> {
             "these weights are of another head, or of a model that is not supported: set `architectures` in `config.json` \
              to its class, or remove them from the file to go without them",
         ),
+        ModelError::Adapter(AdapterError::BaseIsAdapter { .. }) => {
+            Some("merge it with `burnformer export`, or name another base model with `--base`")
+        }
+        ModelError::Adapter(_) => {
+            Some("name the folder of the base model with `--base`; `burnformer fetch` downloads models")
+        }
+        ModelError::NoTarget { .. } => Some("name modules with `--lora-targets`, or `--lora-targets all-linear`"),
         ModelError::Pytorch { .. } => Some(
             "download the file again, or save the weights alone with PyTorch: `torch.save(model.state_dict(), PATH)`",
         ),

@@ -200,6 +200,7 @@ impl Recipe for PretrainCausalLm {
             samples: self.data.train.per_epoch(),
             tokens_per_sample: seq_length as f64,
             parameters: stats::n_parameters(&GptForCausalLM::new(model, device)) as u64,
+            trained: None,
             longest: memory::longest(self.data.train.as_ref(), train, seq_length),
         }
     }

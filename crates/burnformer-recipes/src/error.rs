@@ -63,6 +63,16 @@ pub enum RecipeError {
     /// A report has what JSON cannot represent.
     #[error("cannot write a report as JSON")]
     Json(#[from] serde_json::Error),
+    /// An adapter is to be trained on another one.
+    #[error(
+        "`{}` holds an adapter, expected a whole model to train another one on: export it first, which makes the adapter a part \
+         of its base model",
+        folder.display()
+    )]
+    AdapterOfAdapter {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The device does not exist.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burnformer_models::{Head, ModelClass, ModelSize, Outputs, registry};
+use burnformer_core::adapter::{adapter_base, is_adapter};
+use burnformer_models::{AdapterConfig, Head, ModelClass, ModelError, ModelSize, Outputs, Targets, registry};
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::AttentionMap;
 use burnformer_train::{History, HistoryEntry, RunFolder, TrainError};
@@ -32,6 +33,9 @@ pub struct Inspection {
     /// What a classifier of texts gives a text, where that is not one class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<&'static str>,
+    /// The adapter that makes the model of its base, if the folder holds one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterFacts>,
     /// Number of weights.
     pub parameters: usize,
     /// Number of weights in each part of the model.
@@ -44,6 +48,32 @@ pub struct Inspection {
     /// Number of that head, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<usize>,
+}
+
+/// A low-rank adapter.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterFacts {
+    /// Folder of the base model.
+    pub base: PathBuf,
+    /// Rank.
+    pub r: usize,
+    /// Factor of the adapter, divided by the rank.
+    pub lora_alpha: f64,
+    /// Modules with an adapter.
+    pub target_modules: Targets,
+    /// Modules that were trained as a whole.
+    pub modules_to_save: Vec<String>,
+}
+
+impl AdapterFacts {
+    fn of(folder: &Path) -> Result<Option<Self>, RecipeError> {
+        if !is_adapter(folder) {
+            return Ok(None);
+        }
+        let base = adapter_base(folder).map_err(ModelError::from)?;
+        let AdapterConfig { rank, alpha, targets, modules_to_save, .. } = AdapterConfig::read(folder)?;
+        Ok(Some(Self { base, r: rank, lora_alpha: alpha, target_modules: targets, modules_to_save }))
+    }
 }
 
 /// A part of a model.
@@ -105,6 +135,7 @@ impl Inspection {
             outputs: model.outputs().filter(|it| *it != Outputs::Classes).map(Outputs::noun),
             parameters: shapes.iter().map(|(_, n)| n).sum(),
             blocks: blocks(&shapes),
+            adapter: AdapterFacts::of(folder)?,
             history: history(folder)?,
             attention,
             head,

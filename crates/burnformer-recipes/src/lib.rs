@@ -67,7 +67,7 @@ pub use finetune::{
     Finetune, FinetuneSettings, FinetuneStart, FinetuneTask, TokenClassificationSettings, begin_finetune,
     reload_finetune,
 };
-pub use inspect::{Block, Inspection, Point};
+pub use inspect::{AdapterFacts, Block, Inspection, Point};
 pub use memory::{Remedy, TooLittleMemory};
 pub use notes::history_line;
 pub use objective::Objective;

@@ -18,6 +18,8 @@ const SHORTEST: usize = 16;
 pub(crate) struct Demand<'a> {
     /// Number of weights.
     pub(crate) n_parameters: u64,
+    /// Number of those that are trained; `None` for all.
+    pub(crate) n_trained: Option<u64>,
     /// Tokens of the longest sample.
     pub(crate) seq_length: usize,
     /// Name of the setting that bounds them.
@@ -37,9 +39,13 @@ impl Demand<'_> {
     }
 
     fn estimate_of(&self, train: &TrainConfig, seq_length: usize) -> MemoryEstimate {
-        let passes = Passes { fused: self.fused, activation_checkpointing: train.activation_checkpointing };
+        let passes = Passes {
+            fused: self.fused,
+            activation_checkpointing: train.activation_checkpointing,
+            frozen: self.n_trained.is_some(),
+        };
         let step = (self.step_floats)(train, seq_length, passes);
-        MemoryEstimate::new(self.n_parameters, train, &step, seq_length)
+        MemoryEstimate::new(self.n_parameters, self.n_trained.unwrap_or(self.n_parameters), train, &step, seq_length)
     }
 
     /// Compares the estimate with the memory that there is.
@@ -169,7 +175,8 @@ mod tests {
         step_floats: &'a dyn Fn(&TrainConfig, usize, Passes) -> StepFloats,
     ) -> Demand<'a> {
         let (n_parameters, seq_length) = (1_000_000, 32);
-        Demand { n_parameters, seq_length, length_setting: "length", train, fused: true, step_floats }
+        let n_trained = None;
+        Demand { n_parameters, n_trained, seq_length, length_setting: "length", train, fused: true, step_floats }
     }
 
     fn step_floats(train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {

@@ -240,6 +240,7 @@ impl Recipe for Pretrain {
             samples: self.data.train.per_epoch(),
             tokens_per_sample: seq_length as f64,
             parameters: stats::n_parameters(&BertForPreTraining::new(model, device)) as u64,
+            trained: None,
             // Samples are filled up to this length, as documents have it.
             longest: memory::padded(seq_length, train),
         }

@@ -116,7 +116,7 @@ pub trait Recipe {
         let train = self.settings().train();
         let opened = device.open()?;
         let size = self.size(&opened);
-        let Size { samples, tokens_per_sample, parameters, .. } = size;
+        let Size { samples, tokens_per_sample, parameters, trained, .. } = size;
         train.check_samples(samples)?;
         train.check_validation(self.data().validation.is_some())?;
         let samples_per_step = train.samples_per_step(tokens_per_sample);
@@ -128,6 +128,7 @@ pub trait Recipe {
         Ok(Plan {
             device: meant(device).to_string(),
             parameters,
+            trained,
             samples,
             steps: train.steps,
             samples_per_step: samples_per_step as u64,
@@ -269,6 +270,8 @@ pub struct Size {
     pub tokens_per_sample: f64,
     /// Number of weights.
     pub parameters: u64,
+    /// Number of those that are trained, if not all are: then none of the body is.
+    pub trained: Option<u64>,
     /// Tokens of the longest sample, padding included.
     pub longest: usize,
 }
@@ -277,6 +280,7 @@ pub struct Size {
 fn demand<R: Recipe + ?Sized, T>(recipe: &R, size: &Size, device: &Device, work: impl FnOnce(&Demand<'_>) -> T) -> T {
     work(&Demand {
         n_parameters: size.parameters,
+        n_trained: size.trained,
         seq_length: size.longest,
         length_setting: R::LENGTH_SETTING,
         train: recipe.settings().train(),

@@ -19,7 +19,9 @@ use serde::Serialize;
 
 use crate::class_scores;
 use crate::heat_map::heat_map;
-use crate::{Comparison, CorpusScores, Inspection, RecipeError, ScoreReport, TranslationScores, TranslatorScores};
+use crate::{
+    AdapterFacts, Comparison, CorpusScores, Inspection, RecipeError, ScoreReport, TranslationScores, TranslatorScores,
+};
 
 /// A report: JSON for programs, text for people.
 pub trait Report: Serialize {
@@ -151,6 +153,7 @@ impl Report for Plan {
         [
             fact("device", &self.device),
             fact("parameters", HumanCount(self.parameters)),
+            self.trained.map_or_else(String::new, |trained| fact("trained parameters", HumanCount(trained))),
             fact("training samples", HumanCount(self.samples)),
             fact("steps", format_args!("{} ({:.1} epochs)", HumanCount(self.steps), self.epochs)),
             fact("tokens per step", format_args!("at most {tokens}, in {} samples", self.samples_per_step)),
@@ -397,6 +400,9 @@ impl Report for Inspection {
             text += &fact("classes", first_of(&self.labels, MOST_NAMED));
         }
         text += &self.outputs.map(|outputs| fact("answer to a text", outputs)).unwrap_or_default();
+        if let Some(AdapterFacts { base, r, lora_alpha, .. }) = &self.adapter {
+            text += &fact("adapter", format_args!("LoRA of rank {r}, alpha {lora_alpha}, on `{}`", base.display()));
+        }
         text += "\nparameters\n";
         for block in &self.blocks {
             let share = 100.0 * block.parameters as f64 / self.parameters as f64;
@@ -440,6 +446,7 @@ mod tests {
         let plan = Plan {
             device: "flex".to_owned(),
             parameters: 1234,
+            trained: None,
             samples: 64,
             steps: 16,
             samples_per_step: 8,

@@ -344,6 +344,7 @@ impl Recipe for TrainSeq2Seq {
             samples,
             tokens_per_sample,
             parameters,
+            trained: None,
             longest: memory::longest(self.data.train.as_ref(), train, longest),
         }
     }

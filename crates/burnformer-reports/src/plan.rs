@@ -11,6 +11,9 @@ pub struct Plan {
     pub device: String,
     /// Number of weights.
     pub parameters: u64,
+    /// Number of those that are trained; absent if all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained: Option<u64>,
     /// Number of training samples per epoch.
     pub samples: u64,
     /// Number of optimizer updates.

@@ -4,12 +4,12 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burnformer_models::WEIGHTS_FILE;
 use burnformer_models::weights::{Weights, write_mean};
+use burnformer_models::{ADAPTER_WEIGHTS_FILE, WEIGHTS_FILE};
 
 use crate::{RunFolder, TrainError, checkpoint};
 
-/// Averages the weights of the latest `n` scheduled checkpoints of the run in `run`, writes the model to the existing folder `out`,
+/// Averages the weights of the latest `n` scheduled checkpoints of the run in `run`, or those of its adapters, writes the model to the existing folder `out`,
 /// and returns the steps of the checkpoints. Checkpoints by time, signal or interruption are left out.
 ///
 /// Source: Vaswani et al. 2017, section 6.1, who average the last 5, or 20 of the big model.
@@ -36,7 +36,7 @@ pub fn average_checkpoints(run: &Path, n: usize, out: &Path) -> Result<Vec<u64>,
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(|source| TrainError::Read { path: parent.to_owned(), source })?;
         }
-        if name.file_name() == Some(OsStr::new(WEIGHTS_FILE)) {
+        if [WEIGHTS_FILE, ADAPTER_WEIGHTS_FILE].into_iter().any(|file| name.file_name() == Some(OsStr::new(file))) {
             let open = |folder: &PathBuf| Weights::open(&folder.join(&name)).map_err(TrainError::task);
             let mut weights = folders.iter().map(open).collect::<Result<Vec<_>, _>>()?;
             write_mean(&mut weights, &target).map_err(TrainError::task)?;

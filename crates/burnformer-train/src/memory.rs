@@ -33,17 +33,17 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// For a model with `n_parameters` that is trained with these settings on samples of up to `seq_length` tokens, with
+    /// For a model with `n_parameters`, of which `n_trained` are trained, with these settings on samples of up to `seq_length` tokens, with
     /// `step` floats in a micro-batch.
     #[must_use]
-    pub fn new(n_parameters: u64, train: &TrainConfig, step: &StepFloats, seq_length: usize) -> Self {
-        let weights = n_parameters * FLOAT;
-        let moments = train.optimizer.n_moments() as u64 * weights;
+    pub fn new(n_parameters: u64, n_trained: u64, train: &TrainConfig, step: &StepFloats, seq_length: usize) -> Self {
+        let (weights, trained) = (n_parameters * FLOAT, n_trained * FLOAT);
+        let moments = train.optimizer.n_moments() as u64 * trained;
         let first = (step.first_gradients * FLOAT, step.first_activations * FLOAT);
-        let last = (weights, step.last_activations * FLOAT);
+        let last = (trained, step.last_activations * FLOAT);
         let (gradients, activations) = if first.0 + first.1 > last.0 + last.1 { first } else { last };
         // The sums over earlier micro-batches wait beside the gradients of this one.
-        let sums = if train.grad_accum_steps > 1 { weights } else { 0 };
+        let sums = if train.grad_accum_steps > 1 { trained } else { 0 };
         let gradients = gradients + sums;
         // The moving average of the weights is as large as they are.
         let weights = if train.ema_decay.is_some() { 2 * weights } else { weights };

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use burnformer_core::adapter::AdapterError;
+
 use super::TokenizerKind;
 
 /// A tokenizer that cannot be trained, loaded or used.
@@ -17,6 +19,9 @@ pub enum TokenizerError {
         /// Error of the operating system.
         source: io::Error,
     },
+    /// The base model of an adapter, which has its tokenizer, cannot be found.
+    #[error(transparent)]
+    Adapter(AdapterError),
     /// A folder without a tokenizer in it.
     #[error(
         "`{}` holds no tokenizer: no `tokenizer.json`, no vocabulary (`vocab.txt`, or `vocab.json` and `merges.txt`) and no \

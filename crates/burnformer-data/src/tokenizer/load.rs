@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
+use burnformer_core::adapter::folder_with;
 use burnformer_core::files::{read_limited, read_text};
 use serde_json::Value;
 use tokenizers::processors::bert::BertProcessing;
@@ -38,6 +39,8 @@ impl Tokenizer {
     /// Reads a tokenizer: a folder with a `tokenizer.json` or, failing that, a `vocab.txt`, a `vocab.json` and a `merges.txt`, or a
     /// model of SentencePiece; or one of those files itself. Of an OPUS-MT model the one of sources is read, or that of a
     /// `target.spm` if it is named; see [`Self::load_opus`].
+    /// A folder with an adapter and no tokenizer has the one of its base model.
+    ///
     /// The files beside it that transformers reads count too: `tokenizer_config.json` tells the class of the tokenizer, its
     /// special tokens, unless they have common names such as `[CLS]` or `<s>`, and how long a sequence may be; that file or
     /// `special_tokens_map.json` and `added_tokens.json` tell which tokens there are beside the vocabulary.
@@ -52,9 +55,10 @@ impl Tokenizer {
         let path = path.as_ref();
         if path.is_dir() {
             let files = [SOURCE_FILE, TOKENIZER_FILE, VOCAB_FILE, MERGES_FILE].into_iter().chain(MODEL_FILES);
-            let files: Vec<_> = files.map(|file| path.join(file)).collect();
-            let file = files.iter().find(|file| file.exists());
-            return Self::load(file.ok_or_else(|| TokenizerError::Nothing { folder: path.to_owned() })?);
+            let files: Vec<&str> = files.collect();
+            let folder = folder_with(path, &files).map_err(TokenizerError::Adapter)?;
+            let file = files.iter().map(|file| folder.join(file)).find(|file| file.exists());
+            return Self::load(file.ok_or_else(|| TokenizerError::Nothing { folder })?);
         }
         let merges = path.with_file_name(MERGES_FILE);
         match (path.file_name().and_then(OsStr::to_str), path.extension().and_then(OsStr::to_str)) {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::sync::{LazyLock, OnceLock};
 
+use burnformer_core::adapter::with_base;
 use burnformer_models::{
-    BertConfig, BertForSequenceClassification, GenerationConfig, GenerationFile, GenerationInput, GptConfig,
-    GptForCausalLM, GptTokens, Pretrained, Seq2Seq, Seq2SeqConfig, Vocabularies, generate, registry,
+    ADAPTER_WEIGHTS_FILE, Adapter, AdapterConfig, Architecture, BertConfig, BertForSequenceClassification,
+    GenerationConfig, GenerationFile, GenerationInput, GptConfig, GptForCausalLM, GptTokens, Head, Pretrained, Seq2Seq,
+    Seq2SeqConfig, Vocabularies, generate, registry, with_adapter,
 };
 use burnformer_ops::DeviceChoice;
 
@@ -14,6 +16,7 @@ use crate::file::{beside, file};
 
 pub(super) const TARGETS: &[Target] = &[
     Target { name: "config_json", run: config_json, seeds: configs },
+    Target { name: "adapter_config_json", run: adapter_config_json, seeds: adapter_configs },
     Target { name: "generation_config_json", run: generation_config_json, seeds: generation_configs },
 ];
 
@@ -29,6 +32,44 @@ fn config_json(bytes: &[u8]) {
             let _ = registry::open_known(folder, &device);
         });
     }
+}
+
+/// Beside the weights of an adapter, whose base is a classifier.
+fn adapter_config_json(bytes: &[u8]) {
+    static FILES: OnceLock<(tempfile::TempDir, Vec<u8>)> = OnceLock::new();
+    let device = DeviceChoice::Auto.open().expect("a device");
+    let (base, weights) = FILES.get_or_init(|| {
+        let base = tempfile::tempdir().expect("a folder");
+        let (config, weights) = &models()[0];
+        fs::write(base.path().join("config.json"), config).expect("a file of every model");
+        fs::write(base.path().join("model.safetensors"), weights).expect("a file of every model");
+        let model = BertForSequenceClassification::load(base.path(), &device).expect("a model");
+        let config = AdapterConfig::new("base", Architecture::Bert, Head::SequenceClassification);
+        let adapter = tempfile::tempdir().expect("a folder");
+        let model = config.attach(model, 1).expect("an adapter");
+        with_adapter(&config, || model.save(adapter.path())).expect("an adapter");
+        let weights = fs::read(adapter.path().join(ADAPTER_WEIGHTS_FILE)).expect("a file of every adapter");
+        (base, weights)
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("adapter_config.json"), bytes).expect("a file for the target");
+    fs::write(folder.path().join(ADAPTER_WEIGHTS_FILE), weights).expect("a file for the target");
+    let _ = registry::unknown_keys(folder.path());
+    with_base(Some(base.path()), || {
+        let _ = registry::open_known(folder.path(), &device);
+        let Ok(model) = BertForSequenceClassification::load(base.path(), &device) else { return };
+        let _ = Adapter::open(folder.path()).and_then(|adapter| adapter.attach(model));
+    });
+}
+
+fn adapter_configs() -> Vec<Vec<u8>> {
+    [
+        r#"{"peft_type":"LORA","task_type":"SEQ_CLS","base_model_name_or_path":"base","r":8,"lora_alpha":8,"target_modules":["query","value"],"modules_to_save":["classifier","score"]}"#,
+        r#"{"peft_type":"LORA","r":8,"lora_alpha":4.5,"use_rslora":true,"bias":"all","target_modules":".*self\\.(query|value)","rank_pattern":{"value":8},"alpha_pattern":{"0\\..*":2}}"#,
+        r#"{"peft_type":"LORA","r":8,"lora_alpha":8,"target_modules":["query"],"layers_to_transform":[0],"layers_pattern":"layer","exclude_modules":"x"}"#,
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// Beside a model of each kind that generates texts, which then does so.

@@ -2,6 +2,7 @@
 
 use super::BertVariant;
 use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
+use crate::weights::Place;
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig};
@@ -124,6 +125,10 @@ impl ModelConfig for BertConfig {
         }
     }
 
+    fn place(&self, path: &str) -> Place {
+        self.variant.details().names.place(path)
+    }
+
     fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {
         let sizes = Sizes {
             n_layers: self.n_layers,
@@ -179,7 +184,7 @@ mod tests {
         let tiny = BertConfig::preset("bert-tiny", 10, 0).unwrap();
         let config = BertConfig { d_model: 2, d_ff: 3, n_heads: 1, ..tiny };
         let batch = MicroBatchSize { n_tokens: 8, seq_length: 4, n_predicted: 3 };
-        let passes = Passes { fused: true, activation_checkpointing: false };
+        let passes = Passes { fused: true, activation_checkpointing: false, frozen: false };
         let working = 3 * 8 * 2 + 8 * 6 + (4 << 19);
         let expected = StepFloats {
             first_activations: 8 * (2 * 22 + 2) + working,
@@ -187,11 +192,14 @@ mod tests {
             last_activations: working + 20,
         };
         assert_eq!(config.step_floats(&batch, passes), expected);
+        // Weights without gradients: 3 · 8 · 2 and four blocks.
+        let frozen = config.step_floats(&batch, Passes { frozen: true, ..passes });
+        assert_eq!((frozen.first_gradients, frozen.last_activations), (0, 3 * 8 * 2 + (4 << 19)));
         // With checkpointing the inputs of both layers, and all of one.
         let passes = Passes { activation_checkpointing: true, ..passes };
         assert_eq!(config.step_floats(&batch, passes).first_activations, 8 * (3 * 2 + 22 + 2) + working);
         // 24 · 2 + 6 · 3 + 7 · 1 · 4 floats of each token in a layer.
-        let passes = Passes { fused: false, activation_checkpointing: false };
+        let passes = Passes { fused: false, activation_checkpointing: false, frozen: false };
         assert_eq!(config.step_floats(&batch, passes).first_activations, 8 * (2 * 94 + 6 * 2) + working);
     }
 

@@ -2,7 +2,7 @@
 
 use super::BertConfig;
 use crate::class::is_of_head;
-use crate::folder::{CONFIG, WEIGHTS};
+use crate::folder::{WEIGHTS, config_file};
 use crate::hf::pretty;
 use crate::weights::{self, Weights, is_former_buffer};
 use crate::{Loaded, ModelError, stats};
@@ -24,7 +24,7 @@ pub(crate) fn save<M: Module>(
 ) -> Result<(), ModelError> {
     let names = config.variant.details().names;
     weights::save(model, |path| names.place(path), extra, &folder.join(WEIGHTS))?;
-    Ok(atomic_write_bytes(&folder.join(CONFIG), pretty(json))?)
+    Ok(atomic_write_bytes(&config_file(folder), pretty(json))?)
 }
 
 /// Allocates a model and loads all of its weights from `folder`. No weight of the file may be left over except pooler

@@ -2,7 +2,7 @@
 
 use super::names::{NAMES, OUTPUT, PREFIX, TOKEN, is_mask};
 use super::{Gpt, GptConfig, GptInput};
-use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
+use crate::folder::{GENERATION_CONFIG, WEIGHTS, config_file};
 use crate::hf::{ConfigJson, pretty};
 use crate::weights::{self, Place, Weights};
 use crate::{Architecture, DecoderSpec, GenerationFile, Head, ModelClass, ModelError, Pretrained, StepDecoder};
@@ -156,7 +156,7 @@ impl Pretrained for GptForCausalLM {
     fn save(&self, folder: &Path) -> Result<(), ModelError> {
         weights::save(self, |path| NAMES.place(path), Vec::new(), &folder.join(WEIGHTS))?;
         atomic_write_bytes(&folder.join(GENERATION_CONFIG), pretty(self.generation.settings()))?;
-        Ok(atomic_write_bytes(&folder.join(CONFIG), self.config().to_json())?)
+        Ok(atomic_write_bytes(&config_file(folder), self.config().to_json())?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Settings of GPT-2, and its published sizes.
 
+use super::names::NAMES;
 use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
+use crate::weights::Place;
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, LayerConfig, NormOrder, StackConfig};
@@ -130,6 +132,10 @@ impl ModelConfig for GptConfig {
             target_vocab_size: None,
             max_seq_length: self.max_seq_length,
         }
+    }
+
+    fn place(&self, path: &str) -> Place {
+        NAMES.place(path)
     }
 
     fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {

@@ -1,6 +1,7 @@
 //! Access to a `config.json` by key.
 
 use crate::ModelError;
+use crate::adapter::merged_config;
 use crate::folder::CONFIG;
 use burnformer_core::{SETTINGS_LIMIT, read_text};
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
@@ -20,9 +21,12 @@ pub(crate) struct ConfigJson {
 }
 
 impl ConfigJson {
-    /// Reads the file in `folder`.
+    /// Reads the file in `folder`; where that holds only an adapter, what the adapter makes of the file of its base model.
     pub(crate) fn read(folder: &Path) -> Result<Self, ModelError> {
-        Self::read_file(folder.join(CONFIG))
+        match merged_config(folder)? {
+            Some(config) => Ok(config),
+            None => Self::read_file(folder.join(CONFIG)),
+        }
     }
 
     /// Reads a file of settings by key.

@@ -1,6 +1,7 @@
 //! Settings of an encoder–decoder.
 
 use crate::memory::{MicroBatchSize, Passes, Sizes, StepFloats};
+use crate::weights::Place;
 use crate::{Architecture, ModelConfig, ModelSize, limits};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_nn::{Activation, EncoderDecoderConfig, LayerConfig, NormOrder};
@@ -177,6 +178,10 @@ impl ModelConfig for Seq2SeqConfig {
             target_vocab_size: (!self.shared_embeddings).then_some(self.target_vocab_size),
             max_seq_length: self.max_seq_length,
         }
+    }
+
+    fn place(&self, path: &str) -> Place {
+        self.weight_name(path).into()
     }
 
     fn step_floats(&self, batch: &MicroBatchSize, passes: Passes) -> StepFloats {

@@ -2,7 +2,7 @@
 
 use super::names::{LOGITS_BIAS, OUTPUT, SHARED, SINUSOIDS};
 use super::{Seq2Seq, Seq2SeqConfig};
-use crate::folder::{CONFIG, GENERATION_CONFIG, WEIGHTS};
+use crate::folder::{GENERATION_CONFIG, WEIGHTS, config_file};
 use crate::hf::{ConfigJson, pretty};
 use crate::weights::{self, Weights};
 use crate::{GenerationFile, ModelError};
@@ -28,7 +28,7 @@ pub(super) fn save(model: &Seq2Seq, folder: &Path) -> Result<(), ModelError> {
     let name = |path: &str| config.weight_name(path);
     weights::save(model, name, extra, &folder.join(WEIGHTS))?;
     atomic_write_bytes(&folder.join(GENERATION_CONFIG), pretty(model.generation.settings()))?;
-    Ok(atomic_write_bytes(&folder.join(CONFIG), config.to_json())?)
+    Ok(atomic_write_bytes(&config_file(folder), config.to_json())?)
 }
 
 pub(super) fn load(folder: &Path, device: &Device) -> Result<Seq2Seq, ModelError> {

@@ -37,11 +37,18 @@ impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
         if self.result.is_err() {
             return param;
         }
-        match self.file.read_finite(&place.name) {
-            Ok(stored) => {
-                let data = place.parameter(stored);
+        let device = param.lazy_device();
+        let file = &mut *self.file;
+        let shared = file.shared_base(&place.name);
+        let path = file.path.clone();
+        let mut read = || Ok(Tensor::from_data(place.parameter(file.read_finite(&place.name)?), &device));
+        let tensor = match shared {
+            Some(shared) => shared.weight(&path, &place, format!("{device:?}"), read),
+            None => read(),
+        };
+        match tensor {
+            Ok(tensor) => {
                 let id = param.id;
-                let tensor = Tensor::from_data(data, &param.lazy_device());
                 param.transform_for_load(tensor, id)
             }
             Err(error) => {

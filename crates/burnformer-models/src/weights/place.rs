@@ -3,7 +3,7 @@
 use burn::tensor::TensorData;
 
 /// Place of a parameter in a file. A [`String`] is the place of a parameter that is a weight of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Name of the weight in the file.
     pub name: String,
@@ -15,7 +15,7 @@ pub struct Place {
 
 /// One of several parameters of one shape that a file keeps in one weight, one behind the other along the first axis of
 /// a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     /// Index of the parameter, from 0.
     pub index: usize,

@@ -1,6 +1,7 @@
 //! Writing the parameters of a module, one weight at a time.
 
 use super::Place;
+use crate::adapter::save_attached;
 use crate::{ModelError, stats};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -13,16 +14,31 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes every float parameter of `module` as f32 at the place that `place` gives its path, then the `extra` tensors, floats
-/// as f32 and all others as i64. The file is there as a whole or not at all.
+/// as f32 and all others as i64. The file is there as a whole or not at all. Of a module with an adapter the adapter is written
+/// instead, into the folder of `path`, see [`with_adapter`](crate::with_adapter).
 ///
 /// # Errors
-/// If the file cannot be written, or the device does not hand out a parameter.
+/// If the file cannot be written, or the device does not hand out a parameter; [`ModelError::UnmergedAdapter`].
 ///
 /// # Panics
 /// If two parameters or tensors get the same place, or a weight lacks a part.
 pub fn save<M: Module, P: Into<Place>>(
     module: &M,
     place: impl Fn(&str) -> P,
+    extra: Vec<(String, TensorData)>,
+    path: &Path,
+) -> Result<(), ModelError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if save_attached(module, |path| place(path).into(), folder)? {
+        return Ok(());
+    }
+    save_some(module, |path| Some(place(path)), extra, path)
+}
+
+/// [`save`] of those parameters for whose path `place` returns a place.
+pub(crate) fn save_some<M: Module, P: Into<Place>>(
+    module: &M,
+    place: impl Fn(&str) -> Option<P>,
     extra: Vec<(String, TensorData)>,
     path: &Path,
 ) -> Result<(), ModelError> {
@@ -84,12 +100,12 @@ impl Weight {
     }
 }
 
-/// The weights that hold the parameters of `module`, in the order of the first parameter of each.
-fn weights<M: Module, P: Into<Place>>(module: &M, place: impl Fn(&str) -> P) -> Vec<Weight> {
+/// The weights that hold the parameters of `module` that have a place, in the order of the first parameter of each.
+fn weights<M: Module, P: Into<Place>>(module: &M, place: impl Fn(&str) -> Option<P>) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     let mut parts: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
     for (path, shape) in stats::parameters(module) {
-        let place: Place = place(&path).into();
+        let Some(place): Option<Place> = place(&path).map(P::into) else { continue };
         let Some(part) = place.part else {
             weights.push(Weight { shape: place.stored_shape(&shape), place, paths: vec![path] });
             continue;

@@ -1,5 +1,6 @@
 //! Whole models against transformers, their files, and what they promise.
 
+mod adapters;
 mod causal_generation;
 mod errors;
 mod export;

@@ -1,10 +1,12 @@
 //! Fine-tuning of a pretrained model: one recipe for every supervised task.
 
+mod adapted;
 mod base;
 mod data_report;
 mod dispatch;
 mod embedding_settings;
 mod head;
+mod lora;
 mod multi_label;
 mod question_answering;
 mod scoring;
@@ -17,10 +19,12 @@ mod text_classification;
 mod texts;
 mod token_classification;
 
+pub use adapted::Adapted;
 pub use base::Base;
 pub use dispatch::{FinetuneStart, begin_finetune, reload_finetune};
 pub(crate) use dispatch::{Visitor, visit};
 pub use embedding_settings::{EmbeddingLossKind, SentenceEmbeddingSettings};
+pub use lora::LoraSettings;
 pub use multi_label::MultiLabelClassification;
 pub use question_answering::{QuestionAnswering, QuestionAnsweringSettings};
 pub use scoring::{Regression, Scoring, TextRanking};
@@ -38,14 +42,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use burnformer_core::adapter::is_adapter;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Batches, Collator, batches_per_epoch};
 use burnformer_data::datasets::{Dataset, Sample};
 use burnformer_data::readers::{Input, ReadError};
-use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats};
+use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats};
 use burnformer_reports::{Baseline, DataReport, FinetuneReport, RunSummary};
-use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
+use burnformer_train::{Data, ModelCard, ParameterRule, RunFolder, TrainConfig};
 
 use crate::text::{TaskScores, leaks};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, Size, memory, recipe, reload};
@@ -55,7 +60,7 @@ use data_report::data_report;
 pub struct Finetune<S: Supervised> {
     settings: FinetuneSettings,
     base: Base,
-    supervised: S,
+    supervised: Adapted<S>,
     texts: Texts<S::Texts>,
     data: Data<S::Samples, S::Collator>,
     /// Samples of the test rows.
@@ -80,7 +85,11 @@ impl<S: Supervised> Finetune<S> {
         // Left out as by earlier versions, so that they can resume the run.
         let task = settings.task.or((S::TASK != FinetuneTask::default()).then_some(S::TASK));
         let settings = S::with_defaults(FinetuneSettings { task, ..settings });
-        let base = Base::load(Path::new(&settings.model))?;
+        let folder = Path::new(&settings.model);
+        if settings.lora.is_some() && is_adapter(folder) {
+            return Err(RecipeError::AdapterOfAdapter { folder: folder.to_owned() });
+        }
+        let base = Base::load(folder)?;
         for input in [Some(&settings.data), settings.validation.as_ref(), test].into_iter().flatten() {
             S::check_input(input)?;
         }
@@ -150,6 +159,7 @@ impl<S: Supervised> Finetune<S> {
             collator: supervised.collator(padding),
             fingerprint: texts.fingerprint.clone(),
         };
+        let supervised = Adapted::new(supervised, &settings);
         Ok(Self { settings, base, supervised, texts, data, test, data_report, with_baselines: false })
     }
 
@@ -202,7 +212,7 @@ impl<S: Supervised> Finetune<S> {
 impl<S: Supervised> Recipe for Finetune<S> {
     type Settings = FinetuneSettings;
     const LENGTH_SETTING: &'static str = "max_seq_length";
-    type Task = S::Task;
+    type Task = Adapted<S>;
     type Samples = S::Samples;
     type Collator = S::Collator;
     type Report = FinetuneReport<S::Scores>;
@@ -211,8 +221,12 @@ impl<S: Supervised> Recipe for Finetune<S> {
         &self.settings
     }
 
-    fn task(&self) -> &S::Task {
-        self.supervised.task()
+    fn task(&self) -> &Adapted<S> {
+        &self.supervised
+    }
+
+    fn parameter_rule(&self) -> Box<dyn ParameterRule + '_> {
+        Box::new(&self.supervised)
     }
 
     fn data(&self) -> &Data<S::Samples, S::Collator> {
@@ -228,17 +242,19 @@ impl<S: Supervised> Recipe for Finetune<S> {
     }
 
     fn size(&self, device: &Device) -> Size {
-        let parameters = stats::n_parameters(&self.supervised.allocate(&self.base.config, device)) as u64;
+        let (parameters, trained) = self.supervised.n_weights(&self.supervised.allocate(&self.base.config, device));
         let (samples, length) = (&self.data.train, self.base.max_seq_length);
         let longest = memory::longest(samples.as_ref(), &self.settings.train, length);
-        Size { samples: samples.per_epoch(), tokens_per_sample: length as f64, parameters, longest }
+        Size { samples: samples.per_epoch(), tokens_per_sample: length as f64, parameters, trained, longest }
     }
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
         let (n_passes, n_rows) = (self.supervised.n_passes(), train.micro_batch_size);
         let n_tokens = train.tokens_per_micro_batch(seq_length) * n_passes;
         let step = self.base.config.step_floats(&MicroBatchSize { n_tokens, seq_length, n_predicted: 0 }, passes);
-        self.supervised.step_floats(step, n_rows * n_passes, n_tokens, self.base.config.d_model)
+        let step = self.supervised.step_floats(step, n_rows * n_passes, n_tokens, self.base.config.d_model);
+        let of_adapter = self.supervised.floats_per_token(&self.base.config) * n_tokens as u64;
+        StepFloats { first_activations: step.first_activations + of_adapter, ..step }
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
@@ -261,7 +277,7 @@ impl<S: Supervised> Recipe for Finetune<S> {
             return Ok(self.supervised.init(&self.base.config, seed, device));
         }
         let folder = Path::new(&self.settings.model);
-        let Loaded { model, fresh, left_over } = self.supervised.from_pretrained(folder, seed, device)?;
+        let Loaded { model, fresh, left_over } = self.supervised.begin(folder, seed, device)?;
         // A model without labels has no head.
         if !(fresh.is_empty() && self.supervised.labels().is_empty()) {
             context.observer.note(&Note::FreshWeights(&fresh));
@@ -304,6 +320,9 @@ impl<S: Supervised> Recipe for Finetune<S> {
             ("initialised from", if *from_scratch { "fresh weights".to_owned() } else { model.clone() }),
             ("size", format!("{} layers, width {}, {} heads", config.n_layers, config.d_model, config.n_heads)),
         ];
+        if let Some(lora) = &self.settings.lora {
+            facts.push(("adapter", lora.to_string()));
+        }
         facts.extend(self.supervised.facts());
         facts.extend([
             ("training data", format!("{} {rows} from {}", report.training_texts, data.paths.join(", "))),

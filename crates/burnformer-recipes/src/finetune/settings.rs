@@ -9,7 +9,7 @@ use burnformer_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClassificationSettings, MultiLabelSettings, QuestionAnsweringSettings, SentenceEmbeddingSettings,
+    ClassificationSettings, LoraSettings, MultiLabelSettings, QuestionAnsweringSettings, SentenceEmbeddingSettings,
     TokenClassificationSettings,
 };
 use crate::settings::train_config;
@@ -103,6 +103,8 @@ pub struct FinetuneSettings {
     /// 0.1.0, may put some of them into both.
     #[serde(default)]
     pub split_by_text: bool,
+    /// Adapter that is trained in place of the whole model; absent to train all weights.
+    pub lora: Option<LoraSettings>,
     /// Settings of token classification; absent for other tasks, and in runs of version 0.1.0, which read tags as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_classification: Option<TokenClassificationSettings>,
@@ -141,6 +143,7 @@ impl FinetuneSettings {
             validation: None,
             validation_share: 0.1,
             split_by_text: true,
+            lora: None,
             token_classification: None,
             question_answering: None,
             train: TrainConfig::default(),
@@ -175,9 +178,10 @@ impl FinetuneSettings {
         d_model: usize,
         overrides: &Overrides<'_>,
     ) -> Result<Self, RecipeError> {
+        // 5e-5 for the base model. An adapter begins at zero, and takes larger steps (Hu et al. 2022, appendix D).
+        let learning_rate = if self.lora.is_some() { 0.384 } else { 0.0384 } / d_model as f64;
         let preset = |steps: u64| Self {
-            // 5e-5 for the base model.
-            train: TrainConfig { validation_samples: None, ..train_config(steps, 0.0384 / d_model as f64) },
+            train: TrainConfig { validation_samples: None, ..train_config(steps, learning_rate) },
             ..self.clone()
         };
         let asked = overrides.over(&preset(1000))?;
@@ -233,6 +237,11 @@ impl Validate for FinetuneSettings {
             own.validate().map_err(within("question_answering"))?;
             let is_own = self.task() == FinetuneTask::QuestionAnswering;
             ConfigError::check("question_answering", &"set", is_own, "no such settings: the task is another")?;
+        }
+        if let Some(lora) = &self.lora {
+            lora.validate().map_err(within("lora"))?;
+            let range = "`false`: an adapter of random weights learns nothing (`lora` is set)";
+            ConfigError::check("from_scratch", &self.from_scratch, !self.from_scratch, range)?;
         }
         let makes_embeddings = self.task() == FinetuneTask::SentenceEmbedding;
         let is_of_use = makes_embeddings || self.sentence_embedding == SentenceEmbeddingSettings::default();
