@@ -27,6 +27,10 @@ pub(crate) struct EvaluateArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Files, folders or glob patterns with labelled texts, or with texts to translate
     #[arg(long, value_name = "PATH", num_args = 1.., required_unless_present = "corpus", conflicts_with = "corpus")]
     pub(crate) input: Vec<String>,
@@ -127,6 +131,15 @@ pub(crate) struct PredictArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
+    /// Another text classifier that answers too, named in front of its answers; may be repeated. Adapters of one base model share
+    /// its weights in memory
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) adapter: Vec<PathBuf>,
+
     #[command(flatten)]
     pub(crate) texts: TextsArgs,
 
@@ -171,6 +184,10 @@ pub(crate) struct RankArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Query text
     #[arg(value_name = "QUERY")]
     pub(crate) query: String,
@@ -206,6 +223,10 @@ pub(crate) struct FillMaskArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) texts: TextsArgs,
 
@@ -233,6 +254,10 @@ pub(crate) struct InspectArgs {
     /// Model folder or run folder
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
+
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
 
     /// Show the attention weights over this text
     #[arg(long, value_name = "TEXT")]

@@ -29,6 +29,10 @@ pub(crate) struct EmbeddingArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Pooling of token vectors into one text vector [default: as the model folder says, else mean]
     #[arg(long, value_name = "POOLING", value_parser = poolings())]
     pub(crate) pooling: Option<Pooling>,

@@ -35,6 +35,10 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Output folder; must not exist
     #[arg(long, value_name = "DIR", value_parser = folder_to_write())]
     pub(crate) out: PathBuf,

@@ -1,6 +1,7 @@
 //! `burnformer finetune`.
 
 mod classification;
+mod lora;
 mod sentence_embedding;
 mod token_classification;
 
@@ -13,6 +14,7 @@ pub(crate) use self::classification::ClassificationArgs;
 use super::names::names;
 use super::numbers::whole;
 use super::{FormatArgs, RunArgs};
+use lora::LoraArgs;
 use sentence_embedding::SentenceEmbeddingArgs;
 use token_classification::TokenClassificationArgs;
 
@@ -43,6 +45,7 @@ use token_classification::TokenClassificationArgs;
   burnformer finetune --model runs/mini --task regression --train scores.tsv --pair-column pair --label-column score --out runs/score
   burnformer finetune --model runs/mini --task question-answering --train train-v2.0.json --test dev-v2.0.json --out runs/qa
   burnformer finetune --model runs/mini --task sentence-embedding --train pairs.csv --text-column query --pair-column answer --out runs/search
+  burnformer finetune --model runs/mini --train train.csv --label-column category --lora --lora-rank 16 --out runs/adapter
   burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
@@ -111,6 +114,9 @@ pub(crate) struct FinetuneArgs {
 
     #[command(flatten)]
     pub(crate) sentence_embedding: SentenceEmbeddingArgs,
+
+    #[command(flatten)]
+    pub(crate) lora: LoraArgs,
 
     #[command(flatten)]
     pub(crate) run: RunArgs,

@@ -31,6 +31,10 @@ pub(crate) struct GenerateArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Prompts to continue
     #[arg(value_name = "PROMPT")]
     pub(crate) prompts: Vec<String>,

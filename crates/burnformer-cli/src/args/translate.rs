@@ -28,6 +28,10 @@ pub(crate) struct TranslateArgs {
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
 
+    /// Base model of an adapter [default: as `adapter_config.json` in the folder says]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) base: Option<PathBuf>,
+
     /// Texts to translate
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,

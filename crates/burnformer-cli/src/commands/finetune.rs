@@ -69,6 +69,7 @@ fn settings(args: &FinetuneArgs) -> Result<(FinetuneSettings, Option<Input>)> {
         classification: args.classification.classification(),
         multi_label: args.classification.multi_label(),
         sentence_embedding: args.sentence_embedding.settings(),
+        lora: args.lora.settings(),
         ..FinetuneSettings::new(model, resolve(&args.train, args)?)
     };
     Ok((settings, other(&args.test)?))

@@ -36,12 +36,14 @@ mod translate;
 use std::path::Path;
 
 use anyhow::Result;
+use burnformer::core::adapter::{is_adapter, with_base};
 use burnformer::models::registry::unknown_keys;
 use burnformer::models::weights::WeightRemarks;
 use burnformer::tasks::unknown_settings;
 
 use crate::args::{Command, DataCommand, TokenizerCommand};
 use crate::context::Context;
+use crate::errors::Advised;
 
 /// How work ended that could be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ pub(crate) enum Outcome {
 /// # Errors
 /// Why it could not be done.
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Outcome> {
+    let base = base_of(command);
+    if let (Some(_), Some(folder)) = (base, model_of(command).filter(|folder| !is_adapter(folder))) {
+        let message = format!("`{}` holds no adapter, which `--base` is the base model of", folder.display());
+        return Err(Advised::new(message, "leave out `--base`").into());
+    }
+    with_base(base, || run_on(command, context))
+}
+
+/// Runs `command`, whose adapter has its base.
+fn run_on(command: &Command, context: &Context) -> Result<Outcome> {
     // A folder that cannot be read is an error of the command itself.
     if let Some(folder) = model_of(command) {
         let remarks = WeightRemarks::of(folder).unwrap_or_default();
@@ -124,4 +136,22 @@ fn model_of(command: &Command) -> Option<&Path> {
         Command::TrainSeq2Seq(args) => args.init.as_deref(),
         _ => None,
     }
+}
+
+/// The base model of the adapter that a command reads, if it names one.
+fn base_of(command: &Command) -> Option<&Path> {
+    let base = match command {
+        Command::Evaluate(args) => &args.base,
+        Command::Predict(args) => &args.base,
+        Command::FillMask(args) => &args.base,
+        Command::Rank(args) => &args.base,
+        Command::Generate(args) => &args.base,
+        Command::Translate(args) => &args.base,
+        Command::Embed(args) => &args.embedding.base,
+        Command::Similarity(args) => &args.embedding.base,
+        Command::Export(args) => &args.base,
+        Command::Inspect(args) => &args.base,
+        _ => return None,
+    };
+    base.as_deref()
 }

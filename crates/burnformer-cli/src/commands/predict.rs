@@ -1,7 +1,9 @@
 //! `burnformer predict`: the class of each text, or its entities.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
-use burnformer::models::{Head, ModelClass, Outputs};
+use burnformer::models::{Head, ModelClass, Outputs, SharedBase};
 use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
 
@@ -19,12 +21,19 @@ const MOST_PROBABILITIES: usize = 1 << 22;
 struct Line<'a> {
     #[serde(flatten)]
     row: &'a Row,
+    /// Folder of the model, if there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a Path>,
     #[serde(flatten)]
     answer: Answer<'a>,
 }
 
 pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     let head = ModelClass::of(&args.folder).ok().map(ModelClass::head);
+    if let Some(head) = head.filter(|head| *head != Head::SequenceClassification && !args.adapter.is_empty()) {
+        let message = format!("`--adapter` cannot be used with a model for {}", head.task());
+        return Err(Advised::new(message, "leave out `--adapter`, and predict with one model at a time").into());
+    }
     if head == Some(Head::QuestionAnswering) {
         return questions::run(args, context);
     }
@@ -38,17 +47,40 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         return entities::run(args, context);
     }
     let device = args.device.device.open()?;
-    let mut classifier = TextClassification::load(&args.folder, &device)?;
-    if args.special_tokens.split_special_tokens {
-        classifier = classifier.with_split_special_tokens(true);
+    let load = |folder| -> Result<TextClassification> {
+        let classifier = TextClassification::load(folder, &device)?;
+        Ok(match args.special_tokens.split_special_tokens {
+            true => classifier.with_split_special_tokens(true),
+            false => classifier,
+        })
+    };
+    let classifiers = if args.adapter.is_empty() {
+        vec![Classifier { folder: None, model: load(&args.folder)? }]
+    } else {
+        let folders = std::iter::once(&args.folder).chain(&args.adapter);
+        let load = |folder| Ok(Classifier { folder: Some(folder), model: load(folder)? });
+        SharedBase::new().load(|| folders.map(load).collect::<Result<_>>())?
+    };
+    for classifier in &classifiers {
+        check_threshold(args.threshold, classifier.model.outputs())?;
     }
-    check_threshold(args.threshold, classifier.outputs())?;
-    let together = (MOST_PROBABILITIES / classifier.labels().len().max(1)).max(1);
+    let n_labels = classifiers.iter().map(|classifier| classifier.model.labels().len()).max().unwrap_or(0);
+    let together = (MOST_PROBABILITIES / n_labels.max(1)).max(1);
     args.texts.in_groups("predict", context, |rows| {
-        rows.chunks(together).try_for_each(|rows| answer(&classifier, rows, args, context))
+        rows.chunks(together)
+            .try_for_each(|rows| classifiers.iter().try_for_each(|classifier| answer(classifier, rows, args, context)))
     })?;
-    context.terminal.cut(classifier.n_cut(), classifier.max_length());
+    for Classifier { model, .. } in &classifiers {
+        context.terminal.cut(model.n_cut(), model.max_length());
+    }
     Ok(Outcome::Done)
+}
+
+/// A model that answers.
+struct Classifier<'a> {
+    /// Its folder, if there are several.
+    folder: Option<&'a PathBuf>,
+    model: TextClassification,
 }
 
 fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
@@ -64,7 +96,9 @@ fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
     }
 }
 
-fn answer(classifier: &TextClassification, rows: &[Row], args: &PredictArgs, context: &Context) -> Result<()> {
+fn answer(classifier: &Classifier, rows: &[Row], args: &PredictArgs, context: &Context) -> Result<()> {
+    let Classifier { folder, model: classifier } = classifier;
+    let name = folder.map_or_else(String::new, |folder| format!("{}\t", folder.display()));
     let asked: Vec<_> = rows.iter().map(|row| (row.text.as_str(), row.pair.as_deref())).collect();
     let predictions = classifier.classify(&asked)?;
     let options = AnswerOptions { top_k: args.top_k as usize, threshold: args.threshold.unwrap_or(0.5) };
@@ -73,12 +107,12 @@ fn answer(classifier: &TextClassification, rows: &[Row], args: &PredictArgs, con
         let answer = classifier.answer(prediction, &options);
         out.push(match args.report.format {
             ReportFormat::Text => {
-                let mut line = format!("{}{}\t", args.texts.id_field(row), answer.columns());
+                let mut line = format!("{name}{}{}\t", args.texts.id_field(row), answer.columns());
                 line.reserve_exact(row.text.len());
                 line.extend(row.text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c }));
                 line
             }
-            ReportFormat::Json => serde_json::to_string(&Line { row, answer })?,
+            ReportFormat::Json => serde_json::to_string(&Line { row, model: folder.map(PathBuf::as_path), answer })?,
         });
     }
     context.terminal.print_each(&out)

@@ -21,6 +21,7 @@ mod killed;
 mod labels;
 mod library;
 mod limits;
+mod lora;
 #[cfg(all(target_os = "linux", any(feature = "flex", feature = "ndarray")))]
 mod memory;
 mod old_runs;
