@@ -44,3 +44,25 @@ fn every_model_and_tokenizer_that_is_written_is_answered_for() {
         assert!(tokenizer.join("burnformer.json").exists(), "{}", tokenizer.display());
     }
 }
+
+#[test]
+fn fine_tuning_writes_down_what_it_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for device in DeviceChoice::compiled() {
+        run(&["finetune", path, "--device", device]);
+        for task in ["text-classification", "token-classification", "question-answering"] {
+            let folder = folder.path().join(task);
+            let json = |name: &str| -> serde_json::Value {
+                serde_json::from_str(&fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+            };
+            let losses: Vec<f64> = serde_json::from_value(json(&format!("burnformer-{device}.json"))).unwrap();
+            let steps = json("steps.json");
+            assert_eq!((losses.len(), steps.as_array().unwrap().len()), (50, 50), "{task}");
+            assert_eq!(steps[0]["rows"].as_array().unwrap().len(), 8, "{task}");
+            assert!(losses[49] < 0.9 * losses[0], "{task} has not learned: {losses:?}");
+            assert_eq!(json("settings.json")["warmup_steps"], 5, "{task}");
+            Weights::in_folder(&folder.join("before")).unwrap();
+        }
+    }
+}

@@ -16,8 +16,9 @@ use crate::python;
 /// Each side writes random models of every class and tokenizers of every kind, and both sides load all of them: ours a
 /// folder of `save_pretrained`, theirs one of ours by `from_pretrained`, where any warning is a failure. Compared are
 /// hidden states, attention weights, logits and loss (to 1e-4), the gradient of every parameter (to 1e-4 of its norm), what
-/// three steps of AdamW do to it (to 1e-3 of the change's norm), and the tokens of texts. Prints a table, and fails if a
-/// limit is passed.
+/// three steps of AdamW do to it (to 1e-3 of the change's norm), and the tokens of texts. Then a small model is fine-tuned for
+/// each task by both sides, on the same batches: the tokens and labels of every row must be equal, and the losses of 50 steps
+/// (to 1e-3). Prints tables, and fails if a limit is passed.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask interop
@@ -28,7 +29,7 @@ pub(crate) struct InteropArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", default_value = "ndarray,flex")]
     backends: Vec<Backend>,
 
-    /// A Python that has torch, numpy, transformers and safetensors.
+    /// A Python that has torch, numpy, transformers, accelerate and safetensors.
     #[arg(long, value_name = "PATH")]
     python: Option<String>,
 
@@ -37,8 +38,9 @@ pub(crate) struct InteropArgs {
     yes: bool,
 }
 
-const PACKAGES: [&str; 4] = ["torch", "numpy", "transformers", "safetensors"];
+const PACKAGES: [&str; 5] = ["torch", "numpy", "transformers", "accelerate", "safetensors"];
 const SCRIPT: &str = "benches/peers/interop.py";
+const FINETUNING: &str = "benches/peers/finetuning.py";
 
 pub(crate) fn run(runner: &Runner, args: &InteropArgs) -> Result<()> {
     let Some(python) = python::with_packages(runner, &PACKAGES, args.python.as_deref(), args.yes)? else {
@@ -52,7 +54,7 @@ pub(crate) fn run(runner: &Runner, args: &InteropArgs) -> Result<()> {
     steps(&folder.display().to_string(), &args.backends, &program, &python).iter().try_for_each(|step| runner.run(step))
 }
 
-/// Both sides write, ours answers, theirs answers and compares.
+/// Both sides write, ours answers, theirs answers and compares; ours fine-tunes, theirs does the same and compares.
 fn steps(folder: &str, backends: &[Backend], program: &str, python: &str) -> Vec<Invocation> {
     let both = ["burnformer", "transformers"].map(|side| format!("{folder}/{side}"));
     let devices: Vec<&str> = backends.iter().map(|backend| backend.feature()).collect();
@@ -61,6 +63,10 @@ fn steps(folder: &str, backends: &[Backend], program: &str, python: &str) -> Vec
         vec![Invocation::new(program, ["make", &both[0]]), Invocation::new(python, [SCRIPT, "make", &both[1]])];
     steps.extend(devices.iter().map(answer));
     steps.push(Invocation::new(python, [SCRIPT, "compare"]).args(both.clone()).args(["--devices", &devices.join(",")]));
+    let runs = format!("{folder}/finetuning");
+    let finetune = |device: &&str| Invocation::new(program, ["finetune", &runs, "--device", device]);
+    steps.extend(devices.iter().map(finetune));
+    steps.push(Invocation::new(python, [FINETUNING, &runs, "--devices", &devices.join(",")]));
     steps
 }
 
@@ -100,6 +106,9 @@ mod tests {
                 "interop_case answer io/burnformer io/transformers --device ndarray",
                 "interop_case answer io/burnformer io/transformers --device flex",
                 "python3 benches/peers/interop.py compare io/burnformer io/transformers --devices ndarray,flex",
+                "interop_case finetune io/finetuning --device ndarray",
+                "interop_case finetune io/finetuning --device flex",
+                "python3 benches/peers/finetuning.py io/finetuning --devices ndarray,flex",
             ]
         );
     }

@@ -3,7 +3,9 @@
 
 mod answer;
 mod bert;
+mod finetuning;
 mod material;
+mod rows;
 mod seq2seq;
 mod tokenizer;
 
@@ -24,6 +26,15 @@ enum Task {
         /// Gets the folders `models` and `tokenizers`
         folder: PathBuf,
     },
+    /// Fine-tune a small model for each task, and write down its batches and losses
+    Finetune {
+        /// Gets a folder for each task
+        folder: PathBuf,
+
+        /// `ndarray`, `flex`, `wgpu` or `wgpu:N`
+        #[arg(long, default_value = "ndarray")]
+        device: DeviceChoice,
+    },
     /// Write beside every model and tokenizer what it answers, as `burnformer-DEVICE.safetensors` and `burnformer.json`
     Answer {
         /// Have the folders `models` and `tokenizers`
@@ -43,6 +54,7 @@ fn main() -> Result<()> {
             seq2seq::make(&folder.join("models"))?;
             tokenizer::make(&folder.join("tokenizers"))
         }
+        Task::Finetune { folder, device } => finetuning::run(&folder, device),
         Task::Answer { folders, device: choice } => {
             let device = choice.open()?.autodiff();
             let file = format!("burnformer-{choice}.safetensors");
