@@ -179,6 +179,49 @@ def pretraining(model, arguments):
     return training(model, torch.optim.AdamW, (*batch, is_random), N_TOKENS, arguments)
 
 
+class Fine(nn.Module):
+    """A model of transformers with what it is called with by name; its loss."""
+
+    def __init__(self, model, *names):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *batch):
+        return self.model(**dict(zip(self.names, batch))).loss
+
+
+def bert_config(**more):
+    from transformers import BertConfig
+
+    sizes = {
+        "hidden_size": D_MODEL,
+        "num_hidden_layers": N_LAYERS,
+        "num_attention_heads": N_HEADS,
+        "intermediate_size": D_FF,
+        "max_position_embeddings": SEQ_LENGTH,
+    }
+    return BertConfig(vocab_size=VOCAB_SIZE, attn_implementation="sdpa", **sizes, **more)
+
+
+def token_classification(arguments):
+    from transformers import BertForTokenClassification
+
+    model = Fine(BertForTokenClassification(bert_config(num_labels=9)), "input_ids", "labels")
+    labels = torch.randint(9, (BATCH_SIZE, SEQ_LENGTH))
+    labels[:, 1::2] = -100
+    return training(model.train(), torch.optim.AdamW, (tokens(BATCH_SIZE, SEQ_LENGTH), labels), N_TOKENS, arguments)
+
+
+def question_answering(arguments):
+    from transformers import BertForQuestionAnswering
+
+    names = "input_ids", "token_type_ids", "start_positions", "end_positions"
+    segments = (torch.arange(SEQ_LENGTH) >= SEQ_LENGTH // 2).long().expand(BATCH_SIZE, -1)
+    places = [torch.randint(SEQ_LENGTH, (BATCH_SIZE,)) for _ in range(2)]
+    model = Fine(BertForQuestionAnswering(bert_config()), *names).train()
+    return training(model, torch.optim.AdamW, (tokens(BATCH_SIZE, SEQ_LENGTH), segments, *places), N_TOKENS, arguments)
+
+
 def seq2seq(arguments):
     batch = torch_seq2seq.batch()
     return training(torch_seq2seq.Seq2Seq(), torch.optim.Adam, batch, torch_seq2seq.N_TOKENS, arguments)
@@ -254,6 +297,8 @@ CASES = {
     "encoder": encoder,
     "mlm-step": lambda arguments: pretraining(MaskedLanguageModel(), arguments),
     "bert-mini": lambda arguments: pretraining(Bert(), arguments),
+    "token-step": token_classification,
+    "qa-step": question_answering,
     "seq2seq-step": seq2seq,
     "embed": lambda arguments: embedding("embed", lengths(1000), arguments),
     "embed-one": lambda arguments: embedding("embed-one", [12], arguments),

@@ -16,6 +16,10 @@ pub enum Case {
     MlmStep,
     /// Training step of BERT's pretraining
     BertMini,
+    /// Training step of BERT for token classification: every second token has one of nine labels
+    TokenStep,
+    /// Training step of BERT for question answering
+    QaStep,
     /// Training step of an encoder–decoder with the sizes of a first translator
     #[value(name = "seq2seq-step")]
     Seq2SeqStep,

@@ -8,7 +8,7 @@ use burnformer_ops::{AttentionOptions, attention};
 
 pub use crate::case::Case;
 use crate::inputs::{ints, samples, tokens, trained, uniform};
-use crate::{Size, Sizes, Work, embedding, loading, training, translation};
+use crate::{Size, Sizes, Work, embedding, finetuning, loading, training, translation};
 
 impl Case {
     /// What is timed.
@@ -26,6 +26,14 @@ impl Case {
             Self::BertMini => {
                 let start = move |device: &Device| training::bert(sizes, device);
                 vec![Work::new("bert-mini", shape(sizes), sizes.n_tokens(), start)]
+            }
+            Self::TokenStep => {
+                let start = move |device: &Device| finetuning::token_classifier(sizes, device);
+                vec![Work::new("token-step", shape(sizes), sizes.n_tokens(), start)]
+            }
+            Self::QaStep => {
+                let start = move |device: &Device| finetuning::question_answering(sizes, device);
+                vec![Work::new("qa-step", shape(sizes), sizes.n_tokens(), start)]
             }
             Self::Seq2SeqStep => vec![translation::step(size)],
             Self::Embed => vec![embedding::many(size)],

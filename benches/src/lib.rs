@@ -9,6 +9,7 @@ mod case;
 pub mod cases;
 mod composed;
 mod embedding;
+mod finetuning;
 mod inputs;
 mod loading;
 mod operators;

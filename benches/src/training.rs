@@ -74,14 +74,7 @@ pub(crate) fn masked_language_model(sizes: Sizes, device: &Device) -> Run {
 /// One step of BERT's pretraining, by the task and the optimiser that the program uses.
 pub(crate) fn bert(sizes: Sizes, device: &Device) -> Run {
     let device = device.clone().autodiff();
-    let config = BertConfig {
-        max_seq_length: sizes.seq_length,
-        d_model: sizes.d_model,
-        n_layers: sizes.n_layers,
-        n_heads: sizes.n_heads,
-        d_ff: sizes.d_ff,
-        ..BertConfig::preset("bert-mini", sizes.vocab_size, 0).expect("the preset exists")
-    };
+    let config = bert_config(sizes);
     let model = BertForPreTraining::init(&config, 0, &device);
     let task = PretrainingTask::new(config, tokenizer()).expect("the model has a row for every token");
     let batch = PretrainingBatch {
@@ -104,6 +97,18 @@ pub(crate) fn bert(sizes: Sizes, device: &Device) -> Run {
     })
 }
 
+/// BERT of these sizes, with a tenth dropped.
+pub(crate) fn bert_config(sizes: Sizes) -> BertConfig {
+    BertConfig {
+        max_seq_length: sizes.seq_length,
+        d_model: sizes.d_model,
+        n_layers: sizes.n_layers,
+        n_heads: sizes.n_heads,
+        d_ff: sizes.d_ff,
+        ..BertConfig::preset("bert-mini", sizes.vocab_size, 0).expect("the preset exists")
+    }
+}
+
 /// Places of the hidden tokens in a batch, evenly over each sequence.
 fn masked_positions(sizes: Sizes) -> Vec<u32> {
     let place =
@@ -114,7 +119,7 @@ fn masked_positions(sizes: Sizes) -> Vec<u32> {
 }
 
 /// A task wants a tokenizer, of which a step uses nothing.
-fn tokenizer() -> Tokenizer {
+pub(crate) fn tokenizer() -> Tokenizer {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("vocab.txt");
     std::fs::write(&path, "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n").expect("a temporary folder can be written");
