@@ -117,7 +117,7 @@ pub(crate) enum Part {
 /// object per text, with its `row` and `entities`.
 ///
 /// A model for question answering finds the answers to questions in the text of `--context`, or in those of files of SQuAD. Prints
-/// answer, probability and question, separated by tabs; the answer is `(no answer)` where the score of none exceeds that of the
+/// answer, probability and question, separated by tabs, behind the identifier of a question that has one; the answer is `(no answer)` where the score of none exceeds that of the
 /// best one by more than `--threshold`. `--format json` adds the first character (`start`) and the one behind the last (`end`).
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:

@@ -60,8 +60,9 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
             Ok(match args.report.format {
                 ReportFormat::Text => {
                     let text = if answer.best.answer.is_empty() { "(no answer)" } else { &answer.best.answer };
-                    let (id, probability) = (args.texts.id_field(row), answer.best.probability);
-                    format!("{id}{}\t{probability:.4}\t{}", one_line(text), one_line(question))
+                    // The files of SQuAD have identifiers that nobody needs to ask for.
+                    let id = row.id.as_deref().map_or_else(|| args.texts.id_field(row), |id| one_line(id) + "\t");
+                    format!("{id}{}\t{:.4}\t{}", one_line(text), answer.best.probability, one_line(question))
                 }
                 ReportFormat::Json => {
                     serde_json::to_string(&Line { row: row.row, id: row.id.as_deref(), question, answer })?

@@ -1,5 +1,6 @@
 //! Help and completions.
 
+use crate::questions::squad;
 use crate::support::{Folder, table};
 use crate::tokens::conll;
 
@@ -21,8 +22,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("search", &[]),
     ("runs", &[]),
     ("average", &[]),
-    ("evaluate", &[NER]),
-    ("predict", &[NER]),
+    ("evaluate", &[NER, QA]),
+    ("predict", &[NER, QA]),
     ("rank", &[]),
     ("fill-mask", &[]),
     ("generate", &[GPT]),
@@ -41,6 +42,8 @@ const MORE: &str = "data build --input harbour.jsonl --tokenizer tokenizer --out
 const GPT: &str = "pretrain --objective causal-lm --corpus corpus --steps 1 --set model.d_model=64 --out runs/gpt";
 const NER: &str = "finetune --model runs/mini --task token-classification --train train.conll --steps 1 \
                    --set train.micro_batch_size=8 --out runs/ner";
+const QA: &str = "finetune --model runs/mini --task question-answering --train train-v2.0.json --steps 1 \
+                  --set train.micro_batch_size=8 --out runs/qa";
 /// Those that need models, and those whose examples would take hours.
 const WITH_MODELS: [&str; 18] = [
     "pretrain",
@@ -128,6 +131,8 @@ fn every_example_in_the_help_works() {
         folder.write("project/test.jsonl", &labelled(48..60));
         folder.write("project/train.conll", &conll(0..48));
         folder.write("project/test.conll", &conll(48..60));
+        folder.write("project/train-v2.0.json", &squad(0..12));
+        folder.write("project/dev-v2.0.json", &squad(12..16));
         let topics = |n: usize| format!("Kettle {n}.,{}\n", ["", "steam", "steam; iron"][n % 3]);
         folder.write("project/topics.csv", &format!("text,topics\n{}", (0..48).map(topics).collect::<String>()));
         let score = |n: usize| format!("Kettle {n}.\tKettle {}.\t{}.5\n", n % 3, n % 3);

@@ -24,7 +24,7 @@ fn question(n: usize) -> Value {
     json!({ "context": context, "qas": [{ "id": format!("q{n}"), "question": question, "answers": answers }] })
 }
 
-fn squad(questions: std::ops::Range<usize>) -> String {
+pub(crate) fn squad(questions: std::ops::Range<usize>) -> String {
     let paragraphs: Vec<Value> = questions.map(question).collect();
     json!({ "version": "v2.0", "data": [{ "title": "harbour", "paragraphs": paragraphs }] }).to_string()
 }
@@ -110,7 +110,7 @@ fn finds_answers(folder: &Folder) {
         }
     }
     let text = folder.run(&format!("predict runs/qa --input dev.json --threshold -1000 {DEVICE}")).succeeds().stdout;
-    assert!(text.lines().count() == 24 && text.lines().all(|line| line.starts_with("(no answer)\t")), "{text}");
+    assert!(text.lines().count() == 24 && text.lines().all(|line| line.contains("\t(no answer)\t")), "{text}");
 }
 
 fn refuses(folder: &Folder) {
