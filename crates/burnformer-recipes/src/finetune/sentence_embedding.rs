@@ -101,7 +101,7 @@ impl SentenceEmbedding {
 
 impl Supervised for SentenceEmbedding {
     const TASK: FinetuneTask = FinetuneTask::SentenceEmbedding;
-    /// Of losses on scores; see [`EmbeddingLossKind::quality`](super::EmbeddingLossKind::quality) for the others.
+    /// Of losses on scores: the others have `mrr` and `accuracy`.
     const QUALITY: &'static str = "spearman";
     const PIPELINE_TAG: &'static str = "sentence-similarity";
     const ROWS: &'static str = "pairs";
