@@ -8,7 +8,7 @@ mod token_classification;
 use std::path::PathBuf;
 
 use burnformer::recipes::FinetuneTask;
-use clap::Args;
+use clap::{Arg, Args};
 
 pub(crate) use self::classification::ClassificationArgs;
 use super::names::names;
@@ -37,6 +37,10 @@ use token_classification::TokenClassificationArgs;
 /// longer than `--max-seq-length` are read in windows. Keeps the model with the best F1, scored as SQuAD's scripts do.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  burnformer finetune --model runs/mini --train train.csv --label-column category --out runs/intents
+  burnformer finetune --model runs/mini --task token-classification --train train.conll --out runs/ner
+
+`--help` explains more, and lists the flags that are seldom needed.", after_long_help = "Examples:
   burnformer finetune --model runs/mini --train train.csv --text-column text --label-column category --out runs/intents
   burnformer finetune --model runs/mini --train train.jsonl --label-column label --test test.jsonl --baseline --out runs/a
   burnformer finetune --model runs/mini --train train.tsv --label-column label --from-scratch --epochs 10 --out runs/b
@@ -46,7 +50,7 @@ use token_classification::TokenClassificationArgs;
   burnformer finetune --model runs/mini --task question-answering --train train-v2.0.json --test dev-v2.0.json --out runs/qa
   burnformer finetune --model runs/mini --task sentence-embedding --train pairs.csv --text-column query --pair-column answer --out runs/search
   burnformer finetune --model runs/mini --train train.csv --label-column category --lora --lora-rank 16 --out runs/adapter
-  burnformer finetune --out runs/intents --resume", mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
+  burnformer finetune --out runs/intents --resume", mut_args(short_help), mut_arg("resume", |resume| resume.conflicts_with("FormatArgs")))]
 pub(crate) struct FinetuneArgs {
     /// Pretrained model folder
     #[arg(long, value_name = "FOLDER", required_unless_present = "resume", conflicts_with = "resume")]
@@ -123,4 +127,51 @@ pub(crate) struct FinetuneArgs {
 
     #[command(flatten)]
     pub(crate) token_classification: TokenClassificationArgs,
+}
+
+/// Flags that `-h` leaves out, so that it fits on a screen: `--help` has them.
+const SELDOM_NEEDED: [&str; 38] = [
+    "input_format",
+    "layout",
+    "label_columns",
+    "label_separator",
+    "group_column",
+    "no_header",
+    "delimiter",
+    "encoding",
+    "max_per_class",
+    "split_special_tokens",
+    "balanced_sampling",
+    "label_smoothing",
+    "r_drop",
+    "threshold",
+    "scale",
+    "margin",
+    "highest_score",
+    "pooling",
+    "label_all_tokens",
+    "layer_decay",
+    "unfreeze_every",
+    "ema_decay",
+    "steps",
+    "dtype",
+    "tensorboard",
+    "activation_checkpointing",
+    "config",
+    "format",
+    "quiet",
+    "verbose",
+    "baseline",
+    "patience",
+    "max_train_samples",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_targets",
+    "lora_rank",
+    "out_of_scope",
+];
+
+fn short_help(flag: Arg) -> Arg {
+    let is_seldom_needed = SELDOM_NEEDED.contains(&flag.get_id().as_str());
+    flag.hide_short_help(is_seldom_needed)
 }

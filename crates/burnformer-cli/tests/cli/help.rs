@@ -204,3 +204,17 @@ fn shells_learn_every_command_and_flag() {
         }
     }
 }
+
+#[test]
+fn the_short_help_of_finetune_fits_on_a_screen() {
+    let folder = Folder::new();
+    let [short, long] = ["finetune -h", "finetune --help"].map(|line| folder.run(line).succeeds().stdout);
+    let n_lines = short.lines().count();
+    assert!(n_lines <= 60, "{n_lines} lines:\n{short}");
+    for flag in ["--model", "--task", "--train", "--label-column", "--seeds", "--out", "--resume"] {
+        assert!(short.contains(flag), "{flag}:\n{short}");
+    }
+    for flag in ["--delimiter", "--ema-decay", "--r-drop", "--highest-score"] {
+        assert!(!short.contains(flag) && long.contains(flag), "{flag}");
+    }
+}
