@@ -41,7 +41,7 @@ pub enum TagError {
         /// First line of the sentence.
         line: u64,
         /// The word, its tag, and what is wrong with it.
-        problem: BrokenTag,
+        problem: Box<BrokenTag>,
     },
     /// No sentence at all.
     #[error("there is no sentence with tags")]

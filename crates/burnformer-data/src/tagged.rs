@@ -275,7 +275,7 @@ fn checked(
             _ => String::new(),
         };
         let (number, tag) = (found.word + 1, tags[found.word].to_owned());
-        let problem = BrokenTag { scheme, number, word, tag, last, kind: found.kind };
+        let problem = Box::new(BrokenTag { scheme, number, word, tag, last, kind: found.kind });
         Err(TagError::BrokenScheme { path: record.path.to_path_buf(), line: record.line, problem }.into())
     };
     let mut kept = Vec::with_capacity(records.len());

@@ -33,7 +33,7 @@ pub enum EmbeddingLoss {
     },
     /// `ln(1 + Σ exp(scale · (cos_j - cos_i)))` over all pairs i and j of the batch with `score_i > score_j`.
     ///
-    /// Source: Jianlin Su 2022, "CoSENT".
+    /// Source: Jianlin Su 2022, "`CoSENT`".
     Cosent {
         /// Factor of the cosines.
         scale: f64,

@@ -184,10 +184,7 @@ impl Report for SeedsReport<Value> {
                 true => format!("{:.4}", score.deviation),
                 false => number(score.deviation),
             };
-            fact(
-                &score.name.replace('.', " ").replace('_', " "),
-                format_args!("{mean} ± {deviation} ({})", values.join(", ")),
-            )
+            fact(&score.name.replace(['.', '_'], " "), format_args!("{mean} ± {deviation} ({})", values.join(", ")))
         };
         head.into_iter().chain(self.scores.iter().map(score)).collect()
     }

@@ -124,8 +124,8 @@ impl EmbeddingEvaluation<'_> {
         let mut n_right = 0_u64;
         for (example, (&query, &document)) in places {
             let to = |document: usize| similarity.of(&query_embeddings[query], &document_embeddings[document]);
-            let others = negatives.by_ref().take(example.negatives.len());
-            n_right += u64::from(others.fold(true, |is_right, &other| is_right && to(document) > to(other)));
+            let others: Vec<usize> = negatives.by_ref().take(example.negatives.len()).copied().collect();
+            n_right += u64::from(others.iter().all(|&other| to(document) > to(other)));
         }
         let triplet_accuracy = texts.have_negatives().then(|| n_right as f64 / texts.examples.len() as f64);
         Ok(RetrievalQuality { queries: ranked, documents: documents.texts.len(), triplet_accuracy })

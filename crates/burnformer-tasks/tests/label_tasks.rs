@@ -1,5 +1,7 @@
 //! Tasks of labels and scores, and the losses of classification, on small models of random weights.
 
+use std::slice;
+
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -104,7 +106,7 @@ fn labels_are_decided_one_by_one() {
     // Before any label is predicted, the loss tells models apart.
     let none = state(1.0);
     assert_eq!((none.counts.micro().f1, none.quality()), (0.0, -none.loss()));
-    let whole = loss(&task(0.5), &model, &[batch.clone()], off);
+    let whole = loss(&task(0.5), &model, slice::from_ref(&batch), off);
     assert!((whole - loss(&task(0.5), &model, &batch.split(1), off)).abs() < 1e-5);
 }
 
@@ -132,7 +134,7 @@ fn a_score_is_a_number_or_a_probability() {
         };
         let expected = truths.iter().zip(&scores).map(loss_of).sum::<f64>() / 3.0;
         assert!((state.loss() - expected).abs() < 1e-5, "{kind:?}: {} and {expected}", state.loss());
-        let whole = loss(&task, &model, &[batch.clone()], off);
+        let whole = loss(&task, &model, slice::from_ref(&batch), off);
         assert!(
             (whole - state.loss()).abs() < 1e-5
                 && (whole - loss(&task, &model, &batch.clone().split(1), off)).abs() < 1e-5
@@ -187,7 +189,7 @@ fn two_passes_cost_what_they_differ() {
         BertForSequenceClassification::init(&config, &names(3), 1, &device())
     };
     let with = |r_drop| classifier(ClassificationLoss { r_drop, ..ClassificationLoss::default() }, &tokenizer);
-    let found = |r_drop, dropout, rng| loss(&with(r_drop), &model(dropout), &[batch.clone()], rng);
+    let found = |r_drop, dropout, rng| loss(&with(r_drop), &model(dropout), slice::from_ref(&batch), rng);
     // Passes without dropout are equal, and in evaluation there is one.
     assert!((found(9.0, 0.0, on) - found(0.0, 0.0, off)).abs() < 1e-5);
     assert_eq!(found(9.0, 0.3, off), found(0.0, 0.3, off));

@@ -252,7 +252,7 @@ fn windows_of_a_question_are_counted_together() {
     sum.merge(state(4.0, 3.0, true, true));
     assert_eq!((sum.windows, sum.answers[&3].score, sum.answers[&3].no_answer), (2, 4.0, -2.0));
     assert_eq!(sum.metrics(), [("loss", 0.5), ("exact_match", 1.0), ("f1", 1.0)]);
-    sum.answers.extend(state(1.0, 1.5, false, false).answers.into_iter().map(|(_, answer)| (4, answer)));
+    sum.answers.extend(state(1.0, 1.5, false, false).answers.into_values().map(|answer| (4, answer)));
     assert_eq!((sum.means(|it| !it.is_answerable), sum.quality()), ((1.0, 1.0), 1.0));
     sum.threshold = Some(0.5);
     assert_eq!(sum.means(|it| !it.is_answerable), (0.0, 0.5));

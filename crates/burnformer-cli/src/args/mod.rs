@@ -114,7 +114,7 @@ pub(crate) enum Command {
     Pretrain(PretrainArgs),
     #[cfg(feature = "fetch")]
     Fetch(FetchArgs),
-    Finetune(FinetuneArgs),
+    Finetune(Box<FinetuneArgs>),
     #[command(name = "train-seq2seq")]
     TrainSeq2Seq(TrainSeq2SeqArgs),
     Search(SearchArgs),

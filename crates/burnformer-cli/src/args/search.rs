@@ -12,13 +12,13 @@ use super::paths::folder_to_write;
 ///
 /// SPACE.toml names the command and the settings to search, each by its key in `run.toml`:
 ///
-///   command = "finetune --model runs/mini --train train.csv --label-column category --epochs 3"
-///   trials = 30
-///   [space]
-///   train.optimizer.learning_rate = { kind = "log-uniform", low = 1e-5, high = 1e-3 }
-///   train.micro_batch_size = { kind = "choice", values = [16, 32] }
-///   [asha]          # compare trials on their way, and let the best third go on
-///   rungs = 2
+///     command = "finetune --model runs/mini --train train.csv --label-column category --epochs 3"
+///     trials = 30
+///     [space]
+///     train.optimizer.learning_rate = { kind = "log-uniform", low = 1e-5, high = 1e-3 }
+///     train.micro_batch_size = { kind = "choice", values = [16, 32] }
+///     [asha]          # compare trials on their way, and let the best third go on
+///     rungs = 2
 ///
 /// Kinds of parameters: `uniform`, `log-uniform`, `integer` and `choice`. The sampler is TPE; `[sampler]` with `kind = "random"`
 /// chooses at random. Trials are runs in `trials/`, compared by the metric that chooses the best model, on validation samples.

@@ -102,7 +102,7 @@ fn not_training() -> Error {
 
 /// A command that trains.
 enum Training {
-    Finetune(FinetuneArgs),
+    Finetune(Box<FinetuneArgs>),
     Pretrain(PretrainArgs),
     Seq2Seq(TrainSeq2SeqArgs),
 }

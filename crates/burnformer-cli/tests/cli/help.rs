@@ -131,8 +131,8 @@ fn every_example_in_the_help_works() {
         folder.write("project/test.jsonl", &labelled(48..60));
         folder.write("project/train.conll", &conll(0..48));
         folder.write("project/test.conll", &conll(48..60));
-        folder.write("project/train-v2.0.json", &squad(0..12));
-        folder.write("project/dev-v2.0.json", &squad(12..16));
+        folder.write("project/train-v2.0.json", &squad(0..24));
+        folder.write("project/dev-v2.0.json", &squad(24..28));
         let topics = |n: usize| format!("Kettle {n}.,{}\n", ["", "steam", "steam; iron"][n % 3]);
         folder.write("project/topics.csv", &format!("text,topics\n{}", (0..48).map(topics).collect::<String>()));
         let score = |n: usize| format!("Kettle {n}.\tKettle {}.\t{}.5\n", n % 3, n % 3);

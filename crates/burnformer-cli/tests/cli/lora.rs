@@ -47,7 +47,7 @@ fn an_adapter_is_trained_used_and_merged() {
     assert_eq!(folder.run(&evaluated).succeeds().json()["accuracy"], report["test"]["accuracy"]);
     folder.run(&format!("inspect runs/adapter {DEVICE}")).succeeds();
     folder.run(&format!("embed runs/adapter Kettle --out vectors.npy {DEVICE}")).succeeds();
-    folder.run(&format!("average runs/adapter --last 1 --out mean")).succeeds();
+    folder.run("average runs/adapter --last 1 --out mean").succeeds();
     let last = predictions(&folder, &format!("runs/adapter/checkpoints/step-{}", report["steps"]));
     assert_eq!(predictions(&folder, "mean --base runs/mini"), last);
 

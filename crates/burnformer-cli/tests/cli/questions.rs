@@ -131,7 +131,7 @@ fn refuses(folder: &Folder) {
     let skipped = folder.run(&format!("evaluate runs/qa --input wrong.json --on-bad-row skip --format json {DEVICE}"));
     let skipped = skipped.succeeds();
     assert_eq!(skipped.json()["questions"], 23);
-    assert!(skipped.stderr.contains("1 row"), "{}", skipped.stderr);
+    assert!(skipped.stderr.contains("skipped rows: 1"), "{}", skipped.stderr);
     folder.write("twice.json", &folder.read("dev.json").replace("\"q49\"", "\"q48\""));
     let twice = "evaluate runs/qa --input twice.json --predictions twice-answers.json";
     fails(twice, &["several questions have the identifier `q48`"]);

@@ -1,5 +1,6 @@
 //! Answers to a question, as SQuAD's files have them: texts, and where they begin in the context.
 
+use std::fmt::{self, Display};
 use std::ops::Range;
 
 use super::columns::Cell;
@@ -102,14 +103,14 @@ impl Asked<'_> {
         // The nearest place, where there are several.
         let places = self.context.match_indices(answer).map(|(byte, _)| byte);
         let nearest = places.min_by_key(|place| place.abs_diff(byte.unwrap_or(self.context.len())));
-        ReadError::AnswerPlace {
-            at: self.at.clone(),
+        let problem = MisplacedAnswer {
             id: self.id.map(str::to_owned),
             answer: answer.chars().take(SHOWN).collect(),
             start,
             found,
             place: nearest.map(|byte| self.context[..byte].chars().count()),
-        }
+        };
+        ReadError::AnswerPlace { at: self.at.clone(), problem: Box::new(problem) }
     }
 
     fn wrong(&self, key: &str, found: &Cell, expected: &'static str) -> ReadError {
@@ -127,6 +128,34 @@ fn byte_of(text: &str, character: usize) -> Option<usize> {
         return Some(character).filter(|&byte| byte < text.len());
     }
     text.char_indices().nth(character).map(|(byte, _)| byte)
+}
+
+/// An answer that is not where the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MisplacedAnswer {
+    /// What the file calls the question.
+    pub id: Option<String>,
+    /// Beginning of the answer.
+    pub answer: String,
+    /// Where it is said to begin, in characters from 0.
+    pub start: i64,
+    /// What the context has there; empty if it is shorter.
+    pub found: String,
+    /// The nearest place of the answer in the context, in characters from 0.
+    pub place: Option<usize>,
+}
+
+impl Display for MisplacedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, answer, start, found, place } = self;
+        let question = id.as_ref().map_or_else(String::new, |id| format!(" of question `{id}`"));
+        let there = if found.is_empty() { "ends before".to_owned() } else { format!("has `{found}` there") };
+        let remedy = place.map_or_else(
+            || "it is nowhere in it, correct the answer".to_owned(),
+            |place| format!("it is at {place}, set `answer_start` to that"),
+        );
+        write!(f, "the answer `{answer}`{question} is not at character {start} of its context, which {there}: {remedy}")
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parquet::errors::ParquetError;
 
-use super::{Encoding, FormatKind, Likely, SpanProblem};
+use super::{Encoding, FormatKind, Likely, MisplacedAnswer, SpanProblem};
 
 /// A file or a row that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -263,7 +263,7 @@ pub enum ReadError {
         /// The field with the span.
         field: String,
         /// What is wrong with it.
-        problem: SpanProblem,
+        problem: Box<SpanProblem>,
     },
     /// A row with a list of words and a list of tags of another length.
     #[error("{at} has {words} words and {tags} tags, expected equal numbers")]
@@ -286,28 +286,12 @@ pub enum ReadError {
         starts: usize,
     },
     /// An answer that is not where the file says.
-    #[error(
-        "{at}: the answer `{answer}`{} is not at character {start} of its context, which {}: {}",
-        of_question(id.as_deref()),
-        if found.is_empty() { "ends before".to_owned() } else { format!("has `{found}` there") },
-        place.map_or_else(
-            || "it is nowhere in it, correct the answer".to_owned(),
-            |place| format!("it is at {place}, set `answer_start` to that")
-        )
-    )]
+    #[error("{at}: {problem}")]
     AnswerPlace {
         /// The row.
         at: Place,
-        /// What the file calls the question.
-        id: Option<String>,
-        /// Beginning of the answer.
-        answer: String,
-        /// Where it is said to begin, in characters from 0.
-        start: i64,
-        /// What the context has there; empty if it is shorter.
-        found: String,
-        /// The nearest place of the answer in the context, in characters from 0.
-        place: Option<usize>,
+        /// What is wrong with it.
+        problem: Box<MisplacedAnswer>,
     },
     /// An object of a SQuAD file that is neither a paragraph nor a question.
     #[error(
@@ -575,10 +559,6 @@ fn rows_lost(lost: Option<u64>) -> String {
         Some(n) => format!(", with the loss of {n} rows"),
         None => String::new(),
     }
-}
-
-fn of_question(id: Option<&str>) -> String {
-    id.map_or_else(String::new, |id| format!(" of question `{id}`"))
 }
 
 /// Formats, one behind the other.

@@ -33,6 +33,7 @@ mod table;
 pub(crate) mod testing;
 mod text;
 
+pub use answers::MisplacedAnswer;
 pub use columns::Columns;
 pub use encoding::{Encoding, Likely, UnknownEncoding};
 pub use error::{Place, ReadError};

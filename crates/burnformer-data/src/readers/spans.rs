@@ -102,7 +102,11 @@ pub(super) fn are_spans(cell: &Cell) -> bool {
 /// The words of `text`, with `B-` and `I-` tags of the spans in `cell`, the content of the column `field`. Words end at the ends
 /// of spans too.
 pub(super) fn tagged(at: &Place, field: &str, text: &str, cell: &Cell) -> Result<Vec<TaggedWord>, ReadError> {
-    let bad = |field: &str, problem| ReadError::BadSpan { at: at.clone(), field: field.to_owned(), problem };
+    let bad = |field: &str, problem| ReadError::BadSpan {
+        at: at.clone(),
+        field: field.to_owned(),
+        problem: Box::new(problem),
+    };
     let mut spans = match cell {
         Cell::List(spans) => {
             let span = |(index, cell)| {

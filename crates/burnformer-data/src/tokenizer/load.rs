@@ -58,7 +58,7 @@ impl Tokenizer {
             let files: Vec<&str> = files.collect();
             let folder = folder_with(path, &files).map_err(TokenizerError::Adapter)?;
             let file = files.iter().map(|file| folder.join(file)).find(|file| file.exists());
-            return Self::load(file.ok_or_else(|| TokenizerError::Nothing { folder })?);
+            return Self::load(file.ok_or(TokenizerError::Nothing { folder })?);
         }
         let merges = path.with_file_name(MERGES_FILE);
         match (path.file_name().and_then(OsStr::to_str), path.extension().and_then(OsStr::to_str)) {

@@ -148,7 +148,7 @@ impl AdapterConfig {
     /// The settings in `folder`.
     ///
     /// # Errors
-    /// If the file cannot be read, is of another method than LoRA, or has a setting that is not supported.
+    /// If the file cannot be read, is of another method than `LORA`, or has a setting that is not supported.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let json = ConfigJson::read_file(folder.join(ADAPTER_CONFIG))?;
         let method: String = json.required("peft_type")?;

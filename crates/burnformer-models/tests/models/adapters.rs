@@ -287,7 +287,7 @@ fn a_new_adapter_changes_nothing_and_is_trained_alone() {
     }
 }
 
-/// A is uniform in ±1 / sqrt(d_in), B zero; of a table A is zero and B normal (peft 0.21.2, `reset_lora_parameters`).
+/// A is uniform in ±`1 / sqrt(d_in)`, B zero; of a table A is zero and B normal (peft 0.21.2, `reset_lora_parameters`).
 #[test]
 fn a_new_adapter_has_the_initial_values_of_peft() {
     let base = BertForSequenceClassification::load(&fixture("classification"), &device()).unwrap();

@@ -58,9 +58,9 @@ impl<S: Supervised> Adapted<S> {
     /// adapter.
     ///
     /// # Errors
-    /// As [`Supervised::from_pretrained`], or if the adapter does not fit the model.
+    /// As [`Supervised::pretrained`], or if the adapter does not fit the model.
     pub(super) fn begin(&self, folder: &Path, seed: u64, device: &Device) -> Result<Loaded<S::Model>, ModelError> {
-        let loaded = self.supervised.from_pretrained(folder, seed, device)?;
+        let loaded = self.supervised.pretrained(folder, seed, device)?;
         let Some(lora) = &self.lora else { return Ok(loaded) };
         let config = lora.settings.adapter(
             &lora.base.display().to_string(),
@@ -169,7 +169,7 @@ impl<S: Supervised> Task for Adapted<S> {
         // The base may have moved.
         let config = AdapterConfig { base: lora.base.display().to_string(), ..AdapterConfig::read(folder)? };
         // What the base lacks, and is initialised here, is in the folder.
-        let base = self.supervised.from_pretrained(&lora.base, lora.seed, device)?.model;
+        let base = self.supervised.pretrained(&lora.base, lora.seed, device)?.model;
         let model = config.attach_from(base, folder)?;
         lora.attached.get_or_init(|| Attached::of(config, &model));
         Ok(model)

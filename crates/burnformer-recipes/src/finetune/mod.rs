@@ -56,6 +56,9 @@ use crate::text::{TaskScores, leaks};
 use crate::{Context, Note, Overrides, Recipe, RecipeError, Size, memory, recipe, reload};
 use data_report::data_report;
 
+/// Scores on the test rows, and those of the baselines.
+type Tested<S> = (Option<<S as Supervised>::Scores>, Vec<Baseline<<S as Supervised>::Scores>>);
+
 /// Recipe: fine-tuning of a pretrained model for the task `S`.
 pub struct Finetune<S: Supervised> {
     settings: FinetuneSettings,
@@ -192,12 +195,7 @@ impl<S: Supervised> Finetune<S> {
     }
 
     /// Scores on the test rows, and those of the baselines.
-    fn test(
-        &self,
-        best: &S::Model,
-        device: &Device,
-        context: &Context<'_>,
-    ) -> Result<(Option<S::Scores>, Vec<Baseline<S::Scores>>), RecipeError> {
+    fn test(&self, best: &S::Model, device: &Device, context: &Context<'_>) -> Result<Tested<S>, RecipeError> {
         let (Some(test), Some(samples)) = (&self.texts.test, &self.test) else { return Ok((None, Vec::new())) };
         self.announce("test", test, samples, context);
         let scores = self.score((test, samples), best, device, context)?;

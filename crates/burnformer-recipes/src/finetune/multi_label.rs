@@ -96,7 +96,7 @@ impl Supervised for MultiLabelClassification {
         BertForSequenceClassification::init(config, self.labels(), seed, device).with_outputs(Outputs::Labels)
     }
 
-    fn from_pretrained(
+    fn pretrained(
         &self,
         folder: &Path,
         seed: u64,

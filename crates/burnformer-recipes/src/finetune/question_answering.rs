@@ -184,7 +184,7 @@ impl Supervised for QuestionAnswering {
         BertForQuestionAnswering::init(config, seed, device)
     }
 
-    fn from_pretrained(
+    fn pretrained(
         &self,
         folder: &Path,
         seed: u64,

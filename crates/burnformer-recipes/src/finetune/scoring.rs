@@ -109,7 +109,7 @@ impl<const RANKS: bool> Supervised for Scoring<RANKS> {
         BertForSequenceClassification::init(config, &self.label, seed, device).with_outputs(Self::LOSS.outputs())
     }
 
-    fn from_pretrained(
+    fn pretrained(
         &self,
         folder: &Path,
         seed: u64,
@@ -157,7 +157,7 @@ impl<const RANKS: bool> Supervised for Scoring<RANKS> {
         };
         let rankings = if RANKS { state.rankings() } else { Vec::new() };
         let (first, all) = (RankingMeans::at(&rankings, FIRST), RankingMeans::at(&rankings, usize::MAX));
-        let ranking = (!rankings.is_empty()).then(|| RankingScores {
+        let ranking = (!rankings.is_empty()).then_some(RankingScores {
             queries: rankings.len() as u64,
             mrr_at_10: first.mrr,
             ndcg_at_10: first.ndcg,

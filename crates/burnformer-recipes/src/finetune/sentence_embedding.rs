@@ -179,12 +179,7 @@ impl Supervised for SentenceEmbedding {
         EmbeddingModel::init(config, &self.modules, seed, device)
     }
 
-    fn from_pretrained(
-        &self,
-        folder: &Path,
-        _seed: u64,
-        device: &Device,
-    ) -> Result<Loaded<EmbeddingModel>, ModelError> {
+    fn pretrained(&self, folder: &Path, _seed: u64, device: &Device) -> Result<Loaded<EmbeddingModel>, ModelError> {
         let config = BertConfig::load(&EmbeddingModules::transformer_in(folder)?)?;
         let modules = modules_of(folder, &self.settings, &config, self.max_seq_length)?;
         Ok(EmbeddingModel::from_pretrained(modules, device)?)

@@ -115,7 +115,7 @@ pub trait Supervised: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// If the folder holds no model of the BERT family, or files that do not fit together.
-    fn from_pretrained(&self, folder: &Path, seed: u64, device: &Device) -> Result<Loaded<Self::Model>, ModelError>;
+    fn pretrained(&self, folder: &Path, seed: u64, device: &Device) -> Result<Loaded<Self::Model>, ModelError>;
 
     /// `step`, what the body keeps in memory, with the head on `n_rows` rows of `n_tokens` tokens together.
     fn step_floats(&self, step: StepFloats, n_rows: usize, n_tokens: usize, d_model: usize) -> StepFloats;

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(weights("class_weights.c = 2", &texts), Err(unknown.to_owned()));
         let zero = "`classification.class_weights` is 0 for every class, expected at least one positive weight";
         assert_eq!(weights("class_weights = { a = 0, b = 0 }", &texts), Err(zero.to_owned()));
-        let negative = "`classification.class_weights` is -1, expected finite numbers of at least 0";
+        let negative = "`a.toml` line 1 leaves `class_weights` with an invalid value";
         assert_eq!(weights("class_weights.a = -1", &texts), Err(negative.to_owned()));
     }
 }

@@ -104,7 +104,7 @@ impl Supervised for TextClassification {
         BertForSequenceClassification::init(config, self.labels(), seed, device)
     }
 
-    fn from_pretrained(
+    fn pretrained(
         &self,
         folder: &Path,
         seed: u64,

@@ -108,7 +108,7 @@ impl Supervised for TokenClassification {
         BertForTokenClassification::init(config, self.labels(), seed, device)
     }
 
-    fn from_pretrained(
+    fn pretrained(
         &self,
         folder: &Path,
         seed: u64,

@@ -29,7 +29,7 @@ pub enum SearchRunError {
     Settings(#[from] SettingsError),
     /// A recipe cannot be planned.
     #[error(transparent)]
-    Recipe(#[from] RecipeError),
+    Recipe(Box<RecipeError>),
     /// The run of a trial cannot be made, or fails for a reason that is not in its settings.
     #[error("trial {number} cannot be run")]
     Trial {
@@ -105,6 +105,12 @@ pub enum SearchRunError {
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<RecipeError> for SearchRunError {
+    fn from(error: RecipeError) -> Self {
+        Self::Recipe(Box::new(error))
+    }
 }
 
 impl SearchRunError {

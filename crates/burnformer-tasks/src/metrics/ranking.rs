@@ -84,7 +84,7 @@ impl RankedGains {
     /// Normalised discounted cumulative gain of the first `k`: the sum of `gain / log₂(rank + 1)`, relative to the best
     /// possible order. 0 without relevant answers.
     ///
-    /// Source: Järvelin and Kekäläinen 2002, with the gain itself as in scikit-learn and trec_eval, not `2^gain - 1`.
+    /// Source: Järvelin and Kekäläinen 2002, with the gain itself as in scikit-learn and `trec_eval`, not `2^gain - 1`.
     #[must_use]
     pub fn ndcg(&self, k: usize) -> f64 {
         let discounted = |gains: &mut dyn Iterator<Item = f64>| -> f64 {
