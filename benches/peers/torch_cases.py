@@ -203,10 +203,15 @@ def bert_config(**more):
     return BertConfig(vocab_size=VOCAB_SIZE, attn_implementation="sdpa", **sizes, **more)
 
 
-def token_classification(arguments):
+def token_classification(arguments, adapter=False):
     from transformers import BertForTokenClassification
 
-    model = Fine(BertForTokenClassification(bert_config(num_labels=9)), "input_ids", "labels")
+    model = BertForTokenClassification(bert_config(num_labels=9))
+    if adapter:
+        from peft import LoraConfig, get_peft_model
+
+        model = get_peft_model(model, LoraConfig(task_type="TOKEN_CLS"))
+    model = Fine(model, "input_ids", "labels")
     labels = torch.randint(9, (BATCH_SIZE, SEQ_LENGTH))
     labels[:, 1::2] = -100
     return training(model.train(), torch.optim.AdamW, (tokens(BATCH_SIZE, SEQ_LENGTH), labels), N_TOKENS, arguments)
@@ -298,6 +303,7 @@ CASES = {
     "mlm-step": lambda arguments: pretraining(MaskedLanguageModel(), arguments),
     "bert-mini": lambda arguments: pretraining(Bert(), arguments),
     "token-step": token_classification,
+    "lora-step": lambda arguments: token_classification(arguments, adapter=True),
     "qa-step": question_answering,
     "seq2seq-step": seq2seq,
     "embed": lambda arguments: embedding("embed", lengths(1000), arguments),

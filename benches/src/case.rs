@@ -18,6 +18,8 @@ pub enum Case {
     BertMini,
     /// Training step of BERT for token classification: every second token has one of nine labels
     TokenStep,
+    /// Training step of a low-rank adapter of the same and of its head
+    LoraStep,
     /// Training step of BERT for question answering
     QaStep,
     /// Training step of an encoder–decoder with the sizes of a first translator

@@ -31,6 +31,10 @@ impl Case {
                 let start = move |device: &Device| finetuning::token_classifier(sizes, device);
                 vec![Work::new("token-step", shape(sizes), sizes.n_tokens(), start)]
             }
+            Self::LoraStep => {
+                let start = move |device: &Device| finetuning::adapter(sizes, device);
+                vec![Work::new("lora-step", shape(sizes), sizes.n_tokens(), start)]
+            }
             Self::QaStep => {
                 let start = move |device: &Device| finetuning::question_answering(sizes, device);
                 vec![Work::new("qa-step", shape(sizes), sizes.n_tokens(), start)]

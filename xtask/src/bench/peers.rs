@@ -72,7 +72,7 @@ fn words(values: &[impl ValueEnum]) -> String {
 }
 
 /// What PyTorch's side needs. Without numpy PyTorch warns at every start.
-const PACKAGES: [&str; 3] = ["torch", "numpy", "transformers"];
+const PACKAGES: [&str; 4] = ["torch", "numpy", "transformers", "peft"];
 
 pub(super) fn run(runner: &Runner, backends: &[Backend], args: &PeersArgs) -> Result<()> {
     let machine = machine::describe();
@@ -244,7 +244,8 @@ mod tests {
     fn without_python_ours_runs_alone() {
         let round = round(&parse(&[]), &[Backend::Flex], "peer_case", None);
         let cases =
-            "mha,long,encoder,mlm-step,bert-mini,token-step,qa-step,seq2seq-step,embed,embed-one,load".split(',');
+            "mha,long,encoder,mlm-step,bert-mini,token-step,lora-step,qa-step,seq2seq-step,embed,embed-one,load"
+                .split(',');
         let expected: Vec<_> = cases.map(|case| format!("peer_case {case} --device flex --dtype f32")).collect();
         assert_eq!(lines_of(&round), expected);
     }
