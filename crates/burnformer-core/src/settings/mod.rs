@@ -121,7 +121,7 @@ where
             _ if error.path().iter().len() == 0 => String::new(),
             _ => error.path().to_string(),
         };
-        SettingsError::WrongType { key, origin: origin(blamed), source: error.into_inner() }
+        SettingsError::WrongType { key, origin: origin(blamed), source: in_words(&error.into_inner()) }
     })?;
 
     let written = serde_json::to_value(&settings).map_err(|source| SettingsError::Preset { source })?;
@@ -170,6 +170,18 @@ fn keys_of(path: &serde_path_to_error::Path) -> Vec<String> {
         Segment::Seq { .. } | Segment::Unknown => None,
     };
     path.iter().map_while(key).collect()
+}
+
+/// `error`, with the name of a type of numbers in words.
+fn in_words(error: &serde_json::Error) -> serde_json::Error {
+    let text = error.to_string();
+    let words = text.rsplit_once(", expected ").and_then(|(found, expected)| match expected {
+        "f32" | "f64" => Some(format!("{found}, expected a number")),
+        "i8" | "i16" | "i32" | "i64" | "isize" => Some(format!("{found}, expected a whole number")),
+        "u8" | "u16" | "u32" | "u64" | "usize" => Some(format!("{found}, expected a whole number, 0 or more")),
+        _ => None,
+    });
+    serde::de::Error::custom(words.unwrap_or(text))
 }
 
 #[cfg(test)]
