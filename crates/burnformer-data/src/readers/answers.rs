@@ -99,16 +99,15 @@ impl Asked<'_> {
 
     fn misplaced(&self, answer: &str, start: i64, byte: Option<usize>) -> ReadError {
         let behind = byte.map_or("", |byte| &self.context[byte..]);
-        let found = behind.chars().take(answer.chars().count().min(SHOWN)).collect();
-        // The nearest place, where there are several.
-        let places = self.context.match_indices(answer).map(|(byte, _)| byte);
-        let nearest = places.min_by_key(|place| place.abs_diff(byte.unwrap_or(self.context.len())));
+        let places: Vec<usize> = self.context.match_indices(answer).map(|(byte, _)| byte).collect();
         let problem = MisplacedAnswer {
             id: self.id.map(str::to_owned),
             answer: answer.chars().take(SHOWN).collect(),
             start,
-            found,
-            place: nearest.map(|byte| self.context[..byte].chars().count()),
+            found: behind.chars().take(answer.chars().count().min(SHOWN)).collect(),
+            n_places: places.len(),
+            // Which one is meant cannot be known where there are several.
+            place: <[usize; 1]>::try_from(places).ok().map(|[byte]| self.context[..byte].chars().count()),
         };
         ReadError::AnswerPlace { at: self.at.clone(), problem: Box::new(problem) }
     }
@@ -141,19 +140,26 @@ pub struct MisplacedAnswer {
     pub start: i64,
     /// What the context has there; empty if it is shorter.
     pub found: String,
-    /// The nearest place of the answer in the context, in characters from 0.
+    /// How often the context has the answer.
+    pub n_places: usize,
+    /// The place of the answer in the context, in characters from 0, if it is there once.
     pub place: Option<usize>,
 }
 
 impl Display for MisplacedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, answer, start, found, place } = self;
+        let Self { id, answer, start, found, n_places, place } = self;
         let question = id.as_ref().map_or_else(String::new, |id| format!(" of question `{id}`"));
-        let there = if found.is_empty() { "ends before".to_owned() } else { format!("has `{found}` there") };
-        let remedy = place.map_or_else(
-            || "it is nowhere in it, correct the answer".to_owned(),
-            |place| format!("it is at {place}, set `answer_start` to that"),
-        );
+        let there = match start {
+            ..0 => "begins at character 0".to_owned(),
+            _ if found.is_empty() => "ends before".to_owned(),
+            _ => format!("has `{found}` there"),
+        };
+        let remedy = match (place, n_places) {
+            (Some(place), _) => format!("it is at {place}, set `answer_start` to that"),
+            (None, 0) => "it is nowhere in it, correct the answer".to_owned(),
+            (None, n) => format!("it is in it {n} times, set `answer_start` to the place that is meant"),
+        };
         write!(f, "the answer `{answer}`{question} is not at character {start} of its context, which {there}: {remedy}")
     }
 }
@@ -203,17 +209,26 @@ mod tests {
     fn an_answer_that_stands_elsewhere_is_an_error_with_its_place() {
         let answer = |answer: &str, start| read(Cell::List(vec![fields(text(answer), number(start))])).unwrap_err();
         assert_eq!(
-            answer("Paris", 23),
-            "line 7 of `a`: the answer `Paris` of question `q1` is not at character 23 of its context, which has ` Pari` \
-             there: it is at 24, set `answer_start` to that"
+            answer("lives", 5),
+            "line 7 of `a`: the answer `lives` of question `q1` is not at character 5 of its context, which has `ives ` \
+             there: it is at 4, set `answer_start` to that"
         );
-        assert!(answer("Paris", 12).ends_with("it is at 13, set `answer_start` to that"));
         assert_eq!(
             answer("Rome", 99),
             "line 7 of `a`: the answer `Rome` of question `q1` is not at character 99 of its context, which ends before: it \
              is nowhere in it, correct the answer"
         );
-        assert!(answer("Zoë", -1).contains("character -1 of its context"), "{}", answer("Zoë", -1));
+        assert!(answer("Zoë", -1).ends_with(
+            "character -1 of its context, which begins at character 0: it is at 0, set `answer_start` to that"
+        ));
+    }
+
+    #[test]
+    fn which_of_several_places_an_answer_has_is_not_guessed() {
+        for start in [-1, 12, 23, 99999] {
+            let error = read(Cell::List(vec![fields(text("Paris"), number(start))])).unwrap_err();
+            assert!(error.ends_with("it is in it 2 times, set `answer_start` to the place that is meant"), "{error}");
+        }
     }
 
     #[test]
