@@ -154,6 +154,12 @@ pub enum LabelError {
         /// First line or row of the question.
         line: u64,
     },
+    /// No question to learn an answer from.
+    #[error("none of the {questions} questions has an answer, expected some that have one")]
+    NoneAnswered {
+        /// Number of questions.
+        questions: usize,
+    },
     /// No question at all.
     #[error("there is no question with a context")]
     NoQuestion,

@@ -89,6 +89,15 @@ impl QuestionTexts {
         self.questions.iter().filter(|question| question.answers.is_empty()).count()
     }
 
+    /// Refuses questions from which no answer can be learned.
+    ///
+    /// # Errors
+    /// [`LabelError::NoneAnswered`].
+    pub fn check_answers(&self) -> Result<(), LabelError> {
+        let questions = self.questions.len();
+        if self.n_unanswerable() == questions { Err(LabelError::NoneAnswered { questions }) } else { Ok(()) }
+    }
+
     /// Splits off a random share of the contexts with all of their questions, at least one of two.
     #[must_use]
     pub fn split(self, share: f64, seed: u64) -> (Self, Self) {
@@ -119,22 +128,13 @@ impl QuestionTexts {
         Self { questions: kept.map(|(question, _)| question).collect() }
     }
 
-    /// Questions about one context that are there with different answers.
+    /// Questions about one context that one row answers and another does not. Different answers may all be right, as those
+    /// of several annotators.
     #[must_use]
     pub fn conflicts(&self) -> Conflicts {
         let groups = equal(&self.keys());
-        let mut numbers: HashMap<Vec<&str>, u64> = HashMap::new();
-        let answers = |question: u32| {
-            let mut texts: Vec<&str> = self.questions[question as usize].answer_texts().collect();
-            texts.sort_unstable();
-            texts.dedup();
-            texts
-        };
-        for &question in groups.iter().flatten() {
-            let next = numbers.len() as u64;
-            numbers.entry(answers(question)).or_insert(next);
-        }
-        let (mut conflicts, firsts) = Conflicts::among(&groups, |question| numbers[&answers(question)], &[]);
+        let is_answered = |question: u32| u64::from(!self.questions[question as usize].answers.is_empty());
+        let (mut conflicts, firsts) = Conflicts::among(&groups, is_answered, &[]);
         for (example, question) in conflicts.examples.iter_mut().zip(firsts) {
             example.text = excerpt(&self.questions[question as usize].text);
         }
@@ -217,15 +217,25 @@ mod tests {
     }
 
     #[test]
-    fn a_question_with_two_answers_is_a_conflict() {
+    fn a_question_with_and_without_an_answer_is_a_conflict() {
         let texts = read(vec![
             question("a b a", "x?", &[0..1]),
-            question("a b a", "x?", &[4..5]),
-            question("a b a", "x?", &[2..3]),
+            question("a b a", "x?", &[]),
+            question("a b a", "y?", &[4..5]),
+            question("a b a", "y?", &[2..3]),
             question("a b", "x?", &[2..3]),
         ]);
         let texts = texts.unwrap();
         assert_eq!((texts.conflicts().texts, texts.n_repeated()), (1, 2));
         assert_eq!(texts.conflicts().examples[0].text, "x?");
+    }
+
+    #[test]
+    fn questions_without_any_answer_teach_nothing() {
+        let texts = read(vec![question("a b", "x?", &[]), question("a b", "y?", &[])]).unwrap();
+        assert!(matches!(texts.check_answers(), Err(LabelError::NoneAnswered { questions: 2 })));
+        assert!(
+            read(vec![question("a b", "x?", &[]), question("a b", "y?", &[0..1])]).unwrap().check_answers().is_ok()
+        );
     }
 }

@@ -17,6 +17,7 @@ use burnformer_models::{Head, ModelError};
 use burnformer_tasks::TaskError;
 use burnformer_train::{RunFolder, TrainError};
 
+use crate::error::{SQUAD, is_squad};
 use crate::{RecipeError, SearchRunError};
 
 /// What `error` says, then what each cause says that does not repeat the one before.
@@ -106,6 +107,7 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
         DataError::Read(ReadError::MissingColumn { .. }) => {
             Some("name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`")
         }
+        DataError::Read(ReadError::MissingKey { keys, .. }) if is_squad(keys) => Some(SQUAD),
         DataError::Read(ReadError::MissingField { .. } | ReadError::MissingKey { .. }) => Some(
             "name the columns with `--text-column`, `--pair-column`, `--label-column` and `--group-column`, or skip and count \
              rows without a value by `--on-bad-row skip`",
@@ -138,6 +140,9 @@ fn hint_on_data(error: &DataError) -> Option<&str> {
             "set `--label-separator` for several labels in a cell, or `--label-columns` for a column of 0 and 1 for each \
              label; for one class per text leave out `--task`",
         ),
+        DataError::Label(LabelError::NoneAnswered { .. }) => {
+            Some("name the column of the answers with `--label-column`, or add questions that have answers")
+        }
         DataError::Label(LabelError::NoColumn { .. }) => Some("name the columns of all labels with `--label-columns`"),
         DataError::Label(LabelError::OutsideUnit { .. }) => {
             Some("scale the scores to 0 to 1, or set `--task regression`, which takes any number")

@@ -36,6 +36,11 @@ enum Rule {
     Applied,
     /// Data or a model lie in another place. Whether the data are the same, their fingerprint tells.
     Place,
+    /// The model that a run begins with, of which its checkpoints have all: another one only where it was moved. The
+    /// checkpoints of an adapter do not have it.
+    Base,
+    /// The number of steps: not less than are done.
+    Steps,
     /// Another value, but not one where there was none, nor none where there was one.
     Value,
     /// A part of the size of a step: only how a step is cut into micro-batches may change.
@@ -45,7 +50,7 @@ enum Rule {
 }
 
 /// The first row that has the key, or its beginning if the row ends with a dot, decides. What is in no row is fixed.
-const RULES: [(&str, Rule); 17] = [
+const RULES: [(&str, Rule); 18] = [
     ("train.micro_batch_size", Rule::Step),
     ("train.micro_batch_tokens", Rule::Step),
     ("train.grad_accum_steps", Rule::Step),
@@ -54,6 +59,7 @@ const RULES: [(&str, Rule); 17] = [
     ("train.freeze", Rule::Fixed),
     ("train.unfreeze_every", Rule::Fixed),
     ("train.ema_decay", Rule::Value),
+    ("train.steps", Rule::Steps),
     ("train.", Rule::Applied),
     ("corpus", Rule::Place),
     ("validation", Rule::Place),
@@ -61,8 +67,8 @@ const RULES: [(&str, Rule); 17] = [
     ("data.format.target", Rule::Place),
     ("validation.paths", Rule::Place),
     ("validation.format.target", Rule::Place),
-    ("model", Rule::Place),
-    ("init", Rule::Place),
+    ("model", Rule::Base),
+    ("init", Rule::Base),
 ];
 
 impl Rule {
@@ -71,10 +77,16 @@ impl Rule {
         RULES.iter().find(|(row, _)| has(row)).map_or(Self::Fixed, |(_, rule)| *rule)
     }
 
-    /// Whether a run of `train` goes on with the change.
-    fn allows(self, change: &Change, before: &TrainConfig, after: &TrainConfig) -> bool {
+    /// Whether a run goes on with the change, apart from the number of steps that it has done.
+    fn allows(self, change: &Change, before: &TrainConfig, after: &TrainConfig, has_adapter: bool) -> bool {
         match self {
-            Self::Applied => true,
+            Self::Applied | Self::Steps => true,
+            Self::Base => match (&change.before, &change.after) {
+                (Value::String(before), Value::String(after)) => {
+                    has_adapter || !Path::new(before).exists() || is_same(before.as_ref(), after.as_ref())
+                }
+                _ => false,
+            },
             Self::Place | Self::Value => !change.before.is_null() && !change.after.is_null(),
             Self::Step => before.batch_size() == after.batch_size(),
             Self::Fixed => false,
@@ -98,13 +110,29 @@ pub(crate) fn changes<S: RunSettings>(folder: &Path, now: &S) -> Result<Vec<Chan
     let changes =
         all.into_iter().map(|key| Change { key: key.clone(), before: value(&before, key), after: value(&after, key) });
     let changes: Vec<_> = changes.filter(|change| change.before != change.after).collect();
-    let has_begun = RunFolder::progress(folder).is_some();
-    let is_allowed = |change: &&Change| !has_begun || Rule::of(&change.key).allows(change, begun.train(), now.train());
-    let refused: Vec<_> = changes.iter().filter(|change| !is_allowed(change)).cloned().collect();
-    match refused.is_empty() {
-        true => Ok(changes),
-        false => Err(RecipeError::FixedSettings { folder: folder.to_owned(), changes: refused }),
+    let Some(progress) = RunFolder::progress(folder) else { return Ok(changes) };
+    let has_adapter = before.keys().any(|key| key.starts_with("lora."));
+    let allows = |change: &Change| Rule::of(&change.key).allows(change, begun.train(), now.train(), has_adapter);
+    let refused: Vec<_> = changes.iter().filter(|change| !allows(change)).cloned().collect();
+    if !refused.is_empty() {
+        return Err(RecipeError::FixedSettings { folder: folder.to_owned(), changes: refused });
     }
+    let (step, steps) = (progress.step, now.train().steps);
+    let is_late = |change: &&Change| match Rule::of(&change.key) {
+        Rule::Applied => step >= steps,
+        Rule::Steps => step > steps,
+        _ => false,
+    };
+    let late: Vec<_> = changes.iter().filter(is_late).cloned().collect();
+    match late.is_empty() {
+        true => Ok(changes),
+        false => Err(RecipeError::NoStepLeft { folder: folder.to_owned(), step, changes: late }),
+    }
+}
+
+/// `true` if both paths lead to one place.
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// The values of all settings by their dotted keys; a list is one value.
@@ -208,6 +236,34 @@ mod tests {
         for set in ["train.optimizer.kind=adam", "train.freeze=2", "train.unfreeze_every=9", "train.ema_decay=0.9"] {
             assert!(matches!(found(&[set]), Err(RecipeError::FixedSettings { .. })), "{set}");
         }
+    }
+
+    /// The step of the checkpoint is 1.
+    #[test]
+    fn settings_of_steps_are_refused_when_none_is_left() {
+        for sets in [["train.steps=1", "train.optimizer.learning_rate=0.5"], ["train.steps=1", "train.patience=3"]] {
+            assert!(matches!(found(&sets), Err(RecipeError::NoStepLeft { step: 1, .. })), "{sets:?}");
+        }
+        assert_eq!(found(&["train.steps=1"]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn another_model_is_refused_while_that_of_the_run_is_there() {
+        let change = |before: &Path, after: &Path| Change {
+            key: "model".to_owned(),
+            before: json!(before),
+            after: json!(after),
+        };
+        let (train, folder) = (TrainConfig::default(), tempfile::tempdir().unwrap());
+        let (here, other) = (folder.path().join("a"), folder.path().join("b"));
+        let allows = |before: &Path, after: &Path, has_adapter| {
+            Rule::of("model").allows(&change(before, after), &train, &train, has_adapter)
+        };
+        assert!(allows(&here, &other, false));
+        std::fs::create_dir(&here).unwrap();
+        assert!(!allows(&here, &other, false));
+        assert!(allows(&here, &other, true));
+        assert!(allows(&here, &folder.path().join(".").join("a"), false));
     }
 
     #[test]

@@ -96,6 +96,18 @@ pub enum RecipeError {
         /// The settings.
         changes: Vec<Change>,
     },
+    /// Settings of steps, for a run that has done all of them.
+    #[error(
+        "the run in `{}` has done {step} steps, which leaves none for other settings: {}", folder.display(), listed(changes)
+    )]
+    NoStepLeft {
+        /// Folder of the run.
+        folder: PathBuf,
+        /// Steps done.
+        step: u64,
+        /// The settings.
+        changes: Vec<Change>,
+    },
     /// A run of another recipe.
     #[error("`{}` holds a run of `{recipe}`, not of `{asked}`", folder.display())]
     OtherRecipe {
@@ -206,8 +218,14 @@ pub enum RecipeError {
         paths: String,
     },
     /// No labelled text to choose the best model by.
-    #[error("no text is left for validation, because no class has two texts")]
-    NoValidationTexts,
+    #[error("nothing is left for validation, because {reason}")]
+    NoValidationTexts {
+        /// Why.
+        reason: &'static str,
+    },
+    /// A cell without content, where it may be that of a text without labels.
+    #[error(transparent)]
+    BlankCell(DataError),
     /// No pair of texts to choose the best model by.
     #[error("`choose_by = \"bleu\"` and `train.patience` need validation pairs, found none")]
     NoValidationPairs,
@@ -372,6 +390,7 @@ impl RecipeError {
                  --pair-column question --label-column answers`"
             }
             Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
+            Self::NoLabelColumn { columns, .. } if is_squad(columns) => SQUAD,
             Self::NoLabelColumn { .. } => "name the column of the label with `--label-column`",
             Self::NoPairColumn { .. } => "name the column of the second text with `--pair-column`",
             Self::EmbeddingData { .. } => {
@@ -381,7 +400,16 @@ impl RecipeError {
             }
             Self::NoBaselines { .. } => "leave out `--baseline`",
             Self::TagColumns { .. } => "set `--task token-classification` to train on tags of words",
-            Self::NoValidationTexts => "name validation texts with `--validation`, or add texts",
+            Self::NoValidationTexts { .. } => "name validation data with `--validation`, or add rows to `--train`",
+            Self::BlankCell(_) => {
+                "set `--label-separator`, with which an empty cell of labels says that the text has none, or skip and count such \
+                 rows by `--on-bad-row skip`"
+            }
+            Self::NoStepLeft { step, .. } => {
+                return Some(format!(
+                    "set `--steps` above {step} to train on with them, or restore these settings and leave out `--set` of them"
+                ));
+            }
             Self::NoValidationPairs => "name validation pairs with `--validation`, or raise `data.split.validation`",
             Self::Split { source: DataError::EmptyPart { found: ..=FEW_DOCUMENTS, .. }, .. } => {
                 "set the shares `data.split.validation` and `data.split.test`, 0 means no such part; or add documents: a text \
@@ -409,6 +437,14 @@ impl RecipeError {
             _ => None,
         }
     }
+}
+
+/// What to do with a file of SQuAD.
+pub(crate) const SQUAD: &str = "this is the JSON of SQuAD: fine-tune on it with `--task question-answering`";
+
+/// `true` for the keys of an object in the JSON of SQuAD.
+pub(crate) fn is_squad(keys: &[String]) -> bool {
+    keys.iter().any(|key| key == "paragraphs" || key == "qas")
 }
 
 /// The changes in one line.

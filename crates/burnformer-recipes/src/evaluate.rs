@@ -17,7 +17,7 @@ use burnformer_tasks::PretrainingTask;
 use burnformer_train::{RunFolder, TrainConfig};
 use serde::Serialize;
 
-use crate::finetune::{Base, Examples, Supervised, Visitor, visit};
+use crate::finetune::{Base, Examples, Supervised, Visitor, visit, with_task};
 use crate::{
     AnyReport, Context, FinetuneSettings, FinetuneTask, Note, PretrainSettings, RecipeError, SEED, evaluate_causal_lm,
     scores,
@@ -77,7 +77,8 @@ pub fn evaluate_supervised<S: Supervised>(
     let supervised = S::of_model(&model, &base, &settings, folder)?;
     let (observer, interrupt, seed) = (context.observer, context.interrupt(), settings.seed);
     let known = Some(supervised.labels().to_vec());
-    let (texts, skipped) = S::Texts::read(source, known, &settings, observer, &interrupt)?;
+    let texts = S::Texts::read(source, known, &settings, observer, &interrupt);
+    let (texts, skipped) = texts.map_err(|error| with_task(error, S::TASK))?;
     observer.note(&Note::SkippedRows(&skipped));
     let samples = Arc::new(supervised.samples(&texts, &base, seed)?);
     supervised.announce(&texts, &samples, "evaluated", &base, context);

@@ -26,7 +26,8 @@ impl Note<'_> {
             self,
             Self::SkippedRows(_)
                 | Self::OddClasses(_)
-                | Self::Conflicts(_)
+                | Self::Conflicts { .. }
+                | Self::NotFiniteLoss { .. }
                 | Self::SharedTexts { .. }
                 | Self::SmallBatches { .. }
                 | Self::NoBetterThanMajority { .. }
@@ -42,7 +43,14 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             let examples = skipped.examples.iter().map(|example| format!("  {}\n", causes(example).join(": ")));
             [format!("skipped rows: {}; the first errors:\n", skipped.rows)].into_iter().chain(examples).collect()
         }
-        Note::Conflicts(conflicts) => conflict_lines(conflicts),
+        Note::Conflicts { conflicts, of } => conflict_lines(conflicts, of),
+        Note::Shortened { asked, longest } => {
+            vec![fact("longest text", format_args!("{longest} tokens, the most that the model takes, not {asked}"))]
+        }
+        Note::NotFiniteLoss { step, part } => vec![format!(
+            "the run has diverged: its {part} loss at step {step} is not finite; lower the learning rate \
+             (`train.optimizer.learning_rate`), and train anew\n"
+        )],
         Note::OddClasses(odd) => odd_lines(odd),
         Note::RepeatedTexts { repeated: 0, .. } => Vec::new(),
         Note::RepeatedTexts { repeated, rows } => {
@@ -137,7 +145,7 @@ fn trial_news(news: &TrialNews<'_>) -> String {
 const MOST_LISTED: usize = 10;
 
 /// The lines on texts with different labels.
-fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
+fn conflict_lines(conflicts: &Conflicts, of: &str) -> Vec<String> {
     if conflicts.texts == 0 {
         return Vec::new();
     }
@@ -148,7 +156,6 @@ fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
             more => format!("{shown} and {more} more"),
         }
     };
-    let of = if conflicts.labels.is_empty() { "taggings or scores" } else { "labels" };
     let mut lines = vec![format!(
         "texts with different {of}: {}, kept with each of them. A model cannot learn both: correct the {of}\n",
         HumanCount(conflicts.texts)
@@ -158,7 +165,10 @@ fn conflict_lines(conflicts: &Conflicts) -> Vec<String> {
         lines.push(format!("  {left_out} such rows are in no part, as their text is in the part of another group\n"));
     }
     let shared = conflicts.labels.iter().take(MOST_LISTED);
-    lines.extend(shared.map(|it| format!("  {}: {} texts\n", quoted(&it.labels), HumanCount(it.texts))));
+    lines.extend(shared.map(|it| {
+        let texts = if it.texts == 1 { "text" } else { "texts" };
+        format!("  {}: {} {texts}\n", quoted(&it.labels), HumanCount(it.texts))
+    }));
     if conflicts.labels.len() > MOST_LISTED {
         lines.push(format!("  and {} more groups of labels\n", conflicts.labels.len() - MOST_LISTED));
     }
@@ -290,12 +300,12 @@ mod tests {
         };
         let expected = "texts with different labels: 60, kept with each of them. A model cannot learn both: correct the \
                         labels\n  `x` and `y`: 60 texts\n  for example `a kettle`: `x` and `y`";
-        assert_eq!(Note::Conflicts(&conflicts).to_string(), expected);
+        assert_eq!(Note::Conflicts { conflicts: &conflicts, of: "labels" }.to_string(), expected);
     }
 
     #[test]
     fn a_note_on_nothing_is_empty() {
-        assert_eq!(Note::Conflicts(&Conflicts::default()).to_string(), "");
+        assert_eq!(Note::Conflicts { conflicts: &Conflicts::default(), of: "labels" }.to_string(), "");
         let cut = |cut| Note::TextsCut { cut, texts: 2000, max_length: 128, part: "training" }.to_string();
         assert_eq!(cut(0), "");
         assert_eq!(cut(1234), "texts cut off        1,234 of 2,000 training texts, behind 128 tokens");

@@ -61,7 +61,26 @@ pub enum Note<'a> {
     /// Rows that were skipped because they could not be used.
     SkippedRows(&'a Skipped),
     /// Texts that occur with different labels; all rows of such a text are in one part.
-    Conflicts(&'a Conflicts),
+    Conflicts {
+        /// The texts.
+        conflicts: &'a Conflicts,
+        /// What differs, in the plural, such as `labels`.
+        of: &'static str,
+    },
+    /// The model takes shorter texts than the settings ask for.
+    Shortened {
+        /// Longest text of the settings, in tokens.
+        asked: usize,
+        /// Longest text of the model.
+        longest: usize,
+    },
+    /// The last loss of a run is NaN or infinite.
+    NotFiniteLoss {
+        /// Step at which it was measured.
+        step: u64,
+        /// What it was measured on: `train` or `validation`.
+        part: &'a str,
+    },
     /// Classes that were perhaps not meant as such.
     OddClasses(&'a OddClasses),
     /// Rows of the training data with the text of an earlier row, and the number of all rows.

@@ -13,8 +13,8 @@ use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{DataReport, Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
 use burnformer_train::{
-    AllParameters, Data, Event, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stop, TrainConfig,
-    TrainError, Trainer,
+    AllParameters, Data, Event, History, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stop,
+    TrainConfig, TrainError, Trainer,
 };
 
 use crate::changes::changes;
@@ -349,6 +349,13 @@ fn finish<R: Recipe + ?Sized>(
         seconds: state.seconds,
         peak_memory_bytes: peak_memory(),
     };
+    let history = History::read(RunFolder::metrics_file(folder.path())).map_err(TrainError::from)?;
+    for part in ["train", "validation"] {
+        let last = history.iter().rfind(|entry| entry.split == part);
+        if let Some(last) = last.filter(|it| it.value("loss").is_some_and(|loss| !loss.is_finite())) {
+            context.observer.note(&Note::NotFiniteLoss { step: last.step, part });
+        }
+    }
     let report = recipe.report(run, &best, device, context)?;
     // Once more, as test data may have been named when the run was resumed.
     write_data_report(recipe, folder)?;

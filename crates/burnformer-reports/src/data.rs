@@ -169,9 +169,10 @@ impl DataReport {
                 |part: &DataPart| part.counts.get(name).filter(|count| **count > 0).map(|count| grouped(*count));
             beware(name, self.each(count));
         }
-        let RepeatedTexts { rows, conflicts, .. } = self.repeated;
-        beware("repeated texts", some(rows, "rows with the text of an earlier one"));
-        beware("contradictions", some(conflicts, "texts with different labels"));
+        let RepeatedTexts { rows, of, conflicts, .. } = self.repeated;
+        let read = if of > 0 { format!(", of {} that were read", grouped(of)) } else { String::new() };
+        beware("repeated texts", some(rows, "row", "rows", &format!("with the text of an earlier one{read}")));
+        beware("contradictions", self.contradiction_line(conflicts));
         for (part, texts, others) in self.repeated.leaks() {
             beware(&format!("also in {others}"), format!("{} {part}", grouped(texts)));
         }
@@ -184,22 +185,37 @@ impl DataReport {
         parts.collect::<Vec<_>>().join(", ")
     }
 
+    fn contradiction_line(&self, conflicts: u64) -> String {
+        let [one, many, what] = match (self.labels.is_empty(), self.scores.is_some()) {
+            (false, _) => ["text", "texts", "with different labels"],
+            (true, true) => ["text", "texts", "with different scores"],
+            (true, false) => ["question", "questions", "with and without an answer"],
+        };
+        some(conflicts, one, many, what)
+    }
+
     fn label_line(&self) -> String {
         let total: u64 = self.labels.iter().map(|it| it.count).sum();
         let (Some(first), Some(last)) = (self.labels.first(), self.labels.iter().rfind(|it| it.count > 0)) else {
             return String::new();
         };
-        let share = 100.0 * first.count as f64 / total.max(1) as f64;
-        let (n, fewest) = (grouped(self.labels.len() as u64), grouped(last.count));
-        format!("{n}, from `{}` ({share:.1} %) to `{}` ({fewest})", first.label, last.label)
+        let shown = |it: &LabelCount| {
+            format!("`{}` ({}, {:.1} %)", it.label, grouped(it.count), 100.0 * it.count as f64 / total.max(1) as f64)
+        };
+        format!("{}, from {} to {}", grouped(self.labels.len() as u64), shown(first), shown(last))
     }
 }
 
 /// Most labels that a line names.
 const MOST_NAMED: usize = 10;
 
-fn some(count: u64, what: &str) -> String {
-    if count == 0 { String::new() } else { format!("{} {what}", grouped(count)) }
+/// How many there are of `what`, called `one` or `many`; empty for none.
+fn some(count: u64, one: &str, many: &str, what: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!("1 {one} {what}"),
+        _ => format!("{} {many} {what}", grouped(count)),
+    }
 }
 
 /// A number with commas between groups of three digits.
@@ -243,13 +259,14 @@ mod tests {
         };
         let expected = [
             "texts: 1,000 training, 100 validation",
-            "labels: 3, from `a` (70.0 %) to `b` (300)",
+            "labels: 3, from `a` (700, 70.0 %) to `b` (300, 30.0 %)",
             "not trained on: c",
             "tokens: median 0, 90 % up to 0, 99 % up to 0, longest 0",
             "cut at 128 tokens: 5 (0.50 %) training",
         ];
         assert_eq!(lines(&report), expected);
-        report.repeated = RepeatedTexts { rows: 7, conflicts: 2, test_in_training: 3, ..RepeatedTexts::default() };
+        report.repeated =
+            RepeatedTexts { rows: 7, of: 1100, conflicts: 2, test_in_training: 3, ..RepeatedTexts::default() };
         report.training.counts = [("words cut off".to_owned(), 12), ("others".to_owned(), 0)].into();
         report.scores = ScoreRange::of(&[1.0, 0.5, 0.0, 0.5]);
         report.validation.skipped_rows = 4;
@@ -258,7 +275,7 @@ mod tests {
             "skipped rows: 4 (empty values 1, unknown labels 3) validation",
             "scores: from 0 to 1, mean 0.5000",
             "words cut off: 12 training",
-            "repeated texts: 7 rows with the text of an earlier one",
+            "repeated texts: 7 rows with the text of an earlier one, of 1,100 that were read",
             "contradictions: 2 texts with different labels",
             "also in training: 3 test",
         ];

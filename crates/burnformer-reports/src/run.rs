@@ -97,6 +97,9 @@ pub struct FinetuneReport<S = ClassificationScores> {
 pub struct RepeatedTexts {
     /// Rows with the text of an earlier row, before validation texts were taken from them.
     pub rows: u64,
+    /// Rows that were read for both, before a sample of them was taken; 0 if unknown.
+    #[serde(default)]
+    pub of: u64,
     /// Texts among them with different labels.
     pub conflicts: u64,
     /// Validation texts that are among the training texts too.

@@ -30,7 +30,8 @@ pub(super) fn run(args: &SplitArgs, context: &Context) -> Result<Outcome> {
     )?;
     folder.commit()?;
     context.terminal.skipped(&split.skipped);
-    context.terminal.warn_of(&Note::Conflicts(&split.conflicts));
+    let of = if split.conflicts.labels.is_empty() { "taggings or scores" } else { "labels" };
+    context.terminal.warn_of(&Note::Conflicts { conflicts: &split.conflicts, of });
     let report = SplitReport::new(&args.out, &split);
     context.terminal.warn_of(&Note::OddClasses(&report.odd_classes));
     context.terminal.report(&report, args.report.format)?;

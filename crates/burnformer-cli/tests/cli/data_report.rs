@@ -35,8 +35,8 @@ fn what_is_in_the_data_is_told_before_the_first_step() {
         "tokens               median ",
         "longest 16\n",
         "cut at 16 tokens     1 (3.03 %) training, 1 (100.00 %) test\n",
-        "repeated texts       2 rows with the text of an earlier one\n",
-        "contradictions       1 texts with different labels\n",
+        "repeated texts       2 rows with the text of an earlier one, of 33 that were read\n",
+        "contradictions       1 text with different labels\n",
         "also in training     1 validation\n",
         "also in training     1 test\n",
     ] {

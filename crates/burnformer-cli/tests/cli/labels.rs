@@ -256,3 +256,21 @@ fn rare_classes_count_as_much_as_frequent_ones_if_asked() {
     fails("--r-drop -1", &["`classification.r_drop` is -1, expected a finite number of at least 0"]);
     fails("--threshold 0.5", &["`--threshold` cannot be used for text classification"]);
 }
+
+#[test]
+fn a_blank_cell_of_labels_asks_for_their_separator() {
+    let folder = Folder::with_models();
+    folder.write("train.csv", "text,labels\nthe boat,boat;pier\nnothing,\nthe pier,pier\n");
+    let task = "--task multi-label-classification --label-column labels";
+    let said = ["has an empty `labels`", "hint: set `--label-separator`, "];
+    folder.run(&format!("{FINETUNE} {task} --train train.csv --out runs/a {DEVICE}")).fails_with(&said);
+    let line = format!(
+        "{task} --train train.csv --validation train.csv --label-separator ; --steps 1 --out runs/a \
+                        --set train.micro_batch_size=2"
+    );
+    folder.run(&format!("{FINETUNE} {line} {DEVICE}")).succeeds();
+    folder.write("blank.csv", "text,labels\nnothing,\nthe pier,pier\n");
+    let evaluate = format!("evaluate runs/a --input blank.csv --label-column labels {DEVICE}");
+    folder.run(&evaluate).fails_with(&said);
+    folder.run(&format!("{evaluate} --label-separator ;")).succeeds();
+}

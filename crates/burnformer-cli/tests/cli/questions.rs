@@ -139,6 +139,22 @@ fn refuses(folder: &Folder) {
 }
 
 #[test]
+fn data_of_another_task_and_data_without_answers_are_refused_with_a_remedy() {
+    let folder = Folder::with_models();
+    folder.write("train.json", &squad(0..8));
+    folder.run(&format!("finetune --model runs/mini --train train.json --out new {DEVICE}")).fails_with(&[
+        "`paragraphs`",
+        "hint: this is the JSON of SQuAD: fine-tune on it with `--task question-answering`",
+    ]);
+    let none: Vec<Value> = (0..8).map(|n| question(4 * n + 3)).collect();
+    folder.write("none.json", &json!({ "data": [{ "paragraphs": none }] }).to_string());
+    folder
+        .run(&format!("{FINETUNE} --train none.json --out new {DEVICE}"))
+        .fails_with(&["none of the 8 questions has an answer"]);
+    assert!(!folder.path("new").exists());
+}
+
+#[test]
 fn a_resumed_run_has_the_same_bits() {
     let folder = Folder::with_models();
     folder.write("train.json", &squad(0..40));

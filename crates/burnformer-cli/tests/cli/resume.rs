@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::support::{DEVICE, Folder, Run};
 
 /// Fine-tunes on from the end of the run.
-const RESUME: &str = "finetune --out runs/intents --resume --steps 9";
+const RESUME: &str = "finetune --out runs/intents --resume --steps 19";
 
 #[track_caller]
 fn resumes(folder: &Folder, line: &str) -> Run {
@@ -111,6 +111,21 @@ fn the_base_model_may_go_once_training_has_begun() {
     fs::remove_dir_all(folder.path("runs/mini")).unwrap();
     resumes(&folder, RESUME);
     assert!(weights(&folder) == expected);
+}
+
+#[test]
+fn a_finished_run_does_not_take_settings_that_it_was_not_trained_with() {
+    let folder = Folder::with_models();
+    let (settings, card) = (folder.read("runs/intents/run.toml"), folder.read("runs/intents/README.md"));
+    let resume = format!("finetune --out runs/intents --resume {DEVICE}");
+    for (set, said) in [
+        ("--set model=runs/intents", "cannot resume the run in `runs/intents` with other settings: `model` was"),
+        ("--steps 1", "which leaves none for other settings: `train.steps` was"),
+        ("--learning-rate 0.5", "which leaves none for other settings: `train.optimizer.learning_rate` was"),
+    ] {
+        folder.run(&format!("{resume} {set}")).fails_with(&[said, "hint: "]);
+        assert!(folder.read("runs/intents/run.toml") == settings && folder.read("runs/intents/README.md") == card);
+    }
 }
 
 #[test]

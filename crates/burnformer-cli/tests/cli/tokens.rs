@@ -213,3 +213,14 @@ fn parts_of_speech_and_spans_are_tags_too() {
         .run(&line)
         .fails_with(&["`entities.0` in line 1 of `bad.jsonl` is the span from character 4 to 12 of a text with 8"]);
 }
+
+#[test]
+fn one_sentence_is_too_little_for_two_parts() {
+    let folder = Folder::with_models();
+    folder.write("one.conll", "The O\nboat B-THING\n");
+    let line =
+        "finetune --task token-classification --model runs/mini --input-format conll --train one.conll --out new";
+    let said =
+        ["nothing is left for validation, because there are too few different rows", "hint: name validation data"];
+    folder.run(&format!("{line} {DEVICE}")).fails_with(&said);
+}

@@ -372,3 +372,28 @@ fn classes_that_were_not_meant_are_refused_or_told() {
     let split = folder.run("data split --input blanks.csv --label-column category --by label --out parts").succeeds();
     assert!(split.stderr.contains("`Good ` (15), `good` (15)"), "{}", split.stderr);
 }
+
+#[test]
+fn a_longest_text_beyond_that_of_the_model_is_told() {
+    let folder = Folder::with_models();
+    let line = "finetune --model runs/mini --train train.csv --label-column category --out new --dry-run";
+    let told = |flags: &str| folder.run(&format!("{line} {flags} {DEVICE}")).succeeds().stderr;
+    let said = "the most that the model takes, not 5000";
+    assert!(told("--max-seq-length 5000").contains(said));
+    for flags in ["--max-seq-length 8", ""] {
+        assert!(!told(flags).contains("the most that the model takes"));
+    }
+}
+
+#[test]
+fn a_run_whose_last_loss_is_not_finite_is_told_to_have_diverged() {
+    let folder = Folder::with_models();
+    let line = "finetune --model runs/mini --train train.csv --validation test.csv --label-column category --steps 1 \
+                --set train.schedule={kind=\"constant\"} --learning-rate 1e30 --out runs/wild";
+    let said = run(&folder, line).stderr;
+    assert!(
+        said.contains("warning: the run has diverged: its validation loss at step 1 is not finite; lower"),
+        "{said}"
+    );
+    assert!(!said.contains("has learned little"), "{said}");
+}

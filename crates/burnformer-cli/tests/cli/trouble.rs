@@ -195,7 +195,7 @@ fn texts_that_teach_nothing() {
     let of = |texts: &str| FINETUNE.replace("train.csv", texts);
     here.check(&of("header.csv"), &["there is no text with a class"]);
     here.check(&of("bad.csv"), &["every text has the class `bad`, expected at least two classes"]);
-    here.check(&of("two.csv"), &["no text is left for validation", "hint: name validation texts with `--validation`"]);
+    here.check(&of("two.csv"), &["because no class has two texts", "hint: name validation data with `--validation`"]);
     here.check(&of("unlabelled.jsonl"), &["line 1 of `unlabelled.jsonl`", "hint: "]);
     here.check(
         &FINETUNE.replace("--label-column category", ""),

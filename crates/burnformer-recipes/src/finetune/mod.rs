@@ -35,7 +35,7 @@ pub use tagging::TokenClassificationSettings;
 pub use technique::{ClassWeightRule, ClassWeights, ClassificationSettings, MultiLabelSettings};
 pub use text_classification::TextClassification;
 pub use texts::Examples;
-pub(crate) use texts::Texts;
+pub(crate) use texts::{Texts, with_task};
 pub use token_classification::TokenClassification;
 
 use std::path::Path;
@@ -96,8 +96,12 @@ impl<S: Supervised> Finetune<S> {
         for input in [Some(&settings.data), settings.validation.as_ref(), test].into_iter().flatten() {
             S::check_input(input)?;
         }
-        let d_model = base.config.d_model;
-        let asked = FinetuneSettings { max_seq_length: settings.max_seq_length.min(base.max_seq_length), ..settings };
+        let (d_model, longest) = (base.config.d_model, base.max_seq_length);
+        // The default is for models of any length.
+        if settings.max_seq_length > longest && settings.max_seq_length != S::TASK.max_seq_length() {
+            context.observer.note(&Note::Shortened { asked: settings.max_seq_length, longest });
+        }
+        let asked = FinetuneSettings { max_seq_length: settings.max_seq_length.min(longest), ..settings };
         // What is asked for here is under the preset, which would get the blame.
         ConfigError::check_finite_positive("epochs", epochs)?;
         asked.validate()?;
@@ -298,8 +302,9 @@ impl<S: Supervised> Recipe for Finetune<S> {
         let (test, baselines) = self.test(best, device, context)?;
         let training_texts = self.texts.train.n_texts() as u64;
         let quality = (S::quality_name(&validation), S::quality(&validation));
-        let majority_accuracy = S::accuracy(&validation)
-            .and_then(|accuracy| self.texts.compare_with_majority(&run, quality, accuracy, context));
+        let accuracy = S::accuracy(&validation).filter(|_| S::loss(&validation).is_none_or(f64::is_finite));
+        let majority_accuracy =
+            accuracy.and_then(|accuracy| self.texts.compare_with_majority(&run, quality, accuracy, context));
         let repeated = self.texts.repeated;
         Ok(FinetuneReport { run, training_texts, repeated, majority_accuracy, validation, test, baselines })
     }

@@ -185,6 +185,8 @@ impl TaskScores for MultiLabelScores {
 }
 
 impl Examples for MultiLabelTexts {
+    const TARGETS: &'static str = "labels";
+
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,

@@ -14,7 +14,7 @@ use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{ContextWindows, Dataset, QuestionAnsweringDataset};
 use burnformer_data::questions::QuestionTexts;
 use burnformer_data::readers::{Format, Input};
-use burnformer_data::source::{Skipped, Source};
+use burnformer_data::source::{OnBadRow, Skipped, Source};
 use burnformer_models::{BertConfig, BertForQuestionAnswering, Loaded, ModelError, StepFloats};
 use burnformer_reports::{AnsweredQuestion, QuestionAnsweringScores, ScoresByKind};
 use burnformer_tasks::{AnswerSearch, BestAnswer, QuestionAnsweringMetricState, QuestionAnsweringTask, evaluate};
@@ -285,6 +285,18 @@ impl Supervised for QuestionAnswering {
 }
 
 impl Examples for QuestionTexts {
+    const TARGETS: &'static str = "answers";
+
+    fn check_labels(
+        &self,
+        _source: &dyn Source,
+        _policy: OnBadRow,
+        _progress: &dyn Progress,
+        _interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        Ok(self.check_answers()?)
+    }
+
     fn read(
         source: &dyn Source,
         _known: Option<Vec<String>>,

@@ -203,6 +203,8 @@ impl TaskScores for RegressionScores {
 }
 
 impl Examples for ScoredTexts {
+    const TARGETS: &'static str = "scores";
+
     fn read(
         source: &dyn Source,
         _known: Option<Vec<String>>,

@@ -298,6 +298,8 @@ impl TaskScores for SentenceEmbeddingScores {
 }
 
 impl Examples for PairedTexts {
+    const TARGETS: &'static str = "scores";
+
     fn read(
         source: &dyn Source,
         _known: Option<Vec<String>>,

@@ -7,15 +7,20 @@ use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::labelled::{LabelError, LabelledTexts};
 use burnformer_data::paired::PairError;
-use burnformer_data::readers::{Files, Input};
+use burnformer_data::readers::{Files, Input, ReadError};
 use burnformer_data::source::{OnBadRow, Skipped, Source, fingerprint};
 use burnformer_data::tagged::{TagError, TaggedTexts, Tagging};
 use burnformer_reports::{RepeatedTexts, RunSummary};
 
-use crate::{Context, FinetuneSettings, Note, RecipeError};
+use crate::{Context, FinetuneSettings, FinetuneTask, Note, RecipeError};
 
 /// Labelled rows of the data of a task.
 pub trait Examples: Sized + Send + Sync {
+    /// What is to be predicted of a text, in the plural.
+    const TARGETS: &'static str;
+    /// Why [`Self::split`] may leave no row for validation.
+    const NO_SPLIT: &'static str = "there are too few different rows";
+
     /// Reads texts as `settings` say; their labels are the known ones, if there are any, else those that occur.
     ///
     /// # Errors
@@ -82,6 +87,9 @@ pub trait Examples: Sized + Send + Sync {
 }
 
 impl Examples for LabelledTexts {
+    const TARGETS: &'static str = "labels";
+    const NO_SPLIT: &'static str = "no class has two texts";
+
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,
@@ -152,6 +160,8 @@ impl Examples for LabelledTexts {
 }
 
 impl Examples for TaggedTexts {
+    const TARGETS: &'static str = "tags";
+
     fn read(
         source: &dyn Source,
         known: Option<Vec<String>>,
@@ -284,7 +294,8 @@ impl<T: Examples> Texts<T> {
     ) -> Result<Self, RecipeError> {
         let (observer, interrupt) = (context.observer, context.interrupt());
         let read = |source: &dyn Source, known| -> Result<(T, Skipped), RecipeError> {
-            let (texts, skipped) = T::read(source, known, settings, observer, &interrupt)?;
+            let texts = T::read(source, known, settings, observer, &interrupt);
+            let (texts, skipped) = texts.map_err(|error| with_task(error, settings.task()))?;
             observer.note(&Note::SkippedRows(&skipped));
             Ok((texts, skipped))
         };
@@ -314,7 +325,7 @@ impl<T: Examples> Texts<T> {
         }
         observer.note(&Note::OddClasses(&train.odd_labels()));
         let conflicts = train.conflicts();
-        observer.note(&Note::Conflicts(&conflicts));
+        observer.note(&Note::Conflicts { conflicts: &conflicts, of: T::TARGETS });
         let rows = train.n_texts();
         let repeated = train.n_repeated();
         observer.note(&Note::RepeatedTexts { repeated, rows });
@@ -324,7 +335,7 @@ impl<T: Examples> Texts<T> {
             None => train.split_rows(settings.validation_share, settings.seed),
         };
         if validation.n_texts() == 0 {
-            return Err(RecipeError::NoValidationTexts);
+            return Err(RecipeError::NoValidationTexts { reason: T::NO_SPLIT });
         }
         let mut train = train.limited(settings);
         if let Some(n) = settings.max_train_samples.filter(|&n| n < train.n_texts()) {
@@ -335,6 +346,7 @@ impl<T: Examples> Texts<T> {
         let of_test = |others: &T| test.as_ref().map_or(0, |test| shared(test, others));
         let repeated = RepeatedTexts {
             rows: repeated as u64,
+            of: rows as u64,
             conflicts: conflicts.texts,
             validation_in_training: shared(&validation, &train),
             test_in_training: of_test(&train),
@@ -345,6 +357,16 @@ impl<T: Examples> Texts<T> {
         let [fingerprint, former_fingerprint] =
             [fingerprint, former].map(|name| format!("{name}, {} texts", train.n_texts()));
         Ok(Self { train, validation, test, repeated, conflicts, skipped, fingerprint, former_fingerprint })
+    }
+}
+
+/// An error about a blank cell, which may say that a text has no label.
+pub(crate) fn with_task(error: DataError, task: FinetuneTask) -> RecipeError {
+    match (error, task) {
+        (error @ DataError::Read(ReadError::BlankField { .. }), FinetuneTask::MultiLabelClassification) => {
+            RecipeError::BlankCell(error)
+        }
+        (error, _) => error.into(),
     }
 }
 

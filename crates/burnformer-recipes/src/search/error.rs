@@ -204,7 +204,10 @@ mod tests {
             "impossible"
         );
         assert_eq!(of(Box::new(SearchError::FewSteps { steps: 1, rungs: 2 })), "impossible");
-        assert_eq!(of(Box::new(RecipeError::NoValidationTexts)), "broken");
+        assert_eq!(
+            of(Box::new(RecipeError::NoValidationTexts { reason: "there are too few different rows" })),
+            "broken"
+        );
         assert_eq!(of(std::io::Error::other("the disk is full").into()), "broken");
     }
 }
