@@ -94,14 +94,13 @@ pub fn open_known(folder: &Path, device: &Device) -> Result<AnyModel, ModelError
     }
 }
 
-/// The keys in the `config.json` of `folder`, and in the `adapter_config.json` of an adapter, that are unknown here, so that nobody knows what they would change.
+/// The keys in the `config.json` of `folder`, or of the base of an adapter, that are unknown here, so that nobody knows what they would change.
 ///
 /// # Errors
 /// If the folder holds no model of an implemented architecture.
 pub fn unknown_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
     let settings = ConfigJson::read(folder)?.settings;
-    let of_adapter = if is_adapter(folder) { adapter::unknown_keys(folder)? } else { Vec::new() };
-    let of_model = match Architecture::of(folder)? {
+    Ok(match Architecture::of(folder)? {
         Architecture::Gpt2 => hf::unknown(&settings, &gpt::config_file::KEYS, &gpt::config_file::OTHER_KEYS),
         Architecture::Marian | Architecture::Pegasus | Architecture::Burnformer => {
             hf::unknown(&settings, &seq2seq::config_file::KEYS, &seq2seq::config_file::OTHER_KEYS)
@@ -111,8 +110,15 @@ pub fn unknown_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
             let details = variant.unwrap_or_default().details();
             hf::unknown(&settings, &details.keys, details.other_keys)
         }
-    };
-    Ok(of_model.into_iter().chain(of_adapter).collect())
+    })
+}
+
+/// The keys in the `adapter_config.json` of `folder` that are unknown here; none of a folder without an adapter.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn unknown_adapter_keys(folder: &Path) -> Result<Vec<String>, ModelError> {
+    if is_adapter(folder) { adapter::unknown_keys(folder) } else { Ok(Vec::new()) }
 }
 
 /// A loaded model of any class.

@@ -191,19 +191,28 @@ impl Weights {
         let (data, file) = self.find(name)?;
         let values = data.as_slice::<f32>().expect("weights are read as f32");
         let (found, of) = (n_not_finite(values), values.len());
-        if found == 0 { Ok(data) } else { Err(self.not_finite(name, file, found, of)) }
+        if found == 0 { Ok(data) } else { Err(self.not_finite(name, file, found, of)?) }
     }
 
     /// [`Self::read_finite`] of a bias of logits, where minus infinity means a token that is impossible.
     pub(crate) fn read_logits_bias(&mut self, name: &str) -> Result<TensorData, ModelError> {
         let (bias, file) = self.find(name)?;
         let found = bias.iter::<f32>().filter(|&value| value.is_nan() || value == f32::INFINITY).count();
-        if found == 0 { Ok(bias) } else { Err(self.not_finite(name, file, found, bias.num_elements())) }
+        if found == 0 { Ok(bias) } else { Err(self.not_finite(name, file, found, bias.num_elements())?) }
     }
 
-    fn not_finite(&self, name: &str, file: usize, found: usize, of: usize) -> ModelError {
+    /// The error of weights that are missing.
+    pub(crate) fn lacks(&self, missing: Vec<String>) -> ModelError {
+        ModelError::WeightNames { path: self.path.clone(), missing, left_over: Vec::new() }
+    }
+
+    /// The error of the weight `name`, in which the file or the adapter has values that are not finite.
+    fn not_finite(&mut self, name: &str, file: usize, found: usize, of: usize) -> Result<ModelError, ModelError> {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.check_finite(name)?;
+        }
         let path = self.files[file].path().to_owned();
-        ModelError::NotFiniteWeight { path, name: self.stored(name).to_owned(), found, of }
+        Ok(ModelError::NotFiniteWeight { path, name: self.stored(name).to_owned(), found, of })
     }
 
     /// The weight `name` as f32, and the index of the file that has it.
@@ -246,6 +255,9 @@ impl Weights {
         ignore: &dyn Fn(&str) -> bool,
     ) -> Result<M, ModelError> {
         self.check(&module, place_of, ignore)?;
+        if let Some(adapter) = &self.adapter {
+            adapter.check_complete(&module, place_of)?;
+        }
         self.check_memory(&module, place_of)?;
         let shared = SharedBase::current().filter(|_| self.adapter.is_some());
         if let (Some(_), Some(adapter)) = (&shared, &mut self.adapter) {

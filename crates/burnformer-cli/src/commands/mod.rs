@@ -36,8 +36,8 @@ mod translate;
 use std::path::Path;
 
 use anyhow::Result;
-use burnformer::core::adapter::{is_adapter, with_base};
-use burnformer::models::registry::unknown_keys;
+use burnformer::core::adapter::{ADAPTER_CONFIG, adapter_base, is_adapter, with_base};
+use burnformer::models::registry::{unknown_adapter_keys, unknown_keys};
 use burnformer::models::weights::WeightRemarks;
 use burnformer::tasks::unknown_settings;
 
@@ -78,9 +78,13 @@ fn run_on(command: &Command, context: &Context) -> Result<Outcome> {
         if !remarks.former_buffers.is_empty() {
             context.terminal.detail(format_args!("buffers that are not read: {}", remarks.former_buffers.join(", ")));
         }
-        let keys = unknown_keys(folder).ok().filter(|keys| !keys.is_empty());
-        let of_config = keys.map(|keys| (folder.join("config.json"), keys));
-        for (file, keys) in of_config.into_iter().chain(unknown_settings(folder).unwrap_or_default()) {
+        let own = folder.join("config.json");
+        let of_base = || adapter_base(folder).map(|base| base.join("config.json"));
+        let config = if is_adapter(folder) && !own.exists() { of_base().unwrap_or(own) } else { own };
+        let of_model = (config, unknown_keys(folder).unwrap_or_default());
+        let of_adapter = (folder.join(ADAPTER_CONFIG), unknown_adapter_keys(folder).unwrap_or_default());
+        let of_files = [of_model, of_adapter].into_iter().filter(|(_, keys)| !keys.is_empty());
+        for (file, keys) in of_files.chain(unknown_settings(folder).unwrap_or_default()) {
             context.terminal.detail(format_args!("unknown keys in `{}`: {}", file.display(), keys.join(", ")));
         }
     }

@@ -65,6 +65,7 @@ impl AdapterConfig {
         self.validate()?;
         let plan = Plan::new(&model, self)?;
         plan.check_shared()?;
+        plan.check_names(self)?;
         let rule = |path: &str, shape: &[usize]| match plan.matrix(path) {
             None => init::Init::Keep,
             Some((_, LoraKind::Linear, 0)) => init::Init::Uniform { bound: 1.0 / (shape[1] as f64).sqrt() },
@@ -117,6 +118,8 @@ pub(super) struct Plan {
     adapters: BTreeMap<String, (LoraConfig, Place)>,
     /// Places of other parameters that are trained.
     trained: BTreeMap<String, Place>,
+    /// Ends of the names of modules that may have adapters.
+    known: Vec<String>,
 }
 
 impl Plan {
@@ -153,8 +156,10 @@ impl Plan {
             let lora = LoraConfig { kind: *kind, rank: modules.rank(module), scale: modules.scale(module), dropout };
             adapters.insert(path.clone(), (lora, Place { name: module.to_owned(), ..place }));
         }
+        let others = kinds.keys().filter(|path| !OUTPUTS.contains(&path.as_str())).map(|path| place(path).name);
+        let known = ends(others.filter(|name| !modules.is_saved(name)));
         if adapters.is_empty() {
-            return Err(no_target(config, kinds.keys().map(|path| place(path).name)));
+            return Err(no_target(&config.targets, known));
         }
         let trained = stats::parameters(model).into_iter().filter_map(|(path, _)| {
             let place = place(&path);
@@ -173,7 +178,20 @@ impl Plan {
             Some((path, Place { name, ..place }))
         });
         let trained = trained.collect();
-        Ok(Self { adapters, trained })
+        Ok(Self { adapters, trained, known })
+    }
+
+    /// Refuses names in `target_modules` by which no module gets an adapter.
+    fn check_names(&self, config: &AdapterConfig) -> Result<(), ModelError> {
+        let Targets::Names(names) = &config.targets else { return Ok(()) };
+        for name in names {
+            let target = Targets::Names(vec![name.clone()]);
+            let is_target = target.matcher("target_modules")?;
+            if !self.adapters.values().any(|(_, place)| is_target(&place.name)) {
+                return Err(no_target(&target, self.known.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses to train adapters of maps that are one in transformers: there they share their first matrix.
@@ -202,6 +220,11 @@ impl Plan {
         Some(Place { name: format!("{PREFIX}{}{}", place.name, ends[number]), part, transposed: false })
     }
 
+    /// The paths of weights with adapters, and the names of their modules.
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.adapters.iter().map(|(path, (_, place))| (path.as_str(), place.name.as_str()))
+    }
+
     /// `true` if a matrix is stored for several parameters.
     pub(super) fn is_shared(&self) -> bool {
         self.check_shared().is_err()
@@ -214,8 +237,8 @@ impl Plan {
     }
 }
 
-/// The error of targets that no module of the model is.
-fn no_target(config: &AdapterConfig, weights: impl Iterator<Item = String>) -> ModelError {
+/// The last parts of the names of modules with these weights, as many as a message shows.
+fn ends(weights: impl Iterator<Item = String>) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
     for weight in weights {
         let end = weight.trim_end_matches(".weight").rsplit('.').next().unwrap_or_default().to_owned();
@@ -223,7 +246,12 @@ fn no_target(config: &AdapterConfig, weights: impl Iterator<Item = String>) -> M
             known.push(end);
         }
     }
-    let found = match &config.targets {
+    known
+}
+
+/// The error of targets that no module of the model is.
+fn no_target(targets: &Targets, known: Vec<String>) -> ModelError {
+    let found = match targets {
         Targets::Pattern(pattern) => format!("`{pattern}`"),
         Targets::Names(names) => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     };

@@ -1,5 +1,6 @@
 //! The weights of a base model with those of an adapter, read as one model.
 
+use super::attach::Plan;
 use super::{ADAPTER_WEIGHTS, AdapterConfig, ENDS, MATRICES, Modules, PREFIX, is_repeated, open_weights};
 use crate::class::is_of_head;
 use crate::folder::{CONFIG, config_file};
@@ -36,6 +37,7 @@ pub(crate) struct Merged {
     hidden: BTreeSet<String>,
     /// `true` if the base's weights stay as they are, and the model gets adapters.
     is_apart: bool,
+    config: AdapterConfig,
 }
 
 /// A product of two matrices.
@@ -88,6 +90,12 @@ impl Merged {
                 continue;
             };
             let [d_out, d_in] = if transposed { [n_columns, n_rows] } else { [n_rows, n_columns] };
+            // peft has adapters where the settings say it, and nowhere else.
+            let is_linear = !is_table && !CLASSIFIERS.iter().any(|end| weight.ends_with(end));
+            if !modules.is_target(module, is_linear) {
+                left_over.push(stored);
+                continue;
+            }
             let rank = modules.rank(module);
             for (name, expected) in [(&a, [rank, d_in]), (&b, [d_out, rank])] {
                 match file.shape(name) {
@@ -99,8 +107,8 @@ impl Merged {
                 }
             }
             let kind = if is_table { LoraKind::Embedding } else { LoraKind::Linear };
-            let config = LoraConfig { kind, rank, scale: modules.scale(module), dropout: 0.0 };
-            let delta = Delta { names: [a, b], config, transposed };
+            let lora = LoraConfig { kind, rank, scale: modules.scale(module), dropout: 0.0 };
+            let delta = Delta { names: [a, b], config: lora, transposed };
             deltas.insert(weight.clone(), delta);
         }
         if !left_over.is_empty() {
@@ -117,7 +125,8 @@ impl Merged {
         let has_head = head == ModelClass::of(base_folder)?.head();
         let is_hidden = |name: &&String| !has_head && is_of_head(name) && !replaced.contains_key(*name);
         let hidden = names.iter().filter(is_hidden).cloned().collect();
-        Ok(Self { file: Box::new(file), deltas, replaced, hidden, is_apart: false })
+        drop(modules);
+        Ok(Self { file: Box::new(file), deltas, replaced, hidden, is_apart: false, config })
     }
 
     /// The names of all weights; `base` are those of the base.
@@ -151,6 +160,29 @@ impl Merged {
         self.is_apart = true;
     }
 
+    /// Refuses an adapter that lacks the matrices of a module of `model`, whose weights are at the places of `place_of`.
+    ///
+    /// # Errors
+    /// [`ModelError::WeightNames`] with the names of the first matrices that are not there.
+    pub(crate) fn check_complete<M: Module>(
+        &self,
+        model: &M,
+        place_of: &dyn Fn(&str) -> Option<Place>,
+    ) -> Result<(), ModelError> {
+        let elsewhere = |path: &str| Place { name: path.to_owned(), part: None, transposed: false };
+        let place = |path: &str| place_of(path).unwrap_or_else(|| elsewhere(path));
+        // Without any target there is nothing to miss: it may be a part of a model.
+        let Ok(plan) = Plan::of(model, place, &self.config) else { return Ok(()) };
+        let lacks = |(path, module): (&str, &str)| {
+            let weight = place_of(path)?.name;
+            // Models of some heads have no pooler, which their base has.
+            let is_missing = !module.contains("pooler.") && !self.deltas.contains_key(&weight);
+            is_missing.then(|| format!("{PREFIX}{module}{}", ENDS[0][0]))
+        };
+        let missing: Vec<String> = plan.modules().filter_map(lacks).collect();
+        if missing.is_empty() { Ok(()) } else { Err(self.file.lacks(missing)) }
+    }
+
     /// `module`, whose weights of the base are at the places of `place_of`, with the adapters that are kept apart.
     ///
     /// # Errors
@@ -175,6 +207,17 @@ impl Merged {
             Some(Place { name: delta.names[number].clone(), part, transposed: false })
         };
         self.file.fill_places(module, &place_of, &|_| true)
+    }
+
+    /// Refuses values that are not finite in what the adapter has for the weight `name`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFiniteWeight`], or if the adapter's weights cannot be read.
+    pub(crate) fn check_finite(&mut self, name: &str) -> Result<(), ModelError> {
+        let of_delta = self.deltas.get(name).filter(|_| !self.is_apart).map(|delta| &delta.names[..]);
+        let stored: Vec<String> =
+            self.replaced.get(name).into_iter().chain(of_delta.unwrap_or_default()).cloned().collect();
+        stored.iter().try_for_each(|name| self.file.read_finite(name).map(drop))
     }
 
     /// The base's weight `name` with what the adapter adds.

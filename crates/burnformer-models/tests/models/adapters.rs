@@ -394,6 +394,75 @@ fn several_adapters_share_their_base() {
     assert_near("gpt2", &values(answers), &golden.floats("output.logits"), 1e-5);
 }
 
+/// Every name has modules, and what is trained as a whole is not offered.
+#[test]
+fn each_target_has_modules() {
+    let base = BertForSequenceClassification::load(&fixture("classification"), &device()).unwrap();
+    let mut config = AdapterConfig::new("classification", Architecture::Bert, Head::SequenceClassification);
+    for name in ["q_proj", "classifier"] {
+        config.targets = Targets::Names(vec!["query".to_owned(), name.to_owned()]);
+        let error = config.attach(base.clone(), 7).unwrap_err().to_string();
+        assert!(error.contains(&format!("`target_modules` (`{name}`)")), "{error}");
+        let (_, offered) = error.rsplit_once("name some of").unwrap();
+        assert!(offered.contains("`query`") && !offered.contains("`classifier`"), "{error}");
+    }
+}
+
+/// The error of the adapter `default` after `change` of its settings.
+fn changed(change: impl FnOnce(&mut serde_json::Value)) -> String {
+    let to = tempfile::tempdir().unwrap();
+    for file in ["adapter_config.json", "adapter_model.safetensors"] {
+        fs::copy(folder("default").join(file), to.path().join(file)).unwrap();
+    }
+    let file = to.path().join("adapter_config.json");
+    let mut json = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(&file, json.to_string()).unwrap();
+    let base = fixture("classification");
+    let load = || BertForSequenceClassification::load(to.path(), &device());
+    with_base(Some(&base), load).map_or_else(|error| error.to_string(), |_| String::new())
+}
+
+#[test]
+fn settings_that_contradict_the_weights_are_an_error() {
+    use serde_json::json;
+    assert_eq!(changed(|_| {}), "");
+    let (query, key) = ("attention.self.query.lora_A.weight", "attention.self.key.lora_A.weight");
+    for (setting, value, said) in [
+        ("target_modules", json!(["value"]), query),
+        ("target_modules", json!(["query", "key", "value"]), key),
+        ("exclude_modules", json!(["query"]), query),
+        ("layers_to_transform", json!([0]), "layer.1.attention.self"),
+    ] {
+        let error = changed(|json| json[setting] = value);
+        assert!(error.contains(said) && error.contains("adapter_model.safetensors"), "{setting}: {error}");
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_those_of_the_adapter() {
+    let to = tempfile::tempdir().unwrap();
+    fs::copy(folder("default").join("adapter_config.json"), to.path().join("adapter_config.json")).unwrap();
+    let file = folder("default").join("adapter_model.safetensors");
+    let whole = fs::read(file).unwrap();
+    let header = u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    let json: serde_json::Value = serde_json::from_slice(&whole[8..8 + header]).unwrap();
+    for end in ["query.lora_A.weight", "value.lora_B.weight", "classifier.weight"] {
+        let (name, entry) = json.as_object().unwrap().iter().find(|(name, _)| name.ends_with(end)).unwrap();
+        let at = 8 + header + entry["data_offsets"][0].as_u64().unwrap() as usize;
+        let mut bytes = whole.clone();
+        bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+        fs::write(to.path().join("adapter_model.safetensors"), bytes).unwrap();
+        let base = fixture("classification");
+        let load = || BertForSequenceClassification::load(to.path(), &device());
+        let error = with_base(Some(&base), load).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("weight `{name}` in `")) && error.contains("adapter_model.safetensors"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn weights_that_belong_to_another_base_are_an_error() {
     let to = tempfile::tempdir().unwrap();
