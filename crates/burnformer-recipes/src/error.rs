@@ -13,11 +13,13 @@ use burnformer_data::split::Subset;
 use burnformer_data::tokenizer::TokenizerError;
 use burnformer_models::{BertConfig, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
+use burnformer_reports::first_of;
 use burnformer_tasks::metrics::MetricError;
 use burnformer_tasks::{TaskError, TranslationTokenizers};
 use burnformer_train::{PictureError, RunFolder, TrainError};
 
 use crate::advice::FEW_DOCUMENTS;
+use crate::text::MOST_NAMED;
 use crate::{Change, Objective, TooLittleMemory};
 
 /// An error of this crate.
@@ -179,6 +181,19 @@ pub enum RecipeError {
         /// The identifier.
         id: String,
     },
+    /// A setting names a class that no text has.
+    #[error("`{key}` names the class `{name}`, which no text has: the classes are {}", first_of(known, MOST_NAMED))]
+    NoSuchClass {
+        /// The setting.
+        key: &'static str,
+        /// The name.
+        name: String,
+        /// The classes of the data.
+        known: Vec<String>,
+    },
+    /// Pairs of texts are needed, and every text is alone.
+    #[error("text ranking needs pairs of texts, found no second text")]
+    NoSecondText,
     /// Labels are needed, and no column of them is named.
     #[error("no column of labels is named for `{paths}`, found the columns `{}`", columns.join("`, `"))]
     NoLabelColumn {
@@ -392,7 +407,7 @@ impl RecipeError {
             Self::RepeatedId { .. } => "give each question an identifier of its own, or leave out `--predictions`",
             Self::NoLabelColumn { columns, .. } if is_squad(columns) => SQUAD,
             Self::NoLabelColumn { .. } => "name the column of the label with `--label-column`",
-            Self::NoPairColumn { .. } => "name the column of the second text with `--pair-column`",
+            Self::NoPairColumn { .. } | Self::NoSecondText => "name the column of the second text with `--pair-column`",
             Self::EmbeddingData { .. } => {
                 "choose another `--loss`: `cosent`, `cosine` and `contrastive` learn from scores (`--label-column`), which \
                  `--highest-score` scales for `cosine`; `multiple-negatives` and `triplet` learn from pairs without scores, and \

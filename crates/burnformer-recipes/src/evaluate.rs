@@ -80,6 +80,7 @@ pub fn evaluate_supervised<S: Supervised>(
     let texts = S::Texts::read(source, known, &settings, observer, &interrupt);
     let (texts, skipped) = texts.map_err(|error| with_task(error, S::TASK))?;
     observer.note(&Note::SkippedRows(&skipped));
+    S::check_texts(&[&texts], None)?;
     let samples = Arc::new(supervised.samples(&texts, &base, seed)?);
     supervised.announce(&texts, &samples, "evaluated", &base, context);
     let collator = supervised.collator(padding(base.pad_id(), base.config.max_seq_length));
@@ -149,7 +150,8 @@ pub(crate) fn check_loss(folder: &Path, loss: Option<f64>) -> Result<(), RecipeE
     }
 }
 
-/// The settings of the run of the model, or the defaults for the whole length of the model if the folder is not that of a run.
+/// The settings of the run of the model, or the defaults if the folder is not that of a run, for texts as long as its
+/// tokenizer and the model allow.
 fn of_finetuning(folder: &Path, base: &Base) -> Result<FinetuneSettings, RecipeError> {
     let file = RunFolder::settings_file(folder);
     if file.is_file() {
@@ -157,7 +159,9 @@ fn of_finetuning(folder: &Path, base: &Base) -> Result<FinetuneSettings, RecipeE
     }
     // Rows come from the caller.
     let data = Input::new(Vec::new(), Format::Text { layout: TextLayout::Lines });
-    Ok(FinetuneSettings { max_seq_length: base.max_seq_length, ..FinetuneSettings::new(folder, data) })
+    let of_model = base.max_seq_length;
+    let max_seq_length = base.tokenizer.max_length().map_or(of_model, |of_tokenizer| of_tokenizer.min(of_model));
+    Ok(FinetuneSettings { max_seq_length, ..FinetuneSettings::new(folder, data) })
 }
 
 /// Seed, split and samples as in the run of the model, or the defaults if the folder is not that of a run.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burnformer::models::{Head, ModelClass, Outputs, SharedBase};
+use burnformer::recipes::finetune::MultiLabelSettings;
 use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
 
@@ -55,15 +56,12 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         })
     };
     let classifiers = if args.adapter.is_empty() {
-        vec![Classifier { folder: None, model: load(&args.folder)? }]
+        vec![Classifier::new(None, load(&args.folder)?, &args.folder, args.threshold)?]
     } else {
         let folders = std::iter::once(&args.folder).chain(&args.adapter);
-        let load = |folder| Ok(Classifier { folder: Some(folder), model: load(folder)? });
+        let load = |folder| Classifier::new(Some(folder), load(folder)?, folder, args.threshold);
         SharedBase::new().load(|| folders.map(load).collect::<Result<_>>())?
     };
-    for classifier in &classifiers {
-        check_threshold(args.threshold, classifier.model.outputs())?;
-    }
     let n_labels = classifiers.iter().map(|classifier| classifier.model.labels().len()).max().unwrap_or(0);
     let together = (MOST_PROBABILITIES / n_labels.max(1)).max(1);
     args.texts.in_groups("predict", context, |rows| {
@@ -81,6 +79,26 @@ struct Classifier<'a> {
     /// Its folder, if there are several.
     folder: Option<&'a PathBuf>,
     model: TextClassification,
+    /// Least probability of a label that counts as predicted.
+    threshold: f64,
+}
+
+impl<'a> Classifier<'a> {
+    /// `model` of the folder `place`, with `threshold` if it is given, else with that of its run.
+    fn new(
+        folder: Option<&'a PathBuf>,
+        model: TextClassification,
+        place: &Path,
+        threshold: Option<f64>,
+    ) -> Result<Self> {
+        check_threshold(threshold, model.outputs())?;
+        let threshold = match threshold {
+            Some(threshold) => threshold,
+            None if model.outputs() == Outputs::Labels => MultiLabelSettings::of_run(place)?.threshold,
+            None => MultiLabelSettings::default().threshold,
+        };
+        Ok(Self { folder, model, threshold })
+    }
 }
 
 fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
@@ -97,11 +115,11 @@ fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
 }
 
 fn answer(classifier: &Classifier, rows: &[Row], args: &PredictArgs, context: &Context) -> Result<()> {
-    let Classifier { folder, model: classifier } = classifier;
+    let Classifier { folder, model: classifier, threshold } = classifier;
     let name = folder.map_or_else(String::new, |folder| format!("{}\t", folder.display()));
     let asked: Vec<_> = rows.iter().map(|row| (row.text.as_str(), row.pair.as_deref())).collect();
     let predictions = classifier.classify(&asked)?;
-    let options = AnswerOptions { top_k: args.top_k as usize, threshold: args.threshold.unwrap_or(0.5) };
+    let options = AnswerOptions { top_k: args.top_k as usize, threshold: *threshold };
     let mut out = Vec::with_capacity(rows.len());
     for (row, prediction) in rows.iter().zip(&predictions) {
         let answer = classifier.answer(prediction, &options);

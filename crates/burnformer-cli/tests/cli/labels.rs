@@ -71,6 +71,15 @@ fn several_labels_of_a_text_are_learned_predicted_and_measured() {
     let mut labels: Vec<&str> = predicted["labels"].as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect();
     labels.sort_unstable();
     assert_eq!(labels, ["boat", "kettle"]);
+    // By default the threshold is that of the run.
+    let settings = folder.read("runs/things/run.toml");
+    let (rest, own) = settings.split_once("[multi_label]\n").unwrap();
+    let stricter = own.replacen("threshold = 0.5", "threshold = 1.0", 1);
+    folder.write("runs/things/run.toml", &format!("{rest}[multi_label]\n{stricter}"));
+    let predict = |flags: &str| folder.run(&format!("predict runs/things Kettle {flags} {DEVICE}")).succeeds().stdout;
+    assert_eq!(predict(""), "\t\tKettle\n");
+    assert!(predict("--threshold 0").contains("boat"));
+    folder.write("runs/things/run.toml", &settings);
 
     let fails = |line: &str, said: &[&str]| folder.run(&format!("{line} {DEVICE}")).fails_with(said);
     let said = ["has the unknown class `lamp`, known are `boat`, `kettle`"];
@@ -148,6 +157,10 @@ fn scores_are_learned_predicted_and_measured() {
 
     let fails =
         |line: &str, said: &[&str]| folder.run(&format!("{FINETUNE} {line} --out new {DEVICE}")).fails_with(said);
+    let said = ["text ranking needs pairs of texts, found no second text", "`--pair-column`"];
+    let alone = "train.tsv --text-column first --label-column score";
+    fails(&format!("--task text-ranking --train {alone}"), &said);
+    folder.run(&format!("evaluate runs/rank --input {alone} {DEVICE}")).fails_with(&said);
     folder.write("bad.csv", "text,score\na,0.5\nb,high\nc,2\n");
     let bad = "--train bad.csv --label-column score";
     fails(
@@ -250,8 +263,13 @@ fn rare_classes_count_as_much_as_frequent_ones_if_asked() {
         let line = format!("{FINETUNE} --train rare.csv --label-column category {line} --out new {DEVICE}");
         folder.run(&line).fails_with(said);
     };
-    fails("--class-weights ugly=2", &["`classification.class_weights` is ugly, expected names of classes"]);
+    fails(
+        "--class-weights ugly=2",
+        &["`classification.class_weights` names the class `ugly`, which no text has: the classes are bad, good"],
+    );
     fails("--class-weights bad", &["expected `balanced`, or weights such as `spam=5,ham=1`"]);
+    fails("--class-weights bad=2,bad=3", &["the class `bad` has several weights, expected one"]);
+    fails("--out-of-scope zz", &["`classification.out_of_scope` names the class `zz`", "the classes are bad, good"]);
     fails("--label-smoothing 1", &["`classification.label_smoothing` is 1, expected a value in [0, 1)"]);
     fails("--r-drop -1", &["`classification.r_drop` is -1, expected a finite number of at least 0"]);
     fails("--threshold 0.5", &["`--threshold` cannot be used for text classification"]);

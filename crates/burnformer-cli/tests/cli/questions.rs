@@ -155,6 +155,23 @@ fn data_of_another_task_and_data_without_answers_are_refused_with_a_remedy() {
 }
 
 #[test]
+fn an_export_reads_the_windows_of_its_run() {
+    let folder = Folder::with_models();
+    folder.write("train.json", &squad(0..40));
+    let line = "finetune --task question-answering --model runs/mini --set train.micro_batch_size=8 --max-seq-length 24 \
+                --train train.json --steps 4 --out runs/qa";
+    folder.run(&format!("{line} {DEVICE}")).succeeds();
+    folder.run(&format!("export runs/qa --out exported {DEVICE}")).succeeds();
+    let scores = |model: &str| {
+        let line = format!("evaluate {model} --input train.json --format json {DEVICE}");
+        let report = folder.run(&line).succeeds().json();
+        ["windows", "exact_match", "f1"].map(|name| report[name].clone())
+    };
+    assert!(scores("runs/qa")[0].as_u64().unwrap() > 40);
+    assert_eq!(scores("exported"), scores("runs/qa"));
+}
+
+#[test]
 fn a_resumed_run_has_the_same_bits() {
     let folder = Folder::with_models();
     folder.write("train.json", &squad(0..40));

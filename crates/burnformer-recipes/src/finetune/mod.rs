@@ -108,6 +108,7 @@ impl<S: Supervised> Finetune<S> {
         // What the texts depend on must be known before they are read, and their number before the steps are.
         let for_texts = asked.trained_for(epochs, 1, d_model, overrides)?;
         let texts: Texts<S::Texts> = Texts::read(&for_texts, test, false, context)?;
+        S::check_texts(&texts.parts(), Some(&for_texts))?;
         let (asked, n_texts) = (S::settle(asked, &texts.train), texts.train.n_texts());
         let recipe = Self::of(asked.trained_for(epochs, n_texts, d_model, overrides)?, base, texts)?;
         // A row may make several samples, or none.

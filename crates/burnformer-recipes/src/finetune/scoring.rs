@@ -65,6 +65,16 @@ impl<const RANKS: bool> Supervised for Scoring<RANKS> {
         check_has_no_tags(input)
     }
 
+    /// Texts are ranked for another text.
+    fn check_texts(parts: &[&ScoredTexts], _new_run: Option<&FinetuneSettings>) -> Result<(), RecipeError> {
+        let is_alone = |texts: &&ScoredTexts| texts.examples.iter().all(|example| example.pair.is_none());
+        if RANKS && parts.iter().filter(|texts| !texts.examples.is_empty()).any(is_alone) {
+            Err(RecipeError::NoSecondText)
+        } else {
+            Ok(())
+        }
+    }
+
     fn new(base: &Base, _settings: &FinetuneSettings, _train: &ScoredTexts) -> Result<Self, RecipeError> {
         Self::of(base, Self::LOSS.outputs())
     }

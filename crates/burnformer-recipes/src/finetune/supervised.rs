@@ -51,6 +51,15 @@ pub trait Supervised: Sized + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Refuses texts that cannot be what is meant: those of training, validation and test of a new run with these settings, or
+    /// those that a model is evaluated on, without settings.
+    ///
+    /// # Errors
+    /// An error that says what is expected.
+    fn check_texts(_parts: &[&Self::Texts], _new_run: Option<&FinetuneSettings>) -> Result<(), RecipeError> {
+        Ok(())
+    }
+
     /// `settings` with what follows from the training rows, where they leave it to them.
     #[must_use]
     fn settle(settings: FinetuneSettings, _train: &Self::Texts) -> FinetuneSettings {

@@ -1,11 +1,17 @@
 //! Settings of the tasks that classify texts.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use burnformer_core::config::{ConfigError, Validate};
+use burnformer_core::settings;
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_tasks::ClassificationLoss;
+use burnformer_train::RunFolder;
 use serde::{Deserialize, Serialize};
+
+use super::FinetuneSettings;
+use crate::RecipeError;
 
 /// Settings of text classification. The defaults change nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -61,19 +67,15 @@ impl ClassificationSettings {
     /// The loss on these training texts.
     ///
     /// # Errors
-    /// [`ConfigError::OutOfRange`] if a weight is that of no class, or all weights are 0.
-    pub(super) fn loss(&self, train: &LabelledTexts) -> Result<ClassificationLoss, ConfigError> {
+    /// [`RecipeError::NoSuchClass`] if a weight is that of no class, [`ConfigError::OutOfRange`] if all weights are 0.
+    pub(super) fn loss(&self, train: &LabelledTexts) -> Result<ClassificationLoss, RecipeError> {
         let weights = match &self.class_weights {
             None => Vec::new(),
             Some(ClassWeights::Rule(ClassWeightRule::Balanced)) => balanced(&train.class_counts()),
             Some(ClassWeights::Named(weights)) => {
                 if let Some(name) = weights.keys().find(|name| !train.labels.contains(name)) {
-                    ConfigError::check(
-                        "classification.class_weights",
-                        name,
-                        false,
-                        "names of classes of the training texts",
-                    )?;
+                    let (name, known) = (name.clone(), train.labels.clone());
+                    return Err(RecipeError::NoSuchClass { key: "classification.class_weights", name, known });
                 }
                 train.labels.iter().map(|label| weights.get(label).copied().unwrap_or(1.0) as f32).collect()
             }
@@ -103,6 +105,20 @@ pub struct MultiLabelSettings {
 impl Default for MultiLabelSettings {
     fn default() -> Self {
         Self { threshold: 0.5 }
+    }
+}
+
+impl MultiLabelSettings {
+    /// The settings of the run in `folder`; the defaults if it is that of no such run.
+    ///
+    /// # Errors
+    /// If its settings cannot be read.
+    pub fn of_run(folder: &Path) -> Result<Self, RecipeError> {
+        let file = RunFolder::settings_file(folder);
+        if !file.is_file() {
+            return Ok(Self::default());
+        }
+        Ok(settings::reload::<FinetuneSettings>(&file, &[])?.multi_label)
     }
 }
 
@@ -147,7 +163,7 @@ mod tests {
         let texts = texts(&[("a", 6), ("b", 3)]);
         assert_eq!(weights("class_weights.b = 2.5", &texts), Ok(vec![1.0, 2.5]));
         assert_eq!(weights("label_smoothing = 0.1", &texts), Ok(vec![]));
-        let unknown = "`classification.class_weights` is c, expected names of classes of the training texts";
+        let unknown = "`classification.class_weights` names the class `c`, which no text has: the classes are a, b";
         assert_eq!(weights("class_weights.c = 2", &texts), Err(unknown.to_owned()));
         let zero = "`classification.class_weights` is 0 for every class, expected at least one positive weight";
         assert_eq!(weights("class_weights = { a = 0, b = 0 }", &texts), Err(zero.to_owned()));

@@ -49,6 +49,19 @@ impl Supervised for TextClassification {
         check_has_no_tags(input)
     }
 
+    /// The class out of scope of a new run has texts.
+    fn check_texts(parts: &[&LabelledTexts], new_run: Option<&FinetuneSettings>) -> Result<(), RecipeError> {
+        let out_of_scope = new_run.and_then(|settings| settings.classification.out_of_scope.as_ref());
+        match out_of_scope.filter(|_| parts.iter().all(|texts| texts.out_of_scope.is_empty())) {
+            Some(name) => Err(RecipeError::NoSuchClass {
+                key: "classification.out_of_scope",
+                name: name.clone(),
+                known: parts.first().map_or_else(Vec::new, |texts| texts.labels.clone()),
+            }),
+            None => Ok(()),
+        }
+    }
+
     fn new(base: &Base, settings: &FinetuneSettings, train: &LabelledTexts) -> Result<Self, RecipeError> {
         let (config, tokenizer) = (base.config.clone(), base.tokenizer.clone());
         let (technique, labels) = (&settings.classification, train.labels.clone());

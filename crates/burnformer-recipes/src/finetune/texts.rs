@@ -262,6 +262,11 @@ pub(crate) struct SkippedRows {
 }
 
 impl<T: Examples> Texts<T> {
+    /// The texts of training, validation and test.
+    pub(crate) fn parts(&self) -> Vec<&T> {
+        [&self.train, &self.validation].into_iter().chain(&self.test).collect()
+    }
+
     /// The most frequent label of the validation texts, and its share.
     pub(crate) fn majority(&self) -> Option<(&str, f64)> {
         let counts = self.validation.label_counts();

@@ -9,7 +9,7 @@ use clap::Args;
 
 /// Technique of text classification, and of multi-label classification.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Text and multi-label classification")]
+#[command(next_help_heading = "Text classification")]
 pub(crate) struct ClassificationArgs {
     /// Weights of the classes in the loss: `balanced`, or `CLASS=WEIGHT,…` with 1 for all others [default: equal weights]
     #[arg(long, value_name = "WEIGHTS", conflicts_with = "resume", value_parser = class_weights)]
@@ -32,8 +32,8 @@ pub(crate) struct ClassificationArgs {
     #[arg(long, value_name = "CLASS", conflicts_with = "resume")]
     pub(crate) out_of_scope: Option<String>,
 
-    /// Least probability of a label that counts as predicted, for multi-label classification [default: 0.5]
-    #[arg(long, value_name = "PROBABILITY", conflicts_with = "resume")]
+    /// Least probability of a label that counts as predicted [default: 0.5]
+    #[arg(long, value_name = "PROBABILITY", conflicts_with = "resume", help_heading = "Multi-label classification")]
     pub(crate) threshold: Option<f64>,
 }
 
@@ -77,8 +77,15 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
         let (name, weight) = pair.rsplit_once('=')?;
         Some((name.to_owned(), weight.parse().ok()?))
     };
-    let weights: Option<BTreeMap<String, f64>> = text.split(',').map(weight).collect();
-    weights.map(ClassWeights::Named).ok_or_else(|| "expected `balanced`, or weights such as `spam=5,ham=1`".to_owned())
+    let weights: Option<Vec<(String, f64)>> = text.split(',').map(weight).collect();
+    let weights = weights.ok_or_else(|| "expected `balanced`, or weights such as `spam=5,ham=1`".to_owned())?;
+    let mut named = BTreeMap::new();
+    for (name, weight) in weights {
+        if named.insert(name.clone(), weight).is_some() {
+            return Err(format!("the class `{name}` has several weights, expected one"));
+        }
+    }
+    Ok(ClassWeights::Named(named))
 }
 
 #[cfg(test)]
@@ -90,7 +97,7 @@ mod tests {
         assert_eq!(class_weights("balanced"), Ok(ClassWeights::Rule(ClassWeightRule::Balanced)));
         let named = [("a=b".to_owned(), 2.5), ("c".to_owned(), 1.0)];
         assert_eq!(class_weights("a=b=2.5,c=1"), Ok(ClassWeights::Named(named.into_iter().collect())));
-        for wrong in ["", "a", "a=x", "a=1,", "Balanced"] {
+        for wrong in ["", "a", "a=x", "a=1,", "Balanced", "a=2,a=3"] {
             assert!(class_weights(wrong).is_err(), "{wrong}");
         }
     }
