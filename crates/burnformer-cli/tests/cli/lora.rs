@@ -130,5 +130,30 @@ fn settings_that_cannot_work_are_named() {
         "--set lora.target_modules=q_proj",
         &["named by `target_modules` (`q_proj`)", "hint: name modules with `--lora-targets`"],
     );
+    for alpha in ["0", "-8"] {
+        fails(&format!("--lora-alpha={alpha}"), &["`lora.lora_alpha` is", "expected a finite value above 0"]);
+    }
+    for part in ["body", "1"] {
+        let said = format!("`train.freeze` is {part}, expected absent: an adapter freezes the base anyway");
+        fails(&format!("--freeze {part}"), &[&said, "`lora.layers_to_transform`"]);
+    }
     assert!(!folder.path("runs/adapter").exists());
+    for flag in ["--lora-rank 4", "--lora-alpha 4", "--lora-dropout 0.1", "--lora-targets key"] {
+        let line = format!("finetune --out runs/intents --resume {flag} {DEVICE}");
+        folder.run(&line).fails_with(&["cannot be used with", "--resume"]);
+    }
+}
+
+#[test]
+fn unknown_keys_are_those_of_their_file() {
+    let folder = trained("--steps 2");
+    for file in ["runs/mini/config.json", "runs/adapter/adapter_config.json"] {
+        let mut json = folder.json(file);
+        json["shade"] = "blue".into();
+        folder.write(file, &json.to_string());
+    }
+    let said = folder.run(&format!("predict runs/adapter Kettle --verbose {DEVICE}")).succeeds().stderr;
+    for file in ["runs/mini/config.json", "runs/adapter/adapter_config.json"] {
+        assert!(said.contains(&format!("unknown keys in `{file}`: shade\n")), "{said}");
+    }
 }

@@ -121,6 +121,9 @@ impl Display for LoraSettings {
 
 impl Validate for LoraSettings {
     fn validate(&self) -> Result<(), ConfigError> {
+        for alpha in self.alpha_pattern.values().chain([&self.alpha]) {
+            ConfigError::check_finite_positive("lora_alpha", *alpha)?;
+        }
         let config = BertConfig::preset("bert-tiny", 1, 0).expect("a published size");
         self.adapter("", &config, Head::SequenceClassification, &[]).validate()
     }

@@ -240,6 +240,16 @@ impl Validate for FinetuneSettings {
         }
         if let Some(lora) = &self.lora {
             lora.validate().map_err(within("lora"))?;
+            // Without unfreezing, adapters of frozen layers would stay as they began.
+            let freezes = self.train.freeze.filter(|_| self.train.unfreeze_every.is_none());
+            let range = "absent: an adapter freezes the base anyway (`lora` is set), and `lora.layers_to_transform` names the \
+                         layers with adapters";
+            ConfigError::check(
+                "train.freeze",
+                &freezes.map_or_else(String::new, |it| it.to_string()),
+                freezes.is_none(),
+                range,
+            )?;
             let range = "`false`: an adapter of random weights learns nothing (`lora` is set)";
             ConfigError::check("from_scratch", &self.from_scratch, !self.from_scratch, range)?;
         }

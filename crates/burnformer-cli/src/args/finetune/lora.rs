@@ -18,19 +18,19 @@ pub(crate) struct LoraArgs {
     pub(crate) lora: bool,
 
     /// Rank of the adapter [default: 8]
-    #[arg(long, value_name = "N", requires = "lora", value_parser = whole::<usize>(1..))]
+    #[arg(long, value_name = "N", requires = "lora", conflicts_with = "resume", value_parser = whole::<usize>(1..))]
     pub(crate) lora_rank: Option<usize>,
 
     /// Factor of the adapter, divided by its rank [default: 8]
-    #[arg(long, value_name = "FACTOR", requires = "lora")]
+    #[arg(long, value_name = "FACTOR", requires = "lora", conflicts_with = "resume")]
     pub(crate) lora_alpha: Option<f64>,
 
     /// Dropout of the input of the adapter [default: 0]
-    #[arg(long, value_name = "PROBABILITY", requires = "lora")]
+    #[arg(long, value_name = "PROBABILITY", requires = "lora", conflicts_with = "resume")]
     pub(crate) lora_dropout: Option<f64>,
 
     /// Modules with an adapter: ends of their names in transformers, or `all-linear` [default: queries and values]
-    #[arg(long, value_name = "NAME", requires = "lora", num_args = 1..)]
+    #[arg(long, value_name = "NAME", requires = "lora", conflicts_with = "resume", num_args = 1..)]
     pub(crate) lora_targets: Vec<String>,
 }
 
