@@ -156,6 +156,29 @@ fn trials_that_fail_are_no_end() {
 }
 
 #[test]
+fn a_search_without_any_run_is_an_error() {
+    let folder = Folder::with_models();
+    let heads = "model.n_heads = { kind = \"choice\", values = [3] }";
+    write(&folder, &format!("pretrain --corpus corpus {SMALL} --steps 8"), &format!("trials = 2\n[space]\n{heads}"));
+    let said = ["is not divisible by `model.n_heads` (3)"];
+    folder.run("search space.toml --out runs/search").fails_with(&said);
+}
+
+/// The first trial can be planned, and ends as its loss is not a number.
+#[test]
+fn a_search_whose_trials_all_end_early_is_an_error() {
+    let folder = Folder::with_models();
+    let rate = "train.optimizer.learning_rate = { kind = \"choice\", values = [1e30, 2e30] }";
+    let command = format!("pretrain --corpus corpus {SMALL} --steps 8 --set train.max_skipped_steps=1");
+    write(&folder, &command, &format!("trials = 2\n[space]\n{rate}"));
+    folder.run("search space.toml --out runs/search").fails_with(&[
+        "none of 2 trials",
+        "the first of them",
+        "diverged",
+    ]);
+}
+
+#[test]
 fn what_cannot_be_searched_is_refused_and_leaves_nothing_behind() {
     let folder = Folder::with_models();
     let check = |command: &str, rest: &str, said: &[&str]| {

@@ -38,12 +38,12 @@ pub enum SearchRunError {
         /// Why.
         source: TrialError,
     },
-    /// The settings of all trials so far cannot work.
-    #[error("none of the first {n} trials could be run, the last of them: {message}")]
+    /// The settings of all trials cannot work.
+    #[error("none of {n} trials could be run to its end, the first of them: {message}")]
     NoTrial {
         /// Number of trials.
         n: usize,
-        /// Why the last one cannot be run.
+        /// Why the first one cannot be run.
         message: String,
     },
     /// The runs do not measure the metric on validation samples.

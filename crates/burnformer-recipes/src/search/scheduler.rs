@@ -50,7 +50,12 @@ impl Search<'_> {
             context.observer.note(&Note::SearchInterrupted { folder: out });
         }
         result?;
-        Ok(files::report(out, &running.study))
+        let report = files::report(out, &running.study);
+        let first = report.trials.iter().find_map(|trial| trial.error.clone());
+        match first.filter(|_| report.best.is_none() && report.trials.iter().all(|trial| trial.error.is_some())) {
+            Some(message) => Err(SearchRunError::NoTrial { n: report.trials.len(), message }),
+            None => Ok(report),
+        }
     }
 }
 
@@ -260,11 +265,12 @@ impl<'a> Running<'a> {
 
     fn fail(&mut self, number: usize, failure: Failure) -> Result<(), SearchRunError> {
         self.tell(number, TrialNews::Failed(&failure));
-        let message = failure.message().to_owned();
         self.study.fail(number, failure)?;
         self.stage.advance(1);
         let n = self.numbers(|state| state == TrialState::Failed).count();
         if n >= HOPELESS && n == self.study.trials().len() {
+            let trials = files::report(self.out, &self.study).trials;
+            let message = trials.into_iter().find_map(|trial| trial.error).unwrap_or_default();
             return Err(SearchRunError::NoTrial { n, message });
         }
         Ok(())
