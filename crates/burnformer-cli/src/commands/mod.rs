@@ -78,7 +78,8 @@ fn run_on(command: &Command, context: &Context) -> Result<Outcome> {
         if !remarks.former_buffers.is_empty() {
             context.terminal.detail(format_args!("buffers that are not read: {}", remarks.former_buffers.join(", ")));
         }
-        let own = folder.join("config.json");
+        // The settings that are written beside an adapter have another name.
+        let own = folder.join(if is_adapter(folder) { "model_config.json" } else { "config.json" });
         let of_base = || adapter_base(folder).map(|base| base.join("config.json"));
         let config = if is_adapter(folder) && !own.exists() { of_base().unwrap_or(own) } else { own };
         let of_model = (config, unknown_keys(folder).unwrap_or_default());
