@@ -18,7 +18,7 @@ both() {
   shift 2
   [[ $only == "  " || $only == *" $name "* ]] || return 0
   for start in pretrained scratch; do
-    local report=$out/$name-$start.json more=(--learning-rate 3e-3 --baseline)
+    local report=$out/$name-$start.json more=(--learning-rate "${rate:-1e-3}" --baseline)
     [ $start = scratch ] && more=(--learning-rate 1e-3 --from-scratch)
     [[ " $* " == *" --task "* ]] && more=("${more[@]/--baseline/}")
     [ -e "$report" ] && continue
@@ -32,11 +32,11 @@ both() {
 
 # Entities. Some words of ner_btc are empty, and some tags of weibo_ner break their scheme: such sentences are left out.
 ner=(--task token-classification --input-format conll)
-both wnut17 "$english" "${ner[@]}" --epochs 5 --max-seq-length 64 --train "$data/wnut17/wnut17train.conll.gz" \
+rate=3e-3 both wnut17 "$english" "${ner[@]}" --epochs 5 --max-seq-length 64 --train "$data/wnut17/wnut17train.conll.gz" \
   --validation "$data/wnut17/emerging.dev.conll.gz" --test "$data/wnut17/emerging.test.annotated.gz"
-both ner_btc "$english" "${ner[@]}" --epochs 3 --max-seq-length 64 --on-bad-row skip --train "$data"/ner_btc/{a,b,e,f,g}.conll.gz --test "$data/ner_btc/h.conll.gz"
+rate=3e-3 both ner_btc "$english" "${ner[@]}" --epochs 3 --max-seq-length 64 --on-bad-row skip --train "$data"/ner_btc/{a,b,e,f,g}.conll.gz --test "$data/ner_btc/h.conll.gz"
 weibo=$data/weibo_ner/weiboNER_2nd_conll
-both weibo_ner "$chinese" "${ner[@]}" --epochs 8 --max-seq-length 128 --on-bad-row skip --train "$weibo.train.gz" \
+rate=3e-3 both weibo_ner "$chinese" "${ner[@]}" --epochs 8 --max-seq-length 128 --on-bad-row skip --train "$weibo.train.gz" \
   --validation "$weibo.dev.gz" --test "$weibo.test.gz"
 
 # Pairs of sentences. Single quotation marks in them are no quoting.
