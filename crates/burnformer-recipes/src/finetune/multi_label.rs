@@ -8,7 +8,7 @@ use burnformer_data::DataError;
 use burnformer_data::batches::{MultiLabelCollator, Padding};
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
-use burnformer_data::datasets::{Dataset, MultiLabelDataset};
+use burnformer_data::datasets::MultiLabelDataset;
 use burnformer_data::multi_label::MultiLabelTexts;
 use burnformer_data::readers::Input;
 use burnformer_data::source::{Skipped, Source};
@@ -21,8 +21,8 @@ use burnformer_tasks::{MultiLabelMetricState, MultiLabelTask};
 
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, Examples, FinetuneSettings, FinetuneTask, Supervised};
+use crate::RecipeError;
 use crate::text::{MOST_NAMED, TaskScores, score_table};
-use crate::{Context, Note, RecipeError};
 
 /// Classification of texts, or of pairs of texts: any number of labels each.
 pub struct MultiLabelClassification {
@@ -110,18 +110,6 @@ impl Supervised for MultiLabelClassification {
         with_logits(step, n_rows, self.labels().len(), d_model)
     }
 
-    fn announce(
-        &self,
-        _texts: &MultiLabelTexts,
-        samples: &MultiLabelDataset,
-        part: &'static str,
-        base: &Base,
-        context: &Context<'_>,
-    ) {
-        let (cut, texts, max_length) = (samples.n_cut(), samples.per_epoch(), base.max_seq_length);
-        context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
-    }
-
     fn n_cut(&self, samples: &MultiLabelDataset) -> Option<u64> {
         Some(samples.n_cut())
     }
@@ -204,11 +192,6 @@ impl Examples for MultiLabelTexts {
         self.split(share, seed)
     }
 
-    /// As [`Self::split`]: version 0.1.0 had no such texts.
-    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
-        self.split(share, seed)
-    }
-
     fn odd_labels(&self) -> OddClasses {
         self.odd_labels()
     }
@@ -227,11 +210,6 @@ impl Examples for MultiLabelTexts {
 
     fn n_shared(&self, others: &Self) -> usize {
         self.n_shared(others)
-    }
-
-    /// All of them: a text has no single class.
-    fn limited(self, _settings: &FinetuneSettings) -> Self {
-        self
     }
 
     fn retain(mut self, is_kept: &[bool]) -> Self {

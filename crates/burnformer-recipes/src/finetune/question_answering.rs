@@ -9,7 +9,6 @@ use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::settings;
 use burnformer_data::DataError;
 use burnformer_data::batches::{Padding, QuestionAnsweringBatch, QuestionAnsweringCollator};
-use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{ContextWindows, Dataset, QuestionAnsweringDataset};
 use burnformer_data::questions::QuestionTexts;
@@ -311,21 +310,8 @@ impl Examples for QuestionTexts {
         self.split(share, seed)
     }
 
-    /// The same, as there was no such task in version 0.1.0.
-    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
-        self.split(share, seed)
-    }
-
-    fn odd_labels(&self) -> OddClasses {
-        OddClasses::default()
-    }
-
     fn conflicts(&self) -> Conflicts {
         self.conflicts()
-    }
-
-    fn label_counts(&self) -> Vec<u64> {
-        Vec::new()
     }
 
     fn n_repeated(&self) -> usize {
@@ -336,18 +322,9 @@ impl Examples for QuestionTexts {
         self.n_shared(others)
     }
 
-    /// All of them: a question has no class.
-    fn limited(self, _settings: &FinetuneSettings) -> Self {
-        self
-    }
-
     fn retain(self, is_kept: &[bool]) -> Self {
         let kept = self.questions.into_iter().zip(is_kept).filter(|(_, is_kept)| **is_kept);
         Self { questions: kept.map(|(question, _)| question).collect() }
-    }
-
-    fn labels(&self) -> &[String] {
-        &[]
     }
 
     fn n_texts(&self) -> usize {

@@ -6,9 +6,8 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Padding, ScoreCollator};
-use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
-use burnformer_data::datasets::{Dataset, ScoreDataset};
+use burnformer_data::datasets::ScoreDataset;
 use burnformer_data::readers::Input;
 use burnformer_data::scored::{ScoreRange, ScoredTexts};
 use burnformer_data::source::{OnBadRow, Skipped, Source};
@@ -19,8 +18,8 @@ use burnformer_tasks::{ScoreLoss, ScoreMetricState, ScoreTask};
 
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, Examples, FinetuneSettings, FinetuneTask, Supervised};
+use crate::RecipeError;
 use crate::text::TaskScores;
-use crate::{Context, Note, RecipeError};
 
 /// Number of first texts of a ranking that count.
 const FIRST: usize = 10;
@@ -133,18 +132,6 @@ impl<const RANKS: bool> Supervised for Scoring<RANKS> {
         with_logits(step, n_rows, 1, d_model)
     }
 
-    fn announce(
-        &self,
-        _texts: &ScoredTexts,
-        samples: &ScoreDataset,
-        part: &'static str,
-        base: &Base,
-        context: &Context<'_>,
-    ) {
-        let (cut, texts, max_length) = (samples.n_cut(), samples.per_epoch(), base.max_seq_length);
-        context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
-    }
-
     fn n_cut(&self, samples: &ScoreDataset) -> Option<u64> {
         Some(samples.n_cut())
     }
@@ -233,11 +220,6 @@ impl Examples for ScoredTexts {
         self.split(share, seed)
     }
 
-    /// As [`Self::split`]: version 0.1.0 had no such texts.
-    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
-        self.split(share, seed)
-    }
-
     fn check_labels(
         &self,
         _source: &dyn Source,
@@ -248,17 +230,8 @@ impl Examples for ScoredTexts {
         Ok(self.check_scores()?)
     }
 
-    /// Nothing: scores have no names.
-    fn odd_labels(&self) -> OddClasses {
-        OddClasses::default()
-    }
-
     fn conflicts(&self) -> Conflicts {
         self.conflicts()
-    }
-
-    fn label_counts(&self) -> Vec<u64> {
-        Vec::new()
     }
 
     fn scores(&self) -> Vec<f64> {
@@ -273,19 +246,10 @@ impl Examples for ScoredTexts {
         self.n_shared(others)
     }
 
-    /// All of them: a text has no class.
-    fn limited(self, _settings: &FinetuneSettings) -> Self {
-        self
-    }
-
     fn retain(mut self, is_kept: &[bool]) -> Self {
         let mut is_kept = is_kept.iter();
         self.examples.retain(|_| is_kept.next() == Some(&true));
         self
-    }
-
-    fn labels(&self) -> &[String] {
-        &[]
     }
 
     fn n_texts(&self) -> usize {

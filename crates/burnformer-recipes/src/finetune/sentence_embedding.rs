@@ -7,7 +7,6 @@ use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
 use burnformer_data::batches::{Padding, PairedBatch, PairedCollator};
-use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{PairedConfig, PairedDataset};
 use burnformer_data::paired::PairedTexts;
@@ -314,11 +313,6 @@ impl Examples for PairedTexts {
         self.split(share, seed)
     }
 
-    /// The same: version 0.1.0 did not have the task.
-    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
-        self.split(share, seed)
-    }
-
     fn check_labels(
         &self,
         _source: &dyn Source,
@@ -329,16 +323,8 @@ impl Examples for PairedTexts {
         Ok(self.check_scores()?)
     }
 
-    fn odd_labels(&self) -> OddClasses {
-        OddClasses::default()
-    }
-
     fn conflicts(&self) -> Conflicts {
         self.conflicts()
-    }
-
-    fn label_counts(&self) -> Vec<u64> {
-        Vec::new()
     }
 
     fn n_repeated(&self) -> usize {
@@ -349,16 +335,8 @@ impl Examples for PairedTexts {
         self.n_shared(others)
     }
 
-    fn limited(self, _settings: &FinetuneSettings) -> Self {
-        self
-    }
-
     fn retain(self, is_kept: &[bool]) -> Self {
         self.retain(is_kept)
-    }
-
-    fn labels(&self) -> &[String] {
-        &[]
     }
 
     fn n_texts(&self) -> usize {

@@ -14,7 +14,7 @@ use burnformer_tasks::{Task, TaskError, evaluate_in_detail};
 
 use super::{Base, Examples, FinetuneSettings, FinetuneTask};
 use crate::text::TaskScores;
-use crate::{Context, RecipeError};
+use crate::{Context, Note, RecipeError};
 
 /// A supervised task: a head on a pretrained body, the data that it learns from, and its scores. [`Finetune`](super::Finetune)
 /// trains it, and [`evaluate_labelled`](crate::evaluate_labelled) evaluates it.
@@ -133,11 +133,15 @@ pub trait Supervised: Sized + Send + Sync + 'static {
     fn announce(
         &self,
         _texts: &Self::Texts,
-        _samples: &Self::Samples,
-        _part: &'static str,
-        _base: &Base,
-        _context: &Context<'_>,
+        samples: &Self::Samples,
+        part: &'static str,
+        base: &Base,
+        context: &Context<'_>,
     ) {
+        if let Some(cut) = self.n_cut(samples) {
+            let (texts, max_length) = (samples.per_epoch(), base.max_seq_length);
+            context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
+        }
     }
 
     /// Number of rows in `samples` that are longer than the maximum length, of which the rest is cut off; `None` if nothing is

@@ -19,7 +19,7 @@ use super::head::{check_has_no_tags, with_logits};
 use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
 use crate::evaluate::{batches_of, padding};
 use crate::text::MOST_NAMED;
-use crate::{Context, Note, RecipeError, class_scores};
+use crate::{Context, RecipeError, class_scores};
 
 /// Texts out of scope that are measured together.
 const TOGETHER: usize = 32;
@@ -128,18 +128,6 @@ impl Supervised for TextClassification {
 
     fn step_floats(&self, step: StepFloats, n_rows: usize, _n_tokens: usize, d_model: usize) -> StepFloats {
         with_logits(step, n_rows, self.labels().len(), d_model)
-    }
-
-    fn announce(
-        &self,
-        _texts: &LabelledTexts,
-        samples: &ClassificationDataset,
-        part: &'static str,
-        base: &Base,
-        context: &Context<'_>,
-    ) {
-        let (cut, texts, max_length) = (samples.n_cut(), samples.per_epoch(), base.max_seq_length);
-        context.observer.note(&Note::TextsCut { cut, texts, max_length, part });
     }
 
     fn n_cut(&self, samples: &ClassificationDataset) -> Option<u64> {

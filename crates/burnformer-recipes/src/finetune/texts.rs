@@ -36,8 +36,10 @@ pub trait Examples: Sized + Send + Sync {
     /// What is left, and a share for validation, with the rows of a text in one of them.
     fn split(self, share: f64, seed: u64) -> (Self, Self);
 
-    /// The same of rows, as version 0.1.0 did it.
-    fn split_rows(self, share: f64, seed: u64) -> (Self, Self);
+    /// The same of rows, as version 0.1.0 did it for the tasks that it had.
+    fn split_rows(self, share: f64, seed: u64) -> (Self, Self) {
+        self.split(share, seed)
+    }
 
     /// Refuses labels that no model can be meant to learn, if there are such.
     ///
@@ -53,14 +55,18 @@ pub trait Examples: Sized + Send + Sync {
         Ok(())
     }
 
-    /// What is odd about the labels.
-    fn odd_labels(&self) -> OddClasses;
+    /// What is odd about the labels; nothing without labels.
+    fn odd_labels(&self) -> OddClasses {
+        OddClasses::default()
+    }
 
     /// Texts with different labels.
     fn conflicts(&self) -> Conflicts;
 
     /// Numbers of texts or words by label; empty without labels.
-    fn label_counts(&self) -> Vec<u64>;
+    fn label_counts(&self) -> Vec<u64> {
+        Vec::new()
+    }
 
     /// Scores of the texts; empty for tasks without scores.
     fn scores(&self) -> Vec<f64> {
@@ -73,14 +79,18 @@ pub trait Examples: Sized + Send + Sync {
     /// Number of rows whose text is among `others` too.
     fn n_shared(&self, others: &Self) -> usize;
 
-    /// At most as many training texts per class as the settings say.
-    fn limited(self, settings: &FinetuneSettings) -> Self;
+    /// At most as many training texts per class as the settings say; all of them where texts have no single class.
+    fn limited(self, _settings: &FinetuneSettings) -> Self {
+        self
+    }
 
     /// The rows whose place in `is_kept` says `true`.
     fn retain(self, is_kept: &[bool]) -> Self;
 
-    /// Names of the labels.
-    fn labels(&self) -> &[String];
+    /// Names of the labels; empty without labels.
+    fn labels(&self) -> &[String] {
+        &[]
+    }
 
     /// Number of texts.
     fn n_texts(&self) -> usize;
@@ -208,11 +218,6 @@ impl Examples for TaggedTexts {
 
     fn n_shared(&self, others: &Self) -> usize {
         self.n_shared(others)
-    }
-
-    /// All of them: a sentence has no class.
-    fn limited(self, _settings: &FinetuneSettings) -> Self {
-        self
     }
 
     fn retain(self, is_kept: &[bool]) -> Self {
