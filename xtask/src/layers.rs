@@ -22,9 +22,10 @@ use crate::invocation::{Invocation, Runner};
 pub(crate) struct LayersArgs {}
 
 /// Each crate with the crates directly below it, lowest first. A crate may use everything below it.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("burnformer-core", &[]),
     ("burnformer-hub", &["burnformer-core"]),
+    ("burnformer-mpi", &["burnformer-core"]),
     ("burnformer-ops", &["burnformer-core"]),
     ("burnformer-nn", &["burnformer-ops"]),
     ("burnformer-models", &["burnformer-nn"]),
@@ -37,7 +38,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("burnformer-recipes", &["burnformer-train", "burnformer-reports", "burnformer-search"]),
     ("burnformer-fuzz", &["burnformer-recipes", "burnformer-hub"]),
     ("burnformer", &["burnformer-recipes", "burnformer-hub"]),
-    ("burnformer-cli", &["burnformer", "burnformer-progress"]),
+    ("burnformer-cli", &["burnformer", "burnformer-mpi", "burnformer-progress"]),
     ("burnformer-benches", &["burnformer"]),
     ("xtask", &["burnformer-reports"]),
 ];
@@ -50,8 +51,8 @@ const PROGRAM_LIBRARIES: [&str; 2] = ["anyhow", "clap"];
 const BACKEND_OWNER: &str = "burnformer-ops";
 const BACKENDS: [&str; 6] = ["burn-cubecl", "burn-cuda", "burn-flex", "burn-ndarray", "burn-wgpu", "cubecl"];
 
-const WITHOUT_BURN: [&str; 5] =
-    ["burnformer-core", "burnformer-hub", "burnformer-reports", "burnformer-search", "xtask"];
+const WITHOUT_BURN: [&str; 6] =
+    ["burnformer-core", "burnformer-hub", "burnformer-mpi", "burnformer-reports", "burnformer-search", "xtask"];
 const BURN_OPTIONAL: &str = "burnformer-data";
 
 /// The part of `cargo metadata` that is looked at.

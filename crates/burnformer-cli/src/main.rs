@@ -14,6 +14,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use anyhow::{Error, Result};
+use burnformer::core::Local;
 use burnformer::core::progress::{Interrupt, is_interrupted};
 use burnformer::ops::{Allocator, start_threads};
 use burnformer::recipes::causes;
@@ -36,7 +37,8 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    let context = Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new() };
+    let context =
+        Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new(), collective: Box::new(Local) };
     let status = match Signals::watch(&context.interrupt, &context.terminal) {
         Ok(signals) => {
             let result = start_threads().map_err(Error::from).and_then(|()| commands::run(&cli.command, &context));

@@ -43,6 +43,7 @@
 //! ```
 
 pub mod adapter;
+pub mod collective;
 pub mod config;
 pub mod disk;
 pub mod files;
@@ -53,6 +54,7 @@ pub mod random;
 pub mod settings;
 pub mod text;
 
+pub use collective::{Collective, CollectiveError, Local};
 pub use config::{ConfigError, Validate};
 pub use disk::available_space;
 pub use files::{

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burnformer_core::collective::{Collective, Local};
 use burnformer_core::progress::{Interrupt, Progress, Silent};
 use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
@@ -23,12 +24,14 @@ pub struct Context<'a> {
     pub observer: &'a dyn Observer,
     /// Request to stop at the next safe point, which ends the work with an interruption; absent for none.
     pub interrupt: Option<&'a Interrupt>,
+    /// The processes that work together; each runs the same recipe.
+    pub collective: &'a dyn Collective,
 }
 
 impl Default for Context<'_> {
-    /// The best available device, without observer and interrupt.
+    /// The best available device, without observer and interrupt, in this process alone.
     fn default() -> Self {
-        Self { device: DeviceChoice::Auto, observer: &Silent, interrupt: None }
+        Self { device: DeviceChoice::Auto, observer: &Silent, interrupt: None, collective: &Local }
     }
 }
 

@@ -310,7 +310,8 @@ fn train<R: Recipe + ?Sized>(
         .with_parameter_rule(parameter_rule.as_ref())
         .with_progress(context.observer)
         .with_former_fingerprint(recipe.former_fingerprint())
-        .with_interrupt(&context.interrupt());
+        .with_interrupt(&context.interrupt())
+        .with_collective(context.collective);
     work(&trainer, &mut |event| context.observer.event(&event))
 }
 

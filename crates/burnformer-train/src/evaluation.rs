@@ -9,9 +9,9 @@ use burnformer_data::datasets::Dataset;
 use burnformer_ops::{Precision, with_matmul_precision};
 use burnformer_tasks::{MetricState, Task, evaluate};
 
-use crate::collective::gather;
 use crate::run::Run;
 use crate::{Best, Data, Event, TrainError, Trainer};
+use burnformer_core::collective::gather;
 
 impl<T: Task> Trainer<'_, T> {
     /// Evaluates if that is due after this step and not done yet; returns whether the model is one of the best so far, to be

@@ -43,9 +43,9 @@ mod trainer;
 
 pub use attention_picture::{AttentionError, attention_picture, write_attention};
 pub use average::average_checkpoints;
+pub use burnformer_core::collective::{Collective, CollectiveError, Local};
 pub use card::ModelCard;
 pub use checkpoint::Checkpoint;
-pub use collective::{Collective, CollectiveError, Local};
 pub use config::{OnDivergence, TrainConfig};
 pub use confusion_picture::confusion_picture;
 pub use curves::{CurvesError, learning_curves, runs_picture};

@@ -5,10 +5,10 @@ use std::path::Path;
 use burnformer_tasks::Task;
 
 use crate::checkpoint::{self, Checkpoint, Source};
-use crate::collective::gather;
 use crate::diagnosis::first_weight;
 use crate::run::{Run, Writer};
 use crate::{Diagnosis, Event, OnDivergence, TrainError, Trainer, retention, space};
+use burnformer_core::collective::gather;
 
 impl<T: Task> Trainer<'_, T> {
     /// Makes sure that there is room for a checkpoint.

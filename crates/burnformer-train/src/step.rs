@@ -5,9 +5,10 @@ use burnformer_nn::with_activation_checkpointing;
 use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
 
-use crate::collective::{gather, share};
+use crate::collective::{share, sum};
 use crate::run::Run;
 use crate::{Diagnosis, GradientSums, MicroBatch, ParameterRule, TrainError, Trainer, parameters};
+use burnformer_core::collective::gather;
 
 /// What became of a step.
 pub(crate) enum Stepped {
@@ -51,7 +52,7 @@ impl<T: Task> Trainer<'_, T> {
         let totals = self.totals(&mut run, &micro_batches)?;
         // Other ranks are waited for outside of the pool: they may be threads of it.
         let (mut run, gradients, scores) = self.on_pool(|| self.gradients(run, micro_batches, &totals))?;
-        let gradients = self.collective.sum(gradients, &self.device)?;
+        let gradients = sum(self.collective, gradients, &self.device)?;
         if gradients.is_empty() {
             return Err(TrainError::NoGradient { step: run.state.step });
         }

@@ -9,7 +9,6 @@ use burnformer_data::datasets::Dataset;
 use burnformer_tasks::{Metric, MetricState, Task};
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::collective::gather;
 use crate::ema::Ema;
 use crate::layers::LayerRule;
 use crate::run::{Run, Writer};
@@ -19,6 +18,7 @@ use crate::{
     AllParameters, Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, ParameterRule,
     RunFolder, Sum, TrainConfig, TrainError, TrainState, parameters, retention,
 };
+use burnformer_core::collective::gather;
 
 /// The samples of a run.
 pub struct Data<S, C> {

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::errors::Advised;
 use crate::input;
 
-pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
+pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
     let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     if args.pair_tokenizer.is_some() && !input::names_pairs(&args.pair_input, &args.format) {

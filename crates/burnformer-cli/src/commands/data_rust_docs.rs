@@ -10,7 +10,7 @@ use crate::args::RustDocsArgs;
 use crate::context::Context;
 use crate::terminal::Terminal;
 
-pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
+pub(super) fn run(args: &RustDocsArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
     let folder = NewFolder::create(&args.out)?;
     let crates = match args.source_tree.clone() {
         Some(folder) => Crates::SourceTree { folder },

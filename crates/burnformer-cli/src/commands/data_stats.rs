@@ -11,7 +11,7 @@ use super::Outcome;
 use crate::args::StatsArgs;
 use crate::context::Context;
 
-pub(super) fn run(args: &StatsArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
+pub(super) fn run(args: &StatsArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
     let corpus = Arc::new(Corpus::open(&args.corpus)?);
     let mut statistics = Statistics::of(&corpus, terminal, interrupt)?;
     match statistics.measure_pretraining_padding(&corpus, args.seq_length as usize, terminal, interrupt) {

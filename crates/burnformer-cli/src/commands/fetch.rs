@@ -8,7 +8,7 @@ use super::Outcome;
 use crate::args::FetchArgs;
 use crate::context::Context;
 
-pub(super) fn run(args: &FetchArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
+pub(super) fn run(args: &FetchArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
     let out = args.out.as_deref().map(NewFolder::create).transpose()?;
     let fetch = || -> Result<_, HubError> {
         let repository = Hub::from_env()?.repository(&args.name, &args.revision, interrupt)?;

@@ -91,7 +91,7 @@ impl TextsArgs {
             }
         } else {
             let source = open(self)?;
-            let Context { terminal, interrupt } = context;
+            let Context { terminal, interrupt, .. } = context;
             let mut records = Records::new(&source, self.format.on_bad_row, stage, terminal, interrupt);
             let mut n_read = 0;
             while let Some(record) = records.next() {

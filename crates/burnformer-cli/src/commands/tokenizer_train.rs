@@ -13,7 +13,7 @@ use crate::args::TrainArgs;
 use crate::context::Context;
 use crate::input;
 
-pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt }: &Context) -> Result<Outcome> {
+pub(super) fn run(args: &TrainArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
     let config = config(args)?;
     let source = input::open(&args.input, &args.format)?;
     let folder = NewFolder::create(&args.out)?;

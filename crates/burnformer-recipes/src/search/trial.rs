@@ -61,7 +61,7 @@ impl TrialRun<'_> {
             messages: Mutex::new(messages.clone()),
             lacks: Mutex::new(None),
         };
-        let context = Context { device: context.device, observer: &observer, interrupt: Some(&self.interrupt) };
+        let context = Context { observer: &observer, interrupt: Some(&self.interrupt), ..*context };
         let recipe = match has_begun {
             true => self.trials.reload(&self.folder, &context)?,
             false => self.trials.begin(&self.folder, &self.sets, &context)?,

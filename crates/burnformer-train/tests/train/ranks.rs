@@ -1,54 +1,22 @@
-//! Two processes train one model: here two threads, each with a trainer of its own, that exchange messages by channels.
+//! Two processes train one model: here two threads, each with a trainer of its own.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use burn::tensor::Device;
+use burnformer_core::collective::{ThreadRank, thread_ranks};
 use burnformer_core::progress::Interrupt;
 use burnformer_tasks::PretrainingMetricState;
 use burnformer_train::{
-    Collective, CollectiveError, Event, HistoryEntry, OnDivergence, Outcome, RunFolder, Stop, TrainConfig, TrainError,
-    Trainer,
+    Collective as _, CollectiveError, Event, HistoryEntry, OnDivergence, Outcome, RunFolder, Stop, TrainConfig,
+    TrainError, Trainer,
 };
 
 use crate::support::{Begin, Fixture, SEED, config, cpus, history, numbers, series};
 use crate::troubled::{Troubled, Wrong};
 
-/// One of two ranks.
-struct Rank {
-    rank: usize,
-    to_other: Mutex<Sender<Vec<u8>>>,
-    from_other: Mutex<Receiver<Vec<u8>>>,
-}
-
-impl Rank {
-    fn pair() -> [Self; 2] {
-        let ((to_one, from_zero), (to_zero, from_one)) = (channel(), channel());
-        let rank = |rank, to, from| Self { rank, to_other: Mutex::new(to), from_other: Mutex::new(from) };
-        [rank(0, to_one, from_one), rank(1, to_zero, from_zero)]
-    }
-
-    fn lost(&self, error: impl std::error::Error + Send + Sync + 'static) -> CollectiveError {
-        CollectiveError::Lost { rank: self.rank, size: 2, source: Box::new(error) }
-    }
-}
-
-impl Collective for Rank {
-    fn rank(&self) -> usize {
-        self.rank
-    }
-
-    fn size(&self) -> usize {
-        2
-    }
-
-    fn gather(&self, message: Vec<u8>) -> Result<Vec<Vec<u8>>, CollectiveError> {
-        self.to_other.lock().unwrap().send(message.clone()).map_err(|error| self.lost(error))?;
-        let other = self.from_other.lock().unwrap().recv().map_err(|error| self.lost(error))?;
-        Ok(if self.rank == 0 { vec![message, other] } else { vec![other, message] })
-    }
+fn pair() -> [ThreadRank; 2] {
+    thread_ranks(2).try_into().ok().unwrap()
 }
 
 type Ended = (Result<Outcome<PretrainingMetricState>, TrainError>, Vec<HistoryEntry>);
@@ -69,8 +37,8 @@ fn run(
     };
     let folders = [writer.unwrap(), RunFolder::join(path).unwrap()];
     thread::scope(|scope| {
-        let ranks = Rank::pair().map(|rank| {
-            let folder = &folders[rank.rank];
+        let ranks = pair().map(|rank| {
+            let folder = &folders[rank.rank()];
             scope.spawn(move || {
                 let interrupt = Interrupt::new();
                 let trainer = Trainer::new(&fixture.task, config, SEED, device.clone())
@@ -79,7 +47,7 @@ fn run(
                 let mut entries = Vec::new();
                 let mut on_event = |event: Event<'_>| {
                     if let Event::Metrics(entry) = event {
-                        if interrupted == Some((rank.rank, entry.step)) {
+                        if interrupted == Some((rank.rank(), entry.step)) {
                             interrupt.request();
                         }
                         entries.push(entry.clone());
@@ -185,7 +153,7 @@ fn a_rank_that_is_lost_ends_the_others() {
     let fixture = Fixture::small();
     let (_, device) = cpus().remove(0);
     let place = tempfile::tempdir().unwrap();
-    let [zero, one] = Rank::pair();
+    let [zero, one] = pair();
     drop(one);
     let config = config(4);
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
@@ -213,8 +181,8 @@ fn ranks_skip_steps_and_go_back_together() {
     let path = place.path().join("ranks");
     let folders = [RunFolder::create(&path, "").unwrap(), RunFolder::join(&path).unwrap()];
     let found = thread::scope(|scope| {
-        let ranks = Rank::pair().map(|rank| {
-            let (folder, task, config, fixture, device) = (&folders[rank.rank], &task, &config, &fixture, &device);
+        let ranks = pair().map(|rank| {
+            let (folder, task, config, fixture, device) = (&folders[rank.rank()], &task, &config, &fixture, &device);
             scope.spawn(move || {
                 let trainer = Trainer::new(task, config, SEED, device.clone()).with_collective(&rank);
                 let mut entries = Vec::new();
