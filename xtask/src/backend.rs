@@ -24,12 +24,14 @@ impl Backend {
     }
 }
 
-/// The feature of the program that is none of a backend: its command `fetch`.
+/// The features of the program that are none of a backend: its command `fetch`, and processes that work together.
 const FETCH: &str = "fetch";
+const MPI: &str = "mpi";
 
-/// The cargo arguments that compile in `backends` and no other, and all that the program can do besides.
-pub(crate) fn feature_args(backends: &[Backend]) -> [String; 3] {
-    args(features(backends).chain([FETCH]))
+/// The cargo arguments that compile in `backends` and no other, and all that the program can do besides, with `mpi` where
+/// that can be compiled.
+pub(crate) fn feature_args(backends: &[Backend], mpi: bool) -> [String; 3] {
+    args(features(backends).chain([FETCH]).chain(mpi.then_some(MPI)))
 }
 
 /// The cargo arguments that compile in `backends` and nothing else.
@@ -55,7 +57,8 @@ mod tests {
     #[test]
     fn a_subset_switches_the_default_backend_off() {
         assert_eq!(backend_args(&[Backend::Flex]), ["--no-default-features", "--features", "flex"]);
-        assert_eq!(feature_args(&[Backend::Flex]), ["--no-default-features", "--features", "flex,fetch"]);
+        assert_eq!(feature_args(&[Backend::Flex], false), ["--no-default-features", "--features", "flex,fetch"]);
+        assert_eq!(feature_args(&[Backend::Flex], true)[2], "flex,fetch,mpi");
     }
 
     #[test]

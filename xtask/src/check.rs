@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::backend::{Backend, backend_args, feature_args};
 use crate::invocation::{Invocation, Runner, find_program};
-use crate::layers;
+use crate::{layers, mpi};
 
 /// Check formatting, layers, lints (also with each backend alone and without burn), documentation, spelling and dependencies.
 ///
@@ -120,12 +120,12 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
             return missing(text, args.steps.contains(&step));
         }
         Step::Fmt => runner.run(&fmt(args.fix)),
-        Step::Clippy => runner.run(&clippy(feature_args(&args.backends), args.fix, runner.is_ci())),
+        Step::Clippy => runner.run(&clippy(feature_args(&args.backends, mpi::is_found()), args.fix, runner.is_ci())),
         Step::Features => {
             let alone = args.backends.iter().map(|&backend| clippy(backend_args(&[backend]), false, runner.is_ci()));
             alone.chain([data_without_burn(runner.is_ci())]).try_for_each(|invocation| runner.run(&invocation))
         }
-        Step::Docs => runner.run(&docs(args, runner.is_ci())),
+        Step::Docs => runner.run(&docs(args, runner.is_ci(), mpi::is_found())),
         Step::Typos => runner.run(&typos(args.fix)),
         Step::Deny => match runner.run(&deny(&["licenses", "bans", "sources"])) {
             Ok(()) if runner.run(&advisories()).is_err() => {
@@ -136,6 +136,7 @@ fn run_step(runner: &Runner, step: Step, args: &CheckArgs) -> Outcome {
         },
     };
     match result {
+        Ok(()) if matches!(step, Step::Clippy | Step::Docs) && !mpi::is_found() => Outcome::PassedBut(mpi::LEFT_OUT),
         Ok(()) => Outcome::Passed,
         Err(error) => Outcome::Failed(format!("{error:#}")),
     }
@@ -177,10 +178,10 @@ fn data_without_burn(ci: bool) -> Invocation {
         .args(["--no-default-features", "--", "-D", "warnings"])
 }
 
-fn docs(args: &CheckArgs, ci: bool) -> Invocation {
+fn docs(args: &CheckArgs, ci: bool, mpi: bool) -> Invocation {
     Invocation::cargo(["doc", "--release", "--workspace", "--no-deps"])
         .args(ci.then_some("--locked"))
-        .args(feature_args(&args.backends))
+        .args(feature_args(&args.backends, mpi))
         .env("RUSTDOCFLAGS", "-D warnings")
 }
 
@@ -223,21 +224,21 @@ mod tests {
     #[test]
     fn warnings_are_denied() {
         assert_eq!(
-            clippy(feature_args(&check_args(false).backends), false, false).line(),
-            "cargo clippy --release --workspace --all-targets --no-default-features --features ndarray,flex,wgpu,fetch \
-             -- -D warnings"
+            clippy(feature_args(&check_args(false).backends, true), false, false).line(),
+            "cargo clippy --release --workspace --all-targets --no-default-features --features \
+             ndarray,flex,wgpu,fetch,mpi -- -D warnings"
         );
         assert_eq!(
-            docs(&check_args(false), false).line(),
+            docs(&check_args(false), false, true).line(),
             "RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --no-default-features \
-             --features ndarray,flex,wgpu,fetch"
+             --features ndarray,flex,wgpu,fetch,mpi"
         );
     }
 
     #[test]
     fn ci_keeps_the_lock_file() {
-        assert!(clippy(feature_args(&check_args(false).backends), false, true).line().contains(" --locked "));
-        assert!(docs(&check_args(false), true).line().contains(" --locked "));
+        assert!(clippy(feature_args(&check_args(false).backends, false), false, true).line().contains(" --locked "));
+        assert!(docs(&check_args(false), true, false).line().contains(" --locked "));
         assert!(data_without_burn(true).line().contains(" --locked "));
     }
 
@@ -245,11 +246,11 @@ mod tests {
     fn files_are_changed_only_when_asked_for() {
         assert_eq!(fmt(false).line(), "cargo fmt --all --check");
         assert_eq!(typos(false).line(), "typos");
-        assert!(!clippy(feature_args(&check_args(false).backends), false, false).line().contains("--fix"));
+        assert!(!clippy(feature_args(&check_args(false).backends, false), false, false).line().contains("--fix"));
         assert_eq!(fmt(true).line(), "cargo fmt --all");
         assert_eq!(typos(true).line(), "typos --write-changes");
         assert!(
-            clippy(feature_args(&check_args(true).backends), true, false)
+            clippy(feature_args(&check_args(true).backends, false), true, false)
                 .line()
                 .contains(" --fix --allow-dirty --allow-staged ")
         );

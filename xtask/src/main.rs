@@ -12,6 +12,7 @@ mod faults;
 mod interop;
 mod invocation;
 mod layers;
+mod mpi;
 mod program;
 mod python;
 mod test;

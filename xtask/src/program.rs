@@ -7,13 +7,14 @@ use anyhow::Result;
 
 use crate::backend::{Backend, backend_args, feature_args};
 use crate::invocation::{Invocation, Runner};
+use crate::mpi;
 
 /// Builds a program with all that it can do on `backends`, and returns its path.
 ///
 /// # Errors
 /// If it cannot be built.
 pub(crate) fn build(runner: &Runner, name: &str, backends: &[Backend]) -> Result<String> {
-    runner.run(&whole(name, backends, runner.is_ci()))?;
+    runner.run(&whole(name, backends, runner.is_ci(), mpi::is_found()))?;
     Ok(path(name))
 }
 
@@ -28,10 +29,10 @@ pub(crate) fn build_small(runner: &Runner, package: &str, name: &str, backend: B
 }
 
 /// With the whole workspace selected, every program has the same features of dependencies.
-fn whole(name: &str, backends: &[Backend], ci: bool) -> Invocation {
+fn whole(name: &str, backends: &[Backend], ci: bool, mpi: bool) -> Invocation {
     Invocation::cargo(["build", "--release", "--workspace", "--bin", name])
         .args(ci.then_some("--locked"))
-        .args(feature_args(backends))
+        .args(feature_args(backends, mpi))
 }
 
 fn small(package: &str, name: &str, backend: Backend, ci: bool) -> Invocation {
@@ -67,9 +68,9 @@ mod tests {
     #[test]
     fn other_builds_have_all_features() {
         assert_eq!(
-            whole("burnformer", &[Backend::Ndarray, Backend::Flex], true).line(),
+            whole("burnformer", &[Backend::Ndarray, Backend::Flex], true, true).line(),
             "cargo build --release --workspace --bin burnformer --locked --no-default-features --features \
-             ndarray,flex,fetch"
+             ndarray,flex,fetch,mpi"
         );
     }
 }

@@ -5,12 +5,12 @@ use clap::Args;
 
 use crate::backend::{Backend, feature_args};
 use crate::invocation::{Invocation, Runner};
-use crate::{demo, vulkan};
+use crate::{demo, mpi, vulkan};
 
 /// Run the tests of all crates.
 ///
-/// Runs `cargo test --release --workspace` with the chosen backends compiled in, and then the quick demonstration. The tests of `wgpu` need a
-/// Vulkan driver on Linux, for which Mesa's software driver is enough; where it is missing, it is installed
+/// Runs `cargo test --release --workspace` with the chosen backends compiled in, and the feature `mpi` where there are an MPI
+/// library and libclang, and then the quick demonstration. The tests of `wgpu` need a Vulkan driver on Linux, for which Mesa's software driver is enough; where it is missing, it is installed
 /// (as root with apt-get), or the command stops and says which package to install.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -31,16 +31,16 @@ pub(crate) fn run(runner: &Runner, args: &TestArgs) -> Result<()> {
     if args.backends.contains(&Backend::Wgpu) && !runner.is_dry_run() {
         vulkan::ensure_driver(runner)?;
     }
-    runner.run(&invocation(args, runner.is_ci()))?;
+    runner.run(&invocation(args, runner.is_ci(), mpi::is_found()))?;
     // A selection of tests is one of the person at the keyboard, who wants just those.
     if args.cargo_args.is_empty() { demo::quick(runner, &args.backends) } else { Ok(()) }
 }
 
-fn invocation(args: &TestArgs, ci: bool) -> Invocation {
+fn invocation(args: &TestArgs, ci: bool, mpi: bool) -> Invocation {
     let ci_args: &[&str] = if ci { &["--locked", "--no-fail-fast"] } else { &[] };
     Invocation::cargo(["test", "--release", "--workspace"])
         .args(ci_args.iter().copied())
-        .args(feature_args(&args.backends))
+        .args(feature_args(&args.backends, mpi))
         .args(args.cargo_args.iter().cloned())
 }
 
@@ -55,7 +55,7 @@ mod tests {
             cargo_args: ["attention", "--", "--nocapture"].map(Into::into).to_vec(),
         };
         assert_eq!(
-            invocation(&args, false).line(),
+            invocation(&args, false, false).line(),
             "cargo test --release --workspace --no-default-features --features ndarray,flex,fetch attention -- --nocapture"
         );
     }
@@ -64,8 +64,8 @@ mod tests {
     fn ci_keeps_the_lock_file_and_collects_all_failures() {
         let args = TestArgs { backends: vec![Backend::Wgpu], cargo_args: Vec::new() };
         assert_eq!(
-            invocation(&args, true).line(),
-            "cargo test --release --workspace --locked --no-fail-fast --no-default-features --features wgpu,fetch"
+            invocation(&args, true, true).line(),
+            "cargo test --release --workspace --locked --no-fail-fast --no-default-features --features wgpu,fetch,mpi"
         );
     }
 }
