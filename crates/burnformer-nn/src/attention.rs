@@ -1,12 +1,14 @@
 //! Multi-head attention.
 
 use crate::cache::KeyValue;
+use crate::tensor_parallel::{Group, group};
 use crate::{DropoutRng, Linear, LinearConfig, Mask, Rotary, RotaryConfig, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
 use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
+use std::sync::Arc;
 
 /// Settings of [`MultiHeadAttention`].
 #[derive(Config, Debug)]
@@ -70,6 +72,7 @@ impl MultiHeadAttentionConfig {
             output: linear(d_query, d_model),
             rotary: self.rotary.as_ref().map(|rotary| rotary.init(d_head, device)),
             n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads(),
             d_head,
             dropout: self.dropout,
         }
@@ -146,6 +149,7 @@ pub struct MultiHeadAttention {
     output: Linear,
     rotary: Option<Rotary>,
     n_heads: usize,
+    n_kv_heads: usize,
     d_head: usize,
     dropout: f64,
 }
@@ -187,6 +191,7 @@ impl MultiHeadAttention {
     /// [`Self::attend`], of which adapters have parts of their own.
     pub(crate) fn project_self(&self, x: Tensor<3>, offset: usize, rng: &DropoutRng) -> (Tensor<4>, KeyValue) {
         self.check("x", &x);
+        let x = self.input(x);
         let maps = [&self.query, &self.key, &self.value];
         let biases = match maps.map(Linear::bias) {
             [Some(query), Some(key), Some(value)] => Some([query, key, value]),
@@ -211,6 +216,7 @@ impl MultiHeadAttention {
     pub(crate) fn project_query(&self, query: Tensor<3>, rng: &DropoutRng) -> Tensor<4> {
         self.check("query", &query);
         let [in_query, ..] = adapters(rng);
+        let query = self.input(query);
         self.split_heads(self.query.forward_with(query, in_query))
     }
 
@@ -218,6 +224,7 @@ impl MultiHeadAttention {
         self.check("key", &key);
         self.check("value", &value);
         let [_, in_key, in_value, _] = adapters(rng);
+        let [key, value] = [key, value].map(|x| self.input(x));
         let [key, value] = [self.key.forward_with(key, in_key), self.value.forward_with(value, in_value)];
         KeyValue { key: self.split_heads(key), value: self.split_heads(value) }
     }
@@ -227,20 +234,42 @@ impl MultiHeadAttention {
         let [_, _, _, in_output] = adapters(&how.rng);
         let KeyValue { key, value } = key_value;
         let [key, value] = [key, value].map(|x| self.share_heads(x));
+        let group = self.group();
+        let first_head = group.as_ref().map_or(0, |group| group.share(self.n_heads).start);
         let options = AttentionOptions {
             causal: how.causal,
-            dropout: Dropout::new(self.dropout, how.rng),
+            dropout: Dropout::new(self.dropout, how.rng).map(|dropout| dropout.from(first_head, 0)),
             ..AttentionOptions::new(d_head)
         };
         let heads = match how.weights {
             None => ops::attention(query, key, value, how.mask, options).0,
             Some(sink) => {
                 let (heads, weights) = ops::attention_with_weights(query, key, value, how.mask, options);
-                sink.push(weights);
+                sink.push(match &group {
+                    None => weights,
+                    Some(group) => group.joined(weights, 1),
+                });
                 heads
             }
         };
-        self.output.forward_with(heads.reshape([batch_size, q_length, n_heads * d_head]), in_output)
+        let out = self.output.forward_with(heads.reshape([batch_size, q_length, n_heads * d_head]), in_output);
+        match group {
+            None => out,
+            Some(group) => group.summed(out),
+        }
+    }
+
+    /// The ranks that have the other heads, if this one does not have all.
+    fn group(&self) -> Option<Arc<Group>> {
+        group(self.query.weight.lazy_shape()[0], self.n_heads * self.d_head)
+    }
+
+    /// The input of projections.
+    fn input(&self, x: Tensor<3>) -> Tensor<3> {
+        match self.group() {
+            None => x,
+            Some(group) => group.copied(x),
+        }
     }
 
     fn split_heads(&self, x: Tensor<3>) -> Tensor<4> {
@@ -251,12 +280,12 @@ impl MultiHeadAttention {
     /// Keys or values `[batch_size, kv_length, n_kv_heads, d_head]`, once for each query head.
     fn share_heads(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch_size, length, n_kv_heads, d_head] = x.dims();
-        if n_kv_heads == self.n_heads {
+        let n_sharing = self.n_heads / self.n_kv_heads;
+        if n_sharing == 1 {
             return x;
         }
-        let n_sharing = self.n_heads / n_kv_heads;
         let x = x.unsqueeze_dim::<5>(3).expand([batch_size, length, n_kv_heads, n_sharing, d_head]);
-        x.reshape([batch_size, length, self.n_heads, d_head])
+        x.reshape([batch_size, length, n_kv_heads * n_sharing, d_head])
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! The position-wise feed-forward sub-layer.
 
+use crate::tensor_parallel::group;
 use crate::{DropoutRng, Linear, LinearConfig, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
@@ -45,6 +46,7 @@ impl FeedForwardConfig {
             linear_out: LinearConfig::new(self.d_ff, self.d_model).with_bias(self.bias).init(device),
             activation: self.activation,
             dropout: self.dropout,
+            d_ff: self.d_ff,
         }
     }
 }
@@ -59,6 +61,7 @@ pub struct FeedForward {
     #[module(skip)]
     activation: Activation,
     dropout: f64,
+    d_ff: usize,
 }
 
 impl FeedForward {
@@ -73,9 +76,18 @@ impl FeedForward {
         if maps.iter().any(|map| map.lora().is_some()) {
             return self.forward_adapted(x, rng);
         }
-        let biases = self.linear_in.bias().zip(self.linear_out.bias()).map(<[_; 2]>::from);
-        let options = FeedForwardOptions { activation: self.activation, dropout: Dropout::new(self.dropout, rng) };
-        ops::feed_forward(x, maps.map(Linear::weight), biases, options)
+        let dropout = Dropout::new(self.dropout, rng);
+        let Some(group) = group(self.linear_in.weight.lazy_shape()[0], self.d_ff) else {
+            let biases = self.linear_in.bias().zip(self.linear_out.bias()).map(<[_; 2]>::from);
+            let options = FeedForwardOptions { activation: self.activation, dropout };
+            return ops::feed_forward(x, maps.map(Linear::weight), biases, options);
+        };
+        // One rank has the bias of the output.
+        let zeros = || Tensor::zeros([x.dims()[2]], &x.device());
+        let biases = self.linear_in.bias().map(|bias| [bias, self.linear_out.bias().unwrap_or_else(zeros)]);
+        let dropout = dropout.map(|dropout| dropout.from(0, group.share(self.d_ff).start));
+        let options = FeedForwardOptions { activation: self.activation, dropout };
+        group.summed(ops::feed_forward(group.copied(x), maps.map(Linear::weight), biases, options))
     }
 
     /// [`Self::forward`] of maps with adapters, one operator after the other.

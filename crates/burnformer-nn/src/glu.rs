@@ -1,5 +1,6 @@
 //! The gated feed-forward sub-layer.
 
+use crate::tensor_parallel::group;
 use crate::{DropoutRng, Linear, LinearConfig, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
@@ -47,6 +48,7 @@ impl GluConfig {
             linear_out: linear(self.d_ff, self.d_model),
             activation: self.activation,
             dropout: self.dropout,
+            d_ff: self.d_ff,
         }
     }
 }
@@ -62,6 +64,7 @@ pub struct Glu {
     #[module(skip)]
     activation: Activation,
     dropout: f64,
+    d_ff: usize,
 }
 
 impl Glu {
@@ -72,10 +75,21 @@ impl Glu {
     /// # Panics
     /// If the last axis of `x` is not `d_model` long.
     pub fn forward(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
+        let group = group(self.linear_in.weight.lazy_shape()[0], self.d_ff);
+        let x = match &group {
+            None => x,
+            Some(group) => group.copied(x),
+        };
+        let first = group.as_ref().map_or(0, |group| group.share(self.d_ff).start);
         let [in_gate, in_input, in_output] = rng.again().split();
         let gate = self.linear_gate.adapted(ops::linear(x.clone(), self.linear_gate.weight(), None), &x, in_gate);
         let gate = ops::bias_activation(gate, self.linear_gate.bias(), self.activation);
         let hidden = gate * self.linear_in.forward_with(x, in_input); // [batch_size, seq_length, d_ff]
-        self.linear_out.forward_with(ops::dropout(hidden, None, Dropout::new(self.dropout, rng)), in_output)
+        let dropout = Dropout::new(self.dropout, rng).map(|dropout| dropout.from(0, first));
+        let out = self.linear_out.forward_with(ops::dropout(hidden, None, dropout), in_output);
+        match group {
+            None => out,
+            Some(group) => group.summed(out),
+        }
     }
 }

@@ -21,6 +21,7 @@
 mod attention;
 mod cache;
 mod checkpointing;
+mod cut;
 mod decoder;
 mod embedding;
 mod embedding_loss;
@@ -41,13 +42,16 @@ mod positions;
 mod rms_norm;
 mod rotary;
 mod stack;
+mod tensor_parallel;
 mod transparent;
+mod vocabulary;
 
 pub use attention::{AttentionInput, MultiHeadAttention, MultiHeadAttentionConfig};
 pub use burnformer_core::random::DropoutRng;
 pub use burnformer_ops::{Activation, Mask};
 pub use cache::{DecoderCache, KeyValue};
 pub use checkpointing::with_activation_checkpointing;
+pub use cut::Cut;
 pub use decoder::{Decoder, DecoderConfig, DecoderInput};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use embedding_loss::{EmbeddingLoss, PairEmbeddings, cosines};
@@ -71,6 +75,8 @@ pub use positions::{
 pub use rms_norm::{RmsNorm, RmsNormConfig};
 pub use rotary::{Rotary, RotaryConfig};
 pub use stack::{Stack, StackConfig};
+pub use tensor_parallel::with_tensor_parallel;
+pub use vocabulary::best_tokens;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};

@@ -77,9 +77,9 @@ impl Linear {
         self.weight.base()
     }
 
-    /// The bias that [`Self::forward`] adds, `[d_out]`.
+    /// The bias that [`Self::forward`] adds, `[d_out]`; `None` also where another rank has it.
     pub fn bias(&self) -> Option<Tensor<1>> {
-        self.bias.as_ref().map(Param::val)
+        self.bias.as_ref().filter(|bias| bias.lazy_shape()[0] > 0).map(Param::val)
     }
 
     /// The adapter of the weight.

@@ -1,6 +1,7 @@
 //! Losses, as sums with their counts: the mean is taken over all batches of a step.
 
-use crate::assert_valid;
+use crate::tensor_parallel::group;
+use crate::{assert_valid, vocabulary};
 use burn::config::Config;
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
@@ -45,6 +46,21 @@ pub struct CrossEntropyLoss {
 }
 
 impl CrossEntropyLoss {
+    /// [`Self::forward`] of logits of tokens, of which this rank may have [some columns](crate::with_tensor_parallel).
+    ///
+    /// # Shapes
+    /// - logits: `[n, vocab_size]`, or this rank's part
+    /// - targets: `[n]`, each in `[0, vocab_size)` or the ignored value
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn forward_tokens(&self, logits: Tensor<2>, targets: Tensor<1, Int>, vocab_size: usize) -> LossSum {
+        match group(logits.dims()[1], vocab_size) {
+            None => self.forward(logits, targets),
+            Some(group) => vocabulary::cross_entropy(&group, logits, targets, vocab_size, self.options),
+        }
+    }
+
     /// # Shapes
     /// - logits: `[n, vocab_size]`
     /// - targets: `[n]`, each in `[0, vocab_size)` or the ignored value

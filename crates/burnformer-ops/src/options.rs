@@ -40,6 +40,15 @@ impl Dropout {
         let draw = rng.into_draw()?;
         (probability > 0.0).then_some(Self { probability, draw })
     }
+
+    /// Dropout of the part of a tensor whose planes begin with `plane` of the whole tensor, and whose columns with `column`.
+    ///
+    /// # Panics
+    /// If `column` is no multiple of four.
+    #[must_use]
+    pub fn from(self, plane: usize, column: usize) -> Self {
+        Self { draw: self.draw.from(plane, column), ..self }
+    }
 }
 
 /// Settings of [`attention`](crate::attention).

@@ -1,4 +1,5 @@
-//! A part of a model as one operator, which runs again in the backward pass instead of keeping its activations.
+//! A part of a model as one operator with a backward pass of its own, such as one that runs the part again instead of keeping
+//! its activations.
 #![allow(deprecated)] // burn deprecates `NdArray` in the last release that has it.
 
 use crate::autodiff::record;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 const MOST_INPUTS: usize = 32;
 
 /// Gradients of the inputs of a part for that of its output; `None` for an input that it does not depend on.
-type Again = dyn Fn(Tensor<3>) -> Vec<Option<DispatchTensor>> + Send + Sync;
+type Again = dyn Fn(DispatchTensor) -> Vec<Option<DispatchTensor>> + Send + Sync;
 
 /// `out`, which was computed without gradient tracking, as the output of one operator on `inputs`, which are tracked. Its
 /// backward pass calls `again`, which computes `out` once more with tracking, and goes back by [`backward_from`].
@@ -33,9 +34,25 @@ pub fn recomputed(
     inputs: Vec<DispatchTensor>,
     again: impl Fn(Tensor<3>) -> Vec<Option<DispatchTensor>> + Send + Sync + 'static,
 ) -> Tensor<3> {
-    let (out, again) = (out.into_dispatch(), Recompute(Arc::new(again)));
-    let out = on_backend(out, Recorded { inputs, again });
+    let again = Recompute(Arc::new(move |gradient| again(Tensor::from_dispatch(gradient))));
+    let out = on_backend(out.into_dispatch(), Recorded { inputs, again });
     Tensor::from_dispatch(out)
+}
+
+/// `out`, which was computed without gradient tracking, as the output of one operator on `x`, which is tracked. Its backward
+/// pass is `backward`: the gradient of `x` for that of `out`, both without tracking.
+///
+/// # Panics
+/// If `x` is not tracked, or they lie on different devices.
+#[must_use]
+pub fn with_backward<const X: usize, const OUT: usize>(
+    x: Tensor<X>,
+    out: Tensor<OUT>,
+    backward: impl Fn(Tensor<OUT>) -> Tensor<X> + Send + Sync + 'static,
+) -> Tensor<OUT> {
+    let again = move |gradient| vec![Some(backward(Tensor::from_dispatch(gradient)).into_dispatch())];
+    let recorded = Recorded { inputs: vec![x.into_dispatch()], again: Recompute(Arc::new(again)) };
+    Tensor::from_dispatch(on_backend(out.into_dispatch(), recorded))
 }
 
 /// `x`, which is tracked, as another tensor, whose gradient is added to that of `x` in a place of its own: burn adds up the
@@ -159,7 +176,7 @@ where
     fn backward(self, ops: Ops<Self::State, MOST_INPUTS>, grads: &mut Sums, _: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
         let gradient = <DispatchTensor as DispatchKindConversion<B>>::from_backend(BackendTensor::Float(gradient));
-        let found = (ops.state.0)(Tensor::from_dispatch(gradient));
+        let found = (ops.state.0)(gradient);
         for (node, gradient) in ops.parents.into_iter().zip(found) {
             if let (Some(node), Some(gradient)) = (node, gradient) {
                 grads.register::<B>(node.id, backend_tensor::<B>(gradient));

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained, PretrainingLogits};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum, best_tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, mask_pad, with_max_length};
@@ -157,11 +157,11 @@ impl Task for PretrainingTask {
             }
         };
 
-        let (mlm, mlm_correct) = self.score(mlm_logits, labels);
+        let (mlm, mlm_correct) = self.score(mlm_logits, labels, self.config.vocab_size);
         let mut loss = mlm.sum.clone() / totals.masked.max(1) as f64;
         let mut scores = Scores::new().with("mlm_loss", mlm.sum).with("mlm_correct", mlm_correct);
         if let Some((logits, targets)) = pairs {
-            let (nsp, nsp_correct) = self.score(logits, targets);
+            let (nsp, nsp_correct) = self.score(logits, targets, 2);
             loss = loss + nsp.sum.clone() / totals.pairs.max(1) as f64;
             scores = scores.with("nsp_loss", nsp.sum).with("nsp_correct", nsp_correct);
         }
@@ -204,11 +204,10 @@ impl Task for PretrainingTask {
 const IGNORED: i32 = -100;
 
 impl PretrainingTask {
-    /// The loss, and the number of rows with the greatest logit at the target.
-    fn score(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> (LossSum, Tensor<1>) {
-        let n = targets.dims()[0];
-        let best = logits.clone().inner().argmax(1).reshape([n]);
+    /// The loss, and the number of rows with the greatest of `n_classes` logits at the target.
+    fn score(&self, logits: Tensor<2>, targets: Tensor<1, Int>, n_classes: usize) -> (LossSum, Tensor<1>) {
+        let best = best_tokens(logits.clone().inner(), n_classes);
         let correct = best.equal(targets.clone().inner()).float().sum();
-        (self.loss.forward(logits, targets), correct)
+        (self.loss.forward_tokens(logits, targets, n_classes), correct)
     }
 }

@@ -31,7 +31,8 @@ impl DropoutRng {
     /// Dropout for a batch whose rows are the samples with these numbers.
     #[must_use]
     pub fn training(seed: u64, samples: impl Into<Arc<[u64]>>) -> Self {
-        Self(Some(Draw { key: Key::new(seed, Purpose::Dropout, ""), samples: samples.into() }))
+        let key = Key::new(seed, Purpose::Dropout, "");
+        Self(Some(Draw { key, samples: samples.into(), first_plane: 0, first_quad: 0 }))
     }
 
     /// Splits the permission among `N` sites.
@@ -65,8 +66,7 @@ impl DropoutRng {
     }
 
     fn part(&self, site: usize) -> Self {
-        let part = |draw: &Draw| Draw { key: draw.key.part(site as u64), samples: Arc::clone(&draw.samples) };
-        Self(self.0.as_ref().map(part))
+        Self(self.0.as_ref().map(|draw| Draw { key: draw.key.part(site as u64), ..draw.clone() }))
     }
 }
 
@@ -79,9 +79,29 @@ impl DropoutRng {
 pub struct Draw {
     key: Key,
     samples: Arc<[u64]>,
+    /// Where a part of a tensor begins in the whole one.
+    first_plane: usize,
+    first_quad: u32,
 }
 
 impl Draw {
+    /// The numbers of the part of a tensor whose planes begin with `plane` of the whole tensor, and whose columns with `column`.
+    ///
+    /// # Panics
+    /// If `column` is no multiple of four.
+    #[must_use]
+    pub fn from(self, plane: usize, column: usize) -> Self {
+        assert!(column.is_multiple_of(4), "dropout: a part that begins at column {column}, no multiple of 4");
+        Self { first_plane: plane, first_quad: (column / 4) as u32, ..self }
+    }
+
+    /// What is added to the number of a quad, see [`Self::quad`].
+    #[inline]
+    #[must_use]
+    pub fn first_quad(&self) -> u32 {
+        self.first_quad
+    }
+
     /// Sample numbers, one for each row of the batch.
     #[must_use]
     pub fn samples(&self) -> &[u64] {
@@ -92,10 +112,10 @@ impl Draw {
     #[inline]
     #[must_use]
     pub fn key(&self, plane: usize) -> [u32; 2] {
-        self.key.part(plane as u64).words()
+        self.key.part((self.first_plane + plane) as u64).words()
     }
 
-    /// The numbers of the columns `4 * quad` to `4 * quad + 3` of one row, under the key of a plane.
+    /// The numbers of the columns `4 * quad` to `4 * quad + 3` of one row of the whole tensor, under the key of a plane.
     #[inline]
     #[must_use]
     pub fn quad(key: [u32; 2], sample: u64, row: u32, quad: u32) -> [u32; 4] {
@@ -132,7 +152,7 @@ impl Draw {
                 let key = self.key(plane);
                 for row in 0..rows {
                     for quad in 0..columns.div_ceil(4) {
-                        let numbers = Self::quad(key, sample, row as u32, quad as u32);
+                        let numbers = Self::quad(key, sample, row as u32, self.first_quad + quad as u32);
                         let width = (columns - 4 * quad).min(4);
                         multipliers
                             .extend(numbers[..width].iter().map(|&bits| if bits < threshold { 0.0 } else { kept }));
@@ -176,6 +196,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_part_has_the_numbers_that_the_whole_has_there() {
+        let [planes, rows, columns] = [4, 3, 24];
+        let whole = draw(&[10, 11]).multipliers([2, planes, rows, columns], 0.5);
+        let part = draw(&[10, 11]).from(1, 8).multipliers([2, 3, rows, 16], 0.5);
+        let at = |batch, plane, row| ((batch * planes + plane) * rows + row) * columns;
+        let expected: Vec<f32> = (0..2)
+            .flat_map(|batch| (1..4).map(move |plane| (batch, plane)))
+            .flat_map(|(batch, plane)| (0..rows).map(move |row| at(batch, plane, row) + 8))
+            .flat_map(|first| whole[first..first + 16].to_vec())
+            .collect();
+        assert_eq!(part, expected);
     }
 
     #[test]

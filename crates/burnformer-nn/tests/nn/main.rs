@@ -11,3 +11,4 @@ mod invariants;
 mod lora;
 mod options;
 mod support;
+mod tensor_parallel;

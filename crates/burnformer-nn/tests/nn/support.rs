@@ -95,7 +95,7 @@ pub(crate) struct ByPath<F> {
     found: BTreeMap<String, Vec<f64>>,
 }
 
-trait Read {
+pub(crate) trait Read {
     fn read<const D: usize>(&self, path: &str, param: &Param<Tensor<D>>) -> Vec<f64>;
 }
 
@@ -115,7 +115,7 @@ impl<F: Read> ModuleVisitor for ByPath<F> {
     }
 }
 
-fn by_path<M: Module>(module: &M, read: impl Read) -> BTreeMap<String, Vec<f64>> {
+pub(crate) fn by_path<M: Module>(module: &M, read: impl Read) -> BTreeMap<String, Vec<f64>> {
     let mut visitor = ByPath { path: Vec::new(), read, found: BTreeMap::new() };
     module.visit(&mut visitor);
     visitor.found

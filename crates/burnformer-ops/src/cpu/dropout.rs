@@ -12,6 +12,7 @@ pub(crate) struct Multipliers<'a> {
     samples: &'a [u64],
     keys: Vec<[u32; 2]>,
     rows: usize,
+    first_quad: u32,
     threshold: u32,
     kept: f32,
 }
@@ -39,6 +40,7 @@ impl<'a> Multipliers<'a> {
             samples,
             keys: (0..planes).map(|plane| options.draw.key(plane)).collect(),
             rows,
+            first_quad: options.draw.first_quad(),
             threshold: Draw::threshold(options.probability),
             kept: (1.0 / (1.0 - options.probability)) as f32,
         }
@@ -62,7 +64,7 @@ impl<'a> Multipliers<'a> {
             threshold: self.threshold,
             kept: self.kept,
         };
-        let mut quad = (first / 4) as u32;
+        let mut quad = self.first_quad + (first / 4) as u32;
         let (blocks, rest) = out.as_chunks_mut();
         for block in blocks {
             row.fill(quad, block);
@@ -113,16 +115,18 @@ mod tests {
 
     #[test]
     fn the_numbers_are_those_of_the_draw() {
-        let options = Dropout::new(0.3, DropoutRng::training(5, [7, 1 << 40])).unwrap();
-        for columns in [1, 3, 4, 63, 64, 65, 200] {
-            let shape = [2, 3, 5, columns];
-            let expected = options.draw.multipliers(shape, 0.3);
-            let multipliers = Multipliers::new(&options, &shape);
-            let ones = vec![1.0; expected.len()];
-            assert_eq!(forward(&ones, None, columns, &multipliers), expected, "{columns} columns");
-            let mut tail = vec![0.0; columns - columns / 8 * 4];
-            multipliers.fill(1, 2, 4, columns / 8 * 4, &mut tail);
-            assert_eq!(tail, expected[expected.len() - tail.len()..]);
+        let whole = Dropout::new(0.3, DropoutRng::training(5, [7, 1 << 40])).unwrap();
+        for options in [whole.clone(), whole.from(2, 12)] {
+            for columns in [1, 3, 4, 63, 64, 65, 200] {
+                let shape = [2, 3, 5, columns];
+                let expected = options.draw.multipliers(shape, 0.3);
+                let multipliers = Multipliers::new(&options, &shape);
+                let ones = vec![1.0; expected.len()];
+                assert_eq!(forward(&ones, None, columns, &multipliers), expected, "{columns} columns");
+                let mut tail = vec![0.0; columns - columns / 8 * 4];
+                multipliers.fill(1, 2, 4, columns / 8 * 4, &mut tail);
+                assert_eq!(tail, expected[expected.len() - tail.len()..]);
+            }
         }
     }
 }

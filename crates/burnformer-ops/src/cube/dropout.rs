@@ -20,6 +20,8 @@ pub(crate) fn dropout(x: CubeTensor, residual: MaybeTensor<Wgpu>, options: Dropo
     };
     let samples = options.draw.samples();
     let fits = planes > 0 && dims[0] == samples.len() && (0.0..1.0).contains(&options.probability);
+    // The kernel's columns begin with the first.
+    let fits = fits && options.draw.first_quad() == 0;
     // The definition says what is wrong with arguments that do not fit.
     if !fits || !is_usable(&x) || !is_maybe_usable(&residual) {
         return reference::dropout::<Wgpu>(x, residual, options);

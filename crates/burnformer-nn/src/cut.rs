@@ -1,0 +1,40 @@
+//! How tensor parallelism cuts a model into parts.
+
+/// How the ranks of a [tensor-parallel](crate::with_tensor_parallel) model share a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// All ranks have the whole parameter, with the same bits.
+    Whole,
+    /// Each rank has some rows of this axis, as [`share`](burnformer_core::collective::share) deals them.
+    Along(usize),
+    /// Rank 0 has the whole parameter, the others have nothing of it.
+    First,
+}
+
+impl Cut {
+    /// The cut of the parameter at `path` (`bert.encoder.layers.0.attention.query.weight`): queries, keys and values by heads,
+    /// a feed-forward sub-layer by its hidden activations, what follows them by its inputs, and tables by tokens.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let mut names = path.rsplit('.');
+        let kind = names.next().unwrap_or_default();
+        let (map, block) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        match (block, map) {
+            ("attention" | "cross_attention", "query" | "key" | "value")
+            | ("feed_forward", "linear_in" | "linear_gate") => Self::Along(0),
+            ("attention" | "cross_attention", "output") | ("feed_forward", "linear_out") => match kind {
+                "weight" => Self::Along(1),
+                // It is added once.
+                _ => Self::First,
+            },
+            _ if is_of_tokens(path) => Self::Along(0),
+            _ => Self::Whole,
+        }
+    }
+}
+
+/// `true` for tables with a row for each token, and biases of logits.
+fn is_of_tokens(path: &str) -> bool {
+    let ends = ["bert.embeddings.token.weight", "mlm.bias", "mlm.decoder.weight", "gpt.token.weight"];
+    ends.iter().any(|end| path.ends_with(end))
+}
