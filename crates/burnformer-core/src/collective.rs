@@ -187,7 +187,12 @@ fn with_causes(error: &dyn Error) -> String {
 /// The share of a rank in `n` items that are in order: as many in a row for each, or one more.
 #[must_use]
 pub fn share(collective: &dyn Collective, n: usize) -> std::ops::Range<usize> {
-    let (rank, size) = (collective.rank(), collective.size());
+    share_of(collective.rank(), collective.size(), n)
+}
+
+/// The [`share`] of the rank `rank` of `size`.
+#[must_use]
+pub fn share_of(rank: usize, size: usize, n: usize) -> std::ops::Range<usize> {
     n * rank / size..n * (rank + 1) / size
 }
 

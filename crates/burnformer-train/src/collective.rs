@@ -23,10 +23,3 @@ pub(crate) fn sum(
     }
     Ok(sum)
 }
-
-/// The share of a rank in `items`.
-pub(crate) fn share<I>(collective: &dyn Collective, mut items: Vec<I>) -> Vec<I> {
-    let range = burnformer_core::collective::share(collective, items.len());
-    items.truncate(range.end);
-    items.split_off(range.start)
-}

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use burn::module::Module;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches, Collator, Padding};
+use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches, Collator, Padding, StepConfig};
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
@@ -200,13 +200,15 @@ impl TrainConfig {
         }
     }
 
-    /// Cuts the samples of a step into its micro-batches.
-    pub(crate) fn micro_batches<B: Batch>(&self, step: B) -> Vec<B> {
-        let n_rows = match self.micro_batch_tokens {
-            Some(_) => step.numbers().len().div_ceil(self.grad_accum_steps).max(1),
-            None => self.micro_batch_size,
+    /// How a step is cut into micro-batches, and which of them the rank `rank` of `size` has.
+    pub(crate) fn step(&self, rank: usize, size: usize) -> StepConfig<impl Fn(usize) -> usize + Clone + Send + use<>> {
+        let (n_micro_batches, micro_batch_size) = (self.grad_accum_steps, self.micro_batch_size);
+        let by_tokens = self.micro_batch_tokens.is_some();
+        let micro_batch = move |n_samples: usize| match by_tokens {
+            true => n_samples.div_ceil(n_micro_batches).max(1),
+            false => micro_batch_size,
         };
-        step.split(n_rows)
+        StepConfig { rank, size, micro_batch }
     }
 
     /// Checks that there are evaluations if early stopping waits for them.

@@ -1,11 +1,11 @@
 //! One update of the model, unless its numbers are not finite.
 
-use burnformer_data::batches::{Batch, PaddingStats};
+use burnformer_data::batches::{Batch, PaddingStats, Step};
 use burnformer_nn::with_activation_checkpointing;
 use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
 
-use crate::collective::{share, sum};
+use crate::collective::sum;
 use crate::run::Run;
 use crate::{Diagnosis, GradientSums, MicroBatch, ParameterRule, TrainError, Trainer, parameters};
 use burnformer_core::collective::gather;
@@ -32,10 +32,14 @@ pub(crate) enum Stepped {
 type Passed<'r, T> = (Run<'r, T>, GradientSums, Vec<(<T as Task>::Batch, Scores)>);
 
 impl<T: Task> Trainer<'_, T> {
-    /// Updates the model by the gradient of `batch`, whose micro-batches the ranks share.
+    /// Updates the model by the gradient of a step, of whose micro-batches each rank has its own.
     ///
     /// The run is handed over, so that its weights are nowhere else and can be updated in place.
-    pub(crate) fn step<'r>(&self, mut run: Run<'r, T>, batch: T::Batch) -> Result<(Run<'r, T>, Stepped), TrainError> {
+    pub(crate) fn step<'r>(
+        &self,
+        mut run: Run<'r, T>,
+        step: Step<T::Batch>,
+    ) -> Result<(Run<'r, T>, Stepped), TrainError> {
         let config = self.config;
         run.state.step += 1;
         let peak = config.optimizer.learning_rate() * run.state.health.learning_rate_factor;
@@ -48,7 +52,7 @@ impl<T: Task> Trainer<'_, T> {
         if let Some(ema) = &mut run.ema {
             ema.follow(&run.model);
         }
-        let micro_batches = share(self.collective, config.micro_batches(batch));
+        let micro_batches = step.micro_batches;
         let totals = self.totals(&mut run, &micro_batches)?;
         // Other ranks are waited for outside of the pool: they may be threads of it.
         let (mut run, gradients, scores) = self.on_pool(|| self.gradients(run, micro_batches, &totals))?;

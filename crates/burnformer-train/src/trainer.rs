@@ -282,9 +282,9 @@ impl<'a, T: Task> Trainer<'a, T> {
         config.dtype.check(&self.device)?;
         let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
         stage.skip(run.state.step);
-        let batches = config.batches();
-        let mut batches =
-            Batches::endless(Arc::clone(&data.train), &data.collator, &batches, self.seed, run.state.position)?;
+        let (samples, step) = (Arc::clone(&data.train), config.step(self.collective.rank(), self.collective.size()));
+        let mut steps =
+            Batches::steps(samples, &data.collator, &config.batches(), self.seed, run.state.position, step)?;
         let batches_name = self.batches_name(&data.fingerprint);
         self.check_space(&run)?;
         // The last step that the progress shows: after a roll-back, steps are done again.
@@ -301,11 +301,11 @@ impl<'a, T: Task> Trainer<'a, T> {
                     }
                 }
             }
-            let Some(batch) = batches.next() else { break Stop::Finished };
-            let batch = batch?;
-            let (updated, stepped) = self.step(run, batch)?;
+            let Some(step) = steps.next() else { break Stop::Finished };
+            let step = step?;
+            let (updated, stepped) = self.step(run, step)?;
             run = updated;
-            run.state.position = batches.position();
+            run.state.position = steps.position();
             if run.state.step > shown {
                 shown = run.state.step;
                 stage.advance(1);

@@ -15,6 +15,7 @@ mod parts;
 mod positions;
 mod pretraining;
 mod question_answering;
+mod steps;
 #[cfg(feature = "tensor")]
 mod tensor;
 mod text;
@@ -35,6 +36,7 @@ pub use paired::{PairedBatch, PairedCollator};
 pub use parts::parts;
 pub use pretraining::{PretrainingBatch, PretrainingCollator};
 pub use question_answering::{QuestionAnsweringBatch, QuestionAnsweringCollator, WindowQuestion};
+pub use steps::{Step, StepConfig};
 #[cfg(feature = "tensor")]
 pub use tensor::{
     ClassificationTensors, PaddedTensors, PairedTensors, PretrainingTensors, QuestionAnsweringTensors, TextPairTensors,

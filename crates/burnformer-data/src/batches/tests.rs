@@ -8,10 +8,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::DataError;
 use crate::datasets::{
-    Dataset, LanguageModelConfig, LanguageModelDataset, PairedSample, PretrainingConfig, PretrainingDataset, TextPair,
-    Window,
+    ClassificationSample, ContextWindows, Dataset, LanguageModelConfig, LanguageModelDataset, Masked, PairedSample,
+    PretrainingConfig, PretrainingDataset, PretrainingSample, QuestionAnsweringDataset, TextPair,
+    TokenClassificationSample, Window,
 };
-use crate::testing::{all, numbered};
+use crate::questions::{Question, QuestionTexts};
+use crate::scored::Score;
+use crate::testing::{all, numbered, tokenizer};
 
 /// Samples of lengths that look random, each with its number as its tokens.
 #[derive(Debug)]
@@ -184,9 +187,15 @@ fn batches_do_not_depend_on_the_number_of_threads() {
 fn sorting_by_length_saves_padding() {
     let padding = |window| {
         let config = config(BatchSize::Sequences(16), window);
-        let mut batches = Batches::epoch(Arc::new(Lengths(4096)), &WINDOWS, &config, 1).unwrap();
-        assert_eq!(batches.by_ref().map(|batch| batch.unwrap().numbers.len()).sum::<usize>(), 4096);
-        batches.padding_stats().padding_share()
+        let mut padding = PaddingStats::default();
+        let batches = Batches::epoch(Arc::new(Lengths(4096)), &WINDOWS, &config, 1).unwrap();
+        let sizes = batches.map(|batch| {
+            let batch = batch.unwrap();
+            padding += batch.padding_stats();
+            batch.numbers.len()
+        });
+        assert_eq!(sizes.sum::<usize>(), 4096);
+        padding.padding_share()
     };
     let (unsorted, sorted) = (padding(16), padding(1024));
     // Lengths are uniform in 1 to 64: half of a batch is padding unless it is sorted.
@@ -270,6 +279,85 @@ fn parts_of_a_batch_put_together_are_the_batch() {
         }
         assert_eq!(whole, batch);
     }
+}
+
+/// Checks that every range of these samples is collated alone as it is cut from the batch of all.
+fn parts_are_rows<C: Collator>(collator: &C, samples: &[C::Sample])
+where
+    C::Sample: Clone,
+    C::Batch: PartialEq + std::fmt::Debug,
+{
+    let numbers: Vec<u64> = (5..5 + samples.len() as u64).collect();
+    let whole = collator.collate(numbers.clone(), samples.to_vec());
+    for start in 0..=samples.len() {
+        for end in start..=samples.len() {
+            let part = collator.collate(numbers[start..end].to_vec(), samples[start..end].to_vec());
+            assert_eq!(part, whole.rows(start..end), "rows {start} to {end}");
+        }
+    }
+}
+
+/// A rank that collates its own rows of a step alone has what one process cuts from the whole.
+#[test]
+fn rows_that_are_collated_alone_are_those_of_the_whole_for_every_collator() {
+    let padding = PADDING;
+    let lengths = [3_usize, 4, 5, 9, 9, 12, 2];
+    let ids = |n: usize| (1..=n as u32).collect::<Vec<_>>();
+    fn texts<L: Clone>(lengths: &[usize], label: impl Fn(usize) -> L) -> Vec<ClassificationSample<L>> {
+        let text = |&n: &usize| ClassificationSample { ids: vec![n as u32; n], first_length: n / 2, label: label(n) };
+        lengths.iter().map(text).collect()
+    }
+    parts_are_rows(&ClassificationCollator { padding }, &texts(&lengths, |n| n as u32));
+    parts_are_rows(&MultiLabelCollator { padding }, &texts(&lengths, |n| ids(n % 3)));
+    let score = |n: usize| Score { value: n as f64 / 7.0, query: n as u32 };
+    parts_are_rows(&ScoreCollator { padding }, &texts(&lengths, score));
+
+    let words = |&n: &usize| TokenClassificationSample {
+        ids: ids(n),
+        positions: (1..n as u32 - 1).step_by(2).collect(),
+        labels: (1..n as u32 - 1).step_by(2).map(|at| at + 3).collect(),
+        further: (2..n as u32 - 1).step_by(4).map(|at| (at, at + 7)).collect(),
+    };
+    parts_are_rows(&TokenClassificationCollator { padding }, &lengths.map(|n| words(&n)));
+
+    let windows = lengths.map(|n| Window { ids: ids(n) });
+    parts_are_rows(&WindowCollator { padding }, &windows);
+    let pairs = lengths.map(|n| TextPair { source: ids(n), target: ids(13 - n) });
+    parts_are_rows(&TextPairCollator { padding }, &pairs);
+    for has_score in [true, false] {
+        let pairs = lengths.map(|n| PairedSample {
+            text: ids(n),
+            pair: ids(13 - n),
+            negatives: (0..n % 3).map(|i| ids(1 + i * n)).collect(),
+            score: has_score.then_some(n as f32),
+            keys: Vec::new(),
+        });
+        parts_are_rows(&PairedCollator { padding }, &pairs);
+    }
+    for next_sentence in [true, false] {
+        let masked = |n: usize| Masked {
+            positions: (1..n as u32 - 1).step_by(3).collect(),
+            labels: (1..n as u32 - 1).step_by(3).map(|at| at + 9).collect(),
+        };
+        let sample = |n: usize| PretrainingSample {
+            ids: ids(n),
+            first_length: n / 2,
+            is_next: next_sentence.then_some(n % 2 == 0),
+            masked: masked(n),
+        };
+        parts_are_rows(&PretrainingCollator { padding }, &lengths.map(sample));
+    }
+
+    let context = "t0 t1 t2 t3 t4 t5 t6";
+    let question = |id: &str, answer| {
+        let (id, text) = (id.to_owned(), id.to_owned());
+        Arc::new(Question { id, text, context: context.into(), answers: vec![answer] })
+    };
+    let questions = vec![question("t8", 15..20), question("t7 t6", 0..2), question("t1", 6..8)];
+    let windows = ContextWindows::new(tokenizer(9), 8, 2).unwrap();
+    let dataset = QuestionAnsweringDataset::new(&QuestionTexts { questions }, windows, 1).unwrap();
+    let samples: Vec<_> = (0..dataset.per_epoch()).map(|number| dataset.sample(number).unwrap()).collect();
+    parts_are_rows(&QuestionAnsweringCollator { padding }, &samples);
 }
 
 #[test]

@@ -5,44 +5,52 @@ use std::collections::{HashMap, HashSet};
 use burnformer_core::random::{Key, Permutation};
 
 use super::{BatchConfig, BatchSize, Collator};
-use crate::datasets::Sample;
 
 /// How many batches are looked through for one without a sample's keys.
 const TRIES: usize = 64;
 
-/// Sorts the samples by length, cuts them into batches, and shuffles these in an order that depends only on `window`. No two
-/// samples of a batch share a key; if that needs more batches than there would be, all of them are smaller.
-pub(super) fn cut<C: Collator>(
+/// Length and keys of a sample.
+pub(super) type Shape<K> = (usize, K);
+
+/// Sorts samples of these shapes by length, cuts them into batches, and shuffles these in an order that depends only on `window`.
+/// No two samples of a batch share a key; if that needs more batches than there would be, all of them are smaller.
+///
+/// A batch is the places of its samples in `samples`.
+pub(super) fn cut<K: AsRef<[u64]>>(
     window: u64,
-    mut samples: Vec<(u64, C::Sample)>,
-    collator: &C,
+    samples: &[Shape<K>],
+    collator: &impl Collator,
     config: &BatchConfig,
     key: Key,
-) -> Vec<C::Batch> {
-    // Samples of one length stay in the order of their numbers: sorting is stable.
-    samples.sort_by_key(|(_, sample)| sample.length());
-    let mut places = Places::new(samples.iter().map(|(_, sample)| sample.keys()), collator, config);
-    let batch_of: Vec<usize> =
-        samples.iter().rev().map(|(_, sample)| places.next(sample.length(), sample.keys())).collect();
-    let mut parts: Vec<(Vec<u64>, Vec<C::Sample>)> = (0..places.n_batches()).map(|_| Default::default()).collect();
-    for (batch, (number, sample)) in batch_of.into_iter().rev().zip(samples) {
-        parts[batch].0.push(number);
-        parts[batch].1.push(sample);
-    }
-    let order = Permutation::new(key, window, parts.len() as u64);
-    let mut take = |position: usize| std::mem::take(&mut parts[order.at(position as u64) as usize]);
-    let parts = (0..places.n_batches()).map(&mut take);
-    parts.map(|(numbers, samples)| collator.collate(numbers, samples)).collect()
+) -> Vec<Vec<usize>> {
+    let mut batches = by_length(samples, collator, config);
+    let order = Permutation::new(key, window, batches.len() as u64);
+    let places = 0..batches.len() as u64;
+    places.map(|place| std::mem::take(&mut batches[order.at(place) as usize])).collect()
 }
 
-/// Counts the batches into which [`cut`] cuts samples of these lengths and keys.
-pub(super) fn count(mut samples: Vec<(usize, Vec<u64>)>, collator: &impl Collator, config: &BatchConfig) -> u64 {
-    samples.sort_by_key(|(length, _)| *length);
-    let mut places = Places::new(samples.iter().map(|(_, keys)| keys.as_slice()), collator, config);
-    for (length, keys) in samples.iter().rev() {
-        places.next(*length, keys);
+/// Counts the batches into which [`cut`] cuts samples of these shapes.
+pub(super) fn count<K: AsRef<[u64]>>(samples: &[Shape<K>], collator: &impl Collator, config: &BatchConfig) -> u64 {
+    by_length(samples, collator, config).len() as u64
+}
+
+/// The batches of [`cut`] from those of the longest samples to those of the shortest.
+fn by_length<K: AsRef<[u64]>>(samples: &[Shape<K>], collator: &impl Collator, config: &BatchConfig) -> Vec<Vec<usize>> {
+    let mut sorted: Vec<usize> = (0..samples.len()).collect();
+    // Samples of one length stay in the order of their numbers: sorting is stable.
+    sorted.sort_by_key(|&place| samples[place].0);
+    let mut places = Places::new(samples.iter().map(|(_, keys)| keys.as_ref()), collator, config);
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for place in sorted.into_iter().rev() {
+        let (length, keys) = &samples[place];
+        let batch = places.next(*length, keys.as_ref());
+        if batch == batches.len() {
+            batches.push(Vec::new());
+        }
+        batches[batch].push(place);
     }
-    places.n_batches() as u64
+    batches.iter_mut().for_each(|batch| batch.reverse());
+    batches
 }
 
 /// The batches of samples that come from the longest to the shortest.
@@ -71,10 +79,6 @@ impl<'a, C: Collator> Places<'a, C> {
         let most = counts.values().max().map_or(n_samples, |&n_batches| n_samples.div_ceil(n_batches)).max(1);
         let (room, keys, with_room, behind) = (Vec::new(), Vec::new(), vec![0], HashMap::new());
         Self { collator, config, most, room, keys, with_room, behind }
-    }
-
-    fn n_batches(&self) -> usize {
-        self.room.len()
     }
 
     /// The batch of the next sample: the first one with room and without its keys, of a limited number that is looked through,

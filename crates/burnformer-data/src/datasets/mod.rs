@@ -65,6 +65,14 @@ pub trait Dataset: Send + Sync {
     fn length(&self, number: u64) -> Result<usize, DataError> {
         Ok(self.sample(number)?.length())
     }
+
+    /// [`Sample::keys`] of sample `number`. Data sets override it if they know the keys without building the sample.
+    ///
+    /// # Errors
+    /// As [`Self::sample`].
+    fn keys(&self, number: u64) -> Result<Vec<u64>, DataError> {
+        if Self::Sample::HAS_KEYS { Ok(self.sample(number)?.keys().to_vec()) } else { Ok(Vec::new()) }
+    }
 }
 
 /// One sample.

@@ -125,6 +125,10 @@ impl Dataset for PairedDataset {
     fn length(&self, number: u64) -> Result<usize, DataError> {
         Ok(self.samples[self.order.at(number) as usize].length())
     }
+
+    fn keys(&self, number: u64) -> Result<Vec<u64>, DataError> {
+        Ok(self.samples[self.order.at(number) as usize].keys.clone())
+    }
 }
 
 #[cfg(test)]

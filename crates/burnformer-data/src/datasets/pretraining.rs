@@ -136,26 +136,17 @@ impl PretrainingDataset {
         self.places.documents().len()
     }
 
-    fn single(&self, number: u64) -> Result<(Vec<u32>, usize), DataError> {
+    /// The texts of a sample, without reading their tokens.
+    fn texts(&self, number: u64) -> Result<Texts<'_>, DataError> {
         let (place, part) = self.places.find(self.order.at(number));
         let document = self.corpus.document(self.places.documents()[place])?;
         let mut stream = Stream::new(self.pair_key, number);
         let length = self.target_length(&mut stream);
-        let start = part * text_length(&self.config);
-        let text = start..document.n_tokens().min(start + length);
-        let mut ids = Vec::with_capacity(text.len() + 2);
-        ids.push(self.cls_id);
-        ids.extend(document.tokens(text)?);
-        ids.push(self.sep_id);
-        let first_length = ids.len();
-        Ok((ids, first_length))
-    }
-
-    fn pair(&self, number: u64) -> Result<(Vec<u32>, usize, bool), DataError> {
-        let (place, part) = self.places.find(self.order.at(number));
-        let document = self.corpus.document(self.places.documents()[place])?;
-        let mut stream = Stream::new(self.pair_key, number);
-        let length = self.target_length(&mut stream);
+        if !self.config.next_sentence {
+            let start = part * text_length(&self.config);
+            let text = start..document.n_tokens().min(start + length);
+            return Ok(Texts { first: (document, text), second: None });
+        }
 
         let first = document.sentence_from(part * text_length(&self.config))?.min(document.n_sentences() - 2);
         let start = document.sentence_end(first)?;
@@ -172,15 +163,7 @@ impl PretrainingDataset {
             (other, text)
         };
         shorten(&mut a, &mut b, text_length(&self.config), &mut stream);
-
-        let mut ids = Vec::with_capacity(a.len() + b.len() + 3);
-        ids.push(self.cls_id);
-        ids.extend(document.tokens(a)?);
-        ids.push(self.sep_id);
-        let first_length = ids.len();
-        ids.extend(other.tokens(b)?);
-        ids.push(self.sep_id);
-        Ok((ids, first_length, is_next))
+        Ok(Texts { first: (document, a), second: Some((other, b, is_next)) })
     }
 
     /// Target number of text tokens of the sample: usually as many as fit.
@@ -214,15 +197,39 @@ impl Dataset for PretrainingDataset {
     }
 
     fn sample(&self, number: u64) -> Result<PretrainingSample, DataError> {
-        let (mut ids, first_length, is_next) = if self.config.next_sentence {
-            let (ids, first_length, is_next) = self.pair(number)?;
-            (ids, first_length, Some(is_next))
-        } else {
-            let (ids, first_length) = self.single(number)?;
-            (ids, first_length, None)
-        };
+        let texts = self.texts(number)?;
+        let mut ids = Vec::with_capacity(texts.length());
+        ids.push(self.cls_id);
+        let (document, text) = texts.first;
+        ids.extend(document.tokens(text)?);
+        ids.push(self.sep_id);
+        let first_length = ids.len();
+        let mut is_next = None;
+        if let Some((document, text, follows)) = texts.second {
+            ids.extend(document.tokens(text)?);
+            ids.push(self.sep_id);
+            is_next = Some(follows);
+        }
         let masked = self.masking.mask(number, &mut ids);
         Ok(PretrainingSample { ids, first_length, is_next, masked })
+    }
+
+    fn length(&self, number: u64) -> Result<usize, DataError> {
+        Ok(self.texts(number)?.length())
+    }
+}
+
+/// The documents of a sample's texts, and the tokens of them that it takes.
+struct Texts<'a> {
+    first: (Document<'a>, Range<usize>),
+    /// With `true` if it follows the first.
+    second: Option<(Document<'a>, Range<usize>, bool)>,
+}
+
+impl Texts<'_> {
+    /// Length of the sample: each text has a token behind it, the first one in front too.
+    fn length(&self) -> usize {
+        self.first.1.len() + 2 + self.second.as_ref().map_or(0, |(_, text, _)| text.len() + 1)
     }
 }
 

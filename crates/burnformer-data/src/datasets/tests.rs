@@ -439,7 +439,10 @@ fn lengths_are_known_without_the_samples() {
     let config = LanguageModelConfig { max_seq_length: 7 };
     let (corpus, documents) = (&built.corpus, all(&built.corpus));
     check(&LanguageModelDataset::new(Arc::clone(corpus), &documents, &built.tokenizer, &config, 1).unwrap());
-    check(&pretraining(&built, &self::config(24), 1).unwrap());
+    for next_sentence in [true, false] {
+        let config = PretrainingConfig { next_sentence, short_seq_probability: 0.3, ..self::config(24) };
+        check(&pretraining(&built, &config, 1).unwrap());
+    }
 
     let pair = |i: usize| Record { pair: Some("t1 ".repeat(1 + i * 3 % 7)), ..record(&["t0 ".repeat(1 + i % 5)]) };
     let built = build((0..20).map(pair).collect(), tokenizer(2));
