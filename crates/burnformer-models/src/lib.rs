@@ -47,6 +47,7 @@ mod pretrained;
 mod projection;
 pub mod registry;
 mod seq2seq;
+mod staged;
 pub mod stats;
 pub mod weights;
 
@@ -73,3 +74,4 @@ pub use pooling::{Pooling, normalize};
 pub use pretrained::{Loaded, ModelConfig, ModelSize, Pretrained};
 pub use projection::Projection;
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};
+pub use staged::{Staged, Use};

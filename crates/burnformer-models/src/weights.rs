@@ -3,6 +3,7 @@
 //! loaded.
 
 mod convert;
+mod elsewhere;
 mod file;
 mod fill;
 mod finite;
@@ -18,6 +19,7 @@ mod save;
 mod unique;
 
 pub use self::convert::write_as;
+pub use self::elsewhere::{Elsewhere, with_elsewhere};
 use self::file::WeightsFile;
 use self::fill::FillParameters;
 use self::finite::n_not_finite;
@@ -31,7 +33,7 @@ pub use self::place::{Part, Place};
 pub use self::remarks::WeightRemarks;
 pub(crate) use self::remarks::is_former_buffer;
 use self::save::header;
-pub(crate) use self::save::save_some;
+pub(crate) use self::save::{read, save_some};
 pub use self::save::{save, write_tensors};
 use crate::adapter::{Merged, SharedBase};
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
@@ -40,6 +42,7 @@ use burn::module::Module;
 use burn::tensor::TensorData;
 use burnformer_core::adapter::{adapter_base, is_adapter as is_adapter_folder};
 use burnformer_core::available_memory;
+use burnformer_nn::parts;
 use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -321,7 +324,8 @@ impl Weights {
         let Some(available) = module.devices().iter().all(is_on_host).then(available_memory).flatten() else {
             return Ok(());
         };
-        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| place_of(path).is_some());
+        let is_wanted = |path: &str| place_of(path).is_some() && parts::part_of(path) != parts::Part::None;
+        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| is_wanted(path));
         let sizes = wanted.map(|(_, shape)| shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64);
         let needed = sizes.fold(0, u64::saturating_add);
         if needed <= available {

@@ -1,5 +1,6 @@
 //! Initial weights, each parameter from the numbers of its own name.
 
+use crate::parts::{self, Part};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
@@ -32,7 +33,8 @@ pub enum Init {
 /// Initialises every float parameter of `module` by `rule`, which depends on its path (`layers.0.norm_ff.weight`) and shape.
 ///
 /// Element `i` of a parameter is a function of the seed, the path and `i`: the same on every device, and unchanged when
-/// other parameters are added or removed. A parameter with [`Init::Keep`] keeps its value.
+/// other parameters are added or removed. A parameter with [`Init::Keep`] keeps its value. What this process does not
+/// [hold](crate::parts) is left out.
 ///
 /// ```
 /// use burnformer_nn::{LinearConfig, init};
@@ -106,6 +108,9 @@ impl<K: Fn(&str) -> String, R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByKe
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
+        if parts::is_left_out(&param) || parts::part_of(&path) == Part::None {
+            return parts::left_out(param);
+        }
         let shape = param.lazy_shape();
         let key = Key::new(self.seed, Purpose::Weights, &(self.key)(&path));
         let draw = |element: u64, init: Init| {

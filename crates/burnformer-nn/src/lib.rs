@@ -38,6 +38,7 @@ mod loss;
 pub mod mask;
 mod mlp;
 mod norm;
+pub mod parts;
 mod positions;
 mod rms_norm;
 mod rotary;

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_nn::{
     DropoutRng, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, LearnedPositions, LearnedPositionsConfig,
-    SinusoidalPositionsConfig,
+    SinusoidalPositionsConfig, parts,
 };
 use burnformer_ops::{self as ops, Dropout};
 
@@ -39,6 +39,9 @@ impl BertEmbeddings {
 
     /// Sets the table of positions to sinusoids with standard deviation `std`.
     pub(super) fn set_sinusoidal_positions(&mut self, std: f64) {
+        if parts::is_left_out(&self.position.weight) {
+            return;
+        }
         let param = self.position.weight.clone();
         let shape = param.lazy_shape();
         let config = SinusoidalPositionsConfig::new(shape[0], shape[1]);

@@ -1,10 +1,12 @@
 //! Masked language models.
 
 use crate::bert::{BertVariant, files};
-use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelClass, ModelError, Pretrained};
+use crate::{Architecture, Bert, BertConfig, BertInput, Head, ModelClass, ModelError, Pretrained, weights};
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Shape, Tensor, TensorData};
-use burnformer_nn::{Activation, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, init};
+use burnformer_nn::{
+    Activation, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, init, parts,
+};
 use burnformer_ops as ops;
 use std::path::Path;
 
@@ -113,6 +115,9 @@ impl MaskedTokenHead {
 
     /// Sets the bias to the logarithms of counts plus one, minus their mean, which does not change the softmax.
     pub(super) fn set_bias(&mut self, counts: &[u64]) {
+        if parts::is_left_out(&self.bias) {
+            return;
+        }
         let vocab_size = self.bias.lazy_shape()[0];
         assert!(counts.len() == vocab_size, "token counts: {} counts, the vocabulary has {vocab_size}", counts.len());
         let logs: Vec<f64> = counts.iter().map(|&count| (count as f64 + 1.0).ln()).collect();
@@ -127,7 +132,8 @@ impl MaskedTokenHead {
     /// The bias under its second name, where transformers looks for the bias of a separate output layer.
     pub(super) fn second_bias(&self, variant: BertVariant) -> Result<Vec<(String, TensorData)>, ModelError> {
         let name = variant.decoder_bias().filter(|_| self.decoder.is_some());
-        let bias = name.map(|name| Ok::<_, ModelError>((name, self.bias.val().try_into_data()?))).transpose()?;
+        let bias = || weights::read("mlm.bias", &self.bias);
+        let bias = name.map(|name| Ok::<_, ModelError>((name, bias()?))).transpose()?;
         Ok(bias.into_iter().collect())
     }
 

@@ -4,6 +4,7 @@ use super::{Place, Weights};
 use crate::ModelError;
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::Tensor;
+use burnformer_nn::parts::{self, Part};
 
 /// Sets the parameters of a module for whose path `place_of` returns a place, up to the first error.
 pub(super) struct FillParameters<'a, F> {
@@ -33,17 +34,21 @@ impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(place) = (self.place_of)(&self.path.join(".")) else { return param };
+        let path = self.path.join(".");
+        if parts::part_of(&path) == Part::None {
+            return parts::left_out(param);
+        }
+        let Some(place) = (self.place_of)(&path) else { return param };
         if self.result.is_err() {
             return param;
         }
         let device = param.lazy_device();
         let file = &mut *self.file;
         let shared = file.shared_base(&place.name);
-        let path = file.path.clone();
+        let source = file.path.clone();
         let mut read = || Ok(Tensor::from_data(place.parameter(file.read_finite(&place.name)?), &device));
         let tensor = match shared {
-            Some(shared) => shared.weight(&path, &place, format!("{device:?}"), read),
+            Some(shared) => shared.weight(&source, &place, format!("{device:?}"), read),
             None => read(),
         };
         match tensor {

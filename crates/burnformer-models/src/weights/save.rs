@@ -1,6 +1,6 @@
 //! Writing the parameters of a module, one weight at a time.
 
-use super::Place;
+use super::{Place, elsewhere};
 use crate::adapter::save_attached;
 use crate::{ModelError, stats};
 use burn::module::{Module, ModuleVisitor, Param};
@@ -15,7 +15,8 @@ use std::path::Path;
 
 /// Writes every float parameter of `module` as f32 at the place that `place` gives its path, then the `extra` tensors, floats
 /// as f32 and all others as i64. The file is there as a whole or not at all. Of a module with an adapter the adapter is written
-/// instead, into the folder of `path`, see [`with_adapter`](crate::with_adapter).
+/// instead, into the folder of `path`, see [`with_adapter`](crate::with_adapter). What another process holds comes from there,
+/// see [`with_elsewhere`](super::with_elsewhere).
 ///
 /// # Errors
 /// If the file cannot be written, or the device does not hand out a parameter; [`ModelError::UnmergedAdapter`].
@@ -78,6 +79,19 @@ pub fn write_tensors(
     })
 }
 
+/// The values of `param`, which is at `path` of its model, from the process that holds them.
+///
+/// # Errors
+/// If the device or that process does not hand them out.
+pub(crate) fn read<const D: usize>(path: &str, param: &Param<Tensor<D>>) -> Result<TensorData, ModelError> {
+    match elsewhere::read(path) {
+        Some(found) => {
+            found.map_err(|source| FileError::Io { attempt: "get the values of", path: path.into(), source }.into())
+        }
+        None => Ok(param.val().try_into_data()?),
+    }
+}
+
 /// A weight of the file.
 struct Weight {
     place: Place,
@@ -92,6 +106,11 @@ impl Weight {
             ReadParameters { wanted: &self.paths, path: Vec::new(), found: BTreeMap::new(), result: Ok(()) };
         module.visit(&mut reader);
         reader.result?;
+        for (number, path) in self.paths.iter().enumerate() {
+            if let Some(found) = elsewhere::read(path) {
+                reader.found.insert(number, found?);
+            }
+        }
         let mut parameters: Vec<TensorData> = reader.found.into_values().collect();
         match (self.place.part, self.place.transposed) {
             (None, false) => Ok(parameters.swap_remove(0)),
@@ -106,6 +125,7 @@ fn weights<M: Module, P: Into<Place>>(module: &M, place: impl Fn(&str) -> Option
     let mut parts: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
     for (path, shape) in stats::parameters(module) {
         let Some(place): Option<Place> = place(&path).map(P::into) else { continue };
+        let shape = elsewhere::shape(&path).unwrap_or(shape);
         let Some(part) = place.part else {
             weights.push(Weight { shape: place.stored_shape(&shape), place, paths: vec![path] });
             continue;

@@ -13,6 +13,7 @@ mod gpt;
 mod hostile;
 mod initial_weights;
 mod invariants;
+mod parts;
 mod registry;
 mod seq2seq;
 mod support;
