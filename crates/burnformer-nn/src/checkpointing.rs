@@ -45,13 +45,11 @@ pub(crate) fn run(
     rng: DropoutRng,
     strategy: GradientCheckpointingStrategy,
 ) -> Tensor<3> {
-    // burn walks from the last input to the first. So the gradients of the memory, which all layers have, are added up as
-    // without checkpointing: from the lowest layer on, each time that by the values and then that by the keys.
     // Only parameters that are trained are inputs, and leaves of the second run.
     let Parameters { mut inputs, trained } = Parameters::of(layer);
     if let Some(memory) = memory {
         let states = || match memory.states.gradient_checkpointing_strategy() {
-            Some(_) => ops::alias(memory.states.clone()),
+            Some(_) => memory.states.clone(),
             None => Tensor::from_inner(memory.states.clone()).with_gradient_checkpointing_strategy(strategy),
         };
         inputs.extend([states(), states()].map(Tensor::into_dispatch));

@@ -39,6 +39,7 @@ pub mod mask;
 mod mlp;
 mod norm;
 pub mod parts;
+pub mod pipeline;
 mod positions;
 mod rms_norm;
 mod rotary;

@@ -1,13 +1,14 @@
 //! A stack of layers, at once or position by position.
 
 use crate::cache::{DecoderCache, KeyValue, LayerCache};
-use crate::checkpointing;
 use crate::layer::{Context, Past, ProjectedMemory};
 use crate::{AttnWeights, DropoutRng, Layer, LayerConfig, LayerInput, Mask, Memory, Norm, assert_valid};
+use crate::{checkpointing, pipeline};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
+use burnformer_ops as ops;
 
 /// Settings of a [`Stack`].
 #[derive(Config, Debug)]
@@ -155,9 +156,13 @@ impl Stack {
         mut weights: Option<&mut AttnWeights>,
         mut see: impl FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        let LayerInput { mut x, mask, memory, rng } = input;
-        for (layer, rng) in self.layers.iter().zip(rng.layers(self.layers.len())) {
+        let LayerInput { x, mask, mut memory, rng } = input;
+        let share = pipeline::share(self.layers.len(), memory.is_some());
+        let mut x = share.input(x);
+        let layers = self.layers.iter().zip(rng.layers(self.layers.len()));
+        for (layer, rng) in layers.skip(share.layers.start).take(share.layers.len()) {
             see(&x);
+            let memory = memory.as_mut().map(branch);
             if let Some(strategy) = checkpointing::strategy(&x).filter(|_| weights.is_none()) {
                 x = checkpointing::run(layer, x, &mask, memory.as_ref(), rng, strategy);
                 continue;
@@ -165,7 +170,7 @@ impl Stack {
             let (mask, memory) = (mask.clone(), layer.project(memory.as_ref(), &rng));
             x = layer.run(x, Context { mask, memory, past: None, rng, weights: weights.as_deref_mut() });
         }
-        self.normalise(x)
+        share.output(if share.ends { self.normalise(x) } else { x }, memory)
     }
 
     fn normalise(&self, x: Tensor<3>) -> Tensor<3> {
@@ -174,6 +179,18 @@ impl Stack {
             Some(norm) => norm.forward(x),
         }
     }
+}
+
+/// The memory for one layer; what is left is for those above it. So the gradient of the memory is that by the lowest layer plus that
+/// by the others, which is the same sum where other processes have those: burn adds up the gradients of one tensor in an order
+/// that depends on its whole graph.
+fn branch(memory: &mut Memory) -> Memory {
+    let own = memory.clone();
+    if memory.states.gradient_checkpointing_strategy().is_none() {
+        return own;
+    }
+    memory.states = ops::alias(own.states.clone());
+    Memory { states: ops::alias(own.states), mask: own.mask }
 }
 
 #[track_caller]

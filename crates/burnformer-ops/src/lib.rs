@@ -53,6 +53,6 @@ pub use options::{
     FeedForwardOptions, LayerNormOptions,
 };
 pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
-pub use recompute::{alias, backward_from, recomputed, with_backward};
+pub use recompute::{alias, backward_from, backward_from_all, recomputed, with_backward};
 pub use shapes::assert_same_axis;
 pub use threads::{ThreadsError, start_threads};

@@ -72,7 +72,19 @@ pub fn alias(x: Tensor<3>) -> Tensor<3> {
 /// If `out` is not tracked, or they lie on different devices.
 #[must_use]
 pub fn backward_from(out: Tensor<3>, gradient: Tensor<3>) -> Gradients {
-    let start = on_backend(gradient.into_dispatch(), Start { out: out.into_dispatch() });
+    backward_from_all(vec![(out.into_dispatch(), gradient.into_dispatch())])
+}
+
+/// Backward pass from several tensors, each with its gradient, which is not tracked. To these gradients, which are there first,
+/// those are added that come from the graph, in the order of one graph in which the last of these tensors is the last input of
+/// an operator.
+///
+/// # Panics
+/// If there are none or more than 32, a tensor is not tracked, or they lie on different devices.
+#[must_use]
+pub fn backward_from_all(mut outs: Vec<(DispatchTensor, DispatchTensor)>) -> Gradients {
+    let (out, gradient) = outs.pop().expect("backward pass: it must begin somewhere");
+    let start = on_backend(gradient, Start { outs, out });
     Tensor::<1>::from_dispatch(start).backward()
 }
 
@@ -222,6 +234,9 @@ impl<B: Backend> Backward<B, 1> for Aliased {
 }
 
 struct Start {
+    /// All but the last, with their gradients.
+    outs: Vec<(DispatchTensor, DispatchTensor)>,
+    /// The last.
     out: DispatchTensor,
 }
 
@@ -232,9 +247,18 @@ impl OnBackend for Start {
         C: CheckpointStrategy,
         DispatchTensor: DispatchKindConversion<B> + DispatchKindConversion<Autodiff<B, C>>,
     {
-        let node = backend_tensor::<Autodiff<B, C>>(self.out).node();
+        let n = self.outs.len() + 1;
+        assert!(n <= MOST_INPUTS, "backward pass: from {n} tensors, at most {MOST_INPUTS} are possible");
+        let node = |tensor| backend_tensor::<Autodiff<B, C>>(tensor).node();
         let placeholder = B::float_zeros([1].into(), &gradient.device(), gradient.dtype().into());
-        let start = record::<B, C, _, 1>(Started, [node], gradient, placeholder);
+        let (outs, gradients): (Vec<_>, Vec<_>) = self.outs.into_iter().unzip();
+        // What is missing stands in front: the last one stays the last.
+        let mut nodes: Vec<_> =
+            (n..MOST_INPUTS).map(|_| Autodiff::<B, C>::from_inner(placeholder.clone()).node()).collect();
+        nodes.extend(outs.into_iter().chain([self.out]).map(node));
+        let nodes = nodes.try_into().expect("there are as many");
+        let gradients = gradients.into_iter().map(backend_tensor::<B>).chain([gradient]).collect();
+        let start = record::<B, C, _, MOST_INPUTS>(Started, nodes, gradients, placeholder);
         <DispatchTensor as DispatchKindConversion<Autodiff<B, C>>>::from_backend(BackendTensor::Float(start))
     }
 
@@ -243,18 +267,20 @@ impl OnBackend for Start {
     }
 }
 
-/// An operator whose backward pass ignores the gradient of its output, and gives its state to its input.
+/// An operator whose backward pass ignores the gradient of its output, and gives its state to its last inputs.
 #[derive(Debug)]
 struct Started;
 
-impl<B: Backend> Backward<B, 1> for Started {
-    type State = FloatTensor<B>;
+impl<B: Backend> Backward<B, MOST_INPUTS> for Started {
+    type State = Vec<FloatTensor<B>>;
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Sums, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, MOST_INPUTS>, grads: &mut Sums, _: &mut Checkpointer) {
         drop(grads.consume::<B>(&ops.node));
-        let [out] = ops.parents;
-        if let Some(out) = out {
-            grads.register::<B>(out.id, ops.state);
+        let given = ops.parents.into_iter().skip(MOST_INPUTS - ops.state.len());
+        for (out, gradient) in given.zip(ops.state) {
+            if let Some(out) = out {
+                grads.register::<B>(out.id, gradient);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{BertConfig, BertEmbeddings, files};
 use crate::{Head, Loaded, ModelClass, ModelConfig, ModelError};
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
+use burnformer_nn::pipeline::embedded;
 use burnformer_nn::{DropoutRng, Encoder, EncoderConfig, Mask};
 use std::path::Path;
 
@@ -135,7 +136,8 @@ impl Bert {
 
     fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, DropoutRng) {
         let [in_embeddings, in_encoder] = input.rng.split();
-        let x = self.embeddings.forward(input.ids, input.segments, in_embeddings);
+        let device = input.ids.device();
+        let x = embedded(&device, || self.embeddings.forward(input.ids, input.segments, in_embeddings));
         (x, input.mask_pad.map_or(Mask::None, Mask::Keys), in_encoder)
     }
 }

@@ -4,6 +4,7 @@ use super::GptConfig;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use burnformer_core::Validate;
+use burnformer_nn::pipeline::embedded;
 use burnformer_nn::{
     DecoderCache, DropoutRng, Embedding, EmbeddingConfig, LayerInput, LearnedPositions, LearnedPositionsConfig, Mask,
     Stack,
@@ -113,7 +114,8 @@ impl Gpt {
 
     fn embed(&self, input: GptInput) -> LayerInput {
         let [in_embeddings, rng] = input.rng.split();
-        let x = ops::dropout(self.place(input.ids, 0), None, Dropout::new(self.embedding_dropout, in_embeddings));
+        let dropout = Dropout::new(self.embedding_dropout, in_embeddings);
+        let x = embedded(&input.ids.device(), || ops::dropout(self.place(input.ids.clone(), 0), None, dropout));
         LayerInput { x, mask: input.mask_pad.map_or(Mask::None, Mask::Keys), memory: None, rng }
     }
 

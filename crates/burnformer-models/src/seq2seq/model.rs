@@ -7,6 +7,7 @@ use crate::{Architecture, GenerationFile, Head, ModelError, Pretrained};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
+use burnformer_nn::pipeline::{embedded, embedded_target};
 use burnformer_nn::{
     DecoderCache, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
     EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, SinusoidLayout, SinusoidalPositions,
@@ -240,9 +241,10 @@ impl Seq2Seq {
 
     fn embed(&self, input: Seq2SeqInput) -> EncoderDecoderInput {
         let [in_source, in_target, rng] = input.rng.split();
+        let device = input.source.device();
         EncoderDecoderInput {
-            source: self.embed_source(input.source, in_source),
-            target: self.embed_target(input.target, 0, in_target),
+            source: embedded(&device, || self.embed_source(input.source, in_source)),
+            target: embedded_target(&device, || self.embed_target(input.target, 0, in_target)),
             source_mask_pad: input.source_mask_pad,
             target_mask_pad: input.target_mask_pad,
             rng,

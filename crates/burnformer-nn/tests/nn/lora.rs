@@ -1,13 +1,14 @@
 //! Adapters: in every layer they are what they make of the weights, and weights that are not trained cost nothing.
 
-use crate::support::{all_layer_configs, assert_close, assert_near, devices, randomised, tensor, values};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Int, Tensor};
+use crate::support::{
+    all_layer_configs, assert_close, assert_near, devices, gradients_there_are as gradients, randomised, tensor, values,
+};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Int, Tensor};
 use burnformer_nn::{
     DecoderConfig, DecoderInput, DropoutRng, EmbeddingConfig, LayerInput, Lora, LoraConfig, LoraKind, Mask,
     StackConfig, with_activation_checkpointing,
 };
-use std::collections::BTreeMap;
 
 /// Adapters of every map and table, whose weights are not trained, with random matrices.
 fn adapted<M: Module>(module: M, dropout: f64) -> M {
@@ -35,31 +36,6 @@ impl ModuleMapper for OnlyAdapters {
         let is_adapter = self.path.contains(&"lora".to_owned());
         param.set_require_grad(is_adapter)
     }
-}
-
-/// Gradients by path of those parameters that have one.
-fn gradients<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<String, Vec<f64>> {
-    struct Visitor<'a> {
-        path: Vec<String>,
-        grads: &'a Gradients,
-        found: BTreeMap<String, Vec<f64>>,
-    }
-    impl ModuleVisitor for Visitor<'_> {
-        fn enter_module(&mut self, name: &str, _container_type: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _name: &str, _container_type: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = param.val().grad(self.grads) {
-                self.found.insert(self.path.join("."), values(gradient));
-            }
-        }
-    }
-    let mut visitor = Visitor { path: Vec::new(), grads, found: BTreeMap::new() };
-    module.visit(&mut visitor);
-    visitor.found
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod initialisation;
 mod invariants;
 mod lora;
 mod options;
+mod pipeline;
 mod support;
 mod tensor_parallel;

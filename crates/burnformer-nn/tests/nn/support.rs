@@ -168,3 +168,28 @@ pub(crate) fn load<M: Module>(module: M, source: impl Fn(&str, &[usize]) -> Vec<
     }
     module.map(&mut Load { path: Vec::new(), source })
 }
+
+/// Gradients by path of those parameters that have one.
+pub(crate) fn gradients_there_are<M: Module>(module: &M, grads: &Gradients) -> BTreeMap<String, Vec<f64>> {
+    struct Visitor<'a> {
+        path: Vec<String>,
+        grads: &'a Gradients,
+        found: BTreeMap<String, Vec<f64>>,
+    }
+    impl ModuleVisitor for Visitor<'_> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = param.val().grad(self.grads) {
+                self.found.insert(self.path.join("."), values(gradient));
+            }
+        }
+    }
+    let mut visitor = Visitor { path: Vec::new(), grads, found: BTreeMap::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}
