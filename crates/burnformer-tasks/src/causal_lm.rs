@@ -1,11 +1,12 @@
 //! Causal language modelling: the prediction of each next token.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::{Batch, WindowBatch};
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{GptConfig, GptForCausalLM, GptInput, Pretrained};
+use burnformer_models::{GptConfig, GptForCausalLM, GptInput, Pretrained, Staged};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +121,15 @@ impl Task for CausalLmTask {
         };
         let (loss, scores) = self.score(model.logits(hidden), tensors.target_labels);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(&self, model: &GptForCausalLM, batch: &WindowBatch, rng: DropoutRng, device: &Device) {
+        let ids = batch.to_device(device).inputs.ids;
+        model.gpt().forward(GptInput { ids, mask_pad: None, rng });
     }
 
     fn metric_state(&self) -> CausalLmMetricState {

@@ -2,19 +2,20 @@
 
 use std::ops::AddAssign;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::ClassificationBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput, Pretrained};
+use burnformer_models::{BertConfig, BertForSequenceClassification, Pretrained, Staged};
 use burnformer_nn::{
     CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, WeightedCrossEntropyLoss, symmetric_divergence,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::encode::{bert_input, check_vocabulary, with_max_length};
 use crate::metrics::{ClassProbabilities, ConfusionMatrix};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -101,6 +102,11 @@ impl ClassificationTask {
         &self.labels
     }
 
+    /// `true` if a batch passes twice; without dropout both passes would be equal.
+    fn passes_twice(&self, rng: &DropoutRng) -> bool {
+        self.loss.r_drop > 0.0 && rng.again().into_draw().is_some()
+    }
+
     /// The loss of logits without dropout's divergence, divided by the weights of the step.
     fn weighted(&self, logits: Tensor<2>, targets: Tensor<1, Int>, totals: &ClassificationCounts) -> Tensor<1> {
         let ClassificationLoss { class_weights, label_smoothing, .. } = &self.loss;
@@ -173,16 +179,9 @@ impl Task for ClassificationTask {
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(device);
-        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = |rng| BertInput {
-            ids: tensors.tokens.ids.clone(),
-            segments: Some(tensors.segments.clone()),
-            mask_pad: mask_pad.clone(),
-            rng,
-        };
-        // Without dropout both passes would be equal.
-        let passes_twice = self.loss.r_drop > 0.0 && rng.again().into_draw().is_some();
-        let (logits, loss) = if passes_twice {
+        let segments = Some(tensors.segments);
+        let input = |rng| bert_input(&batch.tokens, tensors.tokens.clone(), segments.clone(), rng);
+        let (logits, loss) = if self.passes_twice(&rng) {
             let [first, second] = rng.split();
             let (first, second) = (model.forward(input(first)), model.forward(input(second))); // [batch_size, n_labels]
             let weighted = |logits: &Tensor<2>| self.weighted(logits.clone(), tensors.labels.clone(), totals);
@@ -205,6 +204,29 @@ impl Task for ClassificationTask {
             .with("probabilities", probabilities);
         let loss = loss.unwrap_or_else(|| likelihood / totals.texts.max(1) as f64);
         Forward { loss, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(
+        &self,
+        model: &BertForSequenceClassification,
+        batch: &ClassificationBatch,
+        rng: DropoutRng,
+        device: &Device,
+    ) {
+        let tensors = batch.to_device(device);
+        let segments = Some(tensors.segments);
+        let body = |rng| {
+            model.bert().forward(bert_input(&batch.tokens, tensors.tokens.clone(), segments.clone(), rng));
+        };
+        if self.passes_twice(&rng) {
+            rng.split::<2>().into_iter().for_each(body);
+        } else {
+            body(rng);
+        }
     }
 
     fn metric_state(&self) -> ClassificationMetricState {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use burnformer_data::batches::{Padded, Padding, parts};
+use burnformer_data::batches::{Padded, PaddedTensors, Padding, parts};
 use burnformer_data::tokenizer::{Encoded, Tokenizer, TokenizerError};
 use burnformer_models::{BertConfig, BertInput, Head, ModelClass};
 use burnformer_nn::DropoutRng;
@@ -14,6 +14,16 @@ use crate::TaskError;
 
 /// Largest number of texts in a batch.
 const BATCH: usize = 32;
+
+/// The input of a model for a batch of `tokens`, which `tensors` has on the device.
+pub(crate) fn bert_input(
+    tokens: &Padded,
+    tensors: PaddedTensors,
+    segments: Option<Tensor<2, Int>>,
+    rng: DropoutRng,
+) -> BertInput {
+    BertInput { ids: tensors.ids, segments, mask_pad: mask_pad(tokens, tensors.mask_pad), rng }
+}
 
 /// Padding mask; `None` without padding, so that attention skips the mask.
 pub(crate) fn mask_pad(tokens: &Padded, mask: Tensor<2, Bool>) -> Option<Tensor<2, Bool>> {
@@ -125,8 +135,7 @@ impl Encode {
         let segments: Vec<i32> = segments.ids.iter().map(|&segment| segment as i32).collect();
         let segments = Tensor::<2, Int>::from_data(TensorData::new(segments, shape), &self.device);
         let tensors = tokens.to_device(&self.device);
-        let mask_pad = mask_pad(&tokens, tensors.mask_pad);
-        BertInput { ids: tensors.ids, segments: Some(segments), mask_pad, rng: DropoutRng::off() }
+        bert_input(&tokens, tensors, Some(segments), DropoutRng::off())
     }
 
     /// Runs `answer` on batches of texts of similar length. Returns one answer for each text, in the order of the

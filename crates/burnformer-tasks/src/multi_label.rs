@@ -1,16 +1,17 @@
 //! The task of multi-label classification.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use burn::tensor::activation::sigmoid;
 use burnformer_data::batches::MultiLabelBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput, Pretrained};
+use burnformer_models::{BertConfig, BertForSequenceClassification, Pretrained, Staged};
 use burnformer_nn::{DropoutRng, binary_cross_entropy};
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::encode::{bert_input, check_vocabulary, with_max_length};
 use crate::metrics::{LabelProbabilities, MultiLabelCounts};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -115,14 +116,22 @@ impl Task for MultiLabelTask {
     ) -> Forward {
         let (n_texts, n_labels) = (batch.labels.len(), self.labels.len());
         let tensors = batch.to_device(n_labels, device);
-        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
+        let input = bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng);
         let logits = model.forward(input); // [batch_size, n_labels]
         let answers = sigmoid(logits.clone().inner()).reshape([n_texts * n_labels]);
         // The mean over all labels of all texts, as in transformers.
         let loss = binary_cross_entropy(logits, tensors.labels) / n_labels as f64;
         let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(&self, model: &BertForSequenceClassification, batch: &MultiLabelBatch, rng: DropoutRng, device: &Device) {
+        let tensors = batch.to_device(self.labels.len(), device);
+        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> MultiLabelMetricState {

@@ -2,15 +2,16 @@
 
 use std::ops::AddAssign;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pretrained, PretrainingLogits};
+use burnformer_models::{BertConfig, BertForPreTraining, Pretrained, PretrainingLogits, Staged, Use};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum, best_tokens};
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::encode::{bert_input, check_vocabulary, with_max_length};
 use crate::metrics::perplexity;
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -147,8 +148,7 @@ impl Task for PretrainingTask {
         } else {
             (tensors.masked_positions, tensors.masked_labels)
         };
-        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
+        let input = bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng);
         let (mlm_logits, pairs) = match tensors.next_sentence_labels {
             None if !model.has_next_sentence() => (model.forward_masked(input, positions), None),
             targets => {
@@ -166,6 +166,15 @@ impl Task for PretrainingTask {
             scores = scores.with("nsp_loss", nsp.sum).with("nsp_correct", nsp_correct);
         }
         Forward { loss, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(PretrainingLayers(self.config.clone())))
+    }
+
+    fn body(&self, model: &BertForPreTraining, batch: &PretrainingBatch, rng: DropoutRng, device: &Device) {
+        let tensors = batch.to_device(device);
+        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> PretrainingMetricState {
@@ -197,6 +206,31 @@ impl Task for PretrainingTask {
 
     fn load(&self, folder: &Path, device: &Device) -> Result<BertForPreTraining, TaskError> {
         Ok(BertForPreTraining::load(folder, device)?)
+    }
+}
+
+/// A BERT with a head for masked tokens, whose output layer can be the table of the token embeddings.
+struct PretrainingLayers(BertConfig);
+
+impl Staged for PretrainingLayers {
+    fn n_layers(&self) -> [usize; 2] {
+        self.0.n_layers()
+    }
+
+    fn uses(&self, path: &str) -> Vec<Use> {
+        let mut uses = self.0.uses(path);
+        if self.0.tied_embeddings && path.starts_with("bert.embeddings.token.") {
+            uses.push(Use::Head);
+        }
+        uses
+    }
+
+    fn work(&self, place: Use) -> u64 {
+        match place {
+            // Of one of seven tokens.
+            Use::Head => (self.0.d_model * self.0.vocab_size / 7) as u64,
+            _ => self.0.work(place),
+        }
     }
 }
 

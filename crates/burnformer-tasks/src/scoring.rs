@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_data::batches::ScoreBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForSequenceClassification, BertInput, OutputActivation, Outputs, Pretrained};
+use burnformer_models::{BertConfig, BertForSequenceClassification, OutputActivation, Outputs, Pretrained, Staged};
 use burnformer_nn::{DropoutRng, binary_cross_entropy, squared_error};
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::encode::{bert_input, check_vocabulary, with_max_length};
 use crate::metrics::{RankedGains, pearson, spearman};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -154,8 +155,7 @@ impl Task for ScoreTask {
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(device);
-        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad, rng };
+        let input = bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng);
         let logits = model.forward(input); // [batch_size, 1]
         let n_texts = [batch.labels.len()];
         let answers = self.activation.apply(logits.clone()).reshape(n_texts);
@@ -165,6 +165,15 @@ impl Task for ScoreTask {
         };
         let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(&self, model: &BertForSequenceClassification, batch: &ScoreBatch, rng: DropoutRng, device: &Device) {
+        let tensors = batch.to_device(device);
+        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> ScoreMetricState {

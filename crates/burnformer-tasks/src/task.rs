@@ -4,12 +4,14 @@ use std::error::Error;
 use std::fmt::Debug;
 use std::ops::AddAssign;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::progress::{Interrupt, Interrupted};
 use burnformer_data::DataError;
 use burnformer_data::batches::Batch;
+use burnformer_models::Staged;
 use burnformer_nn::DropoutRng;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,6 +44,16 @@ pub trait Task: Send + Sync {
         rng: DropoutRng,
         device: &Device,
     ) -> Forward;
+
+    /// The layers of the model, where several processes can run them one behind the other; by default they cannot.
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        None
+    }
+
+    /// The part of [`Self::forward`] in front of the head, with the same random draws: what a
+    /// [stage](burnformer_nn::pipeline::run_stage) other than the last one runs. Called only of a model that is
+    /// [`staged`](Self::staged).
+    fn body(&self, _model: &Self::Model, _batch: &Self::Batch, _rng: DropoutRng, _device: &Device) {}
 
     /// The metrics' state before the first batch.
     fn metric_state(&self) -> Self::MetricState;

@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::TokenClassificationBatch;
 use burnformer_data::tag_scheme::TagScheme;
 use burnformer_data::tokenizer::{Alignment, Encoded, Tokenizer, TokenizerError, TokenizerKind};
-use burnformer_models::{BertConfig, BertForTokenClassification, BertInput, Head, Pretrained};
+use burnformer_models::{BertConfig, BertForTokenClassification, Head, Pretrained, Staged};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
-use crate::encode::{Encode, check_vocabulary, expect_head, mask_pad, probabilities, with_max_length};
+use crate::encode::{Encode, bert_input, check_vocabulary, expect_head, probabilities, with_max_length};
 use crate::metrics::{EntityCounts, EntityMode, entities, n_stray_tags};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -152,14 +153,29 @@ impl Task for TokenClassificationTask {
             return Forward { scores: Scores::new().with("loss", loss.clone()).with("answers", none()), loss };
         }
         let tensors = batch.to_device(device);
-        let mask_pad = mask_pad(&batch.tokens, tensors.tokens.mask_pad);
-        let input = BertInput { ids: tensors.tokens.ids, segments: None, mask_pad, rng };
+        let input = bert_input(&batch.tokens, tensors.tokens, None, rng);
         let logits = model.forward(input, tensors.positions); // [n_words + n_further, n_labels]
         let n_words = batch.labels.len();
         let answers = logits.clone().inner().narrow(0, 0, n_words).argmax(1).reshape([n_words]).float();
         let loss = self.loss.forward(logits, tensors.labels).sum;
         let scores = Scores::new().with("loss", loss.clone()).with("answers", answers);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(
+        &self,
+        model: &BertForTokenClassification,
+        batch: &TokenClassificationBatch,
+        rng: DropoutRng,
+        device: &Device,
+    ) {
+        if !batch.labels.is_empty() {
+            model.bert().forward(bert_input(&batch.tokens, batch.to_device(device).tokens, None, rng));
+        }
     }
 
     fn metric_state(&self) -> TokenClassificationMetricState {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
 use burnformer_core::random::DropoutRng;
-use burnformer_models::{AdapterConfig, BertConfig, Loaded, ModelError, Pretrained, stats, with_adapter};
+use burnformer_models::{AdapterConfig, BertConfig, Loaded, ModelError, Pretrained, Staged, stats, with_adapter};
 use burnformer_tasks::{Forward, ScoreValues, Task, TaskError};
 use burnformer_train::ParameterRule;
 
@@ -127,6 +127,15 @@ impl<S: Supervised> Task for Adapted<S> {
         device: &Device,
     ) -> Forward {
         self.supervised.task().forward(model, batch, totals, rng, device)
+    }
+
+    /// An adapter and its base are not cut.
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        if self.lora.is_some() { None } else { self.supervised.task().staged() }
+    }
+
+    fn body(&self, model: &S::Model, batch: &Self::Batch, rng: DropoutRng, device: &Device) {
+        self.supervised.task().body(model, batch, rng, device);
     }
 
     fn metric_state(&self) -> Self::MetricState {

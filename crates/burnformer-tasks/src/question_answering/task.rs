@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use burnformer_data::batches::{QuestionAnsweringBatch, WindowQuestion};
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForQuestionAnswering, BertInput, Pretrained};
+use burnformer_models::{BertConfig, BertForQuestionAnswering, Pretrained, Staged};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
 
 use super::{AnswerSearch, WindowAnswers};
-use crate::encode::{check_vocabulary, mask_pad, with_max_length};
+use crate::encode::{bert_input, check_vocabulary, mask_pad, with_max_length};
 use crate::metrics::{AnswerRules, ThresholdedAnswer, best_threshold, is_chinese};
 use crate::{Forward, Metric, MetricState, ScoreValues, Scores, Task, TaskError, exact};
 
@@ -228,8 +229,7 @@ impl Task for QuestionAnsweringTask {
     ) -> Forward {
         let tensors = batch.to_device(device);
         let padding = mask_pad(&batch.tokens, tensors.tokens.mask_pad.clone());
-        let input =
-            BertInput { ids: tensors.tokens.ids, segments: Some(tensors.segments), mask_pad: padding.clone(), rng };
+        let input = bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng);
         let [starts, ends] = model.forward(input).map(|logits| match &padding {
             Some(padding) => logits.mask_fill(padding.clone(), PADDING),
             None => logits,
@@ -242,6 +242,15 @@ impl Task for QuestionAnsweringTask {
         let loss = (self.loss.forward(starts, tensors.starts).sum + self.loss.forward(ends, tensors.ends).sum) / 2.0;
         let scores = scores.with("loss", loss.clone());
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(&self, model: &BertForQuestionAnswering, batch: &QuestionAnsweringBatch, rng: DropoutRng, device: &Device) {
+        let tensors = batch.to_device(device);
+        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> QuestionAnsweringMetricState {

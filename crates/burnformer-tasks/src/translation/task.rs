@@ -1,12 +1,13 @@
 //! The task of translation.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::progress::Interrupt;
-use burnformer_data::batches::{Padded, TextPairBatch};
+use burnformer_data::batches::{Padded, PaddedTensors, TextPairBatch};
 use burnformer_models::{
-    Convention, GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput,
+    Convention, GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Staged,
 };
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
 use serde::{Deserialize, Serialize};
@@ -162,14 +163,7 @@ impl Task for TranslationTask {
         device: &Device,
     ) -> Forward {
         let tensors = batch.to_device(self.config.decoder_start_id, device);
-        let hidden = model.hidden(Seq2SeqInput {
-            source: tensors.source.ids,
-            target: tensors.target_inputs,
-            source_mask_pad: mask_pad(&batch.source, tensors.source.mask_pad),
-            // Padding stands behind the last token, which nothing that counts looks at.
-            target_mask_pad: None,
-            rng,
-        });
+        let hidden = model.hidden(input(batch, tensors.source, tensors.target_inputs, rng));
         let [batch_size, target_length, d_model] = hidden.dims();
         let hidden = hidden.reshape([batch_size * target_length, d_model]);
         let hidden = match tensors.target_positions {
@@ -189,6 +183,15 @@ impl Task for TranslationTask {
             .with("negative_log_likelihood", exact.unwrap_or(sum))
             .with("correct", correct);
         Forward { loss: loss / (*totals).max(1) as f64, scores }
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        Some(Arc::new(self.config.clone()))
+    }
+
+    fn body(&self, model: &Seq2Seq, batch: &TextPairBatch, rng: DropoutRng, device: &Device) {
+        let tensors = batch.to_device(self.config.decoder_start_id, device);
+        model.hidden(input(batch, tensors.source, tensors.target_inputs, rng));
     }
 
     fn metric_state(&self) -> TranslationMetricState {
@@ -242,5 +245,16 @@ impl Task for TranslationTask {
 
     fn load(&self, folder: &Path, device: &Device) -> Result<Seq2Seq, TaskError> {
         Ok(Seq2Seq::load(folder, device)?)
+    }
+}
+
+fn input(batch: &TextPairBatch, source: PaddedTensors, target: Tensor<2, Int>, rng: DropoutRng) -> Seq2SeqInput {
+    Seq2SeqInput {
+        source: source.ids,
+        target,
+        source_mask_pad: mask_pad(&batch.source, source.mask_pad),
+        // Padding stands behind the last token, which nothing that counts looks at.
+        target_mask_pad: None,
+        rng,
     }
 }
