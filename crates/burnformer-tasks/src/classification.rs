@@ -61,6 +61,7 @@ pub struct ClassificationCounts {
     /// Number of texts.
     pub texts: u64,
     /// Sum of the weights of their classes.
+    #[serde(with = "exact")]
     pub weight: f64,
 }
 

@@ -7,9 +7,10 @@ use std::fs;
 use std::hash::Hasher;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::{Device, TensorData};
+use burn::tensor::Device;
 use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, open_regular, read_limited};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
@@ -20,9 +21,14 @@ use twox_hash::XxHash3_64;
 
 use crate::ema::Ema;
 use crate::layers::LayerRule;
+use crate::ranks::Ranks;
 use crate::run::Run;
 use crate::seal::{self, Seal};
-use crate::{Optimizer, ParameterRule, RunProgress, TrainConfig, TrainError, TrainState, parameters};
+use crate::shards::Shards;
+use crate::{
+    Optimizer, OptimizerStateError, ParameterRule, RunProgress, TrainConfig, TrainError, TrainState, parameters,
+    serving,
+};
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// The weights that were trained, where the model is their moving average.
@@ -41,6 +47,8 @@ pub struct Checkpoint<T: Task> {
     pub model: T::Model,
     /// Optimiser with its moments.
     pub optimizer: Optimizer,
+    /// Which rank updates which parameter.
+    pub(crate) shards: Arc<Shards>,
     /// The moving average of the weights, if the settings ask for it.
     pub(crate) ema: Option<Ema>,
     /// State of the run.
@@ -59,6 +67,8 @@ pub(crate) struct Source<'a, T> {
     pub(crate) batches: &'a [String],
     /// The device, with gradient tracking.
     pub(crate) device: Device,
+    /// The processes that go on with it.
+    pub(crate) ranks: &'a Ranks<'a>,
 }
 
 /// The content of `state.json`.
@@ -89,10 +99,12 @@ pub(crate) fn path(checkpoints: &Path, step: u64) -> PathBuf {
 }
 
 impl<T: Task> Checkpoint<T> {
-    /// Writes the checkpoint of `run` as a whole or not at all. One of the same step is replaced.
+    /// Writes the checkpoint of `run` as a whole or not at all. One of the same step is replaced. The other ranks
+    /// [serve](serving::serve) the moments that they keep, which were started after the `starts` of all.
     pub(crate) fn write(
         task: &T,
         run: &Run<'_, T>,
+        starts: BTreeMap<String, u64>,
         batches: &str,
         scheduled: bool,
         checkpoints: &Path,
@@ -106,13 +118,14 @@ impl<T: Task> Checkpoint<T> {
             }
             None => task.save(model, folder.path()).map_err(TrainError::task)?,
         }
-        optimizer.write_state(&folder.path().join(OPTIMIZER_FILE))?;
+        let ask = |path: &str, moment: &str| serving::ask(run.ranks.world, run.shards.owner(path), moment);
+        optimizer.write_whole_state(model, &folder.path().join(OPTIMIZER_FILE), ask)?;
         let file = StateFile {
             format: FORMAT,
             batches: batches.to_owned(),
             state: state.clone(),
             optimizer_steps: optimizer.n_steps(),
-            optimizer_starts: optimizer.starts().clone(),
+            optimizer_starts: starts,
             scheduled,
             checksums: checksums(folder.path())?,
         };
@@ -126,7 +139,7 @@ impl<T: Task> Checkpoint<T> {
         Ok(folder.commit_replacing()?)
     }
 
-    /// Reads the last checkpoint of `steps` that is whole. Those that are not whole are handed to `damaged`.
+    /// Reads the last checkpoint of `steps` that is whole on all ranks. Those that are not whole are handed to `damaged`.
     pub(crate) fn latest(
         source: &Source<'_, T>,
         checkpoints: &Path,
@@ -134,16 +147,22 @@ impl<T: Task> Checkpoint<T> {
         mut damaged: impl FnMut(TrainError),
     ) -> Result<Option<Self>, TrainError> {
         for &step in steps.iter().rev() {
-            match Self::read(source, &path(checkpoints, step)) {
-                Err(error @ TrainError::Damaged { .. }) => damaged(error),
-                result => return result.map(Some),
+            let folder = path(checkpoints, step);
+            let (found, problem) = match Self::read(source, &folder) {
+                Ok(checkpoint) => (Some(checkpoint), Ok(None)),
+                Err(TrainError::Damaged { problem, .. }) => (None, Ok(Some(problem))),
+                Err(error) => (None, Err(error)),
+            };
+            match source.ranks.agree(problem)?.into_iter().flatten().next() {
+                Some(problem) => damaged(TrainError::Damaged { folder, problem }),
+                None => return Ok(found),
             }
         }
         Ok(None)
     }
 
     fn read(source: &Source<'_, T>, folder: &Path) -> Result<Self, TrainError> {
-        let Source { task, config, parameter_rule, batches, device } = source;
+        let Source { task, config, parameter_rule, batches, device, ranks } = source;
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
         let file: StateFile<T::MetricState> = read_state(folder)?;
         if !batches.contains(&file.batches) {
@@ -151,14 +170,21 @@ impl<T: Task> Checkpoint<T> {
             return Err(TrainError::OtherRun { what: "data", begun: file.batches, now });
         }
         let model = task.load(folder, device).map_err(TrainError::task)?;
-        let moments = read_moments(&folder.join(OPTIMIZER_FILE))
-            .map_err(|error| damaged(format!("`{OPTIMIZER_FILE}`: {error}")))?;
         // As the step trained it that this is the checkpoint of.
         let rule = LayerRule::new(config, *parameter_rule, &model)?;
         let (model, _) = parameters::track(&rule, model, file.state.step.max(1));
-        let optimizer = config.optimizer.clone();
-        let optimizer = Optimizer::load_state(optimizer, file.optimizer_steps, moments, &model, device)?
-            .with_starts(file.optimizer_starts);
+        let shards = Arc::new(Shards::new(&rule, &model, config.steps, ranks.data.as_ref()));
+        let optimizer = Optimizer::going_on(
+            config.optimizer.clone(),
+            file.optimizer_steps,
+            file.optimizer_starts,
+            Arc::clone(&shards),
+        );
+        let optimizer =
+            read_moments(optimizer, &model, &folder.join(OPTIMIZER_FILE), device).map_err(|error| match error {
+                MomentsError::Model(error) => damaged(format!("`{OPTIMIZER_FILE}`: {error}")),
+                MomentsError::State(error) => error.into(),
+            })?;
         let (ema, model) = match config.ema_decay {
             Some(decay) => {
                 let (ema, model) = Ema::read_weights(decay, model, &folder.join(TRAINED_FILE), device)
@@ -167,7 +193,7 @@ impl<T: Task> Checkpoint<T> {
             }
             None => (None, model),
         };
-        Ok(Self { model, optimizer, ema, state: file.state, scheduled: file.scheduled })
+        Ok(Self { model, optimizer, shards, ema, state: file.state, scheduled: file.scheduled })
     }
 }
 
@@ -342,14 +368,46 @@ fn renamed(path: &str) -> String {
     path.split('.').map(name).collect::<Vec<_>>().join(".")
 }
 
-/// The moments, read one at a time, so that the file is not in memory beside them.
-fn read_moments(path: &Path) -> Result<Vec<(String, TensorData)>, ModelError> {
-    let mut file = Weights::open(path)?;
-    file.names().into_iter().map(|name| Ok((renamed(&name), file.read(&name)?))).collect()
+/// Moments that cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum MomentsError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// They are not those of the model.
+    #[error(transparent)]
+    State(#[from] OptimizerStateError),
+}
+
+/// The file of moments, and their names in it by those of today.
+fn open_moments(path: &Path) -> Result<(Weights, BTreeMap<String, String>), ModelError> {
+    let file = Weights::open(path)?;
+    let names = file.names().into_iter().map(|name| (renamed(&name), name)).collect();
+    Ok((file, names))
+}
+
+/// `optimizer` with the moments that it keeps, read one at a time, so that the file is not in memory beside them.
+fn read_moments<M: Module>(
+    mut optimizer: Optimizer,
+    model: &M,
+    path: &Path,
+    device: &Device,
+) -> Result<Optimizer, MomentsError> {
+    let (mut file, names) = open_moments(path)?;
+    let shapes = names.iter().filter_map(|(now, name)| Some((now.as_str(), file.shape(name)?)));
+    optimizer.check(model, shapes)?;
+    for (now, name) in names {
+        if optimizer.keeps(&now) {
+            let data = file.read(&name)?;
+            optimizer.load_moment(now, data, device)?;
+        }
+    }
+    Ok(optimizer)
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::TensorData;
     use burnformer_models::weights::write_tensors;
 
     use super::*;
@@ -395,9 +453,9 @@ mod tests {
         let shapes: Vec<_> = moments.iter().map(|(name, moment)| (name.clone(), moment.shape().to_vec())).collect();
         let moment = |name: &str| Ok(moments.iter().find(|(other, _)| other == name).unwrap().1.clone());
         write_tensors(&shapes, moment, &path).unwrap();
-        let found: BTreeMap<String, TensorData> = read_moments(&path).unwrap().into_iter().collect();
+        let (mut file, found) = open_moments(&path).unwrap();
         for ((_, now), (_, moment)) in names.iter().zip(&moments) {
-            assert_eq!(found.get(now), Some(moment), "{now}");
+            assert_eq!(&file.read(&found[now]).unwrap(), moment, "{now}");
         }
         assert_eq!(found.len(), names.len());
     }

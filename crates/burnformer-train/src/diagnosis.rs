@@ -1,11 +1,10 @@
 //! Where the numbers of a step stopped being finite.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{ExecutionError, Tensor};
-
-use crate::GradientSums;
 
 /// The first place in a step whose numbers are not finite. Parameters are in the order of the model's parts, which is about
 /// that of its forward pass.
@@ -49,22 +48,23 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// The diagnosis of a step of `model` with these gradients, whose norm is `gradient_norm`.
+    /// The diagnosis of a step of `model` with gradients of `n_gradients` parameters, of which those at the paths `bad` are not
+    /// finite, and the norm `gradient_norm`.
     ///
     /// # Errors
     /// If the device fails.
     pub(crate) fn of<M: Module>(
         model: &M,
-        gradients: &GradientSums,
+        bad: &BTreeSet<String>,
+        n_gradients: usize,
         gradient_norm: f64,
     ) -> Result<Self, ExecutionError> {
         if let Some(path) = first_weight(model)? {
             return Ok(Self::Weight { path });
         }
-        let bad = gradients.not_finite()?;
         let first = Parameters::of(model).paths.into_iter().find(|path| bad.contains(path));
         Ok(match first {
-            Some(path) => Self::Gradient { path, n: bad.len(), of: gradients.len() },
+            Some(path) => Self::Gradient { path, n: bad.len(), of: n_gradients },
             None if gradient_norm.is_finite() => Self::Loss,
             None => Self::Norm,
         })
@@ -126,6 +126,7 @@ mod tests {
     use burnformer_ops::DeviceChoice;
 
     use super::*;
+    use crate::GradientSums;
 
     /// Two layers of a model, whose names are not in the order of the alphabet.
     #[derive(Module, Debug)]
@@ -149,7 +150,8 @@ mod tests {
         let loss = model.second.forward(rows(1.0)).sum() + model.first.forward(rows(input)).sum();
         let mut gradients = GradientSums::new();
         gradients.add(&model, loss.backward());
-        Diagnosis::of(&model, &gradients, gradient_norm).unwrap()
+        let bad = gradients.not_finite().unwrap();
+        Diagnosis::of(&model, &bad, gradients.paths().count(), gradient_norm).unwrap()
     }
 
     #[test]

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor, TensorData, read_sync};
 use burnformer_core::files::FileError;
 use burnformer_models::ModelError;
 use burnformer_models::weights::{Weights, write_tensors};
+
+use crate::values::{replace, values};
 
 /// The average of every weight that was trained: `average += (1 - decay) * (weight - average)` after each update. Before the first
 /// one the average is the weight. The decay is at most `(1 + n) / (10 + n)` after `n` updates, so that what the run began with is
@@ -43,14 +45,12 @@ impl Ema {
 
     /// `model`, which does not track gradients, with the averages as weights.
     pub(crate) fn apply<M: Module>(&self, model: M) -> M {
-        model.map(&mut Replace { values: &mut |path| self.averages.get(path).cloned(), path: Vec::new() })
+        replace(model, &mut |path| self.averages.get(path).cloned())
     }
 
     /// Writes the weights of `model` that there are averages of, one at a time, in the safetensors format.
     pub(crate) fn write_weights<M: Module>(&self, model: &M, path: &Path) -> Result<(), FileError> {
-        let mut weights = BTreeMap::new();
-        model.visit(&mut Collect { weights: &mut weights, path: Vec::new() });
-        weights.retain(|name, _| self.averages.contains_key(name));
+        let weights = values(model, &|path| self.averages.contains_key(path));
         let shapes: Vec<_> = weights.iter().map(|(name, weight)| (name.clone(), weight.shape().to_vec())).collect();
         let read = |name: &str| {
             let data = read_sync(Dispatch::float_into_data(weights[name].clone())).map_err(io::Error::other)?;
@@ -68,8 +68,7 @@ impl Ema {
         device: &Device,
     ) -> Result<(Self, M), EmaError> {
         let mut file = Weights::open(path)?;
-        let (mut all, mut averages) = (BTreeMap::new(), BTreeMap::new());
-        model.visit(&mut Collect { weights: &mut all, path: Vec::new() });
+        let (mut all, mut averages) = (values(&model, &|_| true), BTreeMap::new());
         let mut weights = BTreeMap::new();
         for name in file.names() {
             let weight: TensorData = file.read(&name)?;
@@ -82,7 +81,7 @@ impl Ema {
         }
         let device = device.clone().inner();
         let mut value = |name: &str| Some(Dispatch::float_from_data(weights.remove(name)?, device.as_dispatch()));
-        let model = model.map(&mut Replace { values: &mut value, path: Vec::new() });
+        let model = replace(model, &mut value);
         Ok((Self { decay, averages }, model))
     }
 }
@@ -132,53 +131,5 @@ impl ModuleVisitor for Visit<'_> {
             (None, _) => weight(),
         };
         self.averages.insert(path, average.into_dispatch());
-    }
-}
-
-/// The weights by path.
-struct Collect<'a> {
-    weights: &'a mut BTreeMap<String, DispatchTensor>,
-    path: Vec<String>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.weights.insert(self.path.join("."), param.val().inner().into_dispatch());
-    }
-}
-
-/// Gives parameters other values, those for which `values` has one by path. What was tracked stays tracked.
-struct Replace<'a> {
-    values: &'a mut dyn FnMut(&str) -> Option<DispatchTensor>,
-    path: Vec<String>,
-}
-
-impl ModuleMapper for Replace<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(value) = (self.values)(&self.path.join(".")) else { return param };
-        let (id, tensor, mapper) = param.consume();
-        let (is_tracked, strategy) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
-        let mut value = Tensor::<D>::from_dispatch(value);
-        // A new leaf has the default strategy, which autodiff refuses to mix with the one of the model's device.
-        if let Some(strategy) = strategy {
-            value = Tensor::from_inner(value).with_gradient_checkpointing_strategy(strategy);
-        }
-        Param::from_mapped_value(id, if is_tracked { value.require_grad() } else { value }, mapper)
     }
 }

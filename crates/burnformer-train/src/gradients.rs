@@ -27,9 +27,20 @@ impl GradientSums {
         self.sums.is_empty()
     }
 
-    /// Number of parameters with a gradient.
-    pub(crate) fn len(&self) -> usize {
-        self.sums.len()
+    /// Paths of the parameters with a gradient, in order.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.sums.keys().map(String::as_str)
+    }
+
+    /// Path and number of elements of every gradient.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.sums.iter().map(|(path, gradient)| (path.as_str(), gradient.shape().num_elements()))
+    }
+
+    /// The gradients at the paths for which `is_own` holds, and the others.
+    pub(crate) fn partition(mut self, is_own: impl Fn(&str) -> bool) -> (Self, Self) {
+        let others = self.sums.extract_if(.., |path, _| !is_own(path)).collect();
+        (self, Self { sums: others })
     }
 
     /// Paths of the gradients that are not finite. Waits for the device.
@@ -112,8 +123,27 @@ impl GradientSums {
     /// If there is no gradient.
     #[must_use]
     pub fn norm(&self) -> Tensor<1> {
-        let squares = self.sums.values().map(|sum| Dispatch::sum_of_squares(sum.clone())).map(Tensor::from_dispatch);
-        squares.reduce(|sum: Tensor<1>, squares| sum + squares).expect("the norm needs at least one gradient").sqrt()
+        self.norm_if_any().expect("the norm needs at least one gradient")
+    }
+
+    /// [`Self::norm`]; `None` if there is no gradient.
+    pub(crate) fn norm_if_any(&self) -> Option<Tensor<1>> {
+        Self::norm_of(self.sums.values().map(sum_of_squares))
+    }
+
+    /// The norm of gradients with these sums of squares, `[1]` each, in the order of paths.
+    pub(crate) fn norm_of(squares: impl Iterator<Item = Tensor<1>>) -> Option<Tensor<1>> {
+        Some(squares.reduce(|sum, squares| sum + squares)?.sqrt())
+    }
+
+    /// The sum of squares of every gradient, by path in order. Waits for the device.
+    pub(crate) fn squares(&self) -> Result<Vec<(String, f32)>, ExecutionError> {
+        if self.sums.is_empty() {
+            return Ok(Vec::new());
+        }
+        // One transfer for all.
+        let squares = Tensor::cat(self.sums.values().map(sum_of_squares).collect(), 0).try_into_data()?;
+        Ok(self.sums.keys().cloned().zip(squares.iter::<f32>()).collect())
     }
 
     /// Factor of clipping by the global norm: `min(1, max_norm / (norm + 1e-6))`, `[1]`. Nothing is
@@ -139,6 +169,10 @@ impl GradientSums {
     pub(crate) fn first_path(&self) -> Option<&str> {
         self.sums.keys().next().map(String::as_str)
     }
+}
+
+fn sum_of_squares(gradient: &DispatchTensor) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::sum_of_squares(gradient.clone()))
 }
 
 /// Path and shape of every parameter that is to be trained.

@@ -10,8 +10,9 @@ use crate::GradientSums;
 /// How a micro-batch contributes to the gradient of a step: by the sum of its gradients ([`Sum`]), or otherwise, such as with
 /// the gradient of each sample clipped by itself.
 pub trait GradientRule<T: Task>: Send + Sync {
-    /// Adds the contribution of `micro_batch` to `sums`, and returns its scores: of the whole or of the parts that went
-    /// through the model.
+    /// Adds the contribution of `micro_batch` to `sums`, which are empty, and returns its scores: of the whole or of the parts
+    /// that went through the model. The sums of several micro-batches are added in an order that does not depend on the number
+    /// of processes.
     fn add(&self, micro_batch: MicroBatch<'_, T>, sums: &mut GradientSums) -> Vec<(T::Batch, Scores)>;
 }
 

@@ -1,5 +1,6 @@
 //! State of the training loop between steps.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -9,6 +10,8 @@ use crate::checkpoint::Checkpoint;
 use crate::ema::Ema;
 use crate::events::EventFile;
 use crate::layers::LayerRule;
+use crate::ranks::Ranks;
+use crate::shards::Shards;
 use crate::timer::Timer;
 use crate::trainer::Event;
 use crate::{History, HistoryEntry, Optimizer, RunFolder, TrainError, TrainState};
@@ -19,6 +22,10 @@ pub(crate) struct Run<'a, T: Task> {
     pub(crate) optimizer: Optimizer,
     /// The moving average of the weights, if the settings ask for it.
     pub(crate) ema: Option<Ema>,
+    /// The processes that train together.
+    pub(crate) ranks: &'a Ranks<'a>,
+    /// Which of them updates which parameter.
+    pub(crate) shards: Arc<Shards>,
     /// Which parameters are trained, and at which learning rate.
     pub(crate) rule: LayerRule<'a>,
     pub(crate) state: TrainState<T::MetricState>,
@@ -67,6 +74,14 @@ impl Writer {
         Ok(Self { history, entries, events })
     }
 
+    fn append(&mut self, entry: &HistoryEntry) -> Result<(), TrainError> {
+        self.history.append(entry)?;
+        if let Some(events) = &mut self.events {
+            events.append(entry)?;
+        }
+        Ok(())
+    }
+
     /// Makes the lines of metrics survive a loss of power.
     pub(crate) fn sync(&self) -> Result<(), TrainError> {
         Ok(self.history.sync()?)
@@ -82,15 +97,18 @@ impl<'a, T: Task> Run<'a, T> {
     /// A run that starts, or continues from a checkpoint.
     pub(crate) fn new(
         checkpoint: Checkpoint<T>,
+        ranks: &'a Ranks<'a>,
         rule: LayerRule<'a>,
         writer: Option<Writer>,
         folder: &'a RunFolder,
         written: Option<(u64, bool)>,
         timer: Timer,
     ) -> Self {
-        let Checkpoint { model, optimizer, ema, state, .. } = checkpoint;
+        let Checkpoint { model, optimizer, shards, ema, state, .. } = checkpoint;
         Self {
             model,
+            ranks,
+            shards,
             optimizer,
             ema,
             rule,
@@ -137,12 +155,8 @@ impl<'a, T: Task> Run<'a, T> {
     ) -> Result<(), TrainError> {
         let values = values.map(|(name, value)| (name.to_owned(), value)).collect();
         let entry = HistoryEntry { step, split: split.to_owned(), values };
-        if let Some(writer) = &mut self.writer {
-            writer.history.append(&entry)?;
-            if let Some(events) = &mut writer.events {
-                events.append(&entry)?;
-            }
-        }
+        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.append(&entry));
+        self.ranks.together(written)?;
         on_event(Event::Metrics(&entry));
         if let Some(writer) = &mut self.writer {
             writer.entries.push(entry);

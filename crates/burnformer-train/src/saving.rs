@@ -1,14 +1,15 @@
 //! What a run writes to go on from, how it goes back to that, and the model it publishes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burnformer_tasks::Task;
 
 use crate::checkpoint::{self, Checkpoint, Source};
 use crate::diagnosis::first_weight;
+use crate::ranks::Ranks;
 use crate::run::{Run, Writer};
-use crate::{Diagnosis, Event, OnDivergence, TrainError, Trainer, retention, space};
-use burnformer_core::collective::gather;
+use crate::{Diagnosis, Event, OnDivergence, RunFolder, TrainError, Trainer, retention, serving, space};
 
 impl<T: Task> Trainer<'_, T> {
     /// Makes sure that there is room for a checkpoint.
@@ -29,8 +30,9 @@ impl<T: Task> Trainer<'_, T> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TrainError> {
         run.tick();
-        let step = run.state.step;
-        if let Some(path) = first_weight(&run.model)? {
+        let (ranks, step) = (run.ranks, run.state.step);
+        let first = first_weight(&run.model).map_err(TrainError::from);
+        if let Some(path) = ranks.agree(first)?.into_iter().flatten().next() {
             return Err(TrainError::Diverged {
                 step,
                 loss: run.loss,
@@ -40,14 +42,16 @@ impl<T: Task> Trainer<'_, T> {
                 diagnosis: Diagnosis::Weight { path },
             });
         }
-        if let Some(writer) = &run.writer {
-            self.check_space(run)?;
-            // Lines of metrics up to this step are not written again.
-            writer.sync()?;
-            let checkpoints = run.folder.checkpoints();
-            Checkpoint::write(self.task, run, batches, scheduled, &checkpoints)?;
-            retention::prune(&checkpoints, self.config, &run.state)?;
-            run.folder.draw(writer.entries())?;
+        let starts = ranks.agree(Ok(run.optimizer.starts().clone()))?.into_iter().flatten().collect();
+        let written = match &run.writer {
+            Some(writer) => {
+                let written = self.write(run, writer, starts, batches, scheduled);
+                written.and(serving::dismiss(ranks.world).map_err(TrainError::from))
+            }
+            None => serving::serve(ranks.world, &mut |moment| Ok(run.optimizer.moment(moment)?.as_bytes().to_vec())),
+        };
+        ranks.together(written)?;
+        if run.writer.is_some() {
             on_event(Event::Checkpoint { step });
         }
         run.written = Some((step, scheduled));
@@ -55,9 +59,28 @@ impl<T: Task> Trainer<'_, T> {
         Ok(())
     }
 
+    /// Writes a checkpoint on the rank that writes, while the others serve what they keep.
+    fn write(
+        &self,
+        run: &Run<'_, T>,
+        writer: &Writer,
+        starts: BTreeMap<String, u64>,
+        batches: &str,
+        scheduled: bool,
+    ) -> Result<(), TrainError> {
+        self.check_space(run)?;
+        // Lines of metrics up to this step are not written again.
+        writer.sync()?;
+        let checkpoints = run.folder.checkpoints();
+        Checkpoint::write(self.task, run, starts, batches, scheduled, &checkpoints)?;
+        retention::prune(&checkpoints, self.config, &run.state)?;
+        run.folder.draw(writer.entries())
+    }
+
     /// The last checkpoint of `steps` that is whole, with batches of one of the names `batches`.
     pub(crate) fn latest_checkpoint(
         &self,
+        ranks: &Ranks<'_>,
         batches: &[String],
         checkpoints: &Path,
         steps: &[u64],
@@ -69,6 +92,7 @@ impl<T: Task> Trainer<'_, T> {
             parameter_rule: self.parameter_rule,
             batches,
             device: self.device.clone().autodiff(),
+            ranks,
         };
         Checkpoint::latest(&source, checkpoints, steps, |error| on_event(Event::Damaged(error)))
     }
@@ -88,20 +112,17 @@ impl<T: Task> Trainer<'_, T> {
         }
         let checkpoints = run.folder.checkpoints();
         // When the others are written depends on the speed of the run: they are only better than none.
-        let mut steps = checkpoint::steps(&checkpoints)?;
+        let mut steps = run.ranks.of_writer(checkpoint::steps(&checkpoints))?;
         steps.sort_by_key(|&step| (checkpoint::is_scheduled(&checkpoints, step), step));
-        let found = self.latest_checkpoint(&[batches.to_owned()], &checkpoints, &steps, on_event)?;
-        // All have read it before it is written again.
-        gather(self.collective, ())?;
-        let Some(Checkpoint { model, optimizer, ema, mut state, scheduled }) = found else { return Err(error) };
+        let found = self.latest_checkpoint(run.ranks, &[batches.to_owned()], &checkpoints, &steps, on_event)?;
+        let Some(Checkpoint { model, optimizer, shards, ema, mut state, scheduled }) = found else { return Err(error) };
         let from = run.state.step;
         state.position = run.state.position;
         state.health = state.health.rolled_back(health, config.roll_back_factor);
-        if run.writer.is_some() {
-            run.writer = Some(Writer::open_at(run.folder, state.step, config.tensorboard)?);
-        }
+        let writer = run.ranks.is_writer().then(|| Writer::open_at(run.folder, state.step, config.tensorboard));
+        run.writer = run.ranks.together(writer.transpose())?;
         let (step, learning_rate_factor) = (state.step, state.health.learning_rate_factor);
-        (run.model, run.optimizer, run.ema, run.state) = (model, optimizer, ema, state);
+        (run.model, run.optimizer, run.shards, run.ema, run.state) = (model, optimizer, shards, ema, state);
         on_event(Event::RolledBack { from, to: step, learning_rate_factor, error });
         self.checkpoint(run, batches, scheduled, on_event)
     }
@@ -110,17 +131,20 @@ impl<T: Task> Trainer<'_, T> {
     pub(crate) fn publish(&self, run: &Run<'_, T>, on_event: &mut dyn FnMut(Event<'_>)) -> Result<u64, TrainError> {
         let step = run.state.step;
         let best = run.state.best.map_or(step, |best| best.step);
-        if run.writer.is_none() {
-            return Ok(best);
+        let published = if run.writer.is_some() { publish(run.folder, best, step, on_event) } else { Ok(best) };
+        run.ranks.of_writer(published)
+    }
+}
+
+/// Publishes the model of the step `best`, or the latest one, of `step`, if that is damaged. Returns which.
+fn publish(folder: &RunFolder, best: u64, step: u64, on_event: &mut dyn FnMut(Event<'_>)) -> Result<u64, TrainError> {
+    match folder.publish(best) {
+        // It was whole when it was written: the latest one takes its place.
+        Err(error @ TrainError::Damaged { .. }) if best != step => {
+            on_event(Event::Damaged(error));
+            folder.publish(step)?;
+            Ok(step)
         }
-        match run.folder.publish(best) {
-            // It was whole when it was written: the latest one takes its place.
-            Err(error @ TrainError::Damaged { .. }) if best != step => {
-                on_event(Event::Damaged(error));
-                run.folder.publish(step)?;
-                Ok(step)
-            }
-            result => result.map(|()| best),
-        }
+        result => result.map(|()| best),
     }
 }

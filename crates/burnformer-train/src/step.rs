@@ -1,14 +1,19 @@
 //! One update of the model, unless its numbers are not finite.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::tensor::ExecutionError;
 use burnformer_data::batches::{Batch, PaddingStats, Step};
 use burnformer_nn::with_activation_checkpointing;
 use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
 
-use crate::collective::sum;
+use crate::gradients::trained_parameters;
+use crate::ranks::Ranks;
+use crate::reduction::Reduced;
 use crate::run::Run;
+use crate::tree::TreeSum;
 use crate::{Diagnosis, GradientSums, MicroBatch, ParameterRule, TrainError, Trainer, parameters};
-use burnformer_core::collective::gather;
 
 /// What became of a step.
 pub(crate) enum Stepped {
@@ -29,18 +34,21 @@ pub(crate) enum Stepped {
 }
 
 /// A run, and what the passes of a step have given.
-type Passed<'r, T> = (Run<'r, T>, GradientSums, Vec<(<T as Task>::Batch, Scores)>);
+type Passed<'r, T> = (Run<'r, T>, TreeSum<GradientSums>, Vec<(<T as Task>::Batch, Scores)>);
+
+/// The same with the metrics in place of the scores.
+type Read<'r, T> = (Run<'r, T>, TreeSum<GradientSums>, Vec<<T as Task>::MetricState>);
 
 impl<T: Task> Trainer<'_, T> {
-    /// Updates the model by the gradient of a step, of whose micro-batches each rank has its own.
+    /// Updates the model by the gradient of a step, of whose micro-batches each rank has its own, if all ranks could read theirs.
     ///
     /// The run is handed over, so that its weights are nowhere else and can be updated in place.
     pub(crate) fn step<'r>(
         &self,
         mut run: Run<'r, T>,
-        step: Step<T::Batch>,
+        step: Result<Step<T::Batch>, TrainError>,
     ) -> Result<(Run<'r, T>, Stepped), TrainError> {
-        let config = self.config;
+        let (config, ranks) = (self.config, run.ranks);
         run.state.step += 1;
         let peak = config.optimizer.learning_rate() * run.state.health.learning_rate_factor;
         run.learning_rate = config.schedule.learning_rate(peak, run.state.step, config.steps);
@@ -52,21 +60,18 @@ impl<T: Task> Trainer<'_, T> {
         if let Some(ema) = &mut run.ema {
             ema.follow(&run.model);
         }
-        let micro_batches = step.micro_batches;
-        let totals = self.totals(&mut run, &micro_batches)?;
+        let (step, totals) = self.totals(&mut run, step)?;
         // Other ranks are waited for outside of the pool: they may be threads of it.
-        let (mut run, gradients, scores) = self.on_pool(|| self.gradients(run, micro_batches, &totals))?;
-        let gradients = sum(self.collective, gradients, &self.device)?;
-        if gradients.is_empty() {
-            return Err(TrainError::NoGradient { step: run.state.step });
-        }
-        let metric_states = self.read(scores)?;
-        let norm = self.on_pool(|| gradients.norm());
+        let passed = self.on_pool(|| self.gradients(run, step, &totals));
+        let read = passed.and_then(|(run, sums, scores)| Ok((run, sums, self.read(scores)?)));
+        let (mut run, sums, metric_states) = self.exchange_metrics(ranks, read)?;
+        let Reduced { own: gradients, paths, norm } = self.reduce(&run, sums)?;
+        let Some(norm) = norm else { return Err(TrainError::NoGradient { step: run.state.step }) };
         let gradient_norm = norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN);
         let loss = self.loss(&metric_states);
         run.loss = loss;
         if !(loss.is_finite() && gradient_norm.is_finite()) {
-            let diverged = self.skip(&mut run, &gradients, loss, gradient_norm)?;
+            let diverged = self.skip(&mut run, || gradients.not_finite(), paths.len(), loss, gradient_norm)?;
             return Ok((run, Stepped::Skipped { loss, gradient_norm, diverged }));
         }
         for metric_state in metric_states {
@@ -75,40 +80,59 @@ impl<T: Task> Trainer<'_, T> {
         run.state.health.skipped_in_a_row = 0;
         run.state.interval.updates += 1;
         run.state.interval.gradient_norm = gradient_norm;
-        let untrained = if run.state.step == 1 { gradients.missing(&run.model) } else { Vec::new() };
-        let run = self.on_pool(|| {
+        let trained = if run.state.step == 1 { trained_parameters(&run.model) } else { BTreeMap::new() };
+        let untrained = trained.into_keys().filter(|path| !paths.contains(path)).collect();
+        let mut run = self.on_pool(|| {
             let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
             let rate = |path: &str| run.learning_rate * run.rule.learning_rate_factor(path);
             run.model = run.optimizer.step_by(run.model, gradients, &rate, scale);
-            if let Some(ema) = &mut run.ema {
-                ema.update(&run.model, run.optimizer.n_steps());
-            }
             run
         });
+        run.model = self.spread(run.model, &paths, ranks, &run.shards)?;
+        if run.ema.is_some() {
+            run = self.on_pool(|| {
+                if let Some(ema) = &mut run.ema {
+                    ema.update(&run.model, run.optimizer.n_steps());
+                }
+                run
+            });
+        }
         Ok((run, Stepped::Updated { untrained }))
     }
 
     /// Runs `work` on a thread of the pool if the device is the processor, so that the many short parallel parts of a step need
     /// not wake one each. A GPU gets all work of a run from one thread: cubecl keeps a queue for each thread, and the next one
     /// can read a weight before the last one has written it.
-    fn on_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+    pub(crate) fn on_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         if is_on_host(&self.device) { rayon::scope(|_| work()) } else { work() }
     }
 
-    /// Counts of a step's micro-batches, of which this rank has `micro_batches`.
-    fn totals(&self, run: &mut Run<'_, T>, micro_batches: &[T::Batch]) -> Result<T::Counts, TrainError> {
-        let (mut counts, mut padding) = (T::Counts::default(), PaddingStats::default());
-        for micro_batch in micro_batches {
-            counts += self.task.counts(micro_batch);
-            padding += micro_batch.padding_stats();
-        }
+    /// A step, if all ranks have their micro-batches of it, and its counts.
+    fn totals(
+        &self,
+        run: &mut Run<'_, T>,
+        step: Result<Step<T::Batch>, TrainError>,
+    ) -> Result<(Step<T::Batch>, T::Counts), TrainError> {
+        let counts = |micro_batch| {
+            let PaddingStats { tokens, total } = T::Batch::padding_stats(micro_batch);
+            (self.task.counts(micro_batch), tokens, total)
+        };
+        let (step, counts) = match step {
+            Ok(step) => {
+                let counts = step.micro_batches.iter().map(counts).collect();
+                (Some(step), Ok(counts))
+            }
+            Err(error) => (None, Err(error)),
+        };
+        // In the order of micro-batches: counts may be floats.
+        let counts: Vec<Vec<(T::Counts, u64, u64)>> = run.ranks.agree(counts)?;
         let mut totals = T::Counts::default();
-        for (counts, tokens, total) in gather(self.collective, (counts, padding.tokens, padding.total))? {
+        for (counts, tokens, total) in counts.into_iter().flatten() {
             totals += counts;
             run.state.tokens += tokens;
             run.state.interval.add(PaddingStats { tokens, total });
         }
-        Ok(totals)
+        Ok((step.expect("no rank has failed"), totals))
     }
 
     /// Forward and backward passes, in the precision of the run, which is handed through: the gradients, and the scores of each
@@ -116,26 +140,27 @@ impl<T: Task> Trainer<'_, T> {
     fn gradients<'r>(
         &self,
         run: Run<'r, T>,
-        micro_batches: Vec<T::Batch>,
+        step: Step<T::Batch>,
         totals: &T::Counts,
     ) -> Result<Passed<'r, T>, TrainError> {
         let device = self.device.clone().autodiff();
-        let (mut gradients, mut scores) = (GradientSums::new(), Vec::new());
-        let mut add = |batch| {
+        let (mut sums, mut scores) = (TreeSum::new(GradientSums::merge), Vec::new());
+        let mut add = |(number, batch)| {
             let micro_batch =
                 MicroBatch { task: self.task, model: &run.model, batch, totals, seed: self.seed, device: &device };
+            let mut gradients = GradientSums::new();
             scores.extend(self.rule.add(micro_batch, &mut gradients));
+            sums.push(number, gradients);
         };
         with_matmul_precision(self.config.dtype, &self.device, || {
             with_activation_checkpointing(self.config.activation_checkpointing, || {
-                micro_batches.into_iter().for_each(&mut add);
+                (step.first..).zip(step.micro_batches).for_each(&mut add);
             });
         })?;
-        Ok((run, gradients, scores))
+        Ok((run, sums, scores))
     }
 
-    /// Reads scores from the device. Returns those of all ranks in the order of micro-batches, as one process has them: sums of
-    /// floats depend on it.
+    /// Reads scores from the device.
     fn read(&self, scores: Vec<(T::Batch, Scores)>) -> Result<Vec<T::MetricState>, TrainError> {
         let mut metric_states = Vec::with_capacity(scores.len());
         for (batch, scores) in scores {
@@ -143,7 +168,23 @@ impl<T: Task> Trainer<'_, T> {
             self.task.add_scores(&mut metric_state, &batch, &scores.read()?).map_err(TrainError::task)?;
             metric_states.push(metric_state);
         }
-        Ok(gather(self.collective, metric_states)?.into_iter().flatten().collect())
+        Ok(metric_states)
+    }
+
+    /// What the passes of this rank have given, with the metrics of all ranks in the order of micro-batches, as one process has
+    /// them: sums of floats depend on it. Fails on all ranks if the passes of one have failed.
+    fn exchange_metrics<'r>(
+        &self,
+        ranks: &Ranks<'_>,
+        read: Result<Read<'r, T>, TrainError>,
+    ) -> Result<Read<'r, T>, TrainError> {
+        let (passed, own) = match read {
+            Ok((run, sums, metric_states)) => (Some((run, sums)), Ok(metric_states)),
+            Err(error) => (None, Err(error)),
+        };
+        let metric_states = ranks.agree(own)?.into_iter().flatten().collect();
+        let (run, sums) = passed.expect("no rank has failed");
+        Ok((run, sums, metric_states))
     }
 
     /// The loss of a step.
@@ -153,11 +194,13 @@ impl<T: Task> Trainer<'_, T> {
         sum.metrics().first().map_or(f64::NAN, |metric| metric.1)
     }
 
-    /// Counts a step that is skipped. With one too many in a row, finds out what is not finite.
+    /// Counts a step that is skipped. With one too many in a row, finds out what is not finite, `not_finite` among the `n_gradients`
+    /// gradients that this rank owns.
     fn skip(
         &self,
         run: &mut Run<'_, T>,
-        gradients: &GradientSums,
+        not_finite: impl FnOnce() -> Result<BTreeSet<String>, ExecutionError>,
+        n_gradients: usize,
         loss: f64,
         gradient_norm: f64,
     ) -> Result<Option<TrainError>, TrainError> {
@@ -167,7 +210,10 @@ impl<T: Task> Trainer<'_, T> {
         if skipped < self.config.max_skipped_steps {
             return Ok(None);
         }
-        let diagnosis = Diagnosis::of(&run.model, gradients, gradient_norm)?;
+        let bad = run.ranks.agree(not_finite().map_err(TrainError::from))?.into_iter().flatten().collect();
+        let diagnosis = run
+            .ranks
+            .together(Diagnosis::of(&run.model, &bad, n_gradients, gradient_norm).map_err(TrainError::from))?;
         let (step, learning_rate) = (run.state.step, run.learning_rate);
         Ok(Some(TrainError::Diverged { step, loss, gradient_norm, skipped, learning_rate, diagnosis }))
     }

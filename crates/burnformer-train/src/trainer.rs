@@ -11,14 +11,15 @@ use burnformer_tasks::{Metric, MetricState, Task};
 use crate::checkpoint::{self, Checkpoint};
 use crate::ema::Ema;
 use crate::layers::LayerRule;
+use crate::ranks::Ranks;
 use crate::run::{Run, Writer};
+use crate::shards::Shards;
 use crate::step::Stepped;
 use crate::timer::Timer;
 use crate::{
     AllParameters, Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, ParameterRule,
     RunFolder, Sum, TrainConfig, TrainError, TrainState, parameters, retention,
 };
-use burnformer_core::collective::gather;
 
 /// The samples of a run.
 pub struct Data<S, C> {
@@ -192,18 +193,22 @@ impl<'a, T: Task> Trainer<'a, T> {
     {
         self.config.check_samples(data.train.per_epoch())?;
         self.config.check_validation(data.validation.is_some())?;
-        let optimizer = Optimizer::new(self.config.optimizer.clone());
+        let ranks = Ranks::new(self.collective)?;
         let state = TrainState::new(self.task.metric_state());
         let rule = LayerRule::new(self.config, self.parameter_rule, &model)?;
         let (model, _) = parameters::track(&rule, model, 1);
-        let writer = self.is_writer().then(|| Writer::create(folder, self.config.tensorboard)).transpose()?;
-        if self.is_writer() {
+        let shards = Arc::new(Shards::new(&rule, &model, self.config.steps, ranks.data.as_ref()));
+        let optimizer = Optimizer::new(self.config.optimizer.clone()).with_shards(Arc::clone(&shards));
+        let writer = ranks.is_writer().then(|| {
+            let writer = Writer::create(folder, self.config.tensorboard)?;
             folder.create_checkpoints()?;
             folder.accept_settings()?;
-        }
+            Ok(writer)
+        });
+        let writer = ranks.together(writer.transpose())?;
         let ema = self.config.ema_decay.map(Ema::new);
-        let begin = Checkpoint { model, optimizer, ema, state, scheduled: true };
-        let run = Run::new(begin, rule, writer, folder, None, self.timer());
+        let begin = Checkpoint { model, optimizer, shards, ema, state, scheduled: true };
+        let run = Run::new(begin, &ranks, rule, writer, folder, None, self.timer());
         self.train(run, data, on_event)
     }
 
@@ -226,36 +231,31 @@ impl<'a, T: Task> Trainer<'a, T> {
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let checkpoints = folder.checkpoints();
-        let steps = checkpoint::steps(&checkpoints)?;
-        let latest = self.latest_checkpoint(&batches, &checkpoints, &steps, on_event)?;
+        let ranks = Ranks::new(self.collective)?;
+        let steps = ranks.of_writer(checkpoint::steps(&checkpoints))?;
+        let latest = self.latest_checkpoint(&ranks, &batches, &checkpoints, &steps, on_event)?;
         let Some(checkpoint) = latest else {
             return Err(TrainError::NoCheckpoint { folder: folder.path().to_owned() });
         };
-        if self.is_writer() {
+        let writer = ranks.is_writer().then(|| {
             folder.accept_settings()?;
             // A process that was killed behind its last checkpoint did not come to this, and no other checkpoint follows.
             // Damaged ones that are later stay until there is another one.
             if steps.last() == Some(&checkpoint.state.step) {
                 retention::prune(&checkpoints, self.config, &checkpoint.state)?;
             }
-        }
-        let tensorboard = self.config.tensorboard;
-        let writer =
-            self.is_writer().then(|| Writer::open_at(folder, checkpoint.state.step, tensorboard)).transpose()?;
+            Writer::open_at(folder, checkpoint.state.step, self.config.tensorboard)
+        });
+        let writer = ranks.together(writer.transpose())?;
         let written = Some((checkpoint.state.step, checkpoint.scheduled));
         let rule = LayerRule::new(self.config, self.parameter_rule, &checkpoint.model)?;
-        let run = Run::new(checkpoint, rule, writer, folder, written, self.timer());
+        let run = Run::new(checkpoint, &ranks, rule, writer, folder, written, self.timer());
         self.train(run, data, on_event)
     }
 
     /// Waits for the next checkpoint by time.
     fn timer(&self) -> Timer {
         Timer::start(self.config.checkpoint_minutes)
-    }
-
-    /// `true` if this process writes the run folder.
-    fn is_writer(&self) -> bool {
-        self.collective.rank() == 0
     }
 
     /// Settings that the position of a batch depends on.
@@ -279,14 +279,17 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         let config = self.config;
-        config.dtype.check(&self.device)?;
         let stage = self.progress.stage("train", Some(config.steps), Unit::Items("steps"));
         stage.skip(run.state.step);
-        let (samples, step) = (Arc::clone(&data.train), config.step(self.collective.rank(), self.collective.size()));
-        let mut steps =
-            Batches::steps(samples, &data.collator, &config.batches(), self.seed, run.state.position, step)?;
+        let ready = || {
+            config.dtype.check(&self.device)?;
+            self.check_space(&run)?;
+            let (samples, data_ranks) = (Arc::clone(&data.train), &run.ranks.data);
+            let step = config.step(data_ranks.rank(), data_ranks.size());
+            Ok(Batches::steps(samples, &data.collator, &config.batches(), self.seed, run.state.position, step)?)
+        };
+        let mut steps = run.ranks.together(ready())?;
         let batches_name = self.batches_name(&data.fingerprint);
-        self.check_space(&run)?;
         // The last step that the progress shows: after a roll-back, steps are done again.
         let mut shown = run.state.step;
         let stop = loop {
@@ -302,8 +305,7 @@ impl<'a, T: Task> Trainer<'a, T> {
                 }
             }
             let Some(step) = steps.next() else { break Stop::Finished };
-            let step = step?;
-            let (updated, stepped) = self.step(run, step)?;
+            let (updated, stepped) = self.step(run, step.map_err(TrainError::from))?;
             run = updated;
             run.state.position = steps.position();
             if run.state.step > shown {
@@ -361,8 +363,8 @@ impl<'a, T: Task> Trainer<'a, T> {
             return Ok(Some(Stop::Early));
         }
         // Ranks agree on what to do.
-        let wants_checkpoint = self.interrupt.take_checkpoint_request() || (self.is_writer() && run.timer.is_due());
-        let requests = gather(self.collective, (self.interrupt.requested(), wants_checkpoint))?;
+        let wants_checkpoint = self.interrupt.take_checkpoint_request() || (run.writer.is_some() && run.timer.is_due());
+        let requests = run.ranks.agree(Ok((self.interrupt.requested(), wants_checkpoint)))?;
         if requests.iter().any(|(stop, _)| *stop) {
             return Ok(Some(Stop::Interrupted));
         }

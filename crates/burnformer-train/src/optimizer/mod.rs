@@ -12,7 +12,10 @@ use burn::backend::DispatchTensor;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use update::{Start, Update};
+
+use crate::shards::Shards;
 
 /// Updates the parameters of a model.
 ///
@@ -44,13 +47,15 @@ pub struct Optimizer {
     moments: BTreeMap<String, DispatchTensor>,
     /// Number of updates before the moments of a parameter were started, by path, where there were some.
     starts: BTreeMap<String, u64>,
+    /// Who updates which parameter and keeps its moments; absent for one that updates all.
+    shards: Option<Arc<Shards>>,
 }
 
 impl Optimizer {
     /// An optimizer before its first update, which creates the moments.
     #[must_use]
     pub fn new(config: OptimizerConfig) -> Self {
-        Self { config, n_steps: 0, moments: BTreeMap::new(), starts: BTreeMap::new() }
+        Self { config, n_steps: 0, moments: BTreeMap::new(), starts: BTreeMap::new(), shards: None }
     }
 
     /// Updates every parameter that has a gradient; one without keeps value and moments.
@@ -113,14 +118,34 @@ impl Optimizer {
         &self.starts
     }
 
-    /// Sets [`Self::starts`].
-    pub(crate) fn with_starts(self, starts: BTreeMap<String, u64>) -> Self {
-        Self { starts, ..self }
+    /// An optimiser that has made `n_steps` updates, the moments of some parameters [later](Self::starts), and updates the
+    /// parameters that this rank owns. Its moments are still to be loaded.
+    pub(crate) fn going_on(
+        config: OptimizerConfig,
+        n_steps: u64,
+        mut starts: BTreeMap<String, u64>,
+        shards: Arc<Shards>,
+    ) -> Self {
+        starts.retain(|path, _| shards.is_own(path));
+        Self { n_steps, starts, ..Self::new(config) }.with_shards(shards)
+    }
+
+    /// Updates only the parameters that this rank owns.
+    pub(crate) fn with_shards(self, shards: Arc<Shards>) -> Self {
+        Self { shards: Some(shards), ..self }
+    }
+
+    /// `true` if this optimiser updates the parameter at `path` and keeps its moments.
+    fn is_own(&self, path: &str) -> bool {
+        self.shards.as_ref().is_none_or(|shards| shards.is_own(path))
     }
 
     /// Makes moments of zero where there are none, after so many updates. A parameter gets them even without a gradient, so that a
     /// state lacks nothing when it is complete.
     fn start_moments<const D: usize>(&mut self, path: &str, param: &Tensor<D>, n_steps: u64) {
+        if !self.is_own(path) {
+            return;
+        }
         for name in self.config.moments() {
             self.moments.entry(format!("{path}.{name}")).or_insert_with(|| {
                 if n_steps > 0 {

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use crate::tensors::Values;
+use crate::{CollectiveError, TrainError};
+
 /// A state that does not belong to the model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -68,11 +71,37 @@ impl Optimizer {
     pub fn write_state(&self, path: &Path) -> Result<(), FileError> {
         let shapes: Vec<_> =
             self.moments.iter().map(|(name, moment)| (name.clone(), moment.shape().to_vec())).collect();
+        write_tensors(&shapes, |name| self.moment(name).map_err(io::Error::other), path)
+    }
+
+    /// [`Self::write_state`] of the whole state of `model`, of which `ask` gets the bytes of the moments that other ranks keep,
+    /// by their parameter's path and their name.
+    pub(crate) fn write_whole_state<M: Module>(
+        &self,
+        model: &M,
+        path: &Path,
+        ask: impl Fn(&str, &str) -> Result<Vec<u8>, CollectiveError>,
+    ) -> Result<(), FileError> {
+        let shapes = if self.n_steps > 0 { shapes(&self.config, model) } else { BTreeMap::new() };
         let read = |name: &str| {
-            let data = read_sync(Dispatch::float_into_data(self.moments[name].clone())).map_err(io::Error::other)?;
-            Ok(data.convert::<f32>())
+            let parameter = parameter_of(name);
+            if self.is_own(parameter) {
+                return self.moment(name).map_err(io::Error::other);
+            }
+            let bytes = ask(parameter, name).map_err(io::Error::other)?;
+            let mut values = Values(&bytes);
+            let data = values.take(shapes[name].clone()).map_err(io::Error::other)?;
+            values.end().map_err(io::Error::other)?;
+            Ok(data)
         };
-        write_tensors(&shapes, read, path)
+        let list: Vec<_> = shapes.iter().map(|(name, shape)| (name.clone(), shape.to_vec())).collect();
+        write_tensors(&list, read, path)
+    }
+
+    /// The moment `name` as `f32` data.
+    pub(crate) fn moment(&self, name: &str) -> Result<TensorData, TrainError> {
+        let moment = self.moments.get(name).ok_or_else(|| OptimizerStateError::Missing { name: name.to_owned() })?;
+        Ok(read_sync(Dispatch::float_into_data(moment.clone()))?.convert::<f32>())
     }
 
     /// [`Self::state`] through a function that reads a moment from its device.
@@ -96,29 +125,72 @@ impl Optimizer {
         model: &M,
         device: &Device,
     ) -> Result<Self, OptimizerStateError> {
-        let device = device.clone().inner();
-        let mut expected = shapes(&config, model);
-        let mut moments = BTreeMap::new();
-        for (name, data) in state {
-            // What was found once is expected no more: a second tensor of that name is unknown.
-            let Some(shape) = expected.remove(&name) else {
-                return Err(OptimizerStateError::Unknown { name });
-            };
-            if *data.shape() != shape {
-                let (found, expected) = (data.shape().to_vec(), shape.to_vec());
-                return Err(OptimizerStateError::Shape { name, found, expected });
-            }
-            if data.dtype() != DType::F32 {
-                return Err(OptimizerStateError::Type { name, found: data.dtype().name() });
-            }
-            moments.insert(name, Dispatch::float_from_data(data, device.as_dispatch()));
+        let found = state.iter().map(|(name, data)| (name.as_str(), data.shape().as_slice()));
+        check_state(&config, n_steps, model, found)?;
+        let mut optimizer = Self { n_steps, ..Self::new(config) };
+        state.into_iter().try_for_each(|(name, data)| optimizer.load_moment(name, data, device))?;
+        Ok(optimizer)
+    }
+
+    /// Takes a moment over whose name and shape were checked.
+    pub(crate) fn load_moment(
+        &mut self,
+        name: String,
+        data: TensorData,
+        device: &Device,
+    ) -> Result<(), OptimizerStateError> {
+        if data.dtype() != DType::F32 {
+            return Err(OptimizerStateError::Type { name, found: data.dtype().name() });
         }
-        match expected.into_keys().next() {
-            // Before the first update there are none.
-            Some(name) if n_steps > 0 => Err(OptimizerStateError::Missing { name }),
-            _ => Ok(Self { config, n_steps, moments, starts: BTreeMap::new() }),
+        let device = device.clone().inner();
+        self.moments.insert(name, Dispatch::float_from_data(data, device.as_dispatch()));
+        Ok(())
+    }
+
+    /// Checks the names and shapes of the moments that were `found` for `model`.
+    pub(crate) fn check<'a, M: Module>(
+        &self,
+        model: &M,
+        found: impl Iterator<Item = (&'a str, &'a [usize])>,
+    ) -> Result<(), OptimizerStateError> {
+        check_state(&self.config, self.n_steps, model, found)
+    }
+
+    /// `true` if this optimiser keeps the moment `name`.
+    pub(crate) fn keeps(&self, name: &str) -> bool {
+        self.is_own(parameter_of(name))
+    }
+}
+
+/// Checks the names and shapes of the moments that were `found` after `n_steps` updates: they must be those of the parameters of
+/// `model` that are to be trained.
+fn check_state<'a, M: Module>(
+    config: &OptimizerConfig,
+    n_steps: u64,
+    model: &M,
+    found: impl Iterator<Item = (&'a str, &'a [usize])>,
+) -> Result<(), OptimizerStateError> {
+    let mut expected = shapes(config, model);
+    for (name, shape) in found {
+        // What was found once is expected no more: a second tensor of that name is unknown.
+        let Some(expected) = expected.remove(name) else {
+            return Err(OptimizerStateError::Unknown { name: name.to_owned() });
+        };
+        if expected.as_slice() != shape {
+            let (found, expected) = (shape.to_vec(), expected.to_vec());
+            return Err(OptimizerStateError::Shape { name: name.to_owned(), found, expected });
         }
     }
+    match expected.into_keys().next() {
+        // Before the first update there are none.
+        Some(name) if n_steps > 0 => Err(OptimizerStateError::Missing { name }),
+        _ => Ok(()),
+    }
+}
+
+/// The path of the parameter of the moment `name`.
+fn parameter_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(path, _)| path)
 }
 
 /// Name and shape of every moment that an optimiser of `model` has.

@@ -12,5 +12,6 @@ mod resume;
 mod rule;
 mod saving;
 mod support;
+mod team;
 mod trouble;
 mod troubled;

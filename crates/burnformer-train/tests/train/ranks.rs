@@ -1,121 +1,72 @@
-//! Two processes train one model: here two threads, each with a trainer of its own.
-
-use std::path::Path;
-use std::thread;
+//! A run has the same bits on any number of ranks.
 
 use burn::tensor::Device;
-use burnformer_core::collective::{ThreadRank, thread_ranks};
-use burnformer_core::progress::Interrupt;
-use burnformer_tasks::PretrainingMetricState;
 use burnformer_train::{
-    Collective as _, CollectiveError, Event, HistoryEntry, OnDivergence, Outcome, RunFolder, Stop, TrainConfig,
-    TrainError, Trainer,
+    AdamConfig, Collective as _, CollectiveError, HistoryEntry, OnDivergence, OptimizerConfig, RunFolder, SgdConfig,
+    Stop, TrainConfig, TrainError, Trainer,
 };
 
-use crate::support::{Begin, Fixture, SEED, config, cpus, history, numbers, series};
+use crate::support::{Begin, Fixture, SEED, config, cpus, numbers};
+use crate::team::{Team, assert_same};
 use crate::troubled::{Troubled, Wrong};
 
-fn pair() -> [ThreadRank; 2] {
-    thread_ranks(2).try_into().ok().unwrap()
-}
-
-type Ended = (Result<Outcome<PretrainingMetricState>, TrainError>, Vec<HistoryEntry>);
-
-/// Runs a trainer on each of two ranks; the rank `interrupted.0` is asked to stop after step `interrupted.1`.
-fn run(
-    fixture: &Fixture,
-    device: &Device,
-    config: &TrainConfig,
-    path: &Path,
-    begin: Begin,
-    interrupted: Option<(usize, u64)>,
-) -> [Ended; 2] {
-    // As the processes are started one after the other.
-    let writer = match begin {
-        Begin::Start => RunFolder::create(path, ""),
-        Begin::Resume => RunFolder::open(path),
-    };
-    let folders = [writer.unwrap(), RunFolder::join(path).unwrap()];
-    thread::scope(|scope| {
-        let ranks = pair().map(|rank| {
-            let folder = &folders[rank.rank()];
-            scope.spawn(move || {
-                let interrupt = Interrupt::new();
-                let trainer = Trainer::new(&fixture.task, config, SEED, device.clone())
-                    .with_interrupt(&interrupt)
-                    .with_collective(&rank);
-                let mut entries = Vec::new();
-                let mut on_event = |event: Event<'_>| {
-                    if let Event::Metrics(entry) = event {
-                        if interrupted == Some((rank.rank(), entry.step)) {
-                            interrupt.request();
-                        }
-                        entries.push(entry.clone());
-                    }
-                };
-                let outcome = match begin {
-                    Begin::Start => trainer.start(fixture.model(device), &fixture.data(), folder, &mut on_event),
-                    Begin::Resume => trainer.resume(&fixture.data(), folder, &mut on_event),
-                };
-                (outcome, entries)
-            })
-        });
-        ranks.map(|rank| rank.join().unwrap())
-    })
-}
-
-fn started(fixture: &Fixture, device: &Device, config: &TrainConfig) -> [Vec<HistoryEntry>; 2] {
+/// Runs in `place` with one process, and holds against it what so many ranks write and report.
+fn assert_same_bits(fixture: &Fixture, device: &Device, config: &TrainConfig, sizes: &[usize], what: &str) {
     let place = tempfile::tempdir().unwrap();
-    run(fixture, device, config, &place.path().join("run"), Begin::Start, None).map(|(outcome, entries)| {
-        outcome.unwrap();
-        entries
-    })
-}
-
-/// With one micro-batch on each rank, the same numbers are added up in the same order.
-#[test]
-fn two_ranks_with_a_micro_batch_each_have_the_bits_of_one_process() {
-    let fixture = Fixture::small();
-    for (name, device) in cpus() {
-        let config = TrainConfig { micro_batch_size: 8, grad_accum_steps: 2, ..config(8) };
-        let alone = numbers(&history(&fixture, &device, &config));
-        let ranks = started(&fixture, &device, &config).map(|entries| numbers(&entries));
-        assert_eq!(ranks[0], alone, "{name}");
-        assert_eq!(ranks[1], alone, "{name}");
-    }
-}
-
-#[test]
-fn two_ranks_with_unequal_shares_have_the_losses_and_gradients_of_one_process() {
-    let fixture = Fixture::small();
-    for (name, device) in cpus() {
-        let config = TrainConfig { micro_batch_size: 8, grad_accum_steps: 5, ..config(8) };
-        let alone = history(&fixture, &device, &config);
-        let [zero, one] = started(&fixture, &device, &config);
-        assert_eq!(numbers(&zero), numbers(&one), "{name}: the ranks disagree");
-        for metric in ["loss", "mlm_loss", "nsp_loss", "gradient_norm"] {
-            let (found, expected) = (series(&zero, metric), series(&alone, metric));
-            assert_eq!(found.len(), 8, "{name}: `{metric}`");
-            for (found, expected) in found.iter().zip(&expected) {
-                // Two sums of gradients are added instead of five gradients: 1e-6, and what eight updates make of it.
-                let difference = (found - expected).abs() / expected.abs();
-                assert!(difference < 1e-4, "{name}: `{metric}` differs by {difference:e}");
-            }
+    let alone = place.path().join("alone");
+    let (outcome, expected) = fixture.run(device, config, &alone, Begin::Start, None);
+    outcome.unwrap();
+    let team = Team { task: &fixture.task, fixture, device, config };
+    for &n in sizes {
+        let path = place.path().join(format!("{n} ranks"));
+        for (rank, (outcome, entries)) in team.run(&path, Begin::Start, n, None).into_iter().enumerate() {
+            outcome.unwrap();
+            assert_eq!(text(&entries), text(&expected), "{what}: rank {rank} of {n}");
         }
-        assert_eq!(series(&zero, "tokens"), series(&alone, "tokens"), "{name}");
-        assert_eq!(series(&zero, "padding"), series(&alone, "padding"), "{name}");
+        assert_same(&path, &alone, &format!("{what}: {n} ranks"));
     }
 }
 
-/// The second rank has nothing to do: it takes over gradients, totals and metrics.
+/// Lines of metrics as text, in which not a number equals itself.
+fn text(entries: &[HistoryEntry]) -> String {
+    format!("{:#?}", numbers(entries))
+}
+
+/// Weights, moments, metrics and states, with dropout; shares that are equal, unequal, and empty.
 #[test]
-fn a_rank_without_a_micro_batch_follows() {
+fn any_number_of_ranks_has_the_bits_of_one_process() {
     let fixture = Fixture::small();
-    let (name, device) = cpus().remove(0);
-    let config = config(4);
-    let alone = numbers(&history(&fixture, &device, &config));
-    for found in started(&fixture, &device, &config) {
-        assert_eq!(numbers(&found), alone, "{name}");
+    for (name, device) in cpus() {
+        for n_micro_batches in [1, 3, 4, 7] {
+            let config = TrainConfig { micro_batch_size: 4, grad_accum_steps: n_micro_batches, ..config(6) };
+            assert_same_bits(
+                &fixture,
+                &device,
+                &config,
+                &[2, 3, 4],
+                &format!("{name}, {n_micro_batches} micro-batches"),
+            );
+        }
+    }
+}
+
+#[test]
+fn every_optimiser_and_setting_has_the_bits_of_one_process() {
+    let fixture = Fixture::small();
+    let (_, device) = cpus().remove(0);
+    let base = TrainConfig { micro_batch_size: 4, grad_accum_steps: 5, ..config(6) };
+    let sgd = |momentum| OptimizerConfig::Sgd(SgdConfig { learning_rate: 0.05, momentum, weight_decay: 0.01 });
+    let settings = [
+        ("lamb", TrainConfig { optimizer: OptimizerConfig::Lamb(AdamConfig::default()), ..base.clone() }),
+        ("sgd", TrainConfig { optimizer: sgd(0.9), clip_norm: None, ..base.clone() }),
+        ("plain sgd", TrainConfig { optimizer: sgd(0.0), ..base.clone() }),
+        ("average", TrainConfig { ema_decay: Some(0.9), ..base.clone() }),
+        ("unfreezing", TrainConfig { unfreeze_every: Some(2), ..base.clone() }),
+        ("tokens", TrainConfig { micro_batch_tokens: Some(100), ..base.clone() }),
+        ("checkpointing", TrainConfig { activation_checkpointing: true, ..base }),
+    ];
+    for (name, config) in settings {
+        assert_same_bits(&fixture, &device, &config, &[3], name);
     }
 }
 
@@ -124,27 +75,20 @@ fn an_interrupt_of_any_rank_stops_all_and_any_number_resumes() {
     let fixture = Fixture::small();
     let (_, device) = cpus().remove(0);
     let place = tempfile::tempdir().unwrap();
-    let config = TrainConfig { grad_accum_steps: 2, ..config(8) };
-    let alone = numbers(&history(&fixture, &device, &config));
-    for (interrupted, n_ranks) in [(0, 2), (1, 2), (1, 1)] {
-        let path = place.path().join(format!("{interrupted} {n_ranks}"));
-        let begun = run(&fixture, &device, &config, &path, Begin::Start, Some((interrupted, 3)));
-        let mut found = numbers(&begun[0].1);
-        for (outcome, _) in begun {
+    let config = TrainConfig { micro_batch_size: 4, grad_accum_steps: 5, unfreeze_every: Some(2), ..config(8) };
+    let alone = place.path().join("alone");
+    fixture.run(&device, &config, &alone, Begin::Start, None).0.unwrap();
+    let team = Team { task: &fixture.task, fixture: &fixture, device: &device, config: &config };
+    for (interrupted, n, then) in [(0, 2, 4), (3, 4, 1), (3, 4, 3), (0, 1, 2)] {
+        let path = place.path().join(format!("{interrupted} {n} {then}"));
+        for (outcome, _) in team.run(&path, Begin::Start, n, Some((interrupted, 3))) {
             let outcome = outcome.unwrap();
             assert_eq!((outcome.stop, outcome.state.step), (Stop::Interrupted, 3));
         }
-        let (outcome, rest) = match n_ranks {
-            1 => fixture.run(&device, &config, &path, Begin::Resume, None),
-            _ => {
-                let [zero, one] = run(&fixture, &device, &config, &path, Begin::Resume, None);
-                assert_eq!(numbers(&zero.1), numbers(&one.1));
-                zero
-            }
-        };
-        assert_eq!(outcome.unwrap().stop, Stop::Finished);
-        found.extend(numbers(&rest));
-        assert_eq!(found, alone, "rank {interrupted} interrupted, {n_ranks} went on");
+        for (outcome, _) in team.run(&path, Begin::Resume, then, None) {
+            assert_eq!(outcome.unwrap().stop, Stop::Finished);
+        }
+        assert_same(&path, &alone, &format!("rank {interrupted} of {n} interrupted, {then} went on"));
     }
 }
 
@@ -153,7 +97,7 @@ fn a_rank_that_is_lost_ends_the_others() {
     let fixture = Fixture::small();
     let (_, device) = cpus().remove(0);
     let place = tempfile::tempdir().unwrap();
-    let [zero, one] = pair();
+    let [zero, one] = burnformer_core::collective::thread_ranks(2).try_into().ok().unwrap();
     drop(one);
     let config = config(4);
     let folder = RunFolder::create(&place.path().join("run"), "").unwrap();
@@ -161,12 +105,13 @@ fn a_rank_that_is_lost_ends_the_others() {
     let error = trainer.start(fixture.model(&device), &fixture.data(), &folder, &mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::Collective(CollectiveError::Lost { rank: 0, size: 2, .. })), "{error}");
     assert!(error.to_string().contains("resume from the last checkpoint"), "{error}");
+    assert_eq!(zero.rank(), 0);
 }
 
 #[test]
 fn ranks_skip_steps_and_go_back_together() {
     let fixture = Fixture::small();
-    let (name, device) = cpus().remove(0);
+    let (_, device) = cpus().remove(0);
     let place = tempfile::tempdir().unwrap();
     let config = TrainConfig {
         grad_accum_steps: 2,
@@ -176,30 +121,14 @@ fn ranks_skip_steps_and_go_back_together() {
         ..config(8)
     };
     let task = Troubled::at(&fixture, &config, &[2, 6, 7], Wrong::Gradient);
-    let alone = task.run(&fixture, &device, &config, &place.path().join("alone"), Begin::Start, None);
-    assert_eq!(alone.told("skipped"), ["2", "6", "7"]);
+    let alone = place.path().join("alone");
+    let expected = task.run(&fixture, &device, &config, &alone, Begin::Start, None);
+    assert_eq!(expected.told("skipped"), ["2", "6", "7"]);
     let path = place.path().join("ranks");
-    let folders = [RunFolder::create(&path, "").unwrap(), RunFolder::join(&path).unwrap()];
-    let found = thread::scope(|scope| {
-        let ranks = pair().map(|rank| {
-            let (folder, task, config, fixture, device) = (&folders[rank.rank()], &task, &config, &fixture, &device);
-            scope.spawn(move || {
-                let trainer = Trainer::new(task, config, SEED, device.clone()).with_collective(&rank);
-                let mut entries = Vec::new();
-                let mut on_event = |event: Event<'_>| {
-                    if let Event::Metrics(entry) = event {
-                        entries.push(entry.clone());
-                    }
-                };
-                let outcome = trainer.start(fixture.model(device), &fixture.data(), folder, &mut on_event);
-                (outcome.unwrap().state.health, entries)
-            })
-        });
-        ranks.map(|rank| rank.join().unwrap())
-    });
-    for (health, entries) in found {
-        assert_eq!(health, alone.outcome.as_ref().unwrap().state.health, "{name}");
-        // As text, in which not a number equals itself.
-        assert_eq!(format!("{:?}", numbers(&entries)), format!("{:?}", numbers(&alone.entries)), "{name}");
+    let team = Team { task: &task, fixture: &fixture, device: &device, config: &config };
+    for (outcome, entries) in team.run(&path, Begin::Start, 3, None) {
+        assert_eq!(outcome.unwrap().state.health, expected.outcome.as_ref().unwrap().state.health);
+        assert_eq!(text(&entries), text(&expected.entries));
     }
+    assert_same(&path, &alone, "rolled back");
 }
