@@ -11,15 +11,21 @@ mod input;
 mod signals;
 mod terminal;
 
+use std::env;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Error, Result};
 use burnformer::core::Local;
+use burnformer::core::collective::is_failed_elsewhere;
 use burnformer::core::progress::{Interrupt, is_interrupted};
 use burnformer::ops::{Allocator, start_threads};
 use burnformer::recipes::causes;
+use burnformer_mpi::{Ending, Launch, Ranks, StartError};
 
-use args::Cli;
+use args::{Cli, VerbosityArgs};
 use commands::Outcome;
 use context::Context;
 use signals::Signals;
@@ -34,36 +40,90 @@ const DONE: u8 = 0;
 const NOT_MET: u8 = 1;
 /// The work could not be done: the command line, the settings, a file. Clap ends with it too.
 const FAILED: u8 = 2;
+/// Below the statuses that tell a signal.
+const SIGNAL: u8 = 127;
+
+/// How long other processes leave the first one the time to say why all refuse to work: a launcher ends all with the first.
+const REFUSING: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = Cli::read();
-    let context =
-        Context { terminal: Terminal::new(&cli.verbosity), interrupt: Interrupt::new(), collective: Box::new(Local) };
-    let status = match Signals::watch(&context.interrupt, &context.terminal) {
-        Ok(signals) => {
-            let result = start_threads().map_err(Error::from).and_then(|()| commands::run(&cli.command, &context));
-            status(result, &signals, &context.terminal)
-        }
-        Err(error) => failed(&Error::from(error).context("cannot watch for signals"), &context.terminal),
+    // Before anything is said: of several processes one speaks.
+    let ranks = match Ranks::start(cli.as_ref().map_or(REFUSING, |cli| cli.ranks.timeout())) {
+        Ok(ranks) => ranks,
+        Err(error) => return refuse(error),
     };
-    ExitCode::from(status)
+    ExitCode::from(match cli {
+        Ok(cli) => work(&cli, ranks),
+        Err(message) => {
+            // Nobody is left to tell that nobody reads it.
+            let _ = match ranks.rank() {
+                None => message.print(),
+                Some(0) if message.use_stderr() => write!(io::stderr(), "{}", message.render()),
+                Some(0) => write!(io::stdout(), "{}", message.render()),
+                Some(_) => Ok(()),
+            };
+            ranks.end(Ending::Status(u8::try_from(message.exit_code()).unwrap_or(FAILED)), |_| {})
+        }
+    })
 }
 
-/// The exit status of a command that ended with `result`, after saying what went wrong.
-fn status(result: Result<Outcome>, signals: &Signals, terminal: &Terminal) -> u8 {
-    match result {
-        Ok(Outcome::Done) => DONE,
-        Ok(Outcome::NotMet) => NOT_MET,
-        Err(error) if error.is::<ClosedPipe>() => DONE,
-        Err(error) if is_interrupted(error.as_ref()) => {
-            terminal.note("interrupted");
-            signals.status()
+/// Says why several processes cannot work together.
+fn refuse(error: StartError) -> ExitCode {
+    match Launch::find() {
+        Some(launch) if launch.rank > 0 => thread::sleep(REFUSING),
+        _ => fail(&error.into(), &Terminal::new(&VerbosityArgs::default(), None), None),
+    }
+    ExitCode::from(FAILED)
+}
+
+/// Runs the command, and returns the exit status.
+fn work(cli: &Cli, ranks: Ranks) -> u8 {
+    let (is_first, is_common) = (ranks.rank().unwrap_or(0) == 0, commands::is_common(&cli.command));
+    let context = Context {
+        terminal: Terminal::new(&cli.verbosity, ranks.rank()),
+        interrupt: Interrupt::new(),
+        collective: if is_common { ranks.collective() } else { Box::new(Local) },
+        host_rank: ranks.host_rank(),
+    };
+    let terminal = &context.terminal;
+    let (ending, error) = match Signals::watch(&context.interrupt, terminal) {
+        Ok(_) if !is_first && !is_common => (Ending::Status(DONE), None),
+        Ok(signals) => {
+            let shared = if env::var_os("RAYON_NUM_THREADS").is_none() { ranks.threads() } else { None };
+            let result = start_threads(cli.ranks.threads.or(shared)).map_err(Error::from);
+            ending(result.and_then(|()| commands::run(&cli.command, &context)), &signals)
         }
-        Err(error) => failed(&error, terminal),
+        Err(error) => (Ending::Failed(FAILED), Some(Error::from(error).context("cannot watch for signals"))),
+    };
+    let status = ranks.end(ending, |rank| {
+        if let Some(error) = &error {
+            fail(error, terminal, rank);
+        }
+    });
+    if status > SIGNAL {
+        terminal.note("interrupted");
+    }
+    status
+}
+
+/// How a command ended with `result`, and the error that is to be told.
+fn ending(result: Result<Outcome>, signals: &Signals) -> (Ending, Option<Error>) {
+    match result {
+        Ok(Outcome::Done) => (Ending::Status(DONE), None),
+        Ok(Outcome::NotMet) => (Ending::Status(NOT_MET), None),
+        Err(error) if error.is::<ClosedPipe>() => (Ending::Status(DONE), None),
+        Err(error) if is_interrupted(error.as_ref()) => (Ending::Status(signals.status()), None),
+        Err(error) if is_failed_elsewhere(error.as_ref()) => (Ending::FailedElsewhere, None),
+        Err(error) => (Ending::Failed(FAILED), Some(error)),
     }
 }
 
-fn failed(error: &Error, terminal: &Terminal) -> u8 {
-    terminal.error(&causes(error.as_ref()), errors::hint(error).as_deref());
-    FAILED
+/// Says why the command failed, on the process of this number, if others have not.
+fn fail(error: &Error, terminal: &Terminal, rank: Option<usize>) {
+    let mut causes = causes(error.as_ref());
+    if let (Some(rank), Some(first)) = (rank, causes.first_mut()) {
+        *first = format!("rank {rank}: {first}");
+    }
+    terminal.error(&causes, errors::hint(error).as_deref());
 }

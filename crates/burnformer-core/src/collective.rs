@@ -129,6 +129,15 @@ impl CollectiveError {
     }
 }
 
+/// `true` if this error or one of its causes is [`CollectiveError::Failed`]: another rank has failed, and says why itself. An
+/// error type keeps it as a source, and is not transparent to it, so that it is found.
+#[must_use]
+pub fn is_failed_elsewhere(error: &(dyn Error + 'static)) -> bool {
+    let is_failed =
+        |error: &(dyn Error + 'static)| matches!(error.downcast_ref(), Some(CollectiveError::Failed { .. }));
+    std::iter::successors(Some(error), |&error| error.source()).any(is_failed)
+}
+
 /// The values of all ranks in the order of ranks.
 ///
 /// # Errors

@@ -166,6 +166,19 @@ impl DeviceChoice {
         }
     }
 
+    /// The device of the process of this number, of those that work together on this machine: where any GPU would do, each has
+    /// one of its own, as far as there are so many.
+    #[must_use]
+    pub fn for_process(self, number: usize) -> Self {
+        let is_any = match self {
+            Self::Auto => Self::best() == Self::Wgpu(None),
+            other => other == Self::Wgpu(None),
+        };
+        let count =
+            if is_any && number > 0 { wgpu::adapters().iter().filter(|adapter| adapter.is_gpu).count() } else { 0 };
+        if count > 0 { Self::Wgpu(Some(number % count)) } else { self }
+    }
+
     fn best() -> Self {
         if wgpu::adapters().iter().any(|adapter| adapter.is_gpu) {
             Self::Wgpu(None)

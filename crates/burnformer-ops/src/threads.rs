@@ -7,18 +7,19 @@ use rayon::{ThreadPoolBuildError, ThreadPoolBuilder};
 /// The threads for computing cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot start the threads for computing: set `RAYON_NUM_THREADS=1`, or allow more processes (`ulimit -u`) or memory \
+    "cannot start the threads for computing: compute with fewer (`RAYON_NUM_THREADS=1`), or allow more processes (`ulimit -u`) or memory \
      (`ulimit -v`)"
 )]
 pub struct ThreadsError(#[source] ThreadPoolBuildError);
 
-/// Starts the threads that all computing shares, as many as there are processors or `RAYON_NUM_THREADS` says. Without this
-/// they start when they are first needed, which panics if the system has none.
+/// Starts the threads that all computing shares: `threads`, or as many as `RAYON_NUM_THREADS` says or there are processors.
+/// Without this they start when they are first needed, which panics if the system has none.
 ///
 /// # Errors
 /// If the system does not hand out as many threads.
-pub fn start_threads() -> Result<(), ThreadsError> {
-    match ThreadPoolBuilder::new().build_global() {
+pub fn start_threads(threads: Option<usize>) -> Result<(), ThreadsError> {
+    // 0 stands for what is usual.
+    match ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build_global() {
         // An error without a cause: there are threads already.
         Err(error) if error.source().is_some() => Err(ThreadsError(error)),
         _ => Ok(()),
@@ -31,7 +32,7 @@ mod tests {
 
     #[test]
     fn threads_that_are_there_already_are_no_error() {
-        start_threads().unwrap();
-        start_threads().unwrap();
+        start_threads(None).unwrap();
+        start_threads(Some(1)).unwrap();
     }
 }

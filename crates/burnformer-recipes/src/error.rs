@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use burnformer_core::CollectiveError;
 use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
 use burnformer_core::progress::Interrupted;
@@ -38,6 +39,9 @@ pub enum RecipeError {
     /// Training fails.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// Another process has failed, or cannot be reached.
+    #[error("the processes cannot work together any more")]
+    Collective(#[from] CollectiveError),
     /// A tokenizer cannot be loaded.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -39,6 +39,7 @@ mod notes;
 mod objective;
 mod observer;
 mod pretrain;
+mod ranks;
 mod recipe;
 mod recipe_name;
 mod runs;

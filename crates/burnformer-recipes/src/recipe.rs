@@ -19,6 +19,7 @@ use burnformer_train::{
 
 use crate::changes::changes;
 use crate::memory::{self, Demand};
+use crate::ranks::{agreed, first, shared_folder};
 use crate::{AnyReport, Context, Note, RecipeError, Report, RunSettings};
 
 /// A recipe: a task, a model and its data, ready to train.
@@ -150,13 +151,20 @@ pub trait Recipe {
     /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
     /// [`Self::resume`] continues.
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
-        self.announce(context)?;
-        let device = context.device.open()?;
-        check_memory(self, &device)?;
-        let model = self.init(&device.clone().autodiff(), context)?;
-        self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?;
-        let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
-        write_data_report(self, &folder)?;
+        let begun = || {
+            self.announce(context)?;
+            let device = context.device.open()?;
+            check_memory(self, &device)?;
+            let model = fresh_model(self, &device, context)?;
+            Ok::<_, RecipeError>((device, model))
+        };
+        // Nobody looks whether the folder is free any more.
+        let (device, model) = agreed(context.collective, begun())?;
+        let folder = shared_folder(context.collective, out, || {
+            let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
+            write_data_report(self, &folder)?;
+            Ok(folder)
+        })?;
         let outcome =
             train(self, &device, context, |trainer, on_event| trainer.start(model, self.data(), &folder, on_event))?;
         finish(self, &folder, &outcome, &device, context)
@@ -169,17 +177,23 @@ pub trait Recipe {
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
-        self.announce(context)?;
-        let device = context.device.open()?;
-        check_memory(self, &device)?;
-        let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
-        for change in changes(out, self.settings())? {
-            context.observer.note(&Note::Changed(&change));
-        }
-        if !folder.has_begun()? {
-            let model = self.init(&device.clone().autodiff(), context)?;
-            self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?;
-            write_data_report(self, &folder)?;
+        let begun = || {
+            self.announce(context)?;
+            let device = context.device.open()?;
+            check_memory(self, &device)?;
+            Ok::<_, RecipeError>(device)
+        };
+        let device = agreed(context.collective, begun())?;
+        let folder = shared_folder(context.collective, out, || {
+            let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
+            for change in changes(out, self.settings())? {
+                context.observer.note(&Note::Changed(&change));
+            }
+            Ok(folder)
+        })?;
+        if !first(context.collective, || folder.has_begun().map_err(RecipeError::from))? {
+            let model = agreed(context.collective, fresh_model(self, &device, context))?;
+            first(context.collective, || write_data_report(self, &folder))?;
             context.observer.note(&Note::StartsAnew { folder: folder.path() });
             let outcome = train(self, &device, context, |trainer, on_event| {
                 trainer.start(model, self.data(), &folder, on_event)
@@ -244,8 +258,7 @@ where
         let device = context.device.open()?;
         check_memory(self, &device)?;
         // What there is to say of the model, the run will say.
-        let model = self.init(&device.autodiff(), &Context { observer: &Silent, ..*context })?;
-        Ok(self.settings().train().check_parameters(self.parameter_rule().as_ref(), &model)?)
+        fresh_model(self, &device, &Context { observer: &Silent, ..*context }).map(drop)
     }
 
     fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
@@ -289,6 +302,17 @@ fn demand<R: Recipe + ?Sized, T>(recipe: &R, size: &Size, device: &Device, work:
     })
 }
 
+/// The model before its first step, if it can be trained as the settings say.
+fn fresh_model<R: Recipe + ?Sized>(
+    recipe: &R,
+    device: &Device,
+    context: &Context<'_>,
+) -> Result<<R::Task as Task>::Model, RecipeError> {
+    let model = recipe.init(&device.clone().autodiff(), context)?;
+    recipe.settings().train().check_parameters(recipe.parameter_rule().as_ref(), &model)?;
+    Ok(model)
+}
+
 /// [`Recipe::check_memory`] with what there is, if that is known.
 fn check_memory<R: Recipe + ?Sized>(recipe: &R, device: &Device) -> Result<(), RecipeError> {
     memory::available().map_or(Ok(()), |available| recipe.check_memory(device, available))
@@ -312,7 +336,8 @@ fn train<R: Recipe + ?Sized>(
         .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt())
         .with_collective(context.collective);
-    work(&trainer, &mut |event| context.observer.event(&event))
+    // Once all have ended, rank 0 has written what it writes.
+    agreed(context.collective, work(&trainer, &mut |event| context.observer.event(&event)))
 }
 
 /// Writes the report on the data, if there is one.
@@ -340,7 +365,8 @@ fn finish<R: Recipe + ?Sized>(
             return Err(Interrupted.into());
         }
     };
-    let best = recipe.task().load(folder.path(), device).map_err(TrainError::task)?;
+    let loaded = recipe.task().load(folder.path(), device).map_err(TrainError::task);
+    let best = agreed(context.collective, loaded)?;
     let run = RunSummary {
         folder: folder.path().to_owned(),
         stopped,
@@ -350,20 +376,25 @@ fn finish<R: Recipe + ?Sized>(
         seconds: state.seconds,
         peak_memory_bytes: peak_memory(),
     };
-    let history = History::read(RunFolder::metrics_file(folder.path())).map_err(TrainError::from)?;
-    for part in ["train", "validation"] {
-        let last = history.iter().rfind(|entry| entry.split == part);
-        if let Some(last) = last.filter(|it| it.value("loss").is_some_and(|loss| !loss.is_finite())) {
-            context.observer.note(&Note::NotFiniteLoss { step: last.step, part });
+    first(context.collective, || {
+        let history = History::read(RunFolder::metrics_file(folder.path())).map_err(TrainError::from)?;
+        for part in ["train", "validation"] {
+            let last = history.iter().rfind(|entry| entry.split == part);
+            if let Some(last) = last.filter(|it| it.value("loss").is_some_and(|loss| !loss.is_finite())) {
+                context.observer.note(&Note::NotFiniteLoss { step: last.step, part });
+            }
         }
-    }
-    let report = recipe.report(run, &best, device, context)?;
-    // Once more, as test data may have been named when the run was resumed.
-    write_data_report(recipe, folder)?;
-    for (name, svg) in report.pictures()? {
-        folder.write_picture(name, &svg)?;
-    }
-    folder.write_card(&recipe.card(folder.path(), &report).to_string())?;
+        Ok::<_, RecipeError>(())
+    })?;
+    let report = agreed(context.collective, recipe.report(run, &best, device, context))?;
+    first(context.collective, || {
+        // Once more, as test data may have been named when the run was resumed.
+        write_data_report(recipe, folder)?;
+        for (name, svg) in report.pictures()? {
+            folder.write_picture(name, &svg)?;
+        }
+        Ok::<_, RecipeError>(folder.write_card(&recipe.card(folder.path(), &report).to_string())?)
+    })?;
     Ok(report)
 }
 

@@ -22,7 +22,7 @@ pub enum TrainError {
     #[error(transparent)]
     Task(Box<dyn Error + Send + Sync>),
     /// Several processes cannot train together any more.
-    #[error(transparent)]
+    #[error("the processes cannot train together any more")]
     Collective(#[from] CollectiveError),
     /// The work was asked to stop.
     #[error("interrupted")]

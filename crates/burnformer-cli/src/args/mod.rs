@@ -17,6 +17,7 @@ mod names;
 mod numbers;
 mod paths;
 mod pretrain;
+mod ranks;
 mod run;
 mod runs;
 mod search;
@@ -45,6 +46,7 @@ pub(crate) use generate::GenerateArgs;
 pub(crate) use given::Given;
 pub(crate) use input::{EncodingArgs, FormatArgs, SpecialTokensArgs, TextsArgs};
 pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
+pub(crate) use ranks::RanksArgs;
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsArgs;
 pub(crate) use search::SearchArgs;
@@ -74,6 +76,9 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) verbosity: VerbosityArgs,
 
+    #[command(flatten)]
+    pub(crate) ranks: RanksArgs,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -84,19 +89,22 @@ impl Cli {
         numbers::accept_negative(Self::command())
     }
 
-    /// The command line of this process; ends it with a message if that makes no sense.
-    pub(crate) fn read() -> Self {
-        let matches = Self::definition().try_get_matches().unwrap_or_else(|error| {
+    /// The command line of this process.
+    ///
+    /// # Errors
+    /// If it makes no sense, or asks for help: what to print instead.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let matches = Self::definition().try_get_matches().map_err(|error| {
             // The message quotes arguments, such as names of files. It is that of arguments that do not command a terminal.
             let shown = env::args_os().map(|arg| printable(&arg.to_string_lossy()).into_owned());
-            Self::definition().try_get_matches_from(shown).err().unwrap_or(error).exit()
+            Self::definition().try_get_matches_from(shown).err().unwrap_or(error)
         });
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        Self::from_arg_matches(&matches?)
     }
 }
 
 /// How much is printed to standard error.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct VerbosityArgs {
     /// Print results and errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]

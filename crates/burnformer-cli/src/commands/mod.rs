@@ -54,6 +54,11 @@ pub(crate) enum Outcome {
     NotMet,
 }
 
+/// Whether all processes of `mpirun` work on `command` together. Otherwise the first does it alone.
+pub(crate) fn is_common(command: &Command) -> bool {
+    matches!(command, Command::Pretrain(_) | Command::Finetune(_) | Command::TrainSeq2Seq(_))
+}
+
 /// Runs `command`.
 ///
 /// # Errors

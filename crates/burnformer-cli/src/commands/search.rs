@@ -18,7 +18,7 @@ use crate::errors::Advised;
 /// Commands that train.
 const TRAINING: [&str; 3] = ["finetune", "pretrain", "train-seq2seq"];
 /// Flags of the command that the search sets itself.
-const OWN: [&str; 5] = ["--out", "--resume", "--dry-run", "--seeds", "--format"];
+const OWN: [&str; 7] = ["--out", "--resume", "--dry-run", "--seeds", "--format", "--threads", "--rank-timeout"];
 
 pub(super) fn run(args: &SearchArgs, context: &Context) -> Result<Outcome> {
     let flags = [("trials", args.trials), ("jobs", args.jobs)];

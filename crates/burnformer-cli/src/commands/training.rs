@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use burnformer::recipes::{AnyRecipe, Context as Watched, Note, Observer, Overrides, Report, Seeds, history_line};
 use burnformer::train::Event;
 
@@ -36,11 +36,11 @@ pub(super) fn run(
             terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
             return Ok(Outcome::Done);
         }
-        reload(&args.out)?
+        context.agreed(reload(&args.out))?
     } else {
-        begin(&watched)?
+        context.agreed(begin(&watched))?
     };
-    let plan = recipe.plan_run(watched.device)?;
+    let plan = context.agreed(recipe.plan_run(watched.device).map_err(Error::from))?;
     if args.dry_run {
         if let Some(warning) = &plan.warning {
             terminal.warn(warning);

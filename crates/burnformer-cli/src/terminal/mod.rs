@@ -21,6 +21,8 @@ use style::Style;
 /// Where a command speaks. A clone speaks in the same place.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal {
+    /// The number of this process, if there are others: the first speaks for all.
+    rank: Option<usize>,
     verbosity: Verbosity,
     style: Style,
     /// The bars under way, if the standard error can show any.
@@ -47,9 +49,10 @@ impl Display for ClosedPipe {
 impl std::error::Error for ClosedPipe {}
 
 impl Terminal {
-    /// A terminal that says as much as `args` allow.
-    pub(crate) fn new(args: &VerbosityArgs) -> Self {
-        let verbosity = match (args.quiet, args.verbose) {
+    /// A terminal that says as much as `args` allow; for the process of number `rank`, if there are others, of which the first
+    /// says all but errors.
+    pub(crate) fn new(args: &VerbosityArgs, rank: Option<usize>) -> Self {
+        let verbosity = match (args.quiet || rank.is_some_and(|rank| rank > 0), args.verbose) {
             (true, _) => Verbosity::Quiet,
             (false, true) => Verbosity::Verbose,
             (false, false) => Verbosity::Normal,
@@ -57,7 +60,7 @@ impl Terminal {
         let is_terminal = io::stderr().is_terminal();
         let can_move = is_terminal && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb");
         let bars = (can_move && verbosity > Verbosity::Quiet).then(Bars::default);
-        Self { verbosity, style: Style::new(is_terminal), bars }
+        Self { rank, verbosity, style: Style::new(is_terminal), bars }
     }
 
     /// Writes a result for people, or JSON, to the standard output, in lines of its own.
@@ -73,10 +76,14 @@ impl Terminal {
     /// Writes each of these as a line to the standard output, empty ones too: texts that other programs read, so that only a
     /// terminal gets them in another form.
     pub(crate) fn print_lines(&self, lines: &[impl AsRef<str>]) -> Result<()> {
-        if io::stdout().is_terminal() { self.print_each(lines) } else { self.write(lines) }
+        // Open MPI has every process write to what looks like a terminal, and passes on what it writes there.
+        if io::stdout().is_terminal() && self.rank.is_none() { self.print_each(lines) } else { self.write(lines) }
     }
 
     fn write(&self, lines: &[impl AsRef<str>]) -> Result<()> {
+        if self.rank.is_some_and(|rank| rank > 0) {
+            return Ok(());
+        }
         let write = || {
             let mut out = io::BufWriter::new(io::stdout().lock());
             lines.iter().try_for_each(|line| writeln!(out, "{}", line.as_ref()))?;

@@ -29,6 +29,7 @@ mod old_runs;
 mod outputs;
 mod questions;
 mod ranking;
+mod ranks;
 mod resume;
 mod runs;
 mod rust_docs;

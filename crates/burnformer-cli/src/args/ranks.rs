@@ -1,0 +1,27 @@
+//! Flags for the processors of a process, and for processes that work together.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::numbers::whole;
+
+/// How a process shares its machine with others, and waits for them.
+#[derive(Args, Debug)]
+pub(crate) struct RanksArgs {
+    /// Number of threads to compute with [default: one for each processor, divided among the processes of `mpirun` on this machine]
+    #[arg(long, value_name = "N", global = true, display_order = 1000, value_parser = whole::<usize>(1..=4096))]
+    pub(crate) threads: Option<usize>,
+
+    /// Minutes that a process of `mpirun` waits for another one before it gives up
+    #[arg(long, value_name = "MINUTES", global = true, display_order = 1000, hide_short_help = true, default_value_t = 30,
+          value_parser = whole::<u64>(1..=100_000))]
+    pub(crate) rank_timeout: u64,
+}
+
+impl RanksArgs {
+    /// How long to wait for another process.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(60 * self.rank_timeout)
+    }
+}
