@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_core::settings;
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batches, WindowBatch, WindowCollator};
+use burnformer_data::batches::{Batches, Dealt, WindowBatch, WindowCollator};
 use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, LanguageModelConfig, LanguageModelDataset};
 use burnformer_data::split::{SplitConfig, Subset};
@@ -17,7 +17,7 @@ use burnformer_models::{
     GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, Passes, Pretrained, StepFloats, stats,
 };
 use burnformer_reports::{CausalLmReport, CausalLmScores, RunSummary};
-use burnformer_tasks::{CausalLmTask, MetricState, evaluate};
+use burnformer_tasks::{CausalLmTask, MetricState};
 use burnformer_train::{Data, ModelCard, RunFolder, TrainConfig};
 use serde::{Deserialize, Serialize};
 
@@ -228,7 +228,9 @@ impl Recipe for PretrainCausalLm {
     ) -> Result<CausalLmReport, RecipeError> {
         let validation = match &self.data.validation {
             Some(samples) => {
-                let batches = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
+                let Self { settings, data, .. } = self;
+                let batches =
+                    settings.train.dealt_validation(samples, &data.collator, settings.seed, context.collective)?;
                 Some(scores(&self.task, best, batches, &self.corpus, device, context)?)
             }
             None => None,
@@ -281,7 +283,7 @@ pub fn evaluate_causal_lm(
     let samples = Arc::new(LanguageModelDataset::new(Arc::clone(&corpus), &documents, &tokenizer, &samples, seed)?);
     let padding = padding(pad_id(&tokenizer), config.max_seq_length);
     let (collator, n_samples) = (WindowCollator { padding }, samples.per_epoch());
-    let batches = Batches::epoch(samples, &collator, &batches_of(batch_size), seed)?;
+    let batches = Batches::dealt(samples, &collator, &batches_of(batch_size), seed, context.place())?;
     let task = CausalLmTask::new(config, tokenizer)?;
     let found = scores(&task, &model, (batches, n_samples), &corpus, &device, context)?;
     check_loss(folder, found.metrics.get("loss"))?;
@@ -303,12 +305,12 @@ fn of_run(folder: &Path, config: &GptConfig) -> Result<(u64, SplitConfig, Langua
 fn scores(
     task: &CausalLmTask,
     model: &GptForCausalLM,
-    (batches, n_samples): (impl Iterator<Item = Result<WindowBatch, DataError>>, u64),
+    (batches, n_samples): (impl Iterator<Item = Result<Dealt<WindowBatch>, DataError>>, u64),
     corpus: &Corpus,
     device: &Device,
     context: &Context<'_>,
 ) -> Result<CausalLmScores, RecipeError> {
-    let state = evaluate(task, model, batches, n_samples, device, context.observer, &context.interrupt())?;
+    let state = context.evaluation(device).run(task, model, batches, n_samples)?;
     let manifest = corpus.manifest();
     let counts = manifest.counts();
     // Each document has an end token, which is predicted too.

@@ -84,7 +84,7 @@ pub fn evaluate_supervised<S: Supervised>(
     let samples = Arc::new(supervised.samples(&texts, &base, seed)?);
     supervised.announce(&texts, &samples, "evaluated", &base, context);
     let collator = supervised.collator(padding(base.pad_id(), base.config.max_seq_length));
-    let batches = Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed)?;
+    let batches = Batches::dealt(Arc::clone(&samples), &collator, &batches_of(batch_size), seed, context.place())?;
     let scores = supervised.measure(&model, (&texts, &samples), batches, seed, &device, context)?;
     check_loss(folder, S::loss(&scores))?;
     Ok(scores)
@@ -134,8 +134,8 @@ pub fn evaluate_pretraining(
     let samples = Arc::new(PretrainingDataset::new(corpus, &documents, &tokenizer, &samples, seed)?);
     let (pad_id, n_samples) = (tokenizer.specials().pad_id.unwrap_or(config.pad_id), samples.per_epoch());
     let collator = PretrainingCollator { padding: padding(pad_id, config.max_seq_length) };
-    let batches = || Batches::epoch(Arc::clone(&samples), &collator, &batches_of(batch_size), seed);
-    let unigram_entropy = scores::unigram_entropy(batches()?)?;
+    let batches = || Batches::dealt(Arc::clone(&samples), &collator, &batches_of(batch_size), seed, context.place());
+    let unigram_entropy = scores::unigram_entropy(batches()?, context.collective)?;
     let task = PretrainingTask::new(config, tokenizer)?;
     let found = scores::pretraining(&task, &model, (batches()?, n_samples), unigram_entropy, &device, context)?;
     check_loss(folder, found.metrics.get("loss"))?;

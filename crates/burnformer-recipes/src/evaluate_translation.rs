@@ -4,12 +4,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use burnformer_core::collective::agree;
 use burnformer_core::config::Validate;
 use burnformer_core::files::{AtomicFile, FileError};
 use burnformer_core::progress::Unit;
 use burnformer_data::source::{OnBadRow, Records, Source};
 use burnformer_models::GenerationConfig;
-use burnformer_tasks::{MetricState, TranslationOptions, Translator};
+use burnformer_tasks::{MetricState, Translation, TranslationOptions, Translator};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Note, RecipeError, TranslationMetrics, TranslationScores};
@@ -82,7 +83,7 @@ impl TranslatorEvaluation<'_> {
         }
         let pairs: Vec<(&str, &str)> =
             texts.iter().map(String::as_str).zip(references.iter().map(String::as_str)).collect();
-        let (metric_state, left_out) = translator.score(&pairs, Some(&interrupt))?;
+        let (metric_state, left_out) = translator.score_together(&pairs, Some(&interrupt), context.collective)?;
 
         let start = Instant::now();
         let hypotheses = self.translate(&translator, &texts, context)?;
@@ -106,7 +107,8 @@ impl TranslatorEvaluation<'_> {
         })
     }
 
-    /// The best translation of each text, as one line.
+    /// The best translation of each text, as one line. Each process translates its
+    /// share.
     fn translate(
         &self,
         translator: &Translator,
@@ -123,8 +125,12 @@ impl TranslatorEvaluation<'_> {
                 interrupt: Some(&interrupt),
                 ..TranslationOptions::new(self.generation.clone())
             };
-            let best = translator.translate(&part, &options)?.into_iter();
-            hypotheses.extend(best.map(|mut it| it.swap_remove(0).text.replace(['\n', '\r'], " ")));
+            let best = |mut found: Vec<Translation>| found.swap_remove(0).text.replace(['\n', '\r'], " ");
+            let own = translator.translate_share(&part, &options, context.place()).map_err(RecipeError::from);
+            let own = own.map(|found| found.into_iter().map(|found| found.map(best)).collect::<Vec<_>>());
+            let of_ranks = agree(context.collective, own)?;
+            hypotheses
+                .extend((0..part.len()).filter_map(|text| of_ranks.iter().find_map(|of_rank| of_rank[text].clone())));
             stage.advance(part.len() as u64);
         }
         Ok(hypotheses)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use burnformer_core::collective::{Collective, Local};
 use burnformer_core::progress::{Interrupt, Progress, Silent};
 use burnformer_data::class_names::OddClasses;
@@ -11,6 +12,7 @@ use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
 use burnformer_reports::{RepeatedTexts, RunSummary};
 use burnformer_search::Failure;
+use burnformer_tasks::Evaluation;
 use burnformer_train::Event;
 
 use crate::Change;
@@ -36,6 +38,16 @@ impl Default for Context<'_> {
 }
 
 impl Context<'_> {
+    /// Evaluation on `device`, with the other processes.
+    pub(crate) fn evaluation<'a>(&'a self, device: &'a Device) -> Evaluation<'a> {
+        Evaluation { device, collective: self.collective, progress: self.observer, interrupt: self.interrupt() }
+    }
+
+    /// Rank and number of the processes.
+    pub(crate) fn place(&self) -> (usize, usize) {
+        (self.collective.rank(), self.collective.size())
+    }
+
     /// The request to stop; one that is never made if absent.
     pub(crate) fn interrupt(&self) -> Interrupt {
         self.interrupt.cloned().unwrap_or_default()

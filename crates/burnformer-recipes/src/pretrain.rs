@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use burnformer_core::Collective;
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::batches::PretrainingCollator;
 use burnformer_data::corpus::Corpus;
@@ -198,14 +199,16 @@ impl Pretrain {
     }
 
     /// Unigram entropy of the masked tokens of the validation samples, if there are any.
-    fn unigram_entropy(&self) -> Result<Option<f64>, RecipeError> {
+    fn unigram_entropy(&self, collective: &dyn Collective) -> Result<Option<f64>, RecipeError> {
         if let Some(known) = self.unigram_entropy.get() {
             return Ok(*known);
         }
         let entropy = match &self.data.validation {
             Some(samples) => {
-                let (batches, _) = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
-                Some(scores::unigram_entropy(batches)?)
+                let Self { settings, data, .. } = self;
+                let (batches, _) =
+                    settings.train.dealt_validation(samples, &data.collator, settings.seed, collective)?;
+                Some(scores::unigram_entropy(batches, collective)?)
             }
             None => None,
         };
@@ -254,7 +257,7 @@ impl Recipe for Pretrain {
     }
 
     fn announce(&self, context: &Context<'_>) -> Result<(), RecipeError> {
-        if let Some(entropy) = self.unigram_entropy()? {
+        if let Some(entropy) = self.unigram_entropy(context.collective)? {
             context.observer.note(&Note::UnigramEntropy(entropy));
         }
         Ok(())
@@ -294,9 +297,11 @@ impl Recipe for Pretrain {
         device: &Device,
         context: &Context<'_>,
     ) -> Result<PretrainReport, RecipeError> {
-        let validation = match (&self.data.validation, self.unigram_entropy()?) {
+        let validation = match (&self.data.validation, self.unigram_entropy(context.collective)?) {
             (Some(samples), Some(entropy)) => {
-                let batches = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
+                let Self { settings, data, .. } = self;
+                let batches =
+                    settings.train.dealt_validation(samples, &data.collator, settings.seed, context.collective)?;
                 Some(scores::pretraining(&self.task, best, batches, entropy, device, context)?)
             }
             _ => None,

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
+use burnformer_core::collective::{Collective, agree};
 use burnformer_data::DataError;
-use burnformer_data::batches::{PretrainingBatch, TextPairBatch};
+use burnformer_data::batches::{Dealt, PretrainingBatch, TextPairBatch};
 use burnformer_data::datasets::LostWords;
 use burnformer_data::tagged::{TaggedExample, TaggedTexts};
 use burnformer_models::{BertForPreTraining, Seq2Seq};
 use burnformer_reports::{EntityTypeScores, PairScores, PretrainingScores, StrictScores, TokenClassificationScores};
 use burnformer_tasks::metrics::{EntityScores, entropy, n_stray_tags, wilson_interval};
-use burnformer_tasks::{MetricState, PretrainingTask, TokenClassificationMetricState, TranslationTask, evaluate};
+use burnformer_tasks::{MetricState, PretrainingTask, TokenClassificationMetricState, TranslationTask};
 
 use crate::{Context, RecipeError};
 
@@ -81,15 +82,21 @@ fn marks_beginnings(labels: &[String]) -> bool {
 }
 
 /// Entropy of the hidden tokens of `batches`, in nats: the loss of a model that knows no more than how frequent each token
-/// is.
+/// is. Each process counts its own batches.
 pub(crate) fn unigram_entropy(
-    batches: impl Iterator<Item = Result<PretrainingBatch, DataError>>,
-) -> Result<f64, DataError> {
-    let mut counts = BTreeMap::new();
-    for batch in batches {
-        for label in batch?.masked_labels {
-            *counts.entry(label).or_insert(0) += 1;
+    batches: impl Iterator<Item = Result<Dealt<PretrainingBatch>, DataError>>,
+    collective: &dyn Collective,
+) -> Result<f64, RecipeError> {
+    let mut own = BTreeMap::<u32, u64>::new();
+    let counted = batches.into_iter().try_for_each(|dealt| {
+        for label in dealt?.batch.into_iter().flat_map(|batch| batch.masked_labels) {
+            *own.entry(label).or_default() += 1;
         }
+        Ok::<_, RecipeError>(())
+    });
+    let mut counts = BTreeMap::<u32, u64>::new();
+    for (label, n) in agree(collective, counted.map(|()| own))?.into_iter().flatten() {
+        *counts.entry(label).or_default() += n;
     }
     Ok(entropy(counts.into_values()))
 }
@@ -98,12 +105,12 @@ pub(crate) fn unigram_entropy(
 pub(crate) fn pretraining(
     task: &PretrainingTask,
     model: &BertForPreTraining,
-    (batches, n_samples): (impl Iterator<Item = Result<PretrainingBatch, DataError>>, u64),
+    (batches, n_samples): (impl Iterator<Item = Result<Dealt<PretrainingBatch>, DataError>>, u64),
     unigram_entropy: f64,
     device: &Device,
     context: &Context<'_>,
 ) -> Result<PretrainingScores, RecipeError> {
-    let metric_state = evaluate(task, model, batches, n_samples, device, context.observer, &context.interrupt())?;
+    let metric_state = context.evaluation(device).run(task, model, batches, n_samples)?;
     Ok(PretrainingScores {
         samples: n_samples,
         masked_tokens: metric_state.masked,
@@ -119,11 +126,11 @@ pub(crate) fn pretraining(
 pub(crate) fn pairs(
     task: &TranslationTask,
     model: &Seq2Seq,
-    (batches, n_pairs): (impl Iterator<Item = Result<TextPairBatch, DataError>>, u64),
+    (batches, n_pairs): (impl Iterator<Item = Result<Dealt<TextPairBatch>, DataError>>, u64),
     device: &Device,
     context: &Context<'_>,
 ) -> Result<PairScores, RecipeError> {
-    let metric_state = evaluate(task, model, batches, n_pairs, device, context.observer, &context.interrupt())?;
+    let metric_state = context.evaluation(device).run(task, model, batches, n_pairs)?;
     Ok(PairScores {
         pairs: n_pairs,
         target_tokens: metric_state.tokens,

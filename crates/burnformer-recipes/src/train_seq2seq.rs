@@ -386,7 +386,9 @@ impl Recipe for TrainSeq2Seq {
     ) -> Result<TrainSeq2SeqReport, RecipeError> {
         let validation = match &self.data.validation {
             Some(samples) => {
-                let batches = self.settings.train.validation(samples, &self.data.collator, self.settings.seed)?;
+                let Self { settings, data, .. } = self;
+                let batches =
+                    settings.train.dealt_validation(samples, &data.collator, settings.seed, context.collective)?;
                 Some(scores::pairs(&self.task, best, batches, device, context)?)
             }
             None => None,

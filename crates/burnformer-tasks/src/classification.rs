@@ -131,7 +131,7 @@ pub struct ClassificationMetricState {
     #[serde(with = "exact")]
     pub loss_sum: f64,
     /// Probabilities of the classes of every text, in evaluations whose scores are reported.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<ClassProbabilities>,
 }
 

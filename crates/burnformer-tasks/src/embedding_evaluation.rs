@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use burnformer_core::collective::{Collective, agree};
 use burnformer_core::progress::{Interrupt, Progress, Unit};
 use burnformer_data::paired::{PairedExample, PairedTexts};
 use rayon::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::metrics::{BootstrapInterval, RankedGains, bootstrap_interval, pearson, spearman};
 use crate::{Similarity, TaskError, TextEmbedding};
@@ -56,6 +59,8 @@ pub struct EmbeddingEvaluation<'a> {
     pub progress: &'a dyn Progress,
     /// The request to stop.
     pub interrupt: &'a Interrupt,
+    /// The processes that measure together, each with the same models and texts. All get the same numbers.
+    pub collective: &'a dyn Collective,
     /// Seed of the resamples of intervals.
     pub seed: u64,
 }
@@ -106,18 +111,14 @@ impl EmbeddingEvaluation<'_> {
         let document_embeddings = self.embed(self.of_others, &documents.texts)?;
         let similarity = self.of_texts.similarity();
         let index = Index::new(similarity, &document_embeddings);
-        let stage = self.progress.stage("retrieve", Some(queries.texts.len() as u64), Unit::Items("queries"));
-        let mut ranked = Vec::with_capacity(queries.texts.len());
-        for (embeddings, relevant) in query_embeddings.chunks(AT_ONCE).zip(relevant.chunks(AT_ONCE)) {
-            self.interrupt.check()?;
-            let gains = |(query, relevant): (&Vec<f32>, &BTreeSet<usize>)| {
-                let gain = |document: usize| if relevant.contains(&document) { 1.0 } else { 0.0 };
-                let gains = index.nearest(query, RETRIEVED).into_iter().map(gain).collect();
-                RankedGains::of_part(gains, vec![1.0; relevant.len()])
-            };
-            ranked.par_extend(embeddings.par_iter().zip(relevant).map(gains));
-            stage.advance(embeddings.len() as u64);
-        }
+        let nearest = self.shared(("retrieve", "queries"), &query_embeddings, |queries| {
+            Ok(queries.par_iter().map(|query| index.nearest(query, RETRIEVED)).collect())
+        })?;
+        let gains = |(nearest, relevant): (Vec<usize>, &BTreeSet<usize>)| {
+            let gain = |document: usize| if relevant.contains(&document) { 1.0 } else { 0.0 };
+            RankedGains::of_part(nearest.into_iter().map(gain).collect(), vec![1.0; relevant.len()])
+        };
+        let ranked = nearest.into_iter().zip(&relevant).map(gains).collect();
         // Behind the second texts come the negatives, row by row.
         let mut negatives = documents.places[texts.examples.len()..].iter();
         let places = texts.examples.iter().zip(queries.places.iter().zip(&documents.places));
@@ -132,15 +133,33 @@ impl EmbeddingEvaluation<'_> {
     }
 
     fn embed(&self, pipeline: &TextEmbedding, texts: &[&str]) -> Result<Vec<Vec<f32>>, TaskError> {
-        let stage = self.progress.stage("embed", Some(texts.len() as u64), Unit::Items("texts"));
-        let mut embeddings = Vec::with_capacity(texts.len());
-        for part in texts.chunks(AT_ONCE) {
-            self.interrupt.check()?;
-            embeddings.extend(pipeline.embed(part)?);
-            stage.advance(part.len() as u64);
-        }
-        Ok(embeddings)
+        // As bits, which other processes read as they are.
+        let embed = |texts: &[&str]| Ok(pipeline.embed(texts)?.iter().map(|vector| bits(vector)).collect());
+        let embeddings = self.shared(("embed", "texts"), texts, embed)?;
+        Ok(embeddings.into_iter().map(|vector| vector.into_iter().map(f32::from_bits).collect()).collect())
     }
+
+    /// What `work` returns for each of `items`, of which each process works on every so many-th [`AT_ONCE`].
+    fn shared<I, V: Serialize + DeserializeOwned>(
+        &self,
+        (stage, unit): (&str, &'static str),
+        items: &[I],
+        work: impl Fn(&[I]) -> Result<Vec<V>, TaskError>,
+    ) -> Result<Vec<V>, TaskError> {
+        let stage = self.progress.stage(stage, Some(items.len() as u64), Unit::Items(unit));
+        let mut all = Vec::with_capacity(items.len());
+        for round in items.chunks(AT_ONCE * self.collective.size()) {
+            let own = round.chunks(AT_ONCE).nth(self.collective.rank()).unwrap_or_default();
+            let found = self.interrupt.check().map_err(TaskError::from).and_then(|()| work(own));
+            all.extend(agree(self.collective, found)?.into_iter().flatten());
+            stage.advance(round.len() as u64);
+        }
+        Ok(all)
+    }
+}
+
+fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|number| number.to_bits()).collect()
 }
 
 fn text(example: &PairedExample) -> &str {

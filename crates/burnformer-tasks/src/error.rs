@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::ExecutionError;
+use burnformer_core::collective::CollectiveError;
 use burnformer_core::files::FileError;
 use burnformer_core::progress::Interrupted;
 use burnformer_data::DataError;
@@ -48,6 +49,9 @@ pub enum TaskError {
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
+    /// Other processes cannot be waited for any more.
+    #[error("the processes cannot work together any more")]
+    Collective(#[from] CollectiveError),
     /// A tokenizer with more tokens than the model has rows for.
     #[error("the tokenizer has {tokens} tokens, the model only {rows}: they do not belong together")]
     VocabularyMismatch {

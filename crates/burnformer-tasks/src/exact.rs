@@ -23,6 +23,29 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
 }
 
+/// The same for a short float: a number where JSON has one, which reads back as the same.
+pub(crate) mod single {
+    use super::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Number(f32),
+        Text(String),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(number: &f32, serializer: S) -> Result<S::Ok, S::Error> {
+        if number.is_finite() { number.serialize(serializer) } else { number.to_string().serialize(serializer) }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+        match Stored::deserialize(deserializer)? {
+            Stored::Number(number) => Ok(number),
+            Stored::Text(text) => text.parse().map_err(de::Error::custom),
+        }
+    }
+}
+
 /// The same for a number that may be absent.
 pub(crate) mod option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -53,7 +53,7 @@ pub use causal_lm::{CausalLmMetricState, CausalLmTask};
 pub use classification::{ClassificationCounts, ClassificationLoss, ClassificationMetricState, ClassificationTask};
 pub use embedding_evaluation::{EmbeddingEvaluation, EmbeddingQuality, RETRIEVED, RetrievalQuality, SimilarityQuality};
 pub use error::TaskError;
-pub use evaluate::{evaluate, evaluate_in_detail};
+pub use evaluate::{Evaluation, evaluate};
 pub use export::{ExportLayout, export};
 pub use fill_mask::{Fill, FillMask, FilledMask, FilledText};
 pub use multi_label::{MultiLabelMetricState, MultiLabelTask};

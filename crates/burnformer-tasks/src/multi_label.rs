@@ -57,7 +57,7 @@ pub struct MultiLabelMetricState {
     #[serde(with = "exact")]
     pub loss_sum: f64,
     /// Truths and probabilities of all labels, in evaluations whose scores are reported.
-    #[serde(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<LabelProbabilities>,
 }
 

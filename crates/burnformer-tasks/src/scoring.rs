@@ -74,7 +74,8 @@ pub struct ScoredAnswer {
     /// True score.
     #[serde(with = "exact")]
     pub truth: f64,
-    /// Predicted score. A number of single precision reads back as the same one.
+    /// Predicted score.
+    #[serde(with = "exact::single")]
     pub answer: f32,
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use burnformer_core::collective::CollectiveError;
 use burnformer_core::progress::{Interrupt, Interrupted};
 use burnformer_data::DataError;
 use burnformer_data::batches::Batch;
@@ -29,7 +30,14 @@ pub trait Task: Send + Sync {
     /// Sums of scores, from which metrics are computed.
     type MetricState: MetricState;
     /// Error type: [`TaskError`](crate::TaskError), or an error of the task's own crate.
-    type Error: Error + Send + Sync + From<DataError> + From<ScoresError> + From<Interrupted> + 'static;
+    type Error: Error
+        + Send
+        + Sync
+        + From<DataError>
+        + From<ScoresError>
+        + From<Interrupted>
+        + From<CollectiveError>
+        + 'static;
 
     /// Number of predicted tokens or examples in `batch`.
     fn counts(&self, batch: &Self::Batch) -> Self::Counts;

@@ -1,20 +1,24 @@
 //! Tasks of labels and scores, and the losses of classification, on small models of random weights.
 
-use std::slice;
-
 use std::path::Path;
+use std::slice;
+use std::thread;
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use burnformer_core::Local;
+use burnformer_core::collective::{Collective, thread_ranks};
 use burnformer_core::config::Validate;
-use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Batch, ClassificationBatch, MultiLabelBatch, Padded, ScoreBatch};
+use burnformer_core::progress::{Interrupt, Interrupted, Silent, is_interrupted};
+use burnformer_data::batches::{Batch, ClassificationBatch, Dealt, MultiLabelBatch, Padded, ScoreBatch};
 use burnformer_data::scored::Score;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForSequenceClassification, OutputActivation, Outputs};
 use burnformer_nn::DropoutRng;
 use burnformer_ops::DeviceChoice;
 use burnformer_tasks::{
-    ClassificationLoss, ClassificationTask, MetricState, MultiLabelTask, Pipeline, ScoreLoss, ScoreTask, Task, evaluate,
+    ClassificationLoss, ClassificationTask, Evaluation, MetricState, MultiLabelTask, Pipeline, ScoreLoss, ScoreTask,
+    Task, evaluate,
 };
 
 const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsat\nran\nover\nhill\n##s\n.\n";
@@ -216,4 +220,93 @@ fn losses_that_cannot_work_are_refused() {
     );
     let r_drop = ClassificationLoss { r_drop: f64::NAN, ..default() };
     assert_eq!(error(r_drop), "`r_drop` is NaN, expected a finite number of at least 0");
+}
+
+/// What `work` returns on each of `n` ranks.
+fn on_ranks<R: Send>(n: usize, work: impl Fn(&dyn Collective) -> R + Sync) -> Vec<R> {
+    let work = &work;
+    thread::scope(|scope| {
+        let ranks: Vec<_> = thread_ranks(n).into_iter().map(|rank| scope.spawn(move || work(&rank))).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+/// Makes all parameters infinite.
+struct NotFinite;
+
+impl ModuleMapper for NotFinite {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|tensor| tensor * f32::INFINITY)
+    }
+}
+
+/// Evaluates in detail on rows of `batch`, one, two or three at a time, with an error at the batch `broken`.
+fn evaluated<T: Task>(
+    task: &T,
+    model: &T::Model,
+    batch: &T::Batch,
+    collective: &dyn Collective,
+    interrupt: &Interrupt,
+    broken: Option<usize>,
+) -> Result<String, T::Error> {
+    let batches = (0..43).map(|at: usize| {
+        let rows = batch.rows(at % 3..(at % 3 + 1 + at % 2).min(3));
+        let (owner, n_samples) = (at * 7 % 5 % collective.size(), rows.numbers().len());
+        match broken == Some(at) && owner == collective.rank() {
+            true => Err(Interrupted.into()),
+            false => Ok(Dealt { owner, n_samples, batch: (owner == collective.rank()).then_some(rows) }),
+        }
+    });
+    let device = device();
+    let evaluation = Evaluation { device: &device, collective, progress: &Silent, interrupt: interrupt.clone() };
+    // Floats as text that reads back as the same number.
+    evaluation.run_in_detail(task, model, batches, 64).map(|state| format!("{state:?} {:?}", state.metrics()))
+}
+
+#[test]
+fn several_ranks_have_the_scores_of_one_bit_for_bit() {
+    fn check<T: Task>(task: &T, model: &T::Model, batch: &T::Batch)
+    where
+        T::Model: Sync,
+        T::Batch: Sync,
+    {
+        let never = Interrupt::new();
+        let alone = evaluated(task, model, batch, &Local, &never, None).unwrap();
+        for n in 2..5 {
+            for found in on_ranks(n, |rank| evaluated(task, model, batch, rank, &never, None)) {
+                assert_eq!(found.unwrap(), alone, "{n} ranks");
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let model = |n| BertForSequenceClassification::init(&config(), &names(n), 1, &device());
+    let task = ClassificationTask::new(config(), tokenizer.clone(), names(3)).unwrap();
+    check(&task, &model(3), &batch([0, 2, 1], &tokenizer));
+    let task = MultiLabelTask::new(config(), tokenizer.clone(), names(3), 0.5).unwrap();
+    check(&task, &model(3).with_outputs(Outputs::Labels), &batch([vec![0, 2], vec![], vec![1]], &tokenizer));
+    let task = ScoreTask::new(config(), tokenizer.clone(), ScoreLoss::SquaredError).unwrap();
+    let scores = [0.3, -1.7, f64::NAN].map(|value| Score { value, query: 0 });
+    check(&task, &model(1), &batch(scores, &tokenizer));
+    // Answers that are no numbers reach the other ranks as such.
+    check(&task, &model(1).map(&mut NotFinite), &batch(scores, &tokenizer));
+}
+
+#[test]
+fn an_interrupt_or_an_error_of_one_rank_ends_the_evaluation_of_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let model = BertForSequenceClassification::init(&config(), &names(3), 1, &device());
+    let task = ClassificationTask::new(config(), tokenizer.clone(), names(3)).unwrap();
+    let batch = batch([0, 2, 1], &tokenizer);
+    let found = on_ranks(3, |rank| {
+        let interrupt = Interrupt::new();
+        if rank.rank() == 1 {
+            interrupt.request();
+        }
+        evaluated(&task, &model, &batch, rank, &interrupt, None).unwrap_err()
+    });
+    assert!(found.iter().all(|error| is_interrupted(error)), "{found:?}");
+    let found = on_ranks(3, |rank| evaluated(&task, &model, &batch, rank, &Interrupt::new(), Some(30)));
+    assert!(found.iter().all(Result::is_err), "{found:?}");
 }

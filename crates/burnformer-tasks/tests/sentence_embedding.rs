@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
+use burnformer_core::Local;
 use burnformer_core::progress::{Interrupt, Silent};
 use burnformer_data::batches::{Batch, Collator, Padding, PairedBatch, PairedCollator};
 use burnformer_data::datasets::{Dataset, PairedConfig, PairedDataset, PairedSample};
@@ -139,6 +140,7 @@ fn scores_are_those_of_the_evaluators_of_sentence_transformers() {
         of_others: &pipeline,
         progress: &Silent,
         interrupt: &Interrupt::new(),
+        collective: &Local,
         seed: 1,
     };
     let scores: Vec<f64> =

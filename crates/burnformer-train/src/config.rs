@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use burn::module::Module;
+use burnformer_core::collective::{Collective, Local};
 use burnformer_core::config::{ConfigError, Validate};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batch, BatchConfig, BatchSize, Batches, Collator, Padding, StepConfig};
+use burnformer_data::batches::{BatchConfig, BatchSize, Batches, Collator, Dealt, Padding, StepConfig};
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::Precision;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ pub struct TrainConfig {
     #[serde(default)] // Runs that were begun before there was a choice.
     pub tensorboard: bool,
 }
+
+/// A batch of the collator `C` that is dealt out.
+type DealtBatch<C> = Result<Dealt<<C as Collator>::Batch>, DataError>;
 
 /// What happens when a run has diverged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -270,12 +274,28 @@ impl TrainConfig {
         collator: &C,
         seed: u64,
     ) -> Result<(impl Iterator<Item = Result<C::Batch, DataError>> + use<S, C>, u64), DataError> {
-        let batches = Batches::epoch(Arc::clone(samples), collator, &self.validation_batches(), seed)?;
+        let (batches, n_samples) = self.dealt_validation(samples, collator, seed, &Local)?;
+        Ok((batches.filter_map(|dealt| dealt.map(|dealt| dealt.batch).transpose()), n_samples))
+    }
+
+    /// The batches of [`Self::validation`], dealt out to the ranks of `collective`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn dealt_validation<S: Dataset<Sample = C::Sample> + 'static, C: Collator>(
+        &self,
+        samples: &Arc<S>,
+        collator: &C,
+        seed: u64,
+        collective: &dyn Collective,
+    ) -> Result<(impl Iterator<Item = DealtBatch<C>> + use<S, C>, u64), DataError> {
+        let place = (collective.rank(), collective.size());
+        let batches = Batches::dealt(Arc::clone(samples), collator, &self.validation_batches(), seed, place)?;
         let n_samples = samples.per_epoch().min(self.validation_samples.unwrap_or(u64::MAX));
         let mut left = n_samples;
-        let batches = batches.take_while(move |batch: &Result<C::Batch, DataError>| {
+        let batches = batches.take_while(move |batch: &DealtBatch<C>| {
             let is_wanted = left > 0;
-            left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.numbers().len() as u64));
+            left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.n_samples as u64));
             is_wanted
         });
         Ok((batches, n_samples))

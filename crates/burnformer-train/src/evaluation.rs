@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use burnformer_core::progress::{Interrupted, is_interrupted};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
 use burnformer_ops::{Precision, with_matmul_precision};
-use burnformer_tasks::{MetricState, Task, evaluate};
+use burnformer_tasks::{Evaluation, MetricState, Task};
 
 use crate::run::Run;
 use crate::{Best, Data, Event, TrainError, Trainer};
-use burnformer_core::collective::gather;
 
 impl<T: Task> Trainer<'_, T> {
     /// Evaluates if that is due after this step and not done yet; returns whether the model is one of the best so far, to be
@@ -52,24 +50,16 @@ impl<T: Task> Trainer<'_, T> {
         S: Dataset<Sample = C::Sample> + 'static,
         C: Collator<Batch = T::Batch>,
     {
-        let (rank, size) = (self.collective.rank(), self.collective.size());
-        let (batches, n_samples) = self.config.validation(validation, collator, self.seed)?;
-        let batches = batches.enumerate().filter(|(index, _)| index % size == rank).map(|(_, batch)| batch);
-        let n_samples = n_samples / size as u64;
+        let collective = run.ranks.data.as_ref();
+        let dealt = self.config.dealt_validation(validation, collator, self.seed, collective);
+        let (batches, n_samples) = run.ranks.together(dealt.map_err(TrainError::from))?;
+        let (progress, interrupt) = (self.progress, self.interrupt.clone());
+        let evaluation = Evaluation { device: &self.device, collective, progress, interrupt };
         let model = run.result();
         // In single precision also where a thread of the pool calls this in the middle of another run's step.
         let evaluated = with_matmul_precision(Precision::F32, &self.device, || {
-            evaluate(self.task, &model, batches, n_samples, &self.device, self.progress, &self.interrupt)
+            evaluation.run(self.task, &model, batches, n_samples)
         })?;
-        let found = match evaluated {
-            Ok(metric_state) => Some(metric_state),
-            Err(error) if is_interrupted(&error) => None,
-            Err(error) => return Err(TrainError::task(error)),
-        };
-        let mut metric_state = self.task.metric_state();
-        for found in gather(self.collective, found)? {
-            metric_state.merge(found.ok_or(Interrupted)?);
-        }
-        Ok(metric_state)
+        evaluated.map_err(TrainError::task)
     }
 }

@@ -188,7 +188,7 @@ impl<S: Dataset<Sample = C::Sample>, C: Collator> Windows<S, C> {
     }
 
     /// The batches of a window.
-    fn batches(&self, window: u64) -> Result<Vec<C::Batch>, DataError> {
+    pub(super) fn batches(&self, window: u64) -> Result<Vec<C::Batch>, DataError> {
         let mut read = self.read(window)?;
         let batches = std::mem::take(&mut read.batches);
         Ok(batches.iter().map(|places| read.collate(self, places)).collect())

@@ -8,6 +8,7 @@
 mod classification;
 mod collator;
 mod config;
+mod dealt;
 mod loader;
 mod padded;
 mod paired;
@@ -30,6 +31,7 @@ pub use classification::{
 };
 pub use collator::Collator;
 pub use config::{BatchConfig, BatchSize};
+pub use dealt::Dealt;
 pub use loader::{Batches, Position, batches_per_epoch};
 pub use padded::{Padded, Padding};
 pub use paired::{PairedBatch, PairedCollator};

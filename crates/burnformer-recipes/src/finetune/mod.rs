@@ -191,7 +191,7 @@ impl<S: Supervised> Finetune<S> {
         context: &Context<'_>,
     ) -> Result<S::Scores, RecipeError> {
         let (config, seed) = (self.settings.train.validation_batches(), self.settings.seed);
-        let batches = Batches::epoch(Arc::clone(samples), &self.data.collator, &config, seed)?;
+        let batches = Batches::dealt(Arc::clone(samples), &self.data.collator, &config, seed, context.place())?;
         self.supervised.measure(best, (texts, samples), batches, seed, device, context)
     }
 

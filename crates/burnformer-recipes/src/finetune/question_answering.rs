@@ -8,7 +8,7 @@ use burnformer_core::config::{ConfigError, Validate};
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_core::settings;
 use burnformer_data::DataError;
-use burnformer_data::batches::{Padding, QuestionAnsweringBatch, QuestionAnsweringCollator};
+use burnformer_data::batches::{Dealt, Padding, QuestionAnsweringBatch, QuestionAnsweringCollator};
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{ContextWindows, Dataset, QuestionAnsweringDataset};
 use burnformer_data::questions::QuestionTexts;
@@ -16,7 +16,7 @@ use burnformer_data::readers::{Format, Input};
 use burnformer_data::source::{OnBadRow, Skipped, Source};
 use burnformer_models::{BertConfig, BertForQuestionAnswering, Loaded, ModelError, StepFloats};
 use burnformer_reports::{AnsweredQuestion, QuestionAnsweringScores, ScoresByKind};
-use burnformer_tasks::{AnswerSearch, BestAnswer, QuestionAnsweringMetricState, QuestionAnsweringTask, evaluate};
+use burnformer_tasks::{AnswerSearch, BestAnswer, QuestionAnsweringMetricState, QuestionAnsweringTask};
 use burnformer_train::RunFolder;
 use serde::{Deserialize, Serialize};
 
@@ -209,15 +209,14 @@ impl Supervised for QuestionAnswering {
         &self,
         model: &BertForQuestionAnswering,
         (texts, samples): (&QuestionTexts, &Arc<QuestionAnsweringDataset>),
-        batches: impl Iterator<Item = Result<QuestionAnsweringBatch, DataError>>,
+        batches: impl Iterator<Item = Result<Dealt<QuestionAnsweringBatch>, DataError>>,
         seed: u64,
         device: &Device,
         context: &Context<'_>,
     ) -> Result<QuestionAnsweringScores, RecipeError> {
         let threshold = self.settings.threshold(texts.n_unanswerable() > 0);
         let task = self.task.with_threshold(threshold);
-        let (n_samples, interrupt) = (samples.per_epoch(), context.interrupt());
-        let state = evaluate(&task, model, batches, n_samples, device, context.observer, &interrupt)?;
+        let state = context.evaluation(device).run(&task, model, batches, samples.per_epoch())?;
         Ok(self.scores(&state, texts, samples, seed))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress};
 use burnformer_data::DataError;
-use burnformer_data::batches::{Padding, PairedBatch, PairedCollator};
+use burnformer_data::batches::{Dealt, Padding, PairedBatch, PairedCollator};
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::{PairedConfig, PairedDataset};
 use burnformer_data::paired::PairedTexts;
@@ -208,7 +208,7 @@ impl Supervised for SentenceEmbedding {
         &self,
         model: &EmbeddingModel,
         (texts, _samples): (&PairedTexts, &Arc<PairedDataset>),
-        _batches: impl Iterator<Item = Result<PairedBatch, DataError>>,
+        _batches: impl Iterator<Item = Result<Dealt<PairedBatch>, DataError>>,
         seed: u64,
         device: &Device,
         context: &Context<'_>,
@@ -219,6 +219,7 @@ impl Supervised for SentenceEmbedding {
             of_others: &self.pipeline(model, &of_others, device)?,
             progress: context.observer,
             interrupt: &context.interrupt(),
+            collective: context.collective,
             seed,
         };
         let none = SentenceEmbeddingScores { pairs: texts.examples.len() as u64, ..SentenceEmbeddingScores::default() };

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_data::DataError;
-use burnformer_data::batches::{Collator, Padding};
+use burnformer_data::batches::{Collator, Dealt, Padding};
 use burnformer_data::datasets::Dataset;
 use burnformer_data::readers::Input;
 use burnformer_models::{BertConfig, Loaded, ModelError, Pretrained, StepFloats};
 use burnformer_reports::Baseline;
-use burnformer_tasks::{Task, TaskError, evaluate_in_detail};
+use burnformer_tasks::{Task, TaskError};
 
 use super::{Base, Examples, FinetuneSettings, FinetuneTask};
 use crate::text::TaskScores;
@@ -163,14 +163,13 @@ pub trait Supervised: Sized + Send + Sync + 'static {
         &self,
         model: &Self::Model,
         (texts, samples): (&Self::Texts, &Arc<Self::Samples>),
-        batches: impl Iterator<Item = Result<<Self::Task as Task>::Batch, DataError>>,
+        batches: impl Iterator<Item = Result<Dealt<<Self::Task as Task>::Batch>, DataError>>,
         seed: u64,
         device: &Device,
         context: &Context<'_>,
     ) -> Result<Self::Scores, RecipeError> {
         let n_samples = samples.per_epoch();
-        let interrupt = context.interrupt();
-        let state = evaluate_in_detail(self.task(), model, batches, n_samples, device, context.observer, &interrupt)?;
+        let state = context.evaluation(device).run_in_detail(self.task(), model, batches, n_samples)?;
         Ok(self.scores(&state, texts, samples, seed))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_data::DataError;
-use burnformer_data::batches::{Batches, ClassificationBatch, ClassificationCollator, Padding};
+use burnformer_data::batches::{Batches, ClassificationBatch, ClassificationCollator, Dealt, Padding};
 use burnformer_data::datasets::{ClassificationDataset, Dataset};
 use burnformer_data::labelled::LabelledTexts;
 use burnformer_data::readers::Input;
@@ -13,7 +13,7 @@ use burnformer_models::{
     BertConfig, BertForSequenceClassification, Loaded, ModelError, Outputs, Pretrained, StepFloats,
 };
 use burnformer_reports::{Baseline, ClassificationScores, first_of};
-use burnformer_tasks::{ClassificationMetricState, ClassificationTask, evaluate_in_detail};
+use burnformer_tasks::{ClassificationMetricState, ClassificationTask};
 
 use super::head::{check_has_no_tags, with_logits};
 use super::{Base, FinetuneSettings, FinetuneTask, Supervised};
@@ -146,22 +146,21 @@ impl Supervised for TextClassification {
         &self,
         model: &BertForSequenceClassification,
         (texts, samples): (&LabelledTexts, &Arc<ClassificationDataset>),
-        batches: impl Iterator<Item = Result<ClassificationBatch, DataError>>,
+        batches: impl Iterator<Item = Result<Dealt<ClassificationBatch>, DataError>>,
         seed: u64,
         device: &Device,
         context: &Context<'_>,
     ) -> Result<ClassificationScores, RecipeError> {
-        let (task, observer, interrupt) = (&self.task, context.observer, context.interrupt());
-        let n_samples = samples.per_epoch();
-        let state = evaluate_in_detail(task, model, batches, n_samples, device, observer, &interrupt)?;
+        let (task, evaluation) = (&self.task, context.evaluation(device));
+        let state = evaluation.run_in_detail(task, model, batches, samples.per_epoch())?;
         let mut scores = self.scores(&state, texts, samples, seed);
         if !texts.out_of_scope.is_empty() {
             let Base { config, tokenizer, max_seq_length, .. } = &self.base;
             let outside = ClassificationDataset::of(&texts.out_of_scope, tokenizer, *max_seq_length, seed)?;
             let n_outside = outside.per_epoch();
             let collator = self.collator(padding(self.base.pad_id(), config.max_seq_length));
-            let batches = Batches::epoch(Arc::new(outside), &collator, &batches_of(TOGETHER), seed)?;
-            let outside = evaluate_in_detail(task, model, batches, n_outside, device, observer, &interrupt)?;
+            let batches = Batches::dealt(Arc::new(outside), &collator, &batches_of(TOGETHER), seed, context.place())?;
+            let outside = evaluation.run_in_detail(task, model, batches, n_outside)?;
             scores.out_of_scope = class_scores::out_of_scope(&state, &outside, seed);
         }
         Ok(scores)

@@ -1,16 +1,20 @@
 //! Probabilities of labels beside the truth: AUROC, and the threshold that suits them.
 
+use serde::{Deserialize, Serialize};
+
 use super::auroc::auroc_of_labels;
+use crate::exact;
 
 /// Most probabilities that are kept: 64 MiB of them.
 const MOST_KEPT: usize = 1 << 24;
 
 /// Probabilities of the labels of rows, beside the truth.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LabelProbabilities {
     n_labels: usize,
     /// Of every label, row by row; empty if there are too many.
     truths: Vec<bool>,
+    #[serde(with = "exact::list")]
     probabilities: Vec<f32>,
     is_full: bool,
 }

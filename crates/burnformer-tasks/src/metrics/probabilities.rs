@@ -1,20 +1,25 @@
 //! Probabilities of classes beside the truth: calibration and AUROC.
 
+use serde::{Deserialize, Serialize};
+
 use super::auroc::{auroc, aurocs_one_vs_rest};
 use super::{BootstrapInterval, CALIBRATION_BINS, Reliability, bootstrap_interval};
+use crate::exact;
 
 /// Most probabilities that are kept: 64 MiB of them.
 const MOST_KEPT: usize = 1 << 24;
 
 /// Probabilities that a classifier gave to the classes of rows, beside the true classes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassProbabilities {
     n_classes: usize,
     reliability: Reliability,
     truths: Vec<usize>,
     /// The probability of the answer to each row.
+    #[serde(with = "exact::list")]
     confidences: Vec<f32>,
     /// Of every class, row by row; empty if there are too many.
+    #[serde(with = "exact::list")]
     probabilities: Vec<f32>,
 }
 

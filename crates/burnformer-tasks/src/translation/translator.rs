@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use burnformer_core::Local;
+use burnformer_core::collective::Collective;
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Collator, Padding, TextPairCollator, parts};
+use burnformer_data::batches::{Collator, Dealt, Padding, TextPairCollator, parts};
 use burnformer_data::datasets::{Sample, TextPair};
 use burnformer_models::{
     Convention, GenerationConfig, GenerationFile, GenerationInput, Hypothesis, Pretrained, Seq2Seq,
@@ -14,7 +16,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{TranslationAttention, TranslationMetricState, TranslationTask, TranslationTokenizers};
-use crate::{TaskError, evaluate};
+use crate::{Evaluation, TaskError};
 
 /// Default number of texts in a batch.
 const BATCH_SIZE: usize = 64;
@@ -95,12 +97,27 @@ impl Translator {
     /// # Errors
     /// If a setting cannot work, a text cannot be tokenised, the device fails, or on request of the interrupt.
     pub fn translate(&self, texts: &[&str], options: &TranslationOptions) -> Result<Vec<Vec<Translation>>, TaskError> {
+        Ok(self.translate_share(texts, options, (0, 1))?.into_iter().flatten().collect())
+    }
+
+    /// [`Self::translate`], for the process `rank` of `size`: the translations of its share of the texts, each of which is that
+    /// of one process. The others have those of the rest.
+    ///
+    /// # Errors
+    /// As [`Self::translate`].
+    pub fn translate_share(
+        &self,
+        texts: &[&str],
+        options: &TranslationOptions,
+        (rank, size): (usize, usize),
+    ) -> Result<Vec<Option<Vec<Translation>>>, TaskError> {
         let sources = texts.iter().map(|text| self.whole_source(text)).collect::<Result<Vec<_>, _>>()?;
         let source_lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
         let sources: Vec<Vec<u32>> = sources.into_iter().map(|source| self.cut(source)).collect();
-        let mut translations = vec![vec![Translation::empty()]; texts.len()];
-        let mut order: Vec<usize> =
-            (0..texts.len()).filter(|&text| !texts[text].trim().is_empty() && sources[text].len() > 1).collect();
+        let is_blank = |text: usize| texts[text].trim().is_empty() || sources[text].len() <= 1;
+        let of_blank = |text| (rank == 0 && is_blank(text)).then(|| vec![Translation::empty()]);
+        let mut translations: Vec<_> = (0..texts.len()).map(of_blank).collect();
+        let mut order: Vec<usize> = (0..texts.len()).filter(|&text| !is_blank(text)).collect();
         order.sort_by_key(|&text| sources[text].len());
         let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
         let generation = &options.generation;
@@ -108,7 +125,9 @@ impl Translator {
         let skip_specials = generation.convention == Convention::Transformers;
         let n_each = if generation.sampling.is_some() { generation.n_best } else { generation.n_beams };
         let batch_size = (self.batch_size * FEW_HYPOTHESES / n_each.max(FEW_HYPOTHESES)).max(1);
-        let batches: Vec<&[usize]> = parts(&lengths, batch_size).into_iter().map(|part| &order[part]).collect();
+        let batches = parts(&lengths, batch_size).into_iter().map(|part| &order[part]);
+        // The longest begin, so that all end at about the same time.
+        let batches: Vec<&[usize]> = batches.rev().skip(rank).step_by(size).collect();
         let translate = |batch: &&[usize]| {
             let tokens: Vec<Vec<u32>> = batch.iter().map(|&text| sources[text].clone()).collect();
             let numbers: Vec<u64> = batch.iter().map(|&text| options.first_number + text as u64).collect();
@@ -120,15 +139,14 @@ impl Translator {
             };
             Ok(self.model.generate(generation, input)?)
         };
-        // Threads with a batch each wait less for one another than threads that share one. The longest begin, so that all end
-        // at about the same time.
+        // Threads with a batch each wait less for one another than threads that share one.
         let answers: Result<Vec<_>, TaskError> = match is_on_host(&self.device) {
-            true => batches.par_iter().rev().map(translate).collect(),
-            false => batches.iter().rev().map(translate).collect(),
+            true => batches.par_iter().map(translate).collect(),
+            false => batches.iter().map(translate).collect(),
         };
-        for (&text, hypotheses) in batches.into_iter().rev().flatten().zip(answers?.into_iter().flatten()) {
+        for (&text, hypotheses) in batches.into_iter().flatten().zip(answers?.into_iter().flatten()) {
             let texts = hypotheses.into_iter().map(|it| self.translation(it, source_lengths[text], skip_specials));
-            translations[text] = texts.collect::<Result<_, _>>()?;
+            translations[text] = Some(texts.collect::<Result<_, _>>()?);
         }
         Ok(translations)
     }
@@ -169,6 +187,19 @@ impl Translator {
         pairs: &[(&str, &str)],
         interrupt: Option<&Interrupt>,
     ) -> Result<(TranslationMetricState, usize), TaskError> {
+        self.score_together(pairs, interrupt, &Local)
+    }
+
+    /// As [`Self::score`], with the other processes of `collective`, each with the same model and pairs. All get the same numbers.
+    ///
+    /// # Errors
+    /// As there; if another process fails.
+    pub fn score_together(
+        &self,
+        pairs: &[(&str, &str)],
+        interrupt: Option<&Interrupt>,
+        collective: &dyn Collective,
+    ) -> Result<(TranslationMetricState, usize), TaskError> {
         let (config, target) = (self.task.config(), self.task.tokenizers().target());
         let mut samples = Vec::with_capacity(pairs.len());
         for (number, (text, translation)) in (0..).zip(pairs) {
@@ -184,14 +215,17 @@ impl Translator {
         let n_left_out = pairs.len() - samples.len();
         samples.sort_by_key(|(_, pair): &(u64, TextPair)| pair.length());
         let collator = TextPairCollator { padding: Padding { pad_id: config.pad_id, multiple_of: 1 } };
-        let batches = samples.chunks(self.batch_size).map(|batch| {
-            let (numbers, samples) = batch.iter().cloned().unzip();
-            Ok(collator.collate(numbers, samples))
+        let (rank, owners) = (collective.rank(), (0..collective.size()).cycle());
+        let batches = samples.chunks(self.batch_size).zip(owners).map(|(batch, owner)| {
+            let collate = || {
+                let (numbers, samples) = batch.iter().cloned().unzip();
+                collator.collate(numbers, samples)
+            };
+            Ok(Dealt { owner, n_samples: batch.len(), batch: (owner == rank).then(collate) })
         });
-        let never = Interrupt::new();
-        let interrupt = interrupt.unwrap_or(&never);
-        let n_samples = samples.len() as u64;
-        let metric_state = evaluate(&self.task, &self.model, batches, n_samples, &self.device, &Silent, interrupt)?;
+        let interrupt = interrupt.cloned().unwrap_or_default();
+        let evaluation = Evaluation { device: &self.device, collective, progress: &Silent, interrupt };
+        let metric_state = evaluation.run(&self.task, &self.model, batches, samples.len() as u64)?;
         Ok((metric_state, n_left_out))
     }
 

@@ -18,7 +18,7 @@ use burnformer_nn::{
 };
 use burnformer_tasks::{Forward, Metric, MetricState, ScoreValues, Scores, ScoresError, Task};
 use burnformer_train::{
-    AdamConfig, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, TrainError, Trainer,
+    AdamConfig, CollectiveError, Data, OptimizerConfig, RunFolder, ScheduleConfig, TrainConfig, TrainError, Trainer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +160,8 @@ enum CopyError {
     Data(#[from] DataError),
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
 }
 
 struct Copying {
