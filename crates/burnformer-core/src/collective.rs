@@ -1,5 +1,6 @@
 //! Several processes that work together on one command.
 
+mod deal;
 mod threads;
 
 use std::error::Error;
@@ -7,6 +8,7 @@ use std::error::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use deal::{Json, Message, deal};
 pub use threads::{ThreadRank, thread_ranks};
 
 /// Processes, called ranks, that work together: each runs the same command on the same files, and does its share of the work.
