@@ -1,6 +1,7 @@
 //! Several processes of `mpirun` that work together: the files, the words and the exit status are those of one.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -68,24 +69,137 @@ fn assert_equal(one: &[(String, Vec<u8>)], other: &[(String, Vec<u8>)]) {
     }
 }
 
+/// Makes sure that the run of `line` has the same files on one to four processes.
+fn check_files(line: &str) {
+    let folder = Folder::with_models();
+    let line = |n: usize| format!("{line} --set train.workers=1 {DEVICE} --out runs/on-{n}");
+    folder.run(&line(1)).succeeds();
+    for n in 2..=4 {
+        let Some(run) = run(&folder, n, &line(n)) else { return };
+        run.succeeds();
+        assert_equal(&files(&folder, "runs/on-1"), &files(&folder, &format!("runs/on-{n}")));
+    }
+}
+
 #[test]
 fn pretraining_writes_the_files_of_one_process() {
-    let folder = Folder::with_models();
-    let line = |name: &str| {
-        format!(
-            "pretrain --corpus corpus --steps 6 {SMALL} --set train.workers=1 --set train.grad_accum_steps=2 --set train.checkpoint_every=3 \
-             --set train.evaluate_every=3 {DEVICE} --out runs/{name}"
-        )
+    check_files(&format!(
+        "pretrain --corpus corpus --steps 6 {SMALL} --set train.grad_accum_steps=5 --set train.checkpoint_every=3 \
+         --set train.evaluate_every=3"
+    ));
+}
+
+#[test]
+fn fine_tuning_writes_the_files_of_one_process() {
+    check_files(
+        "finetune --model runs/mini --train train.csv --label-column category --test test.csv --steps 6 --seed 7 \
+         --set train.micro_batch_size=4 --set train.grad_accum_steps=3 --set train.evaluate_every=3",
+    );
+}
+
+#[test]
+fn translation_writes_the_files_of_one_process() {
+    check_files(
+        "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny --set model.d_model=32 \
+         --set model.d_ff=64 --set train.micro_batch_tokens=128 --set train.grad_accum_steps=4 --steps 4 \
+         --set train.evaluate_every=2",
+    );
+}
+
+/// The processes that `launcher` has started.
+fn children(launcher: u32) -> Vec<u32> {
+    let parent = |id: u32| {
+        let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<u32>().ok())
     };
-    let alone = folder.run(&line("r1")).succeeds();
-    for n in 2..=2 {
-        let name = format!("r{n}");
-        let Some(run) = run(&folder, n, &line(&name)) else { return };
-        let run = run.succeeds();
-        let said = |run: &Run| run.stdout.lines().filter(|line| !line.contains("s, ")).count();
-        assert_eq!(said(&run), said(&alone), "{}", run.stdout);
-        assert_equal(&files(&folder, "runs/r1"), &files(&folder, &name.replace('r', "runs/r")));
+    let entries = fs::read_dir("/proc").unwrap();
+    let ids = entries.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let mut found: Vec<u32> = ids.filter(|id| parent(*id) == Some(launcher)).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Runs `line` on `n` processes, sends `signal` to one of them once they train, and returns how all ended.
+fn signalled(folder: &Folder, n: usize, line: &str, signal: &str, rank: usize) -> Option<Run> {
+    let mut command = on_ranks(folder, n, line)?;
+    let mut launcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut said) = (BufReader::new(launcher.stderr.take().unwrap()), String::new());
+    while !said.contains(" train: ") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
+    let id = children(launcher.id())[rank].to_string();
+    assert!(Command::new("kill").args([format!("-{signal}"), id]).status().unwrap().success());
+    stderr.read_to_string(&mut said).unwrap();
+    let run = Run::of(launcher.wait_with_output().unwrap());
+    Some(Run { stderr: said, ..run })
+}
+
+/// A run that goes on for a while, and what it leaves on one process.
+fn long_run(folder: &Folder) -> String {
+    let line = format!(
+        "-v pretrain --corpus corpus {SMALL} --steps 200 --set train.grad_accum_steps=4 --set train.log_every=1 \
+         --set train.evaluate_every=200 --set train.checkpoint_every=20 --set train.workers=1 {DEVICE}"
+    );
+    folder.run(&format!("{line} --out runs/whole")).succeeds();
+    line
+}
+
+/// Makes sure that a run has the weights and metrics of `runs/whole`.
+fn is_whole(folder: &Folder, name: &str) {
+    let of = |run: &str| {
+        let files = files(folder, &format!("runs/{run}")).into_iter();
+        files.filter(|(name, _)| name == "model.safetensors" || name == "metrics.jsonl").collect::<Vec<_>>()
+    };
+    assert_eq!(of("whole").len(), 2);
+    assert_equal(&of("whole"), &of(name));
+}
+
+/// A copy of a run.
+fn copy(folder: &Folder, from: &str, to: &str) {
+    let [from, to] = [from, to].map(|name| folder.path(name));
+    assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
+}
+
+#[test]
+fn a_run_stopped_on_four_processes_goes_on_with_one_and_three() {
+    let folder = Folder::with_models();
+    let line = long_run(&folder);
+    // The signal reaches one of them, and not the first.
+    let Some(stopped) = signalled(&folder, 4, &format!("{line} --out runs/parts"), "TERM", 2) else { return };
+    assert_eq!(stopped.status, Some(143), "{}", stopped.stderr);
+    assert_eq!(stopped.stderr.matches("\nstopped after step ").count(), 1, "{}", stopped.stderr);
+    assert_eq!(stopped.stderr.matches("\ninterrupted\n").count(), 1, "{}", stopped.stderr);
+    copy(&folder, "runs/parts", "runs/rest");
+    folder.run(&format!("pretrain --out runs/parts --resume {DEVICE}")).succeeds();
+    is_whole(&folder, "parts");
+    run(&folder, 3, &format!("pretrain --out runs/rest --resume {DEVICE}")).unwrap().succeeds();
+    is_whole(&folder, "rest");
+}
+
+#[test]
+fn a_killed_process_ends_all_and_the_run_goes_on() {
+    let folder = Folder::with_models();
+    let line = long_run(&folder);
+    for rank in 0..2 {
+        let out = format!("runs/killed-{rank}");
+        let Some(killed) = signalled(&folder, 2, &format!("{line} --out {out}"), "KILL", rank) else { return };
+        assert!(killed.status != Some(0), "{}", killed.stderr);
+        run(&folder, 3, &format!("pretrain --out {out} --resume {DEVICE}")).unwrap().succeeds();
+        is_whole(&folder, &format!("killed-{rank}"));
+    }
+}
+
+#[test]
+fn an_error_of_one_process_is_said_with_its_number_and_ends_all() {
+    let folder = Folder::with_models();
+    let line = |corpus: &str| format!("pretrain --corpus {corpus} {SMALL} --steps 2 {DEVICE} --out runs/a");
+    let Some(mut command) = on_ranks(&folder, 1, &line("corpus")) else { return };
+    command.args([":", "-n", "1", PROGRAM]).args(line("nothing").split_whitespace());
+    let run = Run::of(command.output().unwrap());
+    assert_eq!(run.status, Some(2), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: rank 1: `nothing` is not a corpus"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    assert!(!folder.path("runs/a").exists());
 }
 
 #[test]
