@@ -88,6 +88,9 @@ pub struct TrainConfig {
     /// Number of roll-backs of a run, after which it stops.
     #[serde(default = "default::max_roll_backs")]
     pub max_roll_backs: u64,
+    /// Number of steps between two comparisons of the weights of all processes that train together.
+    #[serde(default = "default::check_every")]
+    pub check_every: u64,
     /// Number of consecutive samples that are sorted by length together.
     pub window: usize,
     /// Rows are padded to a multiple of this length.
@@ -131,6 +134,10 @@ mod default {
         3
     }
 
+    pub(super) fn check_every() -> u64 {
+        100
+    }
+
     pub(super) fn memory_check() -> bool {
         true
     }
@@ -166,6 +173,7 @@ impl Default for TrainConfig {
             on_divergence: OnDivergence::default(),
             roll_back_factor: default::roll_back_factor(),
             max_roll_backs: default::max_roll_backs(),
+            check_every: default::check_every(),
             window: 1024,
             pad_to_multiple_of: 8,
             workers: available_parallelism().map_or(1, |n| usize::from(n).min(4)),
@@ -325,6 +333,7 @@ impl Validate for TrainConfig {
             ("keep_every", self.keep_every.unwrap_or(1)),
             ("unfreeze_every", self.unfreeze_every.unwrap_or(1)),
             ("max_skipped_steps", self.max_skipped_steps),
+            ("check_every", self.check_every),
         ] {
             positive(field, value)?;
         }

@@ -149,6 +149,18 @@ pub enum TrainError {
         "no parameter would be trained: `train.freeze` leaves none of those that the recipe trains, set it to `embeddings` or a number of layers, or leave it out"
     )]
     NothingTrained,
+    /// Ranks that have to have the same weights, and do not.
+    #[error(
+        "after step {step}, `{path}` has other values on rank {rank} than on rank 0: start all ranks with the same program, settings and files, and resume from the last checkpoint; if it happens again, the memory of a machine may be faulty"
+    )]
+    OtherWeights {
+        /// Number of steps done.
+        step: u64,
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// Path of the first parameter that differs.
+        path: String,
+    },
     /// A step in which no parameter got a gradient.
     #[error(
         "no parameter got a gradient at step {step}: the loss must depend on a parameter that is to be trained, and the gradient rule add to the sums"

@@ -32,6 +32,7 @@ mod retention;
 mod rule;
 mod run;
 mod run_folder;
+mod sameness;
 mod saving;
 mod schedule;
 mod seal;

@@ -67,7 +67,8 @@ impl<T: Task> Trainer<'_, T> {
         let (mut run, sums, metric_states) = self.exchange_metrics(ranks, read)?;
         let Reduced { own: gradients, paths, norm } = self.reduce(&run, sums)?;
         let Some(norm) = norm else { return Err(TrainError::NoGradient { step: run.state.step }) };
-        let gradient_norm = norm.clone().try_into_data()?.iter::<f64>().next().unwrap_or(f64::NAN);
+        let gradient_norm = ranks.together(norm.clone().try_into_data().map_err(TrainError::from))?;
+        let gradient_norm = gradient_norm.iter::<f64>().next().unwrap_or(f64::NAN);
         let loss = self.loss(&metric_states);
         run.loss = loss;
         if !(loss.is_finite() && gradient_norm.is_finite()) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
-use burnformer_data::batches::{BatchSize, Batches, Collator};
+use burnformer_data::batches::{BatchSize, Batches, Collator, Step};
 use burnformer_data::datasets::Dataset;
 use burnformer_tasks::{Metric, MetricState, Task};
 
@@ -50,6 +50,13 @@ pub enum Event<'a> {
     Damaged(TrainError),
     /// Parameters that got no gradient in the first step.
     Untrained(&'a [String]),
+    /// Some of the processes that train together have nothing to do: there are fewer micro-batches in a step.
+    IdleRanks {
+        /// Number of micro-batches of the first step.
+        n_micro_batches: usize,
+        /// Number of processes that share them.
+        n_ranks: usize,
+    },
     /// A step without a finite loss and gradient was skipped: the model did not change.
     Skipped {
         /// The step.
@@ -290,6 +297,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         };
         let mut steps = run.ranks.together(ready())?;
         let batches_name = self.batches_name(&data.fingerprint);
+        let mut told = false;
         // The last step that the progress shows: after a roll-back, steps are done again.
         let mut shown = run.state.step;
         let stop = loop {
@@ -305,6 +313,12 @@ impl<'a, T: Task> Trainer<'a, T> {
                 }
             }
             let Some(step) = steps.next() else { break Stop::Finished };
+            if let Ok(Step { n_micro_batches, .. }) = &step
+                && !std::mem::replace(&mut told, true)
+                && *n_micro_batches < run.ranks.data.size()
+            {
+                on_event(Event::IdleRanks { n_micro_batches: *n_micro_batches, n_ranks: run.ranks.data.size() });
+            }
             let (updated, stepped) = self.step(run, step.map_err(TrainError::from))?;
             run = updated;
             run.state.position = steps.position();
@@ -349,6 +363,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         C: Collator<Batch = T::Batch>,
     {
         let (config, step) = (self.config, run.state.step);
+        self.check_weights(run)?;
         let is_kept = match self.evaluate_if_due(run, data, on_event) {
             Err(error) if is_interrupted(&error) => return Ok(Some(Stop::Interrupted)),
             result => result?,

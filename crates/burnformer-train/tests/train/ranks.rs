@@ -7,7 +7,7 @@ use burnformer_train::{
 };
 
 use crate::support::{Begin, Fixture, SEED, config, cpus, numbers};
-use crate::team::{Team, assert_same};
+use crate::team::{Team, assert_same, with_causes};
 use crate::troubled::{Troubled, Wrong};
 
 /// Runs in `place` with one process, and holds against it what so many ranks write and report.
@@ -104,7 +104,7 @@ fn a_rank_that_is_lost_ends_the_others() {
     let trainer = Trainer::new(&fixture.task, &config, SEED, device.clone()).with_collective(&zero);
     let error = trainer.start(fixture.model(&device), &fixture.data(), &folder, &mut |_| {}).unwrap_err();
     assert!(matches!(error, TrainError::Collective(CollectiveError::Lost { rank: 0, size: 2, .. })), "{error}");
-    assert!(error.to_string().contains("resume from the last checkpoint"), "{error}");
+    assert!(with_causes(&error).contains("resume from the last checkpoint"), "{error}");
     assert_eq!(zero.rank(), 0);
 }
 

@@ -118,6 +118,7 @@ fn old_settings_go_on_as_they_did() {
         "on_divergence",
         "roll_back_factor",
         "max_roll_backs",
+        "check_every",
     ] {
         assert!(table.remove(key).is_some(), "{key}");
     }
@@ -138,6 +139,7 @@ fn settings_that_cannot_work_are_named() {
     check(|it| it.keep_best = 0, "keep_best");
     check(|it| it.keep_every = Some(0), "keep_every");
     check(|it| it.max_skipped_steps = 0, "max_skipped_steps");
+    check(|it| it.check_every = 0, "check_every");
     for factor in [|it: &mut TrainConfig| it.roll_back_factor = 0.0, |it: &mut TrainConfig| it.roll_back_factor = 1.5] {
         check(factor, "roll_back_factor");
     }

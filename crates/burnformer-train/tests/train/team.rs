@@ -1,6 +1,7 @@
 //! Several processes that train one model: here threads, each with a trainer of its own.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::thread;
@@ -129,4 +130,9 @@ pub(crate) fn assert_same(found: &Path, expected: &Path, what: &str) {
             panic!("{what}: `{name}` differs\n{found}\n{expected}");
         }
     }
+}
+
+/// What an error and its causes say.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", with_causes(cause)))
 }
