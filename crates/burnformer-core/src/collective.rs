@@ -1,6 +1,7 @@
 //! Several processes that work together on one command.
 
 mod deal;
+mod measured;
 mod threads;
 
 use std::error::Error;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use deal::{Json, Message, deal};
+pub use measured::{Measured, Traffic};
 pub use threads::{ThreadRank, thread_ranks};
 
 /// Processes, called ranks, that work together: each runs the same command on the same files, and does its share of the work.
