@@ -39,6 +39,11 @@ pub(crate) fn backend_args(backends: &[Backend]) -> [String; 3] {
     args(features(backends))
 }
 
+/// The cargo arguments that compile in `backend` and processes that work together, and nothing else.
+pub(crate) fn mpi_args(backend: Backend) -> [String; 3] {
+    args(features(&[backend]).chain([MPI]))
+}
+
 /// The order is fixed and repetitions are dropped, so that two spellings of one choice give the same command line.
 fn features(backends: &[Backend]) -> impl Iterator<Item = &'static str> {
     let chosen = Backend::value_variants().iter().filter(|backend| backends.contains(backend));

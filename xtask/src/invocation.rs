@@ -134,6 +134,11 @@ pub(crate) fn find_program(program: &str) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| folder.join(&file_name)).find(|file| file.is_file())
 }
 
+/// Whether commands run as root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
 /// `word` in the spelling that a POSIX shell reads as one word.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=,./:@%+".contains(c);

@@ -7,6 +7,7 @@ mod backend;
 mod bench;
 mod check;
 mod ci;
+mod cluster;
 mod demo;
 mod faults;
 mod interop;
@@ -45,6 +46,7 @@ enum Command {
     Interop(interop::InteropArgs),
     Demo(demo::DemoArgs),
     Faults(faults::FaultsArgs),
+    Cluster(cluster::ClusterArgs),
     Ci(ci::CiArgs),
 }
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Interop(args) => interop::run(&runner, args),
         Command::Demo(args) => demo::run(&runner, args),
         Command::Faults(args) => faults::run(&runner, args),
+        Command::Cluster(args) => cluster::run(&runner, args),
         Command::Ci(args) => ci::run(&runner, args),
     };
     match result {

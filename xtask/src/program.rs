@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::backend::{Backend, backend_args, feature_args};
+use crate::backend::{Backend, backend_args, feature_args, mpi_args};
 use crate::invocation::{Invocation, Runner};
 use crate::mpi;
 
@@ -24,7 +24,16 @@ pub(crate) fn build(runner: &Runner, name: &str, backends: &[Backend]) -> Result
 /// # Errors
 /// If it cannot be built.
 pub(crate) fn build_small(runner: &Runner, package: &str, name: &str, backend: Backend) -> Result<String> {
-    runner.run(&small(package, name, backend, runner.is_ci()))?;
+    runner.run(&small(package, name, backend_args(&[backend]), runner.is_ci()))?;
+    Ok(path(name))
+}
+
+/// As [`build_small`], with the feature `mpi` besides.
+///
+/// # Errors
+/// If it cannot be built.
+pub(crate) fn build_with_mpi(runner: &Runner, package: &str, name: &str, backend: Backend) -> Result<String> {
+    runner.run(&small(package, name, mpi_args(backend), runner.is_ci()))?;
     Ok(path(name))
 }
 
@@ -35,10 +44,10 @@ fn whole(name: &str, backends: &[Backend], ci: bool, mpi: bool) -> Invocation {
         .args(feature_args(backends, mpi))
 }
 
-fn small(package: &str, name: &str, backend: Backend, ci: bool) -> Invocation {
+fn small(package: &str, name: &str, features: [String; 3], ci: bool) -> Invocation {
     Invocation::cargo(["build", "--release", "--package", package, "--bin", name])
         .args(ci.then_some("--locked"))
-        .args(backend_args(&[backend]))
+        .args(features)
 }
 
 /// Where the last build or test run has put a program.
@@ -59,10 +68,11 @@ mod tests {
     #[test]
     fn a_small_build_has_one_backend_and_nothing_else() {
         assert_eq!(
-            small("burnformer-cli", "burnformer", Backend::Flex, false).line(),
+            small("burnformer-cli", "burnformer", backend_args(&[Backend::Flex]), false).line(),
             "cargo build --release --package burnformer-cli --bin burnformer --no-default-features --features flex"
         );
-        assert!(small("burnformer-cli", "burnformer", Backend::Flex, true).line().contains(" --locked "));
+        let with_mpi = small("burnformer-cli", "burnformer", mpi_args(Backend::Flex), true).line();
+        assert!(with_mpi.contains(" --locked ") && with_mpi.ends_with(" --features flex,mpi"), "{with_mpi}");
     }
 
     #[test]

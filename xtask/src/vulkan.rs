@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::invocation::{Invocation, Runner, find_program};
+use crate::invocation::{Invocation, Runner, find_program, is_root};
 
 /// Where the Vulkan loader looks for driver manifests, besides the `vulkan/icd.d` of every folder in
 /// `XDG_DATA_DIRS`.
@@ -109,10 +109,6 @@ fn loader_is_installed() -> bool {
         .iter()
         .find_map(|program| Command::new(program).arg("-p").output().ok().filter(|output| output.status.success()));
     on_path || listing.is_none_or(|output| String::from_utf8_lossy(&output.stdout).contains("libvulkan.so.1"))
-}
-
-fn is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
 fn apt_invocations() -> [Invocation; 2] {

@@ -3,10 +3,10 @@
 //! Every command that writes is killed at random moments and at its system calls that write, and gets errors from them. Then it
 //! is run again, or resumed. What it has written must be the bits of a command that nothing happened to.
 
-mod scenario;
+pub(crate) mod scenario;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod trace;
-mod trial;
+pub(crate) mod trial;
 
 use std::collections::BTreeMap;
 use std::fs;

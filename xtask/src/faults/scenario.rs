@@ -18,12 +18,12 @@ pub(super) struct Scenario {
     pub(super) replaces: bool,
 }
 
-const MODEL: &str = "--set model.d_model=16 --set model.n_heads=2 --set model.d_ff=32 --set train.micro_batch_size=8 \
+pub(crate) const MODEL: &str = "--set model.d_model=16 --set model.n_heads=2 --set model.d_ff=32 --set train.micro_batch_size=8 \
                      --set train.log_every=2 --set train.checkpoint_every=3 --set train.evaluate_every=4 --steps 8";
-const LENGTHS: &str = "--set model.max_seq_length=32 --set data.samples.max_seq_length=24";
+pub(crate) const LENGTHS: &str = "--set model.max_seq_length=32 --set data.samples.max_seq_length=24";
 
 /// The commands that make what all scenarios start from, in the order in which they need each other.
-pub(super) fn base(device: &str) -> Vec<String> {
+pub(crate) fn base(device: &str) -> Vec<String> {
     vec![
         "tokenizer train --input texts --vocab-size 150 --out tokenizer".into(),
         "tokenizer train --input pairs.de --input-format text --kind word-level --out de".into(),
@@ -121,7 +121,7 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
 }
 
 /// Writes the texts, and the space of a search for models on `device`.
-pub(super) fn write_texts(folder: &Path, device: &str) -> Result<()> {
+pub(crate) fn write_texts(folder: &Path, device: &str) -> Result<()> {
     const THINGS: [&str; 5] = ["boat", "lamp", "kettle", "clock", "window"];
     const ACTS: [&str; 4] = ["drifted past the pier", "burned until morning", "sang in the kitchen", "stood still"];
     const NUMBERS: [(&str, &str); 5] =

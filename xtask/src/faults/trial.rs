@@ -16,18 +16,18 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// `None` if a signal ended it.
-    pub(super) code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Whether it had to be killed because it did not end.
-    pub(super) timed_out: bool,
+    pub(crate) timed_out: bool,
     /// What it wrote to its standard error.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 impl Ended {
     /// What it wrote to its standard error.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         fs::read(&self.log).map_or_else(|_| String::new(), |said| String::from_utf8_lossy(&said).into_owned())
     }
 }
@@ -59,7 +59,7 @@ impl Limit {
 ///
 /// # Errors
 /// If it cannot be started.
-pub(super) fn run(
+pub(crate) fn run(
     program: &Path,
     args: &[String],
     folder: &Path,
@@ -92,7 +92,7 @@ pub(super) fn run(
 ///
 /// # Errors
 /// If something cannot be read.
-pub(super) fn content(out: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
+pub(crate) fn content(out: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
     if out.is_file() {
         files.insert(PathBuf::new(), fs::read(out)?);
@@ -141,7 +141,7 @@ fn forget_time(value: &mut Value) {
 ///
 /// # Errors
 /// If a folder cannot be read.
-pub(super) fn leftovers(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn leftovers(folder: &Path) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -161,7 +161,7 @@ pub(super) fn leftovers(folder: &Path) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// If something cannot be copied.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     if from.is_dir() {
         fs::create_dir_all(to)?;
         for entry in fs::read_dir(from)? {
