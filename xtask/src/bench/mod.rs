@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the criterion benchmarks on a choice of backends, or the comparison with PyTorch.
+//! `cargo xtask bench`: the criterion benchmarks on a choice of backends, or comparisons with PyTorch.
 
 #[allow(unreachable_pub)] // It is public where it lies.
 #[path = "../../../benches/src/case.rs"]
@@ -6,6 +6,7 @@ mod case;
 mod comparison;
 mod machine;
 mod peers;
+mod ranks;
 mod record;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ use clap::Args;
 use crate::backend::{Backend, backend_args};
 use crate::invocation::{Invocation, Runner};
 use peers::PeersArgs;
+use ranks::RanksArgs;
 
 /// Run the benchmarks, or compare with PyTorch.
 ///
@@ -21,15 +23,17 @@ use peers::PeersArgs;
 /// `fused`, behind the shape; FILTER is a regular expression on it. A software Vulkan driver runs small shapes.
 ///
 /// With --peers, the cases run here and in PyTorch on the CPU in turns, each in a process of
-/// its own. Prints a table of medians, and keeps every figure in `benches/runs/`. A ratio above 1 means that ours is
-/// faster.
+/// its own. With --ranks, two processes that share a batch run beside one process, of one thread and of two, here (MPI, device
+/// flex) and in PyTorch (DDP on gloo); needs two cores and nothing else that runs. Both print a table of
+/// medians, and keep every figure in `benches/runs/`. A ratio above 1 means that ours is faster.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --quick attention
   cargo xtask bench --backends wgpu 'encoder.*/wgpu' -- --save-baseline before
   cargo xtask bench --peers --cases mha,bert-mini --rounds 5
-  cargo xtask bench --peers --python ~/torch/bin/python --format json")]
+  cargo xtask bench --peers --python ~/torch/bin/python --format json
+  cargo xtask bench --ranks --sizes bert-mini --rounds 5")]
 pub(crate) struct BenchArgs {
     /// Backends to compile in, separated by commas. With --peers the devices to measure, ndarray,flex if none is given;
     /// wgpu needs a real GPU there.
@@ -49,14 +53,24 @@ pub(crate) struct BenchArgs {
     pub(crate) criterion_args: Vec<String>,
 
     /// Compare with PyTorch instead.
-    #[arg(long, conflicts_with_all = ["quick", "filter", "criterion_args"])]
+    #[arg(long, group = "comparison", conflicts_with_all = ["quick", "filter", "criterion_args"])]
     pub(crate) peers: bool,
+
+    /// Compare two processes with one instead, and both with PyTorch.
+    #[arg(long, group = "comparison", conflicts_with_all = ["quick", "filter", "criterion_args", "backends"])]
+    pub(crate) ranks: bool,
+
+    #[command(flatten)]
+    pub(crate) together: RanksArgs,
 
     #[command(flatten)]
     pub(crate) comparison: PeersArgs,
 }
 
 pub(crate) fn run(runner: &Runner, args: &BenchArgs) -> Result<()> {
+    if args.ranks {
+        return ranks::run(runner, &args.together, &args.comparison);
+    }
     if args.peers {
         return peers::run(runner, &args.backends, &args.comparison);
     }
@@ -118,7 +132,15 @@ mod tests {
 
     #[test]
     fn criterion_and_the_comparison_do_not_mix() {
-        for args in [&["--peers", "attention"][..], &["--peers", "--quick"], &["--rounds", "3"], &["--yes"]] {
+        for args in [
+            &["--peers", "attention"][..],
+            &["--peers", "--quick"],
+            &["--rounds", "3"],
+            &["--yes"],
+            &["--ranks", "--peers"],
+            &["--ranks", "--quick"],
+            &["--steps", "3"],
+        ] {
             assert!(Command::try_parse_from([&["bench"], args].concat()).is_err(), "{args:?}");
         }
     }

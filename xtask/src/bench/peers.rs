@@ -26,26 +26,26 @@ pub(crate) struct PeersArgs {
     #[arg(long, requires = "peers")]
     compile: bool,
 
-    /// With --peers: how often each side runs in turn; the figures are medians over the rounds.
-    #[arg(long, value_name = "N", requires = "peers", default_value = "3")]
+    /// With --peers or --ranks: how often each side runs in turn; the figures are medians over the rounds.
+    #[arg(long, value_name = "N", requires = "comparison", default_value = "3")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
-    rounds: u32,
+    pub(super) rounds: u32,
 
     /// With --peers: threads of each side [default: as many as each takes by itself]
     #[arg(long, value_name = "N", requires = "peers", value_parser = value_parser!(u32).range(1..))]
     threads: Option<u32>,
 
-    /// With --peers: a Python that has PyTorch.
-    #[arg(long, value_name = "PATH", requires = "peers")]
-    python: Option<String>,
+    /// With --peers or --ranks: a Python that has PyTorch.
+    #[arg(long, value_name = "PATH", requires = "comparison")]
+    pub(super) python: Option<String>,
 
-    /// With --peers: download PyTorch without asking, if it is not there.
-    #[arg(long, requires = "peers")]
-    yes: bool,
+    /// With --peers or --ranks: download PyTorch without asking, if it is not there.
+    #[arg(long, requires = "comparison")]
+    pub(super) yes: bool,
 
-    /// With --peers: how the result is printed.
-    #[arg(long, value_enum, requires = "peers", default_value = "text")]
-    format: Format,
+    /// With --peers or --ranks: how the result is printed.
+    #[arg(long, value_enum, requires = "comparison", default_value = "text")]
+    pub(super) format: Format,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,7 +55,7 @@ enum Dtype {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// A table
     Text,
     /// One object a line
@@ -209,7 +209,7 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Command {
-        #[arg(long)]
+        #[arg(long, group = "comparison")]
         peers: bool,
         #[command(flatten)]
         args: PeersArgs,
