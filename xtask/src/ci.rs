@@ -7,11 +7,11 @@ use clap::Args;
 
 use crate::backend::Backend;
 use crate::check::{self, CheckArgs};
-use crate::faults;
 use crate::invocation::Runner;
 use crate::test::{self, TestArgs};
+use crate::{cluster, faults};
 
-/// Run the tests, a few faults, then every check, as continuous integration does.
+/// Run the tests, a few faults, training on two hosts, then every check, as continuous integration does.
 ///
 /// The checks run even if the tests fail, so that one run shows everything that is wrong. With the
 /// environment variable CI set, cargo is called with `--locked` and tests go on after a failure.
@@ -29,7 +29,8 @@ pub(crate) fn run(runner: &Runner, args: &CiArgs) -> Result<()> {
     let test_args = TestArgs { backends: args.backends.clone(), cargo_args: Vec::new() };
     let check_args = CheckArgs { backends: args.backends.clone(), fix: false, steps: Vec::new() };
     let tested = timed("tests", || test::run(runner, &test_args))
-        .and_then(|()| timed("faults", || faults::quick(runner, &args.backends)));
+        .and_then(|()| timed("faults", || faults::quick(runner, &args.backends)))
+        .and_then(|()| timed("cluster", || cluster::quick(runner, &args.backends)));
     if let Err(error) = &tested {
         eprintln!("error: {error:#}");
     }
