@@ -35,6 +35,8 @@ impl Cut {
 
 /// `true` for tables with a row for each token, and biases of logits.
 fn is_of_tokens(path: &str) -> bool {
+    // As a body is in a model with a head; then of an encoder-decoder.
     let ends = ["bert.embeddings.token.weight", "mlm.bias", "mlm.decoder.weight", "gpt.token.weight"];
-    ends.iter().any(|end| path.ends_with(end))
+    let whole = ["source.weight", "target.weight", "output.weight", "output_bias"];
+    ends.iter().any(|end| path.ends_with(end)) || whole.contains(&path)
 }

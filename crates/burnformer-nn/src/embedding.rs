@@ -80,7 +80,7 @@ impl Embedding {
     ///
     /// # Shapes
     /// - x: `[.., d_model]`
-    /// - bias: `[vocab_size]`
+    /// - bias: `[vocab_size]`, or that of the tokens of this rank
     /// - returns: `[.., vocab_size]`
     ///
     /// # Panics
@@ -88,10 +88,12 @@ impl Embedding {
     ///
     /// Source: Press and Wolf 2017; Vaswani et al. 2017, section 3.4.
     pub fn logits<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
-        let x = match self.group() {
-            None => x,
-            Some(group) => group.copied(x),
+        let Some(group) = self.group() else { return ops::linear(x, self.weight.base(), bias) };
+        let rows = group.share(self.vocab_size);
+        let part = |bias: Tensor<1>| match bias.dims()[0] == self.vocab_size {
+            true => bias.narrow(0, rows.start, rows.len()),
+            false => bias,
         };
-        ops::linear(x, self.weight.base(), bias)
+        ops::linear(group.copied(x), self.weight.base(), bias.map(part))
     }
 }

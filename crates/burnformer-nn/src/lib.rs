@@ -78,7 +78,7 @@ pub use rms_norm::{RmsNorm, RmsNormConfig};
 pub use rotary::{Rotary, RotaryConfig};
 pub use stack::{Stack, StackConfig};
 pub use tensor_parallel::with_tensor_parallel;
-pub use vocabulary::best_tokens;
+pub use vocabulary::{all_tokens, best_tokens};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};

@@ -39,6 +39,22 @@ pub fn best_tokens(logits: Tensor<2>, vocab_size: usize) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(best, [n]), &device)
 }
 
+/// The logits of all tokens. Not differentiated.
+///
+/// # Shapes
+/// - logits: `[n, vocab_size]`, or the columns that this rank has [of them](crate::with_tensor_parallel)
+/// - returns: `[n, vocab_size]`
+///
+/// # Panics
+/// As [`best_tokens`].
+#[must_use]
+pub fn all_tokens(logits: Tensor<2>, vocab_size: usize) -> Tensor<2> {
+    match group(logits.dims()[1], vocab_size) {
+        None => logits,
+        Some(group) => group.joined(logits, 1),
+    }
+}
+
 /// What a rank knows of one row of logits.
 #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::{Batch, WindowBatch};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{GptConfig, GptForCausalLM, GptInput, Pretrained, Staged};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, best_tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{check_vocabulary, max_length};
@@ -46,9 +46,9 @@ impl CausalLmTask {
     /// - logits: `[n_tokens, vocab_size]`
     /// - labels: `[n_tokens]`
     fn score(&self, logits: Tensor<2>, labels: Tensor<1, Int>) -> (Tensor<1>, Scores) {
-        let best = logits.clone().inner().argmax(1).reshape([labels.dims()[0]]);
+        let best = best_tokens(logits.clone().inner(), self.config.vocab_size);
         let correct = best.equal(labels.clone().inner()).float().sum();
-        let loss = self.loss.forward(logits, labels).sum;
+        let loss = self.loss.forward_tokens(logits, labels, self.config.vocab_size).sum;
         let scores = Scores::new().with("loss", loss.clone().inner()).with("correct", correct);
         (loss, scores)
     }

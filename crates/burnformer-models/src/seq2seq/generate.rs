@@ -3,7 +3,7 @@
 use super::Seq2Seq;
 use crate::{DecoderSpec, GenerationConfig, GenerationInput, Hypothesis, ModelError, StepDecoder, generate};
 use burn::tensor::{Device, Int, Tensor};
-use burnformer_nn::{DecoderCache, mask};
+use burnformer_nn::{DecoderCache, all_tokens, mask};
 use std::borrow::Cow;
 
 impl Seq2Seq {
@@ -76,6 +76,6 @@ impl StepDecoder for Seq2Seq {
 
     fn step(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<2> {
         // One token a row: the start token is the whole prompt.
-        self.decode(tokens, cache).squeeze_dim::<2>(1)
+        all_tokens(self.decode(tokens, cache).squeeze_dim::<2>(1), self.config.target_vocab_size)
     }
 }

@@ -9,7 +9,7 @@ use burnformer_data::batches::{Padded, PaddedTensors, TextPairBatch};
 use burnformer_models::{
     Convention, GenerationConfig, GenerationInput, Pretrained, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Staged,
 };
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, best_tokens};
 use serde::{Deserialize, Serialize};
 
 use super::TranslationTokenizers;
@@ -172,11 +172,13 @@ impl Task for TranslationTask {
         };
         let logits = model.logits(hidden); // [n_tokens, target_vocab_size]
         let labels = tensors.target_labels;
-        let answers = logits.clone().inner().argmax(1).reshape([labels.dims()[0]]);
+        let n_tokens = self.config.target_vocab_size;
+        let answers = best_tokens(logits.clone().inner(), n_tokens);
         let correct = answers.equal(labels.clone().inner()).float().sum();
         let exact =
-            self.exact_loss.as_ref().map(|loss| loss.forward(logits.clone().inner(), labels.clone().inner()).sum);
-        let loss = self.loss.forward(logits, labels).sum;
+            |loss: &CrossEntropyLoss| loss.forward_tokens(logits.clone().inner(), labels.clone().inner(), n_tokens).sum;
+        let exact = self.exact_loss.as_ref().map(exact);
+        let loss = self.loss.forward_tokens(logits, labels, n_tokens).sum;
         let sum = loss.clone().inner();
         let scores = Scores::new()
             .with("loss", sum.clone())
