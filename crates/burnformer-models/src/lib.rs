@@ -33,6 +33,7 @@ mod activation;
 mod adapter;
 mod bert;
 mod class;
+mod cut;
 mod error;
 mod export;
 mod folder;
@@ -57,6 +58,7 @@ pub use adapter::{
 };
 pub use bert::{Bert, BertConfig, BertEmbeddings, BertInput, BertVariant};
 pub use class::{Architecture, Head, ModelClass};
+pub use cut::CutError;
 pub use error::ModelError;
 pub use export::{export, export_body};
 pub use folder::WEIGHTS as WEIGHTS_FILE;
