@@ -324,9 +324,9 @@ impl Weights {
         let Some(available) = module.devices().iter().all(is_on_host).then(available_memory).flatten() else {
             return Ok(());
         };
-        let is_wanted = |path: &str| place_of(path).is_some() && parts::part_of(path) != parts::Part::None;
-        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| is_wanted(path));
-        let sizes = wanted.map(|(_, shape)| shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64);
+        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| place_of(path).is_some());
+        let wanted = wanted.map(|(path, shape)| parts::part_of(&path).shape(&shape));
+        let sizes = wanted.map(|shape| shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64);
         let needed = sizes.fold(0, u64::saturating_add);
         if needed <= available {
             return Ok(());

@@ -1,5 +1,7 @@
 //! How tensor parallelism cuts a model into parts.
 
+use crate::parts::{Part, Parts};
+
 /// How the ranks of a [tensor-parallel](crate::with_tensor_parallel) model share a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -12,6 +14,22 @@ pub enum Cut {
 }
 
 impl Cut {
+    /// What the rank `rank` of `size` holds of a model.
+    #[must_use]
+    pub fn parts(rank: usize, size: usize) -> Parts {
+        Parts::new(move |path| Self::of(path).part(rank, size))
+    }
+
+    /// What the rank `rank` of `size` holds.
+    #[must_use]
+    pub fn part(self, rank: usize, size: usize) -> Part {
+        match self {
+            Self::Along(axis) if size > 1 => Part::Share { axis, rank, size },
+            Self::First if rank > 0 => Part::None,
+            Self::Whole | Self::Along(_) | Self::First => Part::All,
+        }
+    }
+
     /// The cut of the parameter at `path` (`bert.encoder.layers.0.attention.query.weight`): queries, keys and values by heads,
     /// a feed-forward sub-layer by its hidden activations, what follows them by its inputs, and tables by tokens.
     #[must_use]

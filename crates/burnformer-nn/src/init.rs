@@ -108,7 +108,8 @@ impl<K: Fn(&str) -> String, R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByKe
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        if parts::is_left_out(&param) || parts::part_of(&path) == Part::None {
+        let part = parts::part_of(&path);
+        if parts::is_left_out(&param) || part == Part::None {
             return parts::left_out(param);
         }
         let shape = param.lazy_shape();
@@ -129,7 +130,7 @@ impl<K: Fn(&str) -> String, R: Fn(&str, &[usize]) -> Init> ModuleMapper for ByKe
             init => (0..n_elements as u64).into_par_iter().map(|element| draw(element, init) as f32).collect(),
         };
         let id = param.id;
-        let tensor = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
+        let tensor = Tensor::from_data(part.of(TensorData::new(values, shape)), &param.lazy_device());
         param.transform_for_load(tensor, id)
     }
 }

@@ -3,7 +3,8 @@
 //! As precision and activation checkpointing, it is a choice of the thread: what initialises and loads models follows it.
 
 use burn::module::Param;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+use burnformer_core::collective::share_of;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -13,8 +14,59 @@ use std::sync::Arc;
 pub enum Part {
     /// The whole parameter.
     All,
+    /// The [share](burnformer_core::collective::share_of) that the rank `rank` of `size` has in the rows of an axis.
+    Share {
+        /// The axis.
+        axis: usize,
+        /// The number of the rank.
+        rank: usize,
+        /// The number of ranks.
+        size: usize,
+    },
     /// Nothing: a tensor without elements stands in for it, which is not trained.
     None,
+}
+
+impl Part {
+    /// The shape of this part of a parameter of the shape `whole`.
+    ///
+    /// # Panics
+    /// If the parameter lacks the axis.
+    #[must_use]
+    pub fn shape(&self, whole: &[usize]) -> Vec<usize> {
+        match *self {
+            Self::All => whole.to_vec(),
+            Self::None => vec![0; whole.len()],
+            Self::Share { axis, rank, size } => {
+                let mut shape = whole.to_vec();
+                shape[axis] = share_of(rank, size, whole[axis]).len();
+                shape
+            }
+        }
+    }
+
+    /// This part of the values of a parameter, of type f32; copied, so that the rest can be given back.
+    ///
+    /// # Panics
+    /// If the parameter lacks the axis, or has another type.
+    #[must_use]
+    pub fn of(&self, whole: TensorData) -> TensorData {
+        let Self::Share { axis, rank, size } = *self else {
+            return if *self == Self::All {
+                whole
+            } else {
+                TensorData::new(Vec::<f32>::new(), self.shape(whole.shape()))
+            };
+        };
+        let n_rows = whole.shape()[axis];
+        let n_inner: usize = whole.shape()[axis + 1..].iter().product();
+        let rows = share_of(rank, size, n_rows);
+        let values = whole.as_slice::<f32>().expect("parameters are of type f32");
+        let blocks = values.chunks_exact((n_rows * n_inner).max(1));
+        let part: Vec<f32> =
+            blocks.flat_map(|block| &block[rows.start * n_inner..rows.end * n_inner]).copied().collect();
+        TensorData::new(part, self.shape(whole.shape()))
+    }
 }
 
 /// What a process holds of the parameter at each path (`bert.encoder.layers.0.norm_ff.weight`).
@@ -78,6 +130,17 @@ mod tests {
     use crate::{LayerConfig, StackConfig, init};
     use burn::module::{Module, ModuleVisitor};
     use burnformer_ops::DeviceChoice;
+
+    #[test]
+    fn shares_follow_one_another() {
+        let whole = TensorData::new((0..15_u8).map(f32::from).collect::<Vec<_>>(), [3, 5]);
+        let share = |axis, rank| Part::Share { axis, rank, size: 2 }.of(whole.clone());
+        assert_eq!(share(0, 0), TensorData::new((0..5_u8).map(f32::from).collect::<Vec<_>>(), [1, 5]));
+        assert_eq!(share(1, 0), TensorData::new(vec![0.0_f32, 1.0, 5.0, 6.0, 10.0, 11.0], [3, 2]));
+        assert_eq!(share(1, 1).shape().as_slice(), [3, 3]);
+        assert_eq!(Part::All.of(whole.clone()), whole);
+        assert_eq!(Part::None.of(whole).shape().as_slice(), [0, 0]);
+    }
 
     #[derive(Default)]
     struct Seen(Vec<(String, usize, bool)>, Vec<String>);

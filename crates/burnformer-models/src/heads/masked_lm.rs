@@ -118,12 +118,15 @@ impl MaskedTokenHead {
         if parts::is_left_out(&self.bias) {
             return;
         }
-        let vocab_size = self.bias.lazy_shape()[0];
-        assert!(counts.len() == vocab_size, "token counts: {} counts, the vocabulary has {vocab_size}", counts.len());
+        let vocab_size = counts.len();
+        let part = parts::part_of("mlm.bias");
+        let (found, expected) = (self.bias.lazy_shape()[0], part.shape(&[vocab_size])[0]);
+        assert!(found == expected, "token counts: {vocab_size} counts, the vocabulary has {found} tokens here");
         let logs: Vec<f64> = counts.iter().map(|&count| (count as f64 + 1.0).ln()).collect();
         let mean = logs.iter().sum::<f64>() / vocab_size as f64;
         let bias: Vec<f32> = logs.into_iter().map(|log| (log - mean) as f32).collect();
-        let tensor = Tensor::from_data(TensorData::new(bias, [vocab_size]), &self.bias.lazy_device());
+        let bias = part.of(TensorData::new(bias, [vocab_size]));
+        let tensor = Tensor::from_data(bias, &self.bias.lazy_device());
         let param = self.bias.clone();
         let id = param.id;
         self.bias = param.transform_for_load(tensor, id);

@@ -35,7 +35,8 @@ impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let path = self.path.join(".");
-        if parts::part_of(&path) == Part::None {
+        let part = parts::part_of(&path);
+        if part == Part::None {
             return parts::left_out(param);
         }
         let Some(place) = (self.place_of)(&path) else { return param };
@@ -46,7 +47,7 @@ impl<F: Fn(&str) -> Option<Place>> ModuleMapper for FillParameters<'_, F> {
         let file = &mut *self.file;
         let shared = file.shared_base(&place.name);
         let source = file.path.clone();
-        let mut read = || Ok(Tensor::from_data(place.parameter(file.read_finite(&place.name)?), &device));
+        let mut read = || Ok(Tensor::from_data(part.of(place.parameter(file.read_finite(&place.name)?)), &device));
         let tensor = match shared {
             Some(shared) => shared.weight(&source, &place, format!("{device:?}"), read),
             None => read(),
