@@ -14,12 +14,14 @@ use burn::tensor::Device;
 use burnformer_core::files::{AtomicFolder, FileError, atomic_write_bytes, open_regular, read_limited};
 use burnformer_models::ModelError;
 use burnformer_models::weights::Weights;
+use burnformer_nn::parts::{Part, part_of};
 use burnformer_tasks::Task;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::ema::Ema;
+use crate::holdings::{AllHoldings, parameter_of};
 use crate::layers::LayerRule;
 use crate::ranks::Ranks;
 use crate::run::Run;
@@ -27,7 +29,6 @@ use crate::seal::{self, Seal};
 use crate::shards::Shards;
 use crate::{
     Optimizer, OptimizerStateError, ParameterRule, RunProgress, TrainConfig, TrainError, TrainState, parameters,
-    serving,
 };
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -100,10 +101,11 @@ pub(crate) fn path(checkpoints: &Path, step: u64) -> PathBuf {
 
 impl<T: Task> Checkpoint<T> {
     /// Writes the checkpoint of `run` as a whole or not at all. One of the same step is replaced. The other ranks
-    /// [serve](serving::serve) the moments that they keep, which were started after the `starts` of all.
+    /// [serve](crate::serving::serve) what they hold, by `holdings`. Moments were started after the `starts` of all.
     pub(crate) fn write(
         task: &T,
         run: &Run<'_, T>,
+        holdings: &AllHoldings,
         starts: BTreeMap<String, u64>,
         batches: &str,
         scheduled: bool,
@@ -111,15 +113,15 @@ impl<T: Task> Checkpoint<T> {
     ) -> Result<(), TrainError> {
         let Run { model, optimizer, ema, state, .. } = run;
         let folder = AtomicFolder::create(&path(checkpoints, state.step))?;
-        match ema {
-            Some(ema) => {
-                task.save(&ema.apply(model.valid()), folder.path()).map_err(TrainError::task)?;
-                ema.write_weights(model, &folder.path().join(TRAINED_FILE))?;
-            }
-            None => task.save(model, folder.path()).map_err(TrainError::task)?,
+        let save = || match ema {
+            Some(ema) => task.save(&ema.apply(model.valid()), folder.path()),
+            None => task.save(model, folder.path()),
+        };
+        holdings.with_weights(run, save).map_err(TrainError::task)?;
+        if ema.is_some() {
+            holdings.write_trained(run, &folder.path().join(TRAINED_FILE))?;
         }
-        let ask = |path: &str, moment: &str| serving::ask(run.ranks.world, run.shards.owner(path), moment);
-        optimizer.write_whole_state(model, &folder.path().join(OPTIMIZER_FILE), ask)?;
+        holdings.write_moments(run, &folder.path().join(OPTIMIZER_FILE))?;
         let file = StateFile {
             format: FORMAT,
             batches: batches.to_owned(),
@@ -148,7 +150,7 @@ impl<T: Task> Checkpoint<T> {
     ) -> Result<Option<Self>, TrainError> {
         for &step in steps.iter().rev() {
             let folder = path(checkpoints, step);
-            let (found, problem) = match Self::read(source, &folder) {
+            let (found, problem) = match source.ranks.within_parts(|| Self::read(source, &folder)) {
                 Ok(checkpoint) => (Some(checkpoint), Ok(None)),
                 Err(TrainError::Damaged { problem, .. }) => (None, Ok(Some(problem))),
                 Err(error) => (None, Err(error)),
@@ -394,11 +396,17 @@ fn read_moments<M: Module>(
     device: &Device,
 ) -> Result<Optimizer, MomentsError> {
     let (mut file, names) = open_moments(path)?;
-    let shapes = names.iter().filter_map(|(now, name)| Some((now.as_str(), file.shape(name)?)));
-    optimizer.check(model, shapes)?;
+    // What belongs to the part of the model that is here.
+    let here = |(now, name): (&String, &String)| {
+        let part = part_of(parameter_of(now));
+        (part != Part::None).then(|| Some((now.clone(), part.shape(file.shape(name)?))))?
+    };
+    let shapes: Vec<_> = names.iter().filter_map(here).collect();
+    optimizer.check(model, shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice())))?;
     for (now, name) in names {
-        if optimizer.keeps(&now) {
-            let data = file.read(&name)?;
+        let part = part_of(parameter_of(&now));
+        if part != Part::None && optimizer.keeps(&now) {
+            let data = part.of(file.read(&name)?);
             optimizer.load_moment(now, data, device)?;
         }
     }

@@ -1,16 +1,16 @@
 //! The exponential moving average of the weights.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Tensor, TensorData, read_sync};
-use burnformer_core::files::FileError;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burnformer_models::ModelError;
-use burnformer_models::weights::{Weights, write_tensors};
+use burnformer_models::weights::Weights;
+
+use burnformer_nn::parts::{Part, part_of};
 
 use crate::values::{replace, values};
 
@@ -48,18 +48,17 @@ impl Ema {
         replace(model, &mut |path| self.averages.get(path).cloned())
     }
 
-    /// Writes the weights of `model` that there are averages of, one at a time, in the safetensors format.
-    pub(crate) fn write_weights<M: Module>(&self, model: &M, path: &Path) -> Result<(), FileError> {
-        let weights = values(model, &|path| self.averages.contains_key(path));
-        let shapes: Vec<_> = weights.iter().map(|(name, weight)| (name.clone(), weight.shape().to_vec())).collect();
-        let read = |name: &str| {
-            let data = read_sync(Dispatch::float_into_data(weights[name].clone())).map_err(io::Error::other)?;
-            Ok(data.convert::<f32>())
-        };
-        write_tensors(&shapes, read, path)
+    /// The average of the weight at `path`, if there is one.
+    pub(crate) fn average(&self, path: &str) -> Option<DispatchTensor> {
+        self.averages.get(path).cloned()
     }
 
-    /// Reads what [`Self::write_weights`] wrote: the average, whose values are the weights of `model`, and the model with the weights
+    /// Paths and shapes of the weights that there are averages of.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.averages.iter().map(|(path, average)| (path.clone(), average.shape().to_vec())).collect()
+    }
+
+    /// Reads the file of the weights that there are averages of: the average, whose values are the weights of `model`, and the model with the weights
     /// that were written. The device tracks gradients, as `model` does.
     pub(crate) fn read_weights<M: Module>(
         decay: f64,
@@ -71,7 +70,11 @@ impl Ema {
         let (mut all, mut averages) = (values(&model, &|_| true), BTreeMap::new());
         let mut weights = BTreeMap::new();
         for name in file.names() {
-            let weight: TensorData = file.read(&name)?;
+            let part = part_of(&name);
+            if part == Part::None {
+                continue;
+            }
+            let weight: TensorData = part.of(file.read(&name)?);
             let average = all.remove(&name).filter(|average| average.shape() == *weight.shape());
             let Some(average) = average.filter(|_| weight.dtype() == DType::F32) else {
                 return Err(EmaError::Foreign { name });

@@ -24,6 +24,16 @@ pub enum TrainError {
     /// Several processes cannot train together any more.
     #[error("the processes cannot train together any more")]
     Collective(#[from] CollectiveError),
+    /// A number of processes that cannot be dealt to the parts of a model.
+    #[error(
+        "{ranks} processes cannot train models that are cut into {n_tensor} parts each, start a multiple of {n_tensor} processes"
+    )]
+    TensorRanks {
+        /// The number of processes.
+        ranks: usize,
+        /// The number of parts.
+        n_tensor: usize,
+    },
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

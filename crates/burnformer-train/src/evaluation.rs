@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
+use burnformer_nn::with_tensor_parallel;
 use burnformer_ops::{Precision, with_matmul_precision};
 use burnformer_tasks::{Evaluation, MetricState, Task};
 
@@ -53,13 +55,15 @@ impl<T: Task> Trainer<'_, T> {
         let collective = run.ranks.data.as_ref();
         let dealt = self.config.dealt_validation(validation, collator, self.seed, collective);
         let (batches, n_samples) = run.ranks.together(dealt.map_err(TrainError::from))?;
-        let (progress, interrupt) = (self.progress, self.interrupt.clone());
+        // Ranks that have parts of one model cannot stop one by one: a request waits for the end of the evaluation.
+        let interrupt = if run.ranks.tensor.size() > 1 { Interrupt::new() } else { self.interrupt.clone() };
+        let progress = self.progress;
         let evaluation = Evaluation { device: &self.device, collective, progress, interrupt };
         let model = run.result();
         // In single precision also where a thread of the pool calls this in the middle of another run's step.
         let evaluated = with_matmul_precision(Precision::F32, &self.device, || {
-            evaluation.run(self.task, &model, batches, n_samples)
-        })?;
+            with_tensor_parallel(&run.ranks.tensor, || evaluation.run(self.task, &model, batches, n_samples))
+        })??;
         evaluated.map_err(TrainError::task)
     }
 }

@@ -21,6 +21,7 @@ mod gradients;
 mod grid;
 mod health;
 mod history;
+mod holdings;
 mod layers;
 mod memory;
 mod optimizer;

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
+use burnformer_nn::parts::is_left_out;
 
 /// Which parameters are trained, and at which learning rate. A parameter that is not trained is not tracked in the steps: it has
 /// no gradient and takes part in no norm, and it has no moments in memory and in checkpoints.
@@ -41,6 +42,11 @@ pub(crate) fn track<M: Module>(rule: &dyn ParameterRule, model: M, step: u64) ->
     (model.map(&mut Track { rule, step, path: Vec::new() }), true)
 }
 
+/// Whether a parameter is trained here; one that other ranks hold is not.
+fn is_trained<const D: usize>(rule: &dyn ParameterRule, path: &[String], step: u64, param: &Param<Tensor<D>>) -> bool {
+    !is_left_out(param) && rule.is_trained(&path.join("."), step)
+}
+
 struct Differs<'a> {
     rule: &'a dyn ParameterRule,
     step: u64,
@@ -58,7 +64,7 @@ impl ModuleVisitor for Differs<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.differs |= self.rule.is_trained(&self.path.join("."), self.step) != param.is_require_grad();
+        self.differs |= is_trained(self.rule, &self.path, self.step, param) != param.is_require_grad();
     }
 }
 
@@ -78,7 +84,7 @@ impl ModuleMapper for Track<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let is_trained = self.rule.is_trained(&self.path.join("."), self.step);
+        let is_trained = is_trained(self.rule, &self.path, self.step, &param);
         if param.is_require_grad() == is_trained { param } else { param.set_require_grad(is_trained) }
     }
 }

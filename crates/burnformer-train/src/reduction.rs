@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::{Device, Tensor};
+use burnformer_nn::Cut;
 use burnformer_tasks::Task;
 use serde::{Deserialize, Serialize};
 
+use crate::ranks::Ranks;
 use crate::run::Run;
 use crate::shards::Shards;
 use crate::tensors::{TensorsError, add_list, message, read_list};
@@ -43,11 +45,25 @@ impl<T: Task> Trainer<'_, T> {
             Ok((squares, own)) => (Ok(squares), own),
             Err(error) => (Err(error), GradientSums::new()),
         };
-        let squares: BTreeMap<String, u32> = ranks.agree(squares)?.into_iter().flatten().collect();
-        let on_device = |&bits: &u32| Tensor::from_data([f32::from_bits(bits)], &self.device);
+        let squares = whole_squares(ranks, ranks.agree(squares)?);
+        let on_device = |&square: &f32| Tensor::from_data([square], &self.device);
         let norm = GradientSums::norm_of(squares.values().map(on_device));
         Ok(Reduced { own, paths: squares.into_keys().collect(), norm })
     }
+}
+
+/// The sum of squares of every gradient, by path: what each part of a parameter has, and once what all parts of the model have.
+/// `found` are those of the parameters that each rank owns, as bits.
+fn whole_squares(ranks: &Ranks<'_>, found: Vec<Vec<(String, u32)>>) -> BTreeMap<String, f32> {
+    let mut squares: BTreeMap<String, BTreeMap<usize, f32>> = BTreeMap::new();
+    for (rank, of_rank) in found.into_iter().enumerate() {
+        for (path, bits) in of_rank {
+            let is_cut = matches!(Cut::of(&path), Cut::Along(_));
+            let part = if is_cut { ranks.tensor_rank_of(rank) } else { 0 };
+            squares.entry(path).or_default().entry(part).or_insert(f32::from_bits(bits));
+        }
+    }
+    squares.into_iter().map(|(path, parts)| (path, parts.into_values().sum())).collect()
 }
 
 /// What a message says of a node: the paths and shapes of the gradients that follow each other in it.

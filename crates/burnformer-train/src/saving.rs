@@ -7,6 +7,7 @@ use burnformer_tasks::Task;
 
 use crate::checkpoint::{self, Checkpoint, Source};
 use crate::diagnosis::first_weight;
+use crate::holdings::AllHoldings;
 use crate::ranks::Ranks;
 use crate::run::{Run, Writer};
 use crate::{Diagnosis, Event, OnDivergence, RunFolder, TrainError, Trainer, retention, serving, space};
@@ -43,12 +44,13 @@ impl<T: Task> Trainer<'_, T> {
             });
         }
         let starts = ranks.agree(Ok(run.optimizer.starts().clone()))?.into_iter().flatten().collect();
+        let holdings = AllHoldings::gather(run)?;
         let written = match &run.writer {
             Some(writer) => {
-                let written = self.write(run, writer, starts, batches, scheduled);
-                written.and(serving::dismiss(ranks.world).map_err(TrainError::from))
+                let written = self.write(run, writer, &holdings, starts, batches, scheduled);
+                written.and(serving::dismiss(&*ranks.line).map_err(TrainError::from))
             }
-            None => serving::serve(ranks.world, &mut |moment| Ok(run.optimizer.moment(moment)?.as_bytes().to_vec())),
+            None => serving::serve(&*ranks.line, &mut |question| AllHoldings::find(run, question)),
         };
         ranks.together(written)?;
         if run.writer.is_some() {
@@ -64,6 +66,7 @@ impl<T: Task> Trainer<'_, T> {
         &self,
         run: &Run<'_, T>,
         writer: &Writer,
+        holdings: &AllHoldings,
         starts: BTreeMap<String, u64>,
         batches: &str,
         scheduled: bool,
@@ -72,7 +75,7 @@ impl<T: Task> Trainer<'_, T> {
         // Lines of metrics up to this step are not written again.
         writer.sync()?;
         let checkpoints = run.folder.checkpoints();
-        Checkpoint::write(self.task, run, starts, batches, scheduled, &checkpoints)?;
+        Checkpoint::write(self.task, run, holdings, starts, batches, scheduled, &checkpoints)?;
         retention::prune(&checkpoints, self.config, &run.state)?;
         run.folder.draw(writer.entries())
     }

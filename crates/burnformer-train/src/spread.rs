@@ -28,7 +28,9 @@ impl<T: Task> Trainer<'_, T> {
             return Ok(model);
         }
         let shapes = trained_parameters(&model);
-        let message = ranks.together(pack(&model, paths, shards))?;
+        // Other parts of the model may have more.
+        let paths: BTreeSet<String> = paths.iter().filter(|path| shapes.contains_key(*path)).cloned().collect();
+        let message = ranks.together(pack(&model, &paths, shards))?;
         let mut values = BTreeMap::new();
         let unpacked = ranks.data.gather(message)?.into_iter().enumerate().try_for_each(|(rank, message)| {
             if rank == shards.rank() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::tensor::ExecutionError;
 use burnformer_data::batches::{Batch, PaddingStats, Step};
-use burnformer_nn::with_activation_checkpointing;
+use burnformer_nn::{with_activation_checkpointing, with_tensor_parallel};
 use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
 
@@ -126,7 +126,7 @@ impl<T: Task> Trainer<'_, T> {
             Err(error) => (None, Err(error)),
         };
         // In the order of micro-batches: counts may be floats.
-        let counts: Vec<Vec<(T::Counts, u64, u64)>> = run.ranks.agree(counts)?;
+        let counts: Vec<Vec<(T::Counts, u64, u64)>> = run.ranks.agree_on_data(counts)?;
         let mut totals = T::Counts::default();
         for (counts, tokens, total) in counts.into_iter().flatten() {
             totals += counts;
@@ -153,11 +153,12 @@ impl<T: Task> Trainer<'_, T> {
             scores.extend(self.rule.add(micro_batch, &mut gradients));
             sums.push(number, gradients);
         };
+        let add_all = || (step.first..).zip(step.micro_batches).for_each(&mut add);
         with_matmul_precision(self.config.dtype, &self.device, || {
             with_activation_checkpointing(self.config.activation_checkpointing, || {
-                (step.first..).zip(step.micro_batches).for_each(&mut add);
-            });
-        })?;
+                with_tensor_parallel(&run.ranks.tensor, add_all)
+            })
+        })??;
         Ok((run, sums, scores))
     }
 
@@ -183,7 +184,7 @@ impl<T: Task> Trainer<'_, T> {
             Ok((run, sums, metric_states)) => (Some((run, sums)), Ok(metric_states)),
             Err(error) => (None, Err(error)),
         };
-        let metric_states = ranks.agree(own)?.into_iter().flatten().collect();
+        let metric_states = ranks.agree_on_data(own)?.into_iter().flatten().collect();
         let (run, sums) = passed.expect("no rank has failed");
         Ok((run, sums, metric_states))
     }

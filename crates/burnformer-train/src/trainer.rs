@@ -126,6 +126,8 @@ pub struct Trainer<'a, T: Task> {
     pub(crate) interrupt: Interrupt,
     /// The processes that train together.
     pub(crate) collective: &'a dyn Collective,
+    /// The number of parts of the model's matrices, each on a rank of its own.
+    pub(crate) tensor_parallel: usize,
     /// How micro-batches contribute to a step's gradient.
     pub(crate) rule: &'a dyn GradientRule<T>,
     /// Which parameters are trained, and at which learning rate.
@@ -141,7 +143,19 @@ impl<'a, T: Task> Trainer<'a, T> {
     pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
         let (interrupt, collective) = (Interrupt::new(), &Local);
         let (progress, rule, parameter_rule, former_fingerprint) = (&Silent, &Sum, &AllParameters, None);
-        Self { task, config, seed, device, progress, interrupt, collective, rule, parameter_rule, former_fingerprint }
+        Self {
+            task,
+            config,
+            seed,
+            device,
+            progress,
+            interrupt,
+            collective,
+            tensor_parallel: 1,
+            rule,
+            parameter_rule,
+            former_fingerprint,
+        }
     }
 
     /// Reports progress to `progress`.
@@ -161,6 +175,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn with_collective(self, collective: &'a dyn Collective) -> Self {
         Self { collective, ..self }
+    }
+
+    /// Cuts the matrices of the model into `n_parts` parts, each on a rank of its own; their number must be a multiple of it. The
+    /// model that a run [starts](Self::start) with has the [parts](burnformer_nn::Cut::parts) of the rank.
+    #[must_use]
+    pub fn with_tensor_parallel(self, n_parts: usize) -> Self {
+        Self { tensor_parallel: n_parts, ..self }
     }
 
     /// Makes a step's gradient of its micro-batches by `rule`.
@@ -200,7 +221,7 @@ impl<'a, T: Task> Trainer<'a, T> {
     {
         self.config.check_samples(data.train.per_epoch())?;
         self.config.check_validation(data.validation.is_some())?;
-        let ranks = Ranks::new(self.collective)?;
+        let ranks = Ranks::new(self.collective, self.tensor_parallel)?;
         let state = TrainState::new(self.task.metric_state());
         let rule = LayerRule::new(self.config, self.parameter_rule, &model)?;
         let (model, _) = parameters::track(&rule, model, 1);
@@ -238,7 +259,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let checkpoints = folder.checkpoints();
-        let ranks = Ranks::new(self.collective)?;
+        let ranks = Ranks::new(self.collective, self.tensor_parallel)?;
         let steps = ranks.of_writer(checkpoint::steps(&checkpoints))?;
         let latest = self.latest_checkpoint(&ranks, &batches, &checkpoints, &steps, on_event)?;
         let Some(checkpoint) = latest else {

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::tensors::Values;
-use crate::{CollectiveError, TrainError};
+use crate::TrainError;
 
 /// A state that does not belong to the model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,28 +73,9 @@ impl Optimizer {
         write_tensors(&shapes, |name| self.moment(name).map_err(io::Error::other), path)
     }
 
-    /// [`Self::write_state`] of the whole state of `model`, of which `ask` gets the bytes of the moments that other ranks keep,
-    /// by their parameter's path and their name.
-    pub(crate) fn write_whole_state<M: Module>(
-        &self,
-        model: &M,
-        path: &Path,
-        ask: impl Fn(&str, &str) -> Result<Vec<u8>, CollectiveError>,
-    ) -> Result<(), FileError> {
-        let shapes = if self.n_steps > 0 { shapes(&self.config, model) } else { BTreeMap::new() };
-        let read = |name: &str| {
-            let parameter = parameter_of(name);
-            if self.is_own(parameter) {
-                return self.moment(name).map_err(io::Error::other);
-            }
-            let bytes = ask(parameter, name).map_err(io::Error::other)?;
-            let mut values = Values(&bytes);
-            let data = values.take(shapes[name].clone()).map_err(io::Error::other)?;
-            values.end().map_err(io::Error::other)?;
-            Ok(data)
-        };
-        let list: Vec<_> = shapes.iter().map(|(name, shape)| (name.clone(), shape.to_vec())).collect();
-        write_tensors(&list, read, path)
+    /// Names and shapes of the moments.
+    pub(crate) fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        self.moments.iter().map(|(name, moment)| (name.clone(), moment.shape().to_vec())).collect()
     }
 
     /// The moment `name` as `f32` data.

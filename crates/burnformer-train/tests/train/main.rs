@@ -14,5 +14,6 @@ mod rule;
 mod saving;
 mod support;
 mod team;
+mod tensor_parallel;
 mod trouble;
 mod troubled;
