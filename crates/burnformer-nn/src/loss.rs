@@ -1,6 +1,6 @@
 //! Losses, as sums with their counts: the mean is taken over all batches of a step.
 
-use crate::tensor_parallel::group;
+use crate::tensor_parallel::group_of_columns;
 use crate::{assert_valid, vocabulary};
 use burn::config::Config;
 use burn::tensor::activation::{log_sigmoid, log_softmax};
@@ -55,7 +55,7 @@ impl CrossEntropyLoss {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward_tokens(&self, logits: Tensor<2>, targets: Tensor<1, Int>, vocab_size: usize) -> LossSum {
-        match group(logits.dims()[1], vocab_size) {
+        match group_of_columns(logits.dims()[1], vocab_size) {
             None => self.forward(logits, targets),
             Some(group) => vocabulary::cross_entropy(&group, logits, targets, vocab_size, self.options),
         }

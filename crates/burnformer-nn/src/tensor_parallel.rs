@@ -45,11 +45,14 @@ pub fn with_tensor_parallel<R>(
 /// If it has a part of them, outside [`with_tensor_parallel`].
 #[track_caller]
 pub(crate) fn group(found: usize, whole: usize) -> Option<Arc<Group>> {
-    if found == whole {
-        return None;
-    }
-    let group = GROUP.with_borrow(Clone::clone);
-    Some(group.unwrap_or_else(|| panic!("{found} of {whole} rows are here, and no ranks that have the others")))
+    let group = group_of_columns(found, whole);
+    assert!(found == whole || group.is_some(), "{found} of {whole} rows are here, and no ranks that have the others");
+    group
+}
+
+/// The ranks that compute together with this one, if it has `found` of the `whole` columns of what a matrix has given.
+pub(crate) fn group_of_columns(found: usize, whole: usize) -> Option<Arc<Group>> {
+    if found == whole { None } else { GROUP.with_borrow(Clone::clone) }
 }
 
 /// Ranks that have the parts of one model.

@@ -1,7 +1,7 @@
 //! Logits of tokens, of which each rank may have some: the greatest, and the loss.
 
 use crate::LossSum;
-use crate::tensor_parallel::{Group, group};
+use crate::tensor_parallel::{Group, group_of_columns};
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use burnformer_ops::{self as ops, CrossEntropyOptions};
 use std::sync::Arc;
@@ -11,12 +11,10 @@ use std::sync::Arc;
 /// # Shapes
 /// - logits: `[n, vocab_size]`, or the columns that this rank has [of them](crate::with_tensor_parallel)
 /// - returns: `[n]`
-///
-/// # Panics
-/// If this rank has some columns, outside [`with_tensor_parallel`](crate::with_tensor_parallel).
+#[must_use]
 pub fn best_tokens(logits: Tensor<2>, vocab_size: usize) -> Tensor<1, Int> {
     let [n, width] = logits.dims();
-    let Some(group) = group(width, vocab_size) else { return logits.argmax(1).reshape([n]) };
+    let Some(group) = group_of_columns(width, vocab_size) else { return logits.argmax(1).reshape([n]) };
     let device = logits.device();
     let (greatest, index) = logits.max_dim_with_indices(1);
     let first = group.share(vocab_size).start as i64;
@@ -44,12 +42,9 @@ pub fn best_tokens(logits: Tensor<2>, vocab_size: usize) -> Tensor<1, Int> {
 /// # Shapes
 /// - logits: `[n, vocab_size]`, or the columns that this rank has [of them](crate::with_tensor_parallel)
 /// - returns: `[n, vocab_size]`
-///
-/// # Panics
-/// As [`best_tokens`].
 #[must_use]
 pub fn all_tokens(logits: Tensor<2>, vocab_size: usize) -> Tensor<2> {
-    match group(logits.dims()[1], vocab_size) {
+    match group_of_columns(logits.dims()[1], vocab_size) {
         None => logits,
         Some(group) => group.joined(logits, 1),
     }
