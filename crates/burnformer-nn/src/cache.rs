@@ -78,7 +78,8 @@ impl DecoderCache {
     /// Number of positions so far.
     #[must_use]
     pub fn seq_length(&self) -> usize {
-        self.layers[0].seq_length()
+        // Layers of other stages of a pipeline have no positions here.
+        self.layers.iter().map(LayerCache::seq_length).max().unwrap_or(0)
     }
 
     /// Continues with these rows of the positions so far, in this order; one may come several times, or never. The memory

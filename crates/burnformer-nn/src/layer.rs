@@ -240,6 +240,11 @@ impl Layer {
         self.run(x, Context { mask, memory, past: None, rng, weights: None })
     }
 
+    /// `true` if it looks at a memory.
+    pub(crate) fn has_memory(&self) -> bool {
+        self.cross_attention.is_some()
+    }
+
     /// Keys and values of the memory, with its mask, for as many rows as it has sequences. `rng` is that of [`Self::run`].
     pub(crate) fn project(&self, memory: Option<&Memory>, rng: &DropoutRng) -> Option<ProjectedMemory> {
         let memory = memory?;

@@ -107,13 +107,18 @@ impl Stack {
     /// # Panics
     /// If the shapes do not fit, or there is a memory and no cross-attention.
     pub fn cache(&self, memory: Option<Memory>) -> DecoderCache {
-        let layer = |layer: &Layer| LayerCache {
+        let share = pipeline::share(self.layers.len(), memory.is_some());
+        if let Some(memory) = &memory {
+            share.hand_on(memory);
+        }
+        let layer = |(number, layer): (usize, &Layer)| LayerCache {
             past: None,
             memory: memory
                 .as_ref()
+                .filter(|_| share.layers.contains(&number))
                 .map(|memory| layer.project_memory(&memory.states, &memory.states, &DropoutRng::off())),
         };
-        let layers = self.layers.iter().map(layer).collect();
+        let layers = self.layers.iter().enumerate().map(layer).collect();
         DecoderCache { layers, memory_mask: memory.map_or(Mask::None, |memory| memory.mask), rows: None }
     }
 
@@ -130,7 +135,7 @@ impl Stack {
     ///
     /// # Panics
     /// If the shapes do not fit, or the cache was made by a stack with another number of layers.
-    pub fn forward_cached(&self, mut x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
+    pub fn forward_cached(&self, x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
         let (n_layers, n_cached) = (self.layers.len(), cache.layers.len());
         assert!(
             n_layers == n_cached,
@@ -138,7 +143,10 @@ impl Stack {
         );
         let batch_size = x.dims()[0];
         let rows = cache.rows.take();
-        for (layer, cached) in self.layers.iter().zip(&mut cache.layers) {
+        let share = pipeline::share(n_layers, self.layers.iter().any(Layer::has_memory));
+        let mut x = share.input(x);
+        let layers = self.layers.iter().zip(&mut cache.layers);
+        for (layer, cached) in layers.skip(share.layers.start).take(share.layers.len()) {
             let memory = cached.memory.clone().map(|key_value| ProjectedMemory {
                 rows_per_sequence: rows_per_sequence(batch_size, &key_value),
                 key_value,
@@ -147,7 +155,7 @@ impl Stack {
             let past = Some(Past { cache: cached, rows: rows.as_ref() });
             x = layer.run(x, Context { mask: Mask::None, memory, past, rng: DropoutRng::off(), weights: None });
         }
-        self.normalise(x)
+        share.output(if share.ends { self.normalise(x) } else { x })
     }
 
     fn run(
@@ -170,7 +178,10 @@ impl Stack {
             let (mask, memory) = (mask.clone(), layer.project(memory.as_ref(), &rng));
             x = layer.run(x, Context { mask, memory, past: None, rng, weights: weights.as_deref_mut() });
         }
-        share.output(if share.ends { self.normalise(x) } else { x }, memory)
+        if let Some(memory) = &memory {
+            share.hand_on(memory);
+        }
+        share.output(if share.ends { self.normalise(x) } else { x })
     }
 
     fn normalise(&self, x: Tensor<3>) -> Tensor<3> {

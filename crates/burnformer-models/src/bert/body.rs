@@ -136,8 +136,9 @@ impl Bert {
 
     fn embed(&self, input: BertInput) -> (Tensor<3>, Mask, DropoutRng) {
         let [in_embeddings, in_encoder] = input.rng.split();
-        let device = input.ids.device();
-        let x = embedded(&device, || self.embeddings.forward(input.ids, input.segments, in_embeddings));
+        let ([batch_size, seq_length], device) = (input.ids.dims(), input.ids.device());
+        let shape = [batch_size, seq_length, self.config.d_model];
+        let x = embedded(shape, &device, || self.embeddings.forward(input.ids, input.segments, in_embeddings));
         (x, input.mask_pad.map_or(Mask::None, Mask::Keys), in_encoder)
     }
 }

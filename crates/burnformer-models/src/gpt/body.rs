@@ -103,7 +103,8 @@ impl Gpt {
     /// # Panics
     /// As [`Self::forward`].
     pub fn forward_cached(&self, ids: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
-        let x = self.place(ids, cache.seq_length());
+        let (shape, device) = (self.shape(&ids), ids.device());
+        let x = embedded(shape, &device, || self.place(ids, cache.seq_length()));
         self.stack.forward_cached(x, cache)
     }
 
@@ -115,8 +116,15 @@ impl Gpt {
     fn embed(&self, input: GptInput) -> LayerInput {
         let [in_embeddings, rng] = input.rng.split();
         let dropout = Dropout::new(self.embedding_dropout, in_embeddings);
-        let x = embedded(&input.ids.device(), || ops::dropout(self.place(input.ids.clone(), 0), None, dropout));
+        let (shape, device) = (self.shape(&input.ids), input.ids.device());
+        let x = embedded(shape, &device, || ops::dropout(self.place(input.ids, 0), None, dropout));
         LayerInput { x, mask: input.mask_pad.map_or(Mask::None, Mask::Keys), memory: None, rng }
+    }
+
+    /// The shape of embedded tokens.
+    fn shape(&self, ids: &Tensor<2, Int>) -> [usize; 3] {
+        let [batch_size, length] = ids.dims();
+        [batch_size, length, self.config.d_model]
     }
 
     /// Embeds tokens whose first position is `offset`.

@@ -9,6 +9,7 @@ use crate::{Architecture, DecoderSpec, GenerationFile, Head, ModelClass, ModelEr
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_core::atomic_write_bytes;
+use burnformer_nn::pipeline::of_last;
 use burnformer_nn::{DecoderCache, Embedding, EmbeddingConfig, all_tokens, init};
 use std::borrow::Cow;
 use std::path::Path;
@@ -192,9 +193,11 @@ impl StepDecoder for GptForCausalLM {
 
     fn step(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<2> {
         let hidden = self.gpt.forward_cached(tokens, cache);
-        let last = hidden.dims()[1] - 1;
-        let logits = self.logits(hidden.narrow(1, last, 1).squeeze_dim::<2>(1));
-        all_tokens(logits, self.config().vocab_size)
+        let ([n_rows, length, _], vocab_size) = (hidden.dims(), self.config().vocab_size);
+        of_last([n_rows, vocab_size], &hidden.device(), || {
+            let last = hidden.clone().narrow(1, length - 1, 1).squeeze_dim::<2>(1);
+            all_tokens(self.logits(last), vocab_size)
+        })
     }
 
     /// 50, whatever the length of the prompt.

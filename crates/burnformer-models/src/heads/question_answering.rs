@@ -76,14 +76,26 @@ impl BertForQuestionAnswering {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput) -> [Tensor<2>; N_LOGITS] {
-        let [in_body, in_head] = input.rng.split();
-        let hidden = self.bert.forward(BertInput { rng: in_body, ..input });
+        let [_, in_head] = input.rng.again().split();
+        let hidden = self.hidden(input);
         let [batch_size, seq_length, _] = hidden.dims();
         let hidden =
             if self.dropout > 0.0 { ops::dropout(hidden, None, Dropout::new(self.dropout, in_head)) } else { hidden };
         let logits = self.qa_outputs.forward(hidden); // [batch_size, seq_length, 2]
         let column = |column: usize| logits.clone().narrow(2, column, 1).reshape([batch_size, seq_length]);
         [column(0), column(1)]
+    }
+
+    /// The body's part of [`Self::forward`], with the same random draws.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden(&self, input: BertInput) -> Tensor<3> {
+        let [in_body] = input.rng.split();
+        self.bert.forward(BertInput { rng: in_body, ..input })
     }
 
     /// The body.

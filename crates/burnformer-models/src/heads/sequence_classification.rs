@@ -138,8 +138,20 @@ impl BertForSequenceClassification {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput) -> Tensor<2> {
-        let [in_body, in_head, in_pooler] = input.rng.split();
-        self.classify(self.bert.forward(BertInput { rng: in_body, ..input }), in_pooler, in_head)
+        let [_, in_head, in_pooler] = input.rng.again().split();
+        self.classify(self.hidden(input), in_pooler, in_head)
+    }
+
+    /// The body's part of [`Self::forward`], with the same random draws.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden(&self, input: BertInput) -> Tensor<3> {
+        let [in_body] = input.rng.split();
+        self.bert.forward(BertInput { rng: in_body, ..input })
     }
 
     /// [`Self::forward`], and the attention weights of every layer and head, before dropout.

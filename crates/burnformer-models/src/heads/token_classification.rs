@@ -92,11 +92,23 @@ impl BertForTokenClassification {
     /// # Panics
     /// If the shapes do not fit, or a sequence is longer than `max_seq_length`.
     pub fn forward(&self, input: BertInput, positions: Tensor<1, Int>) -> Tensor<2> {
-        let [in_body, in_head] = input.rng.split();
-        let hidden = self.bert.forward(BertInput { rng: in_body, ..input });
+        let [_, in_head] = input.rng.again().split();
+        let hidden = self.hidden(input);
         let [batch_size, seq_length, d_model] = hidden.dims();
         let rows = self.drop(hidden, in_head).reshape([batch_size * seq_length, d_model]);
         self.token_classifier.forward(rows.select(0, positions))
+    }
+
+    /// The body's part of [`Self::forward`], with the same random draws.
+    ///
+    /// # Shapes
+    /// - returns: `[batch_size, seq_length, d_model]`
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn hidden(&self, input: BertInput) -> Tensor<3> {
+        let [in_body] = input.rng.split();
+        self.bert.forward(BertInput { rng: in_body, ..input })
     }
 
     /// Dropout by row and column of the batch, so that no draw depends on which tokens are classified.

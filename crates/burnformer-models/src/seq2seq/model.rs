@@ -7,7 +7,7 @@ use crate::{Architecture, GenerationFile, Head, ModelError, Pretrained};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::Validate;
-use burnformer_nn::pipeline::{embedded, embedded_target};
+use burnformer_nn::pipeline::{embedded, embedded_target, of_last};
 use burnformer_nn::{
     DecoderCache, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
     EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, SinusoidLayout, SinusoidalPositions,
@@ -222,7 +222,9 @@ impl Seq2Seq {
     /// As [`Self::forward`].
     pub fn decode(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
         let x = self.embed_target(tokens, cache.seq_length(), DropoutRng::off());
-        self.logits(self.transformer.decoder.forward_cached(x, cache))
+        let hidden = self.transformer.decoder.forward_cached(x, cache);
+        let [n_rows, n_new, _] = hidden.dims();
+        of_last([n_rows, n_new, self.config.target_vocab_size], &hidden.device(), || self.logits(hidden.clone()))
     }
 
     /// The decoder's output on all target positions, given the encoder's.
@@ -241,10 +243,9 @@ impl Seq2Seq {
 
     fn embed(&self, input: Seq2SeqInput) -> EncoderDecoderInput {
         let [in_source, in_target, rng] = input.rng.split();
-        let device = input.source.device();
         EncoderDecoderInput {
-            source: embedded(&device, || self.embed_source(input.source, in_source)),
-            target: embedded_target(&device, || self.embed_target(input.target, 0, in_target)),
+            source: self.embed_source(input.source, in_source),
+            target: self.embed_target(input.target, 0, in_target),
             source_mask_pad: input.source_mask_pad,
             target_mask_pad: input.target_mask_pad,
             rng,
@@ -252,13 +253,21 @@ impl Seq2Seq {
     }
 
     fn embed_source(&self, ids: Tensor<2, Int>, rng: DropoutRng) -> Tensor<3> {
-        self.place(&self.source, &self.source_positions, ids, 0, rng)
+        let (shape, device) = (self.shape(&ids), ids.device());
+        embedded(shape, &device, || self.place(&self.source, &self.source_positions, ids, 0, rng))
     }
 
     /// Embeds tokens whose first position is `offset`.
     fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, rng: DropoutRng) -> Tensor<3> {
         let table = self.target.as_ref().unwrap_or(&self.source);
-        self.place(table, &self.target_positions, ids, offset, rng)
+        let (shape, device) = (self.shape(&ids), ids.device());
+        embedded_target(shape, &device, || self.place(table, &self.target_positions, ids, offset, rng))
+    }
+
+    /// The shape of embedded tokens.
+    fn shape(&self, ids: &Tensor<2, Int>) -> [usize; 3] {
+        let [batch_size, length] = ids.dims();
+        [batch_size, length, self.config.d_model]
     }
 
     fn place(

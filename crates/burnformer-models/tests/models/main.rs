@@ -16,5 +16,6 @@ mod invariants;
 mod parts;
 mod registry;
 mod seq2seq;
+mod stages;
 mod support;
 mod weights;

@@ -23,7 +23,6 @@ fn run(stages: &[StageLayers], forward: impl Fn() -> Tensor<3>, cotangent: Tenso
     let (mut incoming, mut passes, mut last) = (Vec::<Tensor<3>>::new(), Vec::new(), None);
     for (stage, layers) in stages.iter().enumerate() {
         let leaves: Vec<_> = incoming.iter().map(|x| Tensor::from_inner(x.clone().inner()).require_grad()).collect();
-        assert_eq!(leaves.len(), layers.n_sent_before(layers.range.start), "{layers:?}");
         let (out, outgoing) = run_stage(layers.clone(), leaves.clone(), &forward);
         assert_eq!(outgoing.is_empty(), stage + 1 == stages.len());
         assert_eq!(layers.is_last(), outgoing.is_empty());
@@ -61,8 +60,8 @@ fn encoder_and_decoder_have_the_same_bits() {
             for on in [false, true] {
                 let forward = |source: &Tensor<3>, target: &Tensor<3>| {
                     let input = EncoderDecoderInput {
-                        source: embedded(&device, || source.clone()),
-                        target: embedded_target(&device, || target.clone()),
+                        source: embedded([2, 7, 12], &device, || source.clone()),
+                        target: embedded_target([2, 5, 12], &device, || target.clone()),
                         source_mask_pad: None,
                         target_mask_pad: None,
                         rng: DropoutRng::training(1, [4, 5]),
@@ -101,7 +100,7 @@ fn a_causal_stack_has_the_same_bits() {
             let stack = randomised(StackConfig::new(4, config.with_causal(true).with_dropout(0.2)).init(&device));
             let forward = |x: &Tensor<3>| {
                 let rng = DropoutRng::training(1, [4, 5]);
-                stack.forward(LayerInput { rng, ..LayerInput::new(embedded(&device, || x.clone())) })
+                stack.forward(LayerInput { rng, ..LayerInput::new(embedded([2, 7, 12], &device, || x.clone())) })
             };
             let cotangent = || tensor("cotangent", [2, 7, 12], &device).inner();
             let x = tensor("x", [2, 7, 12], &device).require_grad();
