@@ -38,6 +38,7 @@ impl Context {
             observer: &self.terminal,
             interrupt: Some(&self.interrupt),
             collective: self.collective.as_ref(),
+            ..recipes::Context::default()
         }
     }
 }

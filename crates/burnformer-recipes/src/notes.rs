@@ -30,6 +30,7 @@ impl Note<'_> {
                 | Self::NotFiniteLoss { .. }
                 | Self::SharedTexts { .. }
                 | Self::SmallBatches { .. }
+                | Self::IdleStages { .. }
                 | Self::NoBetterThanMajority { .. }
         )
     }
@@ -73,6 +74,14 @@ fn lines(note: &Note<'_>) -> Vec<String> {
             number(*quality),
             run.best_step,
             run.steps
+        )],
+        Note::IdleStages { micro_batches, replicas, stages } => vec![fact(
+            "idle stages",
+            format_args!(
+                "{micro_batches} micro-batches a step keep {replicas} x {stages} stages of the pipeline busy for a part of the \
+                 time: set `train.grad_accum_steps` to {} or more",
+                2 * replicas * stages
+            ),
         )],
         Note::UnigramEntropy(nats) => {
             vec![fact("unigram entropy", format_args!("{nats:.4} nats per masked token of the validation samples"))]

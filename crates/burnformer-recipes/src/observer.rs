@@ -12,7 +12,7 @@ use burnformer_data::source::Skipped;
 use burnformer_ops::DeviceChoice;
 use burnformer_reports::{RepeatedTexts, RunSummary};
 use burnformer_search::Failure;
-use burnformer_tasks::Evaluation;
+use burnformer_tasks::{Evaluation, InStages};
 use burnformer_train::Event;
 
 use crate::Change;
@@ -28,19 +28,31 @@ pub struct Context<'a> {
     pub interrupt: Option<&'a Interrupt>,
     /// The processes that work together; each runs the same recipe.
     pub collective: &'a dyn Collective,
+    /// Number of processes that share the layers of one model in training, each a stage of a pipeline; 1 for none.
+    pub pipeline_stages: usize,
+    /// The stage of this process while a model is measured; `None` if it has the whole model.
+    pub in_stages: Option<&'a InStages<'a>>,
 }
 
 impl Default for Context<'_> {
     /// The best available device, without observer and interrupt, in this process alone.
     fn default() -> Self {
-        Self { device: DeviceChoice::Auto, observer: &Silent, interrupt: None, collective: &Local }
+        Self {
+            device: DeviceChoice::Auto,
+            observer: &Silent,
+            interrupt: None,
+            collective: &Local,
+            pipeline_stages: 1,
+            in_stages: None,
+        }
     }
 }
 
 impl Context<'_> {
     /// Evaluation on `device`, with the other processes.
     pub(crate) fn evaluation<'a>(&'a self, device: &'a Device) -> Evaluation<'a> {
-        Evaluation { device, collective: self.collective, progress: self.observer, interrupt: self.interrupt() }
+        let interrupt = self.interrupt();
+        Evaluation { device, collective: self.collective, progress: self.observer, interrupt, stages: self.in_stages }
     }
 
     /// Rank and number of the processes.
@@ -126,6 +138,15 @@ pub enum Note<'a> {
         majority: f64,
         /// That label.
         label: &'a str,
+    },
+    /// Stages of a pipeline that wait for each other, as there are few micro-batches in a step.
+    IdleStages {
+        /// Number of micro-batches in a step.
+        micro_batches: usize,
+        /// Number of replicas of the model, which share them.
+        replicas: usize,
+        /// Number of stages.
+        stages: usize,
     },
     /// Entropy of the masked tokens of the validation samples, in nats: the loss to beat.
     UnigramEntropy(f64),

@@ -13,7 +13,7 @@ use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{DataReport, Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
 use burnformer_train::{
-    AllParameters, Data, Event, History, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stop,
+    AllParameters, Data, Event, History, MemoryEstimate, ModelCard, Outcome, ParameterRule, RunFolder, Stages, Stop,
     TrainConfig, TrainError, Trainer,
 };
 
@@ -154,20 +154,23 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            check_memory(self, &device)?;
-            let model = fresh_model(self, &device, context)?;
-            Ok::<_, RecipeError>((device, model))
+            let stages = stages(self, context)?;
+            check_memory(self, &device, stages.as_ref())?;
+            let model = fresh_model(self, &device, context, stages.as_ref())?;
+            Ok::<_, RecipeError>((device, model, stages))
         };
         // Nobody looks whether the folder is free any more.
-        let (device, model) = agreed(context.collective, begun())?;
+        let (device, model, stages) = agreed(context.collective, begun())?;
+        let stages = stages.as_ref();
         let folder = shared_folder(context.collective, out, || {
             let folder = RunFolder::create(out, &settings::to_toml(self.settings())?)?;
             write_data_report(self, &folder)?;
             Ok(folder)
         })?;
-        let outcome =
-            train(self, &device, context, |trainer, on_event| trainer.start(model, self.data(), &folder, on_event))?;
-        finish(self, &folder, &outcome, &device, context)
+        let outcome = train(self, &device, context, stages, |trainer, on_event| {
+            trainer.start(model, self.data(), &folder, on_event)
+        })?;
+        finish(self, &folder, &outcome, &device, context, stages)
     }
 
     /// Resumes the run in `out` from its latest checkpoint, with exactly the numbers of an uninterrupted run; one that was
@@ -180,10 +183,12 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            check_memory(self, &device)?;
-            Ok::<_, RecipeError>(device)
+            let stages = stages(self, context)?;
+            check_memory(self, &device, stages.as_ref())?;
+            Ok::<_, RecipeError>((device, stages))
         };
-        let device = agreed(context.collective, begun())?;
+        let (device, stages) = agreed(context.collective, begun())?;
+        let stages = stages.as_ref();
         let folder = shared_folder(context.collective, out, || {
             let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
             for change in changes(out, self.settings())? {
@@ -192,17 +197,17 @@ pub trait Recipe {
             Ok(folder)
         })?;
         if !first(context.collective, || folder.has_begun().map_err(RecipeError::from))? {
-            let model = agreed(context.collective, fresh_model(self, &device, context))?;
+            let model = agreed(context.collective, fresh_model(self, &device, context, stages))?;
             first(context.collective, || write_data_report(self, &folder))?;
             context.observer.note(&Note::StartsAnew { folder: folder.path() });
-            let outcome = train(self, &device, context, |trainer, on_event| {
+            let outcome = train(self, &device, context, stages, |trainer, on_event| {
                 trainer.start(model, self.data(), &folder, on_event)
             })?;
-            return finish(self, &folder, &outcome, &device, context);
+            return finish(self, &folder, &outcome, &device, context, stages);
         }
         let outcome =
-            train(self, &device, context, |trainer, on_event| trainer.resume(self.data(), &folder, on_event))?;
-        finish(self, &folder, &outcome, &device, context)
+            train(self, &device, context, stages, |trainer, on_event| trainer.resume(self.data(), &folder, on_event))?;
+        finish(self, &folder, &outcome, &device, context, stages)
     }
 }
 
@@ -256,9 +261,10 @@ where
 
     fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError> {
         let device = context.device.open()?;
-        check_memory(self, &device)?;
+        let stages = stages(self, context)?;
+        check_memory(self, &device, stages.as_ref())?;
         // What there is to say of the model, the run will say.
-        fresh_model(self, &device, &Context { observer: &Silent, ..*context }).map(drop)
+        fresh_model(self, &device, &Context { observer: &Silent, ..*context }, stages.as_ref()).map(drop)
     }
 
     fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
@@ -307,15 +313,43 @@ fn fresh_model<R: Recipe + ?Sized>(
     recipe: &R,
     device: &Device,
     context: &Context<'_>,
+    stages: Option<&Stages>,
 ) -> Result<<R::Task as Task>::Model, RecipeError> {
-    let model = recipe.init(&device.clone().autodiff(), context)?;
+    let init = || recipe.init(&device.clone().autodiff(), context);
+    let model = within_stage(context, stages, init)?;
     recipe.settings().train().check_parameters(recipe.parameter_rule().as_ref(), &model)?;
     Ok(model)
 }
 
-/// [`Recipe::check_memory`] with what there is, if that is known.
-fn check_memory<R: Recipe + ?Sized>(recipe: &R, device: &Device) -> Result<(), RecipeError> {
-    memory::available().map_or(Ok(()), |available| recipe.check_memory(device, available))
+/// The stages that the processes run of the model; `None` if each has the whole model.
+fn stages<R: Recipe + ?Sized>(recipe: &R, context: &Context<'_>) -> Result<Option<Stages>, RecipeError> {
+    let (ranks, n_stages) = (context.collective.size(), context.pipeline_stages);
+    if n_stages == 1 {
+        return Ok(None);
+    }
+    let stages = Stages::new(recipe.task().staged(), n_stages)?;
+    if !ranks.is_multiple_of(n_stages) {
+        return Err(TrainError::Ranks { ranks, stages: n_stages, multiple: n_stages }.into());
+    }
+    let (micro_batches, replicas) = (recipe.settings().train().grad_accum_steps, ranks / n_stages);
+    if micro_batches < n_stages * replicas {
+        context.observer.note(&Note::IdleStages { micro_batches, replicas, stages: n_stages });
+    }
+    Ok(Some(stages))
+}
+
+/// Calls `body`, in which models that are initialised or loaded have the part of this process alone.
+fn within_stage<V>(context: &Context<'_>, stages: Option<&Stages>, body: impl FnOnce() -> V) -> V {
+    match stages {
+        Some(stages) => stages.parts(context.collective.rank() % stages.n_stages()).within(body),
+        None => body(),
+    }
+}
+
+/// [`Recipe::check_memory`] with what there is, if that is known. What a stage takes is not.
+fn check_memory<R: Recipe + ?Sized>(recipe: &R, device: &Device, stages: Option<&Stages>) -> Result<(), RecipeError> {
+    let available = memory::available().filter(|_| stages.is_none());
+    available.map_or(Ok(()), |available| recipe.check_memory(device, available))
 }
 
 /// The trained model's metrics so far, whatever they are.
@@ -326,6 +360,7 @@ fn train<R: Recipe + ?Sized>(
     recipe: &R,
     device: &Device,
     context: &Context<'_>,
+    stages: Option<&Stages>,
     work: impl FnOnce(&Trainer<'_, R::Task>, &mut dyn FnMut(Event<'_>)) -> Result<Outcome<MetricState<R>>, TrainError>,
 ) -> Result<Outcome<MetricState<R>>, TrainError> {
     let settings = recipe.settings();
@@ -335,7 +370,8 @@ fn train<R: Recipe + ?Sized>(
         .with_progress(context.observer)
         .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt())
-        .with_collective(context.collective);
+        .with_collective(context.collective)
+        .with_stages(stages);
     // Once all have ended, rank 0 has written what it writes.
     agreed(context.collective, work(&trainer, &mut |event| context.observer.event(&event)))
 }
@@ -354,6 +390,7 @@ fn finish<R: Recipe + ?Sized>(
     outcome: &Outcome<MetricState<R>>,
     device: &Device,
     context: &Context<'_>,
+    stages: Option<&Stages>,
 ) -> Result<R::Report, RecipeError> {
     let Outcome { stop, state, published } = outcome;
     let stopped = match stop {
@@ -365,7 +402,7 @@ fn finish<R: Recipe + ?Sized>(
             return Err(Interrupted.into());
         }
     };
-    let loaded = recipe.task().load(folder.path(), device).map_err(TrainError::task);
+    let loaded = within_stage(context, stages, || recipe.task().load(folder.path(), device)).map_err(TrainError::task);
     let best = agreed(context.collective, loaded)?;
     let run = RunSummary {
         folder: folder.path().to_owned(),
@@ -386,7 +423,15 @@ fn finish<R: Recipe + ?Sized>(
         }
         Ok::<_, RecipeError>(())
     })?;
-    let report = agreed(context.collective, recipe.report(run, &best, device, context))?;
+    let report = match stages {
+        Some(stages) => {
+            let (in_stages, replicas) = stages.places(context.collective)?;
+            let context = Context { collective: replicas.as_ref(), in_stages: Some(&in_stages), ..*context };
+            recipe.report(run, &best, device, &context)
+        }
+        None => recipe.report(run, &best, device, context),
+    };
+    let report = agreed(context.collective, report)?;
     first(context.collective, || {
         // Once more, as test data may have been named when the run was resumed.
         write_data_report(recipe, folder)?;

@@ -221,7 +221,7 @@ impl Task for ClassificationTask {
         let tensors = batch.to_device(device);
         let segments = Some(tensors.segments);
         let body = |rng| {
-            model.bert().forward(bert_input(&batch.tokens, tensors.tokens.clone(), segments.clone(), rng));
+            model.hidden(bert_input(&batch.tokens, tensors.tokens.clone(), segments.clone(), rng));
         };
         if self.passes_twice(&rng) {
             rng.split::<2>().into_iter().for_each(body);

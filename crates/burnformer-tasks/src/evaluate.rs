@@ -7,10 +7,10 @@ use burnformer_data::DataError;
 use burnformer_data::batches::Dealt;
 use burnformer_nn::DropoutRng;
 
-use crate::{MetricState, Task};
+use crate::{InStages, MetricState, Task};
 
 /// How many batches each of several processes evaluates between two meetings.
-const ROUND: usize = 8;
+pub(crate) const ROUND: usize = 8;
 
 /// Where a model is evaluated, by whom, and who watches.
 pub struct Evaluation<'a> {
@@ -22,6 +22,8 @@ pub struct Evaluation<'a> {
     pub progress: &'a dyn Progress,
     /// The request to stop; one on any process stops all.
     pub interrupt: Interrupt,
+    /// The stage that this process runs of the model; `None` if it has the whole model.
+    pub stages: Option<&'a InStages<'a>>,
 }
 
 impl Evaluation<'_> {
@@ -65,6 +67,9 @@ impl Evaluation<'_> {
         n_samples: u64,
     ) -> Result<T::MetricState, T::Error> {
         let stage = self.progress.stage("evaluate", Some(n_samples), Unit::Items("samples"));
+        if let Some(stages) = self.stages {
+            return self.sum_in_stages(stages, empty, (task, model), batches, stage.as_ref());
+        }
         let n_ranks = self.collective.size();
         let in_round = if n_ranks == 1 { 1 } else { ROUND * n_ranks };
         let (mut sum, mut batches) = (empty(), batches.into_iter());
@@ -128,6 +133,7 @@ pub fn evaluate<T: Task>(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<T::MetricState, T::Error> {
-    let evaluation = Evaluation { device, collective: &Local, progress, interrupt: interrupt.clone() };
+    let interrupt = interrupt.clone();
+    let evaluation = Evaluation { device, collective: &Local, progress, interrupt, stages: None };
     evaluation.run(task, model, batches.into_iter().map(|batch| Ok(Dealt::alone(batch?))), n_samples)
 }

@@ -131,7 +131,7 @@ impl Task for MultiLabelTask {
 
     fn body(&self, model: &BertForSequenceClassification, batch: &MultiLabelBatch, rng: DropoutRng, device: &Device) {
         let tensors = batch.to_device(self.labels.len(), device);
-        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
+        model.hidden(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> MultiLabelMetricState {

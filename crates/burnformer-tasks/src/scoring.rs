@@ -174,7 +174,7 @@ impl Task for ScoreTask {
 
     fn body(&self, model: &BertForSequenceClassification, batch: &ScoreBatch, rng: DropoutRng, device: &Device) {
         let tensors = batch.to_device(device);
-        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
+        model.hidden(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> ScoreMetricState {

@@ -174,7 +174,7 @@ impl Task for TokenClassificationTask {
         device: &Device,
     ) {
         if !batch.labels.is_empty() {
-            model.bert().forward(bert_input(&batch.tokens, batch.to_device(device).tokens, None, rng));
+            model.hidden(bert_input(&batch.tokens, batch.to_device(device).tokens, None, rng));
         }
     }
 

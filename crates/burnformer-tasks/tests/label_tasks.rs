@@ -258,7 +258,8 @@ fn evaluated<T: Task>(
         }
     });
     let device = device();
-    let evaluation = Evaluation { device: &device, collective, progress: &Silent, interrupt: interrupt.clone() };
+    let interrupt = interrupt.clone();
+    let evaluation = Evaluation { device: &device, collective, progress: &Silent, interrupt, stages: None };
     // Floats as text that reads back as the same number.
     evaluation.run_in_detail(task, model, batches, 64).map(|state| format!("{state:?} {:?}", state.metrics()))
 }

@@ -28,7 +28,7 @@ use crate::run::Run;
 use crate::seal::{self, Seal};
 use crate::shards::Shards;
 use crate::{
-    Optimizer, OptimizerStateError, ParameterRule, RunProgress, TrainConfig, TrainError, TrainState, parameters,
+    Optimizer, OptimizerStateError, ParameterRule, RunProgress, Stages, TrainConfig, TrainError, TrainState, parameters,
 };
 
 pub(crate) const OPTIMIZER_FILE: &str = "optimizer.safetensors";
@@ -70,6 +70,8 @@ pub(crate) struct Source<'a, T> {
     pub(crate) device: Device,
     /// The processes that go on with it.
     pub(crate) ranks: &'a Ranks<'a>,
+    /// The stages of the model, where they run one each.
+    pub(crate) stages: Option<&'a Stages>,
 }
 
 /// The content of `state.json`.
@@ -150,7 +152,7 @@ impl<T: Task> Checkpoint<T> {
     ) -> Result<Option<Self>, TrainError> {
         for &step in steps.iter().rev() {
             let folder = path(checkpoints, step);
-            let (found, problem) = match source.ranks.within_parts(|| Self::read(source, &folder)) {
+            let (found, problem) = match source.ranks.within_parts(source.stages, || Self::read(source, &folder)) {
                 Ok(checkpoint) => (Some(checkpoint), Ok(None)),
                 Err(TrainError::Damaged { problem, .. }) => (None, Ok(Some(problem))),
                 Err(error) => (None, Err(error)),
@@ -164,7 +166,7 @@ impl<T: Task> Checkpoint<T> {
     }
 
     fn read(source: &Source<'_, T>, folder: &Path) -> Result<Self, TrainError> {
-        let Source { task, config, parameter_rule, batches, device, ranks } = source;
+        let Source { task, config, parameter_rule, batches, device, ranks, stages } = source;
         let damaged = |problem: String| TrainError::Damaged { folder: folder.to_owned(), problem };
         let file: StateFile<T::MetricState> = read_state(folder)?;
         if !batches.contains(&file.batches) {
@@ -175,7 +177,8 @@ impl<T: Task> Checkpoint<T> {
         // As the step trained it that this is the checkpoint of.
         let rule = LayerRule::new(config, *parameter_rule, &model)?;
         let (model, _) = parameters::track(&rule, model, file.state.step.max(1));
-        let shards = Arc::new(Shards::new(&rule, &model, config.steps, ranks.data.as_ref()));
+        let is_elsewhere = |path: &str| stages.is_some_and(|it| !it.trains(ranks.stage(), path));
+        let shards = Arc::new(Shards::new(&rule, &model, config.steps, ranks.data.as_ref(), &is_elsewhere));
         let optimizer = Optimizer::going_on(
             config.optimizer.clone(),
             file.optimizer_steps,

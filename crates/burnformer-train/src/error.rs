@@ -34,6 +34,32 @@ pub enum TrainError {
         /// The number of parts.
         n_tensor: usize,
     },
+    /// Processes that cannot all have a stage.
+    #[error("{stages} stages need a multiple of {multiple} processes, found {ranks}")]
+    Ranks {
+        /// Number of processes.
+        ranks: usize,
+        /// Number of stages of the pipeline.
+        stages: usize,
+        /// Number of processes of one replica of the model.
+        multiple: usize,
+    },
+    /// More stages than there are layers, or none.
+    #[error("{stages} stages cannot share {layers} layers, expected at least one stage and at most {layers}")]
+    Stages {
+        /// Number of stages of the pipeline.
+        stages: usize,
+        /// Number of layers of the model.
+        layers: usize,
+    },
+    /// A model that is not to be cut into stages.
+    #[error(
+        "models of sentence embeddings and those with adapters cannot be cut into stages: train without a pipeline"
+    )]
+    NotStaged,
+    /// A rule of gradients that needs the whole model.
+    #[error("a gradient rule other than the sum needs the whole model: train without a pipeline")]
+    RuleInStages,
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

@@ -58,7 +58,9 @@ impl<T: Task> Trainer<'_, T> {
         // Ranks that have parts of one model cannot stop one by one: a request waits for the end of the evaluation.
         let interrupt = if run.ranks.tensor.size() > 1 { Interrupt::new() } else { self.interrupt.clone() };
         let progress = self.progress;
-        let evaluation = Evaluation { device: &self.device, collective, progress, interrupt };
+        let in_stages = self.stages.map(|stages| run.ranks.in_stages(stages));
+        let stages = in_stages.as_ref();
+        let evaluation = Evaluation { device: &self.device, collective, progress, interrupt, stages };
         let model = run.result();
         // In single precision also where a thread of the pool calls this in the middle of another run's step.
         let evaluated = with_matmul_precision(Precision::F32, &self.device, || {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use burnformer_nn::Cut;
+use burnformer_nn::parts::{Part, Parts};
+use burnformer_tasks::InStages;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Collective, Local, TrainError};
+use crate::{Collective, Local, Stages, TrainError};
 use burnformer_core::collective::agree;
 
 /// The ranks of a run as seen from one of them.
@@ -15,24 +17,51 @@ pub(crate) struct Ranks<'a> {
     pub(crate) world: &'a dyn Collective,
     /// The ranks with the same part of the model, which share the micro-batches of a step and the parameters to update.
     pub(crate) data: Box<dyn Collective>,
+    /// The ranks with the other layers of the same model, each a stage of a pipeline, in their order.
+    pub(crate) pipeline: Arc<dyn Collective>,
     /// The ranks with the parts of the matrices of one model.
     pub(crate) tensor: Arc<dyn Collective>,
+    /// The ranks with the same part of every matrix, of all stages.
+    slice: Box<dyn Collective>,
     /// All ranks once more, for what outlives a call.
     pub(crate) line: Arc<dyn Collective>,
 }
 
 impl<'a> Ranks<'a> {
-    /// The parts of the ranks of `world`, of which `n_tensor` in a row have the parts of one model.
+    /// The parts of the ranks of `world`: `n_tensor` in a row have the parts of some layers of a model, and `n_stages` times as
+    /// many have all layers.
     ///
     /// # Errors
-    /// If a rank cannot be reached, or their number is no multiple of `n_tensor`.
-    pub(crate) fn new(world: &'a dyn Collective, n_tensor: usize) -> Result<Self, TrainError> {
-        let (rank, ranks) = (world.rank(), world.size());
+    /// If a rank cannot be reached, or their number is no multiple of these.
+    pub(crate) fn new(world: &'a dyn Collective, n_stages: usize, n_tensor: usize) -> Result<Self, TrainError> {
+        let (rank, ranks, in_model) = (world.rank(), world.size(), n_stages * n_tensor);
         if n_tensor == 0 || !ranks.is_multiple_of(n_tensor) {
             return Err(TrainError::TensorRanks { ranks, n_tensor });
         }
-        let tensor = if n_tensor > 1 { world.split(rank / n_tensor)? } else { Box::new(Local) };
-        Ok(Self { world, data: world.split(rank % n_tensor)?, tensor: tensor.into(), line: world.split(0)?.into() })
+        if in_model == 0 || !ranks.is_multiple_of(in_model) {
+            return Err(TrainError::Ranks { ranks, stages: n_stages, multiple: in_model });
+        }
+        let (part, replica) = (rank % n_tensor, rank / in_model);
+        let split = |n, color| if n > 1 { world.split(color) } else { Ok(Box::new(Local) as _) };
+        Ok(Self {
+            world,
+            data: world.split(rank % in_model)?,
+            pipeline: split(n_stages, replica * n_tensor + part)?.into(),
+            tensor: split(n_tensor, rank / n_tensor)?.into(),
+            slice: split(n_stages, part)?,
+            line: world.split(0)?.into(),
+        })
+    }
+
+    /// The number of this rank's stage.
+    pub(crate) fn stage(&self) -> usize {
+        self.pipeline.rank()
+    }
+
+    /// What evaluation in `stages` needs.
+    pub(crate) fn in_stages(&self, stages: &Stages) -> InStages<'_> {
+        let layers = stages.layers(self.stage()).clone();
+        InStages { layers, pipeline: Arc::clone(&self.pipeline), all: self.slice.as_ref() }
     }
 
     /// The part of the model that the rank `rank` has.
@@ -41,10 +70,16 @@ impl<'a> Ranks<'a> {
     }
 
     /// Calls `body`, in which models that are loaded have the parts of this rank alone.
-    pub(crate) fn within_parts<R>(&self, body: impl FnOnce() -> R) -> R {
-        match self.tensor.size() {
-            1 => body(),
-            size => Cut::parts(self.tensor.rank(), size).within(body),
+    pub(crate) fn within_parts<R>(&self, stages: Option<&Stages>, body: impl FnOnce() -> R) -> R {
+        let cut = (self.tensor.size() > 1).then(|| Cut::parts(self.tensor.rank(), self.tensor.size()));
+        match (stages.map(|stages| stages.parts(self.stage())), cut) {
+            (None, None) => body(),
+            (Some(parts), None) | (None, Some(parts)) => parts.within(body),
+            (Some(stage), Some(cut)) => {
+                let part_of =
+                    move |path: &str| if stage.part_of(path) == Part::None { Part::None } else { cut.part_of(path) };
+                Parts::new(part_of).within(body)
+            }
         }
     }
 

@@ -14,6 +14,11 @@ pub trait GradientRule<T: Task>: Send + Sync {
     /// that went through the model. The sums of several micro-batches are added in an order that does not depend on the number
     /// of processes.
     fn add(&self, micro_batch: MicroBatch<'_, T>, sums: &mut GradientSums) -> Vec<(T::Batch, Scores)>;
+
+    /// `true` if it is the sum of the gradients, which the [stages](crate::Stages) of a pipeline make without the rule.
+    fn is_sum(&self) -> bool {
+        false
+    }
 }
 
 /// The samples that go through a model at once, and what their loss depends on.
@@ -49,7 +54,14 @@ pub struct Sum;
 impl<T: Task> GradientRule<T> for Sum {
     fn add(&self, micro_batch: MicroBatch<'_, T>, sums: &mut GradientSums) -> Vec<(T::Batch, Scores)> {
         let forward = micro_batch.forward(&micro_batch.batch, micro_batch.totals);
-        sums.add(micro_batch.model, forward.loss.backward());
+        // No weight is in the loss of sentences without a word to classify.
+        if forward.loss.is_tracked() {
+            sums.add(micro_batch.model, forward.loss.backward());
+        }
         vec![(micro_batch.batch, forward.scores)]
+    }
+
+    fn is_sum(&self) -> bool {
+        true
     }
 }

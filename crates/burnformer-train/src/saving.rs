@@ -96,6 +96,7 @@ impl<T: Task> Trainer<'_, T> {
             batches,
             device: self.device.clone().autodiff(),
             ranks,
+            stages: self.stages,
         };
         Checkpoint::latest(&source, checkpoints, steps, |error| on_event(Event::Damaged(error)))
     }

@@ -1,7 +1,7 @@
 //! Which rank updates which parameter.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -17,17 +17,29 @@ pub(crate) struct Shards {
     rank: usize,
     n_ranks: usize,
     owners: BTreeMap<String, usize>,
+    /// The parameters that ranks with another part of the model train.
+    elsewhere: BTreeSet<String>,
 }
 
 impl Shards {
     /// The owners, among the ranks of `data`, of the parameters of `model` that `rule` trains in a run of so many steps; and of the others, which a
     /// rule may train in between.
-    pub(crate) fn new<M: Module>(rule: &dyn ParameterRule, model: &M, steps: u64, data: &dyn Collective) -> Self {
+    ///
+    /// Those for whose path `is_elsewhere` holds are of no rank of `data`.
+    pub(crate) fn new<M: Module>(
+        rule: &dyn ParameterRule,
+        model: &M,
+        steps: u64,
+        data: &dyn Collective,
+        is_elsewhere: &dyn Fn(&str) -> bool,
+    ) -> Self {
         let mut parameters = Sizes::default();
         model.visit(&mut parameters);
+        let (elsewhere, here): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            parameters.sizes.into_iter().partition(|(path, _)| is_elsewhere(path));
         let is_trained = |path: &str| rule.is_trained(path, 1) || rule.is_trained(path, steps);
         let mut sizes: Vec<_> =
-            parameters.sizes.into_iter().map(|(path, size)| (!is_trained(&path), Reverse(size), path)).collect();
+            here.into_iter().map(|(path, size)| (!is_trained(&path), Reverse(size), path)).collect();
         sizes.sort();
         let mut loads = vec![0; data.size()];
         let mut deal = |(_, Reverse(size), path)| {
@@ -35,7 +47,8 @@ impl Shards {
             loads[owner] += size;
             (path, owner)
         };
-        Self { rank: data.rank(), n_ranks: data.size(), owners: sizes.into_iter().map(&mut deal).collect() }
+        let owners = sizes.into_iter().map(&mut deal).collect();
+        Self { rank: data.rank(), n_ranks: data.size(), owners, elsewhere: elsewhere.into_keys().collect() }
     }
 
     /// The number of this rank.
@@ -58,7 +71,12 @@ impl Shards {
 
     /// `true` if this rank owns the parameter at `path`.
     pub(crate) fn is_own(&self, path: &str) -> bool {
-        self.owner(path) == self.rank
+        !self.is_elsewhere(path) && self.owner(path) == self.rank
+    }
+
+    /// `true` if ranks with another part of the model train the parameter at `path`.
+    pub(crate) fn is_elsewhere(&self, path: &str) -> bool {
+        self.elsewhere.contains(path)
     }
 }
 
@@ -109,7 +127,7 @@ mod tests {
         let device = DeviceChoice::Auto.open().unwrap();
         let model: Vec<Linear> = [(3, 4), (2, 2), (2, 3)].map(|(a, b)| LinearConfig::new(a, b).init(&device)).into();
         let ranks = thread_ranks(n_ranks);
-        ranks.iter().map(|rank| Shards::new(rule, &model, 5, rank).owners.into_iter().collect()).collect()
+        ranks.iter().map(|rank| Shards::new(rule, &model, 5, rank, &|_| false).owners.into_iter().collect()).collect()
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl<T: Task> Trainer<'_, T> {
             if rank == shards.rank() {
                 return Ok(());
             }
-            let of_rank = paths.iter().filter(|path| shards.owner(path) == rank);
+            let here = paths.iter().filter(|path| !shards.is_elsewhere(path));
+            let of_rank = here.filter(|path| shards.owner(path) == rank);
             unpack(&message, of_rank, &shapes, &self.device, &mut values).map_err(CollectiveError::message)
         });
         ranks.together(unpacked.map_err(TrainError::from))?;

@@ -1,7 +1,8 @@
 //! One update of the model, unless its numbers are not finite.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use burn::module::Module;
 use burn::tensor::ExecutionError;
 use burnformer_data::batches::{Batch, PaddingStats, Step};
 use burnformer_nn::{with_activation_checkpointing, with_tensor_parallel};
@@ -34,7 +35,7 @@ pub(crate) enum Stepped {
 }
 
 /// A run, and what the passes of a step have given.
-type Passed<'r, T> = (Run<'r, T>, TreeSum<GradientSums>, Vec<(<T as Task>::Batch, Scores)>);
+pub(crate) type Passed<'r, T> = (Run<'r, T>, TreeSum<GradientSums>, Vec<(<T as Task>::Batch, Scores)>);
 
 /// The same with the metrics in place of the scores.
 type Read<'r, T> = (Run<'r, T>, TreeSum<GradientSums>, Vec<<T as Task>::MetricState>);
@@ -62,7 +63,10 @@ impl<T: Task> Trainer<'_, T> {
         }
         let (step, totals) = self.totals(&mut run, step)?;
         // Other ranks are waited for outside of the pool: they may be threads of it.
-        let passed = self.on_pool(|| self.gradients(run, step, &totals));
+        let passed = match self.stages {
+            Some(stages) => self.gradients_in_stages(run, step, &totals, stages),
+            None => self.on_pool(|| self.gradients(run, step, &totals)),
+        };
         let read = passed.and_then(|(run, sums, scores)| Ok((run, sums, self.read(scores)?)));
         let (mut run, sums, metric_states) = self.exchange_metrics(ranks, read)?;
         let Reduced { own: gradients, paths, norm } = self.reduce(&run, sums)?;
@@ -81,8 +85,7 @@ impl<T: Task> Trainer<'_, T> {
         run.state.health.skipped_in_a_row = 0;
         run.state.interval.updates += 1;
         run.state.interval.gradient_norm = gradient_norm;
-        let trained = if run.state.step == 1 { trained_parameters(&run.model) } else { BTreeMap::new() };
-        let untrained = trained.into_keys().filter(|path| !paths.contains(path)).collect();
+        let untrained = if run.state.step == 1 { untrained(&run.model, ranks, &paths)? } else { Vec::new() };
         let mut run = self.on_pool(|| {
             let scale = config.clip_norm.map(|max_norm| GradientSums::clip_factor(norm, max_norm));
             let rate = |path: &str| run.learning_rate * run.rule.learning_rate_factor(path);
@@ -90,6 +93,9 @@ impl<T: Task> Trainer<'_, T> {
             run
         });
         run.model = self.spread(run.model, &paths, ranks, &run.shards)?;
+        if let Some(stages) = self.stages {
+            run.model = self.spread_ties(run.model, &paths, ranks, stages)?;
+        }
         if run.ema.is_some() {
             run = self.on_pool(|| {
                 if let Some(ema) = &mut run.ema {
@@ -120,7 +126,9 @@ impl<T: Task> Trainer<'_, T> {
         };
         let (step, counts) = match step {
             Ok(step) => {
-                let counts = step.micro_batches.iter().map(counts).collect();
+                // All stages of a replica have the same micro-batches.
+                let counted = if run.ranks.stage() == 0 { &step.micro_batches[..] } else { &[] };
+                let counts = counted.iter().map(counts).collect();
                 (Some(step), Ok(counts))
             }
             Err(error) => (None, Err(error)),
@@ -219,4 +227,11 @@ impl<T: Task> Trainer<'_, T> {
         let (step, learning_rate) = (run.state.step, run.learning_rate);
         Ok(Some(TrainError::Diverged { step, loss, gradient_norm, skipped, learning_rate, diagnosis }))
     }
+}
+
+/// The parameters of `model`, on all ranks, that are trained but not among `paths`.
+fn untrained<M: Module>(model: &M, ranks: &Ranks<'_>, paths: &BTreeSet<String>) -> Result<Vec<String>, TrainError> {
+    let untrained: Vec<String> = trained_parameters(model).into_keys().filter(|path| !paths.contains(path)).collect();
+    let all: BTreeSet<String> = ranks.agree(Ok(untrained))?.into_iter().flatten().collect();
+    Ok(all.into_iter().collect())
 }

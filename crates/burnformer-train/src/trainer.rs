@@ -18,7 +18,7 @@ use crate::step::Stepped;
 use crate::timer::Timer;
 use crate::{
     AllParameters, Best, Collective, GradientRule, HistoryEntry, Local, OnDivergence, Optimizer, ParameterRule,
-    RunFolder, Sum, TrainConfig, TrainError, TrainState, parameters, retention,
+    RunFolder, Stages, Sum, TrainConfig, TrainError, TrainState, parameters, retention,
 };
 
 /// The samples of a run.
@@ -132,6 +132,8 @@ pub struct Trainer<'a, T: Task> {
     pub(crate) rule: &'a dyn GradientRule<T>,
     /// Which parameters are trained, and at which learning rate.
     pub(crate) parameter_rule: &'a dyn ParameterRule,
+    /// The stages of the model, where ranks run one each.
+    pub(crate) stages: Option<&'a Stages>,
     /// The fingerprint of the data as an earlier version made it.
     former_fingerprint: Option<&'a str>,
 }
@@ -142,7 +144,8 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn new(task: &'a T, config: &'a TrainConfig, seed: u64, device: Device) -> Self {
         let (interrupt, collective) = (Interrupt::new(), &Local);
-        let (progress, rule, parameter_rule, former_fingerprint) = (&Silent, &Sum, &AllParameters, None);
+        let (progress, rule, parameter_rule) = (&Silent, &Sum, &AllParameters);
+        let (stages, former_fingerprint) = (None, None);
         Self {
             task,
             config,
@@ -154,6 +157,7 @@ impl<'a, T: Task> Trainer<'a, T> {
             tensor_parallel: 1,
             rule,
             parameter_rule,
+            stages,
             former_fingerprint,
         }
     }
@@ -182,6 +186,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     #[must_use]
     pub fn with_tensor_parallel(self, n_parts: usize) -> Self {
         Self { tensor_parallel: n_parts, ..self }
+    }
+
+    /// Lets each rank run one of `stages`, with its [part](Stages::parts) of the model: rank `i` that with the number `i` modulo
+    /// the number of stages, where matrices are not cut. The run has the bits of one without stages.
+    #[must_use]
+    pub fn with_stages(self, stages: Option<&'a Stages>) -> Self {
+        Self { stages, ..self }
     }
 
     /// Makes a step's gradient of its micro-batches by `rule`.
@@ -221,11 +232,13 @@ impl<'a, T: Task> Trainer<'a, T> {
     {
         self.config.check_samples(data.train.per_epoch())?;
         self.config.check_validation(data.validation.is_some())?;
-        let ranks = Ranks::new(self.collective, self.tensor_parallel)?;
+        let ranks = self.ranks()?;
         let state = TrainState::new(self.task.metric_state());
         let rule = LayerRule::new(self.config, self.parameter_rule, &model)?;
         let (model, _) = parameters::track(&rule, model, 1);
-        let shards = Arc::new(Shards::new(&rule, &model, self.config.steps, ranks.data.as_ref()));
+        let is_elsewhere = |path: &str| self.stages.is_some_and(|it| !it.trains(ranks.stage(), path));
+        let shards = Shards::new(&rule, &model, self.config.steps, ranks.data.as_ref(), &is_elsewhere);
+        let shards = Arc::new(shards);
         let optimizer = Optimizer::new(self.config.optimizer.clone()).with_shards(Arc::clone(&shards));
         let writer = ranks.is_writer().then(|| {
             let writer = Writer::create(folder, self.config.tensorboard)?;
@@ -259,7 +272,7 @@ impl<'a, T: Task> Trainer<'a, T> {
         let fingerprints = [Some(data.fingerprint.as_str()), self.former_fingerprint];
         let batches: Vec<String> = fingerprints.into_iter().flatten().map(|data| self.batches_name(data)).collect();
         let checkpoints = folder.checkpoints();
-        let ranks = Ranks::new(self.collective, self.tensor_parallel)?;
+        let ranks = self.ranks()?;
         let steps = ranks.of_writer(checkpoint::steps(&checkpoints))?;
         let latest = self.latest_checkpoint(&ranks, &batches, &checkpoints, &steps, on_event)?;
         let Some(checkpoint) = latest else {
@@ -279,6 +292,14 @@ impl<'a, T: Task> Trainer<'a, T> {
         let rule = LayerRule::new(self.config, self.parameter_rule, &checkpoint.model)?;
         let run = Run::new(checkpoint, &ranks, rule, writer, folder, written, self.timer());
         self.train(run, data, on_event)
+    }
+
+    /// The parts of the ranks.
+    fn ranks(&self) -> Result<Ranks<'a>, TrainError> {
+        if self.stages.is_some() && !self.rule.is_sum() {
+            return Err(TrainError::RuleInStages);
+        }
+        Ranks::new(self.collective, self.stages.map_or(1, Stages::n_stages), self.tensor_parallel)
     }
 
     /// Waits for the next checkpoint by time.

@@ -44,6 +44,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) activation_checkpointing: bool,
 
+    /// Number of processes of `mpirun` that share the layers of one model, each a stage of a pipeline
+    #[arg(long, value_name = "P", default_value_t = 1, hide_default_value = true, value_parser = whole::<usize>(1..=1000))]
+    pub(crate) pipeline_stages: usize,
+
     /// Random seed [default: 42]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,

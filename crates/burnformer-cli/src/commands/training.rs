@@ -21,7 +21,8 @@ pub(super) fn run(
     reload: impl Fn(&Path, &[String], &Watched<'_>) -> Result<Box<dyn AnyRecipe>>,
 ) -> Result<Outcome> {
     let terminal = &context.terminal;
-    let (sets, watched) = (sets(args), context.watched(&args.device));
+    let sets = sets(args);
+    let watched = Watched { pipeline_stages: args.pipeline_stages, ..context.watched(&args.device) };
     let reload = |folder: &Path| reload(folder, &sets, &watched);
     let recipe = if args.resume {
         check_resume(args)?;

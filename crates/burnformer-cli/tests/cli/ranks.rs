@@ -106,6 +106,59 @@ fn translation_writes_the_files_of_one_process() {
     );
 }
 
+/// Makes sure that the run of `line` has the same files where so many processes have so many stages of the model.
+fn check_stages(line: &str, teams: &[(usize, usize)]) {
+    let folder = Folder::with_models();
+    let line = |name: &str| format!("{line} --set train.workers=1 {DEVICE} --out runs/{name}");
+    folder.run(&line("whole")).succeeds();
+    for (n, stages) in teams {
+        let name = format!("{n}-in-{stages}");
+        let Some(run) = run(&folder, *n, &format!("{} --pipeline-stages {stages}", line(&name))) else { return };
+        run.succeeds();
+        assert_equal(&files(&folder, "runs/whole"), &files(&folder, &format!("runs/{name}")));
+    }
+}
+
+#[test]
+fn stages_of_pretraining_write_the_files_of_one_process() {
+    let settings =
+        "--steps 4 --set train.grad_accum_steps=4 --set train.checkpoint_every=2 --set train.evaluate_every=2";
+    check_stages(&format!("pretrain --corpus corpus {SMALL} --set model.n_layers=3 {settings}"), &[(2, 2), (3, 3)]);
+    check_stages(&format!("pretrain --corpus corpus {SMALL} {settings}"), &[(4, 2)]);
+}
+
+#[test]
+fn stages_of_fine_tuning_write_the_files_of_one_process() {
+    check_stages(
+        "finetune --model runs/mini --train train.csv --label-column category --test test.csv --steps 4 --seed 7 \
+         --set train.micro_batch_size=4 --set train.grad_accum_steps=3 --set train.evaluate_every=2",
+        &[(2, 2)],
+    );
+}
+
+#[test]
+fn stages_of_translation_write_the_files_of_one_process() {
+    check_stages(
+        "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny --set model.d_model=32 \
+         --set model.d_ff=64 --set train.micro_batch_tokens=128 --set train.grad_accum_steps=4 --steps 4 \
+         --set train.evaluate_every=2",
+        &[(3, 3), (4, 2)],
+    );
+}
+
+#[test]
+fn stages_that_do_not_fit_are_refused() {
+    let folder = Folder::with_models();
+    let line = |more: &str| format!("pretrain --corpus corpus {SMALL} --steps 2 {DEVICE} --out runs/refused {more}");
+    let run_alone = folder.run(&line("--pipeline-stages 2"));
+    assert_eq!(run_alone.status, Some(2), "{}", run_alone.stderr);
+    assert!(run_alone.stderr.contains("2 stages need a multiple of 2 processes, found 1"), "{}", run_alone.stderr);
+    let Some(run) = run(&folder, 3, &line("--pipeline-stages 3")) else { return };
+    assert!(run.stderr.contains("3 stages cannot share 2 layers"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    assert!(!folder.path("runs/refused").exists());
+}
+
 /// The processes that `launcher` has started.
 fn children(launcher: u32) -> Vec<u32> {
     let parent = |id: u32| {

@@ -250,7 +250,7 @@ impl Task for QuestionAnsweringTask {
 
     fn body(&self, model: &BertForQuestionAnswering, batch: &QuestionAnsweringBatch, rng: DropoutRng, device: &Device) {
         let tensors = batch.to_device(device);
-        model.bert().forward(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
+        model.hidden(bert_input(&batch.tokens, tensors.tokens, Some(tensors.segments), rng));
     }
 
     fn metric_state(&self) -> QuestionAnsweringMetricState {

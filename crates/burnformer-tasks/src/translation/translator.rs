@@ -224,7 +224,7 @@ impl Translator {
             Ok(Dealt { owner, n_samples: batch.len(), batch: (owner == rank).then(collate) })
         });
         let interrupt = interrupt.cloned().unwrap_or_default();
-        let evaluation = Evaluation { device: &self.device, collective, progress: &Silent, interrupt };
+        let evaluation = Evaluation { device: &self.device, collective, progress: &Silent, interrupt, stages: None };
         let metric_state = evaluation.run(&self.task, &self.model, batches, samples.len() as u64)?;
         Ok((metric_state, n_left_out))
     }

@@ -7,6 +7,7 @@ mod ema;
 mod exactness;
 mod learning;
 mod parameters;
+mod pipeline;
 mod rank_faults;
 mod ranks;
 mod resume;

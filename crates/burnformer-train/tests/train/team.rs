@@ -14,6 +14,8 @@ use burnformer_models::BertForPreTraining;
 use burnformer_tasks::{PretrainingMetricState, Task};
 use burnformer_train::{Collective as _, Event, HistoryEntry, Outcome, RunFolder, TrainConfig, TrainError, Trainer};
 
+use safetensors::SafeTensors;
+
 use crate::support::{Begin, Fixture, SEED, numbers};
 
 /// How a rank ended, and the lines of metrics that it reported.
@@ -125,8 +127,10 @@ pub(crate) fn assert_same(found: &Path, expected: &Path, what: &str) {
         if bytes != &expected[name] {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(4000).collect::<String>();
             let is_text = name.ends_with(".json") || name.ends_with(".jsonl");
-            let (found, expected) =
-                if is_text { (text(bytes), text(&expected[name])) } else { (String::new(), String::new()) };
+            let (found, expected) = match is_text {
+                true => (text(bytes), text(&expected[name])),
+                false => (differing(bytes, &expected[name]), String::new()),
+            };
             panic!("{what}: `{name}` differs\n{found}\n{expected}");
         }
     }
@@ -135,4 +139,13 @@ pub(crate) fn assert_same(found: &Path, expected: &Path, what: &str) {
 /// What an error and its causes say.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", with_causes(cause)))
+}
+
+/// Names of the tensors that differ.
+fn differing(found: &[u8], expected: &[u8]) -> String {
+    let tensors = [found, expected].map(|bytes| SafeTensors::deserialize(bytes).unwrap());
+    let [found, expected] = &tensors;
+    let data = |file: &SafeTensors<'_>, name: &str| file.tensor(name).ok().map(|tensor| tensor.data().to_vec());
+    let differs = |name: &&str| data(found, name) != data(expected, name);
+    format!("{:?}", found.names().into_iter().filter(differs).collect::<Vec<_>>())
 }
