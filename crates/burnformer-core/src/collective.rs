@@ -58,6 +58,11 @@ pub trait Collective: Send + Sync {
     /// # Errors
     /// If a rank cannot be reached any more.
     fn split(&self, color: usize) -> Result<Box<dyn Collective>, CollectiveError>;
+
+    /// What this rank has sent so far and how long it took; nothing if that is not [`Measured`].
+    fn traffic(&self) -> Option<Traffic> {
+        None
+    }
 }
 
 /// One process alone.

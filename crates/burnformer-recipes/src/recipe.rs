@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use burnformer_core::collective::Measured;
 use burnformer_core::peak_memory;
 use burnformer_core::progress::{Interrupted, Silent};
 use burnformer_core::settings::{self, SettingsError};
@@ -365,12 +366,13 @@ fn train<R: Recipe + ?Sized>(
 ) -> Result<Outcome<MetricState<R>>, TrainError> {
     let settings = recipe.settings();
     let parameter_rule = recipe.parameter_rule();
+    let collective = Measured::new(context.collective);
     let trainer = Trainer::new(recipe.task(), settings.train(), settings.seed(), device.clone())
         .with_parameter_rule(parameter_rule.as_ref())
         .with_progress(context.observer)
         .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt())
-        .with_collective(context.collective)
+        .with_collective(&collective)
         .with_stages(stages);
     // Once all have ended, rank 0 has written what it writes.
     agreed(context.collective, work(&trainer, &mut |event| context.observer.event(&event)))

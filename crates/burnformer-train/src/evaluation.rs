@@ -1,7 +1,6 @@
 //! Evaluation of a run on its validation samples.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::Collator;
@@ -33,7 +32,7 @@ impl<T: Task> Trainer<'_, T> {
         };
         run.tick();
         let metric_state = self.evaluate(run, validation, &data.collator)?;
-        run.clock = Instant::now();
+        run.restart_clock();
         run.state.evaluated = step;
         let metrics = metric_state.metrics();
         let found =

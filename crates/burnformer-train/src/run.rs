@@ -1,7 +1,7 @@
 //! State of the training loop between steps.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use burnformer_tasks::{Metric, Task};
@@ -37,7 +37,9 @@ pub(crate) struct Run<'a, T: Task> {
     /// Learning rate of the latest step.
     pub(crate) learning_rate: f64,
     /// Start of the time that is not yet in the state.
-    pub(crate) clock: Instant,
+    clock: Instant,
+    /// Time that this process had spent on others then.
+    communicated: Duration,
     /// The latest checkpoint: its step, and whether the settings asked for it.
     pub(crate) written: Option<(u64, bool)>,
     /// When the next one is due by time.
@@ -117,6 +119,7 @@ impl<'a, T: Task> Run<'a, T> {
             loss: f64::NAN,
             learning_rate: 0.0,
             clock: Instant::now(),
+            communicated: communicated(ranks),
             written,
             timer,
             state,
@@ -137,7 +140,15 @@ impl<'a, T: Task> Run<'a, T> {
         let seconds = self.clock.elapsed().as_secs_f64();
         self.state.seconds += seconds;
         self.state.interval.seconds += seconds;
+        let communicated = communicated(self.ranks).saturating_sub(self.communicated);
+        self.state.interval.communication += communicated.as_secs_f64();
+        self.restart_clock();
+    }
+
+    /// Leaves out the time since the last [`tick`](Self::tick).
+    pub(crate) fn restart_clock(&mut self) {
         self.clock = Instant::now();
+        self.communicated = communicated(self.ranks);
     }
 
     /// `true` if there is a checkpoint of this step, and one of the schedule if that is what is wanted.
@@ -163,4 +174,9 @@ impl<'a, T: Task> Run<'a, T> {
         }
         Ok(())
     }
+}
+
+/// Time that this process has spent on others.
+fn communicated(ranks: &Ranks<'_>) -> Duration {
+    ranks.world.traffic().unwrap_or_default().time
 }

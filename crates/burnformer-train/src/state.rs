@@ -53,6 +53,9 @@ pub struct Interval {
     pub positions: u64,
     /// Training time in seconds, without evaluations.
     pub seconds: f64,
+    /// Part of the time in which this process sent, received and waited for others, as far as it has run since the last start.
+    #[serde(skip)]
+    pub communication: f64,
 }
 
 impl Interval {
@@ -65,6 +68,11 @@ impl Interval {
     /// Share of padding, in `[0, 1]`.
     pub(crate) fn padding_share(&self) -> f64 {
         PaddingStats { tokens: self.tokens, total: self.positions }.padding_share()
+    }
+
+    /// Share of the time for other processes, in `[0, 1]`.
+    pub(crate) fn communication_share(&self) -> f64 {
+        self.communication / self.seconds.max(1e-9)
     }
 
     /// Tokens per second.

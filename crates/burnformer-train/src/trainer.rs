@@ -472,7 +472,10 @@ impl<'a, T: Task> Trainer<'a, T> {
         stage.message(&summary(&metrics));
         run.state.metric_state = self.task.metric_state();
         let skipped = (interval.skipped > 0).then_some(("skipped", interval.skipped as f64));
-        run.append(step, "train", metrics.into_iter().chain(more).chain(skipped), on_event)?;
+        let is_measured = run.ranks.world.traffic().is_some() && run.ranks.world.size() > 1;
+        let share = (interval.communication_share() * 1e4).round() / 1e4;
+        let communication = is_measured.then_some(("communication", share));
+        run.append(step, "train", metrics.into_iter().chain(more).chain(communication).chain(skipped), on_event)?;
         if loss.is_finite()
             && let Some(mean) = run.state.health.add_loss(loss)
         {

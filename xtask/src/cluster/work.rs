@@ -155,9 +155,9 @@ impl Work {
             self.hosts.mend()?;
             let resume = format!("{resume} --out {out}");
             if listener.is_launcher {
-                self.together(1, &resume)?
+                self.together(1, &resume)?;
             } else {
-                self.alone(&resume, &self.folder)?
+                self.alone(&resume, &self.folder)?;
             }
             self.compare("whole", &out)?;
             let who = if listener.is_launcher { "`mpirun`" } else { "the program" };

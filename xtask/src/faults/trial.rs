@@ -129,8 +129,15 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
 
 fn forget_time(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
-        const TIMES: [&str; 6] =
-            ["seconds", "tokens_per_s", "peak_memory_bytes", "checksum", "datetime_start", "datetime_complete"];
+        const TIMES: [&str; 7] = [
+            "seconds",
+            "tokens_per_s",
+            "communication",
+            "peak_memory_bytes",
+            "checksum",
+            "datetime_start",
+            "datetime_complete",
+        ];
         object.retain(|key, _| !TIMES.contains(&key.as_str()));
         object.values_mut().for_each(forget_time);
     }

@@ -41,7 +41,7 @@ fn files(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
             let text = String::from_utf8(rows).unwrap();
             let lines = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
                 Ok(Value::Object(mut row)) => {
-                    row.retain(|name, _| name != "seconds" && name != "tokens_per_s");
+                    row.retain(|name, _| !["seconds", "tokens_per_s", "communication"].contains(&name.as_str()));
                     Value::Object(row).to_string()
                 }
                 _ => line.to_owned(),
@@ -87,6 +87,24 @@ fn pretraining_writes_the_files_of_one_process() {
         "pretrain --corpus corpus --steps 6 {SMALL} --set train.grad_accum_steps=5 --set train.checkpoint_every=3 \
          --set train.evaluate_every=3"
     ));
+}
+
+#[test]
+fn the_share_of_communication_is_among_the_metrics() {
+    let folder = Folder::with_models();
+    let line =
+        format!("pretrain --corpus corpus --steps 4 {SMALL} --set train.grad_accum_steps=2 {DEVICE} --out runs/");
+    let Some(run) = run(&folder, 2, &format!("{line}two")) else { return };
+    run.succeeds();
+    folder.run(&format!("{line}one")).succeeds();
+    let shares = |name: &str| -> Vec<Option<f64>> {
+        let text = fs::read_to_string(folder.path(name).join("metrics.jsonl")).unwrap();
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.filter(|row| row["split"] == "train").map(|row| row["communication"].as_f64()).collect()
+    };
+    let two = shares("runs/two");
+    assert!(!two.is_empty() && two.iter().flatten().all(|share| (0.0..=1.0).contains(share)), "{two:?}");
+    assert!(two.iter().all(Option::is_some) && shares("runs/one").iter().all(Option::is_none), "{two:?}");
 }
 
 #[test]

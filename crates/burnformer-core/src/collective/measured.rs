@@ -39,17 +39,6 @@ impl<C> Measured<C> {
         Self { collective, counters: Arc::default() }
     }
 
-    /// What was counted so far.
-    #[must_use]
-    pub fn traffic(&self) -> Traffic {
-        let Counters { sent_bytes, messages, nanoseconds } = &*self.counters;
-        Traffic {
-            sent_bytes: sent_bytes.load(Ordering::Relaxed),
-            messages: messages.load(Ordering::Relaxed),
-            time: Duration::from_nanos(nanoseconds.load(Ordering::Relaxed)),
-        }
-    }
-
     /// Counts `messages` of so many bytes together, and the time of `call`.
     fn count<R>(&self, messages: usize, bytes: usize, call: impl FnOnce(&C) -> R) -> R {
         self.counters.messages.fetch_add(messages as u64, Ordering::Relaxed);
@@ -94,6 +83,15 @@ impl<C: Deref<Target: Collective> + Send + Sync> Collective for Measured<C> {
         let collective = self.collective.split(color)?;
         Ok(Box::new(Measured { collective, counters: Arc::clone(&self.counters) }))
     }
+
+    fn traffic(&self) -> Option<Traffic> {
+        let Counters { sent_bytes, messages, nanoseconds } = &*self.counters;
+        Some(Traffic {
+            sent_bytes: sent_bytes.load(Ordering::Relaxed),
+            messages: messages.load(Ordering::Relaxed),
+            time: Duration::from_nanos(nanoseconds.load(Ordering::Relaxed)),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +113,7 @@ mod tests {
                     part.send(1 - part.rank(), vec![0; 7]).unwrap();
                     assert_eq!(part.receive(1 - part.rank()).unwrap().len(), 7);
                 }
-                measured.traffic()
+                measured.traffic().unwrap()
             };
             let ranks: Vec<_> = thread_ranks(3).into_iter().map(|rank| scope.spawn(move || work(&rank))).collect();
             ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
