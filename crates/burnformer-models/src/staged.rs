@@ -1,6 +1,7 @@
 //! Models that can be cut by layers: which of their parameters each layer uses.
 
 use crate::{BertConfig, GptConfig, Seq2SeqConfig};
+use burnformer_nn::LayerConfig;
 
 /// Where a forward pass uses a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +25,14 @@ pub trait Staged: Send + Sync {
     /// Where the parameter at `path` is used, in the order of the forward pass; at least in one place.
     fn uses(&self, path: &str) -> Vec<Use>;
 
-    /// Work of the forward pass in this place for each token, in multiplications.
-    fn work(&self, place: Use) -> u64;
+    /// Settings of the layer with this number.
+    fn layer_config(&self, number: usize) -> LayerConfig;
+
+    /// Number of rows of the tables of embeddings: in front of the first layer, and of the first layer with a memory.
+    fn embedding_rows(&self) -> [usize; 2];
+
+    /// Number of rows of the output layer, 0 if there is none, and the share of tokens that it predicts.
+    fn output_rows(&self) -> (usize, f64);
 }
 
 impl Staged for BertConfig {
@@ -43,11 +50,16 @@ impl Staged for BertConfig {
         vec![place]
     }
 
-    fn work(&self, place: Use) -> u64 {
-        match place {
-            Use::Layer(_) => work_of_layer(self.d_model, self.d_ff, false),
-            Use::Embeddings | Use::TargetEmbeddings | Use::Head => self.d_model as u64,
-        }
+    fn layer_config(&self, _number: usize) -> LayerConfig {
+        self.layer()
+    }
+
+    fn embedding_rows(&self) -> [usize; 2] {
+        [self.vocab_size; 2]
+    }
+
+    fn output_rows(&self) -> (usize, f64) {
+        (0, 0.0)
     }
 }
 
@@ -65,12 +77,16 @@ impl Staged for GptConfig {
         }
     }
 
-    fn work(&self, place: Use) -> u64 {
-        match place {
-            Use::Layer(_) => work_of_layer(self.d_model, self.d_ff, false),
-            Use::Embeddings | Use::TargetEmbeddings => self.d_model as u64,
-            Use::Head => (self.d_model * self.vocab_size) as u64,
-        }
+    fn layer_config(&self, _number: usize) -> LayerConfig {
+        self.stack().layer
+    }
+
+    fn embedding_rows(&self) -> [usize; 2] {
+        [self.vocab_size; 2]
+    }
+
+    fn output_rows(&self) -> (usize, f64) {
+        (self.vocab_size, 1.0)
     }
 }
 
@@ -101,24 +117,23 @@ impl Staged for Seq2SeqConfig {
         uses.into_iter().flatten().collect()
     }
 
-    fn work(&self, place: Use) -> u64 {
-        match place {
-            Use::Layer(layer) => work_of_layer(self.d_model, self.d_ff, layer >= self.n_encoder_layers),
-            Use::Embeddings | Use::TargetEmbeddings => self.d_model as u64,
-            Use::Head => (self.d_model * self.target_vocab_size) as u64,
-        }
+    fn layer_config(&self, number: usize) -> LayerConfig {
+        let in_decoder = number >= self.n_encoder_layers;
+        self.stacks().layer.with_causal(in_decoder).with_cross_attention(in_decoder)
+    }
+
+    fn embedding_rows(&self) -> [usize; 2] {
+        [self.source_vocab_size, self.target_vocab_size]
+    }
+
+    fn output_rows(&self) -> (usize, f64) {
+        (self.target_vocab_size, 1.0)
     }
 }
 
 /// The number of the layer in `path`, whose beginning is `prefix`.
 fn layer(path: &str, prefix: &str) -> Option<usize> {
     path.strip_prefix(prefix)?.split('.').next()?.parse().ok()
-}
-
-/// Multiplications of a layer for each token, but for those between tokens.
-fn work_of_layer(d_model: usize, d_ff: usize, has_memory: bool) -> u64 {
-    let attention = 4 * d_model * d_model;
-    (if has_memory { 2 * attention } else { attention } + 2 * d_model * d_ff) as u64
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use burnformer_core::progress::{Interrupted, Silent};
 use burnformer_core::settings::{self, SettingsError};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
-use burnformer_models::{Passes, StepFloats};
+use burnformer_models::{Passes, Staged, StepFloats};
 use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{DataReport, Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
@@ -155,7 +155,7 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            let stages = stages(self, context)?;
+            let stages = stages(self, &device, context)?;
             check_memory(self, &device, stages.as_ref())?;
             let model = fresh_model(self, &device, context, stages.as_ref())?;
             Ok::<_, RecipeError>((device, model, stages))
@@ -184,7 +184,7 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            let stages = stages(self, context)?;
+            let stages = stages(self, &device, context)?;
             check_memory(self, &device, stages.as_ref())?;
             Ok::<_, RecipeError>((device, stages))
         };
@@ -262,7 +262,7 @@ where
 
     fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError> {
         let device = context.device.open()?;
-        let stages = stages(self, context)?;
+        let stages = stages(self, &device, context)?;
         check_memory(self, &device, stages.as_ref())?;
         // What there is to say of the model, the run will say.
         fresh_model(self, &device, &Context { observer: &Silent, ..*context }, stages.as_ref()).map(drop)
@@ -323,12 +323,15 @@ fn fresh_model<R: Recipe + ?Sized>(
 }
 
 /// The stages that the processes run of the model; `None` if each has the whole model.
-fn stages<R: Recipe + ?Sized>(recipe: &R, context: &Context<'_>) -> Result<Option<Stages>, RecipeError> {
+fn stages<R: Recipe + ?Sized>(
+    recipe: &R,
+    device: &Device,
+    context: &Context<'_>,
+) -> Result<Option<Stages>, RecipeError> {
     let (ranks, n_stages) = (context.collective.size(), context.pipeline_stages);
     if n_stages == 1 {
         return Ok(None);
     }
-    let stages = Stages::new(recipe.task().staged(), n_stages)?;
     if !ranks.is_multiple_of(n_stages) {
         return Err(TrainError::Ranks { ranks, stages: n_stages, multiple: n_stages }.into());
     }
@@ -336,7 +339,14 @@ fn stages<R: Recipe + ?Sized>(recipe: &R, context: &Context<'_>) -> Result<Optio
     if micro_batches < n_stages * replicas {
         context.observer.note(&Note::IdleStages { micro_batches, replicas, stages: n_stages });
     }
-    Ok(Some(stages))
+    let staged = recipe.task().staged();
+    let measure = |staged: &dyn Staged| {
+        let seq_length = recipe.size(device).longest;
+        Stages::measure(staged, recipe.settings().train().tokens_per_micro_batch(seq_length), seq_length, device)
+    };
+    // All cut as the first one has measured.
+    let time = first(context.collective, || Ok::<_, RecipeError>(staged.as_deref().map(measure)))?;
+    Ok(Some(Stages::new(staged, n_stages, &time.unwrap_or_default())?))
 }
 
 /// Calls `body`, in which models that are initialised or loaded have the part of this process alone.

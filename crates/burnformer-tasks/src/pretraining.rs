@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{BertConfig, BertForPreTraining, Pretrained, PretrainingLogits, Staged, Use};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum, best_tokens};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LayerConfig, LossSum, best_tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{bert_input, check_vocabulary, with_max_length};
@@ -225,12 +225,17 @@ impl Staged for PretrainingLayers {
         uses
     }
 
-    fn work(&self, place: Use) -> u64 {
-        match place {
-            // Of one of seven tokens.
-            Use::Head => (self.0.d_model * self.0.vocab_size / 7) as u64,
-            _ => self.0.work(place),
-        }
+    fn layer_config(&self, number: usize) -> LayerConfig {
+        self.0.layer_config(number)
+    }
+
+    fn embedding_rows(&self) -> [usize; 2] {
+        self.0.embedding_rows()
+    }
+
+    /// One of seven tokens is predicted.
+    fn output_rows(&self) -> (usize, f64) {
+        (self.0.vocab_size, 1.0 / 7.0)
     }
 }
 

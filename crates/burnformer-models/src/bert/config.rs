@@ -90,7 +90,7 @@ impl BertConfig {
     }
 
     /// Settings of every encoder layer.
-    pub(super) fn layer(&self) -> LayerConfig {
+    pub(crate) fn layer(&self) -> LayerConfig {
         LayerConfig::new(self.d_model, self.n_heads, self.d_ff)
             .with_activation(self.activation)
             .with_norm_eps(self.norm_eps)

@@ -92,7 +92,7 @@ impl GptConfig {
     }
 
     /// Settings of the layers.
-    pub(super) fn stack(&self) -> StackConfig {
+    pub(crate) fn stack(&self) -> StackConfig {
         let layer = LayerConfig::new(self.d_model, self.n_heads, self.d_ff)
             .with_activation(self.activation)
             .with_norm_order(NormOrder::Pre)

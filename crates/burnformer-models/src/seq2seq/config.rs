@@ -136,7 +136,7 @@ impl Seq2SeqConfig {
     }
 
     /// Settings of both stacks.
-    pub(super) fn stacks(&self) -> EncoderDecoderConfig {
+    pub(crate) fn stacks(&self) -> EncoderDecoderConfig {
         let layer = LayerConfig::new(self.d_model, self.n_heads, self.d_ff)
             .with_activation(self.activation)
             .with_norm_order(self.norm_order)

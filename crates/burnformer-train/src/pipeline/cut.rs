@@ -2,22 +2,6 @@
 
 use std::ops::Range;
 
-use burnformer_models::{Staged, Use};
-
-/// The work of each layer, with that of the embeddings in front of it and of the head behind the last one.
-pub(super) fn work(staged: &dyn Staged) -> Vec<u64> {
-    let [n_before_memory, n_layers] = staged.n_layers();
-    let mut work: Vec<u64> = (0..n_layers).map(|layer| staged.work(Use::Layer(layer))).collect();
-    let places = [(0, Use::Embeddings), (n_before_memory, Use::TargetEmbeddings), (n_layers - 1, Use::Head)];
-    for (layer, place) in places {
-        // Without a decoder there is no layer behind those without a memory.
-        if let Some(work) = work.get_mut(layer) {
-            *work += staged.work(place);
-        }
-    }
-    work
-}
-
 /// Cuts `work` into `n` ranges, none of them empty, whose largest sum is as small as can be.
 pub(super) fn balanced(work: &[u64], n: usize) -> Vec<Range<usize>> {
     let sum = |range: Range<usize>| work[range].iter().sum::<u64>();

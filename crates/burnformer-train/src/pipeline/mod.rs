@@ -3,6 +3,7 @@
 //! It reorders no sum: the gradient of every parameter of a micro-batch has the bits of one process, also where parameters are
 //! used in several stages, and micro-batches are added up as there.
 
+mod cost;
 mod cut;
 mod packet;
 mod passes;
@@ -11,7 +12,9 @@ mod spread;
 mod ties;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use burn::tensor::Device;
 use burnformer_models::{Staged, Use};
 use burnformer_nn::parts::{Part, Parts};
 use burnformer_nn::pipeline::StageLayers;
@@ -27,19 +30,33 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// The layers of `staged` in `n_stages` ranges, whose work is as equal as can be.
+    /// The layers of `staged` in `n_stages` ranges, which take as much of `time` each as can be: [`Self::measure`] gives that of
+    /// each layer. Where a model is cut changes no result; all ranks must cut it alike.
     ///
     /// # Errors
     /// [`TrainError::NotStaged`] if the model cannot be cut, [`TrainError::Stages`] if it has fewer layers.
-    pub fn new(staged: Option<Arc<dyn Staged>>, n_stages: usize) -> Result<Self, TrainError> {
+    ///
+    /// # Panics
+    /// If there is not one time for each layer.
+    pub fn new(staged: Option<Arc<dyn Staged>>, n_stages: usize, time: &[Duration]) -> Result<Self, TrainError> {
         let staged = staged.ok_or(TrainError::NotStaged)?;
         let [n_before_memory, n_layers] = staged.n_layers();
         if n_stages == 0 || n_stages > n_layers {
             return Err(TrainError::Stages { stages: n_stages, layers: n_layers });
         }
-        let ranges = cut::balanced(&cut::work(staged.as_ref()), n_stages);
+        assert_eq!(time.len(), n_layers, "one time for each layer");
+        let time: Vec<u64> = time.iter().map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX >> 32)).collect();
+        let ranges = cut::balanced(&time, n_stages);
         let stages = ranges.into_iter().map(|range| StageLayers { range, n_before_memory, n_layers }).collect();
         Ok(Self { staged, stages })
+    }
+
+    /// How long the forward and backward pass of a micro-batch of `n_tokens` tokens, in sequences of `seq_length`, takes in each
+    /// layer of `staged`, with embeddings and head: measured on `device`, with up to 1,024 of the tokens.
+    #[must_use]
+    pub fn measure(staged: &dyn Staged, n_tokens: usize, seq_length: usize, device: &Device) -> Vec<Duration> {
+        let seconds = cost::measured(staged, n_tokens, seq_length, device);
+        seconds.into_iter().map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default()).collect()
     }
 
     /// Number of stages.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn::tensor::Device;
 use burnformer_core::progress::Interrupt;
@@ -53,7 +54,7 @@ where
     ) -> Vec<Result<Stop, TrainError>> {
         let (_, device) = cpus().remove(0);
         on_ranks(n_ranks, path, begin, |rank, folder| {
-            let stages = (n_stages > 1).then(|| Stages::new(self.task.staged(), n_stages).unwrap());
+            let stages = (n_stages > 1).then(|| stages_of(self.task, n_stages).unwrap());
             let (interrupt, number) = (Interrupt::new(), rank.rank());
             let trainer = Trainer::new(self.task, config, SEED, device.clone())
                 .with_collective(&rank)
@@ -100,6 +101,15 @@ where
             assert_same(&path, &alone, &format!("{what}: {} ranks in {} stages", team.0, team.1));
         }
     }
+}
+
+/// The model in so many stages; the last layer is the longest.
+fn stages_of<T: Task>(task: &T, n_stages: usize) -> Result<Stages, TrainError> {
+    let staged = task.staged().unwrap();
+    let n_layers = staged.n_layers()[1] as u64;
+    let time: Vec<_> =
+        (0..n_layers).map(|layer| Duration::from_secs(if layer + 1 == n_layers { 2 } else { 1 })).collect();
+    Stages::new(Some(staged), n_stages, &time)
 }
 
 /// Samples that `make` makes of their numbers.
@@ -272,9 +282,9 @@ fn any_number_of_stages_goes_on() {
 #[test]
 fn ranks_and_stages_that_do_not_fit_are_refused() {
     let task = ClassificationTask::new(bert(), tokenizer(), vec!["a".to_owned(), "b".to_owned()]).unwrap();
-    let error = Stages::new(task.staged(), 5).map(drop).unwrap_err();
+    let error = stages_of(&task, 5).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "5 stages cannot share 4 layers, expected at least one stage and at most 4");
-    assert!(matches!(Stages::new(None, 2), Err(TrainError::NotStaged)));
+    assert!(matches!(Stages::new(None, 2, &[]), Err(TrainError::NotStaged)));
     let labels = ["a", "b"].map(str::to_owned).to_vec();
     let init = |device: &Device| BertForSequenceClassification::init(&bert(), &labels, SEED, device);
     let make = |number| ClassificationSample { ids: tokens(number, 5), first_length: 5, label: 0 };
