@@ -12,7 +12,7 @@
 //! let settings = PretrainSettings::begin(&PretrainStart::new("corpus"), &Overrides { file: None, sets: &sets })?;
 //! let recipe = Pretrain::new(settings)?;
 //! let context = Context::default();
-//! println!("{} parameters", recipe.plan(context.device)?.parameters);
+//! println!("{} parameters", recipe.plan(&context)?.parameters);
 //! let report = recipe.run("runs/mini".as_ref(), &context)?;
 //! println!("best step {}", report.run.best_step);
 //! # Ok(())

@@ -1,7 +1,9 @@
 //! Whether a run fits into the memory of the machine, and what would.
 
 use std::fmt::{self, Display};
+use std::fs;
 
+use burnformer_core::collective::{Collective, CollectiveError, gather};
 use burnformer_core::memory::{available_memory, resident_memory};
 use burnformer_data::datasets::Dataset;
 use burnformer_models::{Passes, StepFloats};
@@ -26,6 +28,8 @@ pub(crate) struct Demand<'a> {
     pub(crate) length_setting: &'static str,
     /// Training settings.
     pub(crate) train: &'a TrainConfig,
+    /// Number of processes that train together.
+    pub(crate) n_ranks: usize,
     /// `true` on a device whose operators have backward passes of their own.
     pub(crate) fused: bool,
     /// Floats of a step with these settings on samples of so many tokens.
@@ -45,7 +49,8 @@ impl Demand<'_> {
             frozen: self.n_trained.is_some(),
         };
         let step = (self.step_floats)(train, seq_length, passes);
-        MemoryEstimate::new(self.n_parameters, self.n_trained.unwrap_or(self.n_parameters), train, &step, seq_length)
+        let n_trained = self.n_trained.unwrap_or(self.n_parameters);
+        MemoryEstimate::new(self.n_parameters, n_trained, train, &step, seq_length, self.n_ranks)
     }
 
     /// Compares the estimate with the memory that there is.
@@ -113,9 +118,21 @@ fn changes(train: &TrainConfig, changed: &TrainConfig) -> Vec<String> {
     settings
 }
 
-/// Bytes that this process can have in all, those that it has included.
-pub(crate) fn available() -> Option<u64> {
-    Some(available_memory()? + resident_memory().unwrap_or(0))
+/// Bytes that this process can have in all, those that it has included, if so many processes share the memory of the machine.
+pub(crate) fn available(n_neighbours: usize) -> Option<u64> {
+    Some(available_memory()? / n_neighbours as u64 + resident_memory().unwrap_or(0))
+}
+
+/// Number of processes of `collective` on this machine, this one included.
+///
+/// # Errors
+/// If a process cannot be reached.
+pub(crate) fn neighbours(collective: &dyn Collective) -> Result<usize, CollectiveError> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // Containers on one machine have the same kernel, but memory of their own.
+    let machine = read("/proc/sys/kernel/random/boot_id") + &read("/proc/sys/kernel/hostname");
+    let machines = gather(collective, machine.clone())?;
+    Ok(machines.into_iter().filter(|other| *other == machine).count())
 }
 
 /// Tokens of the longest sample, padding included.
@@ -176,7 +193,17 @@ mod tests {
     ) -> Demand<'a> {
         let (n_parameters, seq_length) = (1_000_000, 32);
         let n_trained = None;
-        Demand { n_parameters, n_trained, seq_length, length_setting: "length", train, fused: true, step_floats }
+        let n_ranks = 1;
+        Demand {
+            n_parameters,
+            n_trained,
+            seq_length,
+            length_setting: "length",
+            train,
+            n_ranks,
+            fused: true,
+            step_floats,
+        }
     }
 
     fn step_floats(train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {

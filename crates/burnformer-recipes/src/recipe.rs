@@ -63,17 +63,17 @@ pub trait Recipe {
     /// Floats in memory in a step with these settings, on samples of up to `seq_length` tokens.
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats;
 
-    /// Refuses a run that takes more memory than `available` bytes, unless the settings say to start it nevertheless. What
-    /// the memory of a GPU allows is not known.
+    /// Refuses a run on the processes of `context` that takes more memory than `available` bytes in each of them, unless the
+    /// settings say to start it nevertheless. What the memory of a GPU allows is not known.
     ///
     /// # Errors
     /// [`RecipeError::Memory`], with settings that would fit.
-    fn check_memory(&self, device: &Device, available: u64) -> Result<(), RecipeError> {
+    fn check_memory(&self, device: &Device, context: &Context<'_>, available: u64) -> Result<(), RecipeError> {
         let train = self.settings().train();
         if !train.memory_check || !is_on_host(device) {
             return Ok(());
         }
-        Ok(demand(self, &self.size(device), device, |demand| demand.check(available))?)
+        Ok(demand(self, &self.size(device), device, context, |demand| demand.check(available))?)
     }
 
     /// Which parameters are trained, and at which learning rate; by default all at that of the schedule.
@@ -110,20 +110,22 @@ pub trait Recipe {
     /// The model card for `folder`.
     fn card(&self, folder: &Path, report: &Self::Report) -> ModelCard;
 
-    /// Plan of a run on this device.
+    /// Plan of a run on the device and the processes of `context`, all of which ask for it.
     ///
     /// # Errors
     /// If there is no such device, or a step takes more samples than there are.
-    fn plan(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
-        let train = self.settings().train();
+    fn plan(&self, context: &Context<'_>) -> Result<Plan, RecipeError> {
+        let (train, device) = (self.settings().train(), context.device);
+        let n_neighbours = memory::neighbours(context.collective)?;
         let opened = device.open()?;
         let size = self.size(&opened);
         let Size { samples, tokens_per_sample, parameters, trained, .. } = size;
         train.check_samples(samples)?;
         train.check_validation(self.data().validation.is_some())?;
         let samples_per_step = train.samples_per_step(tokens_per_sample);
-        let available = memory::available().filter(|_| is_on_host(&opened));
-        let (memory, refusal) = demand(self, &size, &opened, |demand| {
+        let is_known = is_on_host(&opened) && context.pipeline_stages == 1;
+        let available = memory::available(n_neighbours).filter(|_| is_known);
+        let (memory, refusal) = demand(self, &size, &opened, context, |demand| {
             (demand.estimate(), available.and_then(|available| demand.check(available).err()))
         });
         let MemoryEstimate { program, weights, gradients, moments, activations } = memory;
@@ -136,6 +138,7 @@ pub trait Recipe {
             samples_per_step: samples_per_step as u64,
             tokens_per_step: (samples_per_step * tokens_per_sample) as u64,
             epochs: train.steps as f64 * samples_per_step / samples as f64,
+            processes: context.collective.size(),
             memory_bytes: memory.total(),
             available_bytes: available,
             warning: refusal.map(|refusal| refusal.to_string()),
@@ -152,11 +155,12 @@ pub trait Recipe {
     /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
     /// [`Self::resume`] continues.
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        let n_neighbours = memory::neighbours(context.collective)?;
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
             let stages = stages(self, &device, context)?;
-            check_memory(self, &device, stages.as_ref())?;
+            check_memory(self, &device, context, n_neighbours)?;
             let model = fresh_model(self, &device, context, stages.as_ref())?;
             Ok::<_, RecipeError>((device, model, stages))
         };
@@ -181,11 +185,12 @@ pub trait Recipe {
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        let n_neighbours = memory::neighbours(context.collective)?;
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
             let stages = stages(self, &device, context)?;
-            check_memory(self, &device, stages.as_ref())?;
+            check_memory(self, &device, context, n_neighbours)?;
             Ok::<_, RecipeError>((device, stages))
         };
         let (device, stages) = agreed(context.collective, begun())?;
@@ -233,7 +238,7 @@ pub trait AnyRecipe {
     ///
     /// # Errors
     /// As there.
-    fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError>;
+    fn plan_run(&self, context: &Context<'_>) -> Result<Plan, RecipeError>;
 
     /// [`Recipe::run`].
     ///
@@ -263,13 +268,13 @@ where
     fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError> {
         let device = context.device.open()?;
         let stages = stages(self, &device, context)?;
-        check_memory(self, &device, stages.as_ref())?;
+        check_memory(self, &device, context, 1)?;
         // What there is to say of the model, the run will say.
         fresh_model(self, &device, &Context { observer: &Silent, ..*context }, stages.as_ref()).map(drop)
     }
 
-    fn plan_run(&self, device: DeviceChoice) -> Result<Plan, RecipeError> {
-        self.plan(device)
+    fn plan_run(&self, context: &Context<'_>) -> Result<Plan, RecipeError> {
+        self.plan(context)
     }
 
     fn start_run(&self, out: &Path, context: &Context<'_>) -> Result<Box<dyn AnyReport>, RecipeError> {
@@ -297,13 +302,20 @@ pub struct Size {
 }
 
 /// What the memory of a run of `recipe` depends on, for `work`.
-fn demand<R: Recipe + ?Sized, T>(recipe: &R, size: &Size, device: &Device, work: impl FnOnce(&Demand<'_>) -> T) -> T {
+fn demand<R: Recipe + ?Sized, T>(
+    recipe: &R,
+    size: &Size,
+    device: &Device,
+    context: &Context<'_>,
+    work: impl FnOnce(&Demand<'_>) -> T,
+) -> T {
     work(&Demand {
         n_parameters: size.parameters,
         n_trained: size.trained,
         seq_length: size.longest,
         length_setting: R::LENGTH_SETTING,
         train: recipe.settings().train(),
+        n_ranks: (context.collective.size() / context.pipeline_stages).max(1),
         fused: is_on_host(device),
         step_floats: &|train, seq_length, passes| recipe.step_floats(train, seq_length, passes),
     })
@@ -357,10 +369,16 @@ fn within_stage<V>(context: &Context<'_>, stages: Option<&Stages>, body: impl Fn
     }
 }
 
-/// [`Recipe::check_memory`] with what there is, if that is known. What a stage takes is not.
-fn check_memory<R: Recipe + ?Sized>(recipe: &R, device: &Device, stages: Option<&Stages>) -> Result<(), RecipeError> {
-    let available = memory::available().filter(|_| stages.is_none());
-    available.map_or(Ok(()), |available| recipe.check_memory(device, available))
+/// [`Recipe::check_memory`] with what there is for each of so many processes on this machine, if that is known. What a stage takes
+/// is not.
+fn check_memory<R: Recipe + ?Sized>(
+    recipe: &R,
+    device: &Device,
+    context: &Context<'_>,
+    n_neighbours: usize,
+) -> Result<(), RecipeError> {
+    let available = memory::available(n_neighbours).filter(|_| context.pipeline_stages == 1);
+    available.map_or(Ok(()), |available| recipe.check_memory(device, context, available))
 }
 
 /// The trained model's metrics so far, whatever they are.

@@ -150,6 +150,10 @@ impl Report for Plan {
         ];
         let parts = parts.map(|(name, bytes)| format!("{name} {}", HumanBytes(bytes))).join(", ");
         let tokens = HumanCount(self.tokens_per_step);
+        let processes = match self.processes {
+            1 => String::new(),
+            n => fact("processes", format_args!("{n}, each with the memory below")),
+        };
         [
             fact("device", &self.device),
             fact("parameters", HumanCount(self.parameters)),
@@ -157,6 +161,7 @@ impl Report for Plan {
             fact("training samples", HumanCount(self.samples)),
             fact("steps", format_args!("{} ({:.1} epochs)", HumanCount(self.steps), self.epochs)),
             fact("tokens per step", format_args!("at most {tokens}, in {} samples", self.samples_per_step)),
+            processes,
             fact("memory, about", format_args!("{} ({parts})", HumanBytes(self.memory_bytes))),
             self.data.as_ref().map_or_else(String::new, |data| format!("\ndata\n{}", facts(data.lines()))),
         ]
@@ -452,6 +457,7 @@ mod tests {
             samples_per_step: 8,
             tokens_per_step: 1024,
             epochs: 2.0,
+            processes: 1,
             memory_bytes: memory.total(),
             available_bytes: None,
             warning: None,
@@ -467,5 +473,7 @@ mod tests {
                         memory, about        5.00 KiB (weights 1.00 KiB, gradients 1.00 KiB, moments 2.00 KiB, activations 0 B, \
                         program and data 1.00 KiB)\n";
         assert_eq!(plan.text(), expected);
+        let shared = Plan { processes: 4, ..plan }.text();
+        assert!(shared.contains("\nprocesses            4, each with the memory below\nmemory, about "), "{shared}");
     }
 }

@@ -24,9 +24,12 @@ pub struct Plan {
     pub tokens_per_step: u64,
     /// Number of passes over the samples.
     pub epochs: f64,
-    /// Memory that the run takes at its peak, in bytes.
+    /// Number of processes that train together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub processes: usize,
+    /// Memory that the run takes at its peak, in bytes; that of one process if there are several.
     pub memory_bytes: u64,
-    /// Memory that there is for it, in bytes; absent if that is unknown.
+    /// Memory that there is for it, in bytes, where several share a machine its part of that; absent if that is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available_bytes: Option<u64>,
     /// What is said if that is too little; not in JSON.
@@ -40,6 +43,14 @@ pub struct Plan {
     pub data: Option<DataReport>,
     /// Every setting of the run, in TOML, as `run.toml` will have them.
     pub settings: String,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
 }
 
 /// Bytes that a run takes at its peak.

@@ -2,12 +2,18 @@
 
 use burnformer_models::StepFloats;
 
+use burnformer_core::collective::share_of;
+
 use crate::TrainConfig;
+use crate::tree::n_kept;
 
 const FLOAT: u64 = 4;
 
 /// Bytes of the program before it has weights: code, threads, tokenizer, and what their small allocations leave free.
 const PROGRAM: u64 = 45 << 20;
+
+/// Bytes of the library that sends messages between processes.
+const MESSAGING: u64 = 12 << 20;
 
 /// One part in so many of what is in use is lost in holes between buffers.
 const HOLES: u64 = 33;
@@ -24,9 +30,9 @@ pub struct MemoryEstimate {
     pub program: u64,
     /// Weights, and their moving average.
     pub weights: u64,
-    /// Their gradients.
+    /// Their gradients, and the messages that exchange them.
     pub gradients: u64,
-    /// The optimiser's moments.
+    /// The optimiser's moments, those of its part on each of several processes.
     pub moments: u64,
     /// Activations, kept for the backward pass or in use.
     pub activations: u64,
@@ -34,21 +40,38 @@ pub struct MemoryEstimate {
 
 impl MemoryEstimate {
     /// For a model with `n_parameters`, of which `n_trained` are trained, with these settings on samples of up to `seq_length` tokens, with
-    /// `step` floats in a micro-batch.
+    /// `step` floats in a micro-batch: the bytes of each of `n_ranks` processes.
     #[must_use]
-    pub fn new(n_parameters: u64, n_trained: u64, train: &TrainConfig, step: &StepFloats, seq_length: usize) -> Self {
+    pub fn new(
+        n_parameters: u64,
+        n_trained: u64,
+        train: &TrainConfig,
+        step: &StepFloats,
+        seq_length: usize,
+        n_ranks: usize,
+    ) -> Self {
         let (weights, trained) = (n_parameters * FLOAT, n_trained * FLOAT);
-        let moments = train.optimizer.n_moments() as u64 * trained;
+        let moments = (train.optimizer.n_moments() as u64 * trained).div_ceil(n_ranks as u64);
         let first = (step.first_gradients * FLOAT, step.first_activations * FLOAT);
         let last = (trained, step.last_activations * FLOAT);
         let (gradients, activations) = if first.0 + first.1 > last.0 + last.1 { first } else { last };
+        let of_ranks = (0..n_ranks).map(|rank| n_kept(share_of(rank, n_ranks, train.grad_accum_steps)));
+        let (n_waiting, n_sums) = of_ranks.fold((0, 0), |most, kept| (most.0.max(kept.0), most.1.max(kept.1)));
         // The sums over earlier micro-batches wait beside the gradients of this one.
-        let sums = if train.grad_accum_steps > 1 { trained } else { 0 };
-        let gradients = gradients + sums;
+        let mut gradients = gradients + n_waiting as u64 * trained;
+        let mut activations = activations;
+        if n_ranks > 1 {
+            // What is sent and what arrives, when there are no activations any more; in their memory there is no room for all of it.
+            let messages = 2 * n_sums as u64 * trained + trained / 2;
+            if messages > gradients + activations {
+                (gradients, activations) = (messages, 0);
+            }
+        }
+        let program = PROGRAM + if n_ranks > 1 { MESSAGING } else { 0 };
         // The moving average of the weights is as large as they are.
         let weights = if train.ema_decay.is_some() { 2 * weights } else { weights };
         let holes = (weights + moments + gradients + activations) / HOLES;
-        Self { program: PROGRAM + batches(train, seq_length) + holes, weights, gradients, moments, activations }
+        Self { program: program + batches(train, seq_length) + holes, weights, gradients, moments, activations }
     }
 
     /// The sum.

@@ -1,5 +1,7 @@
 //! Sums in an order that depends on the numbers of their terms alone: whoever adds them has the same bits.
 
+use std::ops::Range;
+
 /// A sum of numbered terms, the leaves of a balanced binary tree: `((0 + 1) + (2 + 3)) + ((4 + 5) + 6)`. What a subtree has no
 /// leaf for is left out.
 ///
@@ -57,6 +59,17 @@ impl<V> TreeSum<V> {
     }
 }
 
+/// The most sums that wait while a process makes the next term of those with the numbers of `range`, and the sums that it has in
+/// the end.
+pub(crate) fn n_kept(range: Range<usize>) -> (usize, usize) {
+    let (mut sum, mut most) = (TreeSum::new(|(), ()| ()), 0);
+    for number in range {
+        most = most.max(sum.nodes.len());
+        sum.push(number, ());
+    }
+    (most, sum.nodes.len())
+}
+
 /// `true` if `right` is the node beside `left` under one parent.
 fn is_sibling<V>(left: &Node<V>, right: &Node<V>) -> bool {
     left.level == right.level && right.index % 2 == 1 && left.index + 1 == right.index
@@ -106,10 +119,7 @@ mod tests {
 
     #[test]
     fn few_sums_are_kept() {
-        let mut sum = sum();
-        for number in 0..1000 {
-            sum.push(number, String::new());
-            assert!(sum.nodes.len() <= 10);
-        }
+        let found = [0..1, 0..2, 0..3, 0..4, 0..8, 8..12, 3..5, 1..8, 0..1000].map(n_kept);
+        assert_eq!(found, [(0, 1), (1, 1), (1, 2), (2, 1), (3, 1), (2, 1), (1, 2), (4, 3), (9, 6)]);
     }
 }

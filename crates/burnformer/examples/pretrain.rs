@@ -46,7 +46,7 @@ pub(crate) fn run(folder: &Path) -> Result<PretrainReport, Box<dyn Error>> {
     let overrides = Overrides { file: None, sets: &sets };
     let recipe = Pretrain::new(PretrainSettings::begin(&PretrainStart::new(&corpus), &overrides)?)?;
     let context = Context::default();
-    println!("{}", recipe.plan(context.device)?.text());
+    println!("{}", recipe.plan(&context)?.text());
     Ok(recipe.run(&folder.join("model"), &context)?)
 }
 

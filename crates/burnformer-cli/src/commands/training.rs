@@ -41,7 +41,7 @@ pub(super) fn run(
     } else {
         context.agreed(begin(&watched))?
     };
-    let plan = context.agreed(recipe.plan_run(watched.device).map_err(Error::from))?;
+    let plan = context.agreed(recipe.plan_run(&watched).map_err(Error::from))?;
     if args.dry_run {
         if let Some(warning) = &plan.warning {
             terminal.warn(warning);

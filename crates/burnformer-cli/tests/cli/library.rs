@@ -66,7 +66,7 @@ fn pretraining_by_the_library_is_that_of_the_program() {
     let (corpus, out_name) = (corpus.display(), out.display());
     folder.run(&format!("pretrain --corpus {corpus} {SMALL} --steps 3 --out {out_name} {DEVICE}")).succeeds();
     let recipe = Pretrain::new(reload(&out, &[]).unwrap()).unwrap();
-    assert_eq!(recipe.plan(context().device).unwrap().steps, 3);
+    assert_eq!(recipe.plan(&context()).unwrap().steps, 3);
     let report = recipe.run(&folder.path("by-library/a"), &context()).unwrap();
     check_alike(&folder, "by-program/a", "by-library/a", report.run.steps);
 }

@@ -177,6 +177,29 @@ fn stages_that_do_not_fit_are_refused() {
     assert!(!folder.path("runs/refused").exists());
 }
 
+#[test]
+fn a_process_takes_the_memory_that_was_estimated() {
+    let folder = Folder::with_models();
+    let line = format!(
+        "pretrain --corpus corpus --set model.d_model=256 --set model.n_heads=4 --set model.d_ff=1024 --set model.n_layers=8 \
+         --set data.samples.max_seq_length=48 --set train.micro_batch_size=16 --set train.grad_accum_steps=4 --set train.workers=1 --steps 2 --out runs/wide \
+         --format json {DEVICE}"
+    );
+    let mut estimates =
+        vec![folder.run(&format!("{line} --dry-run")).succeeds().json()["memory_bytes"].as_f64().unwrap()];
+    for n in [2, 4] {
+        let Some(plan) = run(&folder, n, &format!("{line} --dry-run")) else { return };
+        let plan = plan.succeeds().json();
+        assert_eq!(plan["processes"], n);
+        let estimate = plan["memory_bytes"].as_f64().unwrap();
+        let report = run(&folder, n, &line.replace("runs/wide", &format!("runs/wide-{n}"))).unwrap().succeeds().json();
+        let peak = report["peak_memory_bytes"].as_f64().unwrap();
+        assert!((estimate / peak - 1.0).abs() < 0.15, "{n} processes: estimated {estimate}, took {peak}");
+        estimates.push(estimate);
+    }
+    assert!(estimates.is_sorted_by(|more, less| more > less), "{estimates:?}");
+}
+
 /// The processes that `launcher` has started.
 fn children(launcher: u32) -> Vec<u32> {
     let parent = |id: u32| {

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burnformer_core::collective::Local;
 use burnformer_core::files::{FileError, atomic_write_bytes, remove_leftovers};
 use burnformer_core::lock::FolderLock;
 use burnformer_core::settings::{reload, to_toml};
@@ -222,7 +223,7 @@ impl<'a> Search<'a> {
         if let Some(asha) = asha {
             asha.steps(config.steps, config.evaluate_every)?;
         }
-        let plan = recipe.plan_run(context.device)?;
+        let plan = recipe.plan_run(&Context { collective: &Local, ..*context })?;
         let resolved = settings_of(&plan.settings)?;
         self.check_applied(&values, &resolved)?;
         let metric = metric.clone().unwrap_or_else(|| chosen_by(&resolved).unwrap_or("loss").to_owned());

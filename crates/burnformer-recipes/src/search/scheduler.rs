@@ -31,7 +31,7 @@ impl Search<'_> {
         study: Study,
         context: &Context<'_>,
     ) -> Result<SearchReport, SearchRunError> {
-        let budget = Budget::new(self.memory_limit().or_else(memory::available));
+        let budget = Budget::new(self.memory_limit().or_else(|| memory::available(1)));
         let stage = context.observer.stage("search", Some(self.settings.trials as u64), Unit::Items("trials"));
         let metric = study.objective().metric.clone();
         let mut running = Running { search: self, out, context, study, busy: BTreeMap::new(), stage };

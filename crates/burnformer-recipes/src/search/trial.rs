@@ -69,7 +69,7 @@ impl TrialRun<'_> {
         let config = recipe.train_config();
         let steps = self.asha.map(|asha| asha.steps(config.steps, config.evaluate_every)).transpose()?;
         let target = steps.and_then(|steps| steps.get(self.promotions).copied());
-        let plan = recipe.plan_run(context.device)?;
+        let plan = recipe.plan_run(&context)?;
         if let Some(available) = self.memory_limit.filter(|limit| plan.memory_bytes > *limit) {
             let remedies = Vec::new();
             return Err(RecipeError::from(TooLittleMemory { estimate: plan.memory_bytes, available, remedies }).into());
