@@ -54,6 +54,9 @@ pub enum RecipeError {
     /// The run takes more memory than there is.
     #[error(transparent)]
     Memory(#[from] TooLittleMemory),
+    /// The system has no thread to give.
+    #[error("cannot start a thread: allow more processes (`ulimit -u`)")]
+    Thread(#[source] std::io::Error),
     /// The work was asked to stop.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

@@ -20,6 +20,7 @@
 //! ```
 
 mod advice;
+mod apart;
 #[cfg(feature = "baseline")]
 mod baseline;
 mod causal_lm;

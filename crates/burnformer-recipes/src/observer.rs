@@ -55,6 +55,16 @@ impl Context<'_> {
         Evaluation { device, collective: self.collective, progress: self.observer, interrupt, stages: self.in_stages }
     }
 
+    /// This process alone, with a whole model.
+    pub(crate) fn alone(&self) -> Self {
+        Self { collective: &Local, pipeline_stages: 1, in_stages: None, ..*self }
+    }
+
+    /// Whether several processes share one model.
+    pub(crate) fn shares_models(&self) -> bool {
+        self.pipeline_stages > 1
+    }
+
     /// Rank and number of the processes.
     pub(crate) fn place(&self) -> (usize, usize) {
         (self.collective.rank(), self.collective.size())

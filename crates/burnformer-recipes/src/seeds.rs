@@ -1,6 +1,7 @@
 //! Runs of one recipe that differ in the seed alone, and the mean of their scores.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use burnformer_train::RunFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::apart::apart;
+use crate::ranks::{agreed, first};
 use crate::recipe_name::recipe_of;
 use crate::text::{fact, number};
 use crate::{AnyRecipe, Context, Note, RecipeError, Report};
@@ -67,21 +70,20 @@ impl Seeds {
     /// # Errors
     /// If the folder holds something or cannot be written, there are not so many seeds, or such a run would not begin.
     pub fn create(folder: &Path, recipe: &dyn AnyRecipe, n: u64, context: &Context<'_>) -> Result<Self, RecipeError> {
-        RunFolder::check_free(folder)?;
-        recipe.check_run(context)?;
+        let checked = RunFolder::check_free(folder).map_err(RecipeError::from);
+        agreed(context.collective, checked.and_then(|()| recipe.check_run(&context.alone())))?;
         let Settings(run) = settings::reload_text("run.toml", &recipe.settings_toml()?, &[])?;
-        let first = run.get("seed").and_then(Value::as_u64).unwrap_or_default();
+        let seed = run.get("seed").and_then(Value::as_u64).unwrap_or_default();
         // TOML has no greater numbers.
-        let last = first.checked_add(n.saturating_sub(1)).filter(|last| i64::try_from(*last).is_ok());
-        ConfigError::check("seed", &first, last.is_some(), "one with so many others behind it, below 2^63")?;
-        let file = SeedsFile { seeds: (0..n).map(|i| first + i).collect(), run };
+        let last = seed.checked_add(n.saturating_sub(1)).filter(|last| i64::try_from(*last).is_ok());
+        ConfigError::check("seed", &seed, last.is_some(), "one with so many others behind it, below 2^63")?;
+        let file = SeedsFile { seeds: (0..n).map(|i| seed + i).collect(), run };
         file.validate()?;
-        fs::create_dir_all(folder).map_err(|source| FileError::Io {
-            attempt: "create",
-            path: folder.to_owned(),
-            source,
+        first(context.collective, || {
+            let io = |source| FileError::Io { attempt: "create", path: folder.to_owned(), source };
+            fs::create_dir_all(folder).map_err(io)?;
+            Ok::<_, RecipeError>(atomic_write_bytes(&folder.join(SEEDS_FILE), settings::to_toml(&file)?)?)
         })?;
-        atomic_write_bytes(&folder.join(SEEDS_FILE), settings::to_toml(&file)?)?;
         Ok(Self { folder: folder.to_owned(), file })
     }
 
@@ -97,34 +99,52 @@ impl Seeds {
         Ok(Some(Self { folder: folder.to_owned(), file: settings::reload(&path, &[])? }))
     }
 
-    /// Trains what is left of the runs, one after the other, and reports on all. `reload` opens a run in its folder, as for resuming
-    /// it.
+    /// Trains what is left of the runs, one after the other, and reports on all. Of several processes each trains some of the runs
+    /// alone, unless they share one model. `reload` opens a run in its folder, as for resuming it.
     ///
     /// # Errors
     /// That of the first run that fails; an interruption.
-    pub fn run<E: From<RecipeError>>(
+    pub fn run<E: From<RecipeError> + Display>(
         &self,
-        reload: impl Fn(&Path) -> Result<Box<dyn AnyRecipe>, E>,
+        reload: impl Fn(&Path, &Context<'_>) -> Result<Box<dyn AnyRecipe>, E>,
         context: &Context<'_>,
     ) -> Result<SeedsReport<Value>, E> {
-        remove_leftovers(&self.folder).map_err(RecipeError::from)?;
-        let mut runs = Vec::new();
-        for (index, &seed) in self.file.seeds.iter().enumerate() {
-            context.observer.note(&Note::Seed { seed, number: index + 1, of: self.file.seeds.len() });
-            let report = self.begun(seed).map_err(E::from).and_then(|folder| {
-                let report = reload(&folder)?.resume_run(&folder, context)?;
-                Ok(report.to_value().map_err(RecipeError::from)?)
-            });
-            if report.is_err() && context.interrupt().requested() {
+        first(context.collective, || remove_leftovers(&self.folder).map_err(RecipeError::from))?;
+        let (rank, size) = if context.shares_models() { (0, 1) } else { context.place() };
+        let work = |context: &Context<'_>| -> Result<Vec<Value>, E> {
+            let seeds = self.file.seeds.iter().enumerate().skip(rank).step_by(size);
+            seeds.map(|(index, &seed)| self.run_one(index, seed, &reload, context)).collect()
+        };
+        let reports = if context.shares_models() { work(context).map(|all| vec![all]) } else { apart(context, work) };
+        let reports = reports.inspect_err(|_| {
+            if context.interrupt().requested() {
                 let recipe = recipe_of(&self.file.run).unwrap_or_default();
                 context.observer.note(&Note::SeedsInterrupted { recipe, folder: &self.folder });
             }
-            runs.push(SeedRun { seed, report: report? });
-        }
+        })?;
+        let seeds = self.file.seeds.iter().enumerate();
+        let runs: Vec<_> =
+            seeds.map(|(index, &seed)| SeedRun { seed, report: reports[index % size][index / size].clone() }).collect();
         let report = SeedsReport { folder: self.folder.clone(), scores: scores(&runs), runs };
-        let json = serde_json::to_vec_pretty(&report).map_err(RecipeError::from)?;
-        atomic_write_bytes(&self.folder.join(REPORT_FILE), json).map_err(RecipeError::from)?;
+        first(context.collective, || {
+            let json = serde_json::to_vec_pretty(&report)?;
+            Ok::<_, RecipeError>(atomic_write_bytes(&self.folder.join(REPORT_FILE), json)?)
+        })?;
         Ok(report)
+    }
+
+    /// Trains what is left of a run, and returns its report.
+    fn run_one<E: From<RecipeError>>(
+        &self,
+        index: usize,
+        seed: u64,
+        reload: impl Fn(&Path, &Context<'_>) -> Result<Box<dyn AnyRecipe>, E>,
+        context: &Context<'_>,
+    ) -> Result<Value, E> {
+        context.observer.note(&Note::Seed { seed, number: index + 1, of: self.file.seeds.len() });
+        let folder = first(context.collective, || self.begun(seed))?;
+        let report = reload(&folder, context)?.resume_run(&folder, context)?;
+        Ok(report.to_value().map_err(RecipeError::from)?)
     }
 
     /// The folder of the run with this seed, in which it has begun.

@@ -79,7 +79,7 @@ pub enum TrialState {
 }
 
 /// Why a trial ended early by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// Its training diverged.
     Diverged(String),

@@ -53,7 +53,7 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u64>(..))]
     pub(crate) trials: Option<u64>,
 
-    /// Greatest number of trials that run at once; same as `--set jobs=N`
+    /// Greatest number of trials that run at once, in each process; same as `--set jobs=N`
     #[arg(long, value_name = "N", value_parser = whole::<u64>(..))]
     pub(crate) jobs: Option<u64>,
 

@@ -56,7 +56,7 @@ pub(crate) enum Outcome {
 
 /// Whether all processes of `mpirun` work on `command` together. Otherwise the first does it alone.
 pub(crate) fn is_common(command: &Command) -> bool {
-    matches!(command, Command::Pretrain(_) | Command::Finetune(_) | Command::TrainSeq2Seq(_))
+    matches!(command, Command::Pretrain(_) | Command::Finetune(_) | Command::TrainSeq2Seq(_) | Command::Search(_))
 }
 
 /// Runs `command`.

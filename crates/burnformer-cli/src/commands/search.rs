@@ -18,20 +18,12 @@ use crate::errors::Advised;
 /// Commands that train.
 const TRAINING: [&str; 3] = ["finetune", "pretrain", "train-seq2seq"];
 /// Flags of the command that the search sets itself.
-const OWN: [&str; 7] = ["--out", "--resume", "--dry-run", "--seeds", "--format", "--threads", "--rank-timeout"];
+const OWN: [&str; 8] =
+    ["--out", "--resume", "--dry-run", "--seeds", "--format", "--threads", "--rank-timeout", "--pipeline-stages"];
 
 pub(super) fn run(args: &SearchArgs, context: &Context) -> Result<Outcome> {
-    let flags = [("trials", args.trials), ("jobs", args.jobs)];
-    let given = flags.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
-    let sets: Vec<String> = args.set.iter().cloned().chain(given).collect();
-    let settings = match args.resume {
-        true => Search::reload_settings(&args.out, &sets)?,
-        false => {
-            Search::check_free(&args.out)?;
-            settings::load(&SearchSettings::default(), args.space.as_deref(), &sets)?
-        }
-    };
-    let trials = Line::new(&settings.command)?;
+    // Before the first process writes to the folder that others look at.
+    let (settings, trials) = context.agreed(begin(args))?;
     let shown = settings::to_toml(&settings)?;
     let search = Search::new(settings, &trials)?;
     let first = trials.parse(&args.out, &[])?;
@@ -47,6 +39,22 @@ pub(super) fn run(args: &SearchArgs, context: &Context) -> Result<Outcome> {
     let report = if args.resume { search.resume(&args.out, &watched)? } else { search.run(&args.out, &watched)? };
     context.terminal.report(&report, args.report.format)?;
     Ok(Outcome::Done)
+}
+
+/// The settings of the search, and the command line of its trials.
+fn begin(args: &SearchArgs) -> Result<(SearchSettings, Line)> {
+    let flags = [("trials", args.trials), ("jobs", args.jobs)];
+    let given = flags.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
+    let sets: Vec<String> = args.set.iter().cloned().chain(given).collect();
+    let settings = match args.resume {
+        true => Search::reload_settings(&args.out, &sets)?,
+        false => {
+            Search::check_free(&args.out)?;
+            settings::load(&SearchSettings::default(), args.space.as_deref(), &sets)?
+        }
+    };
+    let trials = Line::new(&settings.command)?;
+    Ok((settings, trials))
 }
 
 /// The command line of the trials.

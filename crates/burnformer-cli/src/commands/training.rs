@@ -23,10 +23,10 @@ pub(super) fn run(
     let terminal = &context.terminal;
     let sets = sets(args);
     let watched = Watched { pipeline_stages: args.pipeline_stages, ..context.watched(&args.device) };
-    let reload = |folder: &Path| reload(folder, &sets, &watched);
+    let reload = |folder: &Path, watched: &Watched<'_>| reload(folder, &sets, watched);
     let recipe = if args.resume {
         check_resume(args)?;
-        if let Some(seeds) = Seeds::open(&args.out)? {
+        if let Some(seeds) = context.agreed(Seeds::open(&args.out).map_err(Error::from))? {
             if args.dry_run {
                 let message =
                     format!("`{}` holds runs of several seeds, which have no common plan", args.out.display());
@@ -37,7 +37,7 @@ pub(super) fn run(
             terminal.report(&seeds.run(reload, &watched)?, args.report.format)?;
             return Ok(Outcome::Done);
         }
-        context.agreed(reload(&args.out))?
+        context.agreed(reload(&args.out, &watched))?
     } else {
         context.agreed(begin(&watched))?
     };

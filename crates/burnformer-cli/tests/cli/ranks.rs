@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -28,33 +29,34 @@ fn run(folder: &Folder, n: usize, line: &str) -> Option<Run> {
     Some(Run::of(on_ranks(folder, n, line)?.output().unwrap()))
 }
 
-/// The files of a run but for those that depend on the clock, and those with the clock's lines taken out.
+/// The files of a run without what depends on the clock.
 fn files(folder: &Folder, name: &str) -> Vec<(String, Vec<u8>)> {
     let run = folder.path(name);
     let names = folder.names().into_iter().filter(|path| path.starts_with(&run) && path.is_file());
-    let content = |path: &std::path::Path| {
-        let mut rows = fs::read(path).unwrap();
-        if path
-            .file_name()
-            .is_some_and(|name| name == "metrics.jsonl" || name == "state.json" || name == "manifest.json")
-        {
-            let text = String::from_utf8(rows).unwrap();
-            let lines = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
-                Ok(Value::Object(mut row)) => {
-                    row.retain(|name, _| !["seconds", "tokens_per_s", "communication"].contains(&name.as_str()));
-                    Value::Object(row).to_string()
-                }
-                _ => line.to_owned(),
-            });
-            // A checksum is that of the clock too.
-            let is_timed = |line: &String| line.contains("\"seconds\":") || line.contains("\"checksum\":");
-            rows = lines.filter(|line| !is_timed(line)).collect::<Vec<_>>().join("\n").into_bytes();
+    let named = names.map(|path| (path.strip_prefix(&run).unwrap().to_str().unwrap().to_owned(), path));
+    // Model cards tell how long it took, pictures of a search and its journal when.
+    let is_timed = |name: &str| name.ends_with("README.md") || name.ends_with("svg") || name.ends_with("journal.log");
+    let kept = named.filter(|(name, _)| !is_timed(name) && !name.ends_with(".lock"));
+    kept.map(|(name, path)| (name, untimed(&path))).collect()
+}
+
+/// The content of a file without what depends on the clock.
+fn untimed(path: &Path) -> Vec<u8> {
+    let content = fs::read(path).unwrap();
+    if !path.extension().is_some_and(|kind| kind == "json" || kind == "jsonl") {
+        return content;
+    }
+    let text = String::from_utf8(content).unwrap();
+    let lines = text.lines().map(|line| match serde_json::from_str::<Value>(line) {
+        Ok(Value::Object(mut row)) => {
+            row.retain(|name, _| !["seconds", "tokens_per_s", "communication"].contains(&name.as_str()));
+            Value::Object(row).to_string()
         }
-        rows
-    };
-    let is_timed = |name: &str| name.ends_with("README.md") || name.ends_with(".svg") || name.ends_with(".lock");
-    let named = names.map(|path| (path.strip_prefix(&run).unwrap().to_str().unwrap().to_owned(), content(&path)));
-    named.filter(|(name, _)| !is_timed(name)).collect()
+        _ => line.to_owned(),
+    });
+    // A checksum is that of the clock too.
+    let keys = ["\"seconds\":", "\"checksum\":", "\"peak_memory_bytes\":"];
+    lines.filter(|line| !keys.iter().any(|key| line.contains(key))).collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 /// Makes sure that two runs have the same files.
@@ -218,7 +220,7 @@ fn signalled(folder: &Folder, n: usize, line: &str, signal: &str, rank: usize) -
     let mut command = on_ranks(folder, n, line)?;
     let mut launcher = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut stderr, mut said) = (BufReader::new(launcher.stderr.take().unwrap()), String::new());
-    while !said.contains(" train: ") {
+    while !said.contains(" train: ") && !said.contains("trial 0: ") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
     let id = children(launcher.id())[rank].to_string();
@@ -294,6 +296,59 @@ fn an_error_of_one_process_is_said_with_its_number_and_ends_all() {
     assert!(run.stderr.starts_with("error: rank 1: `nothing` is not a corpus"), "{}", run.stderr);
     assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
     assert!(!folder.path("runs/a").exists());
+}
+
+/// Makes sure that `line`, which writes to `out`, leaves the same files on one and on three processes.
+fn check_dealt(line: &str, prepare: impl Fn(&Folder)) {
+    let folders = [1, 3].map(|_| Folder::with_models());
+    folders.iter().for_each(prepare);
+    folders[0].run(line).succeeds();
+    let Some(run) = run(&folders[1], 3, line) else { return };
+    run.succeeds();
+    assert_equal(&files(&folders[0], "out"), &files(&folders[1], "out"));
+}
+
+#[test]
+fn runs_of_several_seeds_are_dealt_to_processes() {
+    check_dealt(
+        &format!(
+            "finetune --model runs/mini --train train.csv --label-column category --test test.csv --seed 7 \
+             --set train.micro_batch_size=8 --set train.workers=1 --steps 3 --seeds 4 {DEVICE} --out out"
+        ),
+        |_| {},
+    );
+}
+
+#[test]
+fn trials_of_a_search_are_dealt_to_processes() {
+    let space = format!(
+        "trials = 4
+         command = \"finetune --model runs/mini --train train.csv --label-column category --steps 4 {DEVICE} \
+         --set train.workers=1 --set train.micro_batch_size=8 --set train.evaluate_every=2\"
+         [sampler]
+         kind = \"random\"
+         [space]
+         train.optimizer.learning_rate = {{ kind = \"log-uniform\", low = 1e-4, high = 1e-2 }}\n"
+    );
+    check_dealt("search space.toml --out out", |folder| folder.write("space.toml", &space));
+}
+
+#[test]
+fn a_search_that_one_process_was_asked_to_stop_goes_on() {
+    let folder = Folder::with_models();
+    let space = format!(
+        "trials = 3
+         command = \"pretrain --corpus corpus --steps 3000 {SMALL} {DEVICE} --set train.evaluate_every=500\"
+         [space]
+         train.optimizer.learning_rate = {{ kind = \"log-uniform\", low = 1e-4, high = 1e-2 }}\n"
+    );
+    folder.write("space.toml", &space);
+    let Some(stopped) = signalled(&folder, 2, "search space.toml --out out", "TERM", 1) else { return };
+    assert_eq!(stopped.status, Some(143), "{}", stopped.stderr);
+    assert_eq!(stopped.stderr.matches("\ninterrupted\n").count(), 1, "{}", stopped.stderr);
+    let resumed = run(&folder, 2, "search --resume --out out --format json").unwrap().succeeds();
+    let trials = resumed.json()["trials"].as_array().unwrap().clone();
+    assert!(trials.len() == 3 && trials.iter().all(|trial| trial["state"] == "complete"), "{trials:?}");
 }
 
 #[test]

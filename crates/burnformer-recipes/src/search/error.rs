@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use burnformer_core::CollectiveError;
 use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
@@ -93,6 +94,9 @@ pub enum SearchRunError {
     /// The system has no thread to give.
     #[error("cannot start a thread for a trial: lower `jobs` or `threads`, or allow more processes (`ulimit -u`)")]
     Threads(#[source] TrialError),
+    /// Another process has failed, or cannot be reached.
+    #[error("the processes cannot search together any more")]
+    Collective(#[from] CollectiveError),
     /// The search is in use.
     #[error(transparent)]
     Lock(#[from] LockError),

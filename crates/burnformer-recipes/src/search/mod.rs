@@ -18,6 +18,7 @@ mod scheduler;
 mod settings;
 mod text;
 mod trial;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +33,7 @@ use burnformer_search::{Direction, Objective, Space, Study};
 use serde_json::Value;
 
 use crate::changes::flat;
+use crate::ranks::first;
 use crate::recipe_name::{chosen_by, settings_of};
 use crate::{AnyRecipe, Context};
 
@@ -158,15 +160,16 @@ impl<'a> Search<'a> {
     /// If the folder holds something, or a trial fails for a reason that is not in its settings; an interruption, behind
     /// which [`Self::resume`] goes on.
     pub fn run(&self, out: &Path, context: &Context<'_>) -> Result<SearchReport, SearchRunError> {
-        Self::check_free(out)?;
-        let (_, objective) = self.first(out, context)?;
-        let io = |source| FileError::Io { attempt: "create", path: out.to_owned(), source };
-        fs::create_dir_all(out).map_err(io)?;
-        let _lock = FolderLock::acquire(out)?;
-        Self::check_free(out)?;
-        atomic_write_bytes(&out.join(SETTINGS_FILE), to_toml(&self.settings)?)?;
-        let study = self.create(out, objective)?;
-        self.go_on(out, study, context)
+        self.lead(out, context, |context| {
+            Self::check_free(out)?;
+            let (_, objective) = self.first(out, context)?;
+            let io = |source| FileError::Io { attempt: "create", path: out.to_owned(), source };
+            fs::create_dir_all(out).map_err(io)?;
+            let lock = FolderLock::acquire(out)?;
+            Self::check_free(out)?;
+            atomic_write_bytes(&out.join(SETTINGS_FILE), to_toml(&self.settings)?)?;
+            Ok((lock, self.create(out, objective)?))
+        })
     }
 
     /// Goes on with the search in `out`, whose trials go on from their checkpoints.
@@ -174,23 +177,44 @@ impl<'a> Search<'a> {
     /// # Errors
     /// As [`Self::run`]; if there is no search.
     pub fn resume(&self, out: &Path, context: &Context<'_>) -> Result<SearchReport, SearchRunError> {
-        if !out.join(SETTINGS_FILE).is_file() {
-            return Err(SearchRunError::NotASearch { folder: out.to_owned() });
-        }
-        let _lock = FolderLock::acquire(out)?;
-        remove_leftovers(out)?;
-        if out.join(TRIALS).is_dir() {
-            remove_leftovers(&out.join(TRIALS))?;
-        }
-        let study = if out.join(JOURNAL_FILE).is_file() {
-            Study::open(&out.join(JOURNAL_FILE), self.space.clone())?
-        } else {
-            // The process was killed before it wrote the journal.
-            let (_, objective) = self.first(out, context)?;
-            self.create(out, objective)?
-        };
-        atomic_write_bytes(&out.join(SETTINGS_FILE), to_toml(&self.settings)?)?;
-        self.go_on(out, study, context)
+        self.lead(out, context, |context| {
+            if !out.join(SETTINGS_FILE).is_file() {
+                return Err(SearchRunError::NotASearch { folder: out.to_owned() });
+            }
+            let lock = FolderLock::acquire(out)?;
+            remove_leftovers(out)?;
+            if out.join(TRIALS).is_dir() {
+                remove_leftovers(&out.join(TRIALS))?;
+            }
+            let study = if out.join(JOURNAL_FILE).is_file() {
+                Study::open(&out.join(JOURNAL_FILE), self.space.clone())?
+            } else {
+                // The process was killed before it wrote the journal.
+                let (_, objective) = self.first(out, context)?;
+                self.create(out, objective)?
+            };
+            atomic_write_bytes(&out.join(SETTINGS_FILE), to_toml(&self.settings)?)?;
+            Ok((lock, study))
+        })
+    }
+
+    /// Goes on with the study that `open` begins or finds on rank 0, which keeps it; the other processes run trials too.
+    fn lead(
+        &self,
+        out: &Path,
+        context: &Context<'_>,
+        open: impl FnOnce(&Context<'_>) -> Result<(FolderLock, Study), SearchRunError>,
+    ) -> Result<SearchReport, SearchRunError> {
+        let (mut lock, mut study) = (None, None);
+        let metric = first(context.collective, || {
+            let (held, opened) = open(&context.alone())?;
+            let metric = opened.objective().metric.clone();
+            (lock, study) = (Some(held), Some(opened));
+            Ok::<_, SearchRunError>(metric)
+        })?;
+        let report = self.go_on(out, study, &metric, context);
+        drop(lock);
+        report
     }
 
     /// Memory in bytes that trials may take together, if the settings say so.

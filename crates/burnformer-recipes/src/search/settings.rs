@@ -24,11 +24,11 @@ pub struct SearchSettings {
     pub trials: usize,
     /// Seed of the values that are tried. That of the runs is their own setting.
     pub seed: u64,
-    /// Greatest number of trials that run at once.
+    /// Greatest number of trials that run at once, in each process.
     pub jobs: usize,
-    /// Number of threads that all trials together compute with; absent for all there are.
+    /// Number of threads that all trials of a process together compute with; absent for all there are.
     pub threads: Option<usize>,
-    /// Memory that the trials that run at once may take together, in GiB, as the plans of the runs estimate it; absent for
+    /// Memory that the trials of a process that run at once may take together, in GiB, as the plans of the runs estimate it; absent for
     /// what the machine has left.
     pub memory_gib: Option<f64>,
     /// Which runs stay on the disk: `all`, or the `best` and those that wait. What the others have measured stays in the journal.

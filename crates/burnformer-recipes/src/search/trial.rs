@@ -5,29 +5,78 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burnformer_core::progress::{Interrupt, Progress, Silent, Stage, Unit, is_interrupted};
-use burnformer_search::AshaConfig;
+use burnformer_search::{AshaConfig, Failure};
 use burnformer_train::{Event, History, HistoryEntry, RunFolder, TrainError};
 
+use serde::{Deserialize, Serialize};
+
 use super::budget::Budget;
+use super::error::Fate;
 use super::{TrialError, Trials};
 use crate::{Context, Note, Observer, RecipeError, TooLittleMemory};
 
-/// What a trial tells the search.
+/// What a trial tells the process that it runs in.
 pub(super) enum Message {
+    /// What the search learns of it.
+    News(News),
+    /// The search cannot go on: another trial would meet this too.
+    Broken { trial: usize, error: TrialError },
+}
+
+/// What a search learns of a trial, from any process.
+#[derive(Serialize, Deserialize)]
+pub(super) enum News {
     /// Its run was evaluated.
-    Evaluated { trial: usize, step: u64, value: f64 },
+    Evaluated { trial: usize, step: u64, value: Exact },
     /// This part of it has ended.
-    Ended { trial: usize, end: Result<End, TrialError> },
+    Ended { trial: usize, end: End },
 }
 
 /// How a part of a trial ended, with the values of the metric by step.
+#[derive(Serialize, Deserialize)]
 pub(super) enum End {
     /// It has come to the next comparison.
-    Reached(Vec<(u64, f64)>),
+    Reached(Vec<(u64, Exact)>),
     /// It has done all its steps, or stopped early.
-    Complete(Vec<(u64, f64)>),
+    Complete(Vec<(u64, Exact)>),
     /// The metric is not among those of its validation samples.
     NoMetric(Vec<String>),
+    /// It was asked to stop, and goes on later.
+    Interrupted,
+    /// By itself.
+    Failed(Failure),
+}
+
+/// A number that JSON keeps bit by bit.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
+pub(super) struct Exact(pub(super) f64);
+
+impl From<u64> for Exact {
+    fn from(bits: u64) -> Self {
+        Self(f64::from_bits(bits))
+    }
+}
+
+impl From<Exact> for u64 {
+    fn from(number: Exact) -> Self {
+        number.0.to_bits()
+    }
+}
+
+impl Message {
+    /// What is to be told of a trial that ended so.
+    pub(super) fn ended(trial: usize, end: Result<End, TrialError>) -> Self {
+        let end = match end {
+            Ok(end) => end,
+            Err(error) => match Fate::of(error.as_ref()) {
+                Fate::Interrupted => End::Interrupted,
+                Fate::Ended(failure) => End::Failed(failure),
+                Fate::Broken => return Self::Broken { trial, error },
+            },
+        };
+        Self::News(News::Ended { trial, end })
+    }
 }
 
 /// A part of a trial.
@@ -61,7 +110,8 @@ impl TrialRun<'_> {
             messages: Mutex::new(messages.clone()),
             lacks: Mutex::new(None),
         };
-        let context = Context { observer: &observer, interrupt: Some(&self.interrupt), ..*context };
+        // Each trial is the work of one process.
+        let context = Context { observer: &observer, interrupt: Some(&self.interrupt), ..context.alone() };
         let recipe = match has_begun {
             true => self.trials.reload(&self.folder, &context)?,
             false => self.trials.begin(&self.folder, &self.sets, &context)?,
@@ -107,10 +157,10 @@ impl TrialRun<'_> {
     }
 
     /// The values of the metric by step.
-    fn values(&self) -> Result<Vec<(u64, f64)>, RecipeError> {
+    fn values(&self) -> Result<Vec<(u64, Exact)>, RecipeError> {
         let history = self.history()?;
         let evaluations = history.iter().filter(|entry| is_evaluation(entry));
-        Ok(evaluations.filter_map(|entry| Some((entry.step, entry.value(self.metric)?))).collect())
+        Ok(evaluations.filter_map(|entry| Some((entry.step, Exact(entry.value(self.metric)?)))).collect())
     }
 }
 
@@ -143,7 +193,7 @@ impl TrialObserver<'_> {
             *held(&self.lacks) = Some(known);
             return self.interrupt.request();
         };
-        let message = Message::Evaluated { trial: self.trial, step: entry.step, value };
+        let message = Message::News(News::Evaluated { trial: self.trial, step: entry.step, value: Exact(value) });
         // Nobody listens any more once the search has ended with an error.
         let _ = held(&self.messages).send(message);
         if held(&self.stop_at).is_some_and(|step| entry.step >= step) {
