@@ -1,5 +1,6 @@
 //! Errors of the data pipeline.
 
+use burnformer_core::collective::CollectiveError;
 use burnformer_core::config::ConfigError;
 use burnformer_core::files::FileError;
 use burnformer_core::lock::LockError;
@@ -79,6 +80,9 @@ pub enum DataError {
     /// The input changed between two readings.
     #[error("the input changed while it was read: try again with files that do not change and can be read twice")]
     InputChanged,
+    /// Other processes cannot be waited for any more.
+    #[error("the processes cannot work together any more")]
+    Collective(#[from] CollectiveError),
     /// The work was asked to stop; what was finished stays.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use burnformer_core::Local;
+use burnformer_core::collective::Collective;
 use burnformer_core::files::{AtomicFolder, FileError, hidden_beside, remove_leftovers, replace_folder};
 use burnformer_core::lock::FolderLock;
 use burnformer_core::progress::{Interrupt, Progress, Unit};
@@ -13,6 +15,7 @@ use twox_hash::XxHash3_128;
 
 use super::chunks::{Chunk, Chunks};
 use super::format::Entry;
+use super::helpers::Helpers;
 use super::manifest::{is_own_file, shard_path};
 use super::tokenized::{Tokenized, Worker};
 use super::writer::ShardWriter;
@@ -93,11 +96,42 @@ impl CorpusBuilder {
     /// - [`DataError::Interrupted`], with the finished shards left in place;
     /// - [`DataError::Lock`] if another process builds there.
     pub fn build(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
+        self.build_here(folder, &Helpers::new(&Local), progress, interrupt)
+    }
+
+    /// As [`Self::build`], with the other processes of `collective`, each of which has a builder with the same settings: rank 0
+    /// reads the source and writes the corpus, and has the result; all tokenise. The corpus is that of one process. Rank 0 holds
+    /// a few chunks for each thread of each process.
+    ///
+    /// # Errors
+    /// As there; if another process fails.
+    pub fn build_together(
+        &self,
+        folder: &Path,
+        collective: &dyn Collective,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Outcome>, DataError> {
+        let helpers = Helpers::new(collective);
+        if collective.rank() > 0 {
+            return helpers.help(&self.tokenization, self.n_threads, interrupt).map(|()| None);
+        }
+        let built = self.build_here(folder, &helpers, progress, interrupt);
+        helpers.dismiss(built).map(Some)
+    }
+
+    fn build_here(
+        &self,
+        folder: &Path,
+        helpers: &Helpers<'_>,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Outcome, DataError> {
         AtomicFolder::recover(folder)?;
         let created = !folder.exists();
         fs::create_dir_all(folder).map_err(cannot("create", folder))?;
         let lock = FolderLock::acquire(folder)?;
-        let result = self.build_alone(folder, progress, interrupt);
+        let result = self.build_locked(folder, helpers, progress, interrupt);
         drop(lock);
         if result.is_err() && created {
             leave_nothing(folder);
@@ -111,17 +145,23 @@ impl CorpusBuilder {
         Corpus::open_with(folder, Manifest::load_finished(folder)?, tokenizer, pair_tokenizer)
     }
 
-    fn build_alone(&self, folder: &Path, progress: &dyn Progress, interrupt: &Interrupt) -> Result<Outcome, DataError> {
+    fn build_locked(
+        &self,
+        folder: &Path,
+        helpers: &Helpers<'_>,
+        progress: &dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Result<Outcome, DataError> {
         let build = self.fingerprint(progress, interrupt)?;
         if let Some(begun) = begun(folder, build) {
             remove_replaced(folder)?;
-            return self.build_in(folder, begun, progress, interrupt);
+            return self.build_in(folder, begun, helpers, progress, interrupt);
         }
         check_own(folder)?;
         if is_free(folder) {
             // Shards without a description are left of a build that was killed.
             clear(folder)?;
-            return self.build_in(folder, self.new_manifest(build), progress, interrupt);
+            return self.build_in(folder, self.new_manifest(build), helpers, progress, interrupt);
         }
         let (target, beside) = beside(folder)?;
         fs::create_dir_all(&beside).map_err(cannot("create", &beside))?;
@@ -137,7 +177,7 @@ impl CorpusBuilder {
                 self.new_manifest(build)
             }
         };
-        let built = self.build_in(&beside, begun, progress, interrupt);
+        let built = self.build_in(&beside, begun, helpers, progress, interrupt);
         let Outcome { resumed_tokens, skipped, .. } = built.inspect_err(|_| leave_nothing(&beside))?;
         keep_others(&target, &beside)?;
         replace_folder(&beside, &target)?;
@@ -149,13 +189,15 @@ impl CorpusBuilder {
         &self,
         folder: &Path,
         begun: Manifest,
+        helpers: &Helpers<'_>,
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<Outcome, DataError> {
         remove_leftovers(folder)?;
         self.save_tokenizers(folder)?;
         let (reused, resumed_tokens) = (begun.complete, if begun.complete { 0 } else { begun.counts().tokens });
-        let skipped = if reused { Skipped::default() } else { self.go_on(folder, begun, progress, interrupt)? };
+        let skipped =
+            if reused { Skipped::default() } else { self.go_on(folder, begun, helpers, progress, interrupt)? };
         Ok(Outcome { corpus: self.open(folder)?, reused, resumed_tokens, skipped })
     }
 
@@ -204,6 +246,7 @@ impl CorpusBuilder {
         &self,
         folder: &Path,
         manifest: Manifest,
+        helpers: &Helpers<'_>,
         progress: &dyn Progress,
         interrupt: &Interrupt,
     ) -> Result<Skipped, DataError> {
@@ -213,6 +256,19 @@ impl CorpusBuilder {
         stage.advance(parts[..manifest.next.part.min(parts.len())].iter().map(|part| part.bytes).sum());
 
         let chunks = Chunks::new(Arc::clone(&self.source), self.on_bad_row, manifest.next);
+        let mut build = Build::new(folder, manifest, self.shard_tokens);
+        let mut append = |chunk: Chunk, tokenized: &Tokenized| {
+            interrupt.check()?;
+            let bytes = chunk.bytes;
+            build.append(chunk, tokenized)?;
+            stage.advance(bytes);
+            stage.message(&format!("{} tokens", build.n_tokens()));
+            Ok(())
+        };
+        if helpers.are_there() {
+            helpers.tokenize(chunks, &self.tokenization, self.n_threads, &mut append)?;
+            return build.finish();
+        }
         let tokenized = Ordered::start(self.n_threads, chunks, || {
             let mut worker = Worker::new(&self.tokenization);
             move |chunk: Result<Chunk, DataError>| -> Result<(Chunk, Tokenized), DataError> {
@@ -223,14 +279,9 @@ impl CorpusBuilder {
         });
         let tokenized = tokenized.map_err(|source| CorpusError::Thread { source })?;
 
-        let mut build = Build::new(folder, manifest, self.shard_tokens);
         for result in tokenized {
             let (chunk, tokenized) = result?;
-            interrupt.check()?;
-            let bytes = chunk.bytes;
-            build.append(chunk, &tokenized)?;
-            stage.advance(bytes);
-            stage.message(&format!("{} tokens", build.n_tokens()));
+            append(chunk, &tokenized)?;
         }
         build.finish()
     }

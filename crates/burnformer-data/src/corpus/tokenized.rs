@@ -1,5 +1,7 @@
 //! Records turned into token ids.
 
+use serde::{Deserialize, Serialize};
+
 use crate::content::{content_hash, hash};
 use crate::sentences::SentenceSplitter;
 use crate::tokenizer::marks::Marks;
@@ -27,10 +29,12 @@ impl Tokenization {
 }
 
 /// Documents as token ids, with sentence and document ends.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tokenized {
+    #[serde(skip)] // Messages between processes hold long lists in a shorter form.
     pub(super) ids: Vec<u32>,
     /// End of each sentence in `ids`.
+    #[serde(skip)]
     pub(super) sentence_ends: Vec<u32>,
     pub(super) documents: Vec<Piece>,
     /// Records that were pairs of texts.
@@ -46,7 +50,7 @@ pub(super) struct Tokenized {
 }
 
 /// A document, or the next piece of one.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Piece {
     pub(super) content: u64,
     pub(super) group: u64,
