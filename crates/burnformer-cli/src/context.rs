@@ -1,10 +1,15 @@
 //! What every command is given beside its arguments.
 
-use anyhow::Result;
-use burnformer::core::collective::gather;
+use std::fmt::{self, Display, Formatter};
+
+use anyhow::{Context as _, Error, Result};
+use burn::tensor::Device;
+use burnformer::core::collective::{Message, agree, deal, gather};
 use burnformer::core::progress::Interrupt;
 use burnformer::core::{Collective, CollectiveError};
 use burnformer::recipes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::args::DeviceArgs;
 use crate::terminal::Terminal;
@@ -31,6 +36,47 @@ impl Context {
         failed.map(|failed| Err(failed.into())).next().unwrap_or(Ok(value))
     }
 
+    /// `true` on the process that reads, writes and prints for all.
+    pub(crate) fn is_first(&self) -> bool {
+        self.collective.rank() == 0
+    }
+
+    /// The results of all processes, if none has failed.
+    pub(crate) fn agree<V: Serialize + DeserializeOwned>(&self, own: Result<V>) -> Result<Vec<V>> {
+        agree(self.collective.as_ref(), own.map_err(Failure)).map_err(|Failure(error)| error)
+    }
+
+    /// What `work` returns on the first process, which alone does it, to all.
+    pub(crate) fn first<V: Serialize + DeserializeOwned>(&self, work: impl FnOnce() -> Result<V>) -> Result<V> {
+        let done = self.is_first().then(work).transpose().map(Vec::from_iter);
+        self.agree(done)?.into_iter().flatten().next().context("the first process has done nothing")
+    }
+
+    /// [`deal`], among all processes.
+    pub(crate) fn deal<K, I: Message, V: Message>(
+        &self,
+        items: impl Iterator<Item = Result<(K, I)>>,
+        mut work: impl FnMut(I) -> Result<V>,
+        mut take: impl FnMut(K, V) -> Result<()>,
+    ) -> Result<()> {
+        let items = items.map(|item| item.map_err(Failure));
+        let work = |item| work(item).map_err(Failure);
+        let take = |kept, result| take(kept, result).map_err(Failure);
+        deal(self.collective.as_ref(), items, work, take).map_err(|Failure(error)| error)
+    }
+
+    /// Opens the device that this process has of those that are asked for.
+    pub(crate) fn open(&self, device: &DeviceArgs) -> Result<Device> {
+        Ok(device.device.for_process(self.host_rank).open()?)
+    }
+
+    /// Says how many texts all processes have cut, of `n_cut` here.
+    pub(crate) fn tell_cut(&self, n_cut: u64, max_length: usize) -> Result<()> {
+        let n_cut = self.agree(Ok(n_cut))?.into_iter().sum();
+        self.terminal.cut(n_cut, max_length);
+        Ok(())
+    }
+
     /// What a recipe is given that works on this device.
     pub(crate) fn watched(&self, device: &DeviceArgs) -> recipes::Context<'_> {
         recipes::Context {
@@ -40,5 +86,27 @@ impl Context {
             collective: self.collective.as_ref(),
             ..recipes::Context::default()
         }
+    }
+}
+
+/// The error of a command, as processes agree upon errors.
+#[derive(Debug)]
+struct Failure(Error);
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl From<CollectiveError> for Failure {
+    fn from(error: CollectiveError) -> Self {
+        Self(error.into())
     }
 }

@@ -9,6 +9,7 @@ use burnformer_reports::QuestionAnsweringScores;
 use serde::Serialize;
 
 use crate::finetune::QuestionAnswering;
+use crate::ranks::first;
 use crate::{Context, RecipeError, evaluate_supervised};
 
 /// Evaluates the model in `folder` on questions with answers, `batch_size` windows at a time, and writes its answers to
@@ -29,10 +30,13 @@ pub fn evaluate_questions(
     if let Some(id) = scores.repeated_id() {
         return Err(RecipeError::RepeatedId { id: id.to_owned() });
     }
-    write(predictions, &scores.predictions())?;
-    if scores.by_kind.is_some_and(|kinds| kinds.threshold.is_some()) {
-        write(&no_answers_file(predictions), &scores.no_answer_differences())?;
-    }
+    first(context.collective, || {
+        write(predictions, &scores.predictions())?;
+        if scores.by_kind.is_some_and(|kinds| kinds.threshold.is_some()) {
+            write(&no_answers_file(predictions), &scores.no_answer_differences())?;
+        }
+        Ok::<_, RecipeError>(())
+    })?;
     Ok(scores)
 }
 

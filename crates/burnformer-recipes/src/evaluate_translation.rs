@@ -13,6 +13,7 @@ use burnformer_models::GenerationConfig;
 use burnformer_tasks::{MetricState, Translation, TranslationOptions, Translator};
 use serde::{Deserialize, Serialize};
 
+use crate::ranks::agreed;
 use crate::{Context, Note, RecipeError, TranslationMetrics, TranslationScores};
 
 /// How many texts are translated between two reports of progress.
@@ -67,7 +68,8 @@ impl TranslatorEvaluation<'_> {
     ) -> Result<TranslatorScores, RecipeError> {
         self.generation.validate()?;
         // A name that cannot be written fails before the work.
-        let out = self.out.map(AtomicFile::create).transpose()?;
+        let path = self.out.filter(|_| context.collective.rank() == 0);
+        let out = agreed(context.collective, path.map(AtomicFile::create).transpose().map_err(RecipeError::from))?;
         let interrupt = context.interrupt();
         let translator = Translator::load(folder, &context.device.open()?)?.with_batch_size(self.batch_size);
         let (mut texts, mut references) = (Vec::new(), Vec::new());
@@ -88,12 +90,14 @@ impl TranslatorEvaluation<'_> {
         let start = Instant::now();
         let hypotheses = self.translate(&translator, &texts, context)?;
         let seconds = start.elapsed().as_secs_f64();
-        if let (Some(mut out), Some(path)) = (out, self.out) {
+        let write = || {
+            let (Some(mut out), Some(path)) = (out, path) else { return Ok(()) };
             let lines = hypotheses.join("\n") + "\n";
             let failed = |source| FileError::Io { attempt: "write", path: path.to_owned(), source };
             out.write_all(lines.as_bytes()).map_err(failed)?;
-            out.commit()?;
-        }
+            out.commit()
+        };
+        agreed(context.collective, write().map_err(RecipeError::from))?;
         let metrics = if metric_state.tokens > 0 { metric_state.metrics() } else { Vec::new() };
         let metric = |wanted: &str| metrics.iter().find(|(name, _)| *name == wanted).map(|it| it.1);
         Ok(TranslatorScores {

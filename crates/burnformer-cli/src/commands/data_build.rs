@@ -15,8 +15,11 @@ use crate::context::Context;
 use crate::errors::Advised;
 use crate::input;
 
-pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt, .. }: &Context) -> Result<Outcome> {
-    let source = Arc::new(input::open_pairs(&args.input, &args.pair_input, &args.format)?);
+pub(super) fn run(args: &BuildArgs, context: &Context) -> Result<Outcome> {
+    let Context { terminal, interrupt, collective, .. } = context;
+    // The first process alone reads and writes.
+    let open = || input::open_pairs(&args.input, &args.pair_input, &args.format);
+    let source = context.agreed(context.is_first().then(open).transpose())?;
     let tokenizer = Tokenizer::load(&args.tokenizer)?;
     if args.pair_tokenizer.is_some() && !input::names_pairs(&args.pair_input, &args.format) {
         let hint = "name the second texts with `--pair-input` or `--pair-column`";
@@ -31,11 +34,16 @@ pub(super) fn run(args: &BuildArgs, Context { terminal, interrupt, .. }: &Contex
         None => None,
     };
     let sentences = SentenceSplitter::new(args.language.clone());
-    let builder = CorpusBuilder::new(source, Tokenization { tokenizer, pair_tokenizer, sentences })
-        .on_bad_row(args.format.on_bad_row);
+    let tokenization = Tokenization { tokenizer, pair_tokenizer, sentences };
+    let Some(source) = source else {
+        CorpusBuilder::help(&tokenization, collective.as_ref(), interrupt)?;
+        return Ok(Outcome::Done);
+    };
+    let builder = CorpusBuilder::new(Arc::new(source), tokenization).on_bad_row(args.format.on_bad_row);
 
     let before = Corpus::open(&args.out).ok().map(|corpus| corpus.manifest().build);
-    let built = builder.build(&args.out, terminal, interrupt).map_err(anyhow::Error::from);
+    let built = builder.build_together(&args.out, collective.as_ref(), terminal, interrupt);
+    let built = built.map_err(anyhow::Error::from);
     if built.as_ref().is_err_and(|error| is_interrupted(error.as_ref()))
         && let Some(folder) = unfinished_build(&args.out)
     {

@@ -1,12 +1,12 @@
 //! `burnformer embed`: texts as vectors.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use burnformer::core::AtomicFile;
 use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::Row;
+use super::texts::{Row, TOGETHER};
 use crate::args::EmbedArgs;
 use crate::context::Context;
 
@@ -19,12 +19,18 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
-    let out = args.out.as_deref().map(AtomicFile::create).transpose()?;
-    let model = args.embedding.load()?;
+    let path = args.out.as_deref().filter(|_| context.is_first());
+    let out = context.agreed(path.map(AtomicFile::create).transpose().map_err(Error::from))?;
+    let model = args.embedding.load(context)?;
     let mut vectors = Vec::new();
-    args.texts.in_groups("embed", context, |rows| {
+    let answer = |rows: &[Row]| {
         let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-        let embeddings = model.embed(&asked)?;
+        // As bits, which the first process reads as they are.
+        let bits = |vector: Vec<f32>| vector.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        Ok(model.embed(&asked)?.into_iter().map(bits).collect::<Vec<_>>())
+    };
+    args.texts.in_groups("embed", TOGETHER, context, answer, |rows, embeddings| {
+        let embeddings = embeddings.into_iter().map(|bits| bits.into_iter().map(f32::from_bits).collect());
         if out.is_some() {
             vectors.extend(embeddings);
             return Ok(());
@@ -33,8 +39,8 @@ pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
         let lines = rows.iter().zip(embeddings).map(line).collect::<Result<Vec<_>, _>>()?;
         context.terminal.print(&lines.join("\n"))
     })?;
-    context.terminal.cut(model.n_cut(), model.max_length());
-    if let (Some(mut out), Some(path)) = (out, &args.out) {
+    context.tell_cut(model.n_cut(), model.max_length())?;
+    if let (Some(mut out), Some(path)) = (out, path) {
         write_npy(&vectors, model.n_dimensions(), &mut out)
             .with_context(|| format!("cannot write `{}`", path.display()))?;
         out.commit()?;
@@ -46,8 +52,8 @@ pub(super) fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome> {
 
 impl crate::args::EmbeddingArgs {
     /// The model that the flags ask for.
-    pub(super) fn load(&self) -> Result<TextEmbedding> {
-        let device = self.device.device.open()?;
+    pub(super) fn load(&self, context: &Context) -> Result<TextEmbedding> {
+        let device = context.open(&self.device)?;
         let mut model = TextEmbedding::load(&self.folder, &device)?;
         if self.special_tokens.split_special_tokens {
             model = model.with_split_special_tokens(true);

@@ -5,7 +5,7 @@ use burnformer::tasks::{MarkedText, TextEntity, TokenClassification};
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::{Row, one_line};
+use super::texts::{Row, TOGETHER, one_line};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 use crate::errors::Advised;
@@ -25,15 +25,15 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         let message = format!("`{flag}` cannot be used with a model for token classification");
         return Err(Advised::new(message, format!("leave out `{flag}`")).into());
     }
-    let mut model = TokenClassification::load(&args.folder, &args.device.device.open()?)?;
+    let mut model = TokenClassification::load(&args.folder, &context.open(&args.device)?)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }
-    args.texts.in_groups("predict", context, |rows| {
-        let lines = answer(&model, rows, args.report.format)?;
+    let answer = |rows: &[Row]| answer(&model, rows, args.report.format);
+    args.texts.in_groups("predict", TOGETHER, context, answer, |_, lines| {
         if lines.is_empty() { Ok(()) } else { context.terminal.print(&lines.join("\n")) }
     })?;
-    context.terminal.cut(model.n_cut(), model.max_length());
+    context.tell_cut(model.n_cut(), model.max_length())?;
     Ok(Outcome::Done)
 }
 

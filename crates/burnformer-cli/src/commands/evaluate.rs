@@ -26,6 +26,12 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
     if let Some((kind, hint)) = refusal(head, embeds, args) {
         return Err(Advised::new(format!("`{}` holds a {kind}", folder.display()), hint).into());
     }
+    if context.collective.size() > 1
+        && args.input.iter().chain(&args.translation.values.pair_input).any(|path| path == "-")
+    {
+        let message = "several processes cannot evaluate on standard input, which the first alone is given";
+        return Err(Advised::new(message, "write it to a file, and name that").into());
+    }
     let watched = context.watched(&args.device);
     if let Some(corpus) = &args.corpus {
         let scores = evaluate_on_corpus(&folder, corpus, subset(args.part), batch_size, &watched)?;
@@ -47,7 +53,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         }
         let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, &watched)?;
         if let Some(pictures) = &args.pictures
-            && write_pictures(report.as_ref(), pictures)? == 0
+            && context.first(|| Ok(write_pictures(report.as_ref(), pictures)?))? == 0
         {
             context.terminal.warn("there are no pictures of these scores, so `--pictures` wrote nothing");
         }

@@ -6,7 +6,7 @@ use burnformer::tasks::{FillMask, FilledMask, FilledText};
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::Row;
+use super::texts::{Row, TOGETHER};
 use crate::args::{FillMaskArgs, ReportFormat};
 use crate::context::Context;
 
@@ -19,18 +19,18 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
-    let device = args.device.device.open()?;
-    let model = FillMask::load(&args.folder, &device)?;
-    args.texts.in_groups("fill-mask", context, |rows| {
+    let model = FillMask::load(&args.folder, &context.open(&args.device)?)?;
+    let answer = |rows: &[Row]| {
         let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
         let filled = model.fill(&asked, args.top_k as usize)?;
         let line = |(row, masks): (&Row, _)| match args.report.format {
             ReportFormat::Text => Ok(FilledText { text: &row.text, masks }.text()),
             ReportFormat::Json => serde_json::to_string(&Line { row, masks }),
         };
-        let lines = rows.iter().zip(filled).map(line).collect::<Result<Vec<_>, _>>()?;
-        context.terminal.print(&lines.join("\n"))
-    })?;
-    context.terminal.cut(model.n_cut(), model.max_length());
+        Ok(rows.iter().zip(filled).map(line).collect::<Result<Vec<String>, _>>()?)
+    };
+    args.texts
+        .in_groups("fill-mask", TOGETHER, context, answer, |_, lines| context.terminal.print(&lines.join("\n")))?;
+    context.tell_cut(model.n_cut(), model.max_length())?;
     Ok(Outcome::Done)
 }

@@ -56,7 +56,13 @@ pub(crate) enum Outcome {
 
 /// Whether all processes of `mpirun` work on `command` together. Otherwise the first does it alone.
 pub(crate) fn is_common(command: &Command) -> bool {
-    matches!(command, Command::Pretrain(_) | Command::Finetune(_) | Command::TrainSeq2Seq(_) | Command::Search(_))
+    match command {
+        Command::Data(args) => matches!(args.command, DataCommand::Build(_)),
+        Command::Pretrain(_) | Command::Finetune(_) | Command::TrainSeq2Seq(_) | Command::Evaluate(_) => true,
+        Command::Predict(_) | Command::Rank(_) | Command::FillMask(_) | Command::Embed(_) => true,
+        Command::Generate(_) | Command::Translate(_) | Command::Search(_) => true,
+        _ => false,
+    }
 }
 
 /// Runs `command`.

@@ -47,7 +47,7 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     if head == Some(Head::TokenClassification) {
         return entities::run(args, context);
     }
-    let device = args.device.device.open()?;
+    let device = context.open(&args.device)?;
     let load = |folder| -> Result<TextClassification> {
         let classifier = TextClassification::load(folder, &device)?;
         Ok(match args.special_tokens.split_special_tokens {
@@ -64,12 +64,14 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
     };
     let n_labels = classifiers.iter().map(|classifier| classifier.model.labels().len()).max().unwrap_or(0);
     let together = (MOST_PROBABILITIES / n_labels.max(1)).max(1);
-    args.texts.in_groups("predict", context, |rows| {
-        rows.chunks(together)
-            .try_for_each(|rows| classifiers.iter().try_for_each(|classifier| answer(classifier, rows, args, context)))
-    })?;
+    let answer = |rows: &[Row]| {
+        let lines = classifiers.iter().map(|classifier| answer(classifier, rows, args));
+        Ok(lines.collect::<Result<Vec<_>>>()?.concat())
+    };
+    let print = |_: &[Row], lines: Vec<String>| context.terminal.print_each(&lines);
+    args.texts.in_groups("predict", together, context, answer, print)?;
     for Classifier { model, .. } in &classifiers {
-        context.terminal.cut(model.n_cut(), model.max_length());
+        context.tell_cut(model.n_cut(), model.max_length())?;
     }
     Ok(Outcome::Done)
 }
@@ -114,7 +116,7 @@ fn check_threshold(threshold: Option<f64>, outputs: Outputs) -> Result<()> {
     }
 }
 
-fn answer(classifier: &Classifier, rows: &[Row], args: &PredictArgs, context: &Context) -> Result<()> {
+fn answer(classifier: &Classifier, rows: &[Row], args: &PredictArgs) -> Result<Vec<String>> {
     let Classifier { folder, model: classifier, threshold } = classifier;
     let name = folder.map_or_else(String::new, |folder| format!("{}\t", folder.display()));
     let asked: Vec<_> = rows.iter().map(|row| (row.text.as_str(), row.pair.as_deref())).collect();
@@ -133,5 +135,5 @@ fn answer(classifier: &Classifier, rows: &[Row], args: &PredictArgs, context: &C
             ReportFormat::Json => serde_json::to_string(&Line { row, model: folder.map(PathBuf::as_path), answer })?,
         });
     }
-    context.terminal.print_each(&out)
+    Ok(out)
 }

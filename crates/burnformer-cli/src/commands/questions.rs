@@ -6,7 +6,7 @@ use burnformer::tasks::{AnswerSearch, QuestionAnswer, QuestionAnswering, Questio
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::{Row, one_line};
+use super::texts::{Row, TOGETHER, one_line};
 use crate::args::{PredictArgs, ReportFormat};
 use crate::context::Context;
 use crate::errors::Advised;
@@ -47,12 +47,12 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         threshold: args.threshold.or(own.threshold(false)),
         top_k: args.top_k as usize,
     };
-    let mut model = QuestionAnswering::load(&args.folder, &args.device.device.open()?)?;
+    let mut model = QuestionAnswering::load(&args.folder, &context.open(&args.device)?)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }
     let open = if is_alone { input::open_questions } else { input::open_rows };
-    args.texts.in_groups_of("predict", open, context, |rows| {
+    let answer = |rows: &[Row]| {
         let asked = |row| asked(row, args.context.as_deref());
         let answers = model.answer(&rows.iter().map(asked).collect::<Vec<_>>(), &options)?;
         let lines = rows.iter().zip(&answers).map(|(row, answer)| {
@@ -69,8 +69,10 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
                 }
             })
         });
-        context.terminal.print_each(&lines.collect::<Result<Vec<_>>>()?)
-    })?;
+        lines.collect::<Result<Vec<_>>>()
+    };
+    let print = |_: &[Row], lines: Vec<String>| context.terminal.print_each(&lines);
+    args.texts.in_groups_of("predict", TOGETHER, open, context, answer, print)?;
     Ok(Outcome::Done)
 }
 

@@ -5,7 +5,7 @@ use burnformer::tasks::TextRanking;
 use serde::Serialize;
 
 use super::Outcome;
-use super::texts::{Row, one_line};
+use super::texts::{Row, TOGETHER, one_line};
 use crate::args::{RankArgs, ReportFormat, TextsArgs};
 use crate::context::Context;
 
@@ -25,15 +25,19 @@ impl Line {
 }
 
 pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
-    let mut model = TextRanking::load(&args.folder, &args.device.device.open()?)?;
+    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }
     let query = model.query(&args.query)?;
     let (mut best, mut n_rows): (Vec<Line>, usize) = (Vec::new(), 0);
-    args.texts.in_groups("rank", context, |rows| {
+    let answer = |rows: &[Row]| {
         let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-        let scores = model.scores(&query, &texts)?;
+        // As bits, which the first process reads as they are.
+        Ok(model.scores(&query, &texts)?.into_iter().map(f64::to_bits).collect::<Vec<_>>())
+    };
+    args.texts.in_groups("rank", TOGETHER, context, answer, |rows, scores| {
+        let scores = scores.into_iter().map(f64::from_bits);
         let line = |((index, row), score): ((usize, &Row), f64)| Line { row: row.clone(), index, score };
         best.extend((n_rows..).zip(rows).zip(scores).map(line));
         n_rows += rows.len();
@@ -48,7 +52,7 @@ pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
         ReportFormat::Json => serde_json::to_string(line),
     };
     context.terminal.print_each(&best.iter().map(line).collect::<Result<Vec<_>, _>>()?)?;
-    context.terminal.cut(model.n_cut(), model.max_length());
+    context.tell_cut(model.n_cut(), model.max_length())?;
     Ok(Outcome::Done)
 }
 

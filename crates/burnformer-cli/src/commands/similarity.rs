@@ -20,7 +20,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome> {
-    let model = args.embedding.load()?;
+    let model = args.embedding.load(context)?;
     let texts = lines::texts(&args.texts, args.encoding.encoding).collect::<Result<Vec<_>>>()?;
     if texts.len() < 2 {
         let message = format!("expected at least two texts, found {}", texts.len());

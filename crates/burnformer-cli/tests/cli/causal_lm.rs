@@ -8,7 +8,7 @@ use crate::support::{DEVICE, Folder, SMALL};
 
 /// A folder with models, and with a causal language model `runs/gpt` on the corpus `bytes` of a byte-level tokenizer; its
 /// report is in `gpt.json`.
-fn with_gpt() -> Folder {
+pub(crate) fn with_gpt() -> Folder {
     let folder = Folder::with_models();
     let tokenizer = "tokenizer train --input harbour.jsonl --kind byte-level-bpe --vocab-size 300 --out bpe";
     folder.run(tokenizer).succeeds();

@@ -30,6 +30,7 @@ mod outputs;
 mod questions;
 mod ranking;
 mod ranks;
+mod ranks_answer;
 mod resume;
 mod runs;
 mod rust_docs;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{DEVICE, Folder, PROGRAM, Run, SMALL};
 
 /// `line` on `n` processes of `mpirun`; `None` where there is no `mpirun`, or the program is built without it.
-fn on_ranks(folder: &Folder, n: usize, line: &str) -> Option<Command> {
+pub(crate) fn on_ranks(folder: &Folder, n: usize, line: &str) -> Option<Command> {
     let found = Command::new("mpirun").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !cfg!(feature = "mpi") || found.is_err() {
         println!("left out: needs `mpirun` and the feature `mpi`");
@@ -25,7 +25,7 @@ fn on_ranks(folder: &Folder, n: usize, line: &str) -> Option<Command> {
 }
 
 /// How `line` ends on `n` processes, as [`on_ranks`].
-fn run(folder: &Folder, n: usize, line: &str) -> Option<Run> {
+pub(crate) fn run(folder: &Folder, n: usize, line: &str) -> Option<Run> {
     Some(Run::of(on_ranks(folder, n, line)?.output().unwrap()))
 }
 

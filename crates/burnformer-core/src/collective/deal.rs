@@ -50,22 +50,29 @@ impl<V: Serialize + DeserializeOwned> Message for Json<V> {
 /// All ranks `work` on the `items` of rank 0, in turn, which hands the results to `take` in the order of items. An item has a
 /// part that rank 0 keeps for `take`. Of the other ranks only `work` is used.
 ///
-/// Rank 0 holds two items for each rank, whatever their number: those that it has sent, and whose results it has not taken.
+/// Rank 0 holds two items for each rank, whatever their number: those that it has sent, and whose results it has not taken. One
+/// process alone takes each result before the next item.
 ///
 /// # Errors
 /// The first error of `items` or `take`, or of `work` on any rank: then all ranks stop, and those that have not failed themselves
 /// have [`CollectiveError::Failed`].
 pub fn deal<K, I, V, E>(
     collective: &dyn Collective,
-    items: impl Iterator<Item = Result<(K, I), E>>,
+    mut items: impl Iterator<Item = Result<(K, I), E>>,
     mut work: impl FnMut(I) -> Result<V, E>,
-    take: impl FnMut(K, V) -> Result<(), E>,
+    mut take: impl FnMut(K, V) -> Result<(), E>,
 ) -> Result<(), E>
 where
     I: Message,
     V: Message,
     E: Error + From<CollectiveError>,
 {
+    if collective.size() == 1 {
+        return items.try_for_each(|item| {
+            let (kept, item) = item?;
+            take(kept, work(item)?)
+        });
+    }
     let done = match collective.rank() {
         0 => lead(collective, items, work, take),
         _ => follow(collective, &mut work),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use burnformer_core::Local;
 use burnformer_core::collective::Collective;
@@ -57,11 +56,10 @@ pub struct Outcome {
 }
 
 impl CorpusBuilder {
-    /// A builder that ends with an error at the first bad row and uses all cores.
+    /// A builder that ends with an error at the first bad row and uses as many threads as all computing.
     #[must_use]
     pub fn new(source: Arc<dyn Source>, tokenization: Tokenization) -> Self {
-        let n_threads = available_parallelism().map_or(1, usize::from);
-        Self { source, tokenization, on_bad_row: OnBadRow::Error, shard_tokens: SHARD_TOKENS, n_threads }
+        Self { source, tokenization, on_bad_row: OnBadRow::Error, shard_tokens: SHARD_TOKENS, n_threads: n_threads() }
     }
 
     /// Sets the handling of bad rows.
@@ -99,9 +97,8 @@ impl CorpusBuilder {
         self.build_here(folder, &Helpers::new(&Local), progress, interrupt)
     }
 
-    /// As [`Self::build`], with the other processes of `collective`, each of which has a builder with the same settings: rank 0
-    /// reads the source and writes the corpus, and has the result; all tokenise. The corpus is that of one process. Rank 0 holds
-    /// a few chunks for each thread of each process.
+    /// As [`Self::build`], on rank 0 of `collective`, while the others [help](Self::help) to tokenise. The corpus is that of one
+    /// process. Rank 0 holds a few chunks for each thread of each process.
     ///
     /// # Errors
     /// As there; if another process fails.
@@ -111,13 +108,23 @@ impl CorpusBuilder {
         collective: &dyn Collective,
         progress: &dyn Progress,
         interrupt: &Interrupt,
-    ) -> Result<Option<Outcome>, DataError> {
+    ) -> Result<Outcome, DataError> {
         let helpers = Helpers::new(collective);
-        if collective.rank() > 0 {
-            return helpers.help(&self.tokenization, self.n_threads, interrupt).map(|()| None);
-        }
         let built = self.build_here(folder, &helpers, progress, interrupt);
-        helpers.dismiss(built).map(Some)
+        helpers.dismiss(built)
+    }
+
+    /// Tokenises for rank 0 of `collective`, which [builds](Self::build_together) with the same `tokenization`, on as many threads as
+    /// a builder.
+    ///
+    /// # Errors
+    /// If a text cannot be tokenised, or another process fails; an interruption.
+    pub fn help(
+        tokenization: &Tokenization,
+        collective: &dyn Collective,
+        interrupt: &Interrupt,
+    ) -> Result<(), DataError> {
+        Helpers::new(collective).help(tokenization, n_threads(), interrupt)
     }
 
     fn build_here(
@@ -357,6 +364,11 @@ impl<'a> Build<'a> {
         self.close()?;
         Ok(self.skipped)
     }
+}
+
+/// Number of threads that a process tokenises on unless it is told.
+fn n_threads() -> usize {
+    rayon::current_num_threads()
 }
 
 fn next_shard(manifest: &Manifest) -> ShardWriter {

@@ -189,11 +189,13 @@ mod tests {
         Memory::new((0..110).map(part).collect())
     }
 
+    fn tokenization() -> Tokenization {
+        Tokenization { tokenizer: tokenizer(100), pair_tokenizer: None, sentences: SentenceSplitter::whole() }
+    }
+
     fn builder(source: Memory, n_threads: usize) -> CorpusBuilder {
-        let tokenization =
-            Tokenization { tokenizer: tokenizer(100), pair_tokenizer: None, sentences: SentenceSplitter::whole() };
         let source: Arc<dyn Source> = Arc::new(source);
-        CorpusBuilder::new(source, tokenization).threads(n_threads).shard_tokens(900).on_bad_row(OnBadRow::Skip)
+        CorpusBuilder::new(source, tokenization()).threads(n_threads).shard_tokens(900).on_bad_row(OnBadRow::Skip)
     }
 
     /// The result on each of `n` ranks, of which each has another number of threads.
@@ -208,8 +210,11 @@ mod tests {
             let start = |(rank, interrupt): (burnformer_core::collective::ThreadRank, &'_ Interrupt)| {
                 let interrupt = interrupt.clone();
                 scope.spawn(move || {
-                    let builder = builder(source(), 1 + rank.rank() % 3);
-                    builder.build_together(folder, &rank, progress, &interrupt)
+                    let n_threads = 1 + rank.rank() % 3;
+                    match rank.rank() {
+                        0 => builder(source(), n_threads).build_together(folder, &rank, progress, &interrupt).map(Some),
+                        _ => Helpers::new(&rank).help(&tokenization(), n_threads, &interrupt).map(|()| None),
+                    }
                 })
             };
             let ranks: Vec<_> = thread_ranks(n).into_iter().zip(interrupts).map(start).collect();
@@ -321,11 +326,7 @@ mod tests {
             M::read(&bytes).unwrap()
         }
         let rows = source().read(0, &Default::default()).map(Result::unwrap).collect::<Vec<_>>();
-        let mut worker = Worker::new(&Tokenization {
-            tokenizer: tokenizer(100),
-            pair_tokenizer: None,
-            sentences: SentenceSplitter::whole(),
-        });
+        let mut worker = Worker::new(&tokenization());
         let here = worker.tokenize(rows.clone()).unwrap();
         let Texts(texts) = sent(&Texts(vec![rows]));
         let there = worker.tokenize(texts.into_iter().next().unwrap()).unwrap();

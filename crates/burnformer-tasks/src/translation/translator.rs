@@ -259,7 +259,8 @@ impl Translator {
 
 impl Translation {
     /// The translation of a blank text.
-    fn empty() -> Self {
+    #[must_use]
+    pub fn empty() -> Self {
         Self { text: String::new(), tokens: Vec::new(), source_length: 0, log_prob: 0.0, score: 0.0, is_finished: true }
     }
 }
