@@ -22,11 +22,13 @@ use burnformer_tasks::{
     TranslationTokenizers,
 };
 use burnformer_train::{
-    AdamConfig, Collective as _, Data, Event, OptimizerConfig, Stages, Stop, TrainConfig, TrainError, Trainer,
+    AdamConfig, Collective as _, Data, Event, OnDivergence, OptimizerConfig, Stages, Stop, TrainConfig, TrainError,
+    Trainer,
 };
 
 use crate::support::{Begin, Fixture, SEED, config, cpus};
-use crate::team::{assert_same, on_ranks};
+use crate::team::{assert_same, on_ranks, with_causes};
+use crate::troubled::{Troubled, Wrong};
 
 /// A task with its data and the initial model.
 struct Work<'a, T, S, C, I> {
@@ -277,6 +279,47 @@ fn any_number_of_stages_goes_on() {
         }
         assert_same(&path, &alone, &format!("{before:?}, then {then:?}"));
     }
+}
+
+#[test]
+fn stages_skip_steps_and_go_back_together() {
+    let fixture = Fixture::small();
+    let config = TrainConfig {
+        grad_accum_steps: 2,
+        on_divergence: OnDivergence::RollBack,
+        max_skipped_steps: 2,
+        checkpoint_every: 4,
+        ..config(8)
+    };
+    let (samples, collator) = (Arc::clone(&fixture.samples), fixture.collator());
+    for wrong in [Wrong::Gradient, Wrong::Loss] {
+        let task = Troubled::at(&fixture, &config, &[2, 6, 7], wrong);
+        let init = |device: &Device| BertForPreTraining::init(fixture.task.config(), SEED, device);
+        let work = Work { task: &task, samples: Arc::clone(&samples), collator, init };
+        work.check(&config, &[(2, 2), (4, 2)], &format!("{wrong:?}"));
+    }
+}
+
+#[test]
+fn a_disk_without_room_stops_all_stages() {
+    let fixture = Fixture::small();
+    let task = Troubled::with_room(&fixture, 1);
+    let init = |device: &Device| BertForPreTraining::init(fixture.task.config(), SEED, device);
+    let work = Work { task: &task, samples: Arc::clone(&fixture.samples), collator: fixture.collator(), init };
+    let config = TrainConfig { checkpoint_every: 2, ..short() };
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("run");
+    let errors = work.run(&path, Begin::Start, &config, (2, 2), None).into_iter().map(Result::unwrap_err);
+    for (rank, error) in errors.enumerate() {
+        assert_eq!(matches!(error, TrainError::Collective(_)), rank == 1, "{rank}: {error}");
+        assert!(with_causes(&error).contains("model.safetensors"), "{rank}: {}", with_causes(&error));
+    }
+    // What was written before is resumed from, in one stage.
+    let alone = place.path().join("alone");
+    let whole = Work { task: &fixture.task, samples: work.samples, collator: work.collator, init };
+    whole.run(&alone, Begin::Start, &config, (1, 1), None).remove(0).unwrap();
+    whole.run(&path, Begin::Resume, &config, (1, 1), None).remove(0).unwrap();
+    assert_same(&path, &alone, "resumed");
 }
 
 #[test]

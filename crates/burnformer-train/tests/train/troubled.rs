@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use burnformer_core::files::FileError;
 use burnformer_core::progress::Interrupt;
 use burnformer_data::batches::{Batch, Batches, PretrainingBatch};
-use burnformer_models::BertForPreTraining;
+use burnformer_models::{BertForPreTraining, Staged};
 use burnformer_nn::DropoutRng;
 use burnformer_tasks::{Forward, PretrainingMetricState, PretrainingTask, ScoreValues, Task, TaskError};
 use burnformer_train::{Event, HistoryEntry, Outcome, RunFolder, TrainConfig, TrainError, Trainer};
@@ -135,6 +135,14 @@ impl Task for Troubled<'_> {
             forward.loss = forward.loss * f32::NAN;
         }
         forward
+    }
+
+    fn staged(&self) -> Option<Arc<dyn Staged>> {
+        self.inner.staged()
+    }
+
+    fn body(&self, model: &BertForPreTraining, batch: &PretrainingBatch, rng: DropoutRng, device: &Device) {
+        self.inner.body(model, batch, rng, device);
     }
 
     fn metric_state(&self) -> PretrainingMetricState {
