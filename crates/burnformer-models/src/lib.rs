@@ -76,4 +76,4 @@ pub use pooling::{Pooling, normalize};
 pub use pretrained::{Loaded, ModelConfig, ModelSize, Pretrained};
 pub use projection::Projection;
 pub use seq2seq::{PositionKind, Seq2Seq, Seq2SeqConfig, Seq2SeqInput, Vocabularies};
-pub use staged::{Staged, Use};
+pub use staged::{MaskedLmLayers, Staged, Use, staged};

@@ -1,7 +1,10 @@
 //! Models that can be cut by layers: which of their parameters each layer uses.
 
-use crate::{BertConfig, GptConfig, Seq2SeqConfig};
+use crate::hf::ConfigJson;
+use crate::{BertConfig, GptConfig, Head, ModelClass, ModelError, Seq2SeqConfig};
 use burnformer_nn::LayerConfig;
+use std::path::Path;
+use std::sync::Arc;
 
 /// Where a forward pass uses a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +38,19 @@ pub trait Staged: Send + Sync {
     fn output_rows(&self) -> (usize, f64);
 }
 
+/// The layers of the model in `folder`.
+///
+/// # Errors
+/// If the folder holds no model.
+pub fn staged(folder: &Path) -> Result<Arc<dyn Staged>, ModelError> {
+    Ok(match ModelClass::of(folder)?.head() {
+        Head::CausalLm => Arc::new(GptConfig::read(&ConfigJson::read(folder)?)?),
+        Head::Seq2Seq => Arc::new(Seq2SeqConfig::read(&ConfigJson::read(folder)?, folder)?),
+        Head::MaskedLm | Head::PreTraining => Arc::new(MaskedLmLayers(BertConfig::load(folder)?)),
+        _ => Arc::new(BertConfig::load(folder)?),
+    })
+}
+
 impl Staged for BertConfig {
     fn n_layers(&self) -> [usize; 2] {
         [self.n_layers; 2]
@@ -60,6 +76,37 @@ impl Staged for BertConfig {
 
     fn output_rows(&self) -> (usize, f64) {
         (0, 0.0)
+    }
+}
+
+/// A BERT with a head for masked tokens, whose output layer can be the table of the token embeddings.
+#[derive(Clone, Debug)]
+pub struct MaskedLmLayers(pub BertConfig);
+
+impl Staged for MaskedLmLayers {
+    fn n_layers(&self) -> [usize; 2] {
+        self.0.n_layers()
+    }
+
+    fn uses(&self, path: &str) -> Vec<Use> {
+        let mut uses = self.0.uses(path);
+        if self.0.tied_embeddings && path.starts_with("bert.embeddings.token.") {
+            uses.push(Use::Head);
+        }
+        uses
+    }
+
+    fn layer_config(&self, number: usize) -> LayerConfig {
+        self.0.layer_config(number)
+    }
+
+    fn embedding_rows(&self) -> [usize; 2] {
+        self.0.embedding_rows()
+    }
+
+    /// One of seven tokens is predicted.
+    fn output_rows(&self) -> (usize, f64) {
+        (self.0.vocab_size, 1.0 / 7.0)
     }
 }
 

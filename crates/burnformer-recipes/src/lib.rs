@@ -50,6 +50,7 @@ mod scores;
 mod search;
 mod seeds;
 mod settings;
+mod stages;
 mod text;
 mod train_seq2seq;
 
@@ -81,5 +82,6 @@ pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, T
 pub use search::{Keep, Search, SearchRunError, SearchSettings, TrialError, Trials};
 pub use seeds::Seeds;
 pub use settings::{Overrides, RunSettings, SEED, reload};
+pub use stages::in_stages;
 pub use text::{AnyReport, Picture, Report, TaskScores, write_pictures};
 pub use train_seq2seq::{ChooseBy, TextPairsData, TrainSeq2Seq, TrainSeq2SeqSettings, TrainSeq2SeqStart};

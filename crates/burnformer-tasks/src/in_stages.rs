@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burnformer_core::collective::{Collective, agree};
+use burnformer_core::collective::{Collective, CollectiveError, agree};
 use burnformer_core::progress::{Interrupt, Interrupted, Stage};
 use burnformer_data::DataError;
 use burnformer_data::batches::Dealt;
@@ -20,6 +20,17 @@ pub struct InStages<'a> {
     pub pipeline: Arc<dyn Collective>,
     /// The processes of all replicas. Those that [evaluate together](Evaluation::collective) are the ones with the same layers.
     pub all: &'a dyn Collective,
+}
+
+impl InStages<'_> {
+    /// Calls `body`, in which models on this thread run the layers of this process alone, without gradients; the other processes
+    /// of the pipeline must do the same. Generated tokens are the same on all of them.
+    ///
+    /// # Errors
+    /// If a process cannot be reached any more; what `body` has computed is worthless then.
+    pub fn within<R>(&self, body: impl FnOnce() -> R) -> Result<R, CollectiveError> {
+        with_stage(&self.pipeline, self.layers.clone(), body)
+    }
 }
 
 impl Evaluation<'_> {
@@ -48,7 +59,7 @@ impl Evaluation<'_> {
             let owners: Vec<usize> = read.iter().map(|dealt| dealt.owner).collect();
             let n_samples = read.iter().map(|dealt| dealt.n_samples as u64).sum();
             let own: Vec<T::Batch> = read.into_iter().filter_map(|dealt| dealt.batch).collect();
-            let scored = with_stage(&stages.pipeline, stages.layers.clone(), || {
+            let scored = stages.within(|| {
                 // All batches, also behind an error: other stages wait for them.
                 let states = own.iter().map(|batch| self.scores_here(stages, empty(), task, model, batch));
                 states.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, T::Error>>()

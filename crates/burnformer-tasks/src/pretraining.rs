@@ -7,8 +7,8 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor};
 use burnformer_data::batches::PretrainingBatch;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::{BertConfig, BertForPreTraining, Pretrained, PretrainingLogits, Staged, Use};
-use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LayerConfig, LossSum, best_tokens};
+use burnformer_models::{BertConfig, BertForPreTraining, MaskedLmLayers, Pretrained, PretrainingLogits, Staged};
+use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng, LossSum, best_tokens};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{bert_input, check_vocabulary, with_max_length};
@@ -169,7 +169,7 @@ impl Task for PretrainingTask {
     }
 
     fn staged(&self) -> Option<Arc<dyn Staged>> {
-        Some(Arc::new(PretrainingLayers(self.config.clone())))
+        Some(Arc::new(MaskedLmLayers(self.config.clone())))
     }
 
     fn body(&self, model: &BertForPreTraining, batch: &PretrainingBatch, rng: DropoutRng, device: &Device) {
@@ -206,36 +206,6 @@ impl Task for PretrainingTask {
 
     fn load(&self, folder: &Path, device: &Device) -> Result<BertForPreTraining, TaskError> {
         Ok(BertForPreTraining::load(folder, device)?)
-    }
-}
-
-/// A BERT with a head for masked tokens, whose output layer can be the table of the token embeddings.
-struct PretrainingLayers(BertConfig);
-
-impl Staged for PretrainingLayers {
-    fn n_layers(&self) -> [usize; 2] {
-        self.0.n_layers()
-    }
-
-    fn uses(&self, path: &str) -> Vec<Use> {
-        let mut uses = self.0.uses(path);
-        if self.0.tied_embeddings && path.starts_with("bert.embeddings.token.") {
-            uses.push(Use::Head);
-        }
-        uses
-    }
-
-    fn layer_config(&self, number: usize) -> LayerConfig {
-        self.0.layer_config(number)
-    }
-
-    fn embedding_rows(&self) -> [usize; 2] {
-        self.0.embedding_rows()
-    }
-
-    /// One of seven tokens is predicted.
-    fn output_rows(&self) -> (usize, f64) {
-        (self.0.vocab_size, 1.0 / 7.0)
     }
 }
 

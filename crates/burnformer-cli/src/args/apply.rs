@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::numbers::whole;
-use super::{DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
+use super::{
+    DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, SpecialTokensArgs, StagesArgs, TextsArgs,
+};
 
 /// Evaluate a model on data
 ///
@@ -64,6 +66,9 @@ pub(crate) struct EvaluateArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) stages: StagesArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

@@ -46,7 +46,7 @@ pub(crate) use generate::GenerateArgs;
 pub(crate) use given::Given;
 pub(crate) use input::{EncodingArgs, FormatArgs, SpecialTokensArgs, TextsArgs};
 pub(crate) use pretrain::{ObjectiveName, PretrainArgs};
-pub(crate) use ranks::RanksArgs;
+pub(crate) use ranks::{RanksArgs, StagesArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsArgs;
 pub(crate) use search::SearchArgs;

@@ -19,6 +19,14 @@ pub(crate) struct RanksArgs {
     pub(crate) rank_timeout: u64,
 }
 
+/// How processes share a model.
+#[derive(Args, Debug)]
+pub(crate) struct StagesArgs {
+    /// Number of processes of `mpirun` that share the layers of one model, each a stage of a pipeline
+    #[arg(long, value_name = "P", default_value_t = 1, hide_default_value = true, value_parser = whole::<usize>(1..=1000))]
+    pub(crate) pipeline_stages: usize,
+}
+
 impl RanksArgs {
     /// How long to wait for another process.
     pub(crate) fn timeout(&self) -> Duration {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::numbers::whole;
 use super::paths::folder_to_write;
-use super::{DeviceArgs, ReportArgs, SettingsArgs, TechniqueArgs};
+use super::{DeviceArgs, ReportArgs, SettingsArgs, StagesArgs, TechniqueArgs};
 
 /// Flags of a training run.
 #[derive(Args, Debug)]
@@ -44,9 +44,8 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) activation_checkpointing: bool,
 
-    /// Number of processes of `mpirun` that share the layers of one model, each a stage of a pipeline
-    #[arg(long, value_name = "P", default_value_t = 1, hide_default_value = true, value_parser = whole::<usize>(1..=1000))]
-    pub(crate) pipeline_stages: usize,
+    #[command(flatten)]
+    pub(crate) stages: StagesArgs,
 
     /// Random seed [default: 42]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]

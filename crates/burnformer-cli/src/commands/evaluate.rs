@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::split::Subset;
 use burnformer::models::{GenerationConfig, GenerationFile, Head, ModelClass};
+use burnformer::recipes;
 use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
     RecipeError, TranslationMetrics, TranslatorEvaluation, TranslatorScores, evaluate_labelled, evaluate_on_corpus,
-    evaluate_questions, write_pictures,
+    evaluate_questions, in_stages, write_pictures,
 };
 use burnformer::tasks::{EmbeddingModules, makes_embeddings};
 use clap::ValueEnum;
@@ -20,7 +21,7 @@ use crate::errors::Advised;
 use crate::input;
 
 pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
-    let (format, batch_size, folder) = (args.report.format, args.batch_size as usize, args.folder.clone());
+    let folder = args.folder.clone();
     let embeds = makes_embeddings(&folder)?;
     let head = ModelClass::of(&EmbeddingModules::transformer_in(&folder)?)?.head();
     if let Some((kind, hint)) = refusal(head, embeds, args) {
@@ -32,9 +33,20 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         let message = "several processes cannot evaluate on standard input, which the first alone is given";
         return Err(Advised::new(message, "write it to a file, and name that").into());
     }
-    let watched = context.watched(&args.device);
+    let n_stages = args.stages.pipeline_stages;
+    if n_stages > 1 && (head == Head::Seq2Seq || embeds || args.predictions.is_some()) {
+        let message = "translations, embeddings and answers for `--predictions` are made by whole models";
+        return Err(Advised::new(message, "leave out `--pipeline-stages`").into());
+    }
+    let watched = recipes::Context { pipeline_stages: n_stages, ..context.watched(&args.device) };
+    in_stages(&folder, &watched, |watched| evaluate(args, context, head, watched))?;
+    Ok(Outcome::Done)
+}
+
+fn evaluate(args: &EvaluateArgs, context: &Context, head: Head, watched: &recipes::Context<'_>) -> Result<()> {
+    let (format, batch_size, folder) = (args.report.format, args.batch_size as usize, args.folder.clone());
     if let Some(corpus) = &args.corpus {
-        let scores = evaluate_on_corpus(&folder, corpus, subset(args.part), batch_size, &watched)?;
+        let scores = evaluate_on_corpus(&folder, corpus, subset(args.part), batch_size, watched)?;
         let part = args.part.to_possible_value().map_or_else(String::new, |part| part.get_name().to_owned());
         let data = format!("{} ({part})", corpus.display());
         context.terminal.report(&Evaluation { folder, data, scores }, format)?;
@@ -47,11 +59,11 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
             _ => input::resolve(&args.input, &args.format, args.negative_column.as_ref())?.open()?,
         };
         if let Some(file) = &args.predictions {
-            let scores = evaluate_questions(&folder, &source, args.format.on_bad_row, batch_size, file, &watched)?;
+            let scores = evaluate_questions(&folder, &source, args.format.on_bad_row, batch_size, file, watched)?;
             context.terminal.report(&Evaluation { folder, data, scores }, format)?;
-            return Ok(Outcome::Done);
+            return Ok(());
         }
-        let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, &watched)?;
+        let report = evaluate_labelled(&folder, (&source, &data), args.format.on_bad_row, batch_size, watched)?;
         if let Some(pictures) = &args.pictures
             && context.first(|| Ok(write_pictures(report.as_ref(), pictures)?))? == 0
         {
@@ -59,7 +71,7 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         }
         context.terminal.report(report.as_ref(), format)?;
     }
-    Ok(Outcome::Done)
+    Ok(())
 }
 
 /// What a model with this head is, and what to do, if the flags are for other models.

@@ -22,7 +22,7 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let terminal = &context.terminal;
     let sets = sets(args);
-    let watched = Watched { pipeline_stages: args.pipeline_stages, ..context.watched(&args.device) };
+    let watched = Watched { pipeline_stages: args.stages.pipeline_stages, ..context.watched(&args.device) };
     let reload = |folder: &Path, watched: &Watched<'_>| reload(folder, &sets, watched);
     let recipe = if args.resume {
         check_resume(args)?;

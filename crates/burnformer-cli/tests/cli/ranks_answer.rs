@@ -135,3 +135,32 @@ fn a_corpus_is_that_of_one_process() {
         assert!(!folder.path("x").exists());
     }
 }
+
+/// Makes sure that `line` in so many stages has the result of one process.
+fn check_in_stages(folder: &Folder, line: &str, n_stages: usize) {
+    let alone = folder.run(line).succeeds();
+    let line = format!("{line} --pipeline-stages {n_stages}");
+    let Some(found) = run(folder, n_stages, &line) else { return };
+    assert_eq!(found.succeeds().stdout, alone.stdout, "{line}");
+}
+
+#[test]
+fn stages_answer_as_one_process() {
+    let folder = with_gpt();
+    let json = format!("--format json {DEVICE}");
+    check_in_stages(&folder, &format!("evaluate runs/mini --corpus corpus {json}"), 2);
+    check_in_stages(&folder, &format!("evaluate runs/gpt --corpus bytes {json}"), 2);
+    check_in_stages(&folder, &format!("evaluate runs/intents --input test.csv --label-column category {json}"), 2);
+    check_in_stages(&folder, &format!("generate runs/gpt --max-new-tokens 5 {json} The harbour"), 2);
+    check_in_stages(
+        &folder,
+        &format!("generate runs/gpt --temperature 1 --n-best 2 --batch-size 1 {json} The harbour"),
+        2,
+    );
+    let refused = folder.run("generate runs/gpt --pipeline-stages 2 The");
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("2 stages need a multiple of 2 processes, found 1"), "{}", refused.stderr);
+    let refused = folder.run("evaluate runs/de-en --input test.de --pair-input test.en --pipeline-stages 2");
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("leave out `--pipeline-stages`"), "{}", refused.stderr);
+}

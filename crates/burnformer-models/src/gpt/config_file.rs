@@ -59,7 +59,7 @@ impl GptConfig {
     }
 
     /// The settings in a `config.json`.
-    pub(super) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
+    pub(crate) fn read(json: &ConfigJson) -> Result<Self, ModelError> {
         let known = [Architecture::Gpt2];
         Architecture::among(&known, json, &listed(&known))?;
         let mut json = json.clone();

@@ -62,7 +62,7 @@ impl Seq2SeqConfig {
     }
 
     /// The settings in the `config.json` of `folder`.
-    pub(super) fn read(json: &ConfigJson, folder: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn read(json: &ConfigJson, folder: &Path) -> Result<Self, ModelError> {
         let mut json = json.clone();
         json.check_known(Family::Seq2Seq)?;
         json.follow(&OTHER_KEYS)?;
