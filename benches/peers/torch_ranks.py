@@ -45,10 +45,12 @@ def train(rank, arguments, port):
     model = torch_cases.Bert()
     torch.manual_seed(1 + rank)
     if together:
-        model.segments = model.segments.contiguous()
+        # The same everywhere: nothing to send.
+        segments = model._buffers.pop("segments")
+        model.segments = segments
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
         torch.distributed.init_process_group("gloo", rank=rank, world_size=arguments.ranks)
-        model = nn.parallel.DistributedDataParallel(model, broadcast_buffers=False, gradient_as_bucket_view=True)
+        model = nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     batches = [micro_batch() for _ in range(N_MICRO_BATCHES // arguments.ranks)]
     milliseconds = []

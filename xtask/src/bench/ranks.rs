@@ -216,6 +216,9 @@ fn training(program: &str, size: Size, folder: &Path, run: &Path, ranks: u32, th
         format!("train.micro_batch_size={}", size.micro_batch_size()),
         format!("train.grad_accum_steps={N_MICRO_BATCHES}"),
         "train.log_every=1".to_owned(),
+        // By default there is one each step of so few, and its moments are sent to rank 0.
+        "train.checkpoint_every=1000".to_owned(),
+        "train.evaluate_every=1000".to_owned(),
     ];
     let invocation = if ranks == 1 {
         Invocation::new(program, ["pretrain"])
@@ -238,8 +241,9 @@ fn steps_of(metrics: &str, size: Size, peak_memory_bytes: Option<u64>) -> Result
     let of = |name: &str| -> Vec<f64> { rows.iter().filter_map(|row| row[name].as_f64()).collect() };
     let (seconds, tokens) = (of("seconds"), of("tokens"));
     ensure!(seconds.len() > WARM_UP && tokens.len() == seconds.len(), "the metrics have too few steps:\n{metrics}");
-    let expected = (tokens.len() * size.tokens_per_step()) as f64;
-    ensure!(tokens.last() == Some(&expected), "{:?} tokens instead of {expected}", tokens.last());
+    // The sample at the end of a text may be shorter, and is filled up.
+    let (found, expected) = (tokens[tokens.len() - 1], (tokens.len() * size.tokens_per_step()) as f64);
+    ensure!((0.95..=1.0).contains(&(found / expected)), "{found} tokens instead of {expected}");
     let ms: Vec<f64> = seconds.windows(2).skip(WARM_UP - 1).map(|pair| 1e3 * (pair[1] - pair[0])).collect();
     let communication: Vec<f64> = of("communication").into_iter().skip(WARM_UP).collect();
     Ok(Steps {
@@ -305,7 +309,7 @@ mod tests {
         let expected =
             Steps { ms: 750.0, min: 500.0, max: 1000.0, peak_rss_mib: Some(3), communication: Some(0.2), torch: None };
         assert_eq!(steps, expected);
-        let error = steps_of(&rows[1..].join("\n"), Size::BertMini, None).unwrap_err().to_string();
+        let error = steps_of(&rows[2..].join("\n"), Size::BertMini, None).unwrap_err().to_string();
         assert!(error.contains("tokens instead of"), "{error}");
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-const DOCUMENTS: usize = 40;
-const SENTENCES: usize = 500;
+const DOCUMENTS: usize = 4;
+const SENTENCES: usize = 5000;
 const WORDS: usize = 12;
 
 /// Writes `tokenizer/vocab.txt` of so many tokens, and `texts.jsonl` of their words, into `folder`.
