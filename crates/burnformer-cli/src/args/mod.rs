@@ -128,7 +128,7 @@ pub(crate) enum Command {
     Search(SearchArgs),
     Runs(RunsArgs),
     Average(AverageArgs),
-    Evaluate(EvaluateArgs),
+    Evaluate(Box<EvaluateArgs>),
     Predict(PredictArgs),
     Rank(RankArgs),
     FillMask(FillMaskArgs),
