@@ -89,6 +89,12 @@ impl Parts {
         (self.0)(path)
     }
 
+    /// The parts of `other` that are not left out here.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self::new(move |path| if self.part_of(path) == Part::None { Part::None } else { other.part_of(path) })
+    }
+
     /// Calls `body`, in which models that are initialised or loaded on this thread have these parts alone; the memory of the
     /// rest is never taken.
     pub fn within<R>(&self, body: impl FnOnce() -> R) -> R {

@@ -253,6 +253,9 @@ fn hint_on_training(error: &TrainError) -> Option<&str> {
             "continue from the last checkpoint, or from the first step if there is none, with \
              `--resume --set train.optimizer.learning_rate=RATE`",
         ),
+        TrainError::TensorRanks { .. } => {
+            Some("start the program as `mpirun -n N`, N a multiple of `--tensor-parallel`")
+        }
         TrainError::Ranks { .. } => Some("start the program as `mpirun -n N`, N a multiple of `--pipeline-stages`"),
         TrainError::Stages { .. } => Some("choose fewer `--pipeline-stages`"),
         TrainError::NotStaged => Some("leave out `--pipeline-stages`"),

@@ -14,7 +14,7 @@ use burnformer_data::datasets::{Dataset, LanguageModelConfig, LanguageModelDatas
 use burnformer_data::split::{SplitConfig, Subset};
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
-    GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, Passes, Pretrained, StepFloats, stats,
+    GptConfig, GptForCausalLM, GptTokens, MicroBatchSize, ModelConfig, ModelSize, Passes, Pretrained, StepFloats, stats,
 };
 use burnformer_reports::{CausalLmReport, CausalLmScores, RunSummary};
 use burnformer_tasks::{CausalLmTask, MetricState};
@@ -203,6 +203,10 @@ impl Recipe for PretrainCausalLm {
             trained: None,
             longest: memory::longest(self.data.train.as_ref(), train, seq_length),
         }
+    }
+
+    fn cut_size(&self) -> Option<ModelSize> {
+        Some(self.settings.model.size())
     }
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {

@@ -12,7 +12,7 @@ use burnformer_data::DataError;
 use burnformer_data::corpus::CorpusError;
 use burnformer_data::split::Subset;
 use burnformer_data::tokenizer::TokenizerError;
-use burnformer_models::{BertConfig, GptConfig, ModelError};
+use burnformer_models::{BertConfig, CutError, GptConfig, ModelError};
 use burnformer_ops::DeviceError;
 use burnformer_reports::first_of;
 use burnformer_tasks::metrics::MetricError;
@@ -42,6 +42,15 @@ pub enum RecipeError {
     /// Another process has failed, or cannot be reached.
     #[error("the processes cannot work together any more")]
     Collective(#[from] CollectiveError),
+    /// The processes cannot share the matrices of the model.
+    #[error(transparent)]
+    Cut(CutError),
+    /// An adapter of a model that is cut into parts.
+    #[error("adapters cannot be trained on models that are cut into parts, train the whole model instead")]
+    AdapterInParts,
+    /// An optimiser that looks at whole parameters, of which a process has parts.
+    #[error("`lamb` compares whole parameters, of which a process has parts, choose the optimizer `adamw`")]
+    LambInParts,
     /// A tokenizer cannot be loaded.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -439,6 +448,9 @@ impl RecipeError {
             }
             Self::Split { .. } => "set the shares `data.split.validation` and `data.split.test`; 0 means no such part",
             Self::OtherModel { .. } => "remove these settings, or remove `--init` to train from fresh weights",
+            Self::Cut(_) => "choose another `--tensor-parallel`, or start the program without it",
+            Self::AdapterInParts => "leave out `--tensor-parallel`",
+            Self::LambInParts => "set `train.optimizer.kind=adamw`, or leave out `--tensor-parallel`",
             Self::OtherValidationTokens => "build it with the same `--tokenizer` and `--pair-tokenizer`",
             _ => return None,
         };

@@ -51,6 +51,7 @@ mod search;
 mod seeds;
 mod settings;
 mod stages;
+mod tensor_parallel;
 mod text;
 mod train_seq2seq;
 

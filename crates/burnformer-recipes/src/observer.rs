@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub pipeline_stages: usize,
     /// The stage of this process while a model is measured; `None` if it has the whole model.
     pub in_stages: Option<&'a InStages<'a>>,
+    /// Number of processes that share the matrices of one model in training; 1 if each has the whole model.
+    pub tensor_parallel: usize,
 }
 
 impl Default for Context<'_> {
@@ -44,6 +46,7 @@ impl Default for Context<'_> {
             collective: &Local,
             pipeline_stages: 1,
             in_stages: None,
+            tensor_parallel: 1,
         }
     }
 }

@@ -13,7 +13,7 @@ use burnformer_data::datasets::{Dataset, PretrainingConfig, PretrainingDataset};
 use burnformer_data::split::SplitConfig;
 use burnformer_data::tokenizer::Tokenizer;
 use burnformer_models::{
-    BertConfig, BertForPreTraining, Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats, stats,
+    BertConfig, BertForPreTraining, Loaded, MicroBatchSize, ModelConfig, ModelSize, Passes, StepFloats, stats,
 };
 use burnformer_reports::{PretrainReport, PretrainingScores, RunSummary};
 use burnformer_tasks::PretrainingTask;
@@ -247,6 +247,10 @@ impl Recipe for Pretrain {
             // Samples are filled up to this length, as documents have it.
             longest: memory::padded(seq_length, train),
         }
+    }
+
+    fn cut_size(&self) -> Option<ModelSize> {
+        Some(self.settings.model.size())
     }
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {

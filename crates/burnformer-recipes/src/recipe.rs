@@ -9,7 +9,8 @@ use burnformer_core::progress::{Interrupted, Silent};
 use burnformer_core::settings::{self, SettingsError};
 use burnformer_data::batches::Collator;
 use burnformer_data::datasets::Dataset;
-use burnformer_models::{Passes, Staged, StepFloats};
+use burnformer_models::{ModelSize, Passes, Staged, StepFloats};
+use burnformer_nn::parts::Parts;
 use burnformer_ops::{DeviceChoice, is_on_host};
 use burnformer_reports::{DataReport, Memory, Plan, RunSummary, Stopped};
 use burnformer_tasks::Task;
@@ -21,6 +22,7 @@ use burnformer_train::{
 use crate::changes::changes;
 use crate::memory::{self, Demand};
 use crate::ranks::{agreed, first, shared_folder};
+use crate::tensor_parallel::{self, measured};
 use crate::{AnyReport, Context, Note, RecipeError, Report, RunSettings};
 
 /// A recipe: a task, a model and its data, ready to train.
@@ -59,6 +61,9 @@ pub trait Recipe {
 
     /// Size of model and samples.
     fn size(&self, device: &Device) -> Size;
+
+    /// Size of the model, if it can be cut into parts for [tensor parallelism](burnformer_nn::with_tensor_parallel).
+    fn cut_size(&self) -> Option<ModelSize>;
 
     /// Floats in memory in a step with these settings, on samples of up to `seq_length` tokens.
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats;
@@ -159,6 +164,7 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
+            tensor_parallel::check(self.cut_size(), self.settings().train(), context)?;
             let stages = stages(self, &device, context)?;
             check_memory(self, &device, context, n_neighbours)?;
             let model = fresh_model(self, &device, context, stages.as_ref())?;
@@ -189,6 +195,7 @@ pub trait Recipe {
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
+            tensor_parallel::check(self.cut_size(), self.settings().train(), context)?;
             let stages = stages(self, &device, context)?;
             check_memory(self, &device, context, n_neighbours)?;
             Ok::<_, RecipeError>((device, stages))
@@ -267,6 +274,7 @@ where
 
     fn check_run(&self, context: &Context<'_>) -> Result<(), RecipeError> {
         let device = context.device.open()?;
+        tensor_parallel::check(self.cut_size(), self.settings().train(), context)?;
         let stages = stages(self, &device, context)?;
         check_memory(self, &device, context, 1)?;
         // What there is to say of the model, the run will say.
@@ -329,7 +337,7 @@ fn fresh_model<R: Recipe + ?Sized>(
     stages: Option<&Stages>,
 ) -> Result<<R::Task as Task>::Model, RecipeError> {
     let init = || recipe.init(&device.clone().autodiff(), context);
-    let model = within_stage(context, stages, init)?;
+    let model = within_part(context, stages, init)?;
     recipe.settings().train().check_parameters(recipe.parameter_rule().as_ref(), &model)?;
     Ok(model)
 }
@@ -344,10 +352,11 @@ fn stages<R: Recipe + ?Sized>(
     if n_stages == 1 {
         return Ok(None);
     }
-    if !ranks.is_multiple_of(n_stages) {
-        return Err(TrainError::Ranks { ranks, stages: n_stages, multiple: n_stages }.into());
+    let multiple = n_stages * context.tensor_parallel;
+    if !ranks.is_multiple_of(multiple) {
+        return Err(TrainError::Ranks { ranks, stages: n_stages, multiple }.into());
     }
-    let (micro_batches, replicas) = (recipe.settings().train().grad_accum_steps, ranks / n_stages);
+    let (micro_batches, replicas) = (recipe.settings().train().grad_accum_steps, ranks / multiple);
     if micro_batches < n_stages * replicas {
         context.observer.note(&Note::IdleStages { micro_batches, replicas, stages: n_stages });
     }
@@ -362,22 +371,26 @@ fn stages<R: Recipe + ?Sized>(
 }
 
 /// Calls `body`, in which models that are initialised or loaded have the part of this process alone.
-fn within_stage<V>(context: &Context<'_>, stages: Option<&Stages>, body: impl FnOnce() -> V) -> V {
-    match stages {
-        Some(stages) => stages.parts(context.collective.rank() % stages.n_stages()).within(body),
+fn within_part<V>(context: &Context<'_>, stages: Option<&Stages>, body: impl FnOnce() -> V) -> V {
+    let place = context.collective.rank() / context.tensor_parallel;
+    let stage = stages.map(|stages| stages.parts(place % stages.n_stages()));
+    let parts = [stage, tensor_parallel::parts(context)].into_iter().flatten().reduce(Parts::and);
+    match parts {
+        Some(parts) => parts.within(body),
         None => body(),
     }
 }
 
-/// [`Recipe::check_memory`] with what there is for each of so many processes on this machine, if that is known. What a stage takes
-/// is not.
+/// [`Recipe::check_memory`] with what there is for each of so many processes on this machine, if that is known. What a part
+/// of a model takes is not.
 fn check_memory<R: Recipe + ?Sized>(
     recipe: &R,
     device: &Device,
     context: &Context<'_>,
     n_neighbours: usize,
 ) -> Result<(), RecipeError> {
-    let available = memory::available(n_neighbours).filter(|_| context.pipeline_stages == 1);
+    let is_whole = context.pipeline_stages == 1 && context.tensor_parallel == 1;
+    let available = memory::available(n_neighbours).filter(|_| is_whole);
     available.map_or(Ok(()), |available| recipe.check_memory(device, context, available))
 }
 
@@ -401,7 +414,8 @@ fn train<R: Recipe + ?Sized>(
         .with_former_fingerprint(recipe.former_fingerprint())
         .with_interrupt(&context.interrupt())
         .with_collective(&collective)
-        .with_stages(stages);
+        .with_stages(stages)
+        .with_tensor_parallel(context.tensor_parallel);
     // Once all have ended, rank 0 has written what it writes.
     agreed(context.collective, work(&trainer, &mut |event| context.observer.event(&event)))
 }
@@ -432,7 +446,7 @@ fn finish<R: Recipe + ?Sized>(
             return Err(Interrupted.into());
         }
     };
-    let loaded = within_stage(context, stages, || recipe.task().load(folder.path(), device)).map_err(TrainError::task);
+    let loaded = within_part(context, stages, || recipe.task().load(folder.path(), device)).map_err(TrainError::task);
     let best = agreed(context.collective, loaded)?;
     let run = RunSummary {
         folder: folder.path().to_owned(),
@@ -453,14 +467,14 @@ fn finish<R: Recipe + ?Sized>(
         }
         Ok::<_, RecipeError>(())
     })?;
-    let report = match stages {
+    let report = measured(context, |context| match stages {
         Some(stages) => {
             let (in_stages, replicas) = stages.places(context.collective)?;
             let context = Context { collective: replicas.as_ref(), in_stages: Some(&in_stages), ..*context };
             recipe.report(run, &best, device, &context)
         }
         None => recipe.report(run, &best, device, context),
-    };
+    });
     let report = agreed(context.collective, report)?;
     first(context.collective, || {
         // Once more, as test data may have been named when the run was resumed.

@@ -10,7 +10,8 @@ use burnformer_data::corpus::Corpus;
 use burnformer_data::datasets::{Dataset, TextPairDataset, TextPairsConfig};
 use burnformer_data::split::{Split, SplitConfig, Subset};
 use burnformer_models::{
-    GenerationConfig, MicroBatchSize, ModelConfig, Passes, Pretrained, Seq2Seq, Seq2SeqConfig, StepFloats, stats,
+    GenerationConfig, MicroBatchSize, ModelConfig, ModelSize, Passes, Pretrained, Seq2Seq, Seq2SeqConfig, StepFloats,
+    stats,
 };
 use burnformer_reports::{PairScores, RunSummary, TrainSeq2SeqReport};
 use burnformer_tasks::metrics::{Bleu, BleuTokenizer};
@@ -347,6 +348,10 @@ impl Recipe for TrainSeq2Seq {
             trained: None,
             longest: memory::longest(self.data.train.as_ref(), train, longest),
         }
+    }
+
+    fn cut_size(&self) -> Option<ModelSize> {
+        Some(self.settings.model.size())
     }
 
     /// As if both texts of a pair were as long as the longer.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burnformer_nn::Cut;
-use burnformer_nn::parts::{Part, Parts};
+use burnformer_nn::parts::Parts;
 use burnformer_tasks::InStages;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,15 +71,11 @@ impl<'a> Ranks<'a> {
 
     /// Calls `body`, in which models that are loaded have the parts of this rank alone.
     pub(crate) fn within_parts<R>(&self, stages: Option<&Stages>, body: impl FnOnce() -> R) -> R {
+        let stage = stages.map(|stages| stages.parts(self.stage()));
         let cut = (self.tensor.size() > 1).then(|| Cut::parts(self.tensor.rank(), self.tensor.size()));
-        match (stages.map(|stages| stages.parts(self.stage())), cut) {
-            (None, None) => body(),
-            (Some(parts), None) | (None, Some(parts)) => parts.within(body),
-            (Some(stage), Some(cut)) => {
-                let part_of =
-                    move |path: &str| if stage.part_of(path) == Part::None { Part::None } else { cut.part_of(path) };
-                Parts::new(part_of).within(body)
-            }
+        match [stage, cut].into_iter().flatten().reduce(Parts::and) {
+            Some(parts) => parts.within(body),
+            None => body(),
         }
     }
 

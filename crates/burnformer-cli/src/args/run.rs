@@ -47,6 +47,10 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) stages: StagesArgs,
 
+    /// Number of processes of `mpirun` that share the matrices of one model, each with a part of its heads and of its hidden activations
+    #[arg(long, value_name = "T", default_value_t = 1, hide_default_value = true, value_parser = whole::<usize>(1..=1000))]
+    pub(crate) tensor_parallel: usize,
+
     /// Random seed [default: 42]
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(..))]
     pub(crate) seed: Option<u64>,

@@ -22,7 +22,8 @@ pub(super) fn run(
 ) -> Result<Outcome> {
     let terminal = &context.terminal;
     let sets = sets(args);
-    let watched = Watched { pipeline_stages: args.stages.pipeline_stages, ..context.watched(&args.device) };
+    let (pipeline_stages, tensor_parallel) = (args.stages.pipeline_stages, args.tensor_parallel);
+    let watched = Watched { pipeline_stages, tensor_parallel, ..context.watched(&args.device) };
     let reload = |folder: &Path, watched: &Watched<'_>| reload(folder, &sets, watched);
     let recipe = if args.resume {
         check_resume(args)?;

@@ -390,3 +390,85 @@ fn processes_that_mpi_does_not_know_refuse_to_train() {
     let run = Run::of(command.env("SLURM_STEP_NUM_TASKS", "2").env("SLURM_PROCID", "0").output().unwrap());
     run.fails_with(&["`srun` has started 2 processes, but MPI finds 1", "srun --mpi=pmix"]);
 }
+
+/// The numbers of `metrics.jsonl` but for times, by line and name.
+fn metrics(folder: &Folder, name: &str) -> Vec<(String, f64)> {
+    let text = fs::read_to_string(folder.path(name).join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Map<String, Value>>(line).unwrap());
+    let numbers = lines.enumerate().flat_map(|(line, row)| {
+        let numbers = row.into_iter().filter(|(name, _)| name != "seconds" && name != "tokens_per_s");
+        numbers.filter_map(move |(name, value)| Some((format!("{line}: {name}"), value.as_f64()?)))
+    });
+    numbers.collect()
+}
+
+/// Makes sure that the run of `line` has the same numbers but for rounding where so many processes have so many parts of the model.
+fn check_parts(line: &str, teams: &[(usize, usize)]) {
+    let folder = Folder::with_models();
+    let line = |name: &str| format!("{line} --set train.workers=1 --set train.log_every=1 {DEVICE} --out runs/{name}");
+    folder.run(&line("whole")).succeeds();
+    let whole = metrics(&folder, "runs/whole");
+    for (n, parts) in teams {
+        let name = format!("{n}-in-{parts}");
+        let Some(run) = run(&folder, *n, &format!("{} --tensor-parallel {parts}", line(&name))) else { return };
+        run.succeeds();
+        let found = metrics(&folder, &format!("runs/{name}"));
+        assert_eq!(found.len(), whole.len(), "{name}");
+        for ((name_found, found), (name_expected, expected)) in found.iter().zip(&whole) {
+            let is_near = (found - expected).abs() <= 1e-5 * expected.abs().max(1e-2);
+            assert!(name_found == name_expected && is_near, "{name}: {name_found} is {found}, expected {expected}");
+        }
+        let sizes = |name: &str| fs::metadata(folder.path(name).join("model.safetensors")).unwrap().len();
+        assert_eq!(sizes(&format!("runs/{name}")), sizes("runs/whole"), "{name}");
+    }
+}
+
+#[test]
+fn parts_of_pretraining_have_the_numbers_of_one_process() {
+    let settings =
+        "--steps 6 --set train.grad_accum_steps=2 --set train.checkpoint_every=3 --set train.evaluate_every=3";
+    check_parts(&format!("pretrain --corpus corpus {SMALL} {settings}"), &[(2, 2), (4, 2)]);
+}
+
+#[test]
+fn parts_of_fine_tuning_have_the_numbers_of_one_process() {
+    check_parts(
+        "finetune --model runs/mini --train train.csv --label-column category --test test.csv --steps 4 --seed 7 \
+         --set train.micro_batch_size=4 --set train.evaluate_every=2",
+        &[(2, 2)],
+    );
+}
+
+#[test]
+fn parts_of_a_language_model_have_the_numbers_of_one_process() {
+    check_parts(
+        "pretrain --objective causal-lm --corpus corpus --steps 4 --set model.d_model=32 --set model.d_ff=64 --set model.n_layers=2 \
+         --set model.n_heads=4 --set train.micro_batch_size=4 --set train.evaluate_every=2 --set data.samples.max_seq_length=32",
+        &[(4, 4)],
+    );
+}
+
+#[test]
+fn parts_of_translation_have_the_numbers_of_one_process() {
+    check_parts(
+        "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny --set model.d_model=32 \
+         --set model.d_ff=64 --set train.micro_batch_tokens=128 --steps 4 --set train.evaluate_every=2",
+        &[(2, 2)],
+    );
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused() {
+    let folder = Folder::with_models();
+    let line = |more: &str| format!("pretrain --corpus corpus {SMALL} --steps 2 {DEVICE} --out runs/refused {more}");
+    let alone = folder.run(&line("--tensor-parallel 2"));
+    assert_eq!(alone.status, Some(2), "{}", alone.stderr);
+    assert!(alone.stderr.contains("start a multiple of 2 processes"), "{}", alone.stderr);
+    let alone = folder.run(&line("--tensor-parallel 3"));
+    assert!(alone.stderr.contains("attention heads of the model cannot be shared by 3 ranks"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("choose another `--tensor-parallel`"), "{}", alone.stderr);
+    let Some(run) = run(&folder, 2, &line("--tensor-parallel 2 --set train.optimizer.kind=lamb")) else { return };
+    assert!(run.stderr.contains("`lamb` compares whole parameters"), "{}", run.stderr);
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    assert!(!folder.path("runs/refused").exists());
+}

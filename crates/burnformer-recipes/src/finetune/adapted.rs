@@ -81,6 +81,11 @@ impl<S: Supervised> Adapted<S> {
         of_adapter.map_or((n_weights, None), |(trained, added)| (n_weights + added, Some(trained)))
     }
 
+    /// `true` if an adapter is trained.
+    pub(crate) fn has_adapter(&self) -> bool {
+        self.lora.is_some()
+    }
+
     /// Floats that the adapter keeps of each token for the backward pass.
     pub(super) fn floats_per_token(&self, config: &BertConfig) -> u64 {
         self.lora.as_ref().map_or(0, |lora| lora.settings.floats_per_token(config))

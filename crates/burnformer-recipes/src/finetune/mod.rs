@@ -48,7 +48,7 @@ use burnformer_data::DataError;
 use burnformer_data::batches::{Batches, Collator, batches_per_epoch};
 use burnformer_data::datasets::{Dataset, Sample};
 use burnformer_data::readers::{Input, ReadError};
-use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, Passes, StepFloats};
+use burnformer_models::{Loaded, MicroBatchSize, ModelConfig, ModelSize, Passes, StepFloats};
 use burnformer_reports::{Baseline, DataReport, FinetuneReport, RunSummary};
 use burnformer_train::{Data, ModelCard, ParameterRule, RunFolder, TrainConfig};
 
@@ -249,6 +249,10 @@ impl<S: Supervised> Recipe for Finetune<S> {
         let (samples, length) = (&self.data.train, self.base.max_seq_length);
         let longest = memory::longest(samples.as_ref(), &self.settings.train, length);
         Size { samples: samples.per_epoch(), tokens_per_sample: length as f64, parameters, trained, longest }
+    }
+
+    fn cut_size(&self) -> Option<ModelSize> {
+        (!self.supervised.has_adapter()).then(|| self.base.config.size())
     }
 
     fn step_floats(&self, train: &TrainConfig, seq_length: usize, passes: Passes) -> StepFloats {
