@@ -60,12 +60,12 @@ impl Context<'_> {
 
     /// This process alone, with a whole model.
     pub(crate) fn alone(&self) -> Self {
-        Self { collective: &Local, pipeline_stages: 1, in_stages: None, ..*self }
+        Self { collective: &Local, pipeline_stages: 1, in_stages: None, tensor_parallel: 1, ..*self }
     }
 
     /// Whether several processes share one model.
     pub(crate) fn shares_models(&self) -> bool {
-        self.pipeline_stages > 1
+        self.pipeline_stages > 1 || self.tensor_parallel > 1
     }
 
     /// Rank and number of the processes.

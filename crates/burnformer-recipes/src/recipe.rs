@@ -128,7 +128,7 @@ pub trait Recipe {
         train.check_samples(samples)?;
         train.check_validation(self.data().validation.is_some())?;
         let samples_per_step = train.samples_per_step(tokens_per_sample);
-        let is_known = is_on_host(&opened) && context.pipeline_stages == 1;
+        let is_known = is_on_host(&opened) && !context.shares_models();
         let available = memory::available(n_neighbours).filter(|_| is_known);
         let (memory, refusal) = demand(self, &size, &opened, context, |demand| {
             (demand.estimate(), available.and_then(|available| demand.check(available).err()))
@@ -323,7 +323,7 @@ fn demand<R: Recipe + ?Sized, T>(
         seq_length: size.longest,
         length_setting: R::LENGTH_SETTING,
         train: recipe.settings().train(),
-        n_ranks: (context.collective.size() / context.pipeline_stages).max(1),
+        n_ranks: (context.collective.size() / context.pipeline_stages / context.tensor_parallel).max(1),
         fused: is_on_host(device),
         step_floats: &|train, seq_length, passes| recipe.step_floats(train, seq_length, passes),
     })
@@ -389,8 +389,7 @@ fn check_memory<R: Recipe + ?Sized>(
     context: &Context<'_>,
     n_neighbours: usize,
 ) -> Result<(), RecipeError> {
-    let is_whole = context.pipeline_stages == 1 && context.tensor_parallel == 1;
-    let available = memory::available(n_neighbours).filter(|_| is_whole);
+    let available = memory::available(n_neighbours).filter(|_| !context.shares_models());
     available.map_or(Ok(()), |available| recipe.check_memory(device, context, available))
 }
 

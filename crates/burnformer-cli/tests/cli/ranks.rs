@@ -403,14 +403,14 @@ fn metrics(folder: &Folder, name: &str) -> Vec<(String, f64)> {
 }
 
 /// Makes sure that the run of `line` has the same numbers but for rounding where so many processes have so many parts of the model.
-fn check_parts(line: &str, teams: &[(usize, usize)]) {
+fn check_parts(line: &str, teams: &[(usize, &str)]) {
     let folder = Folder::with_models();
     let line = |name: &str| format!("{line} --set train.workers=1 --set train.log_every=1 {DEVICE} --out runs/{name}");
     folder.run(&line("whole")).succeeds();
     let whole = metrics(&folder, "runs/whole");
-    for (n, parts) in teams {
-        let name = format!("{n}-in-{parts}");
-        let Some(run) = run(&folder, *n, &format!("{} --tensor-parallel {parts}", line(&name))) else { return };
+    for (n, flags) in teams {
+        let name = format!("{n}{}", flags.replace(' ', ""));
+        let Some(run) = run(&folder, *n, &format!("{} {flags}", line(&name))) else { return };
         run.succeeds();
         let found = metrics(&folder, &format!("runs/{name}"));
         assert_eq!(found.len(), whole.len(), "{name}");
@@ -427,7 +427,14 @@ fn check_parts(line: &str, teams: &[(usize, usize)]) {
 fn parts_of_pretraining_have_the_numbers_of_one_process() {
     let settings =
         "--steps 6 --set train.grad_accum_steps=2 --set train.checkpoint_every=3 --set train.evaluate_every=3";
-    check_parts(&format!("pretrain --corpus corpus {SMALL} {settings}"), &[(2, 2), (4, 2)]);
+    check_parts(
+        &format!("pretrain --corpus corpus {SMALL} {settings}"),
+        &[(2, "--tensor-parallel 2"), (4, "--tensor-parallel 2")],
+    );
+    check_parts(
+        &format!("pretrain --corpus corpus {SMALL} {settings}"),
+        &[(4, "--tensor-parallel 2 --pipeline-stages 2")],
+    );
 }
 
 #[test]
@@ -435,7 +442,7 @@ fn parts_of_fine_tuning_have_the_numbers_of_one_process() {
     check_parts(
         "finetune --model runs/mini --train train.csv --label-column category --test test.csv --steps 4 --seed 7 \
          --set train.micro_batch_size=4 --set train.evaluate_every=2",
-        &[(2, 2)],
+        &[(2, "--tensor-parallel 2")],
     );
 }
 
@@ -444,7 +451,7 @@ fn parts_of_a_language_model_have_the_numbers_of_one_process() {
     check_parts(
         "pretrain --objective causal-lm --corpus corpus --steps 4 --set model.d_model=32 --set model.d_ff=64 --set model.n_layers=2 \
          --set model.n_heads=4 --set train.micro_batch_size=4 --set train.evaluate_every=2 --set data.samples.max_seq_length=32",
-        &[(4, 4)],
+        &[(4, "--tensor-parallel 4")],
     );
 }
 
@@ -453,7 +460,7 @@ fn parts_of_translation_have_the_numbers_of_one_process() {
     check_parts(
         "train-seq2seq --corpus pairs --validation pairs-dev --preset transformer-tiny --set model.d_model=32 \
          --set model.d_ff=64 --set train.micro_batch_tokens=128 --steps 4 --set train.evaluate_every=2",
-        &[(2, 2)],
+        &[(2, "--tensor-parallel 2")],
     );
 }
 
