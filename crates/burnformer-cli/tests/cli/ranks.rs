@@ -396,7 +396,8 @@ fn metrics(folder: &Folder, name: &str) -> Vec<(String, f64)> {
     let text = fs::read_to_string(folder.path(name).join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Map<String, Value>>(line).unwrap());
     let numbers = lines.enumerate().flat_map(|(line, row)| {
-        let numbers = row.into_iter().filter(|(name, _)| name != "seconds" && name != "tokens_per_s");
+        let numbers =
+            row.into_iter().filter(|(name, _)| !["seconds", "tokens_per_s", "communication"].contains(&name.as_str()));
         numbers.filter_map(move |(name, value)| Some((format!("{line}: {name}"), value.as_f64()?)))
     });
     numbers.collect()
