@@ -51,22 +51,24 @@ const CUT_IN_FOUR: &str = "--set train.grad_accum_steps=4";
 struct Training {
     name: &'static str,
     line: String,
+    /// Flags for several ranks alone.
+    together: &'static str,
 }
 
 fn trainings(device: &str) -> Vec<Training> {
     let small = "--set train.micro_batch_size=4 --set train.log_every=2 --set train.checkpoint_every=3 \
                  --set train.evaluate_every=4 --steps 8";
+    let pretrain = format!("pretrain --corpus base/corpus {MODEL} {LENGTHS} {CUT_IN_FOUR} --device {device}");
     vec![
-        Training {
-            name: "pretrain",
-            line: format!("pretrain --corpus base/corpus {MODEL} {LENGTHS} {CUT_IN_FOUR} --device {device}"),
-        },
+        Training { name: "pretrain", line: pretrain.clone(), together: "" },
+        Training { name: "pretrain-in-stages", line: pretrain, together: "--pipeline-stages 2" },
         Training {
             name: "finetune",
             line: format!(
                 "finetune --model base/mini --train base/labelled.csv --label-column label --max-seq-length 24 {small} \
                  {CUT_IN_FOUR} --device {device}"
             ),
+            together: "",
         },
         Training {
             name: "train-seq2seq",
@@ -74,6 +76,7 @@ fn trainings(device: &str) -> Vec<Training> {
                 "train-seq2seq --corpus base/pairs --preset transformer-tiny --set model.d_model=16 --set model.d_ff=32 {small} \
                  {CUT_IN_FOUR} --device {device}"
             ),
+            together: "",
         },
     ]
 }
@@ -110,14 +113,14 @@ impl Work {
     /// # Errors
     /// What is not as it should be.
     pub(super) fn try_all(&self, quick: bool, cut: bool) -> Result<()> {
-        let (n_trainings, ranks_per_host): (usize, &[usize]) = if quick { (1, &[1]) } else { (3, &[1, 2]) };
+        let (n_trainings, ranks_per_host): (usize, &[usize]) = if quick { (2, &[1]) } else { (4, &[1, 2]) };
         for training in trainings(self.device).iter().take(n_trainings) {
             let alone = format!("{}-1", training.name);
             self.alone(&format!("{} --out {alone}", training.line), &self.folder)?;
             for &ranks in ranks_per_host {
                 let out = format!("{}-{}", training.name, 2 * ranks);
                 let before = self.hosts.bytes_through_cable()?;
-                self.together(ranks, &format!("{} --out {out}", training.line))?;
+                self.together(ranks, &format!("{} {} --out {out}", training.line, training.together))?;
                 self.compare(&alone, &out)?;
                 let kib = (self.hosts.bytes_through_cable()? - before) / 1024;
                 println!(
