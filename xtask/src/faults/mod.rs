@@ -17,19 +17,20 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::backend::Backend;
-use crate::invocation::Runner;
-use crate::program;
+use crate::invocation::{Runner, find_program};
+use crate::{mpi, program};
 use scenario::Scenario;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 use trace::Fault;
-use trial::{Ended, content, copy, leftovers};
+use trial::{Ended, Kill, content, copy, leftovers};
 
 /// Kill every command that writes, let its disk fail, run it again, and compare the results.
 ///
 /// Kills at random moments, and on Linux (x86-64) at every system call that writes: before it, and in the middle of a write. Lets
 /// the disk be full from each such call on (ENOSPC), and each call fail alone (EIO). A command whose disk fails must say so. The
 /// same command again, or `--resume`, must then give the files of an undisturbed run, bit by bit, and leave nothing else
-/// behind; what it replaces must be there, old or new, at any time. Prints x of y for each command.
+/// behind; what it replaces must be there, old or new, at any time. Of several processes one is killed, all must end within a
+/// minute, and another number of them goes on. Prints x of y for each command.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask faults --kills 200
@@ -68,6 +69,7 @@ pub(crate) struct FaultsArgs {
 pub(crate) fn run(runner: &Runner, args: &FaultsArgs) -> Result<()> {
     let program = match &args.program {
         Some(program) => program.clone(),
+        None if mpi::is_found() => program::build_with_mpi(runner, "burnformer-cli", "burnformer", args.device)?.into(),
         None => program::build_small(runner, "burnformer-cli", "burnformer", args.device)?.into(),
     };
     try_all(runner, args, &program)
@@ -90,6 +92,10 @@ fn try_all(runner: &Runner, args: &FaultsArgs, program: &Path) -> Result<()> {
     let work = Work::new(program, runner.root().join(program::target_folder()).join("faults"), args.device.feature())?;
     let mut scenarios = scenario::all(args.device.feature());
     scenarios.retain(|scenario| args.only.as_ref().is_none_or(|only| scenario.name.starts_with(only.as_str())));
+    if find_program("mpirun").is_none() || !mpi::is_found() {
+        eprintln!("commands of several processes are left out: they need `mpirun`, and the feature `mpi`");
+        scenarios.retain(|scenario| scenario.n_ranks == 1);
+    }
     ensure!(!scenarios.is_empty(), "no command has such a name: {}", args.only.as_deref().unwrap_or_default());
 
     let (kills, calls) = if args.quick { (scenarios.len(), Some(quick_calls())) } else { (args.kills, args.calls) };
@@ -180,7 +186,7 @@ struct Reference {
 
 /// What went wrong, at which call or after how many seconds.
 enum Trouble {
-    After(Duration),
+    After(Kill),
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     At(Fault, usize),
 }
@@ -201,20 +207,20 @@ impl Work {
         let base = work.folder.join("base");
         scenario::write_texts(&base, device)?;
         for line in scenario::base(device) {
-            work.must(&line, &base)?;
+            work.must(&line, 1, &base)?;
         }
         Ok(work)
     }
 
     /// Runs a command that nothing happens to.
-    fn must(&self, line: &str, folder: &Path) -> Result<()> {
-        let ended = self.run(line, folder, None)?;
+    fn must(&self, line: &str, n_ranks: usize, folder: &Path) -> Result<()> {
+        let ended = self.run(line, n_ranks, folder, None)?;
         ensure!(ended.code == Some(0), "`burnformer {line}` failed undisturbed:\n{}", ended.said());
         Ok(())
     }
 
-    fn run(&self, line: &str, folder: &Path, kill_after: Option<Duration>) -> Result<Ended> {
-        trial::run(&self.program, &words(line), folder, &self.folder.join("log"), kill_after)
+    fn run(&self, line: &str, n_ranks: usize, folder: &Path, kill: Option<Kill>) -> Result<Ended> {
+        trial::run(trial::command(&self.program, &words(line), n_ranks), folder, &self.folder.join("log"), kill)
     }
 
     /// A new folder in which the command finds what it replaces.
@@ -241,16 +247,27 @@ impl Work {
                 fs::remove_dir_all(&folder)?;
             }
             fs::create_dir_all(&folder)?;
-            self.must(before, &folder)?;
+            self.must(before, 1, &folder)?;
             copy(&folder.join("out"), &old)?;
         }
+        let (new, mut seconds) = self.undisturbed(scenario, 1)?;
+        if scenario.n_ranks > 1 {
+            let found;
+            (found, seconds) = self.undisturbed(scenario, scenario.n_ranks)?;
+            ensure!(found == new, "{}: other results than one process", scenario.name);
+        }
+        Ok(Reference { old: content(&old)?, new, seconds })
+    }
+
+    /// What the command writes on so many processes that nothing happens to, and how long it takes.
+    fn undisturbed(&self, scenario: &Scenario, n_ranks: usize) -> Result<(Content, f64)> {
         let folder = self.prepared("reference", scenario)?;
         let start = Instant::now();
-        self.must(&scenario.line, &folder)?;
+        self.must(&scenario.line, n_ranks, &folder)?;
         let seconds = start.elapsed().as_secs_f64();
         let left = leftovers(&folder)?;
         ensure!(left.is_empty(), "{}: leaves {left:?} undisturbed", scenario.name);
-        Ok(Reference { old: content(&old)?, new: content(&folder.join("out"))?, seconds })
+        Ok((content(&folder.join("out"))?, seconds))
     }
 
     /// How the command fares: under kills, kills at calls, torn writes, a full disk, a broken disk.
@@ -266,10 +283,11 @@ impl Work {
         let mut scores = [Score::default(); 5];
         for _ in 0..kills {
             let after = Duration::from_secs_f64(random.share() * reference.seconds * 1.05);
-            self.count(&mut scores[0], scenario, &reference, &Trouble::After(after))?;
+            let rank = (random.share() * scenario.n_ranks as f64) as usize;
+            self.count(&mut scores[0], scenario, &reference, &Trouble::After(Kill { after, rank }))?;
         }
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        if calls != Some(0) {
+        if calls != Some(0) && scenario.n_ranks == 1 {
             let folder = self.prepared("trial", scenario)?;
             let (_, names) = self.trace(scenario, &folder, None)?;
             let kinds = [(Fault::Kill, false), (Fault::Tear, true), (Fault::NoSpace, false), (Fault::Broken, false)];
@@ -308,9 +326,9 @@ impl Work {
         let folder = self.prepared("trial", scenario)?;
         let out = folder.join("out");
         let (ended, is_killed) = match *trouble {
-            Trouble::After(after) => {
-                *told = format!("killed after {after:.3?}");
-                (self.run(&scenario.line, &folder, Some(after))?, true)
+            Trouble::After(kill) => {
+                *told = format!("killed after {:.3?}, rank {}", kill.after, kill.rank);
+                (self.run(&scenario.line, scenario.n_ranks, &folder, Some(kill))?, true)
             }
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
             Trouble::At(fault, number) => {
@@ -328,10 +346,17 @@ impl Work {
             Some(0) => {}
             Some(2) if !is_killed => ensure!(ended.said().contains("error: "), "no error is told:\n{}", ended.said()),
             None if is_killed => {}
+            // The launcher tells how the process has ended.
+            Some(137) if is_killed && scenario.n_ranks > 1 => {}
             code => bail!("it ended with {code:?}:\n{}", ended.said()),
         }
         if ended.code != Some(0) || is_killed {
-            self.go_on(scenario, &folder)?;
+            // By each number of processes up to one more than before.
+            let n_ranks = match trouble {
+                Trouble::After(kill) if scenario.n_ranks > 1 => (kill.rank + 2) % (scenario.n_ranks + 1) + 1,
+                _ => 1,
+            };
+            self.go_on(scenario, n_ranks, &folder)?;
         }
         let found = content(&out)?;
         if found != reference.new {
@@ -347,10 +372,10 @@ impl Work {
     }
 
     /// Runs the command again, or resumes it.
-    fn go_on(&self, scenario: &Scenario, folder: &Path) -> Result<()> {
+    fn go_on(&self, scenario: &Scenario, n_ranks: usize, folder: &Path) -> Result<()> {
         let mut said = String::new();
         for line in scenario.resume.iter().chain([&scenario.line]) {
-            let ended = self.run(line, folder, None)?;
+            let ended = self.run(line, n_ranks, folder, None)?;
             ensure!(!ended.timed_out, "`{line}` did not end");
             said += &ended.said();
             let is_there = scenario.resume.is_none() && said.contains("already exists");

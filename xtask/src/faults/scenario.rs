@@ -16,6 +16,8 @@ pub(super) struct Scenario {
     pub(super) resume: Option<String>,
     /// Whether what was there must stay until the new is complete.
     pub(super) replaces: bool,
+    /// Number of processes of `mpirun` that do it together.
+    pub(super) n_ranks: usize,
 }
 
 pub(crate) const MODEL: &str = "--set model.d_model=16 --set model.n_heads=2 --set model.d_ff=32 --set train.micro_batch_size=8 \
@@ -54,7 +56,7 @@ fn finetune(evaluate_every: u64) -> String {
 
 /// All scenarios; the base lies in `../base`.
 pub(super) fn all(device: &str) -> Vec<Scenario> {
-    let writes = |name, line: String| Scenario { name, before: None, line, resume: None, replaces: false };
+    let writes = |name, line: String| Scenario { name, before: None, line, resume: None, replaces: false, n_ranks: 1 };
     let replaces =
         |name, before: String, line: String| Scenario { before: Some(before), replaces: true, ..writes(name, line) };
     let trains = |name, line: String, command: &str| Scenario {
@@ -75,6 +77,14 @@ pub(super) fn all(device: &str) -> Vec<Scenario> {
         writes("data rust-docs", "data rust-docs --source-tree ../base/crate --out out".into()),
         writes("data split", "data split --input ../base/labelled.csv --test 0.2 --out out".into()),
         trains("pretrain", format!("pretrain --corpus ../base/corpus {MODEL} {LENGTHS}"), "pretrain"),
+        Scenario {
+            n_ranks: 3,
+            ..trains(
+                "pretrain, ranks",
+                format!("pretrain --corpus ../base/corpus {MODEL} {LENGTHS} --set train.grad_accum_steps=4"),
+                "pretrain",
+            )
+        },
         trains(
             "pretrain, causal-lm",
             format!("pretrain --objective causal-lm --corpus ../base/byte-corpus --preset gpt-tiny {MODEL} {LENGTHS}"),

@@ -1,4 +1,4 @@
-//! One run of the program, which may be killed at a moment, and what it left.
+//! One run of the program, in one process or several, of which one may be killed at a moment, and what it left.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -55,37 +55,67 @@ impl Limit {
     }
 }
 
-/// Runs `program` in `folder`, and kills it after this time.
+/// When to kill a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kill {
+    /// The time from its start.
+    pub(crate) after: Duration,
+    /// The number of the process, if there are several.
+    pub(crate) rank: usize,
+}
+
+/// `program` as `n_ranks` processes of `mpirun`, or alone.
+pub(crate) fn command(program: &Path, args: &[String], n_ranks: usize) -> Command {
+    if n_ranks == 1 {
+        let mut command = Command::new(program);
+        command.args(args);
+        return command;
+    }
+    let mut command = Command::new("mpirun");
+    command.args(["--oversubscribe", "--bind-to", "none", "-n", &n_ranks.to_string()]).arg(program).args(args);
+    // Open MPI refuses to start for the superuser of a container otherwise.
+    command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    command
+}
+
+/// Runs `command` in `folder`, and kills it, or one of its processes.
 ///
 /// # Errors
 /// If it cannot be started.
-pub(crate) fn run(
-    program: &Path,
-    args: &[String],
-    folder: &Path,
-    log: &Path,
-    kill_after: Option<Duration>,
-) -> Result<Ended> {
-    let mut child = Command::new(program)
-        .args(args)
+pub(crate) fn run(mut command: Command, folder: &Path, log: &Path, mut kill: Option<Kill>) -> Result<Ended> {
+    let mut child = command
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(File::create(log).with_context(|| format!("cannot create `{}`", log.display()))?)
         .spawn()
-        .with_context(|| format!("cannot start `{}`", program.display()))?;
-    let end = Instant::now() + kill_after.unwrap_or(LIMIT);
+        .with_context(|| format!("cannot start `{}`", command.get_program().display()))?;
+    let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Ended { code: status.code(), timed_out: false, log: log.to_owned() });
         }
-        if Instant::now() >= end {
+        if kill.is_some_and(|kill| start.elapsed() >= kill.after) {
+            let rank = kill.take().map_or(0, |kill| kill.rank);
+            match children(child.id()).get(rank) {
+                // Whoever has started it ends too.
+                Some(process) => drop(Command::new("kill").args(["-KILL", process]).status()),
+                None => child.kill()?,
+            }
+        }
+        if start.elapsed() >= LIMIT {
             child.kill()?;
             let status = child.wait()?;
-            return Ok(Ended { code: status.code(), timed_out: kill_after.is_none(), log: log.to_owned() });
+            return Ok(Ended { code: status.code(), timed_out: true, log: log.to_owned() });
         }
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The processes that a process has started, in order.
+fn children(process: u32) -> Vec<String> {
+    let listed = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    listed.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The files of an output by their names, without what depends on the clock. Empty if nothing is there.
