@@ -20,6 +20,8 @@ pub(crate) fn on_ranks(folder: &Folder, n: usize, line: &str) -> Option<Command>
     command.args(["--oversubscribe", "-n", &n.to_string(), PROGRAM]).args(line.split_whitespace());
     // Open MPI refuses to start for the superuser of a container otherwise.
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    // As `Folder::command`: a driver of a GPU would complain without it.
+    command.env("XDG_RUNTIME_DIR", folder.path(""));
     command.current_dir(folder.path(""));
     Some(command)
 }
