@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::Module;
 use burn::tensor::ExecutionError;
 use burnformer_data::batches::{Batch, PaddingStats, Step};
+use burnformer_nn::pipeline::without_stage;
 use burnformer_nn::{with_activation_checkpointing, with_tensor_parallel};
 use burnformer_ops::{is_on_host, with_matmul_precision};
 use burnformer_tasks::{MetricState, Scores, Task};
@@ -111,7 +112,7 @@ impl<T: Task> Trainer<'_, T> {
     /// not wake one each. A GPU gets all work of a run from one thread: cubecl keeps a queue for each thread, and the next one
     /// can read a weight before the last one has written it.
     pub(crate) fn on_pool<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        if is_on_host(&self.device) { rayon::scope(|_| work()) } else { work() }
+        if is_on_host(&self.device) { rayon::scope(|_| without_stage(work)) } else { work() }
     }
 
     /// A step, if all ranks have their micro-batches of it, and its counts.

@@ -34,7 +34,7 @@ pub fn with_stage<R>(
 ) -> Result<R, CollectiveError> {
     let live = Live { pipeline: Arc::clone(pipeline), n_ahead: 0, lost: None };
     let live = Rc::new(RefCell::new(live));
-    let result = within(Stage { layers, neighbours: Rc::clone(&live) as _ }, body);
+    let result = within(Some(Stage { layers, neighbours: Rc::clone(&live) as _ }), body);
     let mut live = live.borrow_mut();
     // So that nothing is left for what follows.
     let settled = live.settle(0);

@@ -62,8 +62,14 @@ fn current() -> Option<Stage> {
     CURRENT.with_borrow(Clone::clone)
 }
 
+/// Calls `body`, in which models on this thread are whole. A thread of a pool may call it while it waits in the middle of a stage of
+/// another run of this program.
+pub fn without_stage<R>(body: impl FnOnce() -> R) -> R {
+    within(None, body)
+}
+
 /// Calls `body` within `stage`.
-fn within<R>(stage: Stage, body: impl FnOnce() -> R) -> R {
+fn within<R>(stage: Option<Stage>, body: impl FnOnce() -> R) -> R {
     /// Restores the former stage when dropped, also during a panic.
     struct Restore(Option<Stage>);
     impl Drop for Restore {
@@ -71,7 +77,7 @@ fn within<R>(stage: Stage, body: impl FnOnce() -> R) -> R {
             CURRENT.set(self.0.take());
         }
     }
-    let _before = Restore(CURRENT.replace(Some(stage)));
+    let _before = Restore(CURRENT.replace(stage));
     body()
 }
 
@@ -83,7 +89,7 @@ fn within<R>(stage: Stage, body: impl FnOnce() -> R) -> R {
 /// If `body` asks for more than is incoming.
 pub fn run_stage<R>(layers: StageLayers, incoming: Vec<Tensor<3>>, body: impl FnOnce() -> R) -> (R, Vec<Tensor<3>>) {
     let queues = Rc::new(RefCell::new(Queues { incoming: incoming.into(), outgoing: Vec::new() }));
-    let result = within(Stage { layers, neighbours: Rc::clone(&queues) as _ }, body);
+    let result = within(Some(Stage { layers, neighbours: Rc::clone(&queues) as _ }), body);
     let outgoing = std::mem::take(&mut queues.borrow_mut().outgoing);
     (result, outgoing)
 }

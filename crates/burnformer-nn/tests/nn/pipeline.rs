@@ -2,7 +2,7 @@
 
 use crate::support::{devices, gradients, gradients_there_are, layer_configs, randomised, tensor, values};
 use burn::tensor::{Gradients, Tensor};
-use burnformer_nn::pipeline::{StageLayers, embedded, embedded_target, run_stage};
+use burnformer_nn::pipeline::{StageLayers, embedded, embedded_target, run_stage, without_stage};
 use burnformer_nn::{
     DropoutRng, EncoderDecoderConfig, EncoderDecoderInput, LayerInput, StackConfig, with_activation_checkpointing,
 };
@@ -115,4 +115,13 @@ fn a_causal_stack_has_the_same_bits() {
             }
         }
     }
+}
+
+#[test]
+fn a_whole_model_may_run_in_the_middle_of_a_stage() {
+    let device = burnformer_ops::DeviceChoice::Auto.open().unwrap();
+    let embed = || values(embedded([1, 1, 1], &device, || Tensor::ones([1, 1, 1], &device)));
+    let layers = StageLayers { range: 1..2, n_before_memory: 2, n_layers: 2 };
+    let (found, _) = run_stage(layers, Vec::new(), || (embed(), without_stage(embed), embed()));
+    assert_eq!(found, (vec![0.0], vec![1.0], vec![0.0]));
 }
