@@ -1,5 +1,6 @@
 //! What every command is given beside its arguments.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 
 use anyhow::{Context as _, Error, Result};
@@ -12,7 +13,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::args::DeviceArgs;
+use crate::errors::Advised;
 use crate::terminal::Terminal;
+
+/// Flags that each process may have of its own, with and without a value.
+const OWN_VALUES: [&str; 3] = ["--device", "--rank-timeout", "--threads"];
+const OWN: [&str; 4] = ["-q", "--quiet", "-v", "--verbose"];
 
 /// What every command is given beside its arguments.
 pub(crate) struct Context {
@@ -74,6 +80,29 @@ impl Context {
     pub(crate) fn tell_cut(&self, n_cut: u64, max_length: usize) -> Result<()> {
         let n_cut = self.agree(Ok(n_cut))?.into_iter().sum();
         self.terminal.cut(n_cut, max_length);
+        Ok(())
+    }
+
+    /// Refuses command lines of the processes that differ in more than what each may have of its own: they would not do the same.
+    pub(crate) fn check_same_line(&self, words: impl Iterator<Item = OsString>) -> Result<()> {
+        let (mut words, mut kept) = (words.map(|word| word.to_string_lossy().into_owned()), Vec::new());
+        while let Some(word) = words.next() {
+            match word.split_once('=').map_or(word.as_str(), |(flag, _)| flag) {
+                flag if OWN_VALUES.contains(&flag) => drop((!word.contains('=')).then(|| words.next())),
+                flag if OWN.contains(&flag) => {}
+                _ => kept.push(word),
+            }
+        }
+        let all = gather(self.collective.as_ref(), kept)?;
+        let first = &all[0];
+        for (rank, other) in all.iter().enumerate() {
+            if other != first {
+                let place = first.iter().zip(other).take_while(|(one, other)| one == other).count();
+                let word = |words: &[String]| words.get(place).map_or("nothing".to_owned(), |word| format!("`{word}`"));
+                let message = format!("rank {rank} was started with {} where rank 0 has {}", word(other), word(first));
+                return Err(Advised::new(message, "start all processes with the same command line").into());
+            }
+        }
         Ok(())
     }
 

@@ -57,13 +57,23 @@ fn main() -> ExitCode {
         Ok(cli) => work(&cli, ranks),
         Err(message) => {
             // Nobody is left to tell that nobody reads it.
-            let _ = match ranks.rank() {
-                None => message.print(),
-                Some(0) if message.use_stderr() => write!(io::stderr(), "{}", message.render()),
-                Some(0) => write!(io::stdout(), "{}", message.render()),
-                Some(_) => Ok(()),
+            let is_alone = ranks.rank().is_none();
+            let print = |rank: Option<usize>| {
+                let _ = match rank {
+                    None if is_alone => message.print(),
+                    None if message.use_stderr() => write!(io::stderr(), "{}", message.render()),
+                    None => write!(io::stdout(), "{}", message.render()),
+                    Some(rank) => write!(io::stderr(), "rank {rank}: {}", message.render()),
+                };
             };
-            ranks.end(Ending::Status(u8::try_from(message.exit_code()).unwrap_or(FAILED)), |_| {})
+            if message.use_stderr() {
+                ranks.end(Ending::Failed(u8::try_from(message.exit_code()).unwrap_or(FAILED)), print)
+            } else {
+                if ranks.rank().unwrap_or(0) == 0 {
+                    print(None);
+                }
+                ranks.end(Ending::Status(DONE), |_| {})
+            }
         }
     })
 }
@@ -92,7 +102,8 @@ fn work(cli: &Cli, ranks: Ranks) -> u8 {
         Ok(signals) => {
             let shared = if env::var_os("RAYON_NUM_THREADS").is_none() { ranks.threads() } else { None };
             let result = start_threads(cli.ranks.threads.or(shared)).map_err(Error::from);
-            ending(result.and_then(|()| commands::run(&cli.command, &context)), &signals)
+            let checked = result.and_then(|()| context.check_same_line(env::args_os().skip(1)));
+            ending(checked.and_then(|()| commands::run(&cli.command, &context)), &signals)
         }
         Err(error) => (Ending::Failed(FAILED), Some(Error::from(error).context("cannot watch for signals"))),
     };

@@ -136,7 +136,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// The values of all settings by their dotted keys; a list is one value.
-fn keys<S: RunSettings>(settings: &S) -> Result<BTreeMap<String, Value>, SettingsError> {
+pub(crate) fn keys<S: RunSettings>(settings: &S) -> Result<BTreeMap<String, Value>, SettingsError> {
     let settings = serde_json::to_value(settings).map_err(|source| SettingsError::Preset { source })?;
     let Value::Object(table) = settings else { return Ok(BTreeMap::new()) };
     Ok(flat(table.into_iter().collect()))

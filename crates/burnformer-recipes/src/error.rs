@@ -20,6 +20,7 @@ use burnformer_tasks::{TaskError, TranslationTokenizers};
 use burnformer_train::{PictureError, RunFolder, TrainError};
 
 use crate::advice::FEW_DOCUMENTS;
+use crate::ranks::OtherSettings;
 use crate::text::MOST_NAMED;
 use crate::{Change, Objective, TooLittleMemory};
 
@@ -42,6 +43,15 @@ pub enum RecipeError {
     /// Another process has failed, or cannot be reached.
     #[error("the processes cannot work together any more")]
     Collective(#[from] CollectiveError),
+    /// Processes with different settings.
+    #[error("rank {} has `{} = {}`, rank 0 has `{}`", .0.rank, .0.key, .0.found, .0.expected)]
+    OtherSettings(Box<OtherSettings>),
+    /// A process does not see the folder that the first one has made.
+    #[error("`{}` is not the run folder that rank 0 has made", folder.display())]
+    NotShared {
+        /// Where the process looks.
+        folder: PathBuf,
+    },
     /// The processes cannot share the matrices of the model.
     #[error(transparent)]
     Cut(CutError),
@@ -448,6 +458,12 @@ impl RecipeError {
             }
             Self::Split { .. } => "set the shares `data.split.validation` and `data.split.test`; 0 means no such part",
             Self::OtherModel { .. } => "remove these settings, or remove `--init` to train from fresh weights",
+            Self::OtherSettings(_) => {
+                "start all processes with the same command line; a file named by `--config` must be the same on every host"
+            }
+            Self::NotShared { .. } => {
+                "start all processes in the same folder, with the same `--out`, on a file system that all hosts share"
+            }
             Self::Cut(_) => "choose another `--tensor-parallel`, or start the program without it",
             Self::AdapterInParts => "leave out `--tensor-parallel`",
             Self::LambInParts => "set `train.optimizer.kind=adamw`, or leave out `--tensor-parallel`",

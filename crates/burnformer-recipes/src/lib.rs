@@ -77,6 +77,7 @@ pub use notes::history_line;
 pub use objective::Objective;
 pub use observer::{Context, Note, Observer, TrialNews};
 pub use pretrain::{Pretrain, PretrainData, PretrainSettings, PretrainStart};
+pub use ranks::OtherSettings;
 pub use recipe::{AnyRecipe, Recipe, Size};
 pub use runs::Runs;
 pub use score::{Comparison, ScoreReport, TranslationFiles, TranslationMetrics, TranslationScores};

@@ -2,12 +2,17 @@
 
 use std::error::Error;
 
-use burnformer_core::collective::{Collective, CollectiveError, agree};
+use burnformer_core::collective::{Collective, CollectiveError, agree, gather};
 use burnformer_train::RunFolder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::RecipeError;
+use crate::changes::keys;
+use crate::{Context, RecipeError, RunSettings};
+
+/// The setting that processes may have of their own.
+const OWN: &str = "train.workers";
 
 /// The own result, if no other process has failed.
 ///
@@ -36,6 +41,57 @@ pub(crate) fn first<T: Serialize + DeserializeOwned, E: Error + From<CollectiveE
     Ok(values.next().expect("rank 0 has done the work"))
 }
 
+/// Makes sure that all processes have the same settings, and share models in the same way: otherwise they would train something
+/// that nobody has asked for.
+///
+/// # Errors
+/// [`RecipeError::OtherSettings`] on all of them, with the first setting that differs.
+pub(crate) fn check_same<S: RunSettings>(settings: &S, context: &Context<'_>) -> Result<(), RecipeError> {
+    if context.collective.size() == 1 {
+        return Ok(());
+    }
+    let mut found = keys(settings)?;
+    found.remove(OWN);
+    found.insert("recipe".to_owned(), S::RECIPE.into());
+    found.insert("pipeline stages".to_owned(), context.pipeline_stages.into());
+    found.insert("tensor-parallel parts".to_owned(), context.tensor_parallel.into());
+    // As texts, since numbers lose bits on their way.
+    let found: Vec<(String, String)> = found.into_iter().map(|(key, value)| (key, value.to_string())).collect();
+    let all = gather(context.collective, found)?;
+    let (first, others) = all.split_first().expect("there is a first process");
+    for (rank, other) in (1..).zip(others) {
+        let of = |list: &[(String, String)], key: &str| {
+            list.iter()
+                .find(|(name, _)| name == key)
+                .map_or_else(|| Value::Null.to_string(), |(_, value)| value.clone())
+        };
+        let mut names = first.iter().chain(other).map(|(key, _)| key);
+        if let Some(key) = names.find(|key| of(first, key) != of(other, key)) {
+            let (expected, found) = (of(first, key), of(other, key));
+            return Err(RecipeError::OtherSettings(Box::new(OtherSettings {
+                rank,
+                key: key.clone(),
+                expected,
+                found,
+            })));
+        }
+    }
+    Ok(())
+}
+
+/// A setting of one process that differs from that of the first.
+#[derive(Debug)]
+pub struct OtherSettings {
+    /// The number of the process.
+    pub rank: usize,
+    /// The setting.
+    pub key: String,
+    /// Its value in the first process, as JSON.
+    pub expected: String,
+    /// Its value in that process.
+    pub found: String,
+}
+
 /// The run folder that rank 0 makes with `make`, and the others join.
 ///
 /// # Errors
@@ -46,7 +102,8 @@ pub(crate) fn shared_folder(
     make: impl FnOnce() -> Result<RunFolder, RecipeError>,
 ) -> Result<RunFolder, RecipeError> {
     let made = agreed(collective, if collective.rank() == 0 { make().map(Some) } else { Ok(None) })?;
-    agreed(collective, made.map_or_else(|| Ok(RunFolder::join(path)?), Ok))
+    let join = || RunFolder::join(path).map_err(|_| RecipeError::NotShared { folder: path.to_owned() });
+    agreed(collective, made.map_or_else(join, Ok))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use burnformer_train::{
 
 use crate::changes::changes;
 use crate::memory::{self, Demand};
-use crate::ranks::{agreed, first, shared_folder};
+use crate::ranks::{agreed, check_same, first, shared_folder};
 use crate::tensor_parallel::{self, measured};
 use crate::{AnyReport, Context, Note, RecipeError, Report, RunSettings};
 
@@ -120,8 +120,10 @@ pub trait Recipe {
     /// # Errors
     /// If there is no such device, or a step takes more samples than there are.
     fn plan(&self, context: &Context<'_>) -> Result<Plan, RecipeError> {
+        check_same(self.settings(), context)?;
         let (train, device) = (self.settings().train(), context.device);
         let n_neighbours = memory::neighbours(context.collective)?;
+        check_ranks(self, context)?;
         let opened = device.open()?;
         let size = self.size(&opened);
         let Size { samples, tokens_per_sample, parameters, trained, .. } = size;
@@ -160,11 +162,12 @@ pub trait Recipe {
     /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
     /// [`Self::resume`] continues.
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        check_same(self.settings(), context)?;
         let n_neighbours = memory::neighbours(context.collective)?;
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            tensor_parallel::check(self.cut_size(), self.settings().train(), context)?;
+            check_ranks(self, context)?;
             let stages = stages(self, &device, context)?;
             check_memory(self, &device, context, n_neighbours)?;
             let model = fresh_model(self, &device, context, stages.as_ref())?;
@@ -191,11 +194,12 @@ pub trait Recipe {
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
+        check_same(self.settings(), context)?;
         let n_neighbours = memory::neighbours(context.collective)?;
         let begun = || {
             self.announce(context)?;
             let device = context.device.open()?;
-            tensor_parallel::check(self.cut_size(), self.settings().train(), context)?;
+            check_ranks(self, context)?;
             let stages = stages(self, &device, context)?;
             check_memory(self, &device, context, n_neighbours)?;
             Ok::<_, RecipeError>((device, stages))
@@ -342,6 +346,16 @@ fn fresh_model<R: Recipe + ?Sized>(
     Ok(model)
 }
 
+/// Makes sure that the processes can share models as `context` asks for.
+fn check_ranks<R: Recipe + ?Sized>(recipe: &R, context: &Context<'_>) -> Result<(), RecipeError> {
+    let (ranks, stages) = (context.collective.size(), context.pipeline_stages);
+    let multiple = stages * context.tensor_parallel;
+    if stages > 1 && !ranks.is_multiple_of(multiple) {
+        return Err(TrainError::Ranks { ranks, stages, multiple }.into());
+    }
+    tensor_parallel::check(recipe.cut_size(), recipe.settings().train(), context)
+}
+
 /// The stages that the processes run of the model; `None` if each has the whole model.
 fn stages<R: Recipe + ?Sized>(
     recipe: &R,
@@ -353,9 +367,6 @@ fn stages<R: Recipe + ?Sized>(
         return Ok(None);
     }
     let multiple = n_stages * context.tensor_parallel;
-    if !ranks.is_multiple_of(multiple) {
-        return Err(TrainError::Ranks { ranks, stages: n_stages, multiple }.into());
-    }
     let (micro_batches, replicas) = (recipe.settings().train().grad_accum_steps, ranks / multiple);
     if micro_batches < n_stages * replicas {
         context.observer.note(&Note::IdleStages { micro_batches, replicas, stages: n_stages });

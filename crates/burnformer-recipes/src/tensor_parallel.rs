@@ -20,15 +20,15 @@ pub(crate) fn check(size: Option<ModelSize>, train: &TrainConfig, context: &Cont
     if n_tensor == 1 {
         return Ok(());
     }
+    if !ranks.is_multiple_of(n_tensor) {
+        return Err(TrainError::TensorRanks { ranks, n_tensor }.into());
+    }
     let size = size.ok_or(RecipeError::AdapterInParts)?;
     size.check_cut(n_tensor).map_err(RecipeError::Cut)?;
     if matches!(train.optimizer, OptimizerConfig::Lamb(_)) {
         return Err(RecipeError::LambInParts);
     }
-    match ranks.is_multiple_of(n_tensor) {
-        true => Ok(()),
-        false => Err(TrainError::TensorRanks { ranks, n_tensor }.into()),
-    }
+    Ok(())
 }
 
 /// The parts of this process in the matrices of a model; `None` if it has all.

@@ -25,9 +25,7 @@ pub enum TrainError {
     #[error("the processes cannot train together any more")]
     Collective(#[from] CollectiveError),
     /// A number of processes that cannot be dealt to the parts of a model.
-    #[error(
-        "{ranks} processes cannot train models that are cut into {n_tensor} parts each, start a multiple of {n_tensor} processes"
-    )]
+    #[error("{n_tensor} tensor-parallel parts need a multiple of {n_tensor} processes, found {ranks}")]
     TensorRanks {
         /// The number of processes.
         ranks: usize,

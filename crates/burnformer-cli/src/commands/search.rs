@@ -18,8 +18,17 @@ use crate::errors::Advised;
 /// Commands that train.
 const TRAINING: [&str; 3] = ["finetune", "pretrain", "train-seq2seq"];
 /// Flags of the command that the search sets itself.
-const OWN: [&str; 8] =
-    ["--out", "--resume", "--dry-run", "--seeds", "--format", "--threads", "--rank-timeout", "--pipeline-stages"];
+const OWN: [&str; 9] = [
+    "--out",
+    "--resume",
+    "--dry-run",
+    "--seeds",
+    "--format",
+    "--threads",
+    "--rank-timeout",
+    "--pipeline-stages",
+    "--tensor-parallel",
+];
 
 pub(super) fn run(args: &SearchArgs, context: &Context) -> Result<Outcome> {
     // Before the first process writes to the folder that others look at.

@@ -290,12 +290,13 @@ fn a_killed_process_ends_all_and_the_run_goes_on() {
 #[test]
 fn an_error_of_one_process_is_said_with_its_number_and_ends_all() {
     let folder = Folder::with_models();
-    let line = |corpus: &str| format!("pretrain --corpus {corpus} {SMALL} --steps 2 {DEVICE} --out runs/a");
-    let Some(mut command) = on_ranks(&folder, 1, &line("corpus")) else { return };
-    command.args([":", "-n", "1", PROGRAM]).args(line("nothing").split_whitespace());
+    let line = format!("pretrain --corpus corpus {SMALL} --steps 2 {DEVICE} --out runs/a");
+    let Some(mut command) = on_ranks(&folder, 1, &line) else { return };
+    let elsewhere = folder.path("runs").display().to_string();
+    command.args([":", "-wdir", &elsewhere, "-n", "1", PROGRAM]).args(line.split_whitespace());
     let run = Run::of(command.output().unwrap());
     assert_eq!(run.status, Some(2), "{}", run.stderr);
-    assert!(run.stderr.starts_with("error: rank 1: `nothing` is not a corpus"), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: rank 1: `corpus` is not a corpus"), "{}", run.stderr);
     assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
     assert!(!folder.path("runs/a").exists());
 }
@@ -360,6 +361,55 @@ fn the_first_process_speaks_alone() {
     assert_eq!(run.succeeds().stdout, folder.run("devices").succeeds().stdout);
     let help = self::run(&folder, 2, "pretrain --help").unwrap().succeeds();
     assert_eq!(help.stdout, folder.run("pretrain --help").stdout);
+}
+
+/// Runs `line` on two processes, the second one with `more`.
+fn with_other_flags(folder: &Folder, line: &str, more: &str) -> Option<Run> {
+    let mut command = on_ranks(folder, 1, line)?;
+    command.args([":", "-n", "1", PROGRAM]).args(line.split_whitespace()).args(more.split_whitespace());
+    Some(Run::of(command.output().unwrap()))
+}
+
+#[test]
+fn processes_that_would_not_do_the_same_are_refused() {
+    let folder = Folder::with_models();
+    let line = format!("pretrain --corpus corpus {SMALL} --steps 4 {DEVICE} --out runs/other");
+    for (more, said) in [
+        ("--set train.micro_batch_size=4", "rank 1 was started with `--set` where rank 0 has nothing"),
+        ("--dry-run", "rank 1 was started with `--dry-run` where rank 0 has nothing"),
+        ("--frobnicate", "rank 1: error: unexpected argument '--frobnicate'"),
+    ] {
+        let Some(run) = with_other_flags(&folder, &line, more) else { return };
+        assert_eq!(run.status, Some(2), "{run:?}");
+        assert_eq!(run.stderr.matches(said).count(), 1, "{more}: {}", run.stderr);
+        assert!(!folder.path("runs/other").exists(), "{more}");
+    }
+    // Each may have its own number of threads.
+    let run = with_other_flags(&folder, &line, "--threads 1").unwrap();
+    assert_eq!(run.status, Some(0), "{run:?}");
+}
+
+#[test]
+fn settings_of_a_file_that_differs_are_refused() {
+    let folder = Folder::with_models();
+    for (name, rate) in [("one", "0.001"), ("other", "0.01")] {
+        std::fs::create_dir_all(folder.path(name)).unwrap();
+        folder.write(&format!("{name}/own.toml"), &format!("[train.optimizer]\nlearning_rate = {rate}\n"));
+    }
+    let place = |name: &str| folder.path(name).display().to_string();
+    let line = format!(
+        "pretrain --corpus {} {SMALL} --steps 4 --config own.toml {DEVICE} --out {}",
+        place("corpus"),
+        place("runs/other")
+    );
+    let Some(mut command) = on_ranks(&folder, 1, &line) else { return };
+    command.args([":", "-wdir", &place("other"), "-n", "1", PROGRAM]).args(line.split_whitespace());
+    command.current_dir(folder.path("one"));
+    let run = Run::of(command.output().unwrap());
+    assert_eq!(run.status, Some(2), "{run:?}");
+    let said = "rank 1 has `train.optimizer.learning_rate = 0.01`, rank 0 has `0.001`";
+    assert_eq!(run.stderr.matches(said).count(), 1, "{}", run.stderr);
+    assert!(!folder.path("runs/other").exists());
 }
 
 #[test]
@@ -473,10 +523,10 @@ fn parts_that_do_not_fit_are_refused() {
     let line = |more: &str| format!("pretrain --corpus corpus {SMALL} --steps 2 {DEVICE} --out runs/refused {more}");
     let alone = folder.run(&line("--tensor-parallel 2"));
     assert_eq!(alone.status, Some(2), "{}", alone.stderr);
-    assert!(alone.stderr.contains("start a multiple of 2 processes"), "{}", alone.stderr);
-    let alone = folder.run(&line("--tensor-parallel 3"));
-    assert!(alone.stderr.contains("attention heads of the model cannot be shared by 3 ranks"), "{}", alone.stderr);
-    assert!(alone.stderr.contains("choose another `--tensor-parallel`"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("need a multiple of 2 processes, found 1"), "{}", alone.stderr);
+    let Some(cut) = run(&folder, 3, &line("--tensor-parallel 3")) else { return };
+    assert!(cut.stderr.contains("attention heads of the model cannot be shared by 3 ranks"), "{}", cut.stderr);
+    assert!(cut.stderr.contains("choose another `--tensor-parallel`"), "{}", cut.stderr);
     let Some(run) = run(&folder, 2, &line("--tensor-parallel 2 --set train.optimizer.kind=lamb")) else { return };
     assert!(run.stderr.contains("`lamb` compares whole parameters"), "{}", run.stderr);
     assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
