@@ -179,12 +179,14 @@ mod tests {
         Collective(#[from] CollectiveError),
     }
 
+    /// Whether an item fails on a rank, at a place.
+    type Fails = fn(usize, &str, u64) -> bool;
+
+    /// How a rank has ended, and what it has taken.
+    type Ended = (Result<(), WorkError>, Vec<(u64, u64)>);
+
     /// What happens on `n` ranks that square numbers up to `end`, where `fails` tells which item fails, and where.
-    fn squares(
-        n: usize,
-        end: u64,
-        fails: fn(usize, &str, u64) -> bool,
-    ) -> Vec<(Result<(), WorkError>, Vec<(u64, u64)>)> {
+    fn squares(n: usize, end: u64, fails: Fails) -> Vec<Ended> {
         let on = |collective: &dyn Collective| {
             let rank = collective.rank();
             let check = |place: &str, number| match fails(rank, place, number) {
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_failure_anywhere_stops_all() {
-        let places: [(fn(usize, &str, u64) -> bool, usize, u64); 4] = [
+        let places: [(Fails, usize, u64); 4] = [
             (|_, place, number| place == "items" && number == 8, 0, 8),
             (|_, place, number| place == "take" && number == 4, 0, 4),
             // The second of three ranks has every third item from 1 on.

@@ -342,7 +342,7 @@ fn rows_that_are_collated_alone_are_those_of_the_whole_for_every_collator() {
         let sample = |n: usize| PretrainingSample {
             ids: ids(n),
             first_length: n / 2,
-            is_next: next_sentence.then_some(n % 2 == 0),
+            is_next: next_sentence.then_some(n.is_multiple_of(2)),
             masked: masked(n),
         };
         parts_are_rows(&PretrainingCollator { padding }, &lengths.map(sample));

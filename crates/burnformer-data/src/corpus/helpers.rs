@@ -174,13 +174,13 @@ mod tests {
         let part = |part: usize| {
             let row = |row: usize| {
                 let mut it = record(&[format!("t{} t1 unknown", (part * 31 + row) % 90), format!("t{}", row % 40)]);
-                it.group = (row % 3 == 0).then(|| format!("group {}", row % 7));
+                it.group = row.is_multiple_of(3).then(|| format!("group {}", row % 7));
                 // The first text of a part may not go on with that of another.
-                it.continues = row > 0 && row % 5 == 0;
+                it.continues = row > 0 && row.is_multiple_of(5);
                 it.pair = (row % 4 == 1).then(|| format!("t{} \"quoted\" é", row % 11));
                 it.target = (row % 6 == 2).then(|| Target::Class(format!("class {}", (part + row) % 9)));
                 if (part + row) % 17 == 16 {
-                    it.text = String::new()
+                    it.text = String::new();
                 }
                 Some(it).filter(|_| (part, row) != (3, 7))
             };
