@@ -163,6 +163,6 @@ fn processes_that_cannot_be_dealt_to_the_parts_are_refused() {
     for (outcome, _) in run(&fixture, &device, &config(2), &place.path().join("run"), Begin::Start, (3, 2), None) {
         let error = outcome.unwrap_err();
         assert!(matches!(error, TrainError::TensorRanks { ranks: 3, n_tensor: 2 }), "{error}");
-        assert!(error.to_string().ends_with("start a multiple of 2 processes"), "{error}");
+        assert!(error.to_string().ends_with("need a multiple of 2 processes, found 3"), "{error}");
     }
 }
