@@ -162,14 +162,8 @@ pub trait Recipe {
     /// If the folder holds something, data or device or disk fail, the loss diverges; an interruption, behind which
     /// [`Self::resume`] continues.
     fn run(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
-        check_same(self.settings(), context)?;
-        let n_neighbours = memory::neighbours(context.collective)?;
         let begun = || {
-            self.announce(context)?;
-            let device = context.device.open()?;
-            check_ranks(self, context)?;
-            let stages = stages(self, &device, context)?;
-            check_memory(self, &device, context, n_neighbours)?;
+            let (device, stages) = begin(self, context)?;
             let model = fresh_model(self, &device, context, stages.as_ref())?;
             Ok::<_, RecipeError>((device, model, stages))
         };
@@ -194,17 +188,7 @@ pub trait Recipe {
     /// # Errors
     /// As [`Self::run`]; if there is no run that such settings can go on with.
     fn resume(&self, out: &Path, context: &Context<'_>) -> Result<Self::Report, RecipeError> {
-        check_same(self.settings(), context)?;
-        let n_neighbours = memory::neighbours(context.collective)?;
-        let begun = || {
-            self.announce(context)?;
-            let device = context.device.open()?;
-            check_ranks(self, context)?;
-            let stages = stages(self, &device, context)?;
-            check_memory(self, &device, context, n_neighbours)?;
-            Ok::<_, RecipeError>((device, stages))
-        };
-        let (device, stages) = agreed(context.collective, begun())?;
+        let (device, stages) = agreed(context.collective, begin(self, context))?;
         let stages = stages.as_ref();
         let folder = shared_folder(context.collective, out, || {
             let folder = RunFolder::open(out)?.with_settings(settings::to_toml(self.settings())?);
@@ -344,6 +328,18 @@ fn fresh_model<R: Recipe + ?Sized>(
     let model = within_part(context, stages, init)?;
     recipe.settings().train().check_parameters(recipe.parameter_rule().as_ref(), &model)?;
     Ok(model)
+}
+
+/// What a run begins with: notes, the device, and the stages of the model, if the processes can do it and there is memory for it.
+fn begin<R: Recipe + ?Sized>(recipe: &R, context: &Context<'_>) -> Result<(Device, Option<Stages>), RecipeError> {
+    check_same(recipe.settings(), context)?;
+    let n_neighbours = memory::neighbours(context.collective)?;
+    recipe.announce(context)?;
+    let device = context.device.open()?;
+    check_ranks(recipe, context)?;
+    let stages = stages(recipe, &device, context)?;
+    check_memory(recipe, &device, context, n_neighbours)?;
+    Ok((device, stages))
 }
 
 /// Makes sure that the processes can share models as `context` asks for.

@@ -8,7 +8,20 @@ use burn::tensor::Tensor;
 
 /// The parameters of `model` whose paths are wanted, without gradient tracking.
 pub(crate) fn values<M: Module>(model: &M, is_wanted: &dyn Fn(&str) -> bool) -> BTreeMap<String, DispatchTensor> {
-    let mut visitor = Collect { is_wanted, values: BTreeMap::new(), path: Vec::new() };
+    collect(model, is_wanted, false)
+}
+
+/// The parameters of `model` whose paths are wanted and that are trained, tracked as there.
+pub(crate) fn tracked<M: Module>(model: &M, is_wanted: &dyn Fn(&str) -> bool) -> BTreeMap<String, DispatchTensor> {
+    collect(model, is_wanted, true)
+}
+
+fn collect<M: Module>(
+    model: &M,
+    is_wanted: &dyn Fn(&str) -> bool,
+    is_tracked: bool,
+) -> BTreeMap<String, DispatchTensor> {
+    let mut visitor = Collect { is_wanted, is_tracked, values: BTreeMap::new(), path: Vec::new() };
     model.visit(&mut visitor);
     visitor.values
 }
@@ -20,6 +33,8 @@ pub(crate) fn replace<M: Module>(model: M, values: &mut dyn FnMut(&str) -> Optio
 
 struct Collect<'a> {
     is_wanted: &'a dyn Fn(&str) -> bool,
+    /// Only those that are trained, with their tracking.
+    is_tracked: bool,
     values: BTreeMap<String, DispatchTensor>,
     path: Vec<String>,
 }
@@ -35,9 +50,11 @@ impl ModuleVisitor for Collect<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let path = self.path.join(".");
-        if (self.is_wanted)(&path) {
-            self.values.insert(path, param.val().inner().into_dispatch());
+        if !(self.is_wanted)(&path) || (self.is_tracked && !param.is_require_grad()) {
+            return;
         }
+        let value = if self.is_tracked { param.val() } else { param.val().inner() };
+        self.values.insert(path, value.into_dispatch());
     }
 }
 

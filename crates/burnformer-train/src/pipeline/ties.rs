@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use burn::backend::DispatchTensor;
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 
 use super::Stages;
+use crate::values::tracked;
 
 /// The parameters that a stage shares with others. Each stage adds its part of the gradient to that of the stages behind it, as
 /// burn does in one process: backward passes come to the output layer first. The first stage trains the parameter.
@@ -49,32 +49,6 @@ impl Ties {
 
     /// The shared parameters of `model`, tracked as there.
     pub(crate) fn tensors<M: Module>(&self, model: &M) -> BTreeMap<String, DispatchTensor> {
-        let mut found = Collect { ties: &self.ties, found: BTreeMap::new(), path: Vec::new() };
-        model.visit(&mut found);
-        found.found
-    }
-}
-
-/// Collects the shared parameters that are trained.
-struct Collect<'a> {
-    ties: &'a BTreeMap<String, Tie>,
-    found: BTreeMap<String, DispatchTensor>,
-    path: Vec<String>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let path = self.path.join(".");
-        if self.ties.contains_key(&path) && param.is_require_grad() {
-            self.found.insert(path, param.val().into_dispatch());
-        }
+        tracked(model, &|path| self.ties.contains_key(path))
     }
 }
