@@ -20,6 +20,7 @@ mod view;
 pub(crate) use view::{View, ViewMut};
 
 use crate::Precision;
+use crate::cpu::processor::Processor;
 
 /// Products of fewer multiplications are over before other threads have woken up.
 const PARALLEL_MULTIPLICATIONS: usize = 1 << 21;
@@ -60,10 +61,7 @@ pub(crate) fn matmul_here(
 
 /// `true` if this processor multiplies bfloat16 (`avx512_bf16`).
 pub(crate) fn bf16_is_supported() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return bf16::is_supported();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    Processor::this().bf16.is_some()
 }
 
 /// What happens to a product on its way into the output.

@@ -21,6 +21,7 @@ use self::{
 };
 use super::lines::{self, Line};
 use super::{Scale, View, ViewMut};
+use crate::cpu::processor::Bf16Kernel;
 
 /// Panels of the larger factor in a block: what is packed of it fits into a quarter of a second-level cache.
 const BLOCK_PANELS: usize = 4;
@@ -31,19 +32,12 @@ const SHARED_LINES: usize = 1 << 17;
 /// Tasks per thread, so that a thread that was held up does not hold up the others for long.
 const TASKS_PER_THREAD: usize = 4;
 
-/// `true` if this processor has the instructions.
-pub(super) fn is_supported() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512bf16")
-}
-
 /// The product of [`super::matmul`], with shapes checked there.
 ///
 /// # Panics
 /// If the processor lacks the instructions.
 pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel: bool) {
-    assert!(is_supported(), "this processor does not multiply bfloat16");
+    assert!(Bf16Kernel::Avx512.is_supported(), "this processor does not multiply bfloat16");
     let steps = Steps::new(a.columns());
     let rows = Operand::rows(a, steps);
     let columns = Operand::columns(b, steps);

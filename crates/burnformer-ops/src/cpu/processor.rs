@@ -1,0 +1,190 @@
+//! Which kernels multiply on this processor: one table of what was measured on each family.
+
+use std::sync::OnceLock;
+
+/// Processors that are measured together, since they multiply at the same rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// AMD with AVX-512 on data paths of 256 bits.
+    Zen4,
+    /// AMD with AVX-512 on data paths of 512 bits.
+    Zen5,
+    /// Intel with AVX-512 and AMX, from Sapphire Rapids on.
+    IntelAmx,
+    /// Other processors with AVX-512: Intel's before Sapphire Rapids.
+    Avx512,
+    /// Processors with AVX2 and fused multiply-add.
+    Avx2,
+    Other,
+}
+
+/// A way to multiply `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum F32Kernel {
+    /// The crate `gemm`, which has kernels for most processors.
+    Gemm,
+}
+
+/// A way to multiply bfloat16 with sums in `f32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bf16Kernel {
+    /// `vdpbf16ps` on registers of 512 bits.
+    Avx512,
+}
+
+/// The kernels for a family.
+struct Row {
+    family: Family,
+    /// The fastest first; the first that the processor has instructions for is taken. The last one needs none.
+    f32: &'static [F32Kernel],
+    /// The same; empty where all are slower than `f32`.
+    bf16: &'static [Bf16Kernel],
+}
+
+/// GFLOP/s of one core in comments.
+const TABLE: [Row; 6] = [
+    // f32: `gemm` 98–114. bf16: 180–205.
+    Row { family: Family::Zen4, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    // Not measured yet, as Zen 4.
+    Row { family: Family::Zen5, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    // Register peaks: f32 155–167, `vdpbf16ps` 77–85. The latter is slower than f32, but there is no other kernel yet.
+    Row { family: Family::IntelAmx, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    // Not measured: as AMX's relatives.
+    Row { family: Family::Avx512, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    Row { family: Family::Avx2, f32: &[F32Kernel::Gemm], bf16: &[] },
+    Row { family: Family::Other, f32: &[F32Kernel::Gemm], bf16: &[] },
+];
+
+/// What this processor is, and what it multiplies with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Processor {
+    pub(crate) family: Family,
+    pub(crate) f32: F32Kernel,
+    /// `None` where there is none, or where it would be slower than `f32`.
+    pub(crate) bf16: Option<Bf16Kernel>,
+}
+
+impl Processor {
+    /// Of this machine, found out once.
+    pub(crate) fn this() -> Self {
+        static THIS: OnceLock<Processor> = OnceLock::new();
+        *THIS.get_or_init(|| Self::of(Family::of_this_processor()))
+    }
+
+    fn of(family: Family) -> Self {
+        let row = TABLE.iter().find(|row| row.family == family).expect("a row for each family");
+        Self {
+            family,
+            f32: row.f32.iter().copied().find(|kernel| kernel.is_supported()).unwrap_or(F32Kernel::Gemm),
+            bf16: row.bf16.iter().copied().find(|kernel| kernel.is_supported()),
+        }
+    }
+}
+
+impl F32Kernel {
+    /// `true` if this processor has the instructions.
+    pub(crate) fn is_supported(self) -> bool {
+        match self {
+            Self::Gemm => true,
+        }
+    }
+}
+
+impl Bf16Kernel {
+    /// `true` if this processor has the instructions.
+    pub(crate) fn is_supported(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self {
+            Self::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512bf16")
+            }
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        match self {
+            Self::Avx512 => false,
+        }
+    }
+}
+
+impl Family {
+    fn of_this_processor() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return match (Cpuid::vendor().as_slice(), Cpuid::family()) {
+                    (b"AuthenticAMD", 0x19) => Self::Zen4,
+                    (b"AuthenticAMD", _) => Self::Zen5,
+                    _ if Cpuid::has_amx() => Self::IntelAmx,
+                    _ => Self::Avx512,
+                };
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Other
+    }
+}
+
+/// What the instruction `cpuid` says beyond what the standard library reads.
+///
+/// Sources: AMD64 Architecture Programmer's Manual, volume 3, appendix E; Intel Software Developer's Manual, volume 2, `CPUID`.
+#[cfg(target_arch = "x86_64")]
+struct Cpuid;
+
+#[cfg(target_arch = "x86_64")]
+impl Cpuid {
+    fn vendor() -> [u8; 12] {
+        let leaf = std::arch::x86_64::__cpuid(0);
+        let mut name = [0; 12];
+        for (place, register) in name.chunks_exact_mut(4).zip([leaf.ebx, leaf.edx, leaf.ecx]) {
+            place.copy_from_slice(&register.to_le_bytes());
+        }
+        name
+    }
+
+    /// The number that manuals call the family, such as 0x19 for Zen 3 and 4.
+    fn family() -> u32 {
+        let eax = std::arch::x86_64::__cpuid(1).eax;
+        let base = eax >> 8 & 0xf;
+        if base == 0xf { base + (eax >> 20 & 0xff) } else { base }
+    }
+
+    /// `true` if the processor has tiles (AMX-TILE). Whether the system lets a process use them is another question.
+    fn has_amx() -> bool {
+        use std::arch::x86_64::{__cpuid, __cpuid_count};
+        const AMX_TILE: u32 = 1 << 24;
+        __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & AMX_TILE != 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_has_a_kernel_that_this_processor_supports() {
+        for row in &TABLE {
+            let processor = Processor::of(row.family);
+            assert!(processor.f32.is_supported() && row.f32.contains(&processor.f32), "{processor:?}");
+            assert!(processor.bf16.is_none_or(|kernel| kernel.is_supported() && row.bf16.contains(&kernel)));
+            assert_eq!(row.f32.last(), Some(&F32Kernel::Gemm), "{:?} may lack all instructions", row.family);
+        }
+    }
+
+    /// `/proc/cpuinfo` is Linux's reading of the same instruction.
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    #[test]
+    fn the_vendor_and_the_family_are_those_of_the_system() {
+        let text = std::fs::read_to_string("/proc/cpuinfo").unwrap();
+        let value = |key: &str| {
+            let line = text.lines().find(|line| line.starts_with(key)).expect("the key");
+            line.split_once(": ").expect("a value").1
+        };
+        assert_eq!(std::str::from_utf8(&Cpuid::vendor()).unwrap(), value("vendor_id"));
+        assert_eq!(Cpuid::family().to_string(), value("cpu family"));
+        assert_eq!(Cpuid::has_amx(), value("flags").split(' ').any(|flag| flag == "amx_tile"));
+    }
+}
