@@ -52,7 +52,7 @@ pub use options::{
     Activation, AdamOptions, AdamVariant, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout,
     FeedForwardOptions, LayerNormOptions,
 };
-pub use precision::{Precision, PrecisionError, matmul_precision, with_matmul_precision};
+pub use precision::{HostProducts, Precision, PrecisionError, host_products, matmul_precision, with_matmul_precision};
 pub use recompute::{alias, backward_from, backward_from_all, recomputed, with_backward};
 pub use shapes::assert_same_axis;
 pub use threads::{ThreadsError, start_threads};

@@ -4,6 +4,8 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 
+use crate::cpu::processor::Processor;
+
 /// Type that the factors of a product are rounded to. Sums are always `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -11,17 +13,30 @@ pub enum Precision {
     /// Single precision, not rounded.
     #[default]
     F32,
-    /// bfloat16, rounded to nearest with ties to even. Subnormal numbers count as zero.
+    /// bfloat16, rounded to nearest with ties to even. Subnormal numbers count as zero. Factors are not rounded on processors
+    /// that multiply bfloat16 no faster than `f32`: see [`Precision::on_host`].
     Bf16,
+}
+
+/// How this machine's processor multiplies a type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostProducts {
+    /// Name of the type, such as `bf16`.
+    pub dtype: &'static str,
+    /// The instructions, or why there are none.
+    pub by: String,
+}
+
+/// How this machine's processor multiplies each type.
+#[must_use]
+pub fn host_products() -> Vec<HostProducts> {
+    Processor::this().products().into_iter().map(|(dtype, by)| HostProducts { dtype, by }).collect()
 }
 
 /// Reason why a precision is not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrecisionError {
-    /// The processor has no instructions for it.
-    #[error("this processor has no bf16 products (AVX512_BF16), use `dtype = \"f32\"`")]
-    Processor,
     /// The device has only single precision.
     #[error("bf16 products are made on `ndarray` and `flex` only, choose one of them or `dtype = \"f32\"`")]
     Device,
@@ -32,20 +47,19 @@ thread_local! {
 }
 
 impl Precision {
-    /// Checks that `device` and this processor support the precision.
+    /// Checks that `device` supports the precision.
     ///
     /// # Errors
-    /// If they do not.
+    /// If it does not.
     pub fn check(self, device: &Device) -> Result<(), PrecisionError> {
-        if self == Self::Bf16 {
-            if !crate::is_on_host(device) {
-                return Err(PrecisionError::Device);
-            }
-            if !crate::cpu::matmul::bf16_is_supported() {
-                return Err(PrecisionError::Processor);
-            }
-        }
-        Ok(())
+        if self == Self::Bf16 && !crate::is_on_host(device) { Err(PrecisionError::Device) } else { Ok(()) }
+    }
+
+    /// The precision that this machine's processor multiplies in if it is asked for this one: `F32` where `Bf16` would be no
+    /// faster, so that nobody loses digits for nothing.
+    #[must_use]
+    pub fn on_host(self) -> Self {
+        if Processor::this().bf16.is_some() { self } else { Self::F32 }
     }
 }
 
@@ -56,7 +70,7 @@ impl Precision {
 /// Weights, outputs, moments, norms, softmax and losses stay `f32`.
 ///
 /// # Errors
-/// If `device` or the processor does not support the precision; `body` is not called then.
+/// If `device` does not support the precision; `body` is not called then.
 pub fn with_matmul_precision<R>(
     precision: Precision,
     device: &Device,

@@ -10,7 +10,7 @@ use burnformer_data::rust_docs::{Collection, WrittenDocs};
 use burnformer_data::split::{FilesSplit, PartCounts, SplitBy};
 use burnformer_data::statistics::Statistics;
 use burnformer_data::tokenizer::{Coverage, Tokenizer, TokenizerKind};
-use burnformer_ops::DeviceChoice;
+use burnformer_ops::{DeviceChoice, HostProducts, host_products};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -132,6 +132,8 @@ pub struct DevicesReport {
     pub choice: String,
     /// The device that this name selects, if it is available.
     pub chosen: Option<String>,
+    /// How the processor multiplies each type, on the devices `ndarray` and `flex`.
+    pub products: Vec<HostProducts>,
     /// The backends that are compiled in.
     pub features: Vec<&'static str>,
 }
@@ -291,7 +293,8 @@ impl DevicesReport {
         });
         let row = |(device, description): (DeviceChoice, String)| DeviceRow { device: device.to_string(), description };
         let devices = available.into_iter().map(row).collect();
-        Self { devices, choice: choice.to_string(), chosen, features: DeviceChoice::compiled() }
+        let features = DeviceChoice::compiled();
+        Self { devices, choice: choice.to_string(), chosen, products: host_products(), features }
     }
 }
 
@@ -401,7 +404,13 @@ impl Report for DevicesReport {
             None => "is not available".to_owned(),
         };
         let devices: String = self.devices.iter().map(row).collect();
-        format!("{devices}\n`--device {}` {selected}\nbuilt with {}\n", self.choice, self.features.join(", "))
+        let products = self.products.iter().map(|HostProducts { dtype, by }| format!("  {dtype:<10} {by}\n"));
+        let products: String = products.collect();
+        format!(
+            "{devices}\nproducts on the CPU\n{products}\n`--device {}` {selected}\nbuilt with {}\n",
+            self.choice,
+            self.features.join(", ")
+        )
     }
 }
 

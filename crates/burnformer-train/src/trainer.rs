@@ -50,6 +50,8 @@ pub enum Event<'a> {
     Damaged(TrainError),
     /// Parameters that got no gradient in the first step.
     Untrained(&'a [String]),
+    /// This machine's processor multiplies bf16 no faster than f32, so products are made in f32 though bf16 was asked for.
+    NotRounded,
     /// Some of the processes that train together have nothing to do: there are fewer micro-batches in a step.
     IdleRanks {
         /// Number of micro-batches of the first step.
@@ -338,6 +340,9 @@ impl<'a, T: Task> Trainer<'a, T> {
             Ok(Batches::steps(samples, &data.collator, &config.batches(), self.seed, run.state.position, step)?)
         };
         let mut steps = run.ranks.together(ready())?;
+        if config.dtype.on_host() != config.dtype {
+            on_event(Event::NotRounded);
+        }
         let batches_name = self.batches_name(&data.fingerprint);
         let mut told = false;
         // The last step that the progress shows: after a roll-back, steps are done again.

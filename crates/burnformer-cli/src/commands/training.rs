@@ -126,6 +126,9 @@ impl Observer for Terminal {
             Event::IdleRanks { n_micro_batches, n_ranks } => self.warn(format_args!(
                 "a step has {n_micro_batches} micro-batches for {n_ranks} processes, some of which have nothing to do: set `train.grad_accum_steps` to {n_ranks} or more, with smaller micro-batches, or start fewer processes"
             )),
+            Event::NotRounded => {
+                self.warn("this processor multiplies bf16 no faster than f32, which is used instead: see `burnformer devices`");
+            }
             Event::Untrained(names) => {
                 let (n, first) = (names.len(), names.first().map_or("", String::as_str));
                 self.warn(format_args!("{n} parameters get no gradient and are not trained, the first is `{first}`"));

@@ -139,6 +139,11 @@ fn a_device_that_is_not_there_is_the_one_condition_that_is_not_met() {
     assert!(names.contains(&&json["chosen"]), "{json}");
     let text = folder.run("devices").succeeds().stdout;
     assert!(text.contains(&format!("* {}", json["chosen"].as_str().unwrap())), "{text}");
+
+    for (product, dtype) in json["products"].as_array().unwrap().iter().zip(["f32", "bf16"]) {
+        assert_eq!(product["dtype"], dtype);
+        assert!(text.contains(&format!("  {dtype:<10} {}\n", product["by"].as_str().unwrap())), "{text}");
+    }
 }
 
 #[test]

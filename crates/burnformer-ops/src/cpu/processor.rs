@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::matmul::amx;
+
 /// Processors that are measured together, since they multiply at the same rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
@@ -28,6 +31,8 @@ pub(crate) enum F32Kernel {
 /// A way to multiply bfloat16 with sums in `f32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bf16Kernel {
+    /// `tdpbf16ps` on tiles.
+    Amx,
     /// `vdpbf16ps` on registers of 512 bits.
     Avx512,
 }
@@ -47,10 +52,10 @@ const TABLE: [Row; 6] = [
     Row { family: Family::Zen4, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
     // Not measured yet, as Zen 4.
     Row { family: Family::Zen5, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
-    // Register peaks: f32 155–167, `vdpbf16ps` 77–85. The latter is slower than f32, but there is no other kernel yet.
-    Row { family: Family::IntelAmx, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
-    // Not measured: as AMX's relatives.
-    Row { family: Family::Avx512, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    // Register peaks: f32 155–167, `vdpbf16ps` 77–85, `tdpbf16ps` 1,090–1,500.
+    Row { family: Family::IntelAmx, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Amx] },
+    // Not measured. Intel's manuals give `vdpbf16ps` half the rate of f32 here too.
+    Row { family: Family::Avx512, f32: &[F32Kernel::Gemm], bf16: &[] },
     Row { family: Family::Avx2, f32: &[F32Kernel::Gemm], bf16: &[] },
     Row { family: Family::Other, f32: &[F32Kernel::Gemm], bf16: &[] },
 ];
@@ -79,9 +84,34 @@ impl Processor {
             bf16: row.bf16.iter().copied().find(|kernel| kernel.is_supported()),
         }
     }
+
+    /// Types, each with what multiplies it, for people.
+    pub(crate) fn products(&self) -> Vec<(&'static str, String)> {
+        let bf16 = match self.bf16 {
+            Some(kernel) => kernel.name().to_owned(),
+            None if self.is_refused_amx() => {
+                "as f32: the system does not let this process use the processor's matrix unit (AMX)".to_owned()
+            }
+            None => "as f32, which is as fast on this processor".to_owned(),
+        };
+        vec![("f32", self.f32.name().to_owned()), ("bf16", bf16)]
+    }
+
+    fn is_refused_amx(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return amx::availability() == amx::Availability::Refused;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
 }
 
 impl F32Kernel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gemm => "gemm",
+        }
+    }
+
     /// `true` if this processor has the instructions.
     pub(crate) fn is_supported(self) -> bool {
         match self {
@@ -91,19 +121,29 @@ impl F32Kernel {
 }
 
 impl Bf16Kernel {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Amx => "AMX-BF16",
+            Self::Avx512 => "AVX512_BF16",
+        }
+    }
+
     /// `true` if this processor has the instructions.
     pub(crate) fn is_supported(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        return match self {
-            Self::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512bf16")
+        {
+            // Both kernels need them, since factors are rounded in registers of 512 bits.
+            let has_avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512bf16");
+            match self {
+                Self::Amx => has_avx512 && amx::multiplies(amx::Factors::Bf16),
+                Self::Avx512 => has_avx512,
             }
-        };
+        }
         #[cfg(not(target_arch = "x86_64"))]
         match self {
-            Self::Avx512 => false,
+            Self::Amx | Self::Avx512 => false,
         }
     }
 }

@@ -5,6 +5,8 @@
 //! infinity spread as in the formula.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod dots;
@@ -20,7 +22,7 @@ mod view;
 pub(crate) use view::{View, ViewMut};
 
 use crate::Precision;
-use crate::cpu::processor::Processor;
+use crate::cpu::processor::{Bf16Kernel, Processor};
 
 /// Products of fewer multiplications are over before other threads have woken up.
 const PARALLEL_MULTIPLICATIONS: usize = 1 << 21;
@@ -33,7 +35,7 @@ const PARALLEL_MULTIPLICATIONS: usize = 1 << 21;
 /// - bias: `[n]`, added to every row
 ///
 /// # Panics
-/// If the shapes do not fit, or for [`Precision::Bf16`] where [`bf16_is_supported`] is `false`.
+/// If the shapes do not fit.
 pub(crate) fn matmul(
     out: ViewMut,
     a: View,
@@ -43,7 +45,7 @@ pub(crate) fn matmul(
     bias: Option<&[f32]>,
     precision: Precision,
 ) {
-    product(out, a, b, Scale { alpha, accumulate, bias }, precision, rayon::current_num_threads() > 1);
+    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision), rayon::current_num_threads() > 1);
 }
 
 /// [`matmul`] on the calling thread alone, with the same bits: for tasks that are parallel among themselves.
@@ -56,12 +58,24 @@ pub(crate) fn matmul_here(
     bias: Option<&[f32]>,
     precision: Precision,
 ) {
-    product(out, a, b, Scale { alpha, accumulate, bias }, precision, false);
+    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision), false);
 }
 
-/// `true` if this processor multiplies bfloat16 (`avx512_bf16`).
-pub(crate) fn bf16_is_supported() -> bool {
-    Processor::this().bf16.is_some()
+/// What a product is made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kernel {
+    F32,
+    Bf16(Bf16Kernel),
+}
+
+impl Kernel {
+    /// That of this processor. Where bfloat16 would be no faster, factors are not rounded.
+    fn of(precision: Precision) -> Self {
+        match (precision, Processor::this().bf16) {
+            (Precision::Bf16, Some(kernel)) => Self::Bf16(kernel),
+            (Precision::Bf16, None) | (Precision::F32, _) => Self::F32,
+        }
+    }
 }
 
 /// What happens to a product on its way into the output.
@@ -73,7 +87,7 @@ struct Scale<'a> {
     bias: Option<&'a [f32]>,
 }
 
-fn product(out: ViewMut, a: View, b: View, scale: Scale, precision: Precision, may_be_parallel: bool) {
+fn product(out: ViewMut, a: View, b: View, scale: Scale, kernel: Kernel, may_be_parallel: bool) {
     let [m, k, n] = [a.rows(), a.columns(), b.columns()];
     assert!(
         [out.rows(), out.columns(), b.rows()] == [m, n, k],
@@ -90,13 +104,13 @@ fn product(out: ViewMut, a: View, b: View, scale: Scale, precision: Precision, m
     }
     let multiplications = m.saturating_mul(n).saturating_mul(k);
     let parallel = may_be_parallel && multiplications >= PARALLEL_MULTIPLICATIONS;
-    match precision {
+    match kernel {
         #[cfg(target_arch = "x86_64")]
-        Precision::F32 if dots::suit(a, b) => dots::product(out, a, b, scale, may_be_parallel),
-        Precision::F32 => portable::product(out, a, b, scale, parallel),
+        Kernel::F32 if dots::suit(a, b) => dots::product(out, a, b, scale, may_be_parallel),
+        Kernel::F32 => portable::product(out, a, b, scale, parallel),
         #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 => bf16::product(out, a, b, scale, parallel),
+        Kernel::Bf16(kernel) => bf16::product(out, a, b, scale, parallel, kernel),
         #[cfg(not(target_arch = "x86_64"))]
-        Precision::Bf16 => panic!("this processor does not multiply bfloat16"),
+        Kernel::Bf16(_) => unreachable!("no processor of this architecture has a kernel for bfloat16"),
     }
 }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
-use super::{Precision, View, ViewMut, bf16_is_supported, matmul, matmul_here};
+use super::{Kernel, Precision, Scale, View, ViewMut, matmul, product};
+use crate::cpu::processor::Bf16Kernel;
 
 /// What `f32` sums may be off by, relative to the sum of magnitudes: a few roundings for each of at most 100 terms.
 const TOLERANCE: f64 = 1e-5;
@@ -93,12 +94,25 @@ fn round(number: f32) -> f32 {
     f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
-fn precisions() -> Vec<Precision> {
-    if bf16_is_supported() { vec![Precision::F32, Precision::Bf16] } else { vec![Precision::F32] }
+/// All that this processor can multiply by, whether it is the fastest or not, and tiles by the emulator. Says what is skipped.
+fn kernels() -> Vec<Kernel> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    super::amx::emulator::is_ready();
+    let (supported, others): (Vec<_>, Vec<_>) =
+        [Bf16Kernel::Amx, Bf16Kernel::Avx512].into_iter().partition(|kernel| kernel.is_supported());
+    if !others.is_empty() {
+        eprintln!("skipped, since this processor has no instructions for them: {others:?}");
+    }
+    [Kernel::F32].into_iter().chain(supported.into_iter().map(Kernel::Bf16)).collect()
+}
+
+/// `a b` on the threads of the current pool.
+fn multiply(out: ViewMut, a: View, b: View, kernel: Kernel) {
+    product(out, a, b, Scale { alpha: 1.0, accumulate: false, bias: None }, kernel, true);
 }
 
 /// Checks all elements in and around the output.
-fn check(case: &Case, precision: Precision) {
+fn check(case: &Case, kernel: Kernel) {
     let [m, k, n] = case.shape;
     let [a_place, b_place, out_place] = &case.places;
     let a = numbers(a_place.length(m, k), case.seed);
@@ -110,11 +124,11 @@ fn check(case: &Case, precision: Precision) {
     let mut out = before.clone();
     let [row_stride, column_stride] = out_place.strides(m, n);
     let target = ViewMut::strided(&mut out[out_place.offset..], m, n, row_stride, column_stride);
-    let function = if case.here { matmul_here } else { matmul };
     let (a_view, b_view) = (a_place.view(&a, m, k), b_place.view(&b, k, n));
-    function(target, a_view, b_view, case.alpha, case.accumulate, bias, precision);
+    let scale = Scale { alpha: case.alpha, accumulate: case.accumulate, bias };
+    product(target, a_view, b_view, scale, kernel, !case.here);
 
-    let factor = |number: f32| f64::from(if precision == Precision::Bf16 { round(number) } else { number });
+    let factor = |number: f32| f64::from(if kernel == Kernel::F32 { number } else { round(number) });
     let mut expected: Vec<f64> = before.iter().map(|&number| f64::from(number)).collect();
     for i in 0..m {
         for j in 0..n {
@@ -135,8 +149,8 @@ fn check(case: &Case, precision: Precision) {
 proptest! {
     #[test]
     fn equals_the_sum_in_f64(case in case(0..70)) {
-        for precision in precisions() {
-            check(&case, precision);
+        for kernel in kernels() {
+            check(&case, kernel);
         }
     }
 }
@@ -161,8 +175,8 @@ fn large_products_equal_the_sum_in_f64() {
         for places in [[PLAIN, PLAIN, PLAIN], [PLAIN, TRANSPOSED, PLAIN], [TRANSPOSED, PLAIN, TRANSPOSED]] {
             let [accumulate, bias] = [number % 2 == 0, number % 3 == 0];
             let case = Case { shape, places, alpha: 0.5, accumulate, bias, here: false, seed: number as u32 };
-            for precision in precisions() {
-                check(&case, precision);
+            for kernel in kernels() {
+                check(&case, kernel);
             }
         }
     }
@@ -187,8 +201,9 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let b = numbers(k * n, !seed as u32);
         let a = if a_transposed { View::row_major(&a, k, m).transposed() } else { View::row_major(&a, m, k) };
         let b = if b_transposed { View::row_major(&b, n, k).transposed() } else { View::row_major(&b, k, n) };
-        for precision in precisions() {
-            let product = |threads: Option<usize>| {
+        for kernel in kernels() {
+            let scale = Scale { alpha: 0.3, accumulate: false, bias: None };
+            let bits = |threads: Option<usize>| {
                 let mut out = vec![f32::NAN; m * n];
                 let target = ViewMut::row_major(&mut out, m, n);
                 match threads {
@@ -196,14 +211,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
                         .num_threads(threads)
                         .build()
                         .expect("threads")
-                        .install(|| matmul(target, a, b, 0.3, false, None, precision)),
-                    None => matmul_here(target, a, b, 0.3, false, None, precision),
+                        .install(|| product(target, a, b, scale, kernel, true)),
+                    None => product(target, a, b, scale, kernel, false),
                 }
                 out.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
             };
-            let here = product(None);
+            let here = bits(None);
             for threads in [1, 2, 3, 8, 8] {
-                assert!(product(Some(threads)) == here, "other bits with {threads} threads, {precision:?}");
+                assert!(bits(Some(threads)) == here, "other bits with {threads} threads, {kernel:?}");
             }
         }
     }
@@ -212,17 +227,18 @@ fn results_do_not_depend_on_the_number_of_threads() {
 /// The smaller factor of the whole is packed in two goes, that of a part in one.
 #[test]
 fn a_part_of_a_bf16_product_is_the_product_of_parts() {
-    if !bf16_is_supported() {
+    let kernel = Kernel::Bf16(Bf16Kernel::Avx512);
+    if !kernels().contains(&kernel) {
         return;
     }
     let [m, k, n] = [100, 40_000, 99];
     let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
     let (a, b) = (View::row_major(&a, m, k), View::row_major(&b, k, n));
     let [mut whole, mut parts] = [vec![f32::NAN; m * n], vec![f32::NAN; m * n]];
-    matmul(ViewMut::row_major(&mut whole, m, n), a, b, 1.0, false, None, Precision::Bf16);
+    multiply(ViewMut::row_major(&mut whole, m, n), a, b, kernel);
     for columns in [0..30, 30..n] {
         let part = ViewMut::strided(&mut parts[columns.start..], m, columns.len(), n, 1);
-        matmul(part, a, b.part(0..k, columns), 1.0, false, None, Precision::Bf16);
+        multiply(part, a, b.part(0..k, columns), kernel);
     }
     assert!(whole == parts);
 }
@@ -230,14 +246,14 @@ fn a_part_of_a_bf16_product_is_the_product_of_parts() {
 #[test]
 fn nan_and_infinity_meet_zeros() {
     let [m, k, n] = [14, 40, 35];
-    for precision in precisions() {
+    for kernel in kernels() {
         for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut a = vec![0.0; m * k];
             a[2 * k + 33] = special;
             let mut out = vec![1.0; m * n];
             let zeros = vec![0.0; k * n];
             let (a, b) = (View::row_major(&a, m, k), View::row_major(&zeros, k, n));
-            matmul(ViewMut::row_major(&mut out, m, n), a, b, 1.0, false, None, precision);
+            multiply(ViewMut::row_major(&mut out, m, n), a, b, kernel);
             for (index, number) in out.iter().enumerate() {
                 assert!(
                     if index / n == 2 { number.is_nan() } else { *number == 0.0 },
@@ -246,7 +262,7 @@ fn nan_and_infinity_meet_zeros() {
             }
             let ones = vec![1.0; k * n];
             let b = View::row_major(&ones, k, n);
-            matmul(ViewMut::row_major(&mut out, m, n), a, b, 1.0, false, None, precision);
+            multiply(ViewMut::row_major(&mut out, m, n), a, b, kernel);
             assert!(out[2 * n] == special || out[2 * n].is_nan() && special.is_nan(), "{special}: {}", out[2 * n]);
         }
     }
@@ -254,12 +270,13 @@ fn nan_and_infinity_meet_zeros() {
 
 #[test]
 fn without_terms_the_output_is_the_bias_or_zero() {
-    for precision in precisions() {
+    for kernel in kernels() {
         let (a, b) = (View::row_major(&[], 3, 0), View::row_major(&[], 0, 2));
         let mut out = [7.0; 6];
-        matmul(ViewMut::row_major(&mut out, 3, 2), a, b, 2.0, false, None, precision);
+        multiply(ViewMut::row_major(&mut out, 3, 2), a, b, kernel);
         assert_eq!(out, [0.0; 6]);
-        matmul(ViewMut::row_major(&mut out, 3, 2), a, b, 2.0, true, Some(&[1.0, 2.0]), precision);
+        let scale = Scale { alpha: 2.0, accumulate: true, bias: Some(&[1.0, 2.0]) };
+        product(ViewMut::row_major(&mut out, 3, 2), a, b, scale, kernel, true);
         assert_eq!(out, [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
     }
 }
@@ -282,4 +299,33 @@ fn shapes_that_do_not_fit_are_refused() {
     let numbers = [0.0; 6];
     let (a, b) = (View::row_major(&numbers, 2, 3), View::row_major(&numbers, 2, 2));
     matmul(ViewMut::row_major(&mut [0.0; 4], 2, 2), a, b, 1.0, false, None, Precision::F32);
+}
+
+/// Sums of small integers have no roundings, in any order.
+#[test]
+fn sums_of_small_integers_are_exact() {
+    let [m, k, n] = [67, 531, 45];
+    let integers = |length, seed| -> Vec<f32> { numbers(length, seed).iter().map(|x| (x * 8.0).floor()).collect() };
+    let (a, b) = (integers(m * k, 1), integers(k * n, 2));
+    let expected: Vec<f32> = (0..m * n).map(|at| (0..k).map(|p| a[at / n * k + p] * b[p * n + at % n]).sum()).collect();
+    for kernel in kernels() {
+        let mut out = vec![f32::NAN; m * n];
+        multiply(ViewMut::row_major(&mut out, m, n), View::row_major(&a, m, k), View::row_major(&b, k, n), kernel);
+        assert!(out == expected, "{kernel:?}");
+    }
+}
+
+/// What the instructions leave behind would change what another task of the thread computes, and is saved with each thread.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn tiles_are_released_after_a_product() {
+    use super::amx::emulator;
+    if !emulator::is_ready() {
+        return;
+    }
+    let (a, b) = (vec![1.0; 40 * 50], vec![1.0; 50 * 60]);
+    let (a, b) = (View::row_major(&a, 40, 50), View::row_major(&b, 50, 60));
+    multiply(ViewMut::row_major(&mut [0.0; 40 * 60], 40, 60), a, b, Kernel::Bf16(Bf16Kernel::Amx));
+    assert!(!emulator::is_configured());
+    assert!(rayon::broadcast(|_| emulator::is_configured()).into_iter().all(|configured| !configured));
 }

@@ -1,5 +1,5 @@
-//! Products of bfloat16 by a kernel of our own, in the frame of Goto and van de Geijn 2008 ("Anatomy of high-performance
-//! matrix multiplication"): both factors are packed into panels, and the kernel multiplies a panel of rows with a panel
+//! Products of bfloat16 by kernels of our own, in the frame of Goto and van de Geijn 2008 ("Anatomy of high-performance
+//! matrix multiplication"): both factors are packed into panels, and a kernel multiplies a panel of rows with a panel
 //! of columns in registers.
 //!
 //! The smaller factor is packed once for all threads, the larger one by the tasks, a block at a time.
@@ -15,10 +15,11 @@ use rayon::prelude::*;
 
 use self::{
     buffer::Buffer,
-    layout::{COLUMNS, ROWS},
+    layout::{COLUMNS, rows},
     operand::{Operand, Steps},
     tile::Tile,
 };
+use super::amx::{Sums, Tiles};
 use super::lines::{self, Line};
 use super::{Scale, View, ViewMut};
 use crate::cpu::processor::Bf16Kernel;
@@ -35,18 +36,20 @@ const TASKS_PER_THREAD: usize = 4;
 /// The product of [`super::matmul`], with shapes checked there.
 ///
 /// # Panics
-/// If the processor lacks the instructions.
-pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel: bool) {
-    assert!(Bf16Kernel::Avx512.is_supported(), "this processor does not multiply bfloat16");
-    let steps = Steps::new(a.columns());
-    let rows = Operand::rows(a, steps);
+/// If the processor lacks the kernel's instructions.
+pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel: bool, kernel: Bf16Kernel) {
+    assert!(kernel.is_supported(), "this processor does not multiply bfloat16 by {kernel:?}");
+    let steps = Steps::new(a.columns(), kernel);
+    let rows = Operand::rows(a, steps, kernel);
     let columns = Operand::columns(b, steps);
     let target = Target { start: out.start(), row_stride: out.row_stride(), column_stride: out.column_stride() };
     let threads = if parallel { rayon::current_num_threads() } else { 1 };
-    Product { steps, shared_is_columns: rows.lanes() >= columns.lanes(), rows, columns, target, scale }.run(threads);
+    let shared_is_columns = rows.lanes() >= columns.lanes();
+    Product { kernel, steps, shared_is_columns, rows, columns, target, scale }.run(threads);
 }
 
 struct Product<'a> {
+    kernel: Bf16Kernel,
     steps: Steps,
     rows: Operand<'a>,
     columns: Operand<'a>,
@@ -96,6 +99,8 @@ impl Product<'_> {
         local_panels: Range<usize>,
     ) {
         let (shared, local) = self.shared_and_local();
+        // From here on this thread does nothing else.
+        let mut unit = (self.kernel == Bf16Kernel::Amx).then(|| (Tiles::configure(), Sums::zero()));
         let mut block = Buffer::take(local_panels.len() * local.cell());
         for (chunk, packed) in packed.chunks_exact(packed_panels.len() * shared.cell()).enumerate() {
             local.pack(local_panels.start, chunk, &mut block);
@@ -103,17 +108,19 @@ impl Product<'_> {
                 let shared_cell = &packed[(shared_panel - packed_panels.start) * shared.cell()..][..shared.cell()];
                 for (local_panel, local_cell) in local_panels.clone().zip(block.chunks_exact(local.cell())) {
                     if self.shared_is_columns {
-                        self.tile(local_panel, local_cell, shared_panel, shared_cell, chunk);
+                        self.tile(unit.as_mut(), [local_panel, shared_panel], [local_cell, shared_cell], chunk);
                     } else {
-                        self.tile(shared_panel, shared_cell, local_panel, local_cell, chunk);
+                        self.tile(unit.as_mut(), [shared_panel, local_panel], [shared_cell, local_cell], chunk);
                     }
                 }
             }
         }
     }
 
-    fn tile(&self, row_panel: usize, a: &[Line], column_panel: usize, b: &[Line], chunk: usize) {
-        let (row, column) = (row_panel * ROWS, column_panel * COLUMNS);
+    /// Where a panel of rows meets one of columns, of which these are the cells.
+    fn tile(&self, unit: Option<&mut (Tiles, Sums<f32>)>, panels: [usize; 2], [a, b]: [&[Line]; 2], chunk: usize) {
+        let panel_rows = rows(self.kernel);
+        let (row, column) = (panels[0] * panel_rows, panels[1] * COLUMNS);
         let columns = COLUMNS.min(self.columns.lanes() - column);
         let first = chunk == 0;
         let tile = Tile {
@@ -125,7 +132,7 @@ impl Product<'_> {
             out: unsafe { self.target.start.add(row * self.target.row_stride + column * self.target.column_stride) },
             row_stride: self.target.row_stride,
             column_stride: self.target.column_stride,
-            rows: ROWS.min(self.rows.lanes() - row),
+            rows: panel_rows.min(self.rows.lanes() - row),
             columns,
             alpha: self.scale.alpha,
             accumulate: self.scale.accumulate || !first,
@@ -133,7 +140,12 @@ impl Product<'_> {
         };
         // SAFETY: the processor has the instructions, which `product` asserts. The tile is inside of the output, and
         // no other task has both of its panels.
-        unsafe { tile.multiply() };
+        unsafe {
+            match unit {
+                Some((tiles, sums)) => tile.multiply_by_tiles(tiles, sums),
+                None => tile.multiply(),
+            }
+        }
     }
 }
 

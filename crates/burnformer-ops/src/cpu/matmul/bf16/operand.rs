@@ -2,10 +2,11 @@
 //! What a panel has of a chunk is a cell.
 
 use super::{
-    super::View,
-    layout::{CHUNK, COLUMNS, Format, LANE_LINES, ROWS},
+    super::{View, amx::ROW_BLOCK_LINES},
+    layout::{COLUMNS, Format, LANE_LINES, chunk, rows},
     lines::{Line, WORDS, ZERO, load, pairs, prefetch, transpose, zip},
 };
+use crate::cpu::processor::Bf16Kernel;
 
 /// Elements that a lane has in a word.
 const DEPTH: usize = 2;
@@ -16,6 +17,9 @@ const PAD_LINES: usize = 2;
 /// How far ahead of packing memory is fetched, in elements of a lane.
 const AHEAD: usize = 16;
 
+/// The same for [`Format::Tiles`], whose lanes are read by turns: two turns.
+const AHEAD_OF_TILE: usize = 2 * WORDS * DEPTH;
+
 /// How `k` is cut. A step multiplies one word of each lane.
 #[derive(Clone, Copy)]
 pub(super) struct Steps {
@@ -25,9 +29,9 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    pub(super) fn new(k: usize) -> Self {
+    pub(super) fn new(k: usize, kernel: Bf16Kernel) -> Self {
         let total = k.div_ceil(DEPTH);
-        let chunks = total.div_ceil(CHUNK).max(1);
+        let chunks = total.div_ceil(chunk(kernel)).max(1);
         let chunk = total.div_ceil(chunks).next_multiple_of(WORDS).max(WORDS);
         Self { k, total, chunk }
     }
@@ -51,9 +55,13 @@ pub(super) struct Operand<'a> {
 }
 
 impl<'a> Operand<'a> {
-    pub(super) fn rows(a: View<'a>, steps: Steps) -> Self {
-        let format = if a.column_stride() == 1 { Format::Lanes } else { Format::Steps };
-        Self { view: a, steps, panel: ROWS, format }
+    pub(super) fn rows(a: View<'a>, steps: Steps, kernel: Bf16Kernel) -> Self {
+        let format = match kernel {
+            Bf16Kernel::Avx512 if a.column_stride() == 1 => Format::Lanes,
+            Bf16Kernel::Avx512 => Format::Steps,
+            Bf16Kernel::Amx => Format::Tiles,
+        };
+        Self { view: a, steps, panel: rows(kernel), format }
     }
 
     pub(super) fn columns(b: View<'a>, steps: Steps) -> Self {
@@ -77,10 +85,12 @@ impl<'a> Operand<'a> {
         match self.format {
             Format::Steps => self.steps.chunk * self.lines() + PAD_LINES,
             Format::Lanes => self.panel * LANE_LINES,
+            Format::Tiles => self.steps.chunk / WORDS * ROW_BLOCK_LINES,
         }
     }
 
-    /// Fills cells of a chunk, from panel `first` on. Of a cell, lanes and steps that are not there have no meaning.
+    /// Fills cells of a chunk, from panel `first` on. Of a cell, lanes that are not there have no meaning; steps that are not
+    /// there are zeros as far as 16 of them have others.
     pub(super) fn pack(&self, first: usize, chunk: usize, cells: &mut [Line]) {
         let lanes = first * self.panel..(first * self.panel + cells.len() / self.cell() * self.panel).min(self.lanes());
         let width = self.steps.chunk * DEPTH;
@@ -90,6 +100,7 @@ impl<'a> Operand<'a> {
         unsafe {
             match self.format {
                 Format::Lanes => copy_lanes(part, cells),
+                Format::Tiles => tile_lanes(part, cells, self.cell()),
                 Format::Steps if part.column_stride() == 1 => transpose_lanes(part, cells, self.cell()),
                 Format::Steps if part.row_stride() == 1 => self.zip_steps(part, cells),
                 Format::Steps => self.gather(part, cells),
@@ -122,6 +133,7 @@ impl<'a> Operand<'a> {
                 }
             }
         }
+        self.end_with_zeros(part, cells);
     }
 
     /// [`Format::Steps`] of anything.
@@ -141,6 +153,15 @@ impl<'a> Operand<'a> {
                     *place = zip(load(&halves[0]), load(&halves[1]));
                 }
             }
+        }
+        self.end_with_zeros(part, cells);
+    }
+
+    /// Steps behind the last one, up to a whole number of 16.
+    fn end_with_zeros(&self, part: View, cells: &mut [Line]) {
+        let steps = part.columns().div_ceil(DEPTH);
+        for cell in cells.chunks_exact_mut(self.cell()) {
+            cell[steps * self.lines()..steps.next_multiple_of(WORDS) * self.lines()].fill(ZERO);
         }
     }
 }
@@ -178,6 +199,61 @@ fn copy_lanes(part: View, cells: &mut [Line]) {
             *place = words_of(part, lane, number);
         }
     }
+}
+
+/// [`Format::Tiles`] of any lanes.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn tile_lanes(part: View, cells: &mut [Line], cell: usize) {
+    for (panel, cell) in cells.chunks_exact_mut(cell).enumerate() {
+        for (number, block) in cell.chunks_exact_mut(ROW_BLOCK_LINES).enumerate() {
+            let k = number * WORDS * DEPTH;
+            if k >= part.columns() {
+                break;
+            }
+            for (group, lines) in block.chunks_exact_mut(WORDS).enumerate() {
+                let first = panel * (ROW_BLOCK_LINES - 1) + group * WORDS;
+                if first >= part.rows() {
+                    break;
+                }
+                let lanes = first..part.rows().min(first + WORDS);
+                let part = part.part(lanes, k..part.columns().min(k + WORDS * DEPTH));
+                if part.column_stride() == 1 {
+                    for (lane, line) in lines.iter_mut().enumerate().take(part.rows()) {
+                        let elements = part.from(lane, 0);
+                        prefetch(elements.as_ptr().wrapping_add(AHEAD_OF_TILE));
+                        prefetch(elements.as_ptr().wrapping_add(AHEAD_OF_TILE + WORDS));
+                        *line = pairs(&elements[..part.columns()]);
+                    }
+                } else if part.row_stride() == 1 {
+                    lines.copy_from_slice(&transpose(steps_of(part)));
+                } else {
+                    for (lane, line) in lines.iter_mut().enumerate().take(part.rows()) {
+                        let mut elements = [0.0; WORDS * DEPTH];
+                        for (k, element) in elements.iter_mut().enumerate().take(part.columns()) {
+                            *element = part.from(lane, k)[0];
+                        }
+                        *line = pairs(&elements);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The words of at most 16 steps of at most 16 lanes that are neighbours, with zeros for those that are not there.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn steps_of(part: View) -> [Line; WORDS] {
+    let mut steps = [ZERO; WORDS];
+    for (step, line) in steps.iter_mut().enumerate().take(part.columns().div_ceil(DEPTH)) {
+        let [even, odd] = [DEPTH * step, DEPTH * step + 1].map(|k| {
+            let elements = if k < part.columns() { &part.from(0, k)[..part.rows()] } else { &[] };
+            prefetch(elements.as_ptr().wrapping_add(WORDS * DEPTH * part.column_stride()));
+            load(elements)
+        });
+        *line = zip(even, odd);
+    }
+    steps
 }
 
 /// The line with a number of a lane whose elements are neighbours.
