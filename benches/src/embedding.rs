@@ -2,7 +2,8 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::parts;
-use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pooling, normalize};
+use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pooling, Pretrained, normalize};
+use burnformer_ops::WeightFormat;
 
 use crate::inputs::{ints, tokens};
 use crate::{Size, Work};
@@ -38,7 +39,7 @@ impl Texts {
             d_ff: 4 * self.d_model,
             ..BertConfig::preset("bert-base", self.vocab_size, 0).expect("the preset exists")
         };
-        let model = BertForPreTraining::init(&config, 0, device);
+        let model = BertForPreTraining::init(&config, 0, device).prepare(WeightFormat::F32).expect("f32 is everywhere");
         move |Batch { ids, mask_pad }| {
             let input = BertInput { mask_pad: mask_pad.clone(), ..BertInput::new(ids.clone()) };
             normalize(Pooling::Mean.apply(model.bert().forward(input), mask_pad.clone()))

@@ -4,6 +4,7 @@ use crate::folder::{CONFIG, WEIGHTS};
 use burn::tensor::ExecutionError;
 use burnformer_core::adapter::AdapterError;
 use burnformer_core::{ConfigError, FileError, Interrupted};
+use burnformer_ops::PrepareError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -394,6 +395,14 @@ pub enum ModelError {
         "the model has an adapter: save it by `with_adapter`, or call `materialize` to make it part of the weights"
     )]
     UnmergedAdapter,
+    /// A model that was prepared for inference is to be saved.
+    #[error(
+        "the model was prepared for inference, and no longer has the weights of its files: save it before `prepare`, or load it again"
+    )]
+    PreparedModel,
+    /// Weights cannot be laid out for products of this type.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// Generation was stopped by its interrupt.
     #[error("interrupted")]
     Interrupted(#[from] Interrupted),

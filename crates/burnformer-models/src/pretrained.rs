@@ -6,6 +6,7 @@ use crate::{Architecture, BertInput, Head, ModelClass, ModelError, Outputs};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 use std::fmt::Debug;
 use std::path::Path;
@@ -66,6 +67,22 @@ pub trait Pretrained: Module {
     /// If the shapes do not fit, or the text is longer than the model's longest sequence.
     fn attn_weights(&self, _input: BertInput) -> Option<Vec<Tensor<4>>> {
         None
+    }
+
+    /// Path of the table that gives logits, where it is worth to lay it out for products in [`Self::prepare`]: that of a model that
+    /// generates texts.
+    fn output_table(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The model for inference alone, its weights laid out once as `format` for the products of this processor: see
+    /// [`burnformer_nn::prepare`]. It can be neither trained nor saved.
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    fn prepare(self, format: WeightFormat) -> Result<Self, ModelError> {
+        let table = self.output_table();
+        Ok(burnformer_nn::prepare(self, format, |path| Some(path) == table)?)
     }
 
     /// Loads the model of a folder that [`Self::save`] or the `save_pretrained` of transformers wrote.

@@ -193,13 +193,18 @@ impl MultiHeadAttention {
         self.check("x", &x);
         let x = self.input(x);
         let maps = [&self.query, &self.key, &self.value];
-        let biases = match maps.map(Linear::bias) {
-            [Some(query), Some(key), Some(value)] => Some([query, key, value]),
-            _ => None,
-        };
         // Another handle only for adapters.
         let input = maps.iter().any(|map| map.lora().is_some()).then(|| x.clone());
-        let [mut query, mut key, mut value] = ops::qkv(x, maps.map(Linear::weight), biases);
+        let [mut query, mut key, mut value] = match maps.iter().any(|map| map.prepared().is_some()) {
+            true => maps.map(|map| map.multiply(x.clone(), map.bias())),
+            false => {
+                let biases = match maps.map(Linear::bias) {
+                    [Some(query), Some(key), Some(value)] => Some([query, key, value]),
+                    _ => None,
+                };
+                ops::qkv(x, maps.map(Linear::weight), biases)
+            }
+        };
         if let Some(x) = input {
             let [in_query, in_key, in_value, _] = adapters(rng);
             query = self.query.adapted(query, &x, in_query);

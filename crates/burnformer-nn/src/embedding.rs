@@ -1,5 +1,6 @@
 //! Token embeddings.
 
+use crate::prepare::prepared;
 use crate::tensor_parallel::{Group, group};
 use crate::{Lora, assert_valid, constant_param};
 use burn::config::Config;
@@ -88,12 +89,16 @@ impl Embedding {
     ///
     /// Source: Press and Wolf 2017; Vaswani et al. 2017, section 3.4.
     pub fn logits<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
-        let Some(group) = self.group() else { return ops::linear(x, self.weight.base(), bias) };
+        let multiply = |x, bias| match prepared(&self.weight) {
+            None => ops::linear(x, self.weight.base(), bias),
+            Some(weight) => ops::linear_prepared(x, weight, bias),
+        };
+        let Some(group) = self.group() else { return multiply(x, bias) };
         let rows = group.share(self.vocab_size);
         let part = |bias: Tensor<1>| match bias.dims()[0] == self.vocab_size {
             true => bias.narrow(0, rows.start, rows.len()),
             false => bias,
         };
-        ops::linear(group.copied(x), self.weight.base(), bias.map(part))
+        multiply(group.copied(x), bias.map(part))
     }
 }

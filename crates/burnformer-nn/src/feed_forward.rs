@@ -77,23 +77,30 @@ impl FeedForward {
             return self.forward_adapted(x, rng);
         }
         let dropout = Dropout::new(self.dropout, rng);
+        let run = |x, biases, dropout: Option<Dropout>| match maps.map(Linear::prepared) {
+            [Some(input), Some(output)] if dropout.is_none() => {
+                ops::feed_forward_prepared(x, [input, output], biases, self.activation)
+            }
+            _ => {
+                let options = FeedForwardOptions { activation: self.activation, dropout };
+                ops::feed_forward(x, maps.map(Linear::weight), biases, options)
+            }
+        };
         let Some(group) = group(self.linear_in.weight.lazy_shape()[0], self.d_ff) else {
             let biases = self.linear_in.bias().zip(self.linear_out.bias()).map(<[_; 2]>::from);
-            let options = FeedForwardOptions { activation: self.activation, dropout };
-            return ops::feed_forward(x, maps.map(Linear::weight), biases, options);
+            return run(x, biases, dropout);
         };
         // One rank has the bias of the output.
         let zeros = || Tensor::zeros([x.dims()[2]], &x.device());
         let biases = self.linear_in.bias().map(|bias| [bias, self.linear_out.bias().unwrap_or_else(zeros)]);
         let dropout = dropout.map(|dropout| dropout.from(0, group.share(self.d_ff).start));
-        let options = FeedForwardOptions { activation: self.activation, dropout };
-        group.summed(ops::feed_forward(group.copied(x), maps.map(Linear::weight), biases, options))
+        group.summed(run(group.copied(x), biases, dropout))
     }
 
     /// [`Self::forward`] of maps with adapters, one operator after the other.
     fn forward_adapted(&self, x: Tensor<3>, rng: DropoutRng) -> Tensor<3> {
         let [in_input, in_output] = rng.again().split();
-        let hidden = self.linear_in.adapted(ops::linear(x.clone(), self.linear_in.weight(), None), &x, in_input);
+        let hidden = self.linear_in.adapted(self.linear_in.multiply(x.clone(), None), &x, in_input);
         let hidden = ops::bias_activation(hidden, self.linear_in.bias(), self.activation); // [batch_size, seq_length, d_ff]
         let hidden = ops::dropout(hidden, None, Dropout::new(self.dropout, rng));
         self.linear_out.forward_with(hidden, in_output)

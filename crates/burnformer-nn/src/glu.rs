@@ -82,7 +82,7 @@ impl Glu {
         };
         let first = group.as_ref().map_or(0, |group| group.share(self.d_ff).start);
         let [in_gate, in_input, in_output] = rng.again().split();
-        let gate = self.linear_gate.adapted(ops::linear(x.clone(), self.linear_gate.weight(), None), &x, in_gate);
+        let gate = self.linear_gate.adapted(self.linear_gate.multiply(x.clone(), None), &x, in_gate);
         let gate = ops::bias_activation(gate, self.linear_gate.bias(), self.activation);
         let hidden = gate * self.linear_in.forward_with(x, in_input); // [batch_size, seq_length, d_ff]
         let dropout = Dropout::new(self.dropout, rng).map(|dropout| dropout.from(0, first));

@@ -41,6 +41,7 @@ mod norm;
 pub mod parts;
 pub mod pipeline;
 mod positions;
+mod prepare;
 mod rms_norm;
 mod rotary;
 mod stack;
@@ -74,6 +75,7 @@ pub use norm::{Norm, NormKind};
 pub use positions::{
     LearnedPositions, LearnedPositionsConfig, SinusoidLayout, SinusoidalPositions, SinusoidalPositionsConfig,
 };
+pub use prepare::{is_prepared, prepare};
 pub use rms_norm::{RmsNorm, RmsNormConfig};
 pub use rotary::{Rotary, RotaryConfig};
 pub use stack::{Stack, StackConfig};

@@ -1,11 +1,12 @@
 //! The affine map.
 
+use crate::prepare::prepared;
 use crate::{DropoutRng, Lora, assert_valid, constant_param};
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops as ops;
+use burnformer_ops::{self as ops, Prepared};
 
 /// Settings of a [`Linear`] map.
 #[derive(Config, Debug)]
@@ -66,13 +67,31 @@ impl Linear {
     /// As [`Self::forward`].
     pub fn forward_with<const D: usize>(&self, x: Tensor<D>, rng: DropoutRng) -> Tensor<D> {
         match self.lora() {
-            None => ops::linear(x, self.weight(), self.bias()),
-            Some(lora) => lora.add(ops::linear(x.clone(), self.weight(), self.bias()), x, rng),
+            None => self.multiply(x, self.bias()),
+            Some(lora) => lora.add(self.multiply(x.clone(), self.bias()), x, rng),
+        }
+    }
+
+    /// `x weightᵀ + bias` without the adapter.
+    ///
+    /// # Shapes
+    /// - x: `[.., d_in]`
+    /// - returns: `[.., d_out]`
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn multiply<const D: usize>(&self, x: Tensor<D>, bias: Option<Tensor<1>>) -> Tensor<D> {
+        match self.prepared() {
+            None => ops::linear(x, self.weight(), bias),
+            Some(weight) => ops::linear_prepared(x, weight, bias),
         }
     }
 
     /// The matrix that [`Self::forward`] multiplies by, `[d_out, d_in]`, without its adapter. Operators that fuse several maps
     /// read it here, and add what the adapter does.
+    ///
+    /// # Panics
+    /// If the map is [prepared](crate::prepare).
     pub fn weight(&self) -> Tensor<2> {
         self.weight.base()
     }
@@ -80,6 +99,11 @@ impl Linear {
     /// The bias that [`Self::forward`] adds, `[d_out]`; `None` also where another rank has it.
     pub fn bias(&self) -> Option<Tensor<1>> {
         self.bias.as_ref().filter(|bias| bias.lazy_shape()[0] > 0).map(Param::val)
+    }
+
+    /// The weight as it is laid out for inference, if it [is](crate::prepare).
+    pub(crate) fn prepared(&self) -> Option<&Prepared> {
+        prepared(&self.weight)
     }
 
     /// The adapter of the weight.

@@ -4,10 +4,11 @@
 use crate::reference;
 use crate::{
     Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LayerNormOptions,
+    LayerNormOptions, Prepared,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
-use burn::backend::{Backend, ExtensionType, backend_extension};
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
+use burn::tensor::Tensor;
 
 /// An optional tensor: `Option` cannot be an argument of a backend extension.
 #[derive(ExtensionType, Clone, Debug)]
@@ -57,6 +58,15 @@ pub enum FeedForwardBias<B: Backend> {
     },
 }
 
+impl FeedForwardBias<Dispatch> {
+    pub(crate) fn of(biases: Option<[Tensor<1>; 2]>) -> Self {
+        biases.map_or(Self::None, |biases| {
+            let [input, output] = biases.map(Tensor::into_dispatch);
+            Self::Some { input, output }
+        })
+    }
+}
+
 impl<B: Backend> FeedForwardBias<B> {
     pub(crate) fn into_parts(self) -> [MaybeTensor<B>; 2] {
         match self {
@@ -77,6 +87,9 @@ pub enum MaskPrimitive<B: Backend> {
     Full(BoolTensor<B>),
 }
 
+/// What a prepared weight says elsewhere.
+const NOT_HERE: &str = "a prepared weight multiplies tensors of the processor, without gradients";
+
 /// The operators of a Transformer on a backend's own tensors. The functions of the same names in
 /// [`reference`](mod@crate::reference) define them, document their shapes, and are the default implementations.
 #[backend_extension(
@@ -93,6 +106,15 @@ pub trait TransformerOps: Backend {
         #[extension_type] bias: MaybeTensor<Self>,
     ) -> FloatTensor<Self> {
         reference::linear::<Self>(x, weight, bias)
+    }
+
+    /// [`Self::linear`] by a weight that is laid out for the kernels of the host.
+    fn linear_prepared(
+        _x: FloatTensor<Self>,
+        _weight: Prepared,
+        #[extension_type] _bias: MaybeTensor<Self>,
+    ) -> FloatTensor<Self> {
+        panic!("{NOT_HERE}")
     }
 
     fn qkv(
@@ -151,6 +173,16 @@ pub trait TransformerOps: Backend {
             Some(dropout) => <Self as TransformerOps>::dropout(hidden, MaybeTensor::None, dropout),
         };
         <Self as TransformerOps>::linear(hidden, weight_out, bias_out)
+    }
+
+    /// [`Self::feed_forward`] by weights, in and out, that are laid out for the kernels of the host.
+    fn feed_forward_prepared(
+        _x: FloatTensor<Self>,
+        _weights: [Prepared; 2],
+        #[extension_type] _bias: FeedForwardBias<Self>,
+        _activation: Activation,
+    ) -> FloatTensor<Self> {
+        panic!("{NOT_HERE}")
     }
 
     fn dropout(

@@ -244,10 +244,7 @@ pub fn feed_forward<const D: usize>(
             ("bias_out", &output.dims(), 0),
         );
     }
-    let bias = biases.map_or(FeedForwardBias::None, |biases| {
-        let [input, output] = biases.map(Tensor::into_dispatch);
-        FeedForwardBias::Some { input, output }
-    });
+    let bias = FeedForwardBias::of(biases);
     let [weight_in, weight_out] = [weight_in, weight_out].map(Tensor::into_dispatch);
     let out = <Dispatch as TransformerOps>::feed_forward(x.into_dispatch(), weight_in, weight_out, bias, options);
     Tensor::from_dispatch(out)

@@ -6,11 +6,12 @@ use crate::cpu::attention::{self, Attention, Blocked};
 use crate::cpu::dropout::Multipliers;
 use crate::cpu::feed_forward::FeedForward;
 use crate::cpu::linear::Map;
+use crate::cpu::packed_feed_forward::PackedFeedForward;
 use crate::cpu::{self, layer_norm, optimizer};
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::{
     Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LayerNormOptions, precision, reference,
+    LayerNormOptions, Prepared, precision, reference,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata, read_sync};
@@ -315,6 +316,11 @@ impl<B: Host> TransformerOps for B {
         B::give(values, with_width(x.shape(), shape[0]))
     }
 
+    fn linear_prepared(x: FloatTensor<B>, weight: Prepared, bias: MaybeTensor<B>) -> FloatTensor<B> {
+        let values = weight.packed().forward(&B::read(&x), read_maybe::<B>(&bias).as_deref());
+        B::give(values, with_width(x.shape(), weight.d_out()))
+    }
+
     fn qkv(
         x: FloatTensor<B>,
         weight_q: FloatTensor<B>,
@@ -381,6 +387,20 @@ impl<B: Host> TransformerOps for B {
         }
         let [bias_in, bias_out] = bias.into_parts();
         feed_forward::<B>(&x, [&weight_in, &weight_out], [&bias_in, &bias_out], &options, false).0
+    }
+
+    fn feed_forward_prepared(
+        x: FloatTensor<B>,
+        [input, output]: [Prepared; 2],
+        bias: FeedForwardBias<B>,
+        activation: Activation,
+    ) -> FloatTensor<B> {
+        let bias = bias.into_parts();
+        let [bias_in, bias_out] = bias.each_ref().map(read_maybe::<B>);
+        let hidden = BiasActivation { columns: input.d_out(), bias: bias_in.as_deref(), activation, dropout: None };
+        let call =
+            PackedFeedForward { input: input.packed(), hidden, output: output.packed(), bias_out: bias_out.as_deref() };
+        B::give(call.forward(&B::read(&x)), with_width(x.shape(), output.d_out()))
     }
 
     fn dropout(x: FloatTensor<B>, residual: MaybeTensor<B>, options: Dropout) -> FloatTensor<B> {

@@ -33,6 +33,7 @@ mod host;
 mod optimizer;
 mod options;
 mod precision;
+mod prepared;
 mod recompute;
 pub mod reference;
 mod shapes;
@@ -53,6 +54,7 @@ pub use options::{
     FeedForwardOptions, LayerNormOptions,
 };
 pub use precision::{HostProducts, Precision, PrecisionError, host_products, matmul_precision, with_matmul_precision};
+pub use prepared::{PrepareError, Prepared, WeightFormat, feed_forward_prepared, linear_prepared};
 pub use recompute::{alias, backward_from, backward_from_all, recomputed, with_backward};
 pub use shapes::assert_same_axis;
 pub use threads::{ThreadsError, start_threads};

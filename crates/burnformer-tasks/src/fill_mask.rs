@@ -5,6 +5,7 @@ use std::path::Path;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_data::tokenizer::{Encoded, TokenizerKind};
 use burnformer_models::{BertForMaskedLM, Head, Pretrained};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use crate::TaskError;
@@ -61,6 +62,15 @@ impl FillMask {
         let encode = Encode::load(folder, model.config(), device)?;
         let mask_id = encode.tokenizer.specials().mask_id.ok_or(TaskError::NoToken { role: "mask" })?;
         Ok(Self { model, encode, mask_id, device: device.clone() })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The mask token, to be written in a text.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_models::{Head, ModelClass};
-use burnformer_ops::DeviceChoice;
+use burnformer_ops::{DeviceChoice, WeightFormat};
 
 use crate::sentence_transformers::{CrossEncoder, Modules};
 use crate::{
@@ -43,12 +43,28 @@ impl Pipeline {
         Self::from_folder_on(folder, &DeviceChoice::Auto.open()?)
     }
 
-    /// Loads the model in `folder` on `device`.
+    /// Loads the model in `folder` on `device`, prepared for inference in single precision.
     ///
     /// # Errors
     /// As [`Self::from_folder`].
     pub fn from_folder_on(folder: impl AsRef<Path>, device: &Device) -> Result<Self, TaskError> {
-        let folder = folder.as_ref();
+        Self::load(folder.as_ref(), device)?.prepared(WeightFormat::F32)
+    }
+
+    fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(match self {
+            Self::FillMask(it) => Self::FillMask(Box::new(it.prepared(format)?)),
+            Self::TextClassification(it) => Self::TextClassification(Box::new(it.prepared(format)?)),
+            Self::TokenClassification(it) => Self::TokenClassification(Box::new(it.prepared(format)?)),
+            Self::QuestionAnswering(it) => Self::QuestionAnswering(Box::new(it.prepared(format)?)),
+            Self::TextEmbedding(it) => Self::TextEmbedding(Box::new(it.prepared(format)?)),
+            Self::TextRanking(it) => Self::TextRanking(Box::new(it.prepared(format)?)),
+            Self::TextGeneration(it) => Self::TextGeneration(Box::new(it.prepared(format)?)),
+            Self::Translation(it) => Self::Translation(Box::new(it.prepared(format)?)),
+        })
+    }
+
+    fn load(folder: &Path, device: &Device) -> Result<Self, TaskError> {
         if CrossEncoder::of(folder)?.is_some() {
             let classifier = TextClassification::load(folder, device)?;
             return Ok(match classifier.labels().len() {

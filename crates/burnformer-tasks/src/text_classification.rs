@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use burnformer_models::{BertForSequenceClassification, Head, OutputActivation, Outputs, Pretrained};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use crate::encode::{Encode, behind, expect_head, finite, probabilities};
@@ -91,6 +92,15 @@ impl TextClassification {
             None => model,
         };
         Ok(Self { model, encode, prompt })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// What the probabilities of a [`Prediction`] mean.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_data::tokenizer::Tokenizer;
-use burnformer_models::Pooling;
+use burnformer_models::{Pooling, Pretrained};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use crate::encode::{Encode, behind, finite, prompt_length};
@@ -46,6 +47,15 @@ impl TextEmbedding {
         text.apply(&mut encode, config.max_seq_length)?;
         let (dimensions, prompt) = (settings.dimensions, settings.prompts.default_prompt().to_owned());
         Ok(Self { model, encode, dimensions, prompt })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The same pipeline with another pooling.

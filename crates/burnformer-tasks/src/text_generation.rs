@@ -8,6 +8,7 @@ use burnformer_data::tokenizer::{Tokenizer, TokenizerError};
 use burnformer_models::{
     GenerationConfig, GenerationFile, GenerationInput, GptForCausalLM, Head, Hypothesis, Pretrained, generate,
 };
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use crate::TaskError;
@@ -76,6 +77,15 @@ impl TextGeneration {
         // A sequence of the tokenizer without its end; GPT-2's own has nothing around a text.
         let n_behind = tokenizer.specials_around()?.1.len();
         Ok(Self { model, tokenizer, n_behind, batch_size: BATCH_SIZE })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The same with another number of prompts at once, at least one.

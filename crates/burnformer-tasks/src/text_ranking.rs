@@ -4,6 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_models::{Head, ModelClass};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use crate::sentence_transformers::{CrossEncoder, Modules};
@@ -62,6 +63,17 @@ impl TextRanking {
     /// Ranking by a classifier with one label.
     pub(crate) fn of(model: TextClassification) -> Self {
         Self(Ranker::Pairs(Box::new(model)))
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`: see [`TextEmbedding::prepared`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self(match self.0 {
+            Ranker::Pairs(model) => Ranker::Pairs(Box::new(model.prepared(format)?)),
+            Ranker::Embeddings(model) => Ranker::Embeddings(Box::new(model.prepared(format)?)),
+        }))
     }
 
     /// The same, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.

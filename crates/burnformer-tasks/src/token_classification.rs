@@ -11,6 +11,7 @@ use burnformer_data::tag_scheme::TagScheme;
 use burnformer_data::tokenizer::{Alignment, Encoded, Tokenizer, TokenizerError, TokenizerKind};
 use burnformer_models::{BertConfig, BertForTokenClassification, Head, Pretrained, Staged};
 use burnformer_nn::{CrossEntropyLoss, CrossEntropyLossConfig, DropoutRng};
+use burnformer_ops::WeightFormat;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::{Encode, bert_input, check_vocabulary, expect_head, probabilities, with_max_length};
@@ -288,6 +289,15 @@ impl TokenClassification {
             _ => EntityMode::Lenient,
         };
         Ok(Self { model, encode, mode })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The names of the labels.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Error, Result};
 use burnformer::core::AtomicFile;
+use burnformer::ops::WeightFormat;
 use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
@@ -54,7 +55,7 @@ impl crate::args::EmbeddingArgs {
     /// The model that the flags ask for.
     pub(super) fn load(&self, context: &Context) -> Result<TextEmbedding> {
         let device = context.open(&self.device)?;
-        let mut model = TextEmbedding::load(&self.folder, &device)?;
+        let mut model = TextEmbedding::load(&self.folder, &device)?.prepared(WeightFormat::F32)?;
         if self.special_tokens.split_special_tokens {
             model = model.with_split_special_tokens(true);
         }

@@ -1,6 +1,7 @@
 //! `burnformer predict` with a model for token classification: the entities of each text.
 
 use anyhow::Result;
+use burnformer::ops::WeightFormat;
 use burnformer::tasks::{MarkedText, TextEntity, TokenClassification};
 use serde::Serialize;
 
@@ -25,7 +26,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         let message = format!("`{flag}` cannot be used with a model for token classification");
         return Err(Advised::new(message, format!("leave out `{flag}`")).into());
     }
-    let mut model = TokenClassification::load(&args.folder, &context.open(&args.device)?)?;
+    let mut model =
+        TokenClassification::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burnformer::models::{Head, ModelClass, Outputs, SharedBase};
+use burnformer::ops::WeightFormat;
 use burnformer::recipes::finetune::MultiLabelSettings;
 use burnformer::tasks::{Answer, AnswerOptions, TextClassification};
 use serde::Serialize;
@@ -56,7 +57,7 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         })
     };
     let classifiers = if args.adapter.is_empty() {
-        vec![Classifier::new(None, load(&args.folder)?, &args.folder, args.threshold)?]
+        vec![Classifier::new(None, load(&args.folder)?.prepared(WeightFormat::F32)?, &args.folder, args.threshold)?]
     } else {
         let folders = std::iter::once(&args.folder).chain(&args.adapter);
         let load = |folder| Classifier::new(Some(folder), load(folder)?, folder, args.threshold);

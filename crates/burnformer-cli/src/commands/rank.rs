@@ -1,6 +1,7 @@
 //! `burnformer rank`: texts by relevance to a query.
 
 use anyhow::Result;
+use burnformer::ops::WeightFormat;
 use burnformer::tasks::TextRanking;
 use serde::Serialize;
 
@@ -25,7 +26,7 @@ impl Line {
 }
 
 pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
-    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?;
+    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -122,6 +122,10 @@ impl Pretrained for GptForCausalLM {
         self.gpt.config()
     }
 
+    fn output_table(&self) -> Option<&'static str> {
+        Some(if self.output.is_some() { "output.weight" } else { "gpt.token.weight" })
+    }
+
     /// Reads the files of the first release too, whose names lack `transformer.` and which have causal masks as
     /// weights.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {

@@ -148,7 +148,7 @@ impl MaskedTokenHead {
     /// # Panics
     /// If the shapes do not fit.
     pub fn forward(&self, hidden: Tensor<2>, token: &Embedding) -> Tensor<2> {
-        let x = ops::linear(hidden, self.dense.weight.val(), None);
+        let x = self.dense.multiply(hidden, None);
         let x = ops::bias_activation(x, self.dense.bias.as_ref().map(Param::val), self.activation);
         self.decoder.as_ref().unwrap_or(token).logits(self.norm.forward(x), Some(self.bias.val()))
     }

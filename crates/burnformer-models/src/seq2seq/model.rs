@@ -310,6 +310,14 @@ impl Pretrained for Seq2Seq {
         &self.config
     }
 
+    fn output_table(&self) -> Option<&'static str> {
+        Some(match (&self.output, &self.target) {
+            (Some(_), _) => "output.weight",
+            (None, Some(_)) => "target.weight",
+            (None, None) => "source.weight",
+        })
+    }
+
     /// A Marian, a Pegasus, or an encoder–decoder of this project.
     fn load(folder: &Path, device: &Device) -> Result<Self, ModelError> {
         files::load(folder, device)

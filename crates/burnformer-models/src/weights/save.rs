@@ -6,6 +6,7 @@ use crate::{ModelError, stats};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 use burnformer_core::{FileError, atomic_write};
+use burnformer_nn::is_prepared;
 use bytemuck::NoUninit;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -19,7 +20,8 @@ use std::path::Path;
 /// see [`with_elsewhere`](super::with_elsewhere).
 ///
 /// # Errors
-/// If the file cannot be written, or the device does not hand out a parameter; [`ModelError::UnmergedAdapter`].
+/// If the file cannot be written, or the device does not hand out a parameter; [`ModelError::UnmergedAdapter`];
+/// [`ModelError::PreparedModel`].
 ///
 /// # Panics
 /// If two parameters or tensors get the same place, or a weight lacks a part.
@@ -32,6 +34,9 @@ pub fn save<M: Module, P: Into<Place>>(
     let folder = path.parent().unwrap_or(Path::new("."));
     if save_attached(module, |path| place(path).into(), folder)? {
         return Ok(());
+    }
+    if is_prepared(module) {
+        return Err(ModelError::PreparedModel);
     }
     save_some(module, |path| Some(place(path)), extra, path)
 }

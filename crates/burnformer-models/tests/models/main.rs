@@ -14,6 +14,7 @@ mod hostile;
 mod initial_weights;
 mod invariants;
 mod parts;
+mod prepare;
 mod registry;
 mod seq2seq;
 mod stages;

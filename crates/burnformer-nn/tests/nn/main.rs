@@ -11,5 +11,6 @@ mod invariants;
 mod lora;
 mod options;
 mod pipeline;
+mod prepare;
 mod support;
 mod tensor_parallel;

@@ -158,6 +158,11 @@ impl FeedForward<'_> {
 
     /// Rows of a block. They depend on the width alone, so that the order of every sum does.
     fn rows(&self) -> usize {
-        (BLOCK / self.input.d_out.max(1)).max(BLOCK_ROWS)
+        block_rows(self.input.d_out)
     }
+}
+
+/// Rows of the hidden layer, each `d_ff` wide, that a task works on at a time.
+pub(super) fn block_rows(d_ff: usize) -> usize {
+    (BLOCK / d_ff.max(1)).max(BLOCK_ROWS)
 }

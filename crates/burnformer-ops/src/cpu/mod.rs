@@ -20,6 +20,7 @@ pub(crate) mod linear;
 pub(crate) mod logsumexp;
 pub(crate) mod matmul;
 pub(crate) mod optimizer;
+pub(crate) mod packed_feed_forward;
 pub(crate) mod processor;
 
 mod buffer;

@@ -9,6 +9,7 @@ mod in_place;
 mod kernels;
 mod optimizer;
 mod parity;
+mod prepared;
 mod shapes;
 mod support;
 mod threads;

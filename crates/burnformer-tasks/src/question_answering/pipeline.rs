@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor};
 use burnformer_data::datasets::{ContextWindow, ContextWindows, EncodedContext, WindowPlace};
 use burnformer_data::tokenizer::Encoded;
 use burnformer_models::{BertForQuestionAnswering, Head, Pretrained};
+use burnformer_ops::WeightFormat;
 use serde::Serialize;
 
 use super::{AnswerCandidate, AnswerSearch, WindowAnswers};
@@ -83,6 +84,15 @@ impl QuestionAnswering {
         let model = BertForQuestionAnswering::load(folder, device)?;
         let encode = Encode::load(folder, model.config(), device)?;
         Ok(Self { model, encode })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The same pipeline, which reads special tokens written in a text, such as `[SEP]`, as text or as special tokens.

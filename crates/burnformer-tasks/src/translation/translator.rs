@@ -11,7 +11,7 @@ use burnformer_data::datasets::{Sample, TextPair};
 use burnformer_models::{
     Convention, GenerationConfig, GenerationFile, GenerationInput, Hypothesis, Pretrained, Seq2Seq,
 };
-use burnformer_ops::is_on_host;
+use burnformer_ops::{WeightFormat, is_on_host};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -82,6 +82,15 @@ impl Translator {
         let model = Seq2Seq::load(folder, device)?;
         let task = TranslationTask::new(model.config().clone(), TranslationTokenizers::load(folder)?, 0.0)?;
         Ok(Self { model, task, batch_size: BATCH_SIZE, device: device.clone() })
+    }
+
+    /// The same pipeline with the weights of its model laid out once, as `format`, for the products of this processor: see
+    /// [`Pretrained::prepare`].
+    ///
+    /// # Errors
+    /// If the processor or the device has no products of this type.
+    pub fn prepared(self, format: WeightFormat) -> Result<Self, TaskError> {
+        Ok(Self { model: self.model.prepare(format)?, ..self })
     }
 
     /// The same pipeline with `batch_size` texts in a batch, at least one.

@@ -12,6 +12,7 @@ mod bf16;
 mod dots;
 #[cfg(target_arch = "x86_64")]
 mod lines;
+pub(crate) mod packed;
 mod portable;
 mod target;
 #[cfg(test)]
