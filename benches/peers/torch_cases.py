@@ -1,19 +1,18 @@
 """The cases of `cargo xtask bench --peers` in PyTorch on the CPU: the same work as `benches/src/cases.rs`.
 
-    pip install torch numpy transformers
+    pip install torch numpy transformers peft
     python torch_cases.py CASE [--dtype f32|bf16] [--compile] [--threads N] [--repeat N]
 
 Prints a line of JSON for each pass of the case. Where PyTorch has a fused operator, it is used: scaled dot-product
-attention, one product for query, key and value, Adam and AdamW. Texts become vectors, and a checkpoint a model, by transformers.
+attention, one product for query, key and value, Adam and AdamW. Texts become vectors and translations, and a checkpoint a model,
+by transformers; `lora-step` alone needs peft.
 """
 
 import argparse
-import json
 import multiprocessing
-import statistics
 import tempfile
-import time
 
+import measuring
 import torch
 import torch_seq2seq
 from torch import nn
@@ -232,45 +231,33 @@ def seq2seq(arguments):
     return training(torch_seq2seq.Seq2Seq(), torch.optim.Adam, batch, torch_seq2seq.N_TOKENS, arguments)
 
 
-class Embedder(nn.Module):
-    """The mean of a text's hidden states, made one long; BERT with the sizes of MiniLM."""
-
-    def __init__(self):
-        from transformers import BertConfig, BertModel
-
-        super().__init__()
-        sizes = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-        config = BertConfig(**sizes, attn_implementation="sdpa")
-        self.bert = BertModel(config, add_pooling_layer=False)
-
-    def forward(self, ids, mask):
-        hidden = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        kept = mask.unsqueeze(-1).to(hidden.dtype)
-        return functional.normalize((hidden * kept).sum(1) / kept.sum(1).clamp(min=1e-9))
-
-
-def embedding(case, lengths, arguments):
-    """Texts sorted by length, 32 in a batch, padded to the longest of it."""
-
-    def batch(lengths):
-        ids = torch.randint(30_522, (len(lengths), max(lengths)))
-        return ids, (torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)).long()
+def embedding(case, arguments):
+    from texts import Embedder, batches, lengths
 
     embed = compiled(Embedder().eval(), arguments)
-    batches = [batch(lengths[first : first + 32]) for first in range(0, len(lengths), 32)]
+    texts = batches(lengths(case))
+
+    def run():
+        with torch.inference_mode(), autocast(arguments):
+            for ids, mask in texts:
+                embed(ids, mask)
+
+    return [(case, sum(lengths(case)), run)]
+
+
+def beam(arguments):
+    import beams
+
+    model, sources = beams.model(), beams.sources()
+    options = {"min_new_tokens": beams.TARGET_LENGTH, "max_new_tokens": beams.TARGET_LENGTH, "do_sample": False}
+    batches = [beams.padded(batch) for batch in beams.batches(sources)]
 
     def run():
         with torch.inference_mode(), autocast(arguments):
             for ids, mask in batches:
-                embed(ids, mask)
+                model.generate(input_ids=ids, attention_mask=mask, num_beams=beams.N_BEAMS, **options)
 
-    return [(case, sum(lengths), run)]
-
-
-def lengths(n_texts):
-    """Quantiles of a log-logistic distribution, between 8 and 256, with a mean of 29."""
-    shares = ((text + 0.5) / n_texts for text in range(n_texts))
-    return [min(256, max(8, int(22.102 * (share / (1 - share)) ** 0.4 + 0.5))) for share in shares]
+    return [("beam", beams.N_TOKENS, run)]
 
 
 def write_checkpoint(folder):
@@ -306,58 +293,22 @@ CASES = {
     "lora-step": lambda arguments: token_classification(arguments, adapter=True),
     "qa-step": question_answering,
     "seq2seq-step": seq2seq,
-    "embed": lambda arguments: embedding("embed", lengths(1000), arguments),
-    "embed-one": lambda arguments: embedding("embed-one", [12], arguments),
+    "beam": beam,
+    "embed": lambda arguments: embedding("embed", arguments),
+    "embed-one": lambda arguments: embedding("embed-one", arguments),
     "load": load,
 }
 
 
-def peak_rss_mib():
-    """The most memory that the process has had; nothing where there is no /proc."""
-    try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:"))
-    except OSError:
-        return None
-
-
-def measure(name, n_tokens, run, arguments):
-    milliseconds = []
-    for turn in range(3 + arguments.repeat):
-        start = time.perf_counter()
-        run()
-        if turn >= 3:  # The first turns warm up, and compile.
-            milliseconds.append((time.perf_counter() - start) * 1e3)
-    median = statistics.median(milliseconds)
-    line = {
-        "peer": "torch",
-        "case": name,
-        "dtype": arguments.dtype,
-        "compile": arguments.compile,
-        "ms": round(median, 2),
-        "min": round(min(milliseconds), 2),
-        "max": round(max(milliseconds), 2),
-        "tokens_per_s": round(n_tokens / median * 1e3),
-        "peak_rss_mib": peak_rss_mib(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
-    print(json.dumps(line), flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("case", choices=CASES)
-    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32", help="bf16 is autocast")
     parser.add_argument("--compile", action="store_true", help="by torch.compile")
-    parser.add_argument("--threads", type=int, help="threads PyTorch may use")
-    parser.add_argument("--repeat", type=int, default=7, help="timed runs of each pass, after three to warm up")
-    arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    # bf16 is autocast.
+    arguments = measuring.arguments(parser, CASES, ["f32", "bf16"])
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     for name, n_tokens, run in CASES[arguments.case](arguments):
-        measure(name, n_tokens, run, arguments)
+        measuring.measure(torch, name, n_tokens, run, arguments)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,14 @@ pub enum Case {
     /// Training step of an encoder–decoder with the sizes of a first translator
     #[value(name = "seq2seq-step")]
     Seq2SeqStep,
+    /// Translation by the same: beam search with four hypotheses for each of 128 texts
+    Beam,
     /// Vectors of a thousand texts of 29 tokens on average, by a model of the size of `MiniLM`
     Embed,
     /// The vector of one text of twelve tokens
     EmbedOne,
     /// Reading the weights of BERT, with the heads of pretraining
     Load,
+    /// Start of the program: `predict` of one text by a small classifier; measured from outside
+    Start,
 }

@@ -8,10 +8,10 @@ use burnformer_ops::{AttentionOptions, attention};
 
 pub use crate::case::Case;
 use crate::inputs::{ints, samples, tokens, trained, uniform};
-use crate::{Size, Sizes, Work, embedding, finetuning, loading, training, translation};
+use crate::{Size, Sizes, Work, beam, embedding, finetuning, loading, training, translation};
 
 impl Case {
-    /// What is timed.
+    /// What is timed; nothing for [`Self::Start`], which a process cannot time itself.
     #[must_use]
     pub fn works(self, size: Size) -> Vec<Work> {
         let sizes = Sizes::of_bert(size);
@@ -40,9 +40,11 @@ impl Case {
                 vec![Work::new("qa-step", shape(sizes), sizes.n_tokens(), start)]
             }
             Self::Seq2SeqStep => vec![translation::step(size)],
+            Self::Beam => vec![beam::search(size)],
             Self::Embed => vec![embedding::many(size)],
             Self::EmbedOne => vec![embedding::one(size)],
             Self::Load => vec![loading::checkpoint(size)],
+            Self::Start => Vec::new(),
         }
     }
 }

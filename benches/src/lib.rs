@@ -5,6 +5,7 @@
 //! operator with its body, `composed` or `fused`, behind the shape. Inputs are made from a fixed seed outside the timed
 //! part, the device is synchronised before the clock stops, and warm-up covers compilation.
 
+mod beam;
 mod case;
 pub mod cases;
 mod composed;

@@ -46,7 +46,7 @@ impl Pairs {
 }
 
 /// What learns to translate the captions of Multi30k in a few minutes, or a model of a few thousand weights.
-fn config(size: Size) -> Seq2SeqConfig {
+pub(crate) fn config(size: Size) -> Seq2SeqConfig {
     let (source_vocab_size, target_vocab_size, d_model, n_layers, n_heads, d_ff) = match size {
         Size::Small => (50, 40, 16, 2, 2, 24),
         Size::Large => (7853, 5893, 256, 3, 8, 512),

@@ -43,7 +43,7 @@ const SCRIPT: &str = "benches/peers/interop.py";
 const FINETUNING: &str = "benches/peers/finetuning.py";
 
 pub(crate) fn run(runner: &Runner, args: &InteropArgs) -> Result<()> {
-    let Some(python) = python::with_packages(runner, &PACKAGES, args.python.as_deref(), args.yes)? else {
+    let Some(python) = python::with_packages(runner, &PACKAGES, &[], args.python.as_deref(), args.yes)? else {
         bail!("nothing to compare with");
     };
     let program = program::build(runner, "interop_case", &args.backends)?;

@@ -116,6 +116,20 @@ impl Runner {
         String::from_utf8(output.stdout).with_context(|| format!("the output of `{}` is not UTF-8", invocation.line()))
     }
 
+    /// Runs it without a word, and throws away what it prints. Ignores a dry run.
+    ///
+    /// # Errors
+    /// If the program cannot be started or fails.
+    pub(crate) fn silently(&self, invocation: &Invocation) -> Result<()> {
+        let mut command = self.command(invocation);
+        let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let status = status.with_context(|| format!("cannot start `{}`", invocation.line()))?;
+        if !status.success() {
+            bail!("`{}` failed ({status})", invocation.line());
+        }
+        Ok(())
+    }
+
     fn command(&self, invocation: &Invocation) -> Command {
         let program = if invocation.program == "cargo" { &self.cargo } else { &invocation.program };
         let mut command = Command::new(program);

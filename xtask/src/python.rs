@@ -10,14 +10,15 @@ use crate::program::target_folder;
 
 /// A Python with `packages`, which are installed and imported by the same names: `named`, the one that was made for this
 /// before, or the one that is installed if it has them; else, if the user agrees or `agreed` in advance, they are
-/// downloaded into a virtual environment in the target folder. Nothing if there is no Python or the user does not agree,
-/// after saying so.
+/// downloaded, with the `optional` ones, into a virtual environment in the target folder. Nothing if there is no Python or
+/// the user does not agree, after saying so. [`lacking`] tells which of the optional ones a Python does not have.
 ///
 /// # Errors
 /// If `named` lacks a package, or the download fails.
 pub(crate) fn with_packages(
     runner: &Runner,
     packages: &[&str],
+    optional: &[&str],
     named: Option<&str>,
     agreed: bool,
 ) -> Result<Option<String>> {
@@ -28,6 +29,7 @@ pub(crate) fn with_packages(
         }
         bail!("`{python}` lacks a package: run `{}`, or name another Python", install(python, packages).line());
     }
+    let wanted = [packages, optional].concat();
     let environment = target_folder().join("python");
     let own = python_in(&environment).display().to_string();
     let is_made = runner.root().join(&own).is_file();
@@ -43,7 +45,7 @@ pub(crate) fn with_packages(
         return Ok(Some(installed));
     }
     let environment = environment.display().to_string();
-    if !agreed && !asked(&question(packages, &environment))? {
+    if !agreed && !asked(&question(&wanted, &environment))? {
         eprintln!(
             "nothing is downloaded: agree by --yes, or name a Python that has {} by --python",
             packages.join(", ")
@@ -53,8 +55,18 @@ pub(crate) fn with_packages(
     if !is_made {
         runner.run(&Invocation::new(&installed, ["-m", "venv", &environment]))?;
     }
-    runner.run(&install(&own, packages))?;
+    runner.run(&install(&own, &wanted))?;
     Ok(Some(own))
+}
+
+/// Those of `packages` that `python` does not have.
+///
+/// # Errors
+/// If it cannot be started.
+pub(crate) fn lacking<'a>(runner: &Runner, python: &str, packages: &[&'a str]) -> Result<Vec<&'a str>> {
+    let code = "import importlib.util, sys; print(*(it for it in sys.argv[1:] if not importlib.util.find_spec(it)))";
+    let missing = runner.output(&Invocation::new(python, ["-c", code]).args(packages.iter().copied()))?;
+    Ok(packages.iter().copied().filter(|package| missing.split_whitespace().any(|name| name == *package)).collect())
 }
 
 /// Succeeds if all of the packages are there; none of them is loaded.
@@ -63,7 +75,8 @@ fn import(python: &str, packages: &[&str]) -> Invocation {
     Invocation::new(python, ["-c", code]).args(packages.iter().copied())
 }
 
-fn install(python: &str, packages: &[&str]) -> Invocation {
+/// The command line that installs `packages`.
+pub(crate) fn install(python: &str, packages: &[&str]) -> Invocation {
     Invocation::new(python, ["-m", "pip", "install"]).args(packages.iter().copied())
 }
 

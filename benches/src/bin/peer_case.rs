@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use burnformer_benches::Size;
 use burnformer_benches::cases::Case;
@@ -40,6 +40,7 @@ const WARM_UP: u32 = 3;
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    ensure!(args.case != Case::Start, "`start` is timed from outside, by `cargo xtask bench --peers`");
     // On a thread of the pool, as a training step is.
     rayon::scope(|_| measure(&args))
 }

@@ -13,9 +13,33 @@ pub(super) fn processor() -> String {
     processor_of(&cpuinfo).unwrap_or_else(|| ARCH.into())
 }
 
+/// With the name of its generation, which rented machines hide.
 fn processor_of(cpuinfo: &str) -> Option<String> {
-    let (_, name) = cpuinfo.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
-    Some(name.trim().into())
+    let value = |key: &str| {
+        let (_, value) = cpuinfo.lines().filter_map(|line| line.split_once(':')).find(|(it, _)| it.trim() == key)?;
+        Some(value.trim())
+    };
+    let number = |key| value(key)?.parse().ok();
+    let name = value("model name")?;
+    let generation = generation(value("vendor_id")?, number("cpu family")?, number("model")?);
+    Some(generation.map_or_else(|| name.into(), |generation| format!("{name} ({generation})")))
+}
+
+/// Generations of server processors.
+///
+/// Source: Linux, `arch/x86/include/asm/intel-family.h` and `arch/x86/kernel/cpu/amd.c`.
+fn generation(vendor: &str, family: u32, model: u32) -> Option<&'static str> {
+    match (vendor, family, model) {
+        ("AuthenticAMD", 0x19, 0x00..=0x0f | 0x20..=0x5f) => Some("Zen 3"),
+        ("AuthenticAMD", 0x19, 0x10..=0x1f | 0x60..=0xaf) => Some("Zen 4"),
+        ("AuthenticAMD", 0x1a, 0x00..=0x4f | 0x60..=0x7f) => Some("Zen 5"),
+        ("GenuineIntel", 6, 0x55) => Some("Skylake or Cascade Lake"),
+        ("GenuineIntel", 6, 0x6a | 0x6c) => Some("Ice Lake"),
+        ("GenuineIntel", 6, 0x8f) => Some("Sapphire Rapids"),
+        ("GenuineIntel", 6, 0xcf) => Some("Emerald Rapids"),
+        ("GenuineIntel", 6, 0xad | 0xae) => Some("Granite Rapids"),
+        _ => None,
+    }
 }
 
 pub(super) fn n_cores() -> usize {
@@ -70,8 +94,19 @@ mod tests {
 
     #[test]
     fn the_processor_is_named_as_the_system_names_it() {
-        let cpuinfo = "processor\t: 0\nmodel\t\t: 85\nmodel name\t: Intel(R) Xeon(R) Processor @ 2.80GHz\n";
-        assert_eq!(processor_of(cpuinfo).as_deref(), Some("Intel(R) Xeon(R) Processor @ 2.80GHz"));
+        let cpuinfo = |vendor: &str, family: u32, model: u32, name: &str| {
+            format!(
+                "processor\t: 0\nvendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {name}\n"
+            )
+        };
+        for (vendor, family, model, name, expected) in [
+            ("GenuineIntel", 6, 207, "Intel(R) Xeon(R) Processor", "Intel(R) Xeon(R) Processor (Emerald Rapids)"),
+            ("AuthenticAMD", 26, 2, "AMD EPYC", "AMD EPYC (Zen 5)"),
+            ("AuthenticAMD", 25, 17, "AMD EPYC", "AMD EPYC (Zen 4)"),
+            ("GenuineIntel", 6, 1, "Intel(R) Xeon(R)", "Intel(R) Xeon(R)"),
+        ] {
+            assert_eq!(processor_of(&cpuinfo(vendor, family, model, name)).as_deref(), Some(expected));
+        }
         assert_eq!(processor_of("processor\t: 0\n"), None);
     }
 
@@ -80,6 +115,7 @@ mod tests {
         for (processor, expected) in [
             ("Intel(R) Xeon(R) Processor @ 2.80GHz", "intel-xeon"),
             ("AMD EPYC 9R14 96-Core Processor", "amd-epyc-9r14-96-core"),
+            ("AMD EPYC (Zen 5)", "amd-epyc-zen-5"),
             ("aarch64", "aarch64"),
         ] {
             assert_eq!(slug(processor), expected);

@@ -1,13 +1,16 @@
-//! `cargo xtask bench`: the criterion benchmarks on a choice of backends, or comparisons with PyTorch.
+//! `cargo xtask bench`: the criterion benchmarks on a choice of backends, or comparisons with other libraries.
 
 #[allow(unreachable_pub)] // It is public where it lies.
 #[path = "../../../benches/src/case.rs"]
 mod case;
 mod comparison;
 mod machine;
+mod peer;
 mod peers;
+mod processors;
 mod ranks;
 mod record;
+mod start;
 
 use anyhow::Result;
 use clap::Args;
@@ -17,23 +20,26 @@ use crate::invocation::{Invocation, Runner};
 use peers::PeersArgs;
 use ranks::RanksArgs;
 
-/// Run the benchmarks, or compare with PyTorch.
+/// Run the benchmarks, or compare with other libraries.
 ///
 /// The identifier of a benchmark is `operation/pass/shape/dtype/device`, for an operator with its body, `composed` or
 /// `fused`, behind the shape; FILTER is a regular expression on it. A software Vulkan driver runs small shapes.
 ///
 /// With --peers, the cases run here and in PyTorch on the CPU in turns, each in a process of
-/// its own. With --ranks, two processes that share a batch run beside one process, of one thread and of two, here (MPI, device
+/// its own; those of inference also in onnxruntime or CTranslate2. With --ranks, two processes that share a batch run beside one process, of one thread and of two, here (MPI, device
 /// flex) and in PyTorch (DDP on gloo); needs two cores and nothing else that runs. Both print a table of
-/// medians, and keep every figure in `benches/runs/`. A ratio above 1 means that ours is faster.
+/// medians, and keep every figure in `benches/runs/`. A ratio above 1 means that ours is faster. --processors measures nothing: it
+/// prints what is kept, of each processor the newest.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --quick attention
   cargo xtask bench --backends wgpu 'encoder.*/wgpu' -- --save-baseline before
   cargo xtask bench --peers --cases mha,bert-mini --rounds 5
+  cargo xtask bench --peers --cases embed,embed-one,beam
   cargo xtask bench --peers --python ~/torch/bin/python --format json
-  cargo xtask bench --ranks --sizes bert-mini --rounds 5")]
+  cargo xtask bench --ranks --sizes bert-mini --rounds 5
+  cargo xtask bench --processors")]
 pub(crate) struct BenchArgs {
     /// Backends to compile in, separated by commas. With --peers the devices to measure, ndarray,flex if none is given;
     /// wgpu needs a real GPU there.
@@ -52,13 +58,17 @@ pub(crate) struct BenchArgs {
     #[arg(last = true, value_name = "CRITERION_ARGS")]
     pub(crate) criterion_args: Vec<String>,
 
-    /// Compare with PyTorch instead.
+    /// Compare with other libraries instead.
     #[arg(long, group = "comparison", conflicts_with_all = ["quick", "filter", "criterion_args"])]
     pub(crate) peers: bool,
 
     /// Compare two processes with one instead, and both with PyTorch.
     #[arg(long, group = "comparison", conflicts_with_all = ["quick", "filter", "criterion_args", "backends"])]
     pub(crate) ranks: bool,
+
+    /// Print the newest figures of each processor side by side instead.
+    #[arg(long, group = "comparison", conflicts_with_all = ["quick", "filter", "criterion_args", "backends"])]
+    pub(crate) processors: bool,
 
     #[command(flatten)]
     pub(crate) together: RanksArgs,
@@ -70,6 +80,9 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(runner: &Runner, args: &BenchArgs) -> Result<()> {
     if args.ranks {
         return ranks::run(runner, &args.together, &args.comparison);
+    }
+    if args.processors {
+        return processors::run(runner);
     }
     if args.peers {
         return peers::run(runner, &args.backends, &args.comparison);
@@ -138,6 +151,7 @@ mod tests {
             &["--rounds", "3"],
             &["--yes"],
             &["--ranks", "--peers"],
+            &["--processors", "--peers"],
             &["--ranks", "--quick"],
             &["--steps", "3"],
         ] {

@@ -81,7 +81,7 @@ const PACKAGES: [&str; 2] = ["torch", "numpy"];
 pub(super) fn run(runner: &Runner, args: &RanksArgs, common: &PeersArgs) -> Result<()> {
     let machine = machine::describe();
     ensure!(mpi::is_found(), "the program cannot be built with MPI");
-    let python = python::with_packages(runner, &PACKAGES, common.python.as_deref(), common.yes)?;
+    let python = python::with_packages(runner, &PACKAGES, &[], common.python.as_deref(), common.yes)?;
     if python.is_none() {
         eprintln!("without PyTorch only our side is measured");
     }
