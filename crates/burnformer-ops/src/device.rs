@@ -16,8 +16,8 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// `wgpu` where it is compiled in and finds a real GPU, else the first of `flex` and `ndarray` that is compiled in,
-    /// else `wgpu` in software.
+    /// `wgpu` where it is compiled in and finds a real GPU (on Linux one with a device file), else the first of `flex` and
+    /// `ndarray` that is compiled in, else `wgpu` in software.
     #[default]
     Auto,
     /// The CPU, through `burn-ndarray`.
@@ -180,7 +180,8 @@ impl DeviceChoice {
     }
 
     fn best() -> Self {
-        if wgpu::adapters().iter().any(|adapter| adapter.is_gpu) {
+        // Asking the drivers takes a tenth of a second.
+        if wgpu::may_have_gpu() && wgpu::adapters().iter().any(|adapter| adapter.is_gpu) {
             Self::Wgpu(None)
         } else if cfg!(feature = "flex") {
             Self::Flex
@@ -227,6 +228,19 @@ mod wgpu {
             }
             format!("{:?}", self.device)
         }
+    }
+
+    /// `false` if this program has no wgpu, or this Linux no device file of a GPU, so that every adapter would be a software
+    /// renderer. Device files: `dri` for most drivers, and those of NVIDIA, of Windows below Linux (`dxg`), of Arm (`mali`) and
+    /// of Qualcomm (`kgsl`).
+    pub(super) fn may_have_gpu() -> bool {
+        const DEVICES: [&str; 5] = ["dri", "nvidia", "dxg", "mali", "kgsl"];
+        let files = match std::fs::read_dir("/dev") {
+            Ok(files) if cfg!(all(feature = "wgpu", target_os = "linux")) => files,
+            _ => return cfg!(feature = "wgpu"),
+        };
+        let is_device = |name: &str| DEVICES.iter().any(|device| name.starts_with(device));
+        files.flatten().any(|file| file.file_name().to_str().is_some_and(is_device))
     }
 
     #[cfg(not(feature = "wgpu"))]
@@ -309,6 +323,11 @@ mod tests {
             let expected: DeviceChoice = expected.parse().unwrap();
             assert_eq!(DeviceChoice::Auto.open(), expected.open());
         }
+    }
+
+    #[test]
+    fn a_gpu_has_a_file() {
+        assert!(wgpu::may_have_gpu() || !wgpu::adapters().iter().any(|adapter| adapter.is_gpu));
     }
 
     #[cfg(feature = "wgpu")]
