@@ -39,7 +39,7 @@ use crate::adapter::{Merged, SharedBase};
 use crate::folder::{WEIGHTS, WEIGHTS_FILES};
 use crate::{ModelError, stats};
 use burn::module::Module;
-use burn::tensor::TensorData;
+use burn::tensor::{Device, TensorData};
 use burnformer_core::adapter::{adapter_base, is_adapter as is_adapter_folder};
 use burnformer_core::available_memory;
 use burnformer_nn::parts;
@@ -257,11 +257,12 @@ impl Weights {
         place_of: &dyn Fn(&str) -> Option<Place>,
         ignore: &dyn Fn(&str) -> bool,
     ) -> Result<M, ModelError> {
-        self.check(&module, place_of, ignore)?;
+        let parameters = stats::parameters(&module);
+        self.check(&parameters, place_of, ignore)?;
         if let Some(adapter) = &self.adapter {
             adapter.check_complete(&module, place_of)?;
         }
-        self.check_memory(&module, place_of)?;
+        self.check_memory(&parameters, &module.devices(), place_of)?;
         let shared = SharedBase::current().filter(|_| self.adapter.is_some());
         if let (Some(_), Some(adapter)) = (&shared, &mut self.adapter) {
             adapter.keep_apart();
@@ -282,17 +283,17 @@ impl Weights {
     }
 
     /// Compares names and shapes, before anything is allocated for a weight.
-    fn check<M: Module>(
+    fn check(
         &self,
-        module: &M,
-        place_of: impl Fn(&str) -> Option<Place>,
-        ignore: impl Fn(&str) -> bool,
+        parameters: &[(String, Vec<usize>)],
+        place_of: &dyn Fn(&str) -> Option<Place>,
+        ignore: &dyn Fn(&str) -> bool,
     ) -> Result<(), ModelError> {
         let (mut taken, mut missing, mut absent) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
         let mut wrong_shape = None;
-        for (path, shape) in stats::parameters(module) {
-            let Some(place) = place_of(&path) else { continue };
-            let (expected, name) = (place.stored_shape(&shape), place.name);
+        for (path, shape) in parameters {
+            let Some(place) = place_of(path) else { continue };
+            let (expected, name) = (place.stored_shape(shape), place.name);
             match self.shape(&name) {
                 None if !absent.insert(name.clone()) => {}
                 None => missing.push(name),
@@ -320,12 +321,17 @@ impl Weights {
     }
 
     /// Refuses weights that memory has no room for: where it runs out, the device ends the program.
-    fn check_memory<M: Module>(&self, module: &M, place_of: impl Fn(&str) -> Option<Place>) -> Result<(), ModelError> {
-        let Some(available) = module.devices().iter().all(is_on_host).then(available_memory).flatten() else {
+    fn check_memory(
+        &self,
+        parameters: &[(String, Vec<usize>)],
+        devices: &[Device],
+        place_of: &dyn Fn(&str) -> Option<Place>,
+    ) -> Result<(), ModelError> {
+        let Some(available) = devices.iter().all(is_on_host).then(available_memory).flatten() else {
             return Ok(());
         };
-        let wanted = stats::parameters(module).into_iter().filter(|(path, _)| place_of(path).is_some());
-        let wanted = wanted.map(|(path, shape)| parts::part_of(&path).shape(&shape));
+        let wanted = parameters.iter().filter(|(path, _)| place_of(path).is_some());
+        let wanted = wanted.map(|(path, shape)| parts::part_of(path).shape(shape));
         let sizes = wanted.map(|shape| shape.iter().product::<usize>() as u64 * size_of::<f32>() as u64);
         let needed = sizes.fold(0, u64::saturating_add);
         if needed <= available {

@@ -48,15 +48,25 @@ pub(crate) fn save_some<M: Module, P: Into<Place>>(
     extra: Vec<(String, TensorData)>,
     path: &Path,
 ) -> Result<(), ModelError> {
-    let weights = weights(module, place);
+    let weights = weights(stats::parameters(module), &|path| place(path).map(P::into));
+    write(&weights, extra, &|weight| weight.read(module), path)
+}
+
+/// [`save_some`] without code of its own for each model.
+fn write(
+    weights: &[Weight],
+    extra: Vec<(String, TensorData)>,
+    read: &dyn Fn(&Weight) -> io::Result<TensorData>,
+    path: &Path,
+) -> Result<(), ModelError> {
     let extra: Vec<(String, Dtype, TensorData)> = extra.into_iter().map(as_stored).collect();
     let extras = extra.iter().map(|(name, dtype, data)| (name.clone(), *dtype, data.shape().to_vec()));
     let header = header(weights.iter().map(|it| (it.place.name.clone(), Dtype::F32, it.shape.clone())).chain(extras));
     atomic_write(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for weight in &weights {
-            write_little_endian(file, &weight.read(module)?, Dtype::F32)?;
+        for weight in weights {
+            write_little_endian(file, &read(weight)?, Dtype::F32)?;
         }
         extra.iter().try_for_each(|(_, dtype, data)| write_little_endian(file, data, *dtype))
     })
@@ -111,12 +121,17 @@ impl Weight {
             ReadParameters { wanted: &self.paths, path: Vec::new(), found: BTreeMap::new(), result: Ok(()) };
         module.visit(&mut reader);
         reader.result?;
+        self.put_together(reader.found)
+    }
+
+    /// The weight of those parameters that are here; the others come from elsewhere.
+    fn put_together(&self, mut found: BTreeMap<usize, TensorData>) -> io::Result<TensorData> {
         for (number, path) in self.paths.iter().enumerate() {
-            if let Some(found) = elsewhere::read(path) {
-                reader.found.insert(number, found?);
+            if let Some(other) = elsewhere::read(path) {
+                found.insert(number, other?);
             }
         }
-        let mut parameters: Vec<TensorData> = reader.found.into_values().collect();
+        let mut parameters: Vec<TensorData> = found.into_values().collect();
         match (self.place.part, self.place.transposed) {
             (None, false) => Ok(parameters.swap_remove(0)),
             _ => Ok(self.place.stored(&parameters)),
@@ -124,12 +139,12 @@ impl Weight {
     }
 }
 
-/// The weights that hold the parameters of `module` that have a place, in the order of the first parameter of each.
-fn weights<M: Module, P: Into<Place>>(module: &M, place: impl Fn(&str) -> Option<P>) -> Vec<Weight> {
+/// The weights that hold those `parameters` that have a place, in the order of the first parameter of each.
+fn weights(parameters: Vec<(String, Vec<usize>)>, place: &dyn Fn(&str) -> Option<Place>) -> Vec<Weight> {
     let mut weights: Vec<Weight> = Vec::new();
     let mut parts: BTreeMap<String, (usize, BTreeMap<usize, String>)> = BTreeMap::new();
-    for (path, shape) in stats::parameters(module) {
-        let Some(place): Option<Place> = place(&path).map(P::into) else { continue };
+    for (path, shape) in parameters {
+        let Some(place) = place(&path) else { continue };
         let shape = elsewhere::shape(&path).unwrap_or(shape);
         let Some(part) = place.part else {
             weights.push(Weight { shape: place.stored_shape(&shape), place, paths: vec![path] });
