@@ -3,12 +3,13 @@
 
 use burnformer_benches::cases::Case;
 use burnformer_benches::devices;
+use burnformer_ops::WeightFormat;
 use clap::ValueEnum;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn cases(criterion: &mut Criterion) {
     for bench in devices() {
-        for work in Case::value_variants().iter().flat_map(|case| case.works(bench.size)) {
+        for work in Case::value_variants().iter().flat_map(|case| case.works(bench.size, WeightFormat::F32)) {
             bench.time(criterion, &work);
         }
     }

@@ -3,10 +3,10 @@
 use burn::tensor::Device;
 use burnformer_data::batches::parts;
 use burnformer_models::{GenerationConfig, GenerationInput, Seq2Seq, Seq2SeqConfig};
-use burnformer_ops::is_on_host;
+use burnformer_ops::{WeightFormat, is_on_host};
 use rayon::prelude::*;
 
-use crate::inputs::tokens;
+use crate::inputs::{prepared, tokens};
 use crate::{Size, Work, translation};
 
 /// Texts of a batch, as in translation by the program.
@@ -46,13 +46,13 @@ impl Texts {
 }
 
 /// Translation with four beams. On the processor each thread has a batch of its own, as in translation by the program.
-pub(crate) fn search(size: Size) -> Work {
+pub(crate) fn search(size: Size, format: WeightFormat) -> Work {
     let (config, texts) = (translation::config(size), Texts::new(size));
     let Texts { n_texts, target_length, .. } = texts;
     let Seq2SeqConfig { n_encoder_layers: n, d_model, n_heads, d_ff, .. } = config;
     let shape = format!("n{n}+{n}-texts{n_texts}-t{target_length}-beams4-d{d_model}-h{n_heads}-ff{d_ff}");
     Work::new("beam", shape, n_texts * target_length, move |device: &Device| {
-        let model = Seq2Seq::init(&config, 0, device);
+        let model = prepared(Seq2Seq::init(&config, 0, device), format);
         let sources = texts.sources(&config);
         let lengths: Vec<usize> = sources.iter().map(Vec::len).collect();
         let batches = parts(&lengths, BATCH_SIZE);

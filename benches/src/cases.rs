@@ -4,16 +4,16 @@ use std::rc::Rc;
 
 use burn::tensor::{Device, Tensor};
 use burnformer_nn::{AttentionInput, DropoutRng, EmbeddingConfig, Mask, MultiHeadAttentionConfig, init};
-use burnformer_ops::{AttentionOptions, attention};
+use burnformer_ops::{AttentionOptions, WeightFormat, attention};
 
 pub use crate::case::Case;
 use crate::inputs::{ints, samples, tokens, trained, uniform};
 use crate::{Size, Sizes, Work, beam, embedding, finetuning, loading, training, translation};
 
 impl Case {
-    /// What is timed; nothing for [`Self::Start`], which a process cannot time itself.
+    /// What is timed, with weights of inference as `format`; nothing for [`Self::Start`], which a process cannot time itself.
     #[must_use]
-    pub fn works(self, size: Size) -> Vec<Work> {
+    pub fn works(self, size: Size, format: WeightFormat) -> Vec<Work> {
         let sizes = Sizes::of_bert(size);
         match self {
             Self::Mha => multi_head_attention(size).into(),
@@ -40,9 +40,9 @@ impl Case {
                 vec![Work::new("qa-step", shape(sizes), sizes.n_tokens(), start)]
             }
             Self::Seq2SeqStep => vec![translation::step(size)],
-            Self::Beam => vec![beam::search(size)],
-            Self::Embed => vec![embedding::many(size)],
-            Self::EmbedOne => vec![embedding::one(size)],
+            Self::Beam => vec![beam::search(size, format)],
+            Self::Embed => vec![embedding::many(size, format)],
+            Self::EmbedOne => vec![embedding::one(size, format)],
             Self::Load => vec![loading::checkpoint(size)],
             Self::Start => Vec::new(),
         }

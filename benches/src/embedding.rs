@@ -2,10 +2,10 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_data::batches::parts;
-use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pooling, Pretrained, normalize};
+use burnformer_models::{BertConfig, BertForPreTraining, BertInput, Pooling, normalize};
 use burnformer_ops::WeightFormat;
 
-use crate::inputs::{ints, tokens};
+use crate::inputs::{ints, prepared, tokens};
 use crate::{Size, Work};
 
 /// Texts of a batch, which are of similar length.
@@ -31,7 +31,7 @@ impl Texts {
     }
 
     /// What makes vectors of length one of a batch.
-    fn embedder(self, device: &Device) -> impl Fn(&Batch) -> Tensor<2> + use<> {
+    fn embedder(self, format: WeightFormat, device: &Device) -> impl Fn(&Batch) -> Tensor<2> + use<> {
         let config = BertConfig {
             d_model: self.d_model,
             n_layers: self.n_layers,
@@ -39,7 +39,7 @@ impl Texts {
             d_ff: 4 * self.d_model,
             ..BertConfig::preset("bert-base", self.vocab_size, 0).expect("the preset exists")
         };
-        let model = BertForPreTraining::init(&config, 0, device).prepare(WeightFormat::F32).expect("f32 is everywhere");
+        let model = prepared(BertForPreTraining::init(&config, 0, device), format);
         move |Batch { ids, mask_pad }| {
             let input = BertInput { mask_pad: mask_pad.clone(), ..BertInput::new(ids.clone()) };
             normalize(Pooling::Mean.apply(model.bert().forward(input), mask_pad.clone()))
@@ -83,12 +83,12 @@ impl Batch {
 }
 
 /// Many texts, sorted by length.
-pub(crate) fn many(size: Size) -> Work {
+pub(crate) fn many(size: Size, format: WeightFormat) -> Work {
     let texts = Texts::new(size);
     let lengths = lengths(texts.n_texts);
     let shape = texts.shape(&format!("texts{}", texts.n_texts));
     Work::new("embed", shape, lengths.iter().sum(), move |device: &Device| {
-        let embed = texts.embedder(device);
+        let embed = texts.embedder(format, device);
         let batches: Vec<Batch> = lengths
             .chunks(BATCH_SIZE)
             // A batch goes through the model in parts with little padding, as the embedding of texts does it.
@@ -101,11 +101,11 @@ pub(crate) fn many(size: Size) -> Work {
 }
 
 /// One short sentence, as somebody who searches types it.
-pub(crate) fn one(size: Size) -> Work {
+pub(crate) fn one(size: Size, format: WeightFormat) -> Work {
     const LENGTH: usize = 12;
     let texts = Texts::new(size);
     Work::new("embed-one", texts.shape(&format!("b1-t{LENGTH}")), LENGTH, move |device: &Device| {
-        let embed = texts.embedder(device);
+        let embed = texts.embedder(format, device);
         let batch = Batch::new("one", &[LENGTH], texts.vocab_size, device);
         move || drop(embed(&batch))
     })

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::random::{Key, Purpose, Stream};
+use burnformer_models::Pretrained;
 use burnformer_nn::DropoutRng;
-use burnformer_ops::Dropout;
+use burnformer_ops::{Dropout, WeightFormat};
 
 fn stream(name: &str) -> Stream {
     Stream::new(Key::new(0, Purpose::Weights, name), 0)
@@ -32,6 +33,14 @@ pub(crate) fn tokens(name: &str, n: usize, vocab_size: usize) -> Vec<u32> {
 pub(crate) fn ints<const D: usize>(values: &[u32], shape: [usize; D], device: &Device) -> Tensor<D, Int> {
     let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// `model` for inference, with weights as `format`.
+///
+/// # Panics
+/// If the processor has no products of this type.
+pub(crate) fn prepared<M: Pretrained>(model: M, format: WeightFormat) -> M {
+    model.prepare(format).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Numbers of the samples in a batch.

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use burnformer_benches::Size;
 use burnformer_benches::cases::Case;
-use burnformer_ops::{DeviceChoice, Precision, with_matmul_precision};
+use burnformer_ops::{DeviceChoice, Precision, WeightFormat, with_matmul_precision};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ struct Args {
     #[arg(long, default_value = "ndarray")]
     device: DeviceChoice,
 
-    /// What the factors of matrix products are rounded to
+    /// What the factors of matrix products are rounded to; int8: of inference alone
     #[arg(long, value_enum, default_value = "f32")]
     dtype: Dtype,
 
@@ -34,6 +34,18 @@ struct Args {
 enum Dtype {
     F32,
     Bf16,
+    Int8,
+}
+
+impl Dtype {
+    /// Of training, and of inference.
+    fn products(self) -> (Precision, WeightFormat) {
+        match self {
+            Self::F32 => (Precision::F32, WeightFormat::F32),
+            Self::Bf16 => (Precision::Bf16, WeightFormat::Bf16),
+            Self::Int8 => (Precision::F32, WeightFormat::Int8),
+        }
+    }
 }
 
 const WARM_UP: u32 = 3;
@@ -47,15 +59,11 @@ fn main() -> Result<()> {
 
 fn measure(args: &Args) -> Result<()> {
     let device = args.device.open()?;
-    let precision = match args.dtype {
-        Dtype::F32 => Precision::F32,
-        Dtype::Bf16 => Precision::Bf16,
-    };
-    with_matmul_precision(precision, &device, || measure_on(&device, args))?
+    with_matmul_precision(args.dtype.products().0, &device, || measure_on(&device, args))?
 }
 
 fn measure_on(device: &Device, &Args { case, device: choice, dtype, repeat }: &Args) -> Result<()> {
-    for work in case.works(Size::Large) {
+    for work in case.works(Size::Large, dtype.products().1) {
         let mut run = work.start(device);
         let mut timed = || -> Result<f64> {
             let start = Instant::now();

@@ -11,6 +11,8 @@ pub(super) enum Dtype {
     F32,
     /// Factors of sixteen bits; autocast in PyTorch
     Bf16,
+    /// Weights of eight bits, and inputs that are rounded to eight as they come; of inference alone
+    Int8,
 }
 
 /// A library that does the same work.
@@ -44,9 +46,9 @@ impl Peer {
     /// `true` where it can do the work of `case`.
     pub(super) fn runs(self, case: Case, dtype: Dtype) -> bool {
         match self {
-            Self::Torch => runs(case, dtype),
-            Self::Onnxruntime => matches!(case, Case::Embed | Case::EmbedOne) && dtype == Dtype::F32,
-            Self::Ctranslate2 => case == Case::Beam && dtype == Dtype::F32,
+            Self::Torch => dtype != Dtype::Int8 && runs(case, dtype),
+            Self::Onnxruntime => matches!(case, Case::Embed | Case::EmbedOne) && dtype != Dtype::Bf16,
+            Self::Ctranslate2 => case == Case::Beam && dtype != Dtype::Bf16,
         }
     }
 
@@ -66,6 +68,7 @@ pub(super) fn runs(case: Case, dtype: Dtype) -> bool {
     match dtype {
         Dtype::F32 => true,
         Dtype::Bf16 => !matches!(case, Case::Load | Case::Start),
+        Dtype::Int8 => matches!(case, Case::Embed | Case::EmbedOne | Case::Beam),
     }
 }
 

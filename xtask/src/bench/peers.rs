@@ -381,22 +381,19 @@ mod tests {
 
     #[test]
     fn each_library_runs_what_it_can_in_the_types_it_has() {
-        let args = parse(&["--cases", "embed,bert-mini,beam", "--dtype", "bf16,f32"]);
+        let args = parse(&["--cases", "embed,bert-mini,beam", "--dtype", "int8,f32"]);
         let round = round(&args, &[Backend::Flex], "peer_case", None, Some(&python(&["ctranslate2"])));
         assert_eq!(
             lines_of(&round),
             [
-                "python3 benches/peers/torch_cases.py embed --dtype bf16",
-                "peer_case embed --device flex --dtype bf16",
+                "python3 benches/peers/onnxruntime_cases.py embed --dtype int8",
+                "peer_case embed --device flex --dtype int8",
                 "python3 benches/peers/torch_cases.py embed --dtype f32",
                 "python3 benches/peers/onnxruntime_cases.py embed --dtype f32",
                 "peer_case embed --device flex --dtype f32",
-                "python3 benches/peers/torch_cases.py bert-mini --dtype bf16",
-                "peer_case bert-mini --device flex --dtype bf16",
                 "python3 benches/peers/torch_cases.py bert-mini --dtype f32",
                 "peer_case bert-mini --device flex --dtype f32",
-                "python3 benches/peers/torch_cases.py beam --dtype bf16",
-                "peer_case beam --device flex --dtype bf16",
+                "peer_case beam --device flex --dtype int8",
                 "python3 benches/peers/torch_cases.py beam --dtype f32",
                 "peer_case beam --device flex --dtype f32",
             ]
