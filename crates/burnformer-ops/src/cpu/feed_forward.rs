@@ -5,6 +5,7 @@
 use super::activation::BiasActivation;
 use super::for_overwrite;
 use super::linear::{Map, column_sums};
+use super::matmul::RightFactor;
 use super::parallel::{self, BLOCK_ROWS};
 
 /// Elements of the hidden layer that a task works on at a time, 2 MiB.
@@ -65,13 +66,14 @@ impl FeedForward<'_> {
             .zip(x.chunks((rows * d_in).max(1)))
             .map(|task| (task, places.next().unwrap_or_default()))
             .collect();
+        let [input, output] = [&self.input, &self.output].map(|map| map.factor(tasks.len()));
         parallel::map(tasks, n * d_ff, |block, ((y, x), kept)| {
             let mut activated = for_overwrite(x.len() / d_in * d_ff);
             let mut not_kept = for_overwrite(if keep { 0 } else { activated.len() });
             let hidden = if keep { kept } else { &mut not_kept[..] };
-            self.input.apply(x, None, hidden);
+            self.input.apply_by(&input, x, None, hidden);
             self.hidden.forward(block * rows, hidden, &mut activated);
-            self.output.apply(&activated, self.bias_out, y);
+            self.output.apply_by(&output, &activated, self.bias_out, y);
         });
         (y, kept)
     }
@@ -96,6 +98,7 @@ impl FeedForward<'_> {
         let mut places = dx.chunks_mut((segment_rows * d_in).max(1));
         let segments: Vec<_> =
             x.chunks((segment_rows * d_in).max(1)).map(|x| (x, places.next().unwrap_or_default())).collect();
+        let weights = [&self.input, &self.output].map(|map| map.gradient_factor(n.div_ceil(rows)));
         let partial = parallel::map(segments, n * d_ff, |segment, (x, dx)| {
             let first = segment * segment_rows;
             let last = first + x.len() / d_in;
@@ -106,7 +109,7 @@ impl FeedForward<'_> {
                 kept: &kept[first * d_ff..last * d_ff],
                 dx,
             };
-            self.segment_gradients(segment, wants_weights)
+            self.segment_gradients(segment, &weights, wants_weights)
         });
         let mut partial = partial.into_iter();
         let zeros = || WeightGradients {
@@ -123,8 +126,13 @@ impl FeedForward<'_> {
         Gradients { x: wants_dx.then_some(dx), weights, bias_out: column_sums(dy, d_out) }
     }
 
-    /// Gradients of the weights; that of the input is written to `dx`, unless that is empty.
-    fn segment_gradients(&self, segment: Segment, wants_weights: bool) -> WeightGradients {
+    /// Gradients of the weights; that of the input is written to `dx`, unless that is empty. Gets the weights as factors of gradients.
+    fn segment_gradients(
+        &self,
+        segment: Segment,
+        [input, output]: &[RightFactor; 2],
+        wants_weights: bool,
+    ) -> WeightGradients {
         let (d_in, d_ff, d_out) = (self.input.d_in, self.input.d_out, self.output.d_out);
         let Segment { first_row, x, dy, kept, dx } = segment;
         let n = x.len() / d_in;
@@ -142,7 +150,7 @@ impl FeedForward<'_> {
             let hidden = &kept[first * d_ff..last * d_ff];
             let dhidden = &mut dhidden[..hidden.len()];
             let mut activated = wants_weights.then(|| &mut activated[..hidden.len()]);
-            self.output.add_input_gradient(dy, dhidden, false);
+            self.output.add_input_gradient_by(output, dy, dhidden, false);
             let dbias = self.hidden.backward(first_row + first, hidden, dhidden, activated.as_deref_mut());
             parallel::add(&mut sums.bias_in, &dbias);
             if let Some(activated) = activated {
@@ -150,7 +158,8 @@ impl FeedForward<'_> {
                 self.input.add_weight_gradient(dhidden, x, &mut sums.weight_in, first > 0);
             }
             if !dx.is_empty() {
-                self.input.add_input_gradient(dhidden, &mut dx[first * d_in..last * d_in], false);
+                let dx = &mut dx[first * d_in..last * d_in];
+                self.input.add_input_gradient_by(input, dhidden, dx, false);
             }
         }
         sums

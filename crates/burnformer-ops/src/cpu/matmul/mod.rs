@@ -9,21 +9,29 @@ pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod bf16;
 #[cfg(target_arch = "x86_64")]
+mod buffer;
+#[cfg(target_arch = "x86_64")]
 mod dots;
+#[cfg(target_arch = "x86_64")]
+mod f32;
+#[cfg(target_arch = "x86_64")]
+mod frame;
 #[cfg(target_arch = "x86_64")]
 mod lines;
 pub(crate) mod packed;
 mod portable;
+mod right;
 mod target;
 #[cfg(test)]
 mod tests;
 mod transpose;
 mod view;
 
+pub(crate) use right::RightFactor;
 pub(crate) use view::{View, ViewMut};
 
 use crate::Precision;
-use crate::cpu::processor::{Bf16Kernel, Processor};
+use crate::cpu::processor::{Bf16Kernel, F32Kernel, Processor};
 
 /// Products of fewer multiplications are over before other threads have woken up.
 const PARALLEL_MULTIPLICATIONS: usize = 1 << 21;
@@ -46,7 +54,8 @@ pub(crate) fn matmul(
     bias: Option<&[f32]>,
     precision: Precision,
 ) {
-    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision), rayon::current_num_threads() > 1);
+    let kernel = Kernel::of(precision, a, b);
+    product(out, a, b, Scale { alpha, accumulate, bias }, kernel, rayon::current_num_threads() > 1);
 }
 
 /// [`matmul`] on the calling thread alone, with the same bits: for tasks that are parallel among themselves.
@@ -59,22 +68,27 @@ pub(crate) fn matmul_here(
     bias: Option<&[f32]>,
     precision: Precision,
 ) {
-    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision), false);
+    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision, a, b), false);
 }
 
 /// What a product is made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kernel {
-    F32,
+    /// Dot products of rows, for few of them.
+    #[cfg(target_arch = "x86_64")]
+    Dots,
+    F32(F32Kernel),
     Bf16(Bf16Kernel),
 }
 
 impl Kernel {
-    /// That of this processor. Where bfloat16 would be no faster, factors are not rounded.
-    fn of(precision: Precision) -> Self {
+    /// That of this processor for these factors. Where bfloat16 would be no faster, factors are not rounded.
+    fn of(precision: Precision, a: View, b: View) -> Self {
         match (precision, Processor::this().bf16) {
             (Precision::Bf16, Some(kernel)) => Self::Bf16(kernel),
-            (Precision::Bf16, None) | (Precision::F32, _) => Self::F32,
+            #[cfg(target_arch = "x86_64")]
+            (Precision::Bf16, None) | (Precision::F32, _) if dots::suit(a, b) => Self::Dots,
+            (Precision::Bf16, None) | (Precision::F32, _) => Self::F32(Processor::this().f32),
         }
     }
 }
@@ -90,16 +104,7 @@ struct Scale<'a> {
 
 fn product(out: ViewMut, a: View, b: View, scale: Scale, kernel: Kernel, may_be_parallel: bool) {
     let [m, k, n] = [a.rows(), a.columns(), b.columns()];
-    assert!(
-        [out.rows(), out.columns(), b.rows()] == [m, n, k],
-        "[{m}, {k}] x [{}, {n}] does not give [{}, {}]",
-        b.rows(),
-        out.rows(),
-        out.columns()
-    );
-    if let Some(bias) = scale.bias {
-        assert_eq!(bias.len(), n, "a bias has to be as long as a row of the product");
-    }
+    check_shapes(&out, a, [b.rows(), n], scale);
     if m == 0 || n == 0 {
         return;
     }
@@ -107,11 +112,42 @@ fn product(out: ViewMut, a: View, b: View, scale: Scale, kernel: Kernel, may_be_
     let parallel = may_be_parallel && multiplications >= PARALLEL_MULTIPLICATIONS;
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        Kernel::F32 if dots::suit(a, b) => dots::product(out, a, b, scale, may_be_parallel),
-        Kernel::F32 => portable::product(out, a, b, scale, parallel),
+        Kernel::Dots => dots::product(out, a, b, scale, may_be_parallel),
+        Kernel::F32(kernel) => f32_product(out, a, b, scale, parallel, kernel),
         #[cfg(target_arch = "x86_64")]
         Kernel::Bf16(kernel) => bf16::product(out, a, b, scale, parallel, kernel),
         #[cfg(not(target_arch = "x86_64"))]
         Kernel::Bf16(_) => unreachable!("no processor of this architecture has a kernel for bfloat16"),
+    }
+}
+
+/// # Panics
+/// If the shapes do not fit; that of the right factor is `[k, n]`.
+fn check_shapes(out: &ViewMut, a: View, [k, n]: [usize; 2], scale: Scale) {
+    let m = a.rows();
+    assert!(
+        [out.rows(), out.columns(), a.columns()] == [m, n, k],
+        "[{m}, {}] x [{k}, {n}] does not give [{}, {}]",
+        a.columns(),
+        out.rows(),
+        out.columns()
+    );
+    if let Some(bias) = scale.bias {
+        assert_eq!(bias.len(), n, "a bias has to be as long as a row of the product");
+    }
+}
+
+/// A product of `f32` by one of the kernels, which this processor has to support.
+fn f32_product(out: ViewMut, a: View, b: View, scale: Scale, parallel: bool, kernel: F32Kernel) {
+    assert!(kernel.is_supported(), "this processor lacks the instructions of {kernel:?}");
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+    match kernel {
+        // SAFETY: The processor has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        F32Kernel::Avx512 => unsafe { frame::product(f32::Avx512::new(a), out, a, b, scale, threads) },
+        // SAFETY: The processor has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        F32Kernel::Avx2 => unsafe { frame::product(f32::Avx2::new(a), out, a, b, scale, threads) },
+        _ => portable::product(out, a, b, scale, threads),
     }
 }

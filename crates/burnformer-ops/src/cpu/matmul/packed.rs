@@ -1,7 +1,7 @@
 //! Weights laid out once, for products of any number of rows with them.
 
 use super::transpose::{can_transpose, transpose};
-use super::{Precision, View, ViewMut, matmul};
+use super::{Precision, RightFactor, View, ViewMut, matmul};
 use crate::cpu::{for_overwrite, parallel};
 use crate::{PrepareError, WeightFormat};
 
@@ -17,8 +17,10 @@ pub(crate) struct Packed {
 
 /// The numbers of a weight, one variant for each [`WeightFormat`] that there are products of.
 enum Layout {
-    /// The transpose, `[d_in, d_out]`.
-    F32(Vec<f32>),
+    /// Panels for this processor's kernel.
+    F32(RightFactor<'static>),
+    /// The transpose, `[d_in, d_out]`, where the kernel has no panels.
+    Transposed(Vec<f32>),
 }
 
 impl Packed {
@@ -26,7 +28,10 @@ impl Packed {
     pub(crate) fn new(weight: &[f32], [d_out, d_in]: [usize; 2], format: WeightFormat) -> Result<Self, PrepareError> {
         assert_eq!(weight.len(), d_out * d_in, "a weight has as many elements as its shape says");
         let layout = match format {
-            WeightFormat::F32 => Layout::F32(transposed(weight, d_out, d_in)),
+            WeightFormat::F32 => match RightFactor::kept(View::row_major(weight, d_out, d_in).transposed()) {
+                Some(panels) => Layout::F32(panels),
+                None => Layout::Transposed(transposed(weight, d_out, d_in)),
+            },
             WeightFormat::Bf16 | WeightFormat::Int8 => return Err(PrepareError::Processor(format)),
         };
         Ok(Self { d_in, d_out, layout })
@@ -52,7 +57,8 @@ impl Packed {
         let n = x.len() / self.d_in.max(1);
         let (x, y) = (View::row_major(x, n, self.d_in), ViewMut::row_major(y, n, self.d_out));
         match &self.layout {
-            Layout::F32(weight) => {
+            Layout::F32(weight) => weight.multiply(y, x, false, bias),
+            Layout::Transposed(weight) => {
                 let weight = View::row_major(weight, self.d_in, self.d_out);
                 matmul(y, x, weight, 1.0, false, bias, Precision::F32);
             }
@@ -110,6 +116,19 @@ mod tests {
                     assert!(difference <= 1e-5 * (magnitude + 1.0), "{n} {d_in} {d_out} at {place}: {y} {expected}");
                 }
             }
+        }
+    }
+
+    /// Processors whose kernel has no panels multiply by it.
+    #[test]
+    fn a_transpose_has_the_elements_of_its_matrix() {
+        for [rows, columns] in [[1, 1], [3, 5], [70, 33], [17, 200], [0, 4]] {
+            let from: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let to = transposed(&from, rows, columns);
+            assert!(
+                (0..rows * columns).all(|i| to[i % columns * rows + i / columns] == from[i]),
+                "[{rows}, {columns}]"
+            );
         }
     }
 

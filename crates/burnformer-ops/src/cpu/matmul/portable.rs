@@ -47,8 +47,7 @@ const WORTH_TRANSPOSING: usize = 2;
 const PAD: usize = 16;
 
 /// The product of [`super::matmul`], with shapes checked there.
-pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, parallel: bool) {
-    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+pub(super) fn product(mut out: ViewMut, a: View, b: View, scale: Scale, threads: usize) {
     let [m, k, n] = [a.rows(), a.columns(), b.columns()];
     let target = Target::new(&mut out);
     let segments = if m * n > SMALL_OUTPUT { 1 } else { (k / SEGMENT).clamp(1, SEGMENTS) };
@@ -139,10 +138,6 @@ fn pieces([rows, columns]: [usize; 2], a_is_row_major: bool, segments: usize, th
 }
 
 impl Target {
-    fn at(self, row: usize, column: usize) -> Self {
-        Self { start: self.element(row, column), ..self }
-    }
-
     /// The product of `a` and `b`, from here on.
     ///
     /// # Safety
@@ -172,31 +167,6 @@ impl Target {
             // SAFETY: The views' constructors checked that all their elements lie in borrowed memory; the output by the caller.
             unsafe { self.gemm(a, b, scale.alpha, accumulate) };
             accumulate = true;
-        }
-    }
-
-    /// Writes to a row, or adds to it.
-    ///
-    /// # Safety
-    /// As for [`Self::multiply`], for this row.
-    unsafe fn put_row(self, row: usize, values: &[f32], accumulate: bool) {
-        if self.column_stride == 1 {
-            // A slice, so that the loop becomes vector instructions.
-            // SAFETY: By the caller; a pointer to what may not be initialised is only written through.
-            unsafe {
-                if accumulate {
-                    let row = std::slice::from_raw_parts_mut(self.element(row, 0), values.len());
-                    row.iter_mut().zip(values).for_each(|(element, value)| *element += value);
-                } else {
-                    self.element(row, 0).copy_from_nonoverlapping(values.as_ptr(), values.len());
-                }
-            }
-            return;
-        }
-        for (j, value) in values.iter().enumerate() {
-            // SAFETY: By the caller.
-            let element = unsafe { &mut *self.element(row, j) };
-            *element = if accumulate { *element + value } else { *value };
         }
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 
 use super::{Kernel, Precision, Scale, View, ViewMut, matmul, product};
-use crate::cpu::processor::Bf16Kernel;
+use crate::cpu::processor::{Bf16Kernel, F32Kernel};
 
 /// What `f32` sums may be off by, relative to the sum of magnitudes: a few roundings for each of at most 100 terms.
 const TOLERANCE: f64 = 1e-5;
@@ -77,7 +77,7 @@ fn case(sizes: std::ops::Range<usize>) -> impl Strategy<Value = Case> {
 }
 
 /// Numbers in `[-1, 1)` by xorshift.
-fn numbers(length: usize, seed: u32) -> Vec<f32> {
+pub(super) fn numbers(length: usize, seed: u32) -> Vec<f32> {
     let mut state = u64::from(seed) << 20 | 0x9e37;
     let mut next = || {
         state ^= state << 13;
@@ -94,16 +94,27 @@ fn round(number: f32) -> f32 {
     f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
-/// All that this processor can multiply by, whether it is the fastest or not, and tiles by the emulator. Says what is skipped.
-fn kernels() -> Vec<Kernel> {
+/// All that this processor can multiply two factors by, whether it is the fastest or not, and tiles by the emulator. Says what is
+/// skipped.
+fn kernels(a: View, b: View) -> Vec<Kernel> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     super::amx::emulator::is_ready();
-    let (supported, others): (Vec<_>, Vec<_>) =
-        [Bf16Kernel::Amx, Bf16Kernel::Avx512].into_iter().partition(|kernel| kernel.is_supported());
+    let f32 = [F32Kernel::Avx512, F32Kernel::Avx2, F32Kernel::Gemm].map(Kernel::F32);
+    let bf16 = [Bf16Kernel::Amx, Bf16Kernel::Avx512].map(Kernel::Bf16);
+    let (mut supported, others): (Vec<_>, Vec<_>) = f32.into_iter().chain(bf16).partition(|kernel| match kernel {
+        Kernel::F32(kernel) => kernel.is_supported(),
+        Kernel::Bf16(kernel) => kernel.is_supported(),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Dots => false,
+    });
     if !others.is_empty() {
         eprintln!("skipped, since this processor has no instructions for them: {others:?}");
     }
-    [Kernel::F32].into_iter().chain(supported.into_iter().map(Kernel::Bf16)).collect()
+    #[cfg(target_arch = "x86_64")]
+    if super::dots::suit(a, b) {
+        supported.push(Kernel::Dots);
+    }
+    supported
 }
 
 /// `a b` on the threads of the current pool.
@@ -112,11 +123,20 @@ fn multiply(out: ViewMut, a: View, b: View, kernel: Kernel) {
 }
 
 /// Checks all elements in and around the output.
-fn check(case: &Case, kernel: Kernel) {
+fn check_all(case: &Case) {
     let [m, k, n] = case.shape;
-    let [a_place, b_place, out_place] = &case.places;
-    let a = numbers(a_place.length(m, k), case.seed);
-    let b = numbers(b_place.length(k, n), case.seed ^ 1);
+    let [a_place, b_place, _] = &case.places;
+    let (a, b) = (numbers(a_place.length(m, k), case.seed), numbers(b_place.length(k, n), case.seed ^ 1));
+    let (a, b) = (a_place.view(&a, m, k), b_place.view(&b, k, n));
+    for kernel in kernels(a, b) {
+        check(case, a, b, kernel);
+    }
+}
+
+/// [`check_all`] of one kernel.
+fn check(case: &Case, a: View, b: View, kernel: Kernel) {
+    let [m, k, n] = case.shape;
+    let out_place = &case.places[2];
     let bias = numbers(n, case.seed ^ 2);
     let before = numbers(out_place.length(m, n), case.seed ^ 3);
     let bias = case.bias.then_some(&bias[..]);
@@ -124,34 +144,31 @@ fn check(case: &Case, kernel: Kernel) {
     let mut out = before.clone();
     let [row_stride, column_stride] = out_place.strides(m, n);
     let target = ViewMut::strided(&mut out[out_place.offset..], m, n, row_stride, column_stride);
-    let (a_view, b_view) = (a_place.view(&a, m, k), b_place.view(&b, k, n));
     let scale = Scale { alpha: case.alpha, accumulate: case.accumulate, bias };
-    product(target, a_view, b_view, scale, kernel, !case.here);
+    product(target, a, b, scale, kernel, !case.here);
 
-    let factor = |number: f32| f64::from(if kernel == Kernel::F32 { number } else { round(number) });
+    let factor = |number: f32| f64::from(if matches!(kernel, Kernel::Bf16(_)) { round(number) } else { number });
     let mut expected: Vec<f64> = before.iter().map(|&number| f64::from(number)).collect();
     for i in 0..m {
         for j in 0..n {
-            let products = (0..k).map(|p| factor(a_view.from(i, p)[0]) * factor(b_view.from(p, j)[0]));
+            let products = (0..k).map(|p| factor(a.from(i, p)[0]) * factor(b.from(p, j)[0]));
             let (sum, size) = products.fold((0.0, 1.0), |(sum, size), term| (sum + term, size + term.abs()));
             let place = out_place.offset + i * row_stride + j * column_stride;
             let old = if case.accumulate { f64::from(before[place]) } else { 0.0 };
             let sum = old + f64::from(case.alpha) * sum + bias.map_or(0.0, |bias| f64::from(bias[j]));
             let error = (f64::from(out[place]) - sum).abs();
-            assert!(error <= TOLERANCE * size, "({i}, {j}): {} instead of {sum} in {case:?}", out[place]);
+            assert!(error <= TOLERANCE * size, "({i}, {j}): {} instead of {sum} by {kernel:?} in {case:?}", out[place]);
             expected[place] = f64::from(out[place]);
         }
     }
     let untouched = out.iter().zip(&expected).all(|(&found, &expected)| f64::from(found) == expected);
-    assert!(untouched, "an element outside of the output changed in {case:?}");
+    assert!(untouched, "an element outside of the output changed by {kernel:?} in {case:?}");
 }
 
 proptest! {
     #[test]
     fn equals_the_sum_in_f64(case in case(0..70)) {
-        for kernel in kernels() {
-            check(&case, kernel);
-        }
+        check_all(&case);
     }
 }
 
@@ -175,9 +192,27 @@ fn large_products_equal_the_sum_in_f64() {
         for places in [[PLAIN, PLAIN, PLAIN], [PLAIN, TRANSPOSED, PLAIN], [TRANSPOSED, PLAIN, TRANSPOSED]] {
             let [accumulate, bias] = [number % 2 == 0, number % 3 == 0];
             let case = Case { shape, places, alpha: 0.5, accumulate, bias, here: false, seed: number as u32 };
-            for kernel in kernels() {
-                check(&case, kernel);
-            }
+            check_all(&case);
+        }
+    }
+}
+
+/// A row of a forward product keeps its bits whatever other rows there are, by kernels that pack panels.
+#[test]
+fn rows_do_not_depend_on_other_rows() {
+    let [m, k, n] = [61, 1100, 75];
+    let (a, b) = (numbers(m * k, 1), numbers(n * k, 2));
+    let b = View::row_major(&b, n, k).transposed();
+    for kernel in [F32Kernel::Avx512, F32Kernel::Avx2].into_iter().filter(|kernel| kernel.is_supported()) {
+        let bits = |rows: std::ops::Range<usize>| {
+            let mut out = vec![f32::NAN; rows.len() * n];
+            let a = View::row_major(&a, m, k).part(rows.clone(), 0..k);
+            multiply(ViewMut::row_major(&mut out, rows.len(), n), a, b, Kernel::F32(kernel));
+            out.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        };
+        let all = bits(0..m);
+        for rows in [0..1, 1..3, 3..6, 6..10, 10..15, 15..21, 21..28, 28..36, 36..50, 0..m - 1] {
+            assert!(bits(rows.clone()) == all[rows.start * n..rows.end * n], "rows {rows:?} by {kernel:?}");
         }
     }
 }
@@ -201,7 +236,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let b = numbers(k * n, !seed as u32);
         let a = if a_transposed { View::row_major(&a, k, m).transposed() } else { View::row_major(&a, m, k) };
         let b = if b_transposed { View::row_major(&b, n, k).transposed() } else { View::row_major(&b, k, n) };
-        for kernel in kernels() {
+        for kernel in kernels(a, b) {
             let scale = Scale { alpha: 0.3, accumulate: false, bias: None };
             let bits = |threads: Option<usize>| {
                 let mut out = vec![f32::NAN; m * n];
@@ -228,7 +263,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn a_part_of_a_bf16_product_is_the_product_of_parts() {
     let kernel = Kernel::Bf16(Bf16Kernel::Avx512);
-    if !kernels().contains(&kernel) {
+    if !Bf16Kernel::Avx512.is_supported() {
         return;
     }
     let [m, k, n] = [100, 40_000, 99];
@@ -246,7 +281,8 @@ fn a_part_of_a_bf16_product_is_the_product_of_parts() {
 #[test]
 fn nan_and_infinity_meet_zeros() {
     let [m, k, n] = [14, 40, 35];
-    for kernel in kernels() {
+    let numbers = vec![0.0; m * k + k * n];
+    for kernel in kernels(View::row_major(&numbers, m, k), View::row_major(&numbers, k, n)) {
         for special in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut a = vec![0.0; m * k];
             a[2 * k + 33] = special;
@@ -270,8 +306,8 @@ fn nan_and_infinity_meet_zeros() {
 
 #[test]
 fn without_terms_the_output_is_the_bias_or_zero() {
-    for kernel in kernels() {
-        let (a, b) = (View::row_major(&[], 3, 0), View::row_major(&[], 0, 2));
+    let (a, b) = (View::row_major(&[], 3, 0), View::row_major(&[], 0, 2));
+    for kernel in kernels(a, b) {
         let mut out = [7.0; 6];
         multiply(ViewMut::row_major(&mut out, 3, 2), a, b, kernel);
         assert_eq!(out, [0.0; 6]);
@@ -308,9 +344,10 @@ fn sums_of_small_integers_are_exact() {
     let integers = |length, seed| -> Vec<f32> { numbers(length, seed).iter().map(|x| (x * 8.0).floor()).collect() };
     let (a, b) = (integers(m * k, 1), integers(k * n, 2));
     let expected: Vec<f32> = (0..m * n).map(|at| (0..k).map(|p| a[at / n * k + p] * b[p * n + at % n]).sum()).collect();
-    for kernel in kernels() {
+    let (a, b) = (View::row_major(&a, m, k), View::row_major(&b, k, n));
+    for kernel in kernels(a, b) {
         let mut out = vec![f32::NAN; m * n];
-        multiply(ViewMut::row_major(&mut out, m, n), View::row_major(&a, m, k), View::row_major(&b, k, n), kernel);
+        multiply(ViewMut::row_major(&mut out, m, n), a, b, kernel);
         assert!(out == expected, "{kernel:?}");
     }
 }
