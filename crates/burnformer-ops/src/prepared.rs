@@ -18,7 +18,7 @@ pub enum WeightFormat {
     /// Single precision: the weights as they are, with the same products but for rounding.
     #[default]
     F32,
-    /// bfloat16, rounded to nearest.
+    /// bfloat16, rounded to nearest, as are the inputs. Single precision on processors that multiply it no faster.
     Bf16,
     /// 8-bit integers with a scale for each output.
     Int8,

@@ -10,6 +10,18 @@ pub(super) const WORDS: usize = 16;
 // SAFETY: both are 64 bytes in which any bits are fine.
 pub(super) const ZERO: Line = unsafe { std::mem::transmute::<[u32; WORDS], Line>([0; WORDS]) };
 
+/// Lines of memory as registers.
+pub(super) fn registers(lines: &[super::buffer::Line]) -> &[Line] {
+    // SAFETY: Both are 64 bytes at multiples of 64, in which any bits are fine.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len()) }
+}
+
+/// [`registers`] to write.
+pub(super) fn registers_mut(lines: &mut [super::buffer::Line]) -> &mut [Line] {
+    // SAFETY: As in `registers`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len()) }
+}
+
 /// Takes the halves of each word from the lower and from the upper half of a register.
 // SAFETY: both are 64 bytes in which any bits are fine.
 const HALVES: Line = unsafe {

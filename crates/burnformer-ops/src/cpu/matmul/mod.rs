@@ -24,6 +24,8 @@ mod right;
 mod target;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile;
 mod transpose;
 mod view;
 
@@ -82,6 +84,16 @@ enum Kernel {
 }
 
 impl Kernel {
+    /// `true` if this processor has the instructions.
+    fn is_supported(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Dots => is_x86_feature_detected!("avx512f"),
+            Self::F32(kernel) => kernel.is_supported(),
+            Self::Bf16(kernel) => kernel.is_supported(),
+        }
+    }
+
     /// That of this processor for these factors. Where bfloat16 would be no faster, factors are not rounded.
     fn of(precision: Precision, a: View, b: View) -> Self {
         match (precision, Processor::this().bf16) {
@@ -115,7 +127,7 @@ fn product(out: ViewMut, a: View, b: View, scale: Scale, kernel: Kernel, may_be_
         Kernel::Dots => dots::product(out, a, b, scale, may_be_parallel),
         Kernel::F32(kernel) => f32_product(out, a, b, scale, parallel, kernel),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Bf16(kernel) => bf16::product(out, a, b, scale, parallel, kernel),
+        Kernel::Bf16(kernel) => bf16_product(out, a, b, scale, parallel, kernel),
         #[cfg(not(target_arch = "x86_64"))]
         Kernel::Bf16(_) => unreachable!("no processor of this architecture has a kernel for bfloat16"),
     }
@@ -149,5 +161,18 @@ fn f32_product(out: ViewMut, a: View, b: View, scale: Scale, parallel: bool, ker
         #[cfg(target_arch = "x86_64")]
         F32Kernel::Avx2 => unsafe { frame::product(f32::Avx2::new(a), out, a, b, scale, threads) },
         _ => portable::product(out, a, b, scale, threads),
+    }
+}
+
+/// A product of bfloat16 by one of the kernels, which this processor has to support.
+#[cfg(target_arch = "x86_64")]
+fn bf16_product(out: ViewMut, a: View, b: View, scale: Scale, parallel: bool, kernel: Bf16Kernel) {
+    assert!(kernel.is_supported(), "this processor does not multiply bfloat16 by {kernel:?}");
+    let threads = if parallel { rayon::current_num_threads() } else { 1 };
+    match kernel {
+        // SAFETY: The processor has the instructions.
+        Bf16Kernel::Amx => unsafe { frame::product(bf16::Amx, out, a, b, scale, threads) },
+        // SAFETY: The processor has the instructions.
+        Bf16Kernel::Avx512 => unsafe { frame::product(bf16::Avx512::new(a), out, a, b, scale, threads) },
     }
 }

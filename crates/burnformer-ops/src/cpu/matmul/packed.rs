@@ -17,10 +17,19 @@ pub(crate) struct Packed {
 
 /// The numbers of a weight, one variant for each [`WeightFormat`] that there are products of.
 enum Layout {
-    /// Panels for this processor's kernel.
-    F32(RightFactor<'static>),
+    /// Panels for this processor's kernel, of `f32` or bfloat16.
+    Panels(RightFactor<'static>),
     /// The transpose, `[d_in, d_out]`, where the kernel has no panels.
     Transposed(Vec<f32>),
+}
+
+impl Layout {
+    fn floats(weight: &[f32], [d_out, d_in]: [usize; 2], precision: Precision) -> Self {
+        match RightFactor::kept(View::row_major(weight, d_out, d_in).transposed(), precision) {
+            Some(panels) => Self::Panels(panels),
+            None => Self::Transposed(transposed(weight, d_out, d_in)),
+        }
+    }
 }
 
 impl Packed {
@@ -28,11 +37,9 @@ impl Packed {
     pub(crate) fn new(weight: &[f32], [d_out, d_in]: [usize; 2], format: WeightFormat) -> Result<Self, PrepareError> {
         assert_eq!(weight.len(), d_out * d_in, "a weight has as many elements as its shape says");
         let layout = match format {
-            WeightFormat::F32 => match RightFactor::kept(View::row_major(weight, d_out, d_in).transposed()) {
-                Some(panels) => Layout::F32(panels),
-                None => Layout::Transposed(transposed(weight, d_out, d_in)),
-            },
-            WeightFormat::Bf16 | WeightFormat::Int8 => return Err(PrepareError::Processor(format)),
+            WeightFormat::F32 => Layout::floats(weight, [d_out, d_in], Precision::F32),
+            WeightFormat::Bf16 => Layout::floats(weight, [d_out, d_in], Precision::Bf16),
+            WeightFormat::Int8 => return Err(PrepareError::Processor(format)),
         };
         Ok(Self { d_in, d_out, layout })
     }
@@ -57,7 +64,7 @@ impl Packed {
         let n = x.len() / self.d_in.max(1);
         let (x, y) = (View::row_major(x, n, self.d_in), ViewMut::row_major(y, n, self.d_out));
         match &self.layout {
-            Layout::F32(weight) => weight.multiply(y, x, false, bias),
+            Layout::Panels(weight) => weight.multiply(y, x, false, bias),
             Layout::Transposed(weight) => {
                 let weight = View::row_major(weight, self.d_in, self.d_out);
                 matmul(y, x, weight, 1.0, false, bias, Precision::F32);
@@ -92,17 +99,18 @@ fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// Sums in `f64`, within a few roundings for each term.
+    /// Sums in `f64`, within a few roundings for each term, of numbers that are also those of bfloat16.
     #[test]
     fn products_equal_sums_of_all_shapes() {
-        for [n, d_in, d_out] in
-            [[1, 1, 1], [2, 3, 5], [7, 129, 65], [33, 64, 131], [4, 200, 3], [0, 5, 4], [70, 31, 257]]
+        let shapes = [[1, 1, 1], [2, 3, 5], [7, 129, 65], [33, 64, 131], [4, 200, 3], [0, 5, 4], [70, 31, 257]];
+        for ([n, d_in, d_out], format) in
+            shapes.into_iter().flat_map(|shape| [WeightFormat::F32, WeightFormat::Bf16].map(|format| (shape, format)))
         {
-            let value = |i: usize| ((i * 2_654_435_761 % 1_000) as f32 - 500.0) / 250.0;
+            let value = |i: usize| ((i * 2_654_435_761 % 256) as f32 - 128.0) / 64.0;
             let x: Vec<f32> = (0..n * d_in).map(value).collect();
             let weight: Vec<f32> = (7..7 + d_out * d_in).map(value).collect();
             let bias: Vec<f32> = (3..3 + d_out).map(value).collect();
-            let packed = Packed::new(&weight, [d_out, d_in], WeightFormat::F32).unwrap();
+            let packed = Packed::new(&weight, [d_out, d_in], format).unwrap();
             assert_eq!([packed.d_out(), packed.d_in()], [d_out, d_in]);
             for bias in [None, Some(&bias[..])] {
                 let y = packed.forward(&x, bias);
@@ -113,7 +121,10 @@ mod tests {
                     let magnitude: f64 = terms.clone().map(f64::abs).sum();
                     let expected = terms.sum::<f64>() + bias.map_or(0.0, |bias| f64::from(bias[column]));
                     let difference = (f64::from(*y) - expected).abs();
-                    assert!(difference <= 1e-5 * (magnitude + 1.0), "{n} {d_in} {d_out} at {place}: {y} {expected}");
+                    assert!(
+                        difference <= 1e-5 * (magnitude + 1.0),
+                        "{n} {d_in} {d_out} at {place}: {y} {expected} {format}"
+                    );
                 }
             }
         }

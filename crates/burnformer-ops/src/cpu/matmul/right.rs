@@ -4,9 +4,9 @@
 use super::PARALLEL_MULTIPLICATIONS;
 use super::{Kernel, Scale, View, ViewMut, check_shapes, product};
 #[cfg(target_arch = "x86_64")]
-use super::{f32, frame::PackedColumns};
+use super::{bf16, f32, frame::PackedColumns};
 use crate::Precision;
-use crate::cpu::processor::{F32Kernel, Processor};
+use crate::cpu::processor::{Bf16Kernel, F32Kernel, Processor};
 
 /// Elements of a packed factor that several threads read faster than one.
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +20,10 @@ enum Layout<'a> {
     Avx512(PackedColumns<f32::Avx512>),
     #[cfg(target_arch = "x86_64")]
     Avx2(PackedColumns<f32::Avx2>),
+    #[cfg(target_arch = "x86_64")]
+    Bf16Amx(PackedColumns<bf16::Amx>),
+    #[cfg(target_arch = "x86_64")]
+    Bf16Avx512(PackedColumns<bf16::Avx512>),
     /// Where there are no panels, or none are worth while.
     Plain(View<'a>, Precision),
 }
@@ -27,9 +31,7 @@ enum Layout<'a> {
 impl<'a> RightFactor<'a> {
     /// A factor of so many products: packed if there are several, and this processor's kernel has panels.
     pub(crate) fn new(b: View<'a>, precision: Precision, uses: usize) -> Self {
-        let processor = Processor::this();
-        let is_rounded = precision == Precision::Bf16 && processor.bf16.is_some();
-        let packed = if uses > 1 && !is_rounded { RightFactor::packed(processor.f32, b) } else { None };
+        let packed = if uses > 1 { RightFactor::kept(b, precision) } else { None };
         packed.unwrap_or(Self(Layout::Plain(b, precision)))
     }
 
@@ -39,6 +41,10 @@ impl<'a> RightFactor<'a> {
             Layout::Avx512(b) => b.shape(),
             #[cfg(target_arch = "x86_64")]
             Layout::Avx2(b) => b.shape(),
+            #[cfg(target_arch = "x86_64")]
+            Layout::Bf16Amx(b) => b.shape(),
+            #[cfg(target_arch = "x86_64")]
+            Layout::Bf16Avx512(b) => b.shape(),
             Layout::Plain(b, _) => [b.rows(), b.columns()],
         }
     }
@@ -65,35 +71,53 @@ impl<'a> RightFactor<'a> {
             Layout::Avx512(b) => b.multiply(f32::Avx512::new(a), out, a, scale, few),
             #[cfg(target_arch = "x86_64")]
             Layout::Avx2(b) => b.multiply(f32::Avx2::new(a), out, a, scale, few),
+            #[cfg(target_arch = "x86_64")]
+            Layout::Bf16Amx(b) => b.multiply(bf16::Amx, out, a, scale, few),
+            #[cfg(target_arch = "x86_64")]
+            Layout::Bf16Avx512(b) => b.multiply(bf16::Avx512::new(a), out, a, scale, few),
             Layout::Plain(b, precision) => product(out, a, *b, scale, Kernel::of(*precision, a, *b), threads > 1),
         }
     }
 }
 
 impl RightFactor<'static> {
-    /// A factor of products of `f32` for as long as anybody likes: packed for this processor's kernel; `None` if it has no panels.
-    pub(super) fn kept(b: View) -> Option<Self> {
-        Self::packed(Processor::this().f32, b)
+    /// A factor for as long as anybody likes: packed for this processor's kernel; `None` if it has no panels.
+    pub(super) fn kept(b: View, precision: Precision) -> Option<Self> {
+        let processor = Processor::this();
+        let kernel = match (precision, processor.bf16) {
+            (Precision::Bf16, Some(kernel)) => Kernel::Bf16(kernel),
+            (Precision::Bf16, None) | (Precision::F32, _) => Kernel::F32(processor.f32),
+        };
+        Self::packed(kernel, b)
     }
 
     /// Packed for a kernel, which this processor has to support; `None` if it has no panels.
-    fn packed(kernel: F32Kernel, b: View) -> Option<Self> {
+    fn packed(kernel: Kernel, b: View) -> Option<Self> {
         assert!(kernel.is_supported(), "this processor lacks the instructions of {kernel:?}");
-        match kernel {
-            // SAFETY: The processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            F32Kernel::Avx512 => Some(Self(Layout::Avx512(unsafe { PackedColumns::new(f32::Avx512::new(b), b) }))),
-            // SAFETY: The processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            F32Kernel::Avx2 => Some(Self(Layout::Avx2(unsafe { PackedColumns::new(f32::Avx2::new(b), b) }))),
-            _ => None,
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: The processor has the instructions.
+        let layout = unsafe {
+            match kernel {
+                Kernel::F32(F32Kernel::Avx512) => Layout::Avx512(PackedColumns::new(f32::Avx512::new(b), b)),
+                Kernel::F32(F32Kernel::Avx2) => Layout::Avx2(PackedColumns::new(f32::Avx2::new(b), b)),
+                Kernel::Bf16(Bf16Kernel::Amx) => Layout::Bf16Amx(PackedColumns::new(bf16::Amx, b)),
+                Kernel::Bf16(Bf16Kernel::Avx512) => Layout::Bf16Avx512(PackedColumns::new(bf16::Avx512::new(b), b)),
+                Kernel::F32(F32Kernel::Gemm) | Kernel::Dots => return None,
+            }
+        };
+        #[cfg(target_arch = "x86_64")]
+        return Some(Self(layout));
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            let _ = b;
+            None
         }
     }
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
-    use super::super::tests::numbers;
+    use super::super::tests::{kernels, numbers};
     use super::*;
 
     /// Many rows, few rows, several chunks of terms, and sides that are no multiples of a tile.
@@ -112,12 +136,12 @@ mod tests {
             let (a, b, bias) = (numbers(m * k, 1), numbers(n * k, 2), numbers(n, 3));
             let a = View::row_major(&a, m, k);
             let b = View::row_major(&b, n, k).transposed();
-            for kernel in [F32Kernel::Avx512, F32Kernel::Avx2].into_iter().filter(|kernel| kernel.is_supported()) {
-                let packed = RightFactor::packed(kernel, b).expect("panels");
+            for kernel in kernels(a, b) {
+                let Some(packed) = RightFactor::packed(kernel, b) else { continue };
                 let [mut found, mut expected] = [vec![0.5; m * n], vec![0.5; m * n]];
                 for accumulate in [true, false] {
                     let scale = Scale { alpha: 1.0, accumulate, bias: Some(&bias) };
-                    product(ViewMut::row_major(&mut expected, m, n), a, b, scale, Kernel::F32(kernel), true);
+                    product(ViewMut::row_major(&mut expected, m, n), a, b, scale, kernel, true);
                     packed.multiply(ViewMut::row_major(&mut found, m, n), a, accumulate, Some(&bias));
                     assert!(found == expected, "[{m}, {k}, {n}] by {kernel:?}");
                 }

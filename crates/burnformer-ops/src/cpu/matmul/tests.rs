@@ -96,17 +96,13 @@ fn round(number: f32) -> f32 {
 
 /// All that this processor can multiply two factors by, whether it is the fastest or not, and tiles by the emulator. Says what is
 /// skipped.
-fn kernels(a: View, b: View) -> Vec<Kernel> {
+pub(super) fn kernels(a: View, b: View) -> Vec<Kernel> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     super::amx::emulator::is_ready();
     let f32 = [F32Kernel::Avx512, F32Kernel::Avx2, F32Kernel::Gemm].map(Kernel::F32);
     let bf16 = [Bf16Kernel::Amx, Bf16Kernel::Avx512].map(Kernel::Bf16);
-    let (mut supported, others): (Vec<_>, Vec<_>) = f32.into_iter().chain(bf16).partition(|kernel| match kernel {
-        Kernel::F32(kernel) => kernel.is_supported(),
-        Kernel::Bf16(kernel) => kernel.is_supported(),
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Dots => false,
-    });
+    let (mut supported, others): (Vec<_>, Vec<_>) =
+        f32.into_iter().chain(bf16).partition(|kernel| kernel.is_supported());
     if !others.is_empty() {
         eprintln!("skipped, since this processor has no instructions for them: {others:?}");
     }

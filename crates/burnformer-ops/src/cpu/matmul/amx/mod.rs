@@ -15,10 +15,6 @@ use super::lines::Line;
 /// Rows and columns of a product: two tiles each way.
 pub(super) const SIZE: usize = 2 * TILE;
 
-/// Lines between one block of 16 steps and the next in a panel of rows: one more than it has, or the same row of all blocks
-/// would meet in few sets of a cache.
-pub(super) const ROW_BLOCK_LINES: usize = SIZE + 1;
-
 /// Rows of a tile, and 32-bit words in each of them.
 const TILE: usize = 16;
 
@@ -170,26 +166,36 @@ impl Drop for Tiles {
     }
 }
 
-/// A method of [`Tiles`] that multiplies a panel of rows and one of columns with an instruction.
+/// Rows of a left factor in memory.
+pub(super) struct Rows<'a> {
+    pub(super) lines: &'a [Line],
+    /// Lines from one row to the next.
+    pub(super) row: usize,
+    /// Lines from one block to the next.
+    pub(super) block: usize,
+}
+
+/// A method of [`Tiles`] that multiplies rows and a panel of columns with an instruction.
 macro_rules! multiply {
     ($(#[$doc:meta])* $name:ident, $sum:ty, $instruction:literal) => {
         impl Tiles {
             $(#[$doc])*
             ///
-            /// Blocks are 16 steps, and a step is a word of each row and column. A block of `a` is the 16 words of each of 32
-            /// rows, one row after the other, and [`ROW_BLOCK_LINES`] from the next; a block of `b` is the words of 32 columns
-            /// for each of its steps. Only the first 16 rows are multiplied if there are no more `rows`.
+            /// Blocks are 16 steps, and a step is a word of each row and column. A block of `a` is a line of each row: of 16 if
+            /// there are no more `rows`, and otherwise of 32. A block of `b` is the words of 32 columns for each of its steps.
             ///
             /// # Panics
-            /// If a panel is shorter than its blocks.
-            pub(super) fn $name(&self, a: &[Line], b: &[Line], blocks: usize, rows: usize, sums: &mut Sums<$sum>) {
+            /// If a factor is shorter than its blocks.
+            pub(super) fn $name(&self, a: &Rows, b: &[Line], blocks: usize, rows: usize, sums: &mut Sums<$sum>) {
                 if blocks == 0 {
                     *sums = Sums::zero();
                     return;
                 }
-                assert!(a.len() >= (blocks - 1) * ROW_BLOCK_LINES + SIZE && b.len() >= blocks * SIZE);
-                // SAFETY: The tiles are configured, the blocks are inside of their panels, and the sums are two tiles each way.
-                // All rows of `b` and of the sums are two lines.
+                let loaded = if rows > TILE { SIZE } else { TILE };
+                assert!(a.lines.len() > (blocks - 1) * a.block + (loaded - 1) * a.row && b.len() >= blocks * SIZE);
+                let row = a.row * size_of::<Line>();
+                // SAFETY: The tiles are configured, the blocks are inside of their factors, and the sums are two tiles each
+                // way. All rows of `b` and of the sums are two lines.
                 unsafe {
                     if rows > TILE {
                         asm!(
@@ -199,14 +205,15 @@ macro_rules! multiply {
                             "tilezero tmm3",
                             "2:",
                             "tileloadd tmm6, [{b} + {line} * 2]",
-                            "tileloadd tmm4, [{a} + {line} * 1]",
+                            "tileloadd tmm4, [{a} + {row} * 1]",
                             "tileloadd tmm7, [{b} + {line} * 2 + 64]",
                             concat!($instruction, " tmm0, tmm4, tmm6"),
                             concat!($instruction, " tmm1, tmm4, tmm7"),
-                            "tileloadd tmm5, [{a} + {line} * 1 + 1024]",
+                            "tileloadd tmm5, [{lower} + {row} * 1]",
                             concat!($instruction, " tmm2, tmm5, tmm6"),
                             concat!($instruction, " tmm3, tmm5, tmm7"),
-                            "add {a}, {row_block}",
+                            "add {a}, {block}",
+                            "add {lower}, {block}",
                             "add {b}, 2048",
                             "sub {blocks}, 1",
                             "jnz 2b",
@@ -214,12 +221,14 @@ macro_rules! multiply {
                             "tilestored [{sums} + {line} * 2 + 64], tmm1",
                             "tilestored [{sums} + {line} * 2 + 2048], tmm2",
                             "tilestored [{sums} + {line} * 2 + 2112], tmm3",
-                            a = inout(reg) a.as_ptr() => _,
+                            a = inout(reg) a.lines.as_ptr() => _,
+                            lower = inout(reg) a.lines[TILE * a.row..].as_ptr() => _,
                             b = inout(reg) b.as_ptr() => _,
                             blocks = inout(reg) blocks => _,
                             sums = in(reg) &raw mut *sums,
                             line = in(reg) size_of::<Line>(),
-                            row_block = const ROW_BLOCK_LINES * size_of::<Line>(),
+                            row = in(reg) row,
+                            block = in(reg) a.block * size_of::<Line>(),
                             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                             options(nostack),
@@ -230,22 +239,23 @@ macro_rules! multiply {
                             "tilezero tmm1",
                             "2:",
                             "tileloadd tmm6, [{b} + {line} * 2]",
-                            "tileloadd tmm4, [{a} + {line} * 1]",
+                            "tileloadd tmm4, [{a} + {row} * 1]",
                             "tileloadd tmm7, [{b} + {line} * 2 + 64]",
                             concat!($instruction, " tmm0, tmm4, tmm6"),
                             concat!($instruction, " tmm1, tmm4, tmm7"),
-                            "add {a}, {row_block}",
+                            "add {a}, {block}",
                             "add {b}, 2048",
                             "sub {blocks}, 1",
                             "jnz 2b",
                             "tilestored [{sums} + {line} * 2], tmm0",
                             "tilestored [{sums} + {line} * 2 + 64], tmm1",
-                            a = inout(reg) a.as_ptr() => _,
+                            a = inout(reg) a.lines.as_ptr() => _,
                             b = inout(reg) b.as_ptr() => _,
                             blocks = inout(reg) blocks => _,
                             sums = in(reg) &raw mut *sums,
                             line = in(reg) size_of::<Line>(),
-                            row_block = const ROW_BLOCK_LINES * size_of::<Line>(),
+                            row = in(reg) row,
+                            block = in(reg) a.block * size_of::<Line>(),
                             out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
                             options(nostack),
                         );

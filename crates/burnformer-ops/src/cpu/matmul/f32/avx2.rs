@@ -6,11 +6,9 @@ use super::super::{
     View,
     buffer::{Line, floats_mut},
     frame::{MicroKernel, Tile},
-};
-use super::{
-    RowFormat, pack, reads_in_place,
     tile::{CELL, Register, multiply},
 };
+use super::{RowFormat, pack, reads_in_place};
 
 const ROWS: usize = 6;
 
@@ -57,6 +55,10 @@ impl MicroKernel for Avx2 {
         (terms * COLUMNS).div_ceil(Line::WORDS) + PAD
     }
 
+    type Task = ();
+
+    fn task(self) {}
+
     fn reads_in_place(self, a: View) -> bool {
         reads_in_place(a)
     }
@@ -86,7 +88,7 @@ impl MicroKernel for Avx2 {
     }
 
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn multiply(self, tile: Tile) {
+    unsafe fn multiply(self, tile: Tile, (): &mut ()) {
         let rows = self.rows.rows(&tile, ROWS, ROW);
         // Few rows leave registers for more columns, so that sums need not wait for one another.
         // SAFETY: By the caller.

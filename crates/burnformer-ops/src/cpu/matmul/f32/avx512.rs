@@ -7,11 +7,9 @@ use super::super::{
     buffer::{Line, floats_mut},
     frame::{MicroKernel, Tile},
     lines,
-};
-use super::{
-    RowFormat, pack, reads_in_place,
     tile::{CELL, Register, multiply},
 };
+use super::{RowFormat, pack, reads_in_place};
 
 const ROWS: usize = 14;
 
@@ -58,6 +56,10 @@ impl MicroKernel for Avx512 {
         terms * CELL + PAD
     }
 
+    type Task = ();
+
+    fn task(self) {}
+
     fn reads_in_place(self, a: View) -> bool {
         reads_in_place(a)
     }
@@ -87,7 +89,7 @@ impl MicroKernel for Avx512 {
     }
 
     #[target_feature(enable = "avx512f")]
-    unsafe fn multiply(self, tile: Tile) {
+    unsafe fn multiply(self, tile: Tile, (): &mut ()) {
         let rows = self.rows.rows(&tile, ROWS, ROW);
         // Few rows leave registers for more columns, so that sums need not wait for one another.
         // SAFETY: By the caller.

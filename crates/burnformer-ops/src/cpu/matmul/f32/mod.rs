@@ -3,17 +3,16 @@
 mod avx2;
 mod avx512;
 mod pack;
-mod tile;
 
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 
+use super::tile::Rows;
 use super::{
     View,
     buffer::{Line, floats},
     frame::{Left, Tile},
 };
-use tile::Rows;
 
 /// How a cell of rows is packed.
 #[derive(Clone, Copy)]

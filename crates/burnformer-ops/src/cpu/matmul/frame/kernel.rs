@@ -38,12 +38,18 @@ pub(in super::super) trait MicroKernel: Copy + Sync {
     /// As for [`Self::pack_rows`].
     unsafe fn pack_columns(self, columns: View, cell: usize, cells: &mut [Line]);
 
+    /// What the kernel needs on the thread of a task.
+    type Task;
+
+    /// Called when a task begins; until it ends, its thread does nothing else.
+    fn task(self) -> Self::Task;
+
     /// Multiplies a cell of rows with neighbouring cells of columns.
     ///
     /// # Safety
     /// The processor has the kernel's instructions. The output is the place of the tile's rows and columns, which nobody else
     /// reads or writes.
-    unsafe fn multiply(self, tile: Tile);
+    unsafe fn multiply(self, tile: Tile, task: &mut Self::Task);
 }
 
 /// What a panel of rows has of a chunk.
@@ -71,4 +77,23 @@ pub(in super::super) struct Tile<'a> {
     pub(in super::super) accumulate: bool,
     /// As many elements as there are columns.
     pub(in super::super) bias: Option<&'a [f32]>,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Tile<'_> {
+    /// Fetches what is not there yet of some columns of the output; it arrives while the sums are made.
+    #[inline(always)]
+    pub(in super::super) fn prefetch(&self, column: usize, columns: usize) {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        if self.out.column_stride != 1 {
+            return;
+        }
+        for row in 0..self.rows {
+            for line in 0..columns.div_ceil(Line::WORDS) {
+                let place = self.out.element(row, column).wrapping_add(line * Line::WORDS);
+                // SAFETY: Every processor with AVX has the instruction, which does not read what is not there.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.cast()) };
+            }
+        }
+    }
 }

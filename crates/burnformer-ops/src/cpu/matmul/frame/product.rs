@@ -74,6 +74,7 @@ impl<'a, K: MicroKernel> Product<'a, K> {
     /// The processor has the kernel's instructions, and nobody else reads or writes this part of the output.
     unsafe fn block(&self, block: Block, local: View) {
         let (panels, shared) = (self.panels(!block.shared_is_columns), self.panels(block.shared_is_columns));
+        let mut task = self.kernel.task();
         let mut buffer = Buffer::take(block.local_panels.len() * panels.cell());
         let first = block.shared_panels.start - block.slab.panels.start;
         for chunk in block.slab.chunks.clone() {
@@ -87,8 +88,8 @@ impl<'a, K: MicroKernel> Product<'a, K> {
                 (&block.shared_panels, packed, &block.local_panels, &buffer[..])
             };
             // SAFETY: By the caller.
-            let multiply = |row, column, b| unsafe {
-                self.multiply(chunk, row, self.left(chunk, row, row - rows.start, row_cells), column, b);
+            let mut multiply = |row, column, b| unsafe {
+                self.multiply(&mut task, chunk, row, self.left(chunk, row, row - rows.start, row_cells), column, b);
             };
             if rows.len() == 1 || !block.shared_is_columns {
                 rows.clone().for_each(|row| multiply(row, columns.start, column_cells));
@@ -115,7 +116,15 @@ impl<'a, K: MicroKernel> Product<'a, K> {
     ///
     /// # Safety
     /// As for [`Self::block`].
-    unsafe fn multiply(&self, chunk: usize, row_panel: usize, a: Left, column_panel: usize, b: &[Line]) {
+    unsafe fn multiply(
+        &self,
+        task: &mut K::Task,
+        chunk: usize,
+        row_panel: usize,
+        a: Left,
+        column_panel: usize,
+        b: &[Line],
+    ) {
         let height = self.rows.lanes_of_one();
         let (row, column, b_cell) = (row_panel * height, column_panel * K::COLUMNS, self.columns.cell());
         let columns = (b.len() / b_cell * K::COLUMNS).min(self.columns.lanes - column);
@@ -133,7 +142,7 @@ impl<'a, K: MicroKernel> Product<'a, K> {
             bias: self.scale.bias.filter(|_| first).map(|bias| &bias[column..column + columns]),
         };
         // SAFETY: By the caller. The tile is inside of the output, since all panels are.
-        unsafe { self.kernel.multiply(tile) };
+        unsafe { self.kernel.multiply(tile, task) };
     }
 }
 

@@ -1,9 +1,9 @@
 //! The micro-kernel, for registers of any width. Its functions are inlined into one with the instructions.
 
-use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::hint::black_box;
 
-use super::super::{
+use super::{
     buffer::{Line, floats},
     frame::Tile,
 };
@@ -41,6 +41,13 @@ pub(super) trait Register: Copy {
 
     /// `self * by + to`
     unsafe fn multiply_add(self, by: Self, to: Self) -> Self;
+
+    /// The same for words of two cells, which are not `f32` in all kernels.
+    #[inline(always)]
+    unsafe fn add_products(self, by: Self, to: Self) -> Self {
+        // SAFETY: By the caller.
+        unsafe { self.multiply_add(by, to) }
+    }
 }
 
 /// Where the kernel finds the elements of some rows: they are `row` apart, and their terms `term`.
@@ -63,7 +70,7 @@ impl Rows {
 /// A tile of `N` rows, `W` registers of columns at a time.
 ///
 /// # Safety
-/// As for [`MicroKernel::multiply`](super::super::frame::MicroKernel::multiply), and `rows` has as many rows and terms as the tile.
+/// As for [`MicroKernel::multiply`](super::frame::MicroKernel::multiply), and `rows` has as many rows and terms as the tile.
 #[inline(always)]
 pub(super) unsafe fn multiply<R: Register, const N: usize, const W: usize>(tile: &Tile, rows: Rows) {
     let cell = tile.b_cell * Line::WORDS;
@@ -97,15 +104,8 @@ unsafe fn sums<R: Register, const N: usize, const W: usize>(
     mut b: *const f32,
     cell: usize,
 ) -> [[R; W]; N] {
-    if N > 2 && tile.out.column_stride == 1 {
-        // What is not there yet arrives while the sums are made.
-        for row in 0..N {
-            for line in 0..(W * R::WORDS).div_ceil(Line::WORDS) {
-                let place = tile.out.element(row, column).wrapping_add(line * Line::WORDS);
-                // SAFETY: Every processor with AVX has the instruction, which does not read what is not there.
-                unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.cast()) };
-            }
-        }
+    if N > 2 {
+        tile.prefetch(column, W * R::WORDS);
     }
     // SAFETY: By the caller.
     unsafe {
@@ -133,7 +133,7 @@ unsafe fn sums<R: Register, const N: usize, const W: usize>(
                     $(if $row < N {
                         let element = R::splat(*starts[$row / 3].add($row % 3 * rows.row));
                         for (sum, columns) in sums[$row].iter_mut().zip(columns) {
-                            *sum = element.multiply_add(columns, *sum);
+                            *sum = element.add_products(columns, *sum);
                         }
                     })*
                 };
@@ -152,7 +152,11 @@ unsafe fn sums<R: Register, const N: usize, const W: usize>(
 /// # Safety
 /// As for [`multiply`].
 #[inline(always)]
-unsafe fn write<R: Register, const N: usize, const W: usize>(tile: &Tile, column: usize, sums: &[[R; W]; N]) {
+pub(super) unsafe fn write<R: Register, const N: usize, const W: usize>(
+    tile: &Tile,
+    column: usize,
+    sums: &[[R; W]; N],
+) {
     // SAFETY: By the caller.
     unsafe {
         if tile.out.column_stride != 1 || tile.columns < column + W * R::WORDS {
