@@ -1,8 +1,8 @@
 //! Dropout, its numbers drawn inside the kernel.
 
 use super::parallel::{self, BLOCK_ROWS};
-use super::philox::{COLUMNS, Row};
-use super::{for_overwrite, vectorized};
+use super::philox::Row;
+use super::{Vectors, for_overwrite, vectorized};
 use crate::Dropout;
 use burnformer_core::random::Draw;
 
@@ -15,6 +15,7 @@ pub(crate) struct Multipliers<'a> {
     first_quad: u32,
     threshold: u32,
     kept: f32,
+    vectors: Vectors,
 }
 
 impl<'a> Multipliers<'a> {
@@ -43,7 +44,14 @@ impl<'a> Multipliers<'a> {
             first_quad: options.draw.first_quad(),
             threshold: Draw::threshold(options.probability),
             kept: (1.0 / (1.0 - options.probability)) as f32,
+            vectors: Vectors::widest(),
         }
+    }
+
+    /// The same, drawn by other instructions.
+    #[cfg(test)]
+    pub(crate) fn by(self, vectors: Vectors) -> Self {
+        Self { vectors, ..self }
     }
 
     /// Those of row number `row` over the whole tensor.
@@ -64,17 +72,7 @@ impl<'a> Multipliers<'a> {
             threshold: self.threshold,
             kept: self.kept,
         };
-        let mut quad = self.first_quad + (first / 4) as u32;
-        let (blocks, rest) = out.as_chunks_mut();
-        for block in blocks {
-            row.fill(quad, block);
-            quad += (COLUMNS / 4) as u32;
-        }
-        if !rest.is_empty() {
-            let mut block = [0.0; COLUMNS];
-            row.fill(quad, &mut block);
-            rest.copy_from_slice(&block[..rest.len()]);
-        }
+        row.fill(self.vectors, self.first_quad.wrapping_add((first / 4) as u32), out);
     }
 }
 

@@ -27,22 +27,13 @@ mod buffer;
 mod math;
 mod parallel;
 mod philox;
+mod vectors;
 
 pub(crate) use buffer::for_overwrite;
+pub(crate) use vectors::Vectors;
 
 /// Runs `kernel` compiled for the widest vector instructions of this processor. What it calls must be inlined into it.
 #[inline]
 fn vectorized<R>(kernel: impl FnOnce() -> R) -> R {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use pulp::x86::{V3, V4};
-        if let Some(avx_512) = V4::try_new() {
-            return avx_512.vectorize(kernel);
-        }
-        if let Some(avx_2) = V3::try_new() {
-            return avx_2.vectorize(kernel);
-        }
-    }
-    // Where the baseline has vectors, as on ARM, the compiler uses them anyway.
-    kernel()
+    Vectors::widest().vectorized(kernel)
 }
