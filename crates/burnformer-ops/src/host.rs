@@ -217,6 +217,7 @@ pub(crate) fn attention_of<'a>(
         causal: options.causal,
         blocked: mask.as_blocked(),
         dropout: options.dropout.as_ref().map(multipliers),
+        vectors: cpu::Vectors::widest(),
     }
 }
 

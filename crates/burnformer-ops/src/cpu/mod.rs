@@ -27,6 +27,7 @@ mod buffer;
 mod math;
 mod parallel;
 mod philox;
+mod reductions;
 mod vectors;
 
 pub(crate) use buffer::for_overwrite;

@@ -30,6 +30,7 @@ mod transpose;
 mod view;
 
 pub(crate) use right::RightFactor;
+pub(super) use transpose::{can_transpose, transpose};
 pub(crate) use view::{View, ViewMut};
 
 use crate::Precision;
@@ -58,19 +59,6 @@ pub(crate) fn matmul(
 ) {
     let kernel = Kernel::of(precision, a, b);
     product(out, a, b, Scale { alpha, accumulate, bias }, kernel, rayon::current_num_threads() > 1);
-}
-
-/// [`matmul`] on the calling thread alone, with the same bits: for tasks that are parallel among themselves.
-pub(crate) fn matmul_here(
-    out: ViewMut,
-    a: View,
-    b: View,
-    alpha: f32,
-    accumulate: bool,
-    bias: Option<&[f32]>,
-    precision: Precision,
-) {
-    product(out, a, b, Scale { alpha, accumulate, bias }, Kernel::of(precision, a, b), false);
 }
 
 /// What a product is made by.

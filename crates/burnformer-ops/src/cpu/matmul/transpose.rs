@@ -5,7 +5,7 @@ use super::View;
 use super::lines::{WORDS, ZERO, load_line, prefetch, store_line, transpose as transpose_block};
 
 /// `true` where there are instructions to transpose `from`; elsewhere `gemm` does as well by itself.
-pub(super) fn can_transpose(from: View) -> bool {
+pub(in crate::cpu) fn can_transpose(from: View) -> bool {
     #[cfg(target_arch = "x86_64")]
     return from.column_stride() == 1 && is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
@@ -19,7 +19,7 @@ pub(super) fn can_transpose(from: View) -> bool {
 ///
 /// # Panics
 /// Unless [`can_transpose`]; if the columns overlap in `out`, or the last one does not fit.
-pub(super) fn transpose(from: View, out: &mut [f32], stride: usize) {
+pub(in crate::cpu) fn transpose(from: View, out: &mut [f32], stride: usize) {
     assert!(can_transpose(from), "there is no way to transpose this here");
     let [rows, columns] = [from.rows(), from.columns()];
     if rows == 0 || columns == 0 {
