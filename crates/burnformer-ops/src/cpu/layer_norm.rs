@@ -1,9 +1,10 @@
 //! Dropout, residual and layer normalisation in one pass.
 
 use super::dropout::Multipliers;
-use super::math::{dot, sum};
 use super::parallel::{self, BLOCK_ROWS};
-use super::{for_overwrite, vectorized};
+use super::reductions::{dot, sum};
+use super::{Vectors, for_overwrite};
+use pulp::{Simd, WithSimd};
 
 /// What the backward pass needs of the forward pass.
 #[derive(Clone, Debug, Default)]
@@ -40,34 +41,52 @@ pub(crate) fn forward(input: &Input, weight: &[f32], bias: &[f32], eps: f32, kee
     let mut next = || (normals.next().unwrap_or_default(), deviations.next().unwrap_or_default());
     let tasks: Vec<_> = out.chunks_mut(size).map(|out| (out, next())).collect();
     parallel::map(tasks, len, |block, (out, (normal, deviation)): (&mut [f32], (&mut [f32], &mut [f32]))| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (index, out) in out.chunks_exact_mut(columns).enumerate() {
-                    let row = block * BLOCK_ROWS + index;
-                    input.add_up(row, out);
-                    let mean = sum(out) / columns as f32;
-                    for s in out.iter_mut() {
-                        *s -= mean;
-                    }
-                    let inverse = (dot(out, out) / columns as f32 + eps).sqrt().recip();
-                    if keep {
-                        deviation[index] = inverse;
-                        let normal = &mut normal[index * columns..(index + 1) * columns];
-                        for (((out, normal), weight), bias) in out.iter_mut().zip(normal).zip(weight).zip(bias) {
-                            *normal = *out * inverse;
-                            *out = *normal * weight + bias;
-                        }
-                    } else {
-                        for ((out, weight), bias) in out.iter_mut().zip(weight).zip(bias) {
-                            *out = *out * inverse * weight + bias;
-                        }
-                    }
-                }
-            },
-        );
+        let first_row = block * BLOCK_ROWS;
+        Vectors::widest().run(Forward { input, weight, bias, eps, keep, first_row, out, normal, deviation });
     });
     (out, kept)
+}
+
+/// Some rows of [`forward`].
+struct Forward<'a> {
+    input: &'a Input<'a>,
+    weight: &'a [f32],
+    bias: &'a [f32],
+    eps: f32,
+    keep: bool,
+    first_row: usize,
+    out: &'a mut [f32],
+    normal: &'a mut [f32],
+    deviation: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (weight, bias, columns) = (self.weight, self.bias, self.weight.len());
+        for (index, out) in self.out.chunks_exact_mut(columns).enumerate() {
+            self.input.add_up(self.first_row + index, out);
+            let mean = sum(simd, out) / columns as f32;
+            for s in out.iter_mut() {
+                *s -= mean;
+            }
+            let inverse = (dot(simd, out, out) / columns as f32 + self.eps).sqrt().recip();
+            if self.keep {
+                self.deviation[index] = inverse;
+                let normal = &mut self.normal[index * columns..(index + 1) * columns];
+                for (((out, normal), weight), bias) in out.iter_mut().zip(normal).zip(weight).zip(bias) {
+                    *normal = *out * inverse;
+                    *out = *normal * weight + bias;
+                }
+            } else {
+                for ((out, weight), bias) in out.iter_mut().zip(weight).zip(bias) {
+                    *out = *out * inverse * weight + bias;
+                }
+            }
+        }
+    }
 }
 
 impl Input<'_> {
@@ -116,34 +135,17 @@ pub(crate) fn backward(mut dy: Vec<f32>, kept: Normalized, weight: &[f32], dropo
     let tasks: Vec<_> = dy.chunks_mut(size).zip(normal.chunks_mut(size)).zip(deviations).collect();
     let partial = parallel::map(tasks, len, |block, ((dy, normal), deviations): ((&mut [f32], &mut [f32]), &[f32])| {
         let (mut dweight, mut dbias, mut scaled) = (vec![0.0; columns], vec![0.0; columns], vec![0.0; columns]);
-        vectorized(
-            #[inline(always)]
-            || {
-                // Slices of their own, and no vectors behind references: else the loops stay scalar.
-                let (dweight, dbias, scaled) = (&mut dweight[..], &mut dbias[..], &mut scaled[..]);
-                let rows = dy.chunks_exact_mut(columns).zip(normal.chunks_exact_mut(columns));
-                for ((row, (dy, normal)), inverse) in (block * BLOCK_ROWS..).zip(rows).zip(deviations) {
-                    let sums = dweight.iter_mut().zip(&mut *dbias);
-                    let inputs = dy.iter().zip(&*normal).zip(weight);
-                    for (((dweight, dbias), scaled), ((dy, normal), weight)) in sums.zip(&mut *scaled).zip(inputs) {
-                        *dweight += dy * normal;
-                        *dbias += dy;
-                        *scaled = dy * weight;
-                    }
-                    let mean = sum(scaled) / columns as f32;
-                    let slope = dot(scaled, normal) / columns as f32;
-                    for (normal, scaled) in normal.iter_mut().zip(&*scaled) {
-                        *normal = inverse * (scaled - mean - *normal * slope);
-                    }
-                    if let Some(multipliers) = dropout {
-                        multipliers.fill_row(row, dy);
-                        for (dy, dsum) in dy.iter_mut().zip(&*normal) {
-                            *dy *= dsum;
-                        }
-                    }
-                }
-            },
-        );
+        Vectors::widest().run(Backward {
+            weight,
+            dropout,
+            first_row: block * BLOCK_ROWS,
+            dy,
+            normal,
+            deviations,
+            dweight: &mut dweight,
+            dbias: &mut dbias,
+            scaled: &mut scaled,
+        });
         (dweight, dbias)
     });
     let (dweights, dbiases) = partial.into_iter().unzip();
@@ -152,5 +154,51 @@ pub(crate) fn backward(mut dy: Vec<f32>, kept: Normalized, weight: &[f32], dropo
         x: dropout.map(|_| dy),
         weight: parallel::sum_of(dweights, columns),
         bias: parallel::sum_of(dbiases, columns),
+    }
+}
+
+/// Some rows of [`backward`].
+struct Backward<'a> {
+    weight: &'a [f32],
+    dropout: Option<&'a Multipliers<'a>>,
+    first_row: usize,
+    dy: &'a mut [f32],
+    normal: &'a mut [f32],
+    deviations: &'a [f32],
+    dweight: &'a mut [f32],
+    dbias: &'a mut [f32],
+    /// Room for a row.
+    scaled: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (weight, columns) = (self.weight, self.weight.len());
+        // Slices of their own: else the loops stay scalar.
+        let (dweight, dbias, scaled) = (self.dweight, self.dbias, self.scaled);
+        let rows = self.dy.chunks_exact_mut(columns).zip(self.normal.chunks_exact_mut(columns));
+        for ((row, (dy, normal)), inverse) in (self.first_row..).zip(rows).zip(self.deviations) {
+            let sums = dweight.iter_mut().zip(&mut *dbias);
+            let inputs = dy.iter().zip(&*normal).zip(weight);
+            for (((dweight, dbias), scaled), ((dy, normal), weight)) in sums.zip(&mut *scaled).zip(inputs) {
+                *dweight += dy * normal;
+                *dbias += dy;
+                *scaled = dy * weight;
+            }
+            let mean = sum(simd, scaled) / columns as f32;
+            let slope = dot(simd, scaled, normal) / columns as f32;
+            for (normal, scaled) in normal.iter_mut().zip(&*scaled) {
+                *normal = inverse * (scaled - mean - *normal * slope);
+            }
+            if let Some(multipliers) = self.dropout {
+                multipliers.fill_row(row, dy);
+                for (dy, dsum) in dy.iter_mut().zip(&*normal) {
+                    *dy *= dsum;
+                }
+            }
+        }
     }
 }
