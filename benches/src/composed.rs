@@ -5,7 +5,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 use burnformer_ops::{
     Activation, AdamOptions, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
-    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
+    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, Places, QkvBias, reference,
 };
 
 fn maybe<const D: usize>(tensor: Option<Tensor<D>>) -> MaybeTensor<Dispatch> {
@@ -114,10 +114,9 @@ pub(crate) fn cross_entropy(
     (Tensor::from_dispatch(sum), Tensor::from_dispatch(count))
 }
 
-pub(crate) fn append(past: Tensor<4>, rows: Option<Tensor<1, Int>>, new: Tensor<4>) -> Tensor<4> {
-    let rows = rows.unwrap_or_else(|| Tensor::arange(0..past.dims()[0] as i64, &past.device()));
-    let out = reference::append::<Dispatch>(past.into_dispatch(), rows.into_dispatch(), new.into_dispatch());
-    Tensor::from_dispatch(out)
+pub(crate) fn attend_places(q: Tensor<3>, key: Tensor<3>, value: Tensor<3>, places: Places) -> Tensor<3> {
+    let [q, key, value] = [q, key, value].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(reference::attend_places::<Dispatch>(q, key, value, places))
 }
 
 pub(crate) fn logsumexp(x: Tensor<2>) -> Tensor<1> {

@@ -4,7 +4,7 @@
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use burnformer_ops::{
     self as ops, Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout,
-    FeedForwardOptions, LayerNormOptions, Mask,
+    FeedForwardOptions, LayerNormOptions, Mask, Places,
 };
 
 use crate::composed;
@@ -27,7 +27,7 @@ pub fn operators(size: Size) -> Vec<Work> {
         dropout_alone,
         embedding,
         cross_entropy,
-        append,
+        attend_places,
         logsumexp,
         updates,
     ]
@@ -183,17 +183,18 @@ fn cross_entropy(sizes: Sizes) -> Vec<Work> {
     })
 }
 
-/// One position behind a cache whose sequences change places, as in a beam search.
-fn append(sizes: Sizes) -> Vec<Work> {
+/// One position of every sequence behind a cache, as in a step of decoding.
+fn attend_places(sizes: Sizes) -> Vec<Work> {
     let Sizes { batch_size: b, seq_length: t, n_heads: h, .. } = sizes;
     let d = sizes.d_head();
-    by_body([composed::append, ops::append], |body, append| {
+    by_body([composed::attend_places, ops::attend_places], |body, attend| {
         let start = move |device: &Device| {
-            let past = uniform("past", [b, t, h, d], device);
-            let (rows, new) = (ints(&tokens("rows", b, b), [b], device), uniform("new", [b, 1, h, d], device));
-            move || drop(append(past.clone(), Some(rows.clone()), new.clone()))
+            let [key, value] = ["key", "value"].map(|name| uniform(name, [b * t, h, d], device));
+            let q = uniform("q", [b, h, d], device);
+            let places: Places = (0..b).map(|row| (row * t..(row + 1) * t).map(|place| place as u32)).collect();
+            move || drop(attend(q.clone(), key.clone(), value.clone(), places.clone()))
         };
-        [Work::new("append/forward", format!("b{b}-t{t}-h{h}-d{d}/{body}"), b, start)]
+        [Work::new("attend-places/forward", format!("b{b}-t{t}-h{h}-d{d}/{body}"), b, start)]
     })
 }
 

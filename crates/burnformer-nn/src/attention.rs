@@ -1,13 +1,13 @@
 //! Multi-head attention.
 
-use crate::cache::KeyValue;
+use crate::cache::{KeyValue, Pool};
 use crate::tensor_parallel::{Group, group};
-use crate::{DropoutRng, Linear, LinearConfig, Mask, Rotary, RotaryConfig, assert_valid};
+use crate::{DropoutRng, Linear, LinearConfig, Mask, Offsets, Rotary, RotaryConfig, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops::{self as ops, AttentionOptions, Dropout, assert_same_axis};
+use burnformer_ops::{self as ops, AttentionOptions, Dropout, Places, assert_same_axis};
 use std::sync::Arc;
 
 /// Settings of [`MultiHeadAttention`].
@@ -181,15 +181,15 @@ impl MultiHeadAttention {
     fn run(&self, input: AttentionInput, weights: WeightSink) -> Tensor<3> {
         let AttentionInput { query, memory, mask, causal, rng } = input;
         let (query, key_value) = match memory {
-            None => self.project_self(query, 0, &rng),
+            None => self.project_self(query, &Offsets::Same(0), &rng),
             Some([key, value]) => (self.project_query(query, &rng), self.project_memory(key, value, &rng)),
         };
         self.attend(query, key_value, Attend { mask, causal, rng, weights })
     }
 
-    /// The three projections of one input, in one operator; its first position stands at `offset`. `rng` is that of
+    /// The three projections of one input, in one operator; its first positions stand at `offsets`. `rng` is that of
     /// [`Self::attend`], of which adapters have parts of their own.
-    pub(crate) fn project_self(&self, x: Tensor<3>, offset: usize, rng: &DropoutRng) -> (Tensor<4>, KeyValue) {
+    pub(crate) fn project_self(&self, x: Tensor<3>, offsets: &Offsets, rng: &DropoutRng) -> (Tensor<4>, KeyValue) {
         self.check("x", &x);
         let x = self.input(x);
         let maps = [&self.query, &self.key, &self.value];
@@ -214,7 +214,10 @@ impl MultiHeadAttention {
         let [query, key, value] = [query, key, value].map(|x| self.split_heads(x));
         match &self.rotary {
             None => (query, KeyValue { key, value }),
-            Some(rotary) => (rotary.forward(query, offset), KeyValue { key: rotary.forward(key, offset), value }),
+            Some(rotary) => {
+                let [query, key] = [query, key].map(|x| rotary.forward_at(x, offsets));
+                (query, KeyValue { key, value })
+            }
         }
     }
 
@@ -235,7 +238,7 @@ impl MultiHeadAttention {
     }
 
     pub(crate) fn attend(&self, query: Tensor<4>, key_value: KeyValue, how: Attend) -> Tensor<3> {
-        let [batch_size, q_length, n_heads, d_head] = query.dims();
+        let [_, _, _, d_head] = query.dims();
         let [_, _, _, in_output] = adapters(&how.rng);
         let KeyValue { key, value } = key_value;
         let [key, value] = [key, value].map(|x| self.share_heads(x));
@@ -257,7 +260,22 @@ impl MultiHeadAttention {
                 heads
             }
         };
-        let out = self.output.forward_with(heads.reshape([batch_size, q_length, n_heads * d_head]), in_output);
+        self.put_together(heads, group, in_output)
+    }
+
+    /// [`Self::attend`] of each query to the places that it sees in a pool, in inference.
+    pub(crate) fn attend_places(&self, query: Tensor<4>, pool: &Pool, seen: Places) -> Tensor<3> {
+        let [batch_size, q_length, n_heads, d_head] = query.dims();
+        let query = query.reshape([batch_size * q_length, n_heads, d_head]);
+        let heads = ops::attend_places(query, pool.key.clone(), pool.value.clone(), seen);
+        let heads = heads.reshape([batch_size, q_length, n_heads, d_head]);
+        self.put_together(heads, self.group(), DropoutRng::off())
+    }
+
+    /// The output of all heads, of which this rank may have some. `rng` is that of the adapter of the output.
+    fn put_together(&self, heads: Tensor<4>, group: Option<Arc<Group>>, rng: DropoutRng) -> Tensor<3> {
+        let [batch_size, q_length, n_heads, d_head] = heads.dims();
+        let out = self.output.forward_with(heads.reshape([batch_size, q_length, n_heads * d_head]), rng);
         match group {
             None => out,
             Some(group) => group.summed(out),

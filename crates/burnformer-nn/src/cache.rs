@@ -1,8 +1,14 @@
 //! Key-value caches: the positions that decoding has behind it.
+//!
+//! Keys and values are written once, to the next places of a pool, and stay there. A row is a list of places: rows that begin
+//! alike share them, and where rows are selected only lists are copied.
 
-use crate::Mask;
-use burn::tensor::{Int, Tensor};
-use burnformer_ops::{self as ops, assert_same_axis};
+use crate::{Mask, Offsets};
+use burn::tensor::{Int, Tensor, TensorData};
+use burnformer_ops::{self as ops, Places, assert_same_axis};
+
+/// Places of a pool that may be in no list, besides as many as are in lists.
+const FEW: usize = 256;
 
 /// Projected keys and values, `[batch_size, kv_length, n_kv_heads, d_head]` each.
 #[derive(Clone, Debug)]
@@ -17,69 +23,209 @@ impl KeyValue {
     pub fn kv_length(&self) -> usize {
         self.key.dims()[1]
     }
+}
 
-    /// Number of sequences.
-    pub(crate) fn batch_size(&self) -> usize {
-        self.key.dims()[0]
+/// Keys and values at places, `[n_places, n_kv_heads, d_head]` each. There may be room behind the places in use.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool {
+    pub(crate) key: Tensor<3>,
+    pub(crate) value: Tensor<3>,
+}
+
+impl From<KeyValue> for Pool {
+    fn from(KeyValue { key, value }: KeyValue) -> Self {
+        let flat = |x: Tensor<4>| {
+            let [batch_size, length, n_heads, d_head] = x.dims();
+            x.reshape([batch_size * length, n_heads, d_head])
+        };
+        Self { key: flat(key), value: flat(value) }
+    }
+}
+
+impl Pool {
+    /// Writes `new` to the places of `pool` from `first` on.
+    pub(crate) fn store(pool: &mut Option<Self>, first: usize, new: Self) {
+        *pool = Some(match pool.take() {
+            None => new,
+            Some(Self { key, value }) => {
+                Self { key: ops::store(key, first, new.key), value: ops::store(value, first, new.value) }
+            }
+        });
     }
 
-    /// These sequences, in this order; one may come several times.
-    fn select(self, rows: Tensor<1, Int>) -> Self {
-        Self { key: self.key.select(0, rows.clone()), value: self.value.select(0, rows) }
+    /// The first `n` places.
+    fn first(self, n: usize) -> Self {
+        Self { key: self.key.narrow(0, 0, n), value: self.value.narrow(0, 0, n) }
     }
 
-    /// Appends these positions to those of the given rows of `past`; `None` for all rows as they are.
-    fn after(self, past: Option<Self>, rows: Option<&Tensor<1, Int>>) -> Self {
-        let Some(past) = past else { return self };
-        if rows.is_none() {
-            let shapes = [past.key.dims(), self.key.dims()];
-            assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
+    fn select(self, places: &Tensor<1, Int>) -> Self {
+        Self { key: self.key.select(0, places.clone()), value: self.value.select(0, places.clone()) }
+    }
+}
+
+/// Lists of places, and the pools of all layers that they are of.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools {
+    /// `None` for a layer of another stage of a pipeline, or before the first place.
+    pub(crate) layers: Vec<Option<Pool>>,
+    lists: Places,
+    /// Number of places in use, some of which may be in no list any more.
+    n_used: usize,
+}
+
+impl Pools {
+    pub(crate) fn empty(n_layers: usize) -> Self {
+        Self { layers: vec![None; n_layers], lists: Places::default(), n_used: 0 }
+    }
+
+    /// Continues with these lists, in this order.
+    fn select(&mut self, numbers: &[usize]) {
+        self.lists = self.lists.select(numbers);
+        if self.n_used > 2 * self.lists.n_places() + FEW {
+            self.compact();
         }
-        Self {
-            key: ops::append(past.key, rows.cloned(), self.key),
-            value: ops::append(past.value, rows.cloned(), self.value),
+    }
+
+    /// Gives back the places that are in no list.
+    fn compact(&mut self) {
+        let mut is_kept = vec![false; self.n_used];
+        self.lists.lists().flatten().for_each(|&place| is_kept[place as usize] = true);
+        let kept: Vec<i64> = (0..).zip(is_kept).filter_map(|(place, is_kept)| is_kept.then_some(place)).collect();
+        let mut numbers = vec![0; self.n_used];
+        (0..).zip(&kept).for_each(|(number, &place)| numbers[place as usize] = number);
+        let renumbered = |list: &[u32]| list.iter().map(|&place| numbers[place as usize]).collect::<Vec<u32>>();
+        self.lists = self.lists.lists().map(renumbered).collect();
+        self.n_used = kept.len();
+        for layer in &mut self.layers {
+            *layer = layer.take().map(|pool| {
+                let places = TensorData::new(kept.clone(), [kept.len()]);
+                let places = Tensor::from_data(places, &pool.key.device());
+                pool.select(&places)
+            });
         }
     }
+
+    /// Adds the lists of `other` behind these, with their places.
+    fn join(&mut self, other: Self) {
+        let first = self.n_used as u32;
+        let moved = other.lists.lists().map(|list| list.iter().map(|&place| first + place).collect::<Vec<_>>());
+        self.lists = self.lists.lists().map(<[u32]>::to_vec).chain(moved).collect();
+        for (pool, other_pool) in self.layers.iter_mut().zip(other.layers) {
+            if let Some(other_pool) = other_pool {
+                Pool::store(pool, self.n_used, other_pool.first(other.n_used));
+            }
+        }
+        self.n_used += other.n_used;
+    }
+
+    /// Appends `n_new` places to each list; before the first place there are as many lists as `n_rows`. What is stored there
+    /// begins at [`Step::first`].
+    fn extend(&mut self, n_rows: usize, n_new: usize, is_causal: bool) -> Step {
+        let first = self.n_used;
+        let is_beginning = self.lists.n_lists() == 0;
+        let before = |row| if is_beginning { &[][..] } else { self.lists.list(row) };
+        let offsets = Offsets::from((0..n_rows).map(|row| before(row).len()).collect::<Vec<_>>());
+        let new = |row: usize| (0..n_new).map(move |position| (first + row * n_new + position) as u32);
+        let lists: Places = (0..n_rows).map(|row| before(row).iter().copied().chain(new(row))).collect();
+        let seen = match n_new {
+            1 => lists.clone(),
+            _ => {
+                // Each position sees a beginning of its row.
+                let seen = |list: &[u32], position: usize| match is_causal {
+                    true => list[..list.len() - (n_new - 1 - position)].to_vec(),
+                    false => list.to_vec(),
+                };
+                lists.lists().flat_map(|list| (0..n_new).map(move |position| seen(list, position))).collect()
+            }
+        };
+        self.lists = lists;
+        self.n_used += n_rows * n_new;
+        Step { first, seen, offsets, is_beginning }
+    }
+}
+
+/// New positions of all rows.
+pub(crate) struct Step {
+    /// The place of the first row's first new position; the others follow.
+    pub(crate) first: usize,
+    /// The places that each new position sees.
+    pub(crate) seen: Places,
+    /// Number of positions of each row before.
+    pub(crate) offsets: Offsets,
+    /// `true` if no row has a position before.
+    pub(crate) is_beginning: bool,
 }
 
 /// Key-value cache of a stack: keys and values of the memory, if there is cross-attention, and of all positions so far.
 #[derive(Clone, Debug)]
 pub struct DecoderCache {
-    pub(crate) layers: Vec<LayerCache>,
-    pub(crate) memory_mask: Mask,
-    /// The rows that go on, where they are not all as they were. Each is copied with its next position, so not before.
-    pub(crate) rows: Option<Tensor<1, Int>>,
+    pub(crate) past: Pools,
+    pub(crate) memory: Option<MemoryPools>,
 }
 
-/// The part of one layer.
+/// Keys and values of the memory. The lists are those of its sequences.
 #[derive(Clone, Debug)]
-pub(crate) struct LayerCache {
-    /// `None` before the first position.
-    pub(crate) past: Option<KeyValue>,
-    /// `None` without cross-attention.
-    pub(crate) memory: Option<KeyValue>,
+pub(crate) struct MemoryPools {
+    pub(crate) pools: Pools,
+    /// Number of lists of a sequence: one, or one for each query where the mask has it.
+    n_lists: usize,
 }
 
-impl LayerCache {
-    /// Number of positions so far.
-    pub(crate) fn seq_length(&self) -> usize {
-        self.past.as_ref().map_or(0, KeyValue::kv_length)
+impl MemoryPools {
+    /// Without the pools of any layer; `mask` is that of `n_sequences` sequences of `kv_length` positions.
+    pub(crate) fn new(n_layers: usize, n_sequences: usize, kv_length: usize, mask: Mask) -> Self {
+        let (n_lists, blocked) = match mask {
+            Mask::None => (1, None),
+            Mask::Keys(keys) => (1, Some(keys.into_data())),
+            Mask::Full(full) => (full.dims()[1], Some(full.into_data())),
+        };
+        let blocked: Option<Vec<bool>> = blocked.map(|blocked| blocked.iter::<bool>().collect());
+        let is_seen =
+            |list: usize, position: usize| blocked.as_ref().is_none_or(|blocked| !blocked[list * kv_length + position]);
+        let seen = |list: usize| {
+            let first = list / n_lists * kv_length;
+            (0..kv_length)
+                .filter(move |&position| is_seen(list, position))
+                .map(move |position| (first + position) as u32)
+                .collect::<Vec<_>>()
+        };
+        let lists = (0..n_sequences * n_lists).map(seen).collect();
+        Self { pools: Pools { lists, n_used: n_sequences * kv_length, ..Pools::empty(n_layers) }, n_lists }
     }
 
-    /// Adds positions, and returns all.
-    pub(crate) fn append(&mut self, new: KeyValue, rows: Option<&Tensor<1, Int>>) -> KeyValue {
-        let all = new.after(self.past.take(), rows);
-        self.past = Some(all.clone());
-        all
+    fn n_sequences(&self) -> usize {
+        self.pools.lists.n_lists() / self.n_lists.max(1)
+    }
+
+    /// The places that each of `n_new` positions of `n_rows` rows sees. As many rows look at each sequence, and they are adjacent.
+    pub(crate) fn seen(&self, n_rows: usize, n_new: usize) -> Places {
+        let n_sequences = self.n_sequences();
+        assert!(
+            n_rows.is_multiple_of(n_sequences),
+            "decoder cache: {n_rows} rows cannot share {n_sequences} sequences of the memory evenly"
+        );
+        let n_queries = n_rows / n_sequences.max(1) * n_new;
+        assert!(
+            self.n_lists == 1 || self.n_lists == n_queries,
+            "decoder cache: the mask of the memory has {} queries, found {n_queries} for each sequence",
+            self.n_lists
+        );
+        let list = |query: usize| query / n_queries * self.n_lists + query % n_queries % self.n_lists;
+        self.pools.lists.select(&(0..n_sequences * n_queries).map(list).collect::<Vec<_>>())
     }
 }
 
 impl DecoderCache {
-    /// Number of positions so far.
+    /// Number of positions so far, of the longest row.
     #[must_use]
     pub fn seq_length(&self) -> usize {
-        // Layers of other stages of a pipeline have no positions here.
-        self.layers.iter().map(LayerCache::seq_length).max().unwrap_or(0)
+        self.past.lists.longest()
+    }
+
+    /// Number of positions of each row so far.
+    #[must_use]
+    pub fn offsets(&self) -> Offsets {
+        self.past.lists.lists().map(<[u32]>::len).collect::<Vec<_>>().into()
     }
 
     /// Continues with these rows of the positions so far, in this order; one may come several times, or never. The memory
@@ -88,10 +234,10 @@ impl DecoderCache {
     /// # Shapes
     /// - rows: `[n]`, each less than the batch size so far
     pub fn select(&mut self, rows: Tensor<1, Int>) {
-        self.rows = Some(match self.rows.take() {
-            None => rows,
-            Some(before) => before.select(0, rows),
-        });
+        // Before the first position all rows are alike.
+        if self.past.lists.n_lists() > 0 {
+            self.past.select(&numbers(rows));
+        }
     }
 
     /// Continues with these sequences of the memory, in this order; one may come several times, or never. Rows of positions
@@ -100,13 +246,44 @@ impl DecoderCache {
     /// # Shapes
     /// - sequences: `[n]`, each less than the number of sequences so far
     pub fn select_memory(&mut self, sequences: &Tensor<1, Int>) {
-        for layer in &mut self.layers {
-            layer.memory = layer.memory.take().map(|memory| memory.select(sequences.clone()));
+        if let Some(MemoryPools { pools, n_lists }) = &mut self.memory {
+            let lists = |sequence: usize| sequence * *n_lists..(sequence + 1) * *n_lists;
+            pools.select(&numbers(sequences.clone()).into_iter().flat_map(lists).collect::<Vec<_>>());
         }
-        self.memory_mask = match std::mem::take(&mut self.memory_mask) {
-            Mask::None => Mask::None,
-            Mask::Keys(keys) => Mask::Keys(keys.select(0, sequences.clone())),
-            Mask::Full(full) => Mask::Full(full.select(0, sequences.clone())),
-        };
     }
+
+    /// Adds the rows and the sequences of `other`, a cache by the same stack, behind its own. Its rows may have other
+    /// numbers of positions.
+    ///
+    /// # Panics
+    /// If one of them has a memory and the other has not, or masks that depend on the query.
+    pub fn join(&mut self, other: Self) {
+        self.past.join(other.past);
+        match (&mut self.memory, other.memory) {
+            (None, None) => {}
+            (Some(memory), Some(other)) if memory.n_lists == other.n_lists => memory.pools.join(other.pools),
+            _ => panic!("decoder cache: caches with different kinds of memory do not go together"),
+        }
+    }
+
+    /// Appends `n_new` positions to each of `n_rows` rows.
+    pub(crate) fn extend(&mut self, n_rows: usize, n_new: usize, is_causal: bool) -> Step {
+        let found = self.past.lists.n_lists();
+        if found > 0 {
+            let [n_heads, d_head] = self
+                .past
+                .layers
+                .iter()
+                .flatten()
+                .next()
+                .map_or([0, 0], |pool| [pool.key.dims()[1], pool.key.dims()[2]]);
+            let shapes = [[found, self.seq_length(), n_heads, d_head], [n_rows, n_new, n_heads, d_head]];
+            assert_same_axis("decoder cache", "batch_size", ("cache", &shapes[0], 0), ("x", &shapes[1], 0));
+        }
+        self.past.extend(n_rows, n_new, is_causal)
+    }
+}
+
+fn numbers(rows: Tensor<1, Int>) -> Vec<usize> {
+    rows.into_data().iter::<i64>().map(|row| row as usize).collect()
 }

@@ -86,11 +86,8 @@ impl Segment {
     /// The output; `states` are the sources of keys and values of the memory.
     fn forward(&self, layer: &Layer, x: Tensor<3>, states: Option<[Tensor<3>; 2]>) -> Tensor<3> {
         let mask = self.memory.as_ref().map_or(Mask::None, |memory| memory.mask.clone());
-        let memory = states.map(|[keys, values]| ProjectedMemory {
-            key_value: layer.project_memory(&keys, &values, &self.rng),
-            mask,
-            rows_per_sequence: 1,
-        });
+        let memory =
+            states.map(|[keys, values]| ProjectedMemory::Whole(layer.project_memory(&keys, &values, &self.rng), mask));
         layer.run(x, Context { mask: self.mask.clone(), memory, past: None, rng: self.rng.again(), weights: None })
     }
 

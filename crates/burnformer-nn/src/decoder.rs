@@ -102,7 +102,7 @@ impl Decoder {
     /// The positions that follow those in the cache: see [`Stack::forward_cached`].
     ///
     /// # Shapes
-    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::seq_length`] on; the batch size is
+    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::offsets`] on; the batch size is
     ///   a multiple of the memory's
     /// - returns: `[batch_size, n_new, d_model]`
     ///

@@ -1,16 +1,16 @@
 //! One layer of a Transformer: self-attention, cross-attention where there is a memory, and a position-wise sub-layer.
 
 use crate::attention::{Attend, WeightSink};
-use crate::cache::{KeyValue, LayerCache};
+use crate::cache::{KeyValue, Pool, Step};
 use crate::{
     Activation, DropoutRng, FeedForwardConfig, GluConfig, Mask, Mlp, MlpKind, MultiHeadAttention,
-    MultiHeadAttentionConfig, Norm, NormKind, RotaryConfig, assert_valid,
+    MultiHeadAttentionConfig, Norm, NormKind, Offsets, RotaryConfig, assert_valid,
 };
 use burn::config::Config;
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use burnformer_core::{ConfigError, Validate};
-use burnformer_ops::{self as ops, Dropout};
+use burnformer_ops::{self as ops, Dropout, Places};
 use serde::{Deserialize, Serialize};
 
 /// Position of the norm in a sub-layer.
@@ -204,7 +204,7 @@ pub struct Layer {
 /// The inputs of a layer besides its `x`, as a stack prepares them.
 pub(crate) struct Context<'a> {
     pub(crate) mask: Mask,
-    pub(crate) memory: Option<ProjectedMemory>,
+    pub(crate) memory: Option<ProjectedMemory<'a>>,
     /// Cache of earlier positions, to which the input's are appended; `None` without later calls.
     pub(crate) past: Option<Past<'a>>,
     pub(crate) rng: DropoutRng,
@@ -213,18 +213,18 @@ pub(crate) struct Context<'a> {
 }
 
 /// Keys and values of the memory for one layer.
-pub(crate) struct ProjectedMemory {
-    pub(crate) key_value: KeyValue,
-    pub(crate) mask: Mask,
-    /// Number of adjacent rows of the input that share one sequence of the memory.
-    pub(crate) rows_per_sequence: usize,
+pub(crate) enum ProjectedMemory<'a> {
+    /// Those of as many sequences as there are rows, with their mask.
+    Whole(KeyValue, Mask),
+    /// Those in a pool, and the places that each position sees.
+    Places(&'a Pool, Places),
 }
 
 /// Cached positions of a layer.
 pub(crate) struct Past<'a> {
-    pub(crate) cache: &'a mut LayerCache,
-    /// Rows of the cache that continue; `None` keeps all.
-    pub(crate) rows: Option<&'a Tensor<1, Int>>,
+    pub(crate) pool: &'a mut Option<Pool>,
+    /// Places of the new positions, and what they see.
+    pub(crate) step: &'a Step,
 }
 
 impl Layer {
@@ -240,16 +240,21 @@ impl Layer {
         self.run(x, Context { mask, memory, past: None, rng, weights: None })
     }
 
+    /// `true` if no position sees a later one.
+    pub(crate) fn is_causal(&self) -> bool {
+        self.causal
+    }
+
     /// `true` if it looks at a memory.
     pub(crate) fn has_memory(&self) -> bool {
         self.cross_attention.is_some()
     }
 
     /// Keys and values of the memory, with its mask, for as many rows as it has sequences. `rng` is that of [`Self::run`].
-    pub(crate) fn project(&self, memory: Option<&Memory>, rng: &DropoutRng) -> Option<ProjectedMemory> {
+    pub(crate) fn project(&self, memory: Option<&Memory>, rng: &DropoutRng) -> Option<ProjectedMemory<'static>> {
         let memory = memory?;
         let key_value = self.project_memory(&memory.states, &memory.states, rng);
-        Some(ProjectedMemory { key_value, mask: memory.mask.clone(), rows_per_sequence: 1 })
+        Some(ProjectedMemory::Whole(key_value, memory.mask.clone()))
     }
 
     /// Keys of `keys` and values of `values`, both the memory `[batch_size, kv_length, d_model]`, for cross-attention.
@@ -269,10 +274,16 @@ impl Layer {
         // In this order; without cross-attention the feed-forward layer has the third and fourth.
         let [in_attn, after_attn, third, fourth, fifth, sixth] = rng.split();
         let x = self.residual(&self.norm_attn, after_attn).around(x, |x| {
-            let offset = past.as_ref().map_or(0, |past| past.cache.seq_length());
-            let (query, mut key_value) = self.attention.project_self(x, offset, &in_attn);
-            if let Some(past) = past {
-                key_value = past.cache.append(key_value, past.rows);
+            let start = Offsets::Same(0);
+            let offsets = past.as_ref().map_or(&start, |past| &past.step.offsets);
+            let (query, key_value) = self.attention.project_self(x, offsets, &in_attn);
+            if let Some(Past { pool, step }) = past {
+                let q_length = query.dims()[1];
+                Pool::store(pool, step.first, key_value.clone().into());
+                // The first positions of all rows, if they are several, are the tiles that attention is best at.
+                if let Some(pool) = pool.as_ref().filter(|_| q_length == 1 || !step.is_beginning) {
+                    return self.attention.attend_places(query, pool, step.seen.clone());
+                }
             }
             let how = Attend { mask, causal: self.causal, rng: in_attn, weights: self_weights };
             self.attention.attend(query, key_value, how)
@@ -281,13 +292,14 @@ impl Layer {
             (Some(attention), Some(norm)) => {
                 let memory = memory.expect("layer: it has cross-attention, and got no memory");
                 let x = self.residual(norm, fourth).around(x, |x| {
-                    let [batch_size, q_length, d_model] = x.dims();
-                    // Rows that share a sequence look at it as positions of one: it is read once, and not copied.
-                    let n_rows = memory.rows_per_sequence;
-                    let x = x.reshape([batch_size / n_rows, n_rows * q_length, d_model]);
                     let query = attention.project_query(x, &third);
-                    let how = Attend { mask: memory.mask, causal: false, rng: third, weights: cross_weights };
-                    attention.attend(query, memory.key_value, how).reshape([batch_size, q_length, d_model])
+                    match memory {
+                        ProjectedMemory::Places(pool, seen) => attention.attend_places(query, pool, seen),
+                        ProjectedMemory::Whole(key_value, mask) => {
+                            let how = Attend { mask, causal: false, rng: third, weights: cross_weights };
+                            attention.attend(query, key_value, how)
+                        }
+                    }
                 });
                 (x, fifth, sixth)
             }

@@ -73,7 +73,7 @@ pub use loss::{
 pub use mlp::{Mlp, MlpKind};
 pub use norm::{Norm, NormKind};
 pub use positions::{
-    LearnedPositions, LearnedPositionsConfig, SinusoidLayout, SinusoidalPositions, SinusoidalPositionsConfig,
+    LearnedPositions, LearnedPositionsConfig, Offsets, SinusoidLayout, SinusoidalPositions, SinusoidalPositionsConfig,
 };
 pub use prepare::{is_prepared, prepare};
 pub use rms_norm::{RmsNorm, RmsNormConfig};

@@ -5,6 +5,7 @@ use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use burnformer_core::{ConfigError, Validate};
+use burnformer_ops as ops;
 use serde::{Deserialize, Serialize};
 
 /// The order of sines and cosines in a row.
@@ -81,7 +82,18 @@ impl SinusoidalPositions {
     /// # Panics
     /// If the last position is beyond `max_seq_length`.
     pub fn forward(&self, offset: usize, seq_length: usize) -> Tensor<3> {
-        rows(self.table.clone(), offset, seq_length)
+        self.forward_at(&Offsets::Same(offset), seq_length)
+    }
+
+    /// [`Self::forward`] for rows that may begin at different positions.
+    ///
+    /// # Shapes
+    /// - returns: `[1, seq_length, d_model]`, or `[batch_size, seq_length, d_model]` where they do
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_at(&self, offsets: &Offsets, seq_length: usize) -> Tensor<3> {
+        offsets.rows(&self.table, seq_length)
     }
 }
 
@@ -128,15 +140,57 @@ impl LearnedPositions {
     /// # Panics
     /// If the last position is beyond `max_seq_length`.
     pub fn forward(&self, offset: usize, seq_length: usize) -> Tensor<3> {
-        rows(self.weight.val(), offset, seq_length)
+        self.forward_at(&Offsets::Same(offset), seq_length)
+    }
+
+    /// [`Self::forward`] for rows that may begin at different positions.
+    ///
+    /// # Shapes
+    /// - returns: `[1, seq_length, d_model]`, or `[batch_size, seq_length, d_model]` where they do
+    ///
+    /// # Panics
+    /// As [`Self::forward`].
+    pub fn forward_at(&self, offsets: &Offsets, seq_length: usize) -> Tensor<3> {
+        offsets.rows(&self.weight.val(), seq_length)
     }
 }
 
-/// The rows of `length` positions from `offset` of a table `[max_seq_length, width]`, as `[1, length, width]`.
-#[track_caller]
-pub(crate) fn rows(table: Tensor<2>, offset: usize, seq_length: usize) -> Tensor<3> {
-    let [max_seq_length, _] = table.dims();
-    let end = offset + seq_length;
-    assert!(end <= max_seq_length, "positions: position {end} is beyond `max_seq_length` ({max_seq_length})");
-    table.slice(offset..end).unsqueeze()
+/// Positions at which the rows of a batch begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offsets {
+    /// All at the same.
+    Same(usize),
+    /// Each row at its own.
+    Each(Vec<usize>),
+}
+
+/// [`Offsets::Same`] where they are equal; 0 without any.
+impl From<Vec<usize>> for Offsets {
+    fn from(offsets: Vec<usize>) -> Self {
+        let first = offsets.first().copied().unwrap_or(0);
+        if offsets.iter().all(|&offset| offset == first) { Self::Same(first) } else { Self::Each(offsets) }
+    }
+}
+
+impl Offsets {
+    /// The rows of `seq_length` positions of a table `[max_seq_length, width]`, as `[1 or batch_size, seq_length, width]`.
+    #[track_caller]
+    pub(crate) fn rows(&self, table: &Tensor<2>, seq_length: usize) -> Tensor<3> {
+        let [max_seq_length, _] = table.dims();
+        let last = match self {
+            Self::Same(offset) => *offset,
+            Self::Each(offsets) => offsets.iter().copied().max().unwrap_or(0),
+        };
+        let end = last + seq_length;
+        assert!(end <= max_seq_length, "positions: position {end} is beyond `max_seq_length` ({max_seq_length})");
+        match self {
+            Self::Same(offset) => table.clone().slice(*offset..end).unsqueeze(),
+            Self::Each(offsets) => {
+                let places = offsets.iter().flat_map(|&offset| offset..offset + seq_length);
+                let places =
+                    TensorData::new(places.map(|place| place as i64).collect::<Vec<_>>(), [offsets.len(), seq_length]);
+                ops::embedding(table.clone(), Tensor::from_data(places, &table.device()))
+            }
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Rotary positions.
 
-use crate::assert_valid;
-use crate::positions::rows;
+use crate::{Offsets, assert_valid};
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -68,8 +67,13 @@ impl Rotary {
     /// # Panics
     /// If the last position is beyond `max_seq_length`, or `d_head` is another.
     pub fn forward(&self, x: Tensor<4>, offset: usize) -> Tensor<4> {
+        self.forward_at(x, &Offsets::Same(offset))
+    }
+
+    /// [`Self::forward`] of rows that may begin at different positions.
+    pub(crate) fn forward_at(&self, x: Tensor<4>, offsets: &Offsets) -> Tensor<4> {
         let [_, length, _, _] = x.dims();
-        let table = |table: &Tensor<2>| rows(table.clone(), offset, length).unsqueeze_dim::<4>(2); // [1, length, 1, d_head / 2]
+        let table = |table: &Tensor<2>| offsets.rows(table, length).unsqueeze_dim::<4>(2); // [1 or batch_size, length, 1, d_head / 2]
         let (cos, sin) = (table(&self.cos), table(&self.sin));
         let [first, second] = <[Tensor<4>; 2]>::try_from(x.chunk(2, 3)).expect("a table of pairs has an even width");
         let rotated_first = first.clone() * cos.clone() - second.clone() * sin.clone();

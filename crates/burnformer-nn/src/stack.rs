@@ -1,6 +1,6 @@
 //! A stack of layers, at once or position by position.
 
-use crate::cache::{DecoderCache, KeyValue, LayerCache};
+use crate::cache::{DecoderCache, MemoryPools, Pools};
 use crate::layer::{Context, Past, ProjectedMemory};
 use crate::{AttnWeights, DropoutRng, Layer, LayerConfig, LayerInput, Mask, Memory, Norm, assert_valid};
 use crate::{checkpointing, pipeline};
@@ -111,15 +111,16 @@ impl Stack {
         if let Some(memory) = &memory {
             share.hand_on(memory);
         }
-        let layer = |(number, layer): (usize, &Layer)| LayerCache {
-            past: None,
-            memory: memory
-                .as_ref()
-                .filter(|_| share.layers.contains(&number))
-                .map(|memory| layer.project_memory(&memory.states, &memory.states, &DropoutRng::off())),
-        };
-        let layers = self.layers.iter().enumerate().map(layer).collect();
-        DecoderCache { layers, memory_mask: memory.map_or(Mask::None, |memory| memory.mask), rows: None }
+        let memory = memory.map(|Memory { states, mask }| {
+            let [n_sequences, kv_length, _] = states.dims();
+            let mut memory = MemoryPools::new(self.layers.len(), n_sequences, kv_length, mask);
+            let layers = self.layers.iter().zip(&mut memory.pools.layers);
+            for (layer, pool) in layers.skip(share.layers.start).take(share.layers.len()) {
+                *pool = Some(layer.project_memory(&states, &states, &DropoutRng::off()).into());
+            }
+            memory
+        });
+        DecoderCache { past: Pools::empty(self.layers.len()), memory }
     }
 
     /// The positions that follow those in the cache, which are added to it. The cost is linear in their number times the
@@ -129,30 +130,28 @@ impl Stack {
     /// Several rows may look at one sequence of the memory, as the hypotheses of a beam do: as many for each, and adjacent.
     ///
     /// # Shapes
-    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::seq_length`] on; the batch size is
+    /// - x: `[batch_size, n_new, d_model]`, embedded with positions from [`DecoderCache::offsets`] on; the batch size is
     ///   a multiple of the memory's
     /// - returns: `[batch_size, n_new, d_model]`
     ///
     /// # Panics
     /// If the shapes do not fit, or the cache was made by a stack with another number of layers.
     pub fn forward_cached(&self, x: Tensor<3>, cache: &mut DecoderCache) -> Tensor<3> {
-        let (n_layers, n_cached) = (self.layers.len(), cache.layers.len());
+        let (n_layers, n_cached) = (self.layers.len(), cache.past.layers.len());
         assert!(
             n_layers == n_cached,
             "decoder cache: made by a decoder of {n_cached} layers, used by one of {n_layers}"
         );
-        let batch_size = x.dims()[0];
-        let rows = cache.rows.take();
+        let [batch_size, n_new, _] = x.dims();
+        let seen = cache.memory.as_ref().map(|memory| memory.seen(batch_size, n_new));
+        let step = cache.extend(batch_size, n_new, self.layers.iter().all(Layer::is_causal));
         let share = pipeline::share(n_layers, self.layers.iter().any(Layer::has_memory));
         let mut x = share.input(x);
-        let layers = self.layers.iter().zip(&mut cache.layers);
-        for (layer, cached) in layers.skip(share.layers.start).take(share.layers.len()) {
-            let memory = cached.memory.clone().map(|key_value| ProjectedMemory {
-                rows_per_sequence: rows_per_sequence(batch_size, &key_value),
-                key_value,
-                mask: cache.memory_mask.clone(),
-            });
-            let past = Some(Past { cache: cached, rows: rows.as_ref() });
+        let layers = self.layers.iter().zip(&mut cache.past.layers).enumerate();
+        for (number, (layer, pool)) in layers.skip(share.layers.start).take(share.layers.len()) {
+            let memory = cache.memory.as_ref().and_then(|memory| memory.pools.layers[number].as_ref());
+            let memory = memory.zip(seen.clone()).map(|(pool, seen)| ProjectedMemory::Places(pool, seen));
+            let past = Some(Past { pool, step: &step });
             x = layer.run(x, Context { mask: Mask::None, memory, past, rng: DropoutRng::off(), weights: None });
         }
         share.output(if share.ends { self.normalise(x) } else { x })
@@ -202,14 +201,4 @@ fn branch(memory: &mut Memory) -> Memory {
     }
     memory.states = ops::alias(own.states.clone());
     Memory { states: ops::alias(own.states), mask: own.mask }
-}
-
-#[track_caller]
-fn rows_per_sequence(batch_size: usize, memory: &KeyValue) -> usize {
-    let n_sequences = memory.batch_size();
-    assert!(
-        batch_size.is_multiple_of(n_sequences),
-        "decoder cache: {batch_size} rows cannot share {n_sequences} sequences of the memory evenly"
-    );
-    batch_size / n_sequences
 }

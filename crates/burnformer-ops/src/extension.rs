@@ -4,7 +4,7 @@
 use crate::reference;
 use crate::{
     Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LayerNormOptions, Prepared,
+    LayerNormOptions, Places, Prepared,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
@@ -205,8 +205,17 @@ pub trait TransformerOps: Backend {
         reference::cross_entropy::<Self>(logits, targets, options)
     }
 
-    fn append(past: FloatTensor<Self>, rows: IntTensor<Self>, new: FloatTensor<Self>) -> FloatTensor<Self> {
-        reference::append::<Self>(past, rows, new)
+    fn store(pool: FloatTensor<Self>, new: FloatTensor<Self>, first: usize) -> FloatTensor<Self> {
+        reference::store::<Self>(pool, new, first)
+    }
+
+    fn attend_places(
+        q: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        places: Places,
+    ) -> FloatTensor<Self> {
+        reference::attend_places::<Self>(q, key, value, places)
     }
 
     fn logsumexp(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -331,27 +331,3 @@ pub fn cross_entropy(
 pub fn logsumexp(x: Tensor<2>) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as TransformerOps>::logsumexp(x.into_dispatch()))
 }
-
-/// Extends a key-value cache: the given rows of `past`, in this order, each with its new positions appended. In beam search
-/// a row can continue another row's hypothesis.
-///
-/// # Shapes
-/// - past: `[n, length, n_heads, d_head]`
-/// - rows: `[batch_size]`, each in `[0, n)`; `None` for all as they are
-/// - new: `[batch_size, n_new, n_heads, d_head]`
-/// - returns: `[batch_size, length + n_new, n_heads, d_head]`
-///
-/// # Panics
-/// If the shapes do not fit.
-pub fn append(past: Tensor<4>, rows: Option<Tensor<1, Int>>, new: Tensor<4>) -> Tensor<4> {
-    let (before, behind) = (past.dims(), new.dims());
-    match &rows {
-        None => assert_same_axis("append", "batch_size", ("past", &before, 0), ("new", &behind, 0)),
-        Some(rows) => assert_same_axis("append", "batch_size", ("rows", &rows.dims(), 0), ("new", &behind, 0)),
-    }
-    assert_same_axis("append", "n_heads", ("past", &before, 2), ("new", &behind, 2));
-    assert_same_axis("append", "d_head", ("past", &before, 3), ("new", &behind, 3));
-    let rows = rows.unwrap_or_else(|| Tensor::arange(0..before[0] as i64, &past.device()));
-    let out = <Dispatch as TransformerOps>::append(past.into_dispatch(), rows.into_dispatch(), new.into_dispatch());
-    Tensor::from_dispatch(out)
-}

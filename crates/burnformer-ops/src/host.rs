@@ -7,11 +7,12 @@ use crate::cpu::dropout::Multipliers;
 use crate::cpu::feed_forward::FeedForward;
 use crate::cpu::linear::Map;
 use crate::cpu::packed_feed_forward::PackedFeedForward;
+use crate::cpu::places::PlacesAttention;
 use crate::cpu::{self, layer_norm, optimizer};
 use crate::extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 use crate::{
     Activation, AdamOptions, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardOptions,
-    LayerNormOptions, Prepared, precision, reference,
+    LayerNormOptions, Places, Prepared, precision, reference,
 };
 use burn::backend::tensor::{BoolTensor, FloatTensor, IntTensor};
 use burn::backend::{Backend, Shape, TensorMetadata, read_sync};
@@ -438,15 +439,25 @@ impl<B: Host> TransformerOps for B {
         (B::give(vec![sum], Shape::new([1])), B::give(vec![count], Shape::new([1])))
     }
 
-    fn append(past: FloatTensor<B>, rows: IntTensor<B>, new: FloatTensor<B>) -> FloatTensor<B> {
-        if !(has_kernels(&past) && has_kernels(&new)) {
-            return reference::append::<B>(past, rows, new);
+    fn store(pool: FloatTensor<B>, new: FloatTensor<B>, first: usize) -> FloatTensor<B> {
+        if !(has_kernels(&pool) && has_kernels(&new)) {
+            return reference::store::<B>(pool, new, first);
         }
-        let ([_, length, n_heads, d_head], [batch_size, n_new, _, _]) = (past.shape().dims(), new.shape().dims());
+        let [_, n_heads, d_head] = pool.shape().dims();
         let width = n_heads * d_head;
-        let rows = B::read_ints(rows);
-        let out = cpu::append::forward(&B::read(&past), length * width, &rows, &B::read(&new), n_new * width);
-        B::give(out, Shape::new([batch_size, length + n_new, n_heads, d_head]))
+        let values = cpu::places::store(B::take(pool), width, first, &B::read(&new));
+        let n_places = values.len() / width;
+        B::give(values, Shape::new([n_places, n_heads, d_head]))
+    }
+
+    fn attend_places(q: FloatTensor<B>, key: FloatTensor<B>, value: FloatTensor<B>, places: Places) -> FloatTensor<B> {
+        if ![&q, &key, &value].into_iter().all(has_kernels) {
+            return reference::attend_places::<B>(q, key, value, places);
+        }
+        let ([n, n_heads, d_head], [_, n_kv_heads, d_value]) = (q.shape().dims(), value.shape().dims());
+        let call = PlacesAttention { n_heads, n_kv_heads, d_head, d_value };
+        let out = call.forward(&B::read(&q), &B::read(&key), &B::read(&value), &places);
+        B::give(out, Shape::new([n, n_heads, d_value]))
     }
 
     fn logsumexp(x: FloatTensor<B>) -> FloatTensor<B> {

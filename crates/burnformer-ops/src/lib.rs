@@ -32,6 +32,7 @@ mod functions;
 mod host;
 mod optimizer;
 mod options;
+mod places;
 mod precision;
 mod prepared;
 mod recompute;
@@ -44,7 +45,7 @@ pub use cpu::allocator::Allocator;
 pub use device::{DeviceChoice, DeviceError, is_on_host};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{
-    Mask, append, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,
+    Mask, attention, attention_with_weights, bias_activation, cross_entropy, dropout, embedding, feed_forward,
     layer_norm, linear, logsumexp, qkv,
 };
 pub use host::{Host, copied_inputs};
@@ -53,6 +54,7 @@ pub use options::{
     Activation, AdamOptions, AdamVariant, AttentionExtra, AttentionOptions, CrossEntropyOptions, Dropout,
     FeedForwardOptions, LayerNormOptions,
 };
+pub use places::{Places, attend_places, store};
 pub use precision::{HostProducts, Precision, PrecisionError, host_products, matmul_precision, with_matmul_precision};
 pub use prepared::{PrepareError, Prepared, WeightFormat, feed_forward_prepared, linear_prepared};
 pub use recompute::{alias, backward_from, backward_from_all, recomputed, with_backward};

@@ -7,7 +7,7 @@ use burnformer_core::Validate;
 use burnformer_nn::pipeline::embedded;
 use burnformer_nn::{
     DecoderCache, DropoutRng, Embedding, EmbeddingConfig, LayerInput, LearnedPositions, LearnedPositionsConfig, Mask,
-    Stack,
+    Offsets, Stack,
 };
 use burnformer_ops::{self as ops, Dropout};
 
@@ -104,7 +104,7 @@ impl Gpt {
     /// As [`Self::forward`].
     pub fn forward_cached(&self, ids: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
         let (shape, device) = (self.shape(&ids), ids.device());
-        let x = embedded(shape, &device, || self.place(ids, cache.seq_length()));
+        let x = embedded(shape, &device, || self.place(ids, &cache.offsets()));
         self.stack.forward_cached(x, cache)
     }
 
@@ -117,7 +117,7 @@ impl Gpt {
         let [in_embeddings, rng] = input.rng.split();
         let dropout = Dropout::new(self.embedding_dropout, in_embeddings);
         let (shape, device) = (self.shape(&input.ids), input.ids.device());
-        let x = embedded(shape, &device, || ops::dropout(self.place(input.ids, 0), None, dropout));
+        let x = embedded(shape, &device, || ops::dropout(self.place(input.ids, &Offsets::Same(0)), None, dropout));
         LayerInput { x, mask: input.mask_pad.map_or(Mask::None, Mask::Keys), memory: None, rng }
     }
 
@@ -127,9 +127,9 @@ impl Gpt {
         [batch_size, length, self.config.d_model]
     }
 
-    /// Embeds tokens whose first position is `offset`.
-    fn place(&self, ids: Tensor<2, Int>, offset: usize) -> Tensor<3> {
+    /// Embeds tokens whose first positions are `offsets`.
+    fn place(&self, ids: Tensor<2, Int>, offsets: &Offsets) -> Tensor<3> {
         let [_, length] = ids.dims();
-        self.token.forward(ids) + self.positions.forward(offset, length)
+        self.token.forward(ids) + self.positions.forward_at(offsets, length)
     }
 }

@@ -10,7 +10,7 @@ use burnformer_core::Validate;
 use burnformer_nn::pipeline::{embedded, embedded_target, of_last};
 use burnformer_nn::{
     DecoderCache, DecoderInput, DropoutRng, Embedding, EmbeddingConfig, EncoderDecoder, EncoderDecoderAttnWeights,
-    EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, SinusoidLayout, SinusoidalPositions,
+    EncoderDecoderInput, LearnedPositions, LearnedPositionsConfig, Mask, Offsets, SinusoidLayout, SinusoidalPositions,
     SinusoidalPositionsConfig, init,
 };
 use burnformer_ops::{self as ops, Dropout};
@@ -221,7 +221,7 @@ impl Seq2Seq {
     /// # Panics
     /// As [`Self::forward`].
     pub fn decode(&self, tokens: Tensor<2, Int>, cache: &mut DecoderCache) -> Tensor<3> {
-        let x = self.embed_target(tokens, cache.seq_length(), DropoutRng::off());
+        let x = self.embed_target(tokens, &cache.offsets(), DropoutRng::off());
         let hidden = self.transformer.decoder.forward_cached(x, cache);
         let [n_rows, n_new, _] = hidden.dims();
         of_last([n_rows, n_new, self.config.target_vocab_size], &hidden.device(), || self.logits(hidden.clone()))
@@ -237,7 +237,7 @@ impl Seq2Seq {
     /// # Panics
     /// As [`Self::forward`].
     pub fn decode_all(&self, target: Tensor<2, Int>, memory: Tensor<3>, memory_mask: Mask) -> Tensor<3> {
-        let x = self.embed_target(target, 0, DropoutRng::off());
+        let x = self.embed_target(target, &Offsets::Same(0), DropoutRng::off());
         self.transformer.decoder.forward(DecoderInput { memory_mask, ..DecoderInput::new(x, memory) })
     }
 
@@ -245,7 +245,7 @@ impl Seq2Seq {
         let [in_source, in_target, rng] = input.rng.split();
         EncoderDecoderInput {
             source: self.embed_source(input.source, in_source),
-            target: self.embed_target(input.target, 0, in_target),
+            target: self.embed_target(input.target, &Offsets::Same(0), in_target),
             source_mask_pad: input.source_mask_pad,
             target_mask_pad: input.target_mask_pad,
             rng,
@@ -254,14 +254,14 @@ impl Seq2Seq {
 
     fn embed_source(&self, ids: Tensor<2, Int>, rng: DropoutRng) -> Tensor<3> {
         let (shape, device) = (self.shape(&ids), ids.device());
-        embedded(shape, &device, || self.place(&self.source, &self.source_positions, ids, 0, rng))
+        embedded(shape, &device, || self.place(&self.source, &self.source_positions, ids, &Offsets::Same(0), rng))
     }
 
-    /// Embeds tokens whose first position is `offset`.
-    fn embed_target(&self, ids: Tensor<2, Int>, offset: usize, rng: DropoutRng) -> Tensor<3> {
+    /// Embeds tokens whose first positions are `offsets`.
+    fn embed_target(&self, ids: Tensor<2, Int>, offsets: &Offsets, rng: DropoutRng) -> Tensor<3> {
         let table = self.target.as_ref().unwrap_or(&self.source);
         let (shape, device) = (self.shape(&ids), ids.device());
-        embedded_target(shape, &device, || self.place(table, &self.target_positions, ids, offset, rng))
+        embedded_target(shape, &device, || self.place(table, &self.target_positions, ids, offsets, rng))
     }
 
     /// The shape of embedded tokens.
@@ -275,14 +275,14 @@ impl Seq2Seq {
         table: &Embedding,
         positions: &Option<LearnedPositions>,
         ids: Tensor<2, Int>,
-        offset: usize,
+        offsets: &Offsets,
         rng: DropoutRng,
     ) -> Tensor<3> {
         let [_, length] = ids.dims();
         let x = table.forward(ids) * self.embedding_scale;
         let x = match (positions, &self.sinusoids) {
-            (Some(learned), _) => x + learned.forward(offset, length),
-            (None, Some(sinusoids)) => x + sinusoids.forward(offset, length),
+            (Some(learned), _) => x + learned.forward_at(offsets, length),
+            (None, Some(sinusoids)) => x + sinusoids.forward_at(offsets, length),
             (None, None) => x,
         };
         ops::dropout(x, None, Dropout::new(self.dropout, rng))

@@ -1,8 +1,8 @@
 //! Cached decoding equals the full pass.
 
-use crate::support::{assert_close, devices, layer_configs, randomised, tensor, values};
+use crate::support::{all_layer_configs, assert_close, devices, layer_configs, randomised, tensor, values};
 use burn::tensor::{Bool, Int, Tensor};
-use burnformer_nn::{DecoderConfig, DecoderInput, Mask};
+use burnformer_nn::{DecoderConfig, DecoderInput, LayerInput, Mask, Offsets, StackConfig};
 
 /// Decodes `[2, 6, 12]` in pieces and compares with the full pass.
 fn check(pieces: &[usize]) {
@@ -96,6 +96,66 @@ fn rows_share_a_memory_and_are_selected() {
                 let found = values(out.clone().narrow(0, row, 1));
                 assert_close(&format!("row {row} on {device:?}"), &found, &values(alone.slice([0..1, 2..3])), 1e-5);
             }
+        }
+    }
+}
+
+/// Rows with other numbers of positions and another length of the memory enter, some leave, and each is what it would be alone.
+#[test]
+fn caches_are_joined() {
+    for device in devices() {
+        for config in all_layer_configs() {
+            let decoder = randomised(DecoderConfig::new(2, config).init(&device));
+            let memories = [tensor("memory", [2, 5, 12], &device), tensor("other memory", [3, 4, 12], &device)];
+            let blocked = Tensor::<2, Bool>::from_data([[false, false, true, true, true], [false; 5]], &device);
+            let mask = || Mask::Keys(blocked.clone());
+            let [x, other_x] = [tensor("x", [2, 6, 12], &device), tensor("other x", [3, 6, 12], &device)];
+            let [memory, other_memory] = memories.clone();
+            let full =
+                decoder.forward(DecoderInput { memory_mask: mask(), ..DecoderInput::new(x.clone(), memory.clone()) });
+            let other_full = decoder.forward(DecoderInput::new(other_x.clone(), other_memory.clone()));
+
+            let mut cache = decoder.cache(memory, mask());
+            let _ = decoder.forward_cached(x.clone().narrow(1, 0, 3), &mut cache);
+            let mut other = decoder.cache(other_memory, Mask::None);
+            let _ = decoder.forward_cached(other_x.clone().narrow(1, 0, 1), &mut other);
+            cache.join(other);
+            assert_eq!((cache.seq_length(), cache.offsets()), (3, Offsets::Each(vec![3, 3, 1, 1, 1])));
+            let both = |start: usize, other_start: usize, n: usize| {
+                let parts = [x.clone().narrow(1, start, n), other_x.clone().narrow(1, other_start, n)];
+                Tensor::cat(parts.to_vec(), 0)
+            };
+            let out = decoder.forward_cached(both(3, 1, 2), &mut cache);
+            let of_all = |start: usize, other_start: usize, n: usize| {
+                let parts = [full.clone().narrow(1, start, n), other_full.clone().narrow(1, other_start, n)];
+                Tensor::cat(parts.to_vec(), 0)
+            };
+            assert_close("joined", &values(out), &values(of_all(3, 1, 2)), 1e-5);
+            let kept = Tensor::<1, Int>::from_data([1, 2, 4], &device);
+            cache.select(kept.clone());
+            cache.select_memory(&kept);
+            let out = decoder.forward_cached(both(5, 3, 1).select(0, kept.clone()), &mut cache);
+            assert_close("left", &values(out), &values(of_all(5, 3, 1).select(0, kept)), 1e-5);
+        }
+    }
+}
+
+/// Places of rows that left are given back, which changes nothing for those that stay.
+#[test]
+fn pools_stay_small() {
+    for device in devices() {
+        let [config, _] = layer_configs();
+        let stack = randomised(StackConfig::new(1, config.with_causal(true)).init(&device));
+        let x = tensor("x", [40, 30, 12], &device);
+        let full = stack.forward(LayerInput::new(x.clone()));
+        let mut cache = stack.cache(None);
+        let _ = stack.forward_cached(x.clone().narrow(1, 0, 28), &mut cache);
+        let rows = Tensor::<1, Int>::from_data([33, 4], &device);
+        cache.select(rows.clone());
+        for t in [28, 29] {
+            let out = stack.forward_cached(x.clone().narrow(1, t, 1).select(0, rows.clone()), &mut cache);
+            let expected = values(full.clone().narrow(1, t, 1).select(0, rows.clone()));
+            assert_close(&format!("position {t}"), &values(out), &expected, 1e-5);
         }
     }
 }

@@ -9,7 +9,6 @@
 pub(crate) mod activation;
 #[cfg(feature = "allocator")]
 pub(crate) mod allocator;
-pub(crate) mod append;
 pub(crate) mod attention;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
@@ -21,6 +20,7 @@ pub(crate) mod logsumexp;
 pub(crate) mod matmul;
 pub(crate) mod optimizer;
 pub(crate) mod packed_feed_forward;
+pub(crate) mod places;
 pub(crate) mod processor;
 
 mod buffer;

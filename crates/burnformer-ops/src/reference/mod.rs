@@ -4,7 +4,6 @@
 //! of [`TransformerOps`](crate::TransformerOps), and the fast implementations are tested against them.
 
 mod activation;
-mod append;
 mod attention;
 mod cross_entropy;
 mod dropout;
@@ -14,9 +13,9 @@ mod layer_norm;
 mod linear;
 mod logsumexp;
 mod optimizer;
+mod places;
 
 pub use activation::bias_activation;
-pub use append::append;
 pub(crate) use attention::attention_and;
 pub use attention::{attention, attention_with_weights};
 pub use cross_entropy::cross_entropy;
@@ -27,6 +26,7 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, qkv};
 pub use logsumexp::logsumexp;
 pub use optimizer::{adam, sum_of_squares};
+pub use places::{attend_places, store};
 
 use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, BoolDType, Shape, TensorMetadata, get_or_init_device_settings};

@@ -7,7 +7,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     self as ops, Activation, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias, FeedForwardOptions,
-    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, QkvBias, reference,
+    LayerNormOptions, Mask, MaskPrimitive, MaybeTensor, Places, QkvBias, reference,
 };
 use proptest::prelude::*;
 
@@ -368,24 +368,48 @@ proptest! {
     }
 
     #[test]
-    fn append(
-        (n, length, n_new) in (1_usize..6, 1_usize..9, 1_usize..4),
-        rows in prop::collection::vec(0_usize..60, 1..9),
+    fn attend_places(
+        (n, n_places, longest) in (1_usize..20, 1_usize..40, 0_usize..30),
+        (n_kv_heads, n_sharing) in (1_usize..4, 1_usize..4),
+        (d_head, d_value) in (1_usize..70, 1_usize..70),
         layout in layout(),
     ) {
         for device in cpu_devices() {
-            let (n_heads, d_head) = (3, 5);
-            let past = Input::new("past", [n * length, n_heads * d_head], layout, &device).view.inner();
-            let past = past.reshape([n, length, n_heads, d_head]);
-            let new = Input::new("new", [rows.len() * n_new, n_heads * d_head], layout, &device).view.inner();
-            let new = new.reshape([rows.len(), n_new, n_heads, d_head]);
-            let ids: Vec<i64> = rows.iter().map(|row| (row % n) as i64).collect();
-            let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &device);
-            let primitives = (past.clone().into_dispatch(), ids.clone().into_dispatch(), new.clone().into_dispatch());
-            let expected = reference::append::<Dispatch>(primitives.0, primitives.1, primitives.2);
-            let found = ops::append(past, Some(ids), new);
-            assert_eq!(found.dims(), [rows.len(), length + n_new, n_heads, d_head]);
-            assert_eq!(values(found), values(Tensor::<4>::from_dispatch(expected)));
+            let n_heads = n_kv_heads * n_sharing;
+            let input = |name: &str, n: usize, n_heads: usize, width: usize| {
+                Input::new(name, [n, n_heads * width], layout, &device).view.inner().reshape([n, n_heads, width])
+            };
+            let (q, key) = (input("q", n, n_heads, d_head), input("key", n_places, n_kv_heads, d_head));
+            let value = input("value", n_places, n_kv_heads, d_value);
+            // Of all lengths, the last one without any.
+            let list = |row: usize| (0..(n - 1 - row) * longest / n).map(move |i| ((row * 7 + i * 5) % n_places) as u32);
+            let places: Places = (0..n).map(list).collect();
+            let inputs = [q.clone(), key.clone(), value.clone()].map(Tensor::into_dispatch);
+            let [q_primitive, key_primitive, value_primitive] = inputs;
+            let expected = reference::attend_places::<Dispatch>(q_primitive, key_primitive, value_primitive, places.clone());
+            let found = ops::attend_places(q, key, value, places);
+            assert_eq!(found.dims(), [n, n_heads, d_value]);
+            assert_near("attend_places", &values(found), &values(Tensor::<3>::from_dispatch(expected)), 2e-6, 2e-6);
+        }
+    }
+
+    #[test]
+    fn store((n_places, n_new) in (1_usize..9, 1_usize..9), first in 0_usize..9, layout in layout()) {
+        for device in cpu_devices() {
+            let (n_heads, d_head, first) = (3, 5, first.min(n_places));
+            let input = |name: &str, n: usize| {
+                Input::new(name, [n, n_heads * d_head], layout, &device).view.inner().reshape([n, n_heads, d_head])
+            };
+            let (pool, new) = (input("pool", n_places), input("new", n_new));
+            let expected =
+                reference::store::<Dispatch>(pool.clone().into_dispatch(), new.clone().into_dispatch(), first);
+            let end = first + n_new;
+            // What is behind the new places is room where the pool grew.
+            let n_known = end.max(n_places);
+            let known = |pool: Tensor<3>| values(pool.narrow(0, 0, n_known));
+            let found = ops::store(pool, first, new);
+            assert!(found.dims()[0] >= n_known);
+            assert_eq!(known(found), known(Tensor::from_dispatch(expected)));
         }
     }
 

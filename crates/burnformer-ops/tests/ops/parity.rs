@@ -7,7 +7,7 @@ use burn::backend::{Backend, TensorData, get_or_init_device_settings, read_sync}
 use burnformer_core::random::DropoutRng;
 use burnformer_ops::{
     Activation, AdamOptions, AdamVariant, AttentionOptions, CrossEntropyOptions, Dropout, FeedForwardBias,
-    FeedForwardOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, QkvBias, reference,
+    FeedForwardOptions, LayerNormOptions, MaskPrimitive, MaybeTensor, Places, QkvBias, reference,
 };
 use std::marker::PhantomData;
 
@@ -121,8 +121,12 @@ impl<B: Backend> On<B> {
             self.push(&format!("cross_entropy, smoothing {label_smoothing}"), sum);
             self.push("count", count);
         }
-        let [past, new] = [("past", [3, 2, 2, 5]), ("new", [4, 1, 2, 5])].map(|(name, shape)| self.float(name, &shape));
-        self.push("append", reference::append::<B>(past, self.int(&[2, 0, 0, 1], &[4]), new));
+        let [key, value, new, q] = [("key", [5, 2, 3]), ("value", [5, 2, 4]), ("new", [2, 2, 3]), ("q", [3, 4, 3])]
+            .map(|(name, shape)| self.float(name, &shape));
+        let key = reference::store::<B>(key, new, 3);
+        self.push("store", key.clone());
+        let places: Places = [&[0, 4, 2][..], &[3], &[]].iter().map(|list| list.iter().copied()).collect();
+        self.push("attend_places", reference::attend_places::<B>(q, key, value, places));
         self.push("logsumexp", reference::logsumexp::<B>(self.float("logits", &[4, 5])));
     }
 

@@ -85,11 +85,26 @@ fn cross_entropy_names_the_rows() {
 }
 
 #[test]
-#[should_panic(expected = "append: `batch_size` differs between `rows` [3] (axis 0) and `new` [2, 1, 2, 5] (axis 0)")]
-fn append_names_the_rows() {
+#[should_panic(expected = "attend_places: 3 lists of places for the queries [2, 4, 5], expected one for each")]
+fn attend_places_names_the_lists() {
+    let (device, places) = (device(), [[0], [1], [0]].into_iter().collect());
+    let pool = || tensor("pool", [2, 2, 5], &device);
+    let _ = ops::attend_places(tensor("q", [2, 4, 5], &device), pool(), pool(), places);
+}
+
+#[test]
+#[should_panic(expected = "attend_places: place Some(2) is beyond `key` [2, 2, 5]")]
+fn attend_places_names_a_place_that_is_not_there() {
+    let (device, places) = (device(), [[0], [2]].into_iter().collect());
+    let pool = || tensor("pool", [2, 2, 5], &device);
+    let _ = ops::attend_places(tensor("q", [2, 4, 5], &device), pool(), pool(), places);
+}
+
+#[test]
+#[should_panic(expected = "store: place 4 is beyond the pool [3, 2, 5]")]
+fn store_names_a_place_behind_a_gap() {
     let device = device();
-    let rows = Tensor::<1, Int>::from_data([0, 0, 1], &device);
-    let _ = ops::append(tensor("past", [2, 3, 2, 5], &device), Some(rows), tensor("new", [2, 1, 2, 5], &device));
+    let _ = ops::store(tensor("pool", [3, 2, 5], &device), 4, tensor("new", [1, 2, 5], &device));
 }
 
 #[test]
