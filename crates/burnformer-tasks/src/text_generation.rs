@@ -115,8 +115,12 @@ impl TextGeneration {
         let mut answers = Vec::with_capacity(prompts.len());
         for (first, sources) in (options.first_number..).step_by(self.batch_size).zip(prompts.chunks(self.batch_size)) {
             let numbers: Vec<u64> = (first..).take(sources.len()).collect();
-            let input =
-                GenerationInput { sources, numbers: Some(&numbers), seed: options.seed, interrupt: options.interrupt };
+            let input = GenerationInput {
+                numbers: Some(&numbers),
+                seed: options.seed,
+                interrupt: options.interrupt,
+                ..GenerationInput::new(sources)
+            };
             for (prompt, hypotheses) in sources.iter().zip(generate(&self.model, &options.generation, input)?) {
                 let texts = hypotheses.into_iter().map(|it| self.continuation(prompt, it));
                 answers.push(texts.collect::<Result<_, _>>()?);

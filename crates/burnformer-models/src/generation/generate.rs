@@ -10,7 +10,9 @@ use crate::ModelError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use burnformer_core::{Interrupt, Validate};
 use burnformer_ops as ops;
-use std::collections::BTreeMap;
+
+/// A batch is filled up when one in so many of its places is free.
+const REFILL: usize = 4;
 
 /// The inputs of [`generate`].
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +26,15 @@ pub struct GenerationInput<'a> {
     pub seed: u64,
     /// Interrupt, checked before every token.
     pub interrupt: Option<&'a Interrupt>,
+    /// Number of sources in a batch, at least one: where some have their answer, others take their places. `None` for all.
+    pub at_once: Option<usize>,
 }
 
 impl<'a> GenerationInput<'a> {
     /// These sources, with seed 0.
     #[must_use]
     pub fn new(sources: &'a [Vec<u32>]) -> Self {
-        Self { sources, numbers: None, seed: 0, interrupt: None }
+        Self { sources, numbers: None, seed: 0, interrupt: None, at_once: None }
     }
 }
 
@@ -50,8 +54,8 @@ impl<'a> GenerationInput<'a> {
 /// source's number, the sample and the position alone.
 ///
 /// Tokens that a model never generates (padding, the start token) are excluded. The answer for a source does not depend
-/// on the others, except for rounding; those whose search is over leave the batch. Sources whose prompts have different
-/// lengths are run one length after the other, so that no prompt is padded: batches of equal prompts are fastest.
+/// on the others, except for rounding; those whose search is over leave the batch, and others enter it, see
+/// [`GenerationInput::at_once`]. Prompts of different lengths enter one length after the other, so that no prompt is padded.
 ///
 /// # Errors
 /// If a setting is invalid, a source is empty, too long or has a token outside of the vocabulary, the logits are not
@@ -67,37 +71,31 @@ pub fn generate<D: StepDecoder>(
     settings: &GenerationConfig,
     input: GenerationInput,
 ) -> Result<Vec<Vec<Hypothesis>>, ModelError> {
-    settings.validate()?;
-    let spec = decoder.spec();
-    check_sources(input.sources, &spec)?;
-    let n_sources = input.sources.len();
-    if let Some(numbers) = input.numbers {
-        let found = numbers.len();
-        assert!(found == n_sources, "generate: {found} numbers for {n_sources} sources, expected one for each");
-    }
-    let mut by_prompt_length: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (index, source) in input.sources.iter().enumerate() {
-        by_prompt_length.entry(decoder.prompt(source).len()).or_default().push(index);
-    }
-    check_tokens(settings, &spec)?;
-    let rules = Rules::new(settings, &spec);
-    let batch = Batch { decoder, spec: &spec, rules: &rules, input, device: decoder.device() };
-    let mut answers = vec![Vec::new(); n_sources];
-    for (prompt_length, sources) in by_prompt_length {
-        for (index, hypotheses) in sources.iter().zip(batch.run(&sources, prompt_length)?) {
-            answers[*index] = hypotheses;
-        }
-    }
-    Ok(answers)
+    let call = Call::new(decoder, settings, input)?;
+    let ended = call.run()?;
+    Ok(call.answers(ended))
 }
 
 /// A call of [`generate`].
-struct Batch<'a, D> {
+struct Call<'a, D> {
     decoder: &'a D,
-    spec: &'a DecoderSpec,
-    rules: &'a Rules<'a>,
+    spec: DecoderSpec,
+    rules: Rules<'a>,
     input: GenerationInput<'a>,
     device: Device,
+}
+
+/// A batch: searches with as many rows each, and the tokens that these begin the next step with.
+struct Batch<C> {
+    searches: Vec<Numbered>,
+    tokens: Vec<u32>,
+    cache: C,
+}
+
+/// A search, and its number among all of the call.
+struct Numbered {
+    number: usize,
+    search: Search,
 }
 
 /// The answer of the model to one step.
@@ -108,29 +106,91 @@ struct Logits {
     logsumexp: Vec<f32>,
 }
 
-impl<D: StepDecoder> Batch<'_, D> {
-    /// The hypotheses for the sources with these indices, whose prompts all have `prompt_length` tokens.
-    fn run(&self, indices: &[usize], prompt_length: usize) -> Result<Vec<Vec<Hypothesis>>, ModelError> {
+impl<'a, D: StepDecoder> Call<'a, D> {
+    fn new(decoder: &'a D, settings: &'a GenerationConfig, input: GenerationInput<'a>) -> Result<Self, ModelError> {
+        settings.validate()?;
+        let spec = decoder.spec();
+        check_sources(input.sources, &spec)?;
+        if let Some(numbers) = input.numbers {
+            let (found, n_sources) = (numbers.len(), input.sources.len());
+            assert!(found == n_sources, "generate: {found} numbers for {n_sources} sources, expected one for each");
+        }
+        check_tokens(settings, &spec)?;
+        let rules = Rules::new(settings, &spec);
+        Ok(Self { decoder, spec, rules, input, device: decoder.device() })
+    }
+
+    /// Samples of one source end at different times, so each is a search of its own.
+    fn searches_of_a_source(&self) -> usize {
         let settings = self.rules.settings;
-        // Samples of one source end at different times, so each is a search of its own.
-        let n_each = if settings.sampling.is_some() { settings.n_best } else { 1 };
+        if settings.sampling.is_some() { settings.n_best } else { 1 }
+    }
+
+    /// The answers of all sources, from their searches.
+    fn answers(&self, mut ended: Vec<Numbered>) -> Vec<Vec<Hypothesis>> {
+        ended.sort_by_key(|it| it.number);
+        let mut found = ended.into_iter().map(|it| it.search.into_hypotheses());
+        let ranking = || Ranking::new(self.rules.settings.n_best, !self.rules.is_transformers());
+        let n_each = self.searches_of_a_source();
+        self.input.sources.iter().map(|_| ranking().sorted(found.by_ref().take(n_each).flatten())).collect()
+    }
+
+    /// Decodes all sources, and returns their searches.
+    fn run(&self) -> Result<Vec<Numbered>, ModelError> {
+        // Those with prompts of one length enter together, the shortest first.
+        let length = |index: usize| self.decoder.prompt(&self.input.sources[index]).len();
+        let mut lengths: Vec<_> = (0..self.input.sources.len()).map(|index| (length(index), index)).collect();
+        lengths.sort_unstable();
+        let mut waiting = lengths.as_slice();
+        let at_once = self.input.at_once.unwrap_or(usize::MAX).max(1);
+        let mut ended = Vec::new();
+        let mut running: Option<Batch<D::Cache>> = None;
+        loop {
+            // Some at a time, since few alone would take almost as long.
+            while let Some(&(length, _)) = waiting.first() {
+                let n_running = running.as_ref().map_or(0, |batch| batch.searches.len() / self.searches_of_a_source());
+                let n_free = at_once.saturating_sub(n_running);
+                if n_free < (at_once / REFILL).max(1) {
+                    break;
+                }
+                let n_alike = waiting.iter().take(n_free).take_while(|(other, _)| *other == length).count();
+                let (entering, rest) = waiting.split_at(n_alike);
+                waiting = rest;
+                let indices: Vec<usize> = entering.iter().map(|&(_, index)| index).collect();
+                let entered = self.begin(&indices, &mut ended)?;
+                running = match (running, entered) {
+                    (Some(batch), Some(entered)) => Some(batch.with(entered)),
+                    (batch, entered) => batch.or(entered),
+                };
+            }
+            let Some(Batch { searches, tokens, mut cache }) = running else { return Ok(ended) };
+            let logits = self.logits_behind(&tokens, tokens.len(), &mut cache)?;
+            running = self.step(searches, cache, logits, &mut ended);
+        }
+    }
+
+    /// A batch of the sources with these indices, whose prompts have the same length, behind the first token.
+    fn begin(&self, indices: &[usize], ended: &mut Vec<Numbered>) -> Result<Option<Batch<D::Cache>>, ModelError> {
+        let n_each = self.searches_of_a_source();
         let sources: Vec<&[u32]> = indices.iter().map(|&index| &*self.input.sources[index]).collect();
-        let mut prompts = Vec::with_capacity(sources.len() * prompt_length);
+        let mut prompts = Vec::new();
         let mut searches = Vec::with_capacity(sources.len() * n_each);
         for (&index, source) in indices.iter().zip(&sources) {
             let prompt = self.decoder.prompt(source);
-            let limits = self.limits(index, source.len(), prompt_length)?;
+            let limits = self.limits(index, source.len(), prompt.len())?;
             let number = self.input.numbers.map_or(index as u64, |numbers| numbers[index]);
-            searches.extend((0..n_each).map(|sample| match settings.sampling {
-                None => Search::beam(&prompt, limits, self.rules),
-                Some(_) => {
-                    let key = SampleKey::new(self.input.seed, number, sample);
-                    Search::sample(&prompt, limits, self.rules, key)
-                }
+            searches.extend((0..n_each).map(|sample| {
+                let search = match self.rules.settings.sampling {
+                    None => Search::beam(&prompt, limits, &self.rules),
+                    Some(_) => {
+                        let key = SampleKey::new(self.input.seed, number, sample);
+                        Search::sample(&prompt, limits, &self.rules, key)
+                    }
+                };
+                Numbered { number: index * n_each + sample, search }
             }));
             prompts.extend_from_slice(&prompt);
         }
-
         let mut cache = self.decoder.begin(&sources);
         let mut logits = self.logits_behind(&prompts, sources.len(), &mut cache)?;
         if n_each > 1 {
@@ -139,25 +199,29 @@ impl<D: StepDecoder> Batch<'_, D> {
             cache.select_sources(&copies);
             logits = logits.repeated(n_each);
         }
-        let mut running: Vec<&mut Search> = searches.iter_mut().collect();
-        loop {
-            let n_rows = logits.logsumexp.len() / running.len();
-            let rows = logits.values.chunks_mut(n_rows * self.spec.vocab_size).zip(logits.logsumexp.chunks(n_rows));
-            let searches = running.iter_mut().zip(rows);
-            let steps: Vec<Vec<Successor>> =
-                searches.map(|(search, (logits, sums))| search.step(logits, sums, self.rules)).collect();
-            let mut is_running = steps.iter().map(|step| !step.is_empty());
-            running.retain(|_| is_running.next() == Some(true));
-            if running.is_empty() {
-                break;
-            }
-            let tokens = self.select(&mut cache, &steps, n_rows);
-            logits = self.logits_behind(&tokens, tokens.len(), &mut cache)?;
+        Ok(self.step(searches, cache, logits, ended))
+    }
+
+    /// One step of all searches. Those that go on are a batch again, if there are any; the others have `ended`.
+    fn step(
+        &self,
+        mut searches: Vec<Numbered>,
+        mut cache: D::Cache,
+        mut logits: Logits,
+        ended: &mut Vec<Numbered>,
+    ) -> Option<Batch<D::Cache>> {
+        let n_rows = logits.logsumexp.len() / searches.len();
+        let rows = logits.values.chunks_mut(n_rows * self.spec.vocab_size).zip(logits.logsumexp.chunks(n_rows));
+        let step =
+            |(it, (logits, sums)): (&mut Numbered, (&mut [f32], &[f32]))| it.search.step(logits, sums, &self.rules);
+        let steps: Vec<Vec<Successor>> = searches.iter_mut().zip(rows).map(step).collect();
+        let mut is_running = steps.iter().map(|step| !step.is_empty());
+        ended.extend(searches.extract_if(.., |_| is_running.next() == Some(false)));
+        if searches.is_empty() {
+            return None;
         }
-        let mut found = searches.into_iter().map(Search::into_hypotheses);
-        let ranking = || Ranking::new(settings.n_best, !self.rules.is_transformers());
-        let best = |_| ranking().sorted(found.by_ref().take(n_each).flatten());
-        Ok(indices.iter().map(best).collect())
+        let tokens = self.select(&mut cache, &steps, n_rows);
+        Some(Batch { searches, tokens, cache })
     }
 
     /// Least and largest number of generated tokens of the source with this index.
@@ -203,6 +267,16 @@ impl<D: StepDecoder> Batch<'_, D> {
             return Err(ModelError::NotFinite);
         }
         Ok(Logits { values: values(logits.try_into_data()?), logsumexp })
+    }
+}
+
+impl<C: StepCache> Batch<C> {
+    /// These searches, with those of `other` behind them.
+    fn with(mut self, other: Self) -> Self {
+        self.searches.extend(other.searches);
+        self.tokens.extend(other.tokens);
+        self.cache.join(other.cache);
+        self
     }
 }
 

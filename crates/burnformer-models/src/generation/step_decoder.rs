@@ -56,7 +56,7 @@ pub struct DecoderSpec {
 }
 
 /// The rows of a batch that is decoded, adjacent where they belong to one source.
-pub trait StepCache {
+pub trait StepCache: Sized {
     /// Continues with these rows, in this order; one may come several times, or never. Everything that belongs to a
     /// source rather than to a row stays.
     ///
@@ -69,6 +69,9 @@ pub trait StepCache {
     /// # Shapes
     /// - sources: `[n]`
     fn select_sources(&mut self, sources: &Tensor<1, Int>);
+
+    /// Adds the rows and sources of `other`, of the same model, behind its own. Rows may have different numbers of tokens.
+    fn join(&mut self, other: Self);
 }
 
 impl StepCache for DecoderCache {
@@ -78,5 +81,9 @@ impl StepCache for DecoderCache {
 
     fn select_sources(&mut self, sources: &Tensor<1, Int>) {
         self.select_memory(sources);
+    }
+
+    fn join(&mut self, other: Self) {
+        Self::join(self, other);
     }
 }

@@ -115,6 +115,31 @@ fn all_texts(max_length: usize) -> Vec<Vec<u32>> {
     all
 }
 
+/// Prompts of different lengths enter one batch, where others are at other positions.
+#[test]
+fn prompts_that_enter_later_have_the_same_answers() {
+    let settings = GenerationConfig { n_best: 2, max_length: Some(5), ..GenerationConfig::default() };
+    for decoder in decoders(Some(END)) {
+        let prompts = prompts();
+        let input = GenerationInput::new(&prompts);
+        let together = generate(&decoder, &settings, input).unwrap();
+        let alone: Vec<_> = prompts
+            .iter()
+            .map(|prompt| {
+                generate(&decoder, &settings, GenerationInput::new(std::slice::from_ref(prompt))).unwrap().remove(0)
+            })
+            .collect();
+        let one_by_one = generate(&decoder, &settings, GenerationInput { at_once: Some(1), ..input }).unwrap();
+        let two = generate(&decoder, &settings, GenerationInput { at_once: Some(2), ..input }).unwrap();
+        for (name, found) in [("together", together), ("one by one", one_by_one), ("two", two)] {
+            for (found, expected) in found.iter().flatten().zip(alone.iter().flatten()) {
+                assert_eq!(found.tokens, expected.tokens, "{name}");
+                assert_close(name, &[found.log_prob], &[expected.log_prob], 1e-4);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_wide_beam_finds_the_most_probable_texts_behind_each_prompt() {
     let settings = GenerationConfig {

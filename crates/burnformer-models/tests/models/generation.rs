@@ -298,6 +298,24 @@ fn neither_batch_nor_order_nor_padding_matters() {
     }
 }
 
+/// Few places in a batch, so that sources enter while others are at later tokens, as the places become free.
+#[test]
+fn sources_that_enter_later_have_the_same_answers() {
+    let sources = sources(11);
+    for device in devices() {
+        for model in models(&device) {
+            for settings in some_settings() {
+                let input = GenerationInput { seed: 3, ..GenerationInput::new(&sources) };
+                let together = model.generate(&settings, input).unwrap();
+                for at_once in [1, 2, 5, 20] {
+                    let found = model.generate(&settings, GenerationInput { at_once: Some(at_once), ..input }).unwrap();
+                    assert_same(&format!("{at_once} at once"), &found, &together);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn one_beam_is_the_most_probable_token_each_time() {
     for device in devices() {

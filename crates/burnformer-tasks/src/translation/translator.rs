@@ -1,12 +1,13 @@
 //! The translation pipeline.
 
+use std::cmp::Reverse;
 use std::path::Path;
 
 use burn::tensor::Device;
 use burnformer_core::Local;
 use burnformer_core::collective::Collective;
 use burnformer_core::progress::{Interrupt, Silent};
-use burnformer_data::batches::{Collator, Dealt, Padding, TextPairCollator, parts};
+use burnformer_data::batches::{Collator, Dealt, Padding, TextPairCollator};
 use burnformer_data::datasets::{Sample, TextPair};
 use burnformer_models::{
     Convention, GenerationConfig, GenerationFile, GenerationInput, Hypothesis, Pretrained, Seq2Seq,
@@ -20,6 +21,8 @@ use crate::{Evaluation, TaskError};
 
 /// Default number of texts in a batch.
 const BATCH_SIZE: usize = 64;
+/// Number of batches that a thread fills with the texts that it translates one after the other.
+const BATCHES_OF_A_SHARE: usize = 4;
 /// Largest number of hypotheses of a text for full batches; beyond it batches have fewer texts, to bound their rows and
 /// memory.
 const FEW_HYPOTHESES: usize = 8;
@@ -127,33 +130,35 @@ impl Translator {
         let of_blank = |text| (rank == 0 && is_blank(text)).then(|| vec![Translation::empty()]);
         let mut translations: Vec<_> = (0..texts.len()).map(of_blank).collect();
         let mut order: Vec<usize> = (0..texts.len()).filter(|&text| !is_blank(text)).collect();
-        order.sort_by_key(|&text| sources[text].len());
-        let lengths: Vec<usize> = order.iter().map(|&text| sources[text].len()).collect();
+        // The longest begin, so that those that begin together end together.
+        order.sort_by_key(|&text| Reverse(sources[text].len()));
         let generation = &options.generation;
         // There padding and language codes may be generated, which are no text.
         let skip_specials = generation.convention == Convention::Transformers;
         let n_each = if generation.sampling.is_some() { generation.n_best } else { generation.n_beams };
         let batch_size = (self.batch_size * FEW_HYPOTHESES / n_each.max(FEW_HYPOTHESES)).max(1);
-        let batches = parts(&lengths, batch_size).into_iter().map(|part| &order[part]);
-        // The longest begin, so that all end at about the same time.
-        let batches: Vec<&[usize]> = batches.rev().skip(rank).step_by(size).collect();
-        let translate = |batch: &&[usize]| {
-            let tokens: Vec<Vec<u32>> = batch.iter().map(|&text| sources[text].clone()).collect();
-            let numbers: Vec<u64> = batch.iter().map(|&text| options.first_number + text as u64).collect();
+        // Equal shares, whatever the number of threads and processes is. In each, texts leave and enter one batch.
+        let n_shares = order.len().div_ceil(BATCHES_OF_A_SHARE * batch_size);
+        let share = |number: usize| order.iter().copied().skip(number).step_by(n_shares).collect::<Vec<usize>>();
+        let shares: Vec<Vec<usize>> = (rank..n_shares).step_by(size).map(share).collect();
+        let translate = |share: &Vec<usize>| {
+            let tokens: Vec<Vec<u32>> = share.iter().map(|&text| sources[text].clone()).collect();
+            let numbers: Vec<u64> = share.iter().map(|&text| options.first_number + text as u64).collect();
             let input = GenerationInput {
-                sources: &tokens,
                 numbers: Some(&numbers),
                 seed: options.seed,
                 interrupt: options.interrupt,
+                at_once: Some(batch_size),
+                ..GenerationInput::new(&tokens)
             };
             Ok(self.model.generate(generation, input)?)
         };
         // Threads with a batch each wait less for one another than threads that share one.
         let answers: Result<Vec<_>, TaskError> = match is_on_host(&self.device) {
-            true => batches.par_iter().map(translate).collect(),
-            false => batches.iter().map(translate).collect(),
+            true => shares.par_iter().map(translate).collect(),
+            false => shares.iter().map(translate).collect(),
         };
-        for (&text, hypotheses) in batches.into_iter().flatten().zip(answers?.into_iter().flatten()) {
+        for (&text, hypotheses) in shares.iter().flatten().zip(answers?.into_iter().flatten()) {
             let texts = hypotheses.into_iter().map(|it| self.translation(it, source_lengths[text], skip_specials));
             translations[text] = Some(texts.collect::<Result<_, _>>()?);
         }
