@@ -26,7 +26,7 @@ use ranks::RanksArgs;
 /// `fused`, behind the shape; FILTER is a regular expression on it. A software Vulkan driver runs small shapes.
 ///
 /// With --peers, the cases run here and in PyTorch on the CPU in turns, each in a process of
-/// its own; those of inference also in onnxruntime or CTranslate2. With --ranks, two processes that share a batch run beside one process, of one thread and of two, here (MPI, device
+/// its own; those of inference also in onnxruntime or `CTranslate2`. With --ranks, two processes that share a batch run beside one process, of one thread and of two, here (MPI, device
 /// flex) and in PyTorch (DDP on gloo); needs two cores and nothing else that runs. Both print a table of
 /// medians, and keep every figure in `benches/runs/`. A ratio above 1 means that ours is faster. --processors measures nothing: it
 /// prints what is kept, of each processor the newest.
