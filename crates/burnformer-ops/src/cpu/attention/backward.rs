@@ -163,8 +163,8 @@ impl Attention<'_> {
                 let k = self.kv_rows(known.inputs.k, head, tile.first, d_head);
                 let v = self.kv_rows(known.inputs.v, head, tile.first, d_value);
                 scratch.k.copy(vectors, k, [n_kv, d_head], 1.0);
-                scratch.k_transposed.copy_transposed(k, [n_kv, d_head]);
-                scratch.v_transposed.copy_transposed(v, [n_kv, d_value]);
+                scratch.k_transposed.copy_transposed(vectors, k, [n_kv, d_head]);
+                scratch.v_transposed.copy_transposed(vectors, v, [n_kv, d_value]);
             }
             for (number, queries) in parts(self.q_length, Q_TILE).enumerate() {
                 if let Some(next) = next {

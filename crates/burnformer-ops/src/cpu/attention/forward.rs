@@ -84,7 +84,7 @@ impl Attention<'_> {
             let n_keys = self.n_seen(queries.first + n_q - 1, self.n_keys(head.batch));
             for keys in parts(n_keys, KV_TILE) {
                 let from = |x, width| self.kv_rows(x, head, keys.first, width);
-                k.copy_transposed(from(inputs.k, d_head), [keys.n, d_head]);
+                k.copy_transposed(self.vectors, from(inputs.k, d_head), [keys.n, d_head]);
                 v.copy(self.vectors, from(inputs.v, d_value), [keys.n, d_value], 1.0);
                 for (number, block) in parts(n_q, Q_BLOCK).enumerate() {
                     if let Some(next) = next {

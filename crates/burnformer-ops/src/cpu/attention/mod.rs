@@ -14,6 +14,7 @@ mod scratch;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod weights;
 
 use super::dropout::Multipliers;

@@ -1,14 +1,14 @@
 //! Scratch memory of a task: matrices whose rows are whole lines of a cache, and copies of a head's rows in them.
 
 use super::product::Rows;
+use super::transpose::transpose;
 use crate::cpu::Vectors;
-use crate::cpu::matmul::{View, can_transpose, transpose};
-use std::cell::RefCell;
+use crate::cpu::matmul::{Buffer, Line, floats_mut, lines_for_overwrite};
 
-/// Elements in a line of a cache, of 64 bytes.
-pub(super) const LINE: usize = 16;
+/// Elements in a line of a cache.
+pub(super) const LINE: usize = Line::WORDS;
 
-/// A thread gives larger scratch memory back: 4 MiB.
+/// A thread gives back larger scratch memory: 4 MiB.
 const KEPT_LINES: usize = 1 << 16;
 
 /// `columns` and what fills their last line.
@@ -21,35 +21,23 @@ fn stride(columns: usize) -> usize {
     (columns.div_ceil(LINE) | 1) * LINE
 }
 
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LINE]);
-
-thread_local! {
-    /// What the thread's last task used: fresh pages would cost more than many a task.
-    static MEMORY: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
-}
-
 /// Runs `task` on `len` elements with anything in them, aligned to lines.
 pub(super) fn with_memory<R>(len: usize, task: impl FnOnce(Memory) -> R) -> R {
-    // Taken away, for a task that runs inside of another.
-    let mut lines = MEMORY.take();
     let n_lines = len.div_ceil(LINE);
-    if lines.len() < n_lines {
-        lines.clear();
-        lines.resize(n_lines, Line([0.0; LINE]));
-    }
-    // SAFETY: A line is `LINE` elements without padding.
-    let memory = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), n_lines * LINE) };
+    let (mut kept, mut own);
+    let lines = if n_lines <= KEPT_LINES {
+        kept = Buffer::take(n_lines);
+        &mut *kept
+    } else {
+        own = lines_for_overwrite(n_lines);
+        own.as_mut_slice()
+    };
+    let memory = floats_mut(lines);
     if cfg!(test) {
         // An element that was forgotten shows.
         memory.fill(f32::NAN);
     }
-    let result = task(Memory(memory));
-    if lines.len() <= KEPT_LINES {
-        MEMORY.set(lines);
-    }
-    result
+    task(Memory(memory))
 }
 
 /// Scratch memory that is cut into matrices.
@@ -109,20 +97,8 @@ impl Matrix<'_> {
     }
 
     /// Copies `n` rows of `columns` elements as columns.
-    pub(super) fn copy_transposed(&mut self, from: Rows, [n, columns]: [usize; 2]) {
-        let Rows { data, stride } = from;
-        let view = View::strided(data, n, columns, stride, 1);
-        if can_transpose(view) {
-            transpose(view, self.data, self.stride);
-        } else {
-            for (first, rows) in (0..n).step_by(LINE).map(|first| (first, LINE.min(n - first))) {
-                for (column, out) in self.data.chunks_exact_mut(self.stride).take(columns).enumerate() {
-                    for (row, out) in (first..).zip(&mut out[first..first + rows]) {
-                        *out = data[row * stride + column];
-                    }
-                }
-            }
-        }
+    pub(super) fn copy_transposed(&mut self, vectors: Vectors, from: Rows, [n, columns]: [usize; 2]) {
+        transpose(vectors, self.data, self.stride, from, [n, columns]);
         for row in self.data.chunks_exact_mut(self.stride).take(columns) {
             row[n..padded(n)].fill(0.0);
         }

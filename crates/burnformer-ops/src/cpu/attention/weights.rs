@@ -28,7 +28,7 @@ impl Attention<'_> {
             with_memory(size, |mut memory| {
                 let [mut q, mut scores, values, mut k, mut v, room] =
                     shapes.map(|[rows, columns]| memory.matrix(rows, columns));
-                k.copy_transposed(self.kv_rows(inputs.k, head, 0, d_head), [n_kv, d_head]);
+                k.copy_transposed(self.vectors, self.kv_rows(inputs.k, head, 0, d_head), [n_kv, d_head]);
                 v.copy(self.vectors, self.kv_rows(inputs.v, head, 0, d_value), [n_kv, d_value], 1.0);
                 let tiles = parts(self.q_length, Q_TILE).zip(weights.chunks_mut(Q_TILE * n_kv));
                 for (number, (queries, weights)) in tiles.enumerate() {
@@ -121,7 +121,7 @@ impl Attention<'_> {
                     mut room,
                 ] = shapes.map(|[rows, columns]| memory.matrix(rows, columns));
                 k.copy(self.vectors, self.kv_rows(inputs.k, head, 0, d_head), [n_kv, d_head], 1.0);
-                v.copy_transposed(self.kv_rows(inputs.v, head, 0, d_value), [n_kv, d_value]);
+                v.copy_transposed(self.vectors, self.kv_rows(inputs.v, head, 0, d_value), [n_kv, d_value]);
                 head_dk.clear([n_kv, d_head]);
                 head_dv.clear([n_kv, d_value]);
                 for (number, queries) in parts(self.q_length, Q_TILE).enumerate() {

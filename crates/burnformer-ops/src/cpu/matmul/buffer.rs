@@ -8,11 +8,11 @@ use std::{
 /// 64 bytes at an address that is a multiple of 64: a line of a cache, and a register of AVX-512.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line([u32; Line::WORDS]);
+pub(in crate::cpu) struct Line([u32; Line::WORDS]);
 
 impl Line {
     /// Words of 32 bits in a line.
-    pub(super) const WORDS: usize = 16;
+    pub(in crate::cpu) const WORDS: usize = 16;
 
     pub(super) const ZERO: Self = Self([0; Self::WORDS]);
 }
@@ -24,13 +24,13 @@ pub(super) fn floats(lines: &[Line]) -> &[f32] {
 }
 
 /// [`floats`] to write.
-pub(super) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
+pub(in crate::cpu) fn floats_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: As in `floats`, and any `f32` is a word.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * Line::WORDS) }
 }
 
 /// Lines of a caller that writes them before it reads any.
-pub(super) fn lines_for_overwrite(length: usize) -> Vec<Line> {
+pub(in crate::cpu) fn lines_for_overwrite(length: usize) -> Vec<Line> {
     let mut lines = Vec::with_capacity(length);
     // SAFETY: The capacity is there, any bits are a line, and packing writes all that a kernel reads; the tests of the kernels run on
     // NaN instead.
@@ -52,13 +52,13 @@ thread_local! {
 /// Lines with anything in them, given back to the thread by [`Drop`].
 ///
 /// A thread that waits for its tasks may start another product in between, hence several buffers for each.
-pub(super) struct Buffer {
+pub(in crate::cpu) struct Buffer {
     memory: Vec<Line>,
     length: usize,
 }
 
 impl Buffer {
-    pub(super) fn take(length: usize) -> Self {
+    pub(in crate::cpu) fn take(length: usize) -> Self {
         let mut memory = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
         if memory.len() < length {
             // What is in there need not be kept.

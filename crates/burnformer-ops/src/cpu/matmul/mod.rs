@@ -29,8 +29,9 @@ mod tile;
 mod transpose;
 mod view;
 
+pub(super) use buffer::{Buffer, Line, floats_mut, lines_for_overwrite};
 pub(crate) use right::RightFactor;
-pub(super) use transpose::{can_transpose, transpose};
+pub(super) use transpose::transpose;
 pub(crate) use view::{View, ViewMut};
 
 use crate::Precision;

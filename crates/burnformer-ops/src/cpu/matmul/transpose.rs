@@ -5,7 +5,7 @@ use super::View;
 use super::lines::{WORDS, ZERO, load_line, prefetch, store_line, transpose as transpose_block};
 
 /// `true` where there are instructions to transpose `from`; elsewhere `gemm` does as well by itself.
-pub(in crate::cpu) fn can_transpose(from: View) -> bool {
+pub(super) fn can_transpose(from: View) -> bool {
     #[cfg(target_arch = "x86_64")]
     return from.column_stride() == 1 && is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
