@@ -1,4 +1,4 @@
-//! The micro-kernel in AVX512_BF16: 14 rows times two registers of columns.
+//! The micro-kernel in `AVX512_BF16`: 14 rows times two registers of columns.
 
 use std::arch::x86_64::*;
 

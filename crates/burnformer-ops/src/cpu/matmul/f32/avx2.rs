@@ -79,7 +79,7 @@ impl MicroKernel for Avx2 {
             // SAFETY: `transpose` reads and writes blocks of 8.
             unsafe {
                 pack::transposed::<COLUMNS, WORDS>(columns, cell, cells, |from, stride, to| {
-                    transpose(from, stride, to)
+                    transpose(from, stride, to);
                 });
             }
         } else {

@@ -80,7 +80,7 @@ impl MicroKernel for Avx512 {
             // SAFETY: `transpose` reads and writes blocks of 16.
             unsafe {
                 pack::transposed::<COLUMNS, WORDS>(columns, cell, cells, |from, stride, to| {
-                    transpose(from, stride, to)
+                    transpose(from, stride, to);
                 });
             }
         } else {
