@@ -46,24 +46,30 @@ struct Row {
     family: Family,
     /// The fastest first; the first that the processor has instructions for is taken. The last one needs none.
     f32: &'static [F32Kernel],
+    /// The same for few rows, and for weights that are packed once for several products.
+    panels: &'static [F32Kernel],
     /// The same; empty where all are slower than `f32`.
     bf16: &'static [Bf16Kernel],
 }
 
+const AVX512: &[F32Kernel] = &[F32Kernel::Avx512, F32Kernel::Gemm];
+const AVX2: &[F32Kernel] = &[F32Kernel::Avx2, F32Kernel::Gemm];
+const GEMM: &[F32Kernel] = &[F32Kernel::Gemm];
+
 /// GFLOP/s of one core in comments.
 const TABLE: [Row; 6] = [
     // f32: `gemm` 98–114. bf16: 180–205.
-    Row { family: Family::Zen4, f32: &[F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
-    // f32: 210–254 of 269, `gemm` 210–254 too, but a fifth less on few rows. bf16: 350–480 of 538.
-    Row { family: Family::Zen5, f32: &[F32Kernel::Avx512, F32Kernel::Gemm], bf16: &[Bf16Kernel::Avx512] },
+    Row { family: Family::Zen4, f32: GEMM, panels: GEMM, bf16: &[Bf16Kernel::Avx512] },
+    // f32, peak 272: many rows 242–255 by `gemm`, 221–254 by AVX512; 64 rows 187 and 220. bf16: 350–480 of 538.
+    Row { family: Family::Zen5, f32: GEMM, panels: AVX512, bf16: &[Bf16Kernel::Avx512] },
     // Register peaks: f32 155–167, `vdpbf16ps` 77–85, `tdpbf16ps` 1,090–1,500. In f32 `gemm` is slower than MKL's 115–147; our own kernel
     // was not measured.
-    Row { family: Family::IntelAmx, f32: &[F32Kernel::Avx512, F32Kernel::Gemm], bf16: &[Bf16Kernel::Amx] },
+    Row { family: Family::IntelAmx, f32: AVX512, panels: AVX512, bf16: &[Bf16Kernel::Amx] },
     // Not measured, as the row above. Intel's manuals give `vdpbf16ps` half the rate of f32 here too.
-    Row { family: Family::Avx512, f32: &[F32Kernel::Avx512, F32Kernel::Gemm], bf16: &[] },
+    Row { family: Family::Avx512, f32: AVX512, panels: AVX512, bf16: &[] },
     // f32: 112–128 of 133 with the registers of Zen 5 cut to half, `gemm` 109–128, and up to 12 % less on few rows.
-    Row { family: Family::Avx2, f32: &[F32Kernel::Avx2, F32Kernel::Gemm], bf16: &[] },
-    Row { family: Family::Other, f32: &[F32Kernel::Gemm], bf16: &[] },
+    Row { family: Family::Avx2, f32: AVX2, panels: AVX2, bf16: &[] },
+    Row { family: Family::Other, f32: GEMM, panels: GEMM, bf16: &[] },
 ];
 
 /// What this processor is, and what it multiplies with.
@@ -71,6 +77,8 @@ const TABLE: [Row; 6] = [
 pub(crate) struct Processor {
     pub(crate) family: Family,
     pub(crate) f32: F32Kernel,
+    /// For few rows, and for weights that are packed once.
+    pub(crate) panels: F32Kernel,
     /// `None` where there is none, or where it would be slower than `f32`.
     pub(crate) bf16: Option<Bf16Kernel>,
 }
@@ -84,9 +92,11 @@ impl Processor {
 
     fn of(family: Family) -> Self {
         let row = TABLE.iter().find(|row| row.family == family).expect("a row for each family");
+        let first = |kernels: &[F32Kernel]| kernels.iter().copied().find(|kernel| kernel.is_supported());
         Self {
             family,
-            f32: row.f32.iter().copied().find(|kernel| kernel.is_supported()).unwrap_or(F32Kernel::Gemm),
+            f32: first(row.f32).unwrap_or(F32Kernel::Gemm),
+            panels: first(row.panels).unwrap_or(F32Kernel::Gemm),
             bf16: row.bf16.iter().copied().find(|kernel| kernel.is_supported()),
         }
     }
@@ -100,7 +110,12 @@ impl Processor {
             }
             None => "as f32, which is as fast on this processor".to_owned(),
         };
-        vec![("f32", self.f32.name().to_owned()), ("bf16", bf16)]
+        let f32 = if self.f32 == self.panels {
+            self.f32.name().to_owned()
+        } else {
+            format!("{}, few rows and prepared weights {}", self.f32.name(), self.panels.name())
+        };
+        vec![("f32", f32), ("bf16", bf16)]
     }
 
     fn is_refused_amx(&self) -> bool {
@@ -224,7 +239,10 @@ mod tests {
             let processor = Processor::of(row.family);
             assert!(processor.f32.is_supported() && row.f32.contains(&processor.f32), "{processor:?}");
             assert!(processor.bf16.is_none_or(|kernel| kernel.is_supported() && row.bf16.contains(&kernel)));
-            assert_eq!(row.f32.last(), Some(&F32Kernel::Gemm), "{:?} may lack all instructions", row.family);
+            assert!(processor.panels.is_supported() && row.panels.contains(&processor.panels), "{processor:?}");
+            for kernels in [row.f32, row.panels] {
+                assert_eq!(kernels.last(), Some(&F32Kernel::Gemm), "{:?} may lack all instructions", row.family);
+            }
         }
     }
 

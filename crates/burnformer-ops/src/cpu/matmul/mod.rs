@@ -40,6 +40,9 @@ use crate::cpu::processor::{Bf16Kernel, F32Kernel, Processor};
 /// Products of fewer multiplications are over before other threads have woken up.
 const PARALLEL_MULTIPLICATIONS: usize = 1 << 21;
 
+/// Rows of products that the kernels with panels make faster than `gemm`, at most.
+const FEW_ROWS: usize = 64;
+
 /// `out = alpha * a b + bias`, plus what was in `out` before if `accumulate`, on the threads of the current rayon pool.
 ///
 /// # Shapes
@@ -85,11 +88,13 @@ impl Kernel {
 
     /// That of this processor for these factors. Where bfloat16 would be no faster, factors are not rounded.
     fn of(precision: Precision, a: View, b: View) -> Self {
-        match (precision, Processor::this().bf16) {
+        let processor = Processor::this();
+        match (precision, processor.bf16) {
             (Precision::Bf16, Some(kernel)) => Self::Bf16(kernel),
             #[cfg(target_arch = "x86_64")]
             (Precision::Bf16, None) | (Precision::F32, _) if dots::suit(a, b) => Self::Dots,
-            (Precision::Bf16, None) | (Precision::F32, _) => Self::F32(Processor::this().f32),
+            (Precision::Bf16, None) | (Precision::F32, _) if a.rows() <= FEW_ROWS => Self::F32(processor.panels),
+            (Precision::Bf16, None) | (Precision::F32, _) => Self::F32(processor.f32),
         }
     }
 }

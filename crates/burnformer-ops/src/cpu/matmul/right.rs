@@ -86,7 +86,7 @@ impl RightFactor<'static> {
         let processor = Processor::this();
         let kernel = match (precision, processor.bf16) {
             (Precision::Bf16, Some(kernel)) => Kernel::Bf16(kernel),
-            (Precision::Bf16, None) | (Precision::F32, _) => Kernel::F32(processor.f32),
+            (Precision::Bf16, None) | (Precision::F32, _) => Kernel::F32(processor.panels),
         };
         Self::packed(kernel, b)
     }
