@@ -213,6 +213,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// Keys and values of the memory for one layer.
+#[allow(clippy::large_enum_variant)] // There is one for a call of a layer.
 pub(crate) enum ProjectedMemory<'a> {
     /// Those of as many sequences as there are rows, with their mask.
     Whole(KeyValue, Mask),

@@ -115,7 +115,7 @@ pub fn store(pool: Tensor<3>, first: usize, new: Tensor<3>) -> Tensor<3> {
 /// # Panics
 /// If the shapes do not fit, or a place is beyond the pool.
 ///
-/// Source: Vaswani et al. 2017, section 3.2.1; lists of places as in Kwon et al. 2023, "PagedAttention", with pages of one
+/// Source: Vaswani et al. 2017, section 3.2.1; lists of places as in Kwon et al. 2023, `PagedAttention`, with pages of one
 /// position.
 pub fn attend_places(q: Tensor<3>, key: Tensor<3>, value: Tensor<3>, places: Places) -> Tensor<3> {
     let (queries, keys, values) = (q.dims(), key.dims(), value.dims());

@@ -304,7 +304,7 @@ fn outputs_have_the_same_bits_with_any_number_of_threads() {
         for vectors in Vectors::all() {
             let run = |n_threads, batch_size| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-                pool.install(|| case(batch_size).with(vectors, |call, inputs| call.forward(inputs)))
+                pool.install(|| case(batch_size).with(vectors, Attention::forward))
             };
             let alone = run(1, 4);
             for n_threads in [2, 3, 8] {
