@@ -302,9 +302,11 @@ fn outputs_have_the_same_bits_with_any_number_of_threads() {
             dropout: false,
         };
         for vectors in Vectors::all() {
+            // The method itself is not general enough in its lifetimes.
+            #[allow(clippy::redundant_closure_for_method_calls)]
             let run = |n_threads, batch_size| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-                pool.install(|| case(batch_size).with(vectors, Attention::forward))
+                pool.install(|| case(batch_size).with(vectors, |call, inputs| call.forward(inputs)))
             };
             let alone = run(1, 4);
             for n_threads in [2, 3, 8] {
