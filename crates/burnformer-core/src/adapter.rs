@@ -78,8 +78,13 @@ pub fn with_base<R>(base: Option<&Path>, body: impl FnOnce() -> R) -> R {
 }
 
 /// Weights of a whole model, beside which an adapter is not read.
-const WEIGHTS: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+const WEIGHTS: [&str; 5] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.int8.safetensors",
+];
 
 /// `true` if `folder` holds an adapter, and no whole model.
 #[must_use]

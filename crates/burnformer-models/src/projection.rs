@@ -42,7 +42,7 @@ impl Projection {
         file.fill(Self::new(config, activation, device), |path| Some(path.to_owned()), |_| false)
     }
 
-    /// Writes the weights into an existing folder.
+    /// Writes the weights into an existing folder; with [`WeightType::Int8`] as f32, as there are few.
     ///
     /// # Errors
     /// If they cannot be written, or are beyond the range of the type.
@@ -50,7 +50,7 @@ impl Projection {
         let path = folder.join(WEIGHTS);
         weights::save(self, str::to_owned, Vec::new(), &path)?;
         match weight_type {
-            WeightType::F32 => Ok(()),
+            WeightType::F32 | WeightType::Int8 => Ok(()),
             _ => weights::write_as(&mut Weights::open(&path)?, weight_type, &path),
         }
     }

@@ -9,6 +9,7 @@ mod fill;
 mod finite;
 mod float;
 mod index;
+mod int8;
 mod layout;
 mod mean;
 mod place;
@@ -47,7 +48,8 @@ use burnformer_ops::is_on_host;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Sets every float parameter of `module` from the place that `place` gives its path. f16, bf16 and f64 become f32.
+/// Sets every float parameter of `module` from the place that `place` gives its path. f16, bf16, f64 and integers with scales become
+/// f32.
 ///
 /// # Errors
 /// If the file cannot be read, lacks a parameter or has it in another shape or with a value that is NaN or infinite, or
@@ -91,7 +93,7 @@ impl Weights {
         let mut files = Vec::new();
         for (place, listed) in index.files(path)? {
             let file = WeightsFile::open(&place)?;
-            let found: BTreeSet<String> = file.names().into_iter().collect();
+            let found: BTreeSet<String> = file.stored_names().into_iter().collect();
             if let Some(name) = listed.iter().find(|&&name| !found.contains(name)) {
                 return Err(ModelError::MissingWeight { path: place, name: (*name).to_owned() });
             }
@@ -109,7 +111,7 @@ impl Weights {
     }
 
     /// The weights of a model folder, from the first of these files that exists: `model.safetensors`,
-    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`. What wrappers have added to the
+    /// `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json`, `model.int8.safetensors`. What wrappers have added to the
     /// names is taken off: a prefix such as `module.` or `model.`, the key of a checkpoint such as `state_dict`, and
     /// `_orig_mod` anywhere. A folder with an adapter in place of them gives the weights of its base model with what the
     /// adapter adds.
@@ -181,7 +183,7 @@ impl Weights {
     /// The weight `name` as f32, whatever its values are.
     ///
     /// # Errors
-    /// If it is not there, has another type than f32, f16, bf16 or f64, or cannot be read.
+    /// If it is not there, has another type than f32, f16, bf16, f64 or integers with scales, or cannot be read.
     pub fn read(&mut self, name: &str) -> Result<TensorData, ModelError> {
         self.find(name).map(|(data, _)| data)
     }

@@ -42,6 +42,7 @@ mod threads;
 
 #[cfg(feature = "allocator")]
 pub use cpu::allocator::Allocator;
+pub use cpu::matmul::round_to_int8;
 pub use device::{DeviceChoice, DeviceError, is_on_host};
 pub use extension::{FeedForwardBias, MaskPrimitive, MaybeTensor, QkvBias, TransformerOps};
 pub use functions::{

@@ -28,6 +28,7 @@ pub(crate) enum Layout {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   burnformer export runs/intents --out intents-f16 --dtype f16
+  burnformer export runs/intents --out intents-int8 --dtype int8
   burnformer export runs/mini --out mini-vectors --layout sentence-transformers
   burnformer export runs/mini --out mini-cls --layout sentence-transformers --pooling cls --normalize false")]
 pub(crate) struct ExportArgs {
@@ -48,6 +49,7 @@ pub(crate) struct ExportArgs {
         ("f32", "Single precision"),
         ("f16", "Half precision, largest value 65504"),
         ("bf16", "bfloat16: the range of f32 with fewer digits"),
+        ("int8", "Matrices as 8-bit integers with a scale for each output, for burnformer alone"),
     ]))]
     pub(crate) dtype: WeightType,
 

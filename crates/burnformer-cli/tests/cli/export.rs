@@ -18,19 +18,19 @@ fn lines(folder: &Folder, line: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_classifier_in_half_precision_answers_as_before() {
+fn a_classifier_in_fewer_bits_answers_as_before() {
     let folder = Folder::with_models();
     folder.write("texts.txt", "Kettle 1 leaks.\nKettle 2 holds water.\n");
     let predict = |model: &str| lines(&folder, &format!("predict {model} --input texts.txt --format json"));
     let expected = predict("runs/intents");
-    let size = |name: &str| fs::metadata(folder.path(&format!("{name}/model.safetensors"))).unwrap().len();
-    for (dtype, pytorch) in [("f32", None), ("f16", Some("float16")), ("bf16", Some("bfloat16"))] {
+    let size = |name: &str| fs::metadata(folder.path(&format!("{name}.safetensors"))).unwrap().len();
+    for (dtype, pytorch) in [("f32", None), ("f16", Some("float16")), ("bf16", Some("bfloat16")), ("int8", None)] {
         run(&folder, &format!("export runs/intents --out out/{dtype} --dtype {dtype}"));
         for (found, expected) in predict(&format!("out/{dtype}")).iter().zip(&expected) {
             assert_eq!(found["label"], expected["label"]);
             let [found, expected] = [found, expected].map(|it| it["probability"].as_f64().unwrap());
             assert!(
-                (found - expected).abs() < if pytorch.is_some() { 0.02 } else { 1e-6 },
+                (found - expected).abs() < if dtype == "f32" { 1e-6 } else { 0.02 },
                 "{dtype}: {found}, {expected}"
             );
         }
@@ -38,7 +38,9 @@ fn a_classifier_in_half_precision_answers_as_before() {
         assert_eq!(config["architectures"], json!(["BertForSequenceClassification"]));
         assert_eq!(config["dtype"].as_str(), pytorch);
     }
-    assert!(size("out/f16") < size("out/f32") && size("out/bf16") < size("out/f32"));
+    let whole = size("out/f32/model");
+    assert!(size("out/f16/model") < whole && size("out/bf16/model") < whole && size("out/int8/model.int8") < whole);
+    assert!(!folder.path("out/int8/model.safetensors").exists(), "others would take integers for weights");
     let names: Vec<String> = folder.names().iter().map(|path| folder.relative(path).display().to_string()).collect();
     assert!(
         names.iter().all(|name| !name.starts_with("out/f16/checkpoints") && name != "out/f16/run.toml"),

@@ -23,6 +23,14 @@ impl WeightsFile {
         }
     }
 
+    /// Names of all tensors, also of scales.
+    pub(super) fn stored_names(&self) -> Vec<String> {
+        match self {
+            Self::Safetensors(file) => file.stored_names(),
+            Self::Pytorch(file) => file.names(),
+        }
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         match self {
             Self::Safetensors(file) => file.names(),

@@ -15,12 +15,42 @@ pub enum WeightType {
     F16,
     /// bfloat16: the range of single precision with fewer digits.
     BF16,
+    /// 8-bit integers with a scale for each output, of the matrices in layers and of the tables of tokens; all others are single
+    /// precision.
+    Int8,
 }
 
 impl WeightType {
-    /// Its name in safetensors files, in lower case.
+    /// Its name in settings and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "int8",
+            _ => self.float().name(),
+        }
+    }
+
+    /// The type of weights that are no integers.
+    pub(crate) fn float(self) -> FloatType {
+        match self {
+            Self::F32 | Self::Int8 => FloatType::F32,
+            Self::F16 => FloatType::F16,
+            Self::BF16 => FloatType::BF16,
+        }
+    }
+}
+
+/// A float type of weights in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FloatType {
+    F32,
+    F16,
+    BF16,
+}
+
+impl FloatType {
+    /// Its name in safetensors files, in lower case.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
@@ -75,10 +105,12 @@ impl WeightType {
 /// The type of a weight in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StoredType {
-    /// A type of weights.
-    Float(WeightType),
+    /// A float type.
+    Float(FloatType),
     /// Double precision, which is rounded to single.
     Double,
+    /// 8-bit integers that have scales.
+    Int8,
     /// A type that weights do not have, by its name.
     Other(String),
 }
@@ -89,16 +121,17 @@ impl StoredType {
         match self {
             Self::Float(float) => float.name().to_uppercase(),
             Self::Double => "F64".to_owned(),
+            Self::Int8 => "I8".to_owned(),
             Self::Other(name) => name.clone(),
         }
     }
 
-    /// The values that little-endian bytes stand for, as f32; `None` of a type that weights do not have.
+    /// The values that little-endian bytes stand for by themselves, as f32; `None` of a type whose bytes stand for none.
     pub(super) fn decode(&self, bytes: &[u8]) -> Option<Vec<f32>> {
         match self {
             Self::Float(float) => Some(float.decode(bytes)),
             Self::Double => Some(bytes.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect()),
-            Self::Other(_) => None,
+            Self::Int8 | Self::Other(_) => None,
         }
     }
 }

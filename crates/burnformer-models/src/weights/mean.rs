@@ -1,8 +1,9 @@
 //! The mean of the weights of several models.
 
 use super::Weights;
-use super::convert::{tensors, write};
-use super::float::WeightType;
+use super::convert::{Tensor, tensors, write};
+use super::float::FloatType;
+use super::int8::Stored;
 use crate::ModelError;
 use std::path::Path;
 
@@ -16,9 +17,9 @@ use std::path::Path;
 /// If there are no files.
 pub fn write_mean(files: &mut [Weights], path: &Path) -> Result<(), ModelError> {
     let n_files = files.len() as f64;
-    let tensors = tensors(files.first().expect("the mean of no files does not exist"));
+    let tensors = tensors(files.first().expect("the mean of no files does not exist"), Stored::Float(FloatType::F32));
     for file in files.iter() {
-        for (name, expected) in &tensors {
+        for Tensor { weight: name, shape: expected, .. } in &tensors {
             match file.shape(name) {
                 None => return Err(file.missing(name)),
                 Some(found) if found != expected => {
@@ -31,10 +32,10 @@ pub fn write_mean(files: &mut [Weights], path: &Path) -> Result<(), ModelError> 
             return Err(files[0].missing(&name));
         }
     }
-    write(&tensors, WeightType::F32, path, |name| {
+    write(&tensors, path, |tensor| {
         let mut sums: Vec<f64> = Vec::new();
         for file in files.iter_mut() {
-            let values = file.read_finite(name)?;
+            let values = file.read_finite(&tensor.weight)?;
             sums.resize(values.num_elements(), 0.0);
             sums.iter_mut().zip(values.iter::<f32>()).for_each(|(sum, value)| *sum += f64::from(value));
         }

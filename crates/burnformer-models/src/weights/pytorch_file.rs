@@ -1,7 +1,7 @@
 //! Weights as `torch.save` writes them. The reader makes tensors of what is in a pickle and calls nothing that it
 //! names.
 
-use super::float::{StoredType, WeightType};
+use super::float::{FloatType, StoredType};
 use crate::ModelError;
 use burn::tensor::TensorData;
 use burnformer_core::open_regular;
@@ -81,9 +81,9 @@ impl PytorchFile {
 
 fn stored_type(dtype: DType) -> StoredType {
     match dtype {
-        DType::F32 => StoredType::Float(WeightType::F32),
-        DType::F16 => StoredType::Float(WeightType::F16),
-        DType::BF16 => StoredType::Float(WeightType::BF16),
+        DType::F32 => StoredType::Float(FloatType::F32),
+        DType::F16 => StoredType::Float(FloatType::F16),
+        DType::BF16 => StoredType::Float(FloatType::BF16),
         DType::F64 => StoredType::Double,
         other => StoredType::Other(format!("{other:?}")),
     }

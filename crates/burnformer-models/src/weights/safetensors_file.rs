@@ -1,6 +1,7 @@
 //! Weights in the safetensors format.
 
-use super::float::{StoredType, WeightType};
+use super::float::{FloatType, StoredType};
+use super::int8::{self, Outputs};
 use super::unique::Unique;
 use crate::ModelError;
 use burn::tensor::TensorData;
@@ -55,9 +56,22 @@ impl SafetensorsFile {
         Ok(Self { path: path.to_owned(), file, header, data_start })
     }
 
-    /// Names of the weights, in the order of the file.
-    pub(super) fn names(&self) -> Vec<String> {
+    /// Names of all tensors, in the order of the file.
+    pub(super) fn stored_names(&self) -> Vec<String> {
         self.header.offset_keys()
+    }
+
+    /// Names of the weights, in the order of the file: without the scales of integers.
+    pub(super) fn names(&self) -> Vec<String> {
+        let is_scale = |name: &String| int8::scaled(name).is_some_and(|weight| self.outputs(weight).is_some());
+        self.stored_names().into_iter().filter(|name| !is_scale(name)).collect()
+    }
+
+    /// The outputs of a matrix of integers, if there is one of that name and it has scales.
+    fn outputs(&self, name: &str) -> Option<Outputs> {
+        let weight = self.header.info(name).filter(|weight| weight.dtype == Dtype::I8)?;
+        let scale = self.header.info(&int8::scale(name)).filter(|scale| scale.dtype == Dtype::F32)?;
+        Outputs::of(&weight.shape, &scale.shape)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,26 +83,37 @@ impl SafetensorsFile {
     }
 
     pub(super) fn stored_type(&self, name: &str) -> Option<StoredType> {
-        self.header.info(name).map(|info| stored_type(info.dtype))
+        match self.outputs(name) {
+            Some(_) => Some(StoredType::Int8),
+            None => self.header.info(name).map(|info| stored_type(info.dtype)),
+        }
     }
 
     /// The weight `name` as f32; `None` if there is none of that name.
     pub(super) fn read(&mut self, name: &str) -> Result<Option<TensorData>, ModelError> {
         let Some(info) = self.header.info(name) else { return Ok(None) };
-        let (start, end) = info.data_offsets;
-        let found = stored_type(info.dtype);
-        let shape = info.shape.clone();
+        let ((start, end), shape, found) = (info.data_offsets, info.shape.clone(), stored_type(info.dtype));
+        let integers = match self.outputs(name) {
+            Some(outputs) => self.read(&int8::scale(name))?.map(|scales| (outputs, scales)),
+            None => None,
+        };
+        let decode = |bytes: &[u8]| match &integers {
+            Some((outputs, scales)) => {
+                Some(outputs.decode(bytes, scales.as_slice().expect("scales are read as f32"), &shape))
+            }
+            None => found.decode(bytes),
+        };
         let read_into = |file: &mut File, bytes: &mut [u8]| {
             file.seek(SeekFrom::Start(self.data_start + start as u64)).and_then(|_| file.read_exact(bytes))
         };
-        let values = if found == StoredType::Float(WeightType::F32) && cfg!(target_endian = "little") {
+        let values = if found == StoredType::Float(FloatType::F32) && cfg!(target_endian = "little") {
             // What is in the file is what will be in memory: no bytes of their own, which would be copied.
             zeros((end - start) / size_of::<f32>(), 0.0_f32).and_then(|mut values| {
                 read_into(&mut self.file, bytemuck::cast_slice_mut(&mut values)).map(|()| Some(values))
             })
         } else {
             zeros(end - start, 0_u8)
-                .and_then(|mut bytes| read_into(&mut self.file, &mut bytes).map(|()| found.decode(&bytes)))
+                .and_then(|mut bytes| read_into(&mut self.file, &mut bytes).map(|()| decode(&bytes)))
         };
         match values.map_err(|source| ModelError::Read { path: self.path.clone(), source })? {
             Some(values) => Ok(Some(TensorData::new(values, shape))),
@@ -99,9 +124,9 @@ impl SafetensorsFile {
 
 fn stored_type(dtype: Dtype) -> StoredType {
     match dtype {
-        Dtype::F32 => StoredType::Float(WeightType::F32),
-        Dtype::F16 => StoredType::Float(WeightType::F16),
-        Dtype::BF16 => StoredType::Float(WeightType::BF16),
+        Dtype::F32 => StoredType::Float(FloatType::F32),
+        Dtype::F16 => StoredType::Float(FloatType::F16),
+        Dtype::BF16 => StoredType::Float(FloatType::BF16),
         Dtype::F64 => StoredType::Double,
         other => StoredType::Other(format!("{other:?}")),
     }

@@ -7,7 +7,9 @@ use burnformer_models::{Bert, Head, ModelClass, ModelError, Pretrained, Seq2Seq,
 use burnformer_nn::Linear;
 use half::{bf16, f16};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn every_weight_becomes_its_nearest_value() {
@@ -37,6 +39,72 @@ fn every_weight_becomes_its_nearest_value() {
                 assert_eq!(found.read(&weight).unwrap().iter::<f32>().collect::<Vec<_>>(), rounded, "{name}: {weight}");
             }
         }
+    }
+}
+
+/// The names of the matrices of integers in an exported folder.
+fn integers(folder: &Path) -> Vec<String> {
+    let bytes = fs::read(folder.join("model.int8.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let is_int8 = |name: &&str| tensors.tensor(name).unwrap().dtype() == safetensors::Dtype::I8;
+    tensors.names().into_iter().filter(is_int8).map(str::to_owned).collect()
+}
+
+#[test]
+fn matrices_become_integers_within_half_a_step_and_stay_as_they_are_from_then_on() {
+    for name in BERT_FIXTURES.into_iter().chain(SEQ2SEQ_FIXTURES).chain(["gpt2"]) {
+        let [out, again, back] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        export(&fixture(name), out.path(), WeightType::Int8, &device()).unwrap();
+        assert!(!out.path().join("model.safetensors").exists(), "{name}: others would take integers for weights");
+        assert_eq!(ModelClass::of(out.path()).unwrap(), ModelClass::of(&fixture(name)).unwrap());
+        let integers = integers(out.path());
+        assert!(integers.iter().any(|weight| weight.contains(".0.")), "{name}: {integers:?}");
+        let mut found = Weights::in_folder(out.path()).unwrap();
+        export(&fixture(name), back.path(), WeightType::F32, &device()).unwrap();
+        let mut expected = Weights::in_folder(back.path()).unwrap();
+        let sorted = |weights: &Weights| weights.names().into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&found), sorted(&expected), "{name}");
+        for weight in expected.names() {
+            let [found, expected] = [&mut found, &mut expected].map(|weights| weights.read(&weight).unwrap());
+            assert_eq!(found.shape(), expected.shape(), "{name}: {weight}");
+            let largest = expected.iter::<f32>().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            let tolerance = if integers.contains(&weight) { 0.505 * largest / 127.0 } else { 0.0 };
+            for (found, expected) in found.iter::<f32>().zip(expected.iter::<f32>()) {
+                assert!((found - expected).abs() <= tolerance, "{name}: {weight}: {found}, {expected}");
+            }
+        }
+        // Integers of integers are the same, and so are their products with the scales.
+        let file = |folder: &Path| fs::read(folder.join("model.int8.safetensors")).unwrap();
+        export(out.path(), again.path(), WeightType::Int8, &device()).unwrap();
+        assert!(file(out.path()) == file(again.path()), "{name}");
+        export(out.path(), again.path(), WeightType::F32, &device()).unwrap();
+        let mut floats = Weights::in_folder(again.path()).unwrap();
+        for weight in floats.names() {
+            assert_eq!(floats.read(&weight).unwrap(), found.read(&weight).unwrap(), "{name}: {weight}");
+        }
+    }
+}
+
+/// Integers without scales that fit are no weights.
+#[test]
+fn integers_need_their_scales() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let write = |scale: &str| {
+        let header = format!(
+            r#"{{"x":{{"dtype":"I8","shape":[2,3],"data_offsets":[8,14]}},"x_scale":{{{scale},"data_offsets":[0,8]}}}}"#
+        );
+        let bytes = [&1.0_f32.to_le_bytes()[..], &2.0_f32.to_le_bytes(), &[127, 129, 0, 1, 2, 3]].concat();
+        fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes].concat()).unwrap();
+        Weights::open(&path).unwrap()
+    };
+    let mut weights = write(r#""dtype":"F32","shape":[2,1]"#);
+    assert_eq!(weights.names(), ["x"]);
+    assert_eq!(weights.read("x").unwrap(), TensorData::from([[127.0_f32, -127.0, 0.0], [2.0, 4.0, 6.0]]));
+    for scale in [r#""dtype":"F32","shape":[1,2]"#, r#""dtype":"F32","shape":[2]"#, r#""dtype":"F16","shape":[4,1]"#] {
+        let mut weights = write(scale);
+        assert_eq!(weights.names().len(), 2, "{scale}");
+        assert!(matches!(weights.read("x"), Err(ModelError::WeightType { .. })), "{scale}");
     }
 }
 

@@ -16,6 +16,7 @@ mod dots;
 mod f32;
 #[cfg(target_arch = "x86_64")]
 mod frame;
+mod int8;
 #[cfg(target_arch = "x86_64")]
 mod lines;
 pub(crate) mod packed;
@@ -30,6 +31,7 @@ mod transpose;
 mod view;
 
 pub(super) use buffer::{Buffer, Line, floats_mut, lines_for_overwrite};
+pub use int8::round_to_int8;
 pub(crate) use right::RightFactor;
 pub(super) use transpose::transpose;
 pub(crate) use view::{View, ViewMut};
