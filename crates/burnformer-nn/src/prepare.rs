@@ -10,7 +10,8 @@ const NAME: &str = "prepared";
 
 /// Lays out the weights of a module for the products of this processor, once: those of every [`Linear`](crate::Linear) map, and
 /// the [tables](crate::Embedding) at whose paths `is_output` is `true`, which give logits. Outputs are those of the module before
-/// but for rounding.
+/// but for rounding. With [`WeightFormat::Int8`], maps outside of layers stay `f32`: those of heads are cheap, and what they round
+/// is not averaged by layers behind them.
 ///
 /// The module is for inference from then on: prepared maps give up the weights they were made of, and what would save or train
 /// them panics. Tables keep theirs for looking up. Weights with an [adapter](crate::Lora) stay as they are, and so do all
@@ -23,7 +24,7 @@ pub fn prepare<M: Module>(
     format: WeightFormat,
     is_output: impl Fn(&str) -> bool,
 ) -> Result<M, PrepareError> {
-    let mut found = Found { is_output, path: Vec::new(), weights: BTreeMap::new() };
+    let mut found = Found { format, is_output, path: Vec::new(), weights: BTreeMap::new() };
     module.visit(&mut found);
     let mut result = Ok(());
     let module = module.apply_reparameterization(Attach { format, weights: found.weights, result: &mut result });
@@ -77,10 +78,11 @@ enum Fate {
 
 /// Finds the weights that are multiplied, by path.
 struct Found<F> {
+    format: WeightFormat,
     is_output: F,
     /// Names, and the types of modules that have them.
     path: Vec<(String, String)>,
-    weights: BTreeMap<String, Fate>,
+    weights: BTreeMap<String, (Fate, WeightFormat)>,
 }
 
 impl<F> Found<F> {
@@ -104,9 +106,11 @@ impl<F: Fn(&str) -> bool> ModuleVisitor for Found<F> {
 
     fn visit_float<const D: usize>(&mut self, _param: &Param<Tensor<D>>) {
         let path = self.joined();
+        let is_in_layer = self.path.iter().any(|(_, container)| container == "Struct:Layer");
+        let of_head = if self.format == WeightFormat::Int8 { WeightFormat::F32 } else { self.format };
         let fate = match self.path.last().map(|(_, container)| container.as_str()) {
-            Some("Struct:Linear") if D == 2 => Fate::GivenUp,
-            Some("Struct:Embedding") if D == 2 && (self.is_output)(&path) => Fate::Stays,
+            Some("Struct:Linear") if D == 2 => (Fate::GivenUp, if is_in_layer { self.format } else { of_head }),
+            Some("Struct:Embedding") if D == 2 && (self.is_output)(&path) => (Fate::Stays, self.format),
             _ => return,
         };
         self.weights.insert(path, fate);
@@ -114,8 +118,9 @@ impl<F: Fn(&str) -> bool> ModuleVisitor for Found<F> {
 }
 
 struct Attach<'a> {
+    /// What was asked for; [`Self::weights`] have that of each.
     format: WeightFormat,
-    weights: BTreeMap<String, Fate>,
+    weights: BTreeMap<String, (Fate, WeightFormat)>,
     result: &'a mut Result<(), PrepareError>,
 }
 
@@ -127,10 +132,15 @@ impl Reparameterizer for Attach<'_> {
         path: &str,
         param: Param<Tensor<D>>,
     ) -> (Param<Tensor<D>>, Option<Layout>) {
-        let Some(&fate) = self.weights.get(path).filter(|_| self.result.is_ok()) else { return (param, None) };
+        let Some(&(fate, format)) = self.weights.get(path).filter(|_| self.result.is_ok()) else {
+            return (param, None);
+        };
         let (shape, device) = (param.lazy_shape(), param.lazy_device());
         let [d_out, d_in] = shape.as_slice()[..] else { return (param, None) };
-        let is_elsewhere = self.format == WeightFormat::F32 && !is_on_host(&device);
+        let is_elsewhere = !is_on_host(&device);
+        if is_elsewhere && self.format != WeightFormat::F32 {
+            *self.result = Err(PrepareError::Device(self.format));
+        }
         if is_elsewhere || shape.num_elements() == 0 {
             return (param, None);
         }
@@ -146,7 +156,7 @@ impl Reparameterizer for Attach<'_> {
                 (none, weight)
             }
         };
-        match Prepared::new(weight.inner().reshape([d_out, d_in]), self.format) {
+        match Prepared::new(weight.inner().reshape([d_out, d_in]), format) {
             Ok(weight) => (param, Some(Layout { weight })),
             Err(error) => {
                 *self.result = Err(error);

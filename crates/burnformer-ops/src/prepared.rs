@@ -7,12 +7,14 @@ use crate::shapes::assert_same_axis;
 use crate::{Activation, is_on_host};
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
 /// The type of the numbers in a [`Prepared`] weight. Inputs, outputs and sums over the terms of a product of floats are `f32` in
 /// all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum WeightFormat {
     /// Single precision: the weights as they are, with the same products but for rounding.
@@ -20,7 +22,9 @@ pub enum WeightFormat {
     F32,
     /// bfloat16, rounded to nearest, as are the inputs. Single precision on processors that multiply it no faster.
     Bf16,
-    /// 8-bit integers with a scale for each output.
+    /// 8-bit integers with a scale for each output. Each row of the input is rounded to integers too, with a scale of its own; their
+    /// products are summed exactly, with the same bits on every processor. A row with NaN or an infinite number has NaN in all outputs,
+    /// and so has every row in an output whose weights have one. At most 133,144 inputs.
     Int8,
 }
 
@@ -38,14 +42,19 @@ impl fmt::Display for WeightFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrepareError {
-    /// The processor has no products of this type.
-    #[error("this processor has no products of `{0}` weights, use `f32`")]
-    Processor(WeightFormat),
     /// The device has its own products, of its own types.
     #[error(
         "weights are prepared as `{0}` on `ndarray` and `flex` only, choose one of them or `f32`, which needs no preparation"
     )]
     Device(WeightFormat),
+    /// Sums of so many products of integers may not fit into 32 bits.
+    #[error("a weight with {found} inputs cannot be multiplied in `int8`, at most {most} fit: use `f32`")]
+    Terms {
+        /// Inputs of the weight.
+        found: usize,
+        /// As many as fit.
+        most: usize,
+    },
 }
 
 /// A weight `[d_out, d_in]` as the products of this processor read it fastest. A clone shares its memory.
@@ -56,7 +65,7 @@ impl Prepared {
     /// Lays out `weight` `[d_out, d_in]`.
     ///
     /// # Errors
-    /// If the processor, or the device of the weight, has no products of this type.
+    /// If the device of the weight has no products of this type, or sums of its products might overflow.
     ///
     /// # Panics
     /// If the weight is not of type `f32`.

@@ -277,7 +277,7 @@ pub fn evaluate_causal_lm(
     context: &Context<'_>,
 ) -> Result<CausalLmScores, RecipeError> {
     let device = context.device.open()?;
-    let model = GptForCausalLM::load(folder, &device)?;
+    let model = context.prepared(GptForCausalLM::load(folder, &device)?)?;
     let config = model.config().clone();
     let corpus = Arc::new(Corpus::open(corpus)?);
     let tokenizer = Tokenizer::load(folder)?;

@@ -70,7 +70,7 @@ pub fn evaluate_supervised<S: Supervised>(
     context: &Context<'_>,
 ) -> Result<S::Scores, RecipeError> {
     let device = context.device.open()?;
-    let model = S::Model::load(folder, &device)?;
+    let model = context.prepared(S::Model::load(folder, &device)?)?;
     let base = Base::load(folder)?;
     let settings = FinetuneSettings { on_bad_row, ..of_finetuning(folder, &base)? };
     let base = base.with_settings(&settings);
@@ -121,7 +121,7 @@ pub fn evaluate_pretraining(
     context: &Context<'_>,
 ) -> Result<PretrainingScores, RecipeError> {
     let device = context.device.open()?;
-    let model = BertForPreTraining::load(folder, &device)?;
+    let model = context.prepared(BertForPreTraining::load(folder, &device)?)?;
     let config = model.config().clone();
     let corpus = Arc::new(Corpus::open(corpus)?);
     let tokenizer = Tokenizer::load(folder)?;

@@ -10,6 +10,7 @@ use burnformer_core::files::{AtomicFile, FileError};
 use burnformer_core::progress::Unit;
 use burnformer_data::source::{OnBadRow, Records, Source};
 use burnformer_models::GenerationConfig;
+use burnformer_ops::WeightFormat;
 use burnformer_tasks::{MetricState, Translation, TranslationOptions, Translator};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,10 @@ impl TranslatorEvaluation<'_> {
         let out = agreed(context.collective, path.map(AtomicFile::create).transpose().map_err(RecipeError::from))?;
         let interrupt = context.interrupt();
         let translator = Translator::load(folder, &context.device.open()?)?.with_batch_size(self.batch_size);
+        let translator = match context.weights {
+            WeightFormat::F32 => translator,
+            other => translator.prepared(other)?,
+        };
         let (mut texts, mut references) = (Vec::new(), Vec::new());
         let mut records = Records::new(source, self.on_bad_row, "read pairs", context.observer, &interrupt);
         for record in records.by_ref() {

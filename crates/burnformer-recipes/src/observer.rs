@@ -9,15 +9,16 @@ use burnformer_data::class_names::OddClasses;
 use burnformer_data::conflicts::Conflicts;
 use burnformer_data::datasets::LostWords;
 use burnformer_data::source::Skipped;
-use burnformer_ops::DeviceChoice;
+use burnformer_models::Pretrained;
+use burnformer_ops::{DeviceChoice, WeightFormat};
 use burnformer_reports::{RepeatedTexts, RunSummary};
 use burnformer_search::Failure;
 use burnformer_tasks::{Evaluation, InStages};
 use burnformer_train::Event;
 
-use crate::Change;
+use crate::{Change, RecipeError};
 
-/// What a recipe is given beside its settings: none of it changes a result, but for the rounding of devices.
+/// What a recipe is given beside its settings: none of it changes a result, but for the rounding of devices and of weights.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Device that models live on.
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub in_stages: Option<&'a InStages<'a>>,
     /// Number of processes that share the matrices of one model in training; 1 if each has the whole model.
     pub tensor_parallel: usize,
+    /// Type of the weights in products of a model that is evaluated.
+    pub weights: WeightFormat,
 }
 
 impl Default for Context<'_> {
@@ -47,11 +50,20 @@ impl Default for Context<'_> {
             pipeline_stages: 1,
             in_stages: None,
             tensor_parallel: 1,
+            weights: WeightFormat::F32,
         }
     }
 }
 
 impl Context<'_> {
+    /// A model that is evaluated, with its weights laid out as [`Self::weights`], or as in training for single precision.
+    pub(crate) fn prepared<M: Pretrained>(&self, model: M) -> Result<M, RecipeError> {
+        match self.weights {
+            WeightFormat::F32 => Ok(model),
+            other => Ok(model.prepare(other)?),
+        }
+    }
+
     /// Evaluation on `device`, with the other processes.
     pub(crate) fn evaluation<'a>(&'a self, device: &'a Device) -> Evaluation<'a> {
         let interrupt = self.interrupt();

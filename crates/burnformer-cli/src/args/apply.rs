@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::numbers::whole;
 use super::{
     DeviceArgs, FormatArgs, GenerationArgs, Given, MetricArgs, ReportArgs, SpecialTokensArgs, StagesArgs, TextsArgs,
+    WeightsArgs,
 };
 
 /// Evaluate a model on data
@@ -66,6 +67,9 @@ pub(crate) struct EvaluateArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 
     #[command(flatten)]
     pub(crate) stages: StagesArgs,
@@ -172,6 +176,9 @@ pub(crate) struct PredictArgs {
     pub(crate) device: DeviceArgs,
 
     #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
 
@@ -211,6 +218,9 @@ pub(crate) struct RankArgs {
     pub(crate) device: DeviceArgs,
 
     #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
 
@@ -241,6 +251,9 @@ pub(crate) struct FillMaskArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 
 use super::names::names;
 use super::numbers::whole;
-use super::{DeviceArgs, EncodingArgs, ReportArgs, SpecialTokensArgs, TextsArgs};
+use super::{DeviceArgs, EncodingArgs, ReportArgs, SpecialTokensArgs, TextsArgs, WeightsArgs};
 
 /// The values of `--pooling`.
 pub(crate) fn poolings() -> impl TypedValueParser<Value = Pooling> {
@@ -55,6 +55,9 @@ pub(crate) struct EmbeddingArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 }
 
 /// Compute text embeddings

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::numbers::whole;
-use super::{DeviceArgs, EncodingArgs, GenerationArgs, ReportArgs, SeedArgs, StagesArgs};
+use super::{DeviceArgs, EncodingArgs, GenerationArgs, ReportArgs, SeedArgs, StagesArgs, WeightsArgs};
 
 /// Continue prompts with a causal language model
 ///
@@ -55,6 +55,9 @@ pub(crate) struct GenerateArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 
     #[command(flatten)]
     pub(crate) stages: StagesArgs,

@@ -50,7 +50,7 @@ pub(crate) use ranks::{RanksArgs, StagesArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use runs::RunsArgs;
 pub(crate) use search::SearchArgs;
-pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs};
+pub(crate) use shared::{DeviceArgs, ReportArgs, ReportFormat, SeedArgs, SettingsArgs, WeightsArgs};
 pub(crate) use technique::TechniqueArgs;
 pub(crate) use tokenizer::{TokenizerArgs, TokenizerCommand, TrainArgs};
 pub(crate) use train_seq2seq::TrainSeq2SeqArgs;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use burnformer::ops::DeviceChoice;
+use burnformer::ops::{DeviceChoice, WeightFormat};
 use clap::{Args, ValueEnum};
 
+use super::names::names;
 use super::numbers::whole;
 
 /// Output format.
@@ -51,4 +52,16 @@ pub(crate) struct DeviceArgs {
     /// Compute device: `auto`, `ndarray`, `flex`, `wgpu` or `wgpu:N`; see `burnformer devices`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub(crate) device: DeviceChoice,
+}
+
+/// How a model computes that is not trained.
+#[derive(Args, Debug)]
+pub(crate) struct WeightsArgs {
+    /// Number type of the weights in matrix products, on `ndarray` and `flex`
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = names::<WeightFormat, _>([
+        ("f32", "Single precision"),
+        ("bf16", "bfloat16, or `f32` where the processor multiplies that as fast; see `burnformer devices`"),
+        ("int8", "8-bit integers in layers, with inputs rounded to 8 bits too: fastest, and a little less exact"),
+    ]))]
+    pub(crate) dtype: WeightFormat,
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::numbers::whole;
 use super::paths::folder_to_write;
-use super::{DeviceArgs, EncodingArgs, ReportArgs, SeedArgs};
+use super::{DeviceArgs, EncodingArgs, ReportArgs, SeedArgs, WeightsArgs};
 
 /// Translate texts
 ///
@@ -56,6 +56,9 @@ pub(crate) struct TranslateArgs {
 
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
 
     #[command(flatten)]
     pub(crate) seed: SeedArgs,

@@ -2,7 +2,6 @@
 
 use anyhow::{Context as _, Error, Result};
 use burnformer::core::AtomicFile;
-use burnformer::ops::WeightFormat;
 use burnformer::tasks::{TextEmbedding, write_npy};
 use serde::Serialize;
 
@@ -55,7 +54,7 @@ impl crate::args::EmbeddingArgs {
     /// The model that the flags ask for.
     pub(super) fn load(&self, context: &Context) -> Result<TextEmbedding> {
         let device = context.open(&self.device)?;
-        let mut model = TextEmbedding::load(&self.folder, &device)?.prepared(WeightFormat::F32)?;
+        let mut model = TextEmbedding::load(&self.folder, &device)?.prepared(self.weights.dtype)?;
         if self.special_tokens.split_special_tokens {
             model = model.with_split_special_tokens(true);
         }

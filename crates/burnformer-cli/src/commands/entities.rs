@@ -1,7 +1,6 @@
 //! `burnformer predict` with a model for token classification: the entities of each text.
 
 use anyhow::Result;
-use burnformer::ops::WeightFormat;
 use burnformer::tasks::{MarkedText, TextEntity, TokenClassification};
 use serde::Serialize;
 
@@ -27,7 +26,7 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         return Err(Advised::new(message, format!("leave out `{flag}`")).into());
     }
     let mut model =
-        TokenClassification::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
+        TokenClassification::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -38,7 +38,8 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         let message = "translations, embeddings and answers for `--predictions` are made by whole models";
         return Err(Advised::new(message, "leave out `--pipeline-stages`").into());
     }
-    let watched = recipes::Context { pipeline_stages: n_stages, ..context.watched(&args.device) };
+    let watched =
+        recipes::Context { pipeline_stages: n_stages, weights: args.weights.dtype, ..context.watched(&args.device) };
     in_stages(&folder, &watched, |watched| evaluate(args, context, head, watched))?;
     Ok(Outcome::Done)
 }
@@ -154,7 +155,8 @@ fn on_pairs(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<Transla
         on_bad_row: args.format.on_bad_row,
         out: flags.out.as_deref(),
     };
-    let scores = evaluation.run(&args.folder, &source, &context.watched(&args.device))?;
+    let watched = recipes::Context { weights: args.weights.dtype, ..context.watched(&args.device) };
+    let scores = evaluation.run(&args.folder, &source, &watched)?;
     let data = args.input.iter().chain(&flags.pair_input).cloned().collect::<Vec<_>>().join(", ");
     Ok(Evaluation { folder: args.folder.clone(), data, scores })
 }

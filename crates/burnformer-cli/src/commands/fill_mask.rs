@@ -1,7 +1,6 @@
 //! `burnformer fill-mask`: what a model would put in the place of `[MASK]`.
 
 use anyhow::Result;
-use burnformer::ops::WeightFormat;
 use burnformer::recipes::Report;
 use burnformer::tasks::{FillMask, FilledMask, FilledText};
 use serde::Serialize;
@@ -20,7 +19,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
-    let model = FillMask::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
+    let model = FillMask::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
     let answer = |rows: &[Row]| {
         let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
         let filled = model.fill(&asked, args.top_k as usize)?;

@@ -5,7 +5,6 @@ use std::iter;
 use anyhow::{Error, Result, bail};
 use burnformer::core::collective::Json;
 use burnformer::models::GenerationConfig;
-use burnformer::ops::WeightFormat;
 use burnformer::recipes::{self, in_stages};
 use burnformer::tasks::{Continuation, TextGeneration, TextGenerationOptions};
 use serde::Serialize;
@@ -28,7 +27,7 @@ pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
     }
     let device = context.open(&args.device)?;
     let batch_size = args.batch_size as usize;
-    let model = TextGeneration::load(&args.folder, &device)?.prepared(WeightFormat::F32)?.with_batch_size(batch_size);
+    let model = TextGeneration::load(&args.folder, &device)?.prepared(args.weights.dtype)?.with_batch_size(batch_size);
     // Beams of a language model repeat themselves: it is greedy unless asked.
     let file = model.generation_file();
     let generation = args.generation.settings(file, GenerationConfig::greedy(), args.n_best, context)?;

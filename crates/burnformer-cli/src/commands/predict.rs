@@ -57,10 +57,15 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         })
     };
     let classifiers = if args.adapter.is_empty() {
-        vec![Classifier::new(None, load(&args.folder)?.prepared(WeightFormat::F32)?, &args.folder, args.threshold)?]
+        vec![Classifier::new(None, load(&args.folder)?.prepared(args.weights.dtype)?, &args.folder, args.threshold)?]
     } else {
         let folders = std::iter::once(&args.folder).chain(&args.adapter);
-        let load = |folder| Classifier::new(Some(folder), load(folder)?, folder, args.threshold);
+        // In single precision they share the weights of their base.
+        let prepared = |model: TextClassification| match args.weights.dtype {
+            WeightFormat::F32 => Ok(model),
+            other => model.prepared(other),
+        };
+        let load = |folder| Classifier::new(Some(folder), prepared(load(folder)?)?, folder, args.threshold);
         SharedBase::new().load(|| folders.map(load).collect::<Result<_>>())?
     };
     let n_labels = classifiers.iter().map(|classifier| classifier.model.labels().len()).max().unwrap_or(0);

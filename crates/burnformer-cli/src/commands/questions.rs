@@ -1,7 +1,6 @@
 //! `burnformer predict` with a model for question answering: the answer to each question.
 
 use anyhow::Result;
-use burnformer::ops::WeightFormat;
 use burnformer::recipes::finetune::QuestionAnsweringSettings;
 use burnformer::tasks::{AnswerSearch, QuestionAnswer, QuestionAnswering, QuestionAnsweringOptions};
 use serde::Serialize;
@@ -48,7 +47,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         threshold: args.threshold.or(own.threshold(false)),
         top_k: args.top_k as usize,
     };
-    let mut model = QuestionAnswering::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
+    let mut model =
+        QuestionAnswering::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

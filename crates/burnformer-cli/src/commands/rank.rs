@@ -1,7 +1,6 @@
 //! `burnformer rank`: texts by relevance to a query.
 
 use anyhow::Result;
-use burnformer::ops::WeightFormat;
 use burnformer::tasks::TextRanking;
 use serde::Serialize;
 
@@ -26,7 +25,7 @@ impl Line {
 }
 
 pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
-    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?.prepared(WeightFormat::F32)?;
+    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -6,7 +6,6 @@ use anyhow::{Error, Result};
 use burnformer::core::files::NewFolder;
 use burnformer::data::readers::Groups;
 use burnformer::models::GenerationConfig;
-use burnformer::ops::WeightFormat;
 use burnformer::tasks::{Translation, TranslationOptions, Translator};
 use burnformer::train::write_attention;
 use serde::{Deserialize, Serialize};
@@ -42,8 +41,9 @@ pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
     let pictures = args.attention.as_deref().filter(|_| context.is_first()).map(NewFolder::create).transpose();
     let pictures = context.agreed(pictures.map_err(Error::from))?;
     let device = context.open(&args.device)?;
-    let translator =
-        Translator::load(&args.folder, &device)?.prepared(WeightFormat::F32)?.with_batch_size(args.batch_size as usize);
+    let translator = Translator::load(&args.folder, &device)?
+        .prepared(args.weights.dtype)?
+        .with_batch_size(args.batch_size as usize);
     let file = translator.generation_file();
     let generation = args.generation.settings(file, GenerationConfig::default(), args.n_best, context)?;
     let mut work =

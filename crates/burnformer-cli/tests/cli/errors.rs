@@ -140,7 +140,7 @@ fn a_device_that_is_not_there_is_the_one_condition_that_is_not_met() {
     let text = folder.run("devices").succeeds().stdout;
     assert!(text.contains(&format!("* {}", json["chosen"].as_str().unwrap())), "{text}");
 
-    for (product, dtype) in json["products"].as_array().unwrap().iter().zip(["f32", "bf16"]) {
+    for (product, dtype) in json["products"].as_array().unwrap().iter().zip(["f32", "bf16", "int8"]) {
         assert_eq!(product["dtype"], dtype);
         assert!(text.contains(&format!("  {dtype:<10} {}\n", product["by"].as_str().unwrap())), "{text}");
     }

@@ -48,6 +48,39 @@ fn a_classifier_in_fewer_bits_answers_as_before() {
     );
 }
 
+/// `--dtype int8` rounds what `f32` computes with, and an exported folder of integers is computed with in either way.
+#[test]
+fn every_command_computes_with_integers() {
+    let folder = Folder::with_models();
+    folder.write("texts.txt", "Kettle 1 leaks.\nKettle 2 holds water.\n");
+    run(&folder, "export runs/mini --out int8 --dtype int8");
+    run(&folder, "export runs/intents --out intents-int8 --dtype int8");
+    let numbers = |line: &str| -> Vec<f64> {
+        let vector = |line: Value| line["embedding"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+        lines(&folder, line).into_iter().flat_map(|line| -> Vec<f64> { vector(line) }).collect()
+    };
+    let expected = numbers("embed runs/mini --input texts.txt");
+    for line in ["runs/mini --dtype int8", "int8", "int8 --dtype int8"] {
+        let found = numbers(&format!("embed {line} --input texts.txt"));
+        assert_ne!(found, expected, "{line}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!((found - expected).abs() < 0.05, "{line}: {found}, {expected}");
+        }
+    }
+    for line in [
+        "predict intents-int8 --dtype int8 --input texts.txt",
+        "similarity runs/mini --dtype int8 kettle water",
+        "rank runs/mini --dtype int8 kettle --input texts.txt",
+        "fill-mask int8 --dtype int8 [MASK]",
+        "evaluate runs/intents --dtype int8 --input test.csv --label-column category",
+        "evaluate runs/mini --dtype int8 --corpus corpus",
+        "evaluate runs/de-en --dtype int8 --input test.de --pair-input test.en",
+        "translate runs/de-en --dtype int8 12",
+    ] {
+        assert!(!run(&folder, line).is_empty(), "{line}");
+    }
+}
+
 #[test]
 fn a_folder_of_sentence_transformers_makes_the_same_vectors() {
     let folder = Folder::with_models();

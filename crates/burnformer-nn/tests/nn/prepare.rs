@@ -74,6 +74,39 @@ fn a_table_gives_logits_and_is_still_looked_up() {
     }
 }
 
+/// Integers in layers: near to what they were rounded from, and every sequence by itself.
+#[test]
+fn layers_of_integers_are_near_to_those_of_floats() {
+    for device in devices().into_iter().filter(is_on_host) {
+        for config in all_layer_configs() {
+            let stack = randomised(StackConfig::new(2, config.with_causal(true)).init(&device));
+            let ready = prepare(stack.clone(), WeightFormat::Int8, |_| false).unwrap();
+            assert!(is_prepared(&ready));
+            let x = tensor("x", [2, 6, 12], &device);
+            let found = values(ready.forward(LayerInput::new(x.clone())));
+            let expected = values(f32(stack).forward(LayerInput::new(x.clone())));
+            assert_ne!(found, expected, "integers");
+            let size = expected.iter().fold(0.0_f64, |size, y| size.max(y.abs()));
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 0.05 * size, "{found}, {expected} of {size}");
+            }
+            let alone = values(ready.forward(LayerInput::new(x.narrow(0, 1, 1))));
+            assert_eq!(alone, found[found.len() / 2..], "a sequence by itself");
+        }
+    }
+}
+
+/// Heads are maps outside of layers.
+#[test]
+fn maps_outside_of_layers_stay_floats() {
+    for device in devices().into_iter().filter(is_on_host) {
+        let linear = randomised(LinearConfig::new(7, 5).init(&device));
+        let x = tensor("x", [3, 7], &device);
+        let ready = prepare(linear.clone(), WeightFormat::Int8, |_| false).unwrap();
+        assert_eq!(values(ready.forward(x.clone())), values(f32(linear).forward(x)));
+    }
+}
+
 #[derive(Default)]
 struct InMemory(usize);
 

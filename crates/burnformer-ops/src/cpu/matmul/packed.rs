@@ -1,7 +1,7 @@
 //! Weights laid out once, for products of any number of rows with them.
 
 use super::transpose::{can_transpose, transpose};
-use super::{Precision, RightFactor, View, ViewMut, matmul};
+use super::{Precision, RightFactor, View, ViewMut, int8, matmul};
 use crate::cpu::{for_overwrite, parallel};
 use crate::{PrepareError, WeightFormat};
 
@@ -21,6 +21,8 @@ enum Layout {
     Panels(RightFactor<'static>),
     /// The transpose, `[d_in, d_out]`, where the kernel has no panels.
     Transposed(Vec<f32>),
+    /// Integers with scales.
+    Int8(int8::Weights),
 }
 
 impl Layout {
@@ -39,7 +41,7 @@ impl Packed {
         let layout = match format {
             WeightFormat::F32 => Layout::floats(weight, [d_out, d_in], Precision::F32),
             WeightFormat::Bf16 => Layout::floats(weight, [d_out, d_in], Precision::Bf16),
-            WeightFormat::Int8 => return Err(PrepareError::Processor(format)),
+            WeightFormat::Int8 => Layout::Int8(int8::Weights::quantize(weight, [d_out, d_in])?),
         };
         Ok(Self { d_in, d_out, layout })
     }
@@ -69,6 +71,7 @@ impl Packed {
                 let weight = View::row_major(weight, self.d_in, self.d_out);
                 matmul(y, x, weight, 1.0, false, bias, Precision::F32);
             }
+            Layout::Int8(weights) => int8::product(y, &int8::Rows::quantize(x), weights, bias),
         }
     }
 }
