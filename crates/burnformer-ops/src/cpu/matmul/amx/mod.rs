@@ -272,3 +272,8 @@ multiply! {
     /// before (SDM, volume 2, `TDPBF16PS`).
     multiply_bf16, f32, "tdpbf16ps"
 }
+
+multiply! {
+    /// Products of unsigned by signed bytes, four to a word, with exact sums that wrap.
+    multiply_int8, i32, "tdpbusd"
+}

@@ -9,6 +9,8 @@
 //! the surplus is subtracted beforehand, as [`Weights::corrections`].
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512_vnni;
@@ -28,7 +30,7 @@ pub(crate) use self::weights::Weights;
 
 use rayon::prelude::*;
 
-use self::tile::{ROWS, Tile};
+use self::tile::Tile;
 use super::ViewMut;
 use super::target::Target;
 use crate::cpu::processor::{Int8Kernel, Processor};
@@ -74,7 +76,7 @@ fn product_by(kernel: Int8Kernel, mut out: ViewMut, rows: &Rows, weights: &Weigh
     assert!(bias.is_none_or(|bias| bias.len() == d_out), "a bias has to be as long as a row of the product");
     assert!(kernel.is_supported(), "this processor lacks the instructions of `{kernel:?}`");
     let target = Target::new(&mut out);
-    let tiles = n.div_ceil(ROWS);
+    let tiles = n.div_ceil(tile::rows(kernel));
     // Tiles of about the same height: one row by itself would take as long as several.
     let first_row = |tile: usize| n * tile / tiles;
     let (blocks, panels) = (tiles.div_ceil(BLOCK), weights.panels());
@@ -86,13 +88,22 @@ fn product_by(kernel: Int8Kernel, mut out: ViewMut, rows: &Rows, weights: &Weigh
     let task = |task: usize| {
         let (block, part) = (task / parts, task % parts);
         let (first, end) = (panels * part / parts, panels * (part + 1) / parts);
+        #[cfg(target_arch = "x86_64")]
+        let mut unit = (kernel == Int8Kernel::Amx).then(amx::Task::begin);
         for first in (first..end).step_by(group) {
             for tile in block * BLOCK..tiles.min((block + 1) * BLOCK) {
                 for panel in first..end.min(first + group) {
                     let tile = Tile::new(rows, first_row(tile)..first_row(tile + 1), weights, panel, bias, target);
                     // SAFETY: The processor has the instructions, see above. The tile is inside of the output, whose shape is
                     // checked, and no two tasks share a tile.
-                    unsafe { multiply(kernel, &tile) };
+                    unsafe {
+                        #[cfg(target_arch = "x86_64")]
+                        if let Some(unit) = &mut unit {
+                            amx::multiply(&tile, unit);
+                            continue;
+                        }
+                        multiply(kernel, &tile);
+                    }
                 }
             }
         }

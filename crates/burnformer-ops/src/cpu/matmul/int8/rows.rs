@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::quantize;
-use super::tile::{Line, ROWS};
+use super::tile::{AMX_ROWS, Line, ROWS};
 use super::weights::groups;
 use crate::cpu::matmul::View;
 use crate::cpu::vectorized;
@@ -37,10 +37,11 @@ impl Rows {
         assert!(x.column_stride() == 1 || d_in <= 1, "elements of a row have to be neighbours");
         let stride = groups(d_in) * 4 / Line::<u8>::LEN | 1;
         let (mut lines, mut scales) = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-        // What is in there is written over, or never read.
-        if lines.len() < n * stride {
+        // What is in there is written over, or never used: the matrix unit reads whole tiles, also behind the last row.
+        let len = (n + AMX_ROWS) * stride;
+        if lines.len() < len {
             lines.clear();
-            lines.resize(n * stride, Line([128; Line::<u8>::LEN]));
+            lines.resize(len, Line([128; Line::<u8>::LEN]));
         }
         scales.resize(n.max(scales.len()), 0.0);
         let tile = |(number, (lines, scales)): (usize, (&mut [Line<u8>], &mut [f32]))| {
@@ -79,9 +80,9 @@ impl Rows {
         self.stride * Line::<u8>::LEN
     }
 
-    /// The bytes from a row on.
+    /// The bytes from a row on, and of more rows behind the last, without a meaning, than a tile has.
     pub(super) fn bytes_from(&self, row: usize) -> &[u8] {
-        Line::bytes(&self.lines[row * self.stride..self.n * self.stride])
+        Line::bytes(&self.lines[row * self.stride..(self.n + AMX_ROWS) * self.stride])
     }
 
     pub(super) fn scales(&self) -> &[f32] {

@@ -8,10 +8,13 @@ use super::{Rows, product_by};
 use crate::cpu::matmul::{View, ViewMut};
 use crate::cpu::processor::Int8Kernel;
 
-const KERNELS: [Int8Kernel; 4] = [Int8Kernel::Avx512Vnni, Int8Kernel::AvxVnni, Int8Kernel::Avx2, Int8Kernel::Portable];
+const KERNELS: [Int8Kernel; 5] =
+    [Int8Kernel::Amx, Int8Kernel::Avx512Vnni, Int8Kernel::AvxVnni, Int8Kernel::Avx2, Int8Kernel::Portable];
 
 /// Those with which the tests run here.
 fn kernels() -> Vec<Int8Kernel> {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    crate::cpu::matmul::amx::emulator::is_ready();
     let (here, missing): (Vec<_>, Vec<_>) = KERNELS.into_iter().partition(|kernel| kernel.is_supported());
     if !missing.is_empty() {
         eprintln!("skipped {missing:?}: this processor lacks their instructions");

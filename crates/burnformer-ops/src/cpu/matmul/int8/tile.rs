@@ -5,15 +5,24 @@ use std::ops::Range;
 use super::rows::Rows;
 use super::weights::Weights;
 use crate::cpu::matmul::target::Target;
+use crate::cpu::processor::Int8Kernel;
 
-/// Rows of a tile, at most.
+/// Rows of a tile in registers, at most.
 pub(super) const ROWS: usize = 12;
+
+/// Rows of a tile on the matrix unit, at most.
+pub(super) const AMX_ROWS: usize = 32;
 
 /// Channels of a panel, which are the columns of a tile.
 pub(super) const COLUMNS: usize = 32;
 
 /// Lines that a group of four terms has in a panel.
 pub(super) const PANEL_LINES: usize = COLUMNS * 4 / Line::<i8>::LEN;
+
+/// Rows of a kernel's tile, at most.
+pub(super) fn rows(kernel: Int8Kernel) -> usize {
+    if kernel == Int8Kernel::Amx { AMX_ROWS } else { ROWS }
+}
 
 /// A line of the cache, which is a register of AVX-512 too.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +54,7 @@ pub(super) struct Tile<'a> {
     /// The bytes of the rows, [`Self::stride`] from one to the next.
     pub(super) rows: &'a [u8],
     pub(super) stride: usize,
-    /// Between 1 and [`ROWS`].
+    /// Between 1 and as many as [`rows`] says.
     pub(super) n_rows: usize,
     pub(super) panel: &'a [Line<i8>],
     pub(super) corrections: &'a [i32; COLUMNS],
@@ -60,7 +69,7 @@ pub(super) struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
-    /// The product of rows, at most [`ROWS`], and a panel.
+    /// The product of rows, at most as many as a kernel's tile has, and a panel.
     pub(super) fn new(
         rows: &'a Rows,
         range: Range<usize>,
@@ -86,7 +95,7 @@ impl<'a> Tile<'a> {
             n_columns,
         };
         // Kernels rely on this.
-        assert!((1..=ROWS).contains(&tile.n_rows));
+        assert!((1..=AMX_ROWS).contains(&tile.n_rows));
         assert!(tile.rows.len() >= (tile.n_rows - 1) * tile.stride + tile.groups() * 4);
         tile
     }
