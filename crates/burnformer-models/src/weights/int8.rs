@@ -90,15 +90,15 @@ impl Outputs {
     /// The matrix that bytes of integers and scales stand for.
     pub(super) fn decode(self, integers: &[u8], scales: &[f32], shape: &[usize]) -> Vec<f32> {
         let columns = shape[1].max(1);
-        let rows = integers.chunks(columns).enumerate();
+        let rows = integers.chunks(columns);
         let value = |byte: u8, scale: f32| f32::from(byte as i8) * scale;
         match self {
             Self::Rows => {
-                rows.flat_map(|(row, bytes)| bytes.iter().map(move |&byte| value(byte, scales[row]))).collect()
+                rows.zip(scales).flat_map(|(bytes, &scale)| bytes.iter().map(move |&byte| value(byte, scale))).collect()
             }
-            Self::Columns => rows
-                .flat_map(|(_, bytes)| bytes.iter().zip(scales).map(move |(&byte, &scale)| value(byte, scale)))
-                .collect(),
+            Self::Columns => {
+                rows.flat_map(|bytes| bytes.iter().zip(scales).map(move |(&byte, &scale)| value(byte, scale))).collect()
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::tile::{COLUMNS, PANEL_LINES, ROWS, Tile};
 
 /// # Safety
-/// The processor has AVX512_VNNI. Nobody else reads or writes the elements of the tile.
+/// The processor has `AVX512_VNNI`. Nobody else reads or writes the elements of the tile.
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(super) unsafe fn multiply(tile: &Tile) {
     // SAFETY: By the caller.

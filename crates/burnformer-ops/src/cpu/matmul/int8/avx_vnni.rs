@@ -14,7 +14,7 @@ const REGISTERS: usize = 2;
 const ROWS: usize = 6;
 
 /// # Safety
-/// The processor has AVX_VNNI. Nobody else reads or writes the elements of the tile.
+/// The processor has `AVX_VNNI`. Nobody else reads or writes the elements of the tile.
 #[target_feature(enable = "avx2,avxvnni")]
 pub(super) unsafe fn multiply(tile: &Tile) {
     for line in 0..PANEL_LINES {
@@ -62,7 +62,7 @@ unsafe fn rows<const N: usize>(tile: &Tile, first: usize, line: usize) {
     for (row, sums) in (first..).zip(sums) {
         // SAFETY: Both are 64 bytes in which any bits are fine; the rest by the caller.
         unsafe {
-            tile.write(row, line * CHANNELS, &std::mem::transmute::<[__m256i; REGISTERS], [i32; CHANNELS]>(sums))
+            tile.write(row, line * CHANNELS, &std::mem::transmute::<[__m256i; REGISTERS], [i32; CHANNELS]>(sums));
         };
     }
 }

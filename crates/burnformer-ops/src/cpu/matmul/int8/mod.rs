@@ -1,7 +1,7 @@
 //! Products of activations and weights that are both rounded to 8-bit integers.
 //!
 //! Weights are rounded once, with one scale per output channel; activations at each product, with one scale per row (dynamic
-//! quantisation: Dettmers et al. 2022, "LLM.int8()", section 2.1; both symmetric, in [-127, 127]). Their products are summed in
+//! quantisation: Dettmers et al. 2022, `LLM.int8()`, section 2.1; both symmetric, in [-127, 127]). Their products are summed in
 //! 32-bit integers without rounding, so the results have the same bits on every processor, with every kernel and any number of
 //! threads, and a row does not depend on the others.
 //!

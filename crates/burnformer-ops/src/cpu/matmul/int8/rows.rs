@@ -13,9 +13,12 @@ use crate::cpu::vectorized;
 /// Elements that are worth a second thread.
 const PARALLEL_ELEMENTS: usize = 1 << 17;
 
+/// Lines of activations, and scales of rows.
+type Memory = (Vec<Line<u8>>, Vec<f32>);
+
 thread_local! {
     /// Memory of rows that were dropped, for the next ones of this thread.
-    static BUFFERS: RefCell<Vec<(Vec<Line<u8>>, Vec<f32>)>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Rows of activations, rounded to integers with a scale for each. They can be multiplied with any number of weights.
@@ -35,7 +38,7 @@ impl Rows {
     pub(crate) fn quantize(x: View) -> Self {
         let (n, d_in) = (x.rows(), x.columns());
         assert!(x.column_stride() == 1 || d_in <= 1, "elements of a row have to be neighbours");
-        let stride = groups(d_in) * 4 / Line::<u8>::LEN | 1;
+        let stride = (groups(d_in) * 4 / Line::<u8>::LEN) | 1;
         let (mut lines, mut scales) = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
         // What is in there is written over, or never used: the matrix unit reads whole tiles, also behind the last row.
         let len = (n + AMX_ROWS) * stride;
