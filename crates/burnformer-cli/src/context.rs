@@ -8,17 +8,22 @@ use burn::tensor::Device;
 use burnformer::core::collective::{Message, agree, deal, gather};
 use burnformer::core::progress::Interrupt;
 use burnformer::core::{Collective, CollectiveError};
+use burnformer::ops::{Precision, WeightFormat};
 use burnformer::recipes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, WeightsArgs};
 use crate::errors::Advised;
 use crate::terminal::Terminal;
 
 /// Flags that each process may have of its own, with and without a value.
 const OWN_VALUES: [&str; 3] = ["--device", "--rank-timeout", "--threads"];
 const OWN: [&str; 4] = ["-q", "--quiet", "-v", "--verbose"];
+
+/// Said where bfloat16 was asked for in vain.
+pub(crate) const NOT_ROUNDED: &str =
+    "this processor multiplies bf16 no faster than f32, which is used instead: see `burnformer devices`";
 
 /// What every command is given beside its arguments.
 pub(crate) struct Context {
@@ -104,6 +109,14 @@ impl Context {
             }
         }
         Ok(())
+    }
+
+    /// The type of weights that the flags ask for; tells where products are made in another.
+    pub(crate) fn weights(&self, flags: &WeightsArgs) -> WeightFormat {
+        if flags.dtype == WeightFormat::Bf16 && Precision::Bf16.on_host() != Precision::Bf16 {
+            self.terminal.warn(NOT_ROUNDED);
+        }
+        flags.dtype
     }
 
     /// What a recipe is given that works on this device.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use burnformer::ops::WeightFormat;
 use clap::Args;
 
 use super::numbers::whole;
+use crate::errors::Advised;
 
 /// How a process shares its machine with others, and waits for them.
 #[derive(Args, Debug)]
@@ -25,6 +27,18 @@ pub(crate) struct StagesArgs {
     /// Number of processes of `mpirun` that share the layers of one model, each a stage of a pipeline
     #[arg(long, value_name = "P", default_value_t = 1, hide_default_value = true, value_parser = whole::<usize>(1..=1000))]
     pub(crate) pipeline_stages: usize,
+}
+
+impl StagesArgs {
+    /// # Errors
+    /// If the weights of stages are asked for in a type that only whole models have.
+    pub(crate) fn check_weights(&self, dtype: WeightFormat) -> Result<(), Advised> {
+        if self.pipeline_stages > 1 && dtype != WeightFormat::F32 {
+            let message = format!("a model in stages has weights in `f32`, not in `{dtype}`");
+            return Err(Advised::new(message, "leave out `--dtype` or `--pipeline-stages`"));
+        }
+        Ok(())
+    }
 }
 
 impl RanksArgs {

@@ -54,7 +54,7 @@ impl crate::args::EmbeddingArgs {
     /// The model that the flags ask for.
     pub(super) fn load(&self, context: &Context) -> Result<TextEmbedding> {
         let device = context.open(&self.device)?;
-        let mut model = TextEmbedding::load(&self.folder, &device)?.prepared(self.weights.dtype)?;
+        let mut model = TextEmbedding::load(&self.folder, &device)?.prepared(context.weights(&self.weights))?;
         if self.special_tokens.split_special_tokens {
             model = model.with_split_special_tokens(true);
         }

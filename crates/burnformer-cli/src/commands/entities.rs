@@ -25,8 +25,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         let message = format!("`{flag}` cannot be used with a model for token classification");
         return Err(Advised::new(message, format!("leave out `{flag}`")).into());
     }
-    let mut model =
-        TokenClassification::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
+    let mut model = TokenClassification::load(&args.folder, &context.open(&args.device)?)?
+        .prepared(context.weights(&args.weights))?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burnformer::data::split::Subset;
 use burnformer::models::{GenerationConfig, GenerationFile, Head, ModelClass};
+use burnformer::ops::WeightFormat;
 use burnformer::recipes;
 use burnformer::recipes::reports::Evaluation;
 use burnformer::recipes::{
@@ -38,8 +39,12 @@ pub(super) fn run(args: &EvaluateArgs, context: &Context) -> Result<Outcome> {
         let message = "translations, embeddings and answers for `--predictions` are made by whole models";
         return Err(Advised::new(message, "leave out `--pipeline-stages`").into());
     }
-    let watched =
-        recipes::Context { pipeline_stages: n_stages, weights: args.weights.dtype, ..context.watched(&args.device) };
+    args.stages.check_weights(args.weights.dtype)?;
+    let watched = recipes::Context {
+        pipeline_stages: n_stages,
+        weights: context.weights(&args.weights),
+        ..context.watched(&args.device)
+    };
     in_stages(&folder, &watched, |watched| evaluate(args, context, head, watched))?;
     Ok(Outcome::Done)
 }
@@ -52,7 +57,7 @@ fn evaluate(args: &EvaluateArgs, context: &Context, head: Head, watched: &recipe
         let data = format!("{} ({part})", corpus.display());
         context.terminal.report(&Evaluation { folder, data, scores }, format)?;
     } else if head == Head::Seq2Seq {
-        context.terminal.report(&on_pairs(args, context)?, format)?;
+        context.terminal.report(&on_pairs(args, context, watched.weights)?, format)?;
     } else {
         let data = args.input.join(", ");
         let source = match head {
@@ -134,7 +139,7 @@ fn subset(part: Part) -> Option<Subset> {
     }
 }
 
-fn on_pairs(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<TranslatorScores>> {
+fn on_pairs(args: &EvaluateArgs, context: &Context, weights: WeightFormat) -> Result<Evaluation<TranslatorScores>> {
     let flags = &args.translation.values;
     let generation =
         flags.generation.settings(&GenerationFile::of(&args.folder)?, GenerationConfig::default(), 1, context)?;
@@ -155,7 +160,7 @@ fn on_pairs(args: &EvaluateArgs, context: &Context) -> Result<Evaluation<Transla
         on_bad_row: args.format.on_bad_row,
         out: flags.out.as_deref(),
     };
-    let watched = recipes::Context { weights: args.weights.dtype, ..context.watched(&args.device) };
+    let watched = recipes::Context { weights, ..context.watched(&args.device) };
     let scores = evaluation.run(&args.folder, &source, &watched)?;
     let data = args.input.iter().chain(&flags.pair_input).cloned().collect::<Vec<_>>().join(", ");
     Ok(Evaluation { folder: args.folder.clone(), data, scores })

@@ -19,7 +19,7 @@ struct Line<'a> {
 }
 
 pub(super) fn run(args: &FillMaskArgs, context: &Context) -> Result<Outcome> {
-    let model = FillMask::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
+    let model = FillMask::load(&args.folder, &context.open(&args.device)?)?.prepared(context.weights(&args.weights))?;
     let answer = |rows: &[Row]| {
         let asked: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
         let filled = model.fill(&asked, args.top_k as usize)?;

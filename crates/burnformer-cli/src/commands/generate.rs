@@ -23,11 +23,14 @@ struct Line<'a> {
 
 pub(super) fn run(args: &GenerateArgs, context: &Context) -> Result<Outcome> {
     if args.stages.pipeline_stages > 1 {
+        args.stages.check_weights(args.weights.dtype)?;
         return run_in_stages(args, context);
     }
     let device = context.open(&args.device)?;
     let batch_size = args.batch_size as usize;
-    let model = TextGeneration::load(&args.folder, &device)?.prepared(args.weights.dtype)?.with_batch_size(batch_size);
+    let model = TextGeneration::load(&args.folder, &device)?
+        .prepared(context.weights(&args.weights))?
+        .with_batch_size(batch_size);
     // Beams of a language model repeat themselves: it is greedy unless asked.
     let file = model.generation_file();
     let generation = args.generation.settings(file, GenerationConfig::greedy(), args.n_best, context)?;

@@ -56,12 +56,13 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
             false => classifier,
         })
     };
+    let weights = context.weights(&args.weights);
     let classifiers = if args.adapter.is_empty() {
-        vec![Classifier::new(None, load(&args.folder)?.prepared(args.weights.dtype)?, &args.folder, args.threshold)?]
+        vec![Classifier::new(None, load(&args.folder)?.prepared(weights)?, &args.folder, args.threshold)?]
     } else {
         let folders = std::iter::once(&args.folder).chain(&args.adapter);
         // In single precision they share the weights of their base.
-        let prepared = |model: TextClassification| match args.weights.dtype {
+        let prepared = |model: TextClassification| match weights {
             WeightFormat::F32 => Ok(model),
             other => model.prepared(other),
         };

@@ -47,8 +47,8 @@ pub(super) fn run(args: &PredictArgs, context: &Context) -> Result<Outcome> {
         threshold: args.threshold.or(own.threshold(false)),
         top_k: args.top_k as usize,
     };
-    let mut model =
-        QuestionAnswering::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
+    let mut model = QuestionAnswering::load(&args.folder, &context.open(&args.device)?)?
+        .prepared(context.weights(&args.weights))?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

@@ -25,7 +25,8 @@ impl Line {
 }
 
 pub(super) fn run(args: &RankArgs, context: &Context) -> Result<Outcome> {
-    let mut model = TextRanking::load(&args.folder, &context.open(&args.device)?)?.prepared(args.weights.dtype)?;
+    let mut model =
+        TextRanking::load(&args.folder, &context.open(&args.device)?)?.prepared(context.weights(&args.weights))?;
     if args.special_tokens.split_special_tokens {
         model = model.with_split_special_tokens(true);
     }

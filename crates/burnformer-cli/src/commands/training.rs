@@ -8,7 +8,7 @@ use burnformer::train::Event;
 
 use super::Outcome;
 use crate::args::{ReportFormat, RunArgs};
-use crate::context::Context;
+use crate::context::{Context, NOT_ROUNDED};
 use crate::errors::Advised;
 use crate::terminal::Terminal;
 
@@ -126,9 +126,7 @@ impl Observer for Terminal {
             Event::IdleRanks { n_micro_batches, n_ranks } => self.warn(format_args!(
                 "a step has {n_micro_batches} micro-batches for {n_ranks} processes, some of which have nothing to do: set `train.grad_accum_steps` to {n_ranks} or more, with smaller micro-batches, or start fewer processes"
             )),
-            Event::NotRounded => {
-                self.warn("this processor multiplies bf16 no faster than f32, which is used instead: see `burnformer devices`");
-            }
+            Event::NotRounded => self.warn(NOT_ROUNDED),
             Event::Untrained(names) => {
                 let (n, first) = (names.len(), names.first().map_or("", String::as_str));
                 self.warn(format_args!("{n} parameters get no gradient and are not trained, the first is `{first}`"));

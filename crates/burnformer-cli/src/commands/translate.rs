@@ -42,7 +42,7 @@ pub(super) fn run(args: &TranslateArgs, context: &Context) -> Result<Outcome> {
     let pictures = context.agreed(pictures.map_err(Error::from))?;
     let device = context.open(&args.device)?;
     let translator = Translator::load(&args.folder, &device)?
-        .prepared(args.weights.dtype)?
+        .prepared(context.weights(&args.weights))?
         .with_batch_size(args.batch_size as usize);
     let file = translator.generation_file();
     let generation = args.generation.settings(file, GenerationConfig::default(), args.n_best, context)?;

@@ -160,6 +160,11 @@ fn stages_answer_as_one_process() {
     let refused = folder.run("generate runs/gpt --pipeline-stages 2 The");
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("2 stages need a multiple of 2 processes, found 1"), "{}", refused.stderr);
+    for line in ["generate runs/gpt The", "evaluate runs/mini --corpus corpus"] {
+        let refused = folder.run(&format!("{line} --dtype int8 --pipeline-stages 2"));
+        assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains("leave out `--dtype` or `--pipeline-stages`"), "{}", refused.stderr);
+    }
     let refused = folder.run("evaluate runs/de-en --input test.de --pair-input test.en --pipeline-stages 2");
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     assert!(refused.stderr.contains("leave out `--pipeline-stages`"), "{}", refused.stderr);
