@@ -135,7 +135,7 @@ impl Processor {
         let f32 = if self.f32 == self.panels {
             self.f32.name().to_owned()
         } else {
-            format!("{}, few rows and prepared weights {}", self.f32.name(), self.panels.name())
+            format!("{}; {} for few rows and prepared weights", self.f32.name(), self.panels.name())
         };
         vec![("f32", f32), ("bf16", bf16), ("int8", self.int8.name().to_owned())]
     }
