@@ -130,12 +130,17 @@ impl Pools {
         let seen = match n_new {
             1 => lists.clone(),
             _ => {
-                // Each position sees a beginning of its row.
-                let seen = |list: &[u32], position: usize| match is_causal {
-                    true => list[..list.len() - (n_new - 1 - position)].to_vec(),
-                    false => list.to_vec(),
-                };
-                lists.lists().flat_map(|list| (0..n_new).map(move |position| seen(list, position))).collect()
+                // Each position sees a beginning of its row: parts of one list, since copies would be quadratic in the length.
+                let hidden = |position: usize| if is_causal { n_new - 1 - position } else { 0 };
+                let mut end = 0;
+                let spans = lists.lists().flat_map(|list| {
+                    let start = end;
+                    end += list.len();
+                    let end = end;
+                    (0..n_new).map(move |position| start..end - hidden(position))
+                });
+                let spans = spans.collect();
+                Places::new(lists.lists().flatten().copied().collect(), spans)
             }
         };
         self.lists = lists;
@@ -286,4 +291,30 @@ impl DecoderCache {
 
 fn numbers(rows: Tensor<1, Int>) -> Vec<usize> {
     rows.into_data().iter::<i64>().map(|row| row as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_position_sees_a_beginning_of_its_row_and_none_is_copied() {
+        for is_causal in [true, false] {
+            let mut pools = Pools::empty(1);
+            pools.extend(2, 3, is_causal);
+            pools.select(&[1, 0, 1]);
+            let step = pools.extend(3, 4, is_causal);
+            assert_eq!((step.first, step.seen.n_lists(), step.is_beginning), (6, 12, false));
+            for (row, past) in [[3, 4, 5], [0, 1, 2], [3, 4, 5]].into_iter().enumerate() {
+                let first = step.seen.list(4 * row);
+                for position in 0..4 {
+                    let n_new = if is_causal { position + 1 } else { 4 };
+                    let new = (0..n_new).map(|new| (6 + 4 * row + new) as u32);
+                    let seen = step.seen.list(4 * row + position);
+                    assert_eq!(seen, past.into_iter().chain(new).collect::<Vec<u32>>(), "{row} {position}");
+                    assert_eq!(seen.as_ptr(), first.as_ptr(), "{row} {position}");
+                }
+            }
+        }
+    }
 }

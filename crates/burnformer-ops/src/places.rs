@@ -85,7 +85,8 @@ impl<L: IntoIterator<Item = u32>> FromIterator<L> for Places {
     }
 }
 
-/// The pool with `new` at the places from `first` on; it grows if they are beyond its end. Written in place where nobody else
+/// The pool with `new` at the places from `first` on; it grows if they are beyond its end, to twice
+/// the places in use unless it was empty. Written in place where nobody else
 /// holds the pool.
 ///
 /// # Shapes

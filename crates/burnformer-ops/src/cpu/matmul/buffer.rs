@@ -1,4 +1,5 @@
-//! Memory for packed panels, in lines of a cache. Each thread keeps what it used: fresh pages would cost more than packing.
+//! Memory for packed panels, in lines of a cache. Each thread keeps what it used, unless it is large: fresh pages would cost more
+//! than packing.
 
 use std::{
     cell::RefCell,
@@ -44,6 +45,9 @@ pub(in crate::cpu) fn lines_for_overwrite(length: usize) -> Vec<Line> {
     lines
 }
 
+/// A thread gives back larger buffers: 16 MiB.
+const KEPT_LINES: usize = 1 << 18;
+
 thread_local! {
     /// Buffers that are not in use, the last one given back on top.
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
@@ -72,6 +76,9 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let memory = std::mem::take(&mut self.memory);
+        if memory.len() > KEPT_LINES {
+            return;
+        }
         BUFFERS.with_borrow_mut(|buffers| buffers.push(memory));
     }
 }

@@ -23,7 +23,8 @@ use self::{
 use super::{Scale, View, ViewMut, buffer::Buffer, target::Target};
 use crate::cpu::for_overwrite;
 
-/// Lines of the smaller factor that are packed at a time, 8 MiB, and the number that is enough, 1 MiB, which stays in a cache.
+/// Lines of the smaller factor that are packed at a time of one chunk of terms, 8 MiB, and of all chunks where that is enough, 1 MiB, which
+/// stays in a cache.
 const SHARED_LINES: usize = 1 << 17;
 const ENOUGH_LINES: usize = 1 << 14;
 

@@ -16,6 +16,9 @@ const PARALLEL_ELEMENTS: usize = 1 << 17;
 /// Lines of activations, and scales of rows.
 type Memory = (Vec<Line<u8>>, Vec<f32>);
 
+/// A thread gives back larger memory: 16 MiB.
+const KEPT_LINES: usize = 1 << 18;
+
 thread_local! {
     /// Memory of rows that were dropped, for the next ones of this thread.
     static BUFFERS: RefCell<Vec<Memory>> = const { RefCell::new(Vec::new()) };
@@ -95,6 +98,9 @@ impl Rows {
 
 impl Drop for Rows {
     fn drop(&mut self) {
+        if self.lines.len() > KEPT_LINES {
+            return;
+        }
         let memory = (std::mem::take(&mut self.lines), std::mem::take(&mut self.scales));
         BUFFERS.with_borrow_mut(|buffers| buffers.push(memory));
     }

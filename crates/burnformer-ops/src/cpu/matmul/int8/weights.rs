@@ -41,7 +41,9 @@ impl Weights {
         let mut integers = vec![0; d_in];
         for (number, weight) in weight.chunks_exact(d_in.max(1)).enumerate() {
             scales[number] = round_to_int8(weight, &mut integers);
-            corrections[number] = -128 * integers.iter().map(|&integer| i32::from(integer)).sum::<i32>();
+            let sum: i32 = integers.iter().map(|&integer| i32::from(integer)).sum();
+            // The sums of products start from it, and end within 32 bits.
+            corrections[number] = sum.wrapping_mul(-128);
             let panel = number / COLUMNS * groups(d_in) * PANEL_LINES;
             let bytes = Line::bytes_mut(&mut lines[panel..panel + groups(d_in) * PANEL_LINES]);
             let columns = bytes.as_chunks_mut::<{ COLUMNS * 4 }>().0;

@@ -14,6 +14,7 @@ use libc::{c_int, c_void};
 
 use self::decode::{Memory, decode};
 use self::unit::Unit;
+use crate::cpu::processor::Processor;
 
 thread_local! {
     static UNIT: UnsafeCell<Unit> = const { UnsafeCell::new(Unit::new()) };
@@ -35,6 +36,8 @@ pub(in super::super) fn is_ready() -> bool {
         return false;
     }
     if super::availability() == super::Availability::Absent {
+        // What this processor multiplies with is found out before, or it would depend on which test runs first.
+        Processor::this();
         install();
     }
     true
