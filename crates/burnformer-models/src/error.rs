@@ -261,6 +261,21 @@ pub enum ModelError {
         /// Type of the weight.
         found: String,
     },
+    /// Scales of a matrix of 8-bit integers do not fit it.
+    #[error(
+        "scales `{name}` in `{}` are {found}, expected `F32` of shape [{}, 1] or [1, {}]: export the model again",
+        path.display(), of[0], of[1]
+    )]
+    Scales {
+        /// The file.
+        path: PathBuf,
+        /// Name of the scales.
+        name: String,
+        /// Type and shape of the scales.
+        found: String,
+        /// Shape of the matrix.
+        of: [usize; 2],
+    },
     /// A weight has values that are NaN or infinite, with which a model computes nothing.
     #[error(
         "weight `{name}` in `{}` has {found} of {of} values that are NaN or infinite: the file is damaged, or its training \
@@ -476,7 +491,9 @@ fn listed(names: &[String]) -> String {
 
 fn remedy(file: &str) -> &'static str {
     match file {
-        WEIGHTS => ", `model.safetensors.index.json`, `pytorch_model.bin` or `pytorch_model.bin.index.json`",
+        WEIGHTS => {
+            ", `model.safetensors.index.json`, `pytorch_model.bin`, `pytorch_model.bin.index.json` or `model.int8.safetensors`"
+        }
         _ => "",
     }
 }

@@ -53,7 +53,23 @@ impl SafetensorsFile {
         let header: Metadata = serde_json::from_slice(&header).map_err(not_one)?;
         let expected = data_start.saturating_add(header.data_len() as u64);
         check(expected, expected == found)?;
-        Ok(Self { path: path.to_owned(), file, header, data_start })
+        let file = Self { path: path.to_owned(), file, header, data_start };
+        file.check_scales()?;
+        Ok(file)
+    }
+
+    /// # Errors
+    /// If a matrix of integers has scales that do not fit.
+    fn check_scales(&self) -> Result<(), ModelError> {
+        for name in self.stored_names() {
+            let weight = int8::scaled(&name).and_then(|weight| Some((weight, self.header.info(weight)?)));
+            let (Some((weight, info)), Some(scale)) = (weight, self.header.info(&name)) else { continue };
+            if let (Dtype::I8, &[rows, columns], None) = (info.dtype, &info.shape[..], self.outputs(weight)) {
+                let found = format!("`{:?}` of shape {:?}", scale.dtype, scale.shape);
+                return Err(ModelError::Scales { path: self.path.clone(), name, found, of: [rows, columns] });
+            }
+        }
+        Ok(())
     }
 
     /// Names of all tensors, in the order of the file.

@@ -75,7 +75,7 @@ fn a_folder_that_holds_no_model_is_refused() {
     let expected = "`FOLDER` is not a model folder: it has no `config.json`";
     assert_eq!(pretraining_error(remove("config.json")), expected);
     let expected = "`FOLDER` is not a model folder: it has no `model.safetensors`, `model.safetensors.index.json`, \
-                    `pytorch_model.bin` or `pytorch_model.bin.index.json`";
+                    `pytorch_model.bin`, `pytorch_model.bin.index.json` or `model.int8.safetensors`";
     assert_eq!(pretraining_error(remove("model.safetensors")), expected);
     let missing = ModelClass::of(Path::new("no/such/folder")).unwrap_err().to_string();
     assert_eq!(missing, "`no/such/folder` is not a model folder: it has no `config.json`");
